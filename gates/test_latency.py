@@ -1,0 +1,25 @@
+"""How long a caller waits for one prediction."""
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from pytest_modelgates.gate import Gate
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.timing import ROUNDS, p95_ms
+
+
+@pytest.mark.soft
+@pytest.mark.gate("latency.onnx_p95_ms")
+def test_onnx_p95(candidate: Candidate, gate: Gate, benchmark: BenchmarkFixture) -> None:
+    """Five batches of 32 rows in a hundred may be slower than the limit, no more."""
+    rows = candidate.panel.features[:32]
+    gate.check(p95_ms(benchmark, gate, lambda: candidate.model.predict(rows)), sample=ROUNDS)
+
+
+@pytest.mark.soft
+@pytest.mark.gate("latency.serve_p95_ms")
+def test_serve_p95(candidate: Candidate, idle_adapter: Adapter, gate: Gate, benchmark: BenchmarkFixture) -> None:
+    """The same through the serving adapter: schema check, model, log."""
+    rows = candidate.panel.live_rows(32)
+    gate.check(p95_ms(benchmark, gate, lambda: idle_adapter.score(rows)), sample=ROUNDS)

@@ -1,0 +1,32 @@
+"""Whether ONNX Runtime says what the native model said."""
+
+import pytest
+
+from pytest_modelgates.gate import Gate
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.panel import Panel
+from pytest_modelgates.stats.agreement import disordered
+
+
+@pytest.mark.hard
+@pytest.mark.gate("parity.max_abs_diff")
+def test_max_abs_diff(candidate: Candidate, gate: Gate) -> None:
+    """Every row scores alike at every batch size, up to a share of the largest score."""
+    parity = candidate.parity
+    gate.check(parity.scaled, sample=parity.rows, max_abs_diff=parity.max_abs_diff, scale=parity.scale)
+
+
+@pytest.mark.hard
+@pytest.mark.gate("parity.claim")
+def test_claim(candidate: Candidate, gate: Gate) -> None:
+    """What parity.json says is what is measured here."""
+    gate.check_none(candidate.parity_claim_problems(gate.policy.limit("parity.max_abs_diff").upper))
+
+
+@pytest.mark.hard
+@pytest.mark.gate("parity.decisions")
+def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
+    """Assets of one day whose native scores are clearly apart keep their order."""
+    tolerance = gate.policy.limit("parity.max_abs_diff").upper * candidate.parity.scale
+    offenders = disordered(panel.reference, candidate.scores, panel.day_codes, margin=2 * tolerance)
+    gate.check(offenders, sample=len(panel.reference), margin=2 * tolerance)

@@ -1,0 +1,365 @@
+"""The command line. Each verb parses, calls and prints. 0 done, 1 refused, 2 used wrongly, 3 the machine failed."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelgatesError, PolicyError, RefusedError
+from .model.layout import Artifacts
+from .registry.policy import Policy, find_policy, load_policy
+
+
+class UsageError(ModelgatesError):
+    """The command was called in a way it does not understand."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a refusal is an answer, not a traceback."""
+    if sys.platform == "win32":
+        print("modelgates: needs symlinks and file locks of Linux or macOS; run it there, or in WSL", file=sys.stderr)
+        return 3
+    arguments = parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except UsageError as error:
+        print(f"modelgates: {error}", file=sys.stderr)
+        return 2
+    except ModelgatesError as error:
+        print(f"modelgates: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"modelgates: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every verb with its options."""
+    top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
+    verbs = top.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    def artifacts(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="the artifacts root")
+
+    def policy(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml, else the packaged one"
+        )
+
+    def as_json(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--json", action="store_true", help="print JSON")
+
+    sub = verb("pack", _pack, "Write a model directory from a model, its panel and a packing list.")
+    sub.add_argument(
+        "model", type=Path, help="an .onnx file, a LightGBM .txt file, or a .joblib file of your own (it runs code)"
+    )
+    sub.add_argument("--panel", type=Path, required=True, help="Parquet or CSV")
+    sub.add_argument("--spec", type=Path, required=True, help="packing list (TOML); modelgates init writes an example")
+    artifacts(sub)
+
+    sub = verb("verify", _verify, "Check a model directory: file set, sizes, SHA-256, manifest, schema CRC.")
+    sub.add_argument("directory", type=Path)
+
+    sub = verb("promote", _promote, "Make a model live, if its report is of a fully green hard run.")
+    sub.add_argument(
+        "model", nargs="?", help="a model directory, whose hard gates are run first; a report; with --report, an id"
+    )
+    sub.add_argument("--report", type=Path, help="the report of a gate run")
+    sub.add_argument("--reason", default="all hard gates passed", help="for the audit log")
+    sub.add_argument("--dry-run", action="store_true", help="print the plan and every reason against it")
+    artifacts(sub)
+    policy(sub)
+
+    sub = verb("rollback", _rollback, "Make a model live again that was live before.")
+    sub.add_argument("model", nargs="?", help="its id; asked for on a terminal if left out")
+    sub.add_argument("--reason", default="", help="for the audit log; must be given")
+    artifacts(sub)
+
+    for name, command, text in (
+        ("status", _status, "Show what is live."),
+        ("list", _list, "Show every model directory."),
+    ):
+        sub = verb(name, command, text)
+        artifacts(sub)
+        as_json(sub)
+
+    sub = verb("log", _log, "Show every promotion and rollback.")
+    sub.add_argument(
+        "--at", type=_moment, metavar="TIME", help="what was live then (ISO 8601; UTC unless it says otherwise)"
+    )
+    artifacts(sub)
+    as_json(sub)
+
+    golden = verbs.add_parser("golden", help="Set or show reference predictions.").add_subparsers(
+        required=True, metavar="VERB"
+    )
+    sub = golden.add_parser("set", help="save a model's panel predictions, or those of a file, as its reference")
+    sub.set_defaults(command=_golden_set)
+    sub.add_argument("model", help="its id")
+    sub.add_argument("--from", dest="source", type=Path, help="Parquet or CSV with a column `prediction`")
+    artifacts(sub)
+    sub = golden.add_parser("show", help="show what references there are")
+    sub.set_defaults(command=_golden_show)
+    artifacts(sub)
+    as_json(sub)
+
+    sub = verb("drift-check", _drift_check, "Compare the live model's predictions with its golden; 1 on drift.")
+    sub.add_argument("--last", type=int, metavar="N", help="only the newest N rows")
+    artifacts(sub)
+    policy(sub)
+    as_json(sub)
+
+    sub = verb("compare", _compare, "Correlate a candidate in shadow with the live model.")
+    sub.add_argument("model", nargs="?", help="the candidate's id; the newest packed one if left out")
+    artifacts(sub)
+    as_json(sub)
+
+    for name, text in (
+        ("serve", "Score a CSV file with the live model and log the predictions."),
+        ("shadow", "Score a CSV file with a candidate, beside the live model; nothing follows from its predictions."),
+    ):
+        sub = verb(name, _score, text)
+        sub.add_argument(
+            "--onnx", type=Path, required=True, help="artifacts/models/latest.onnx, or a candidate's model.onnx"
+        )
+        sub.add_argument("--csv", type=Path, required=True, help="time, asset and the features, in the sidecar's order")
+        sub.set_defaults(arm="live" if name == "serve" else "shadow")
+
+    sub = verb(
+        "init", _init, "Write a policy, a packing example, a nightly workflow and ignore rules into your repository."
+    )
+    sub.add_argument("directory", type=Path, nargs="?", default=Path())
+    return top
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _policy(arguments: argparse.Namespace) -> Policy:
+    path: Path | None = arguments.policy
+    if path is not None and not path.is_file():
+        raise PolicyError(f"{path}: no such policy file")
+    return load_policy(path or find_policy(Path.cwd()))
+
+
+def _artifacts(arguments: argparse.Namespace) -> Artifacts:
+    return Artifacts(arguments.artifacts.resolve())
+
+
+def _print_json(value: Any) -> None:
+    from .model.files import readable
+
+    print(readable(value).decode(), end="")
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    from .model.spec import pack_from_files
+
+    directory = pack_from_files(arguments.model, arguments.panel, arguments.spec, artifacts=arguments.artifacts)
+    print(directory)
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from .model.files import tree_digest
+    from .model.manifest import problems_of
+
+    directory = arguments.directory.resolve()
+    problems = problems_of(directory)
+    for problem in problems:
+        print(f"{directory.name}: {problem}")
+    if problems:
+        return 1
+    print(f"{directory.name}: sound, sha256:{tree_digest(directory)}")
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from .registry import promote
+    from .registry.report import read_report
+
+    policy, report = _policy(arguments), arguments.report
+    if report is None and arguments.model and Path(arguments.model).is_file():
+        report, arguments.model = Path(arguments.model), None
+    if report is None and arguments.model is None:
+        raise UsageError("promote what? Give a model directory, or --report FILE")
+    if report is None:
+        directory = Path(arguments.model).resolve()
+        artifacts, model_id = Artifacts.of(directory), directory.name
+        if not directory.is_dir():
+            raise RefusedError(f"{arguments.model}: no such model directory; with an id, give --report FILE too")
+        report = _run_hard_gates(directory, arguments.policy)
+    else:
+        artifacts = _artifacts(arguments)
+        model_id = arguments.model or promote.model_of(read_report(report), report)
+    if arguments.dry_run:
+        plan = promote.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
+        print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
+        plan.refuse()
+        print("nothing speaks against it")
+        return 0
+    entry = promote.promote(artifacts, model_id, report, policy, reason=arguments.reason)
+    print(f"{model_id} is live, in place of {entry.from_ or 'nothing'} (sha256:{entry.digest[:16]})")
+    return 0
+
+
+def _run_hard_gates(directory: Path, policy: Path | None) -> Path:
+    """Run the hard gates in a process of their own; its report decides, whatever it printed."""
+    import subprocess
+    import tempfile
+
+    report = Artifacts.of(directory).reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    command = [sys.executable, "-m", "pytest", f"--model-dir={directory}", "-m", "hard", f"--gate-report={report}"]
+    command += [f"--policy={policy.resolve()}"] if policy else []
+    command += ["-p", "no:cacheprovider", f"--basetemp={tempfile.mkdtemp(prefix='modelgates-')}"]
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTHONOPTIMIZE")
+    }
+    subprocess.run(command, check=False, env=environment)
+    return report
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from .registry.audit import past_live, read_log
+    from .registry.promote import rollback
+    from .registry.store import live_id
+
+    artifacts, model_id, reason = _artifacts(arguments), arguments.model, arguments.reason
+    if model_id is None:
+        live = live_id(artifacts)
+        past = [name for name in past_live(read_log(artifacts.promotions)) if name != live]
+        if not past:
+            raise RefusedError("no other model was ever live; there is nothing to roll back to")
+        if not sys.stdin.isatty():
+            raise UsageError(f"roll back to which model? Give one of {', '.join(past)}")
+        print(f"live: {live}\nwas live before: {', '.join(past)}")
+        model_id = input(f"roll back to [{past[0]}]: ").strip() or past[0]
+        reason = reason or input("reason: ")
+    entry = rollback(artifacts, model_id, reason=reason)
+    print(f"{model_id} is live again, in place of {entry.from_} (sha256:{entry.digest[:16]})")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from .registry.desk import status
+
+    found = status(_artifacts(arguments))
+    if arguments.json:
+        _print_json(found)
+    else:
+        print("\n".join(found.lines()))
+    return 0 if found.sound else 1
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from .registry.desk import listing
+
+    rows = listing(_artifacts(arguments))
+    if arguments.json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            print(f"{row.id}  {row.created:%Y-%m-%d %H:%M:%S}  {row.state:9}  {row.changes}")
+    return 0
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    from .registry.audit import live_at, read_log
+
+    entries = read_log(_artifacts(arguments).promotions)
+    if arguments.at is not None:
+        entry = live_at(entries, arguments.at)
+        if arguments.json:
+            _print_json({"live": entry.to if entry else None})
+        else:
+            print(entry.to if entry else "nothing was live then")
+        return 0
+    if arguments.json:
+        _print_json(entries)
+    else:
+        for entry in entries:
+            print(
+                f"{entry.time:%Y-%m-%d %H:%M:%S}  {entry.action:8}  {entry.from_ or '-'} → {entry.to}  "
+                f"{entry.actor}  {entry.reason}"
+            )
+    return 0
+
+
+def _golden_set(arguments: argparse.Namespace) -> int:
+    from .registry.desk import set_golden
+
+    print(set_golden(_artifacts(arguments), arguments.model, arguments.source))
+    return 0
+
+
+def _golden_show(arguments: argparse.Namespace) -> int:
+    from .drift.golden import golden_metadata
+
+    metadata = golden_metadata(_artifacts(arguments).golden)
+    if arguments.json:
+        _print_json(metadata)
+    else:
+        for model_id, entry in sorted(metadata.goldens.items()):
+            print(f"{model_id}  {entry.rows} rows  saved {entry.saved:%Y-%m-%d %H:%M:%S}  sha256:{entry.sha256[:16]}")
+    return 0
+
+
+def _drift_check(arguments: argparse.Namespace) -> int:
+    from .monitoring.drift_check import check_live, in_words
+
+    model_id, rows, report = check_live(_artifacts(arguments), _policy(arguments), last=arguments.last)
+    if arguments.json:
+        _print_json({"model_id": model_id, "rows": rows, **report})
+    else:
+        print(in_words(model_id, rows, report))
+    return 1 if report["overall_drift"] else 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from .model.files import read_bytes
+    from .monitoring.compare import compare
+
+    artifacts = _artifacts(arguments)
+    model_id = arguments.model or read_bytes(artifacts.latest_id).decode().strip()
+    found = compare(artifacts, artifacts.model(model_id))
+    if arguments.json:
+        _print_json({"model_id": model_id, "rank_correlation": found.rank_correlation, "rows": found.rows})
+    else:
+        print(f"{model_id}: rank correlation {found.rank_correlation:.4f} with the live model over {found.rows} rows")
+    return 0
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from .serving.adapter import Adapter
+
+    adapter = Adapter(arguments.onnx, arm=arguments.arm)
+    records = adapter.run_csv(arguments.csv)
+    failed = sum(record.error is not None for record in records)
+    print(
+        f"{adapter.model_id} ({arguments.arm}): {len(records) - failed} rows scored, {failed} refused; "
+        f"log: {adapter.log}"
+    )
+    return 1 if failed else 0
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from .templates import write_templates
+
+    for path, written in write_templates(arguments.directory):
+        print(f"{'wrote' if written else 'kept '} {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

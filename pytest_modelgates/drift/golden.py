@@ -1,0 +1,114 @@
+"""Golden predictions: what a model scored on its own panel, kept as the reference for what it scores live."""
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import FormatError, IntegrityError, StatisticsError
+from ..model.files import read_bytes, read_json, readable, sha256, write_whole
+from ..model.layout import checked_id
+from ..model.manifest import Moment, Sha256
+
+METADATA = "metadata.json"
+COLUMN = "prediction"
+
+
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `metadata.json` says of one model's golden; `digest` is the model's, null if it was set by hand."""
+
+    rows: Annotated[int, msgspec.Meta(ge=1)]
+    sha256: Sha256
+    saved: Moment
+    digest: Sha256 | None
+
+
+class GoldenMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The content of `metadata.json`: every golden, by model id."""
+
+    format: Literal[1] = 1
+    goldens: dict[str, Golden] = {}
+
+
+def golden_metadata(folder: str | Path = "artifacts/golden") -> GoldenMetadata:
+    """Read what goldens there are; none if there is no file."""
+    path = Path(folder) / METADATA
+    return read_json(path, GoldenMetadata) if path.exists() else GoldenMetadata()
+
+
+def save_golden_predictions(
+    predictions: ArrayLike, model_id: str, *, folder: str | Path = "artifacts/golden", digest: str | None = None
+) -> Path:
+    """Save a model's reference predictions.
+
+    Parameters
+    ----------
+    predictions : array_like of float, shape (n,)
+    model_id : str
+    folder : path
+        Where goldens lie.
+    digest : str, optional
+        The model's digest.
+
+    Returns
+    -------
+    Path
+        The Parquet file.
+
+    Raises
+    ------
+    StatisticsError
+        If there is no prediction, or one that is not finite.
+    """
+    values = np.asarray(predictions, dtype=np.float64)
+    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+        raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
+    path = Path(folder) / f"{checked_id(model_id)}.parquet"
+    content = pd.DataFrame({COLUMN: values}).to_parquet(index=False)
+    write_whole(path, content)
+    entry = Golden(rows=values.size, sha256=sha256(content), saved=datetime.now(UTC), digest=digest)
+    metadata = GoldenMetadata(goldens=golden_metadata(folder).goldens | {model_id: entry})
+    write_whole(Path(folder) / METADATA, readable(metadata))
+    return path
+
+
+def load_golden_predictions(
+    model_id: str | None = None, *, folder: str | Path = "artifacts/golden"
+) -> NDArray[np.float64]:
+    """Load a model's reference predictions.
+
+    Parameters
+    ----------
+    model_id : str, optional
+        The golden saved last if left out.
+    folder : path
+        Where goldens lie.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    Raises
+    ------
+    FormatError
+        If there is no golden of this model.
+    IntegrityError
+        If the file is not the one that was saved.
+    """
+    goldens = golden_metadata(folder).goldens
+    if model_id is None and goldens:
+        model_id = max(goldens, key=lambda name: goldens[name].saved)
+    if model_id is None or model_id not in goldens:
+        raise FormatError(f"{folder}: no golden of {model_id or 'any model'}; set one: modelgates golden set ID")
+    path = Path(folder) / f"{checked_id(model_id)}.parquet"
+    content = read_bytes(path)
+    if sha256(content) != goldens[model_id].sha256:
+        raise IntegrityError(
+            f"{path}: not the file that {METADATA} lists; set it again: modelgates golden set {model_id}"
+        )
+    return np.asarray(pd.read_parquet(io.BytesIO(content))[COLUMN], dtype=np.float64)

@@ -1,0 +1,71 @@
+"""Logs of predictions: one JSON line for each row that was scored, or could not be."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError
+from ..model.manifest import Moment, Sha256
+from ..model.sidecar import Crc32
+
+
+class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of a prediction log; `error` says why there is no prediction."""
+
+    time: Moment
+    row_key: str
+    model_id: str
+    digest: Sha256
+    schema_crc32: Crc32
+    prediction: float | None
+    latency_ms: float
+    arm: Literal["live", "shadow"]
+    error: str | None = None
+
+
+def encode_predictions(records: Iterable[Prediction]) -> bytes:
+    """Encode records as JSON lines."""
+    return msgspec.json.Encoder().encode_lines(list(records))
+
+
+def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Prediction]:
+    """Read a log line by line; no file is an empty log.
+
+    Parameters
+    ----------
+    path : Path
+    digest : str, optional
+        Only the records of this model.
+
+    Raises
+    ------
+    FormatError
+        With the line that is no record.
+    """
+    decode = msgspec.json.Decoder(Prediction).decode
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise FormatError(f"{path}, line {number}: {error}") from error
+            if digest is None or record.digest == digest:
+                yield record
+
+
+def by_row_key(records: Iterable[Prediction]) -> dict[str, float]:
+    """Keep the last prediction of each row."""
+    return {record.row_key: record.prediction for record in records if record.prediction is not None}
+
+
+def values_of(records: Iterable[Prediction]) -> NDArray[np.float64]:
+    """Take the last prediction of each row as an array: a row scored twice is still one row."""
+    return np.array(list(by_row_key(records).values()), dtype=np.float64)

@@ -1,0 +1,45 @@
+"""What can go wrong, one class for each thing a caller may handle. Messages are built where they are raised."""
+
+
+class ModelgatesError(Exception):
+    """Any refusal of this package; its text says what was found, what was expected and what to do."""
+
+
+class StatisticsError(ModelgatesError):
+    """The numbers given cannot answer the question asked."""
+
+
+class FormatError(ModelgatesError):
+    """A file does not have the form it must have."""
+
+
+class IntegrityError(ModelgatesError):
+    """A model directory is not, byte for byte, what its manifest says."""
+
+
+class OnnxError(ModelgatesError):
+    """An ONNX model cannot be loaded or scored as the sidecar says."""
+
+
+class PackError(ModelgatesError):
+    """What was given cannot become a model directory."""
+
+
+class PolicyError(ModelgatesError):
+    """The policy does not say what is asked of it."""
+
+
+class RegistryError(ModelgatesError):
+    """The link, the log and the models on disk do not agree."""
+
+
+class RefusedError(ModelgatesError):
+    """A promotion or rollback is refused; the text holds every reason, one a line."""
+
+
+class KilledError(ModelgatesError):
+    """The kill switch is on."""
+
+
+class MissingExtraError(ModelgatesError):
+    """An optional library is not installed."""

@@ -1,0 +1,170 @@
+"""What a gate may ask for. Registered only in runs with `--model-dir`; heavy imports lie inside the bodies."""
+
+from __future__ import annotations  # the types below are imported for checkers alone
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .errors import StatisticsError
+from .gate import Gate
+from .ledger import GATE, RUN, UNREADABLE, identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .model.candidate import Candidate
+    from .model.panel import Panel
+    from .monitoring.compare import Agreement
+    from .registry.policy import Policy
+    from .serving.adapter import Adapter
+    from .stats.ablation import Ablation
+    from .stats.ranking import Held
+    from .stats.walkforward import Folds
+
+
+@pytest.fixture(scope="session")
+def candidate(model_dir: Path) -> Candidate:
+    """The model under test; each part is read when a gate first asks for it."""
+    from .model.candidate import Candidate
+
+    return Candidate(model_dir)
+
+
+@pytest.fixture(scope="session")
+def policy(pytestconfig: pytest.Config) -> Policy:
+    """The policy in force."""
+    return pytestconfig.stash[RUN].policy
+
+
+@pytest.fixture
+def gate(request: pytest.FixtureRequest, candidate: Candidate, policy: Policy) -> Gate:
+    """What the gate records with: ``gate.check(value)``, ``gate.check_none(offenders)``, ``gate.inconclusive(why)``."""
+    name = identity(request.node)
+    if name is None:
+        raise pytest.UsageError(f'{request.node.nodeid} asks for `gate`: give it @pytest.mark.gate("family.name")')
+    asked = Gate(name, policy)
+    request.node.stash[GATE] = asked
+    return asked
+
+
+@pytest.fixture(scope="session")
+def panel(candidate: Candidate) -> Panel:
+    """The out-of-sample rows."""
+    return candidate.panel
+
+
+@pytest.fixture(scope="session")
+def held(candidate: Candidate, panel: Panel, policy: Policy) -> Held:
+    """What following ONNX Runtime's scores on the panel would have held and earned, day by day."""
+    from .stats.ranking import hold
+
+    return hold(
+        panel.by_day(candidate.scores),
+        panel.returns,
+        horizon=candidate.sidecar.horizon,
+        cost_bps=policy.costs.bps_per_turnover,
+    )
+
+
+@pytest.fixture(scope="session")
+def ablations(candidate: Candidate, panel: Panel, held: Held, policy: Policy) -> dict[str, Ablation]:
+    """For each feature group, what the IC after costs gains without it."""
+    from .stats.ablation import ablate
+    from .stats.ranking import hold
+
+    def without(positions: list[int]) -> NDArray[np.float64]:
+        scores = candidate.model.predict(panel.neutralised(positions))
+        horizon, bps = candidate.sidecar.horizon, policy.costs.bps_per_turnover
+        return hold(panel.by_day(scores), panel.returns, horizon=horizon, cost_bps=bps).ic_net
+
+    return ablate(
+        held.ic_net,
+        {group: without(positions) for group, positions in candidate.sidecar.groups.items()},
+        margin=policy.ablation.margin,
+        margin_share=policy.ablation.margin_share,
+        horizon=candidate.sidecar.horizon,
+        seed=candidate.seed,
+    )
+
+
+@pytest.fixture
+def ablation(ablations: dict[str, Ablation], feature_group: str) -> Ablation:
+    """The ablation of the gate's own feature group."""
+    assert feature_group != UNREADABLE, "the sidecar became readable during the run"
+    return ablations[feature_group]
+
+
+@pytest.fixture(scope="session")
+def first_model(candidate: Candidate) -> bool:
+    """Whether nothing was ever promoted in this model's registry."""
+    from .registry.store import is_first
+
+    return is_first(candidate.artifacts)
+
+
+@pytest.fixture(scope="session")
+def golden(panel: Panel) -> NDArray[np.float64]:
+    """The candidate's own golden: its panel predictions."""
+    return panel.reference
+
+
+@pytest.fixture
+def live_scores(candidate: Candidate, first_model: bool) -> Callable[[Gate], NDArray[np.float64]]:
+    """What the candidate predicted on live rows in shadow; asked for inside the gate, which may have to do without."""
+    from .drift.distance import MINIMUM_ROWS
+    from .drift.records import read_predictions, values_of
+    from .model.files import tree_digest
+
+    def scores(gate: Gate) -> NDArray[np.float64]:
+        digest = tree_digest(candidate.directory)
+        values = values_of(read_predictions(candidate.artifacts.shadow_predictions, digest=digest))
+        if not values.size and first_model:
+            gate.no_reference("nothing was ever live, and the candidate was not shadowed")
+        if len(values) < MINIMUM_ROWS:
+            gate.inconclusive(
+                f"{len(values)} live rows scored in shadow, at least {MINIMUM_ROWS} are needed; "
+                f"run: modelgates shadow --onnx {candidate.directory / 'model.onnx'} --csv live_data.csv",
+                sample=len(values),
+            )
+        return values
+
+    return scores
+
+
+@pytest.fixture
+def live_agreement(candidate: Candidate, first_model: bool) -> Callable[[Gate], Agreement]:
+    """How far the candidate in shadow and the live model agree; asked for inside the gate, as above."""
+    from .monitoring.compare import compare
+
+    def agreement(gate: Gate) -> Agreement:
+        if first_model:
+            gate.no_reference("nothing was ever live")
+        try:
+            return compare(candidate.artifacts, candidate.directory)
+        except StatisticsError as error:
+            gate.inconclusive(str(error))
+
+    return agreement
+
+
+@pytest.fixture
+def idle_adapter(candidate: Candidate, tmp_path: Path) -> Adapter:
+    """The serving adapter on this model, with a log of its own."""
+    from .model.layout import MODEL
+    from .serving.adapter import Adapter
+
+    return Adapter(candidate.directory / MODEL, arm="shadow", log=tmp_path / "predictions.jsonl")
+
+
+@pytest.fixture(scope="session")
+def years(panel: Panel, held: Held) -> Folds:
+    """The IC after costs by calendar year, without the days on which positions of the year before were held."""
+    from .stats.walkforward import folds
+
+    labels = panel.days.year.to_numpy()[held.first : held.first + len(held.ic_net)]
+    return folds(held.ic_net, labels, purge=held.first)

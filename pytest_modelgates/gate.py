@@ -1,0 +1,131 @@
+"""What a gate asks and records: measured values against the limits of the policy."""
+
+import math
+from collections.abc import Sequence
+from typing import NoReturn
+
+import pytest
+
+from .registry.policy import Policy, Slo
+from .registry.report import Evidence
+from .registry.verdict import base_name
+
+Detail = str | float | int | None
+
+
+class NoReference(Exception):  # noqa: N818  # not an error: there is nothing to hold against the model
+    """There is nothing yet that the model could be compared with; neither passed nor failed."""
+
+
+class Gate:
+    """One gate of one model while it runs. What it records is in the ledger whether it then passes or not.
+
+    Parameters
+    ----------
+    name : str
+        The declared identity, with its parameter.
+    policy : Policy
+        Where the limits come from.
+    """
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self.name = name
+        self.policy = policy
+        self.evidence: list[Evidence] = []
+
+    def check(
+        self,
+        value: float,
+        *,
+        slo: str | None = None,
+        sample: int | None = None,
+        interval: tuple[float, float] | None = None,
+        **detail: Detail,
+    ) -> None:
+        """Record a value and fail unless it keeps its limit.
+
+        Parameters
+        ----------
+        value : float
+            In the unit of the SLO; what is not finite fails.
+        slo : str, optional
+            The SLO, if it is not the one of the gate's own name.
+        sample : int, optional
+            How many values it was measured from.
+        interval : (float, float), optional
+            Its confidence interval.
+        **detail
+            Further numbers worth keeping.
+        """
+        name = slo or base_name(self.name)
+        limit, finite = self.policy.limit(name), math.isfinite(value)
+        numbers = {key: _finite(entry) for key, entry in detail.items()}
+        self.evidence.append(
+            _evidence(
+                name, limit, value=float(value) if finite else None, sample=sample, interval=interval, detail=numbers
+            )
+        )
+        if limit.hold(value):
+            return
+        known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items())
+        pytest.fail(f"{name}: measured {value:.4g} {limit.unit}, limit {limit}{known}\n{limit.advice}", pytrace=False)
+
+    def check_none(self, offenders: Sequence[object]) -> None:
+        """Record how many things offend, and fail unless there are none."""
+        name = base_name(self.name)
+        limit = self.policy.limit(name)
+        shown = "; ".join(map(str, offenders[:5])) + (f"; and {len(offenders) - 5} more" if len(offenders) > 5 else "")
+        self.evidence.append(_evidence(name, limit, value=float(len(offenders)), note=shown or None))
+        if not limit.hold(len(offenders)):
+            pytest.fail(
+                f"{name}: measured {len(offenders)} {limit.unit}, limit {limit}: {shown}\n{limit.advice}", pytrace=False
+            )
+
+    def inconclusive(self, why: str, *, sample: int | None = None) -> NoReturn:
+        """Fail because there was too little to measure from."""
+        name = base_name(self.name)
+        self.evidence.append(
+            _evidence(name, self.policy.limit(name), state="inconclusive", value=None, sample=sample, note=why)
+        )
+        pytest.fail(f"{name}: inconclusive: {why}", pytrace=False)
+
+    def no_reference(self, why: str) -> NoReturn:
+        """Say that there is nothing to compare with; admitted only before the first promotion ever."""
+        name = base_name(self.name)
+        self.evidence.append(_evidence(name, self.policy.limit(name), state="no reference yet", value=None, note=why))
+        raise NoReference(f"{name}: no reference yet: {why}")
+
+
+def _evidence(
+    name: str,
+    limit: Slo,
+    *,
+    value: float | None,
+    state: str = "measured",
+    sample: int | None = None,
+    interval: tuple[float, float] | None = None,
+    detail: dict[str, Detail] | None = None,
+    note: str | None = None,
+) -> Evidence:
+    return Evidence(
+        slo=name,
+        state=state,  # type: ignore[arg-type]  # one of the three words of the three callers above
+        value=value,
+        above=limit.above,
+        at_least=limit.at_least,
+        below=limit.below,
+        at_most=limit.at_most,
+        unit=limit.unit,
+        sample=sample,
+        interval=interval,
+        detail=detail or {},
+        note=note,
+    )
+
+
+def _finite(entry: Detail) -> Detail:
+    return None if isinstance(entry, float) and not math.isfinite(entry) else entry
+
+
+def _short(entry: Detail) -> str:
+    return f"{entry:.4g}" if isinstance(entry, float) else str(entry)

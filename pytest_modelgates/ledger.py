@@ -1,0 +1,304 @@
+"""What a run leaves: who each gate is, the phases it went through, what it measured, and on which bytes."""
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from .errors import FormatError, ModelgatesError
+from .gate import Gate, NoReference
+from .model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest, write_whole
+from .model.layout import SIDECAR, Artifacts, checked_id
+from .model.sidecar import Sidecar
+from .registry.policy import Policy, Severity, find_policy, load_policy
+from .registry.report import GateRecord, Ledger, ModelRun, Phase, RunInfo
+from .registry.verdict import Verdict, base_name, judge
+
+GATE = pytest.StashKey[Gate]()
+ATTEMPTS = pytest.StashKey[int]()
+
+GROUPS = {"integrity": "data", "schema": "data", "data": "data", "significance": "signal", "ablation": "signal"}
+UNREADABLE = "unreadable-sidecar"
+LIBRARIES = (
+    "pytest-modelgates",
+    "pytest",
+    "pytest-benchmark",
+    "pytest-json-report",
+    "numpy",
+    "scipy",
+    "pandas",
+    "onnx",
+    "onnxruntime",
+)
+
+
+def checked_model_dirs(given: Iterable[str]) -> list[Path]:
+    """Resolve every `--model-dir` once, so that a link that moves during the run changes nothing."""
+    directories: list[Path] = []
+    for name in given:
+        directory = Path(name).resolve()
+        if not directory.is_dir():
+            raise pytest.UsageError(f"--model-dir={name}: no such directory")
+        try:
+            checked_id(directory.name)
+        except ModelgatesError as error:
+            raise pytest.UsageError(f"--model-dir={name}: {error}") from error
+        if directory.name in {other.name for other in directories}:
+            raise pytest.UsageError(f"--model-dir={name}: model {directory.name} is given twice")
+        directories.append(directory)
+    return directories
+
+
+def policy_of(config: pytest.Config) -> tuple[Policy, str]:
+    """Find and read the policy: the option, the ini key, the repository's own, else the packaged one alone."""
+    ini = config.getini("modelgates_policy")
+    if config.option.policy:
+        path: Path | None = Path(config.option.policy)
+    elif ini:
+        path = config.rootpath / ini
+    else:
+        path = find_policy(config.rootpath)
+    try:
+        return load_policy(path), str(path or "packaged default")
+    except ModelgatesError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def feature_groups(directory: Path) -> list[str]:
+    """Feature groups of a model; one stand-in if its sidecar cannot be read, so that its gates run and fail."""
+    try:
+        return list(read_json(directory / SIDECAR, Sidecar).groups)
+    except FormatError:
+        return [UNREADABLE]
+
+
+def identity(item: pytest.Item) -> str | None:
+    """A gate's declared name and its parameters other than the model; None for a test that is no gate."""
+    marker = item.get_closest_marker("gate")
+    if marker is None:
+        return None
+    if len(marker.args) != 1 or not isinstance(marker.args[0], str) or "." not in marker.args[0]:
+        raise pytest.UsageError(f'{item.nodeid}: write @pytest.mark.gate("family.name")')
+    callspec = getattr(item, "callspec", None)
+    values = [str(value) for key, value in (callspec.params if callspec else {}).items() if key != "model_dir"]
+    return marker.args[0] + (f"[{'-'.join(values)}]" if values else "")
+
+
+def severity(item: pytest.Item) -> Severity:
+    """A gate's severity, from its marker objects; the keywords of an item also hold names of folders and parameters."""
+    names = {marker.name for marker in item.iter_markers()}
+    return "hard" if "hard" in names else "soft"
+
+
+def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> list[pytest.Item]:
+    """Give every gate its severity, family and group as markers; return those whose family does not apply."""
+    foreign = []
+    for item in items:
+        name = identity(item)
+        if name is None:
+            continue
+        if "model_dir" not in (item.callspec.params if hasattr(item, "callspec") else {}):
+            raise pytest.UsageError(
+                f"{item.nodeid}: gate {name} asks for nothing of the model; it needs the fixture `gate`"
+            )
+        if not policy.applies(name):
+            foreign.append(item)
+            continue
+        try:
+            wanted = policy.limit(base_name(name)).severity
+        except ModelgatesError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from error
+        # The policy's word on severity is the last one, whatever the file says.
+        item.own_markers = [marker for marker in item.own_markers if marker.name not in ("hard", "soft")]
+        item.add_marker(wanted)
+        family = name.partition(".")[0]
+        for mark in dict.fromkeys([family, GROUPS.get(family, family)]):
+            config.addinivalue_line("markers", f"{mark}: gates of the family or group {mark}")
+            item.add_marker(mark)
+    return foreign
+
+
+def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, *, strict_soft: bool) -> None:
+    """Turn what a gate raised into its outcome, and hang the record of this phase on the report.
+
+    The record travels with the report, so that a run over xdist workers leaves the same ledger.
+    """
+    name = identity(item)
+    if name is None:
+        return
+    gate, error = item.stash.get(GATE, None), call.excinfo.value if call.excinfo else None
+    if isinstance(error, NoReference):
+        report.outcome, report.longrepr = "no reference yet", str(error)  # type: ignore[assignment]  # ours, beside pytest's three
+    elif isinstance(error, ModelgatesError):
+        report.longrepr = f"{name}: {error}"
+    elif report.when == "call" and report.passed and not (gate and gate.evidence):
+        report.outcome, report.longrepr = (
+            "failed",
+            f"{name}: recorded no evidence; call gate.check with what it measured",
+        )
+    missed = isinstance(error, AssertionError | pytest.fail.Exception)
+    if report.when == "call" and report.failed and missed and severity(item) == "soft" and not strict_soft:
+        report.outcome = "warned"  # type: ignore[assignment]  # as above
+    record = {
+        "model_id": getattr(item, "callspec").params["model_dir"].name,  # noqa: B009  # mypy knows no callspec
+        "gate": name,
+        "severity": severity(item),
+        "node_id": item.nodeid,
+        "file": str(item.path),
+        "attempts": item.stash.get(ATTEMPTS, 0),
+        "phase": {
+            "when": report.when,
+            "outcome": report.outcome,
+            "duration_s": report.duration,
+            "exception": type(error).__name__ if error else None,
+        },
+        "evidence": msgspec.to_builtins(gate.evidence) if gate and report.when == "teardown" else [],
+    }
+    report.modelgates = record  # type: ignore[attr-defined]
+
+
+class Run:
+    """A gate run, from the first digest to the written report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.model_dirs = checked_model_dirs(config.option.model_dir)
+        self.policy, self.policy_source = policy_of(config)
+        self.started = datetime.now(UTC)
+        self.strict_soft: bool = config.option.strict_soft
+        self._before = {directory.name: tree_digest(directory) for directory in self.model_dirs}
+        self._arguments = tuple(map(str, config.invocation_params.args))
+        self._records: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._suite: dict[str, str] = {}
+        self._report_file: str | None = config.option.gate_report
+
+    def header(self) -> list[str]:
+        """Name the subject: every model with its digest, and the policy."""
+        return [
+            *(f"model: {model_id} sha256:{digest[:16]}" for model_id, digest in self._before.items()),
+            f"policy: {self.policy_source} sha256:{self.policy.digest[:16]}",
+        ]
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Add what one phase of one gate left."""
+        data = getattr(report, "modelgates", None)
+        if data is None:
+            return
+        path = Path(data["file"])
+        place = f"{path.parent.name}/{path.name}"
+        if place not in self._suite:
+            self._suite[place] = sha256_of(path)
+        key = (data["model_id"], data["gate"], data["node_id"])
+        record = self._records.setdefault(key, {**data, "phases": [], "evidence": []})
+        record["phases"].append(data["phase"])
+        record["attempts"] = max(data["attempts"], sum(phase["when"] == "setup" for phase in record["phases"]))
+        record["evidence"] += data["evidence"]
+
+    def records(self, model_id: str) -> list[GateRecord]:
+        """Every gate of one model, in the order they ran."""
+        return [
+            GateRecord(
+                gate=record["gate"],
+                severity=record["severity"],
+                node_id=record["node_id"],
+                attempts=record["attempts"],
+                phases=msgspec.convert(record["phases"], tuple[Phase, ...]),
+                evidence=msgspec.convert(record["evidence"], GateRecord.__annotations__["evidence"]),
+            )
+            for (owner, _, _), record in self._records.items()
+            if owner == model_id
+        ]
+
+    @property
+    def empty(self) -> bool:
+        """Whether no gate ran at all."""
+        return not self._records
+
+    def ledger(self, exit_status: int) -> Ledger:
+        """Close the books: the digests again, the circumstances, every record."""
+        return Ledger(
+            run=RunInfo(
+                started=self.started,
+                finished=datetime.now(UTC),
+                exit_status=exit_status,
+                arguments=self._arguments,
+                strict_soft=self.strict_soft,
+                policy_source=self.policy_source,
+                policy_digest=self.policy.digest,
+                not_applicable=self.policy.not_applicable,
+                suite=self._suite,
+                suite_digest=sha256(canonical(self._suite)),
+                libraries=_versions(),
+            ),
+            models={
+                directory.name: ModelRun(
+                    directory=str(directory),
+                    digest_before=self._before[directory.name],
+                    digest_after=tree_digest(directory),
+                    gates=tuple(self.records(directory.name)),
+                )
+                for directory in self.model_dirs
+            },
+        )
+
+    def report_paths(self) -> list[Path]:
+        """Where the report goes: the file asked for, else one in each model's own folder."""
+        if self._report_file:
+            return [Path(self._report_file)]
+        name = f"{self.started:%Y%m%dT%H%M%S}.{self.started.microsecond:06d}Z.json"
+        return [Artifacts.of(directory).reports(directory.name) / name for directory in self.model_dirs]
+
+    def write(self, report: dict[str, Any], exit_status: int) -> None:
+        """Write the report with the ledger in it."""
+        content = readable(
+            {**report, "exitcode": exit_status, "modelgates": msgspec.to_builtins(self.ledger(exit_status))}
+        )
+        for path in self.report_paths():
+            write_whole(path, content)
+
+    def table(self) -> Sequence[tuple[list[str], Verdict, str]]:
+        """Each gate of the run as cells, its verdict, and why it did not pass."""
+        rows = []
+        for directory in self.model_dirs:
+            for record in self.records(directory.name):
+                verdict, why = judge(record, self.policy)
+                shown = record.evidence or (None,)
+                for evidence in shown:
+                    value = evidence.value if evidence else None
+                    limit = self.policy.limit(evidence.slo if evidence else base_name(record.gate))
+                    name = record.gate if evidence is None or evidence.slo == base_name(record.gate) else evidence.slo
+                    rows.append(
+                        (
+                            [
+                                name,
+                                record.severity,
+                                "-" if value is None else f"{value:.3g} {limit.unit}",
+                                str(limit).replace(" ", ""),
+                                "-" if value is None else f"{limit.margin(value):.2g}",
+                                "warned"
+                                if verdict is Verdict.FAILED and record.severity == "soft"
+                                else verdict.value.removesuffix(" yet").removesuffix(" yet"),
+                            ],
+                            verdict,
+                            why,
+                        )
+                    )
+        return rows
+
+
+RUN = pytest.StashKey[Run]()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": sys.platform}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,91 @@
+"""Where everything lies: the names in a model directory and the folders of the artifacts root."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import RegistryError
+
+MODEL = "model.onnx"
+SIDECAR = "sidecar.json"
+PARITY = "parity.json"
+BENCH = "bench.json"
+CHANGES = "CHANGES.md"
+PANEL = "evaluation.parquet"
+MANIFEST = "manifest.json"
+FILES = (MODEL, SIDECAR, PARITY, BENCH, CHANGES, PANEL, MANIFEST)
+
+# Not \d, which matches full-width digits, and not $, which matches before a newline.
+_MODEL_ID = re.compile(r"[0-9]{10,12}\Z")
+
+
+def checked_id(name: str) -> str:
+    """Return `name` if it is a model id: the Unix time of packing, in seconds."""
+    if not _MODEL_ID.match(name):
+        raise RegistryError(f"{name!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """The artifacts root and what lies where below it."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, model_dir: Path) -> "Artifacts":
+        """Find the root from a model directory, which lies two levels below it."""
+        return cls(model_dir.resolve().parent.parent)
+
+    @property
+    def models(self) -> Path:
+        """Every model directory, by id."""
+        return self.root / "models"
+
+    def model(self, model_id: str) -> Path:
+        """One model directory."""
+        return self.models / checked_id(model_id)
+
+    @property
+    def latest(self) -> Path:
+        """The symlink to the live model."""
+        return self.models / "latest"
+
+    @property
+    def latest_onnx(self) -> Path:
+        """The symlink to the live model's ONNX file."""
+        return self.models / "latest.onnx"
+
+    @property
+    def latest_id(self) -> Path:
+        """The id of the newest packed candidate."""
+        return self.root / "latest_id.txt"
+
+    @property
+    def promotions(self) -> Path:
+        """The audit log."""
+        return self.root / "promotions.log"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock whoever changes the registry holds; it is never deleted."""
+        return self.root / ".lock"
+
+    @property
+    def golden(self) -> Path:
+        """The reference predictions of every promoted model."""
+        return self.root / "golden"
+
+    @property
+    def predictions(self) -> Path:
+        """What the live model predicted."""
+        return self.root / "predictions.jsonl"
+
+    @property
+    def shadow_predictions(self) -> Path:
+        """What candidates predicted in shadow."""
+        return self.root / "shadow" / "predictions.jsonl"
+
+    def reports(self, model_id: str) -> Path:
+        """The reports of one model's gate runs."""
+        return self.root / "reports" / checked_id(model_id)

@@ -1,0 +1,134 @@
+"""What an ONNX file must be before anything runs it: well-formed, self-contained, of known operators."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import onnx
+
+from ..errors import OnnxError
+from .files import parse_json, typed
+
+OLDEST_OPSET = 8
+FEATURES_KEY = "modelgates.features"
+CRC_KEY = "modelgates.schema_crc32"
+
+
+def parse_onnx(content: bytes) -> onnx.ModelProto:
+    """Parse the bytes of an ONNX file without touching any other file."""
+    try:
+        return onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf raises its own DecodeError, or on some inputs a plain one
+        raise OnnxError(f"model.onnx: not an ONNX file ({error})") from error
+
+
+def soundness_problems(content: bytes, domains: Sequence[str]) -> list[str]:
+    """List what is wrong with an ONNX file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    domains : sequence of str
+        Operator domains that may appear; ``""`` is ONNX's own.
+
+    Returns
+    -------
+    list of str
+        One line a problem: external data, an unknown operator domain, an old opset, whatever ONNX's checker finds.
+    """
+    model = parse_onnx(content)
+    problems = external_data_problems(model)
+    if problems:
+        return problems
+    used = {node.domain for node in _nodes(model)} | {entry.domain for entry in model.opset_import}
+    # "ai.onnx" is the long name of the default domain.
+    problems += [f"operator domain {name!r} is not allowed" for name in sorted(used - {*domains, "ai.onnx"})]
+    problems += [
+        f"opset {entry.version} is older than {OLDEST_OPSET}"
+        for entry in model.opset_import
+        if entry.domain in ("", "ai.onnx") and entry.version < OLDEST_OPSET
+    ]
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the checker raises ValidationError, shape inference its own InferenceError
+        problems.append(f"ONNX checker: {str(error).strip().splitlines()[0]}")
+    return problems
+
+
+def external_data_problems(model: onnx.ModelProto) -> list[str]:
+    """List tensors that lie outside the file: ONNX Runtime would read them from wherever their path leads."""
+    return [
+        f"tensor {tensor.name!r} lies outside the file (external data)"
+        for tensor in _tensors(model)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data
+    ]
+
+
+def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]:
+    """Find the numpy dtype that a model takes for each feature: from its one matrix, or one input a feature."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = {entry.name: entry.type.tensor_type for entry in model.graph.input if entry.name not in weights}
+
+    def dtype(kind: onnx.TypeProto.Tensor) -> str:
+        return str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+
+    if set(inputs) == set(names):
+        return {name: dtype(inputs[name]) for name in names}
+    if len(inputs) == 1:
+        (kind,) = inputs.values()
+        return dict.fromkeys(names, dtype(kind))
+    raise OnnxError(
+        f"model.onnx: takes {', '.join(sorted(inputs))}; expected one matrix, or one input for each "
+        f"of {', '.join(names)}"
+    )
+
+
+def recorded_schema(content: bytes) -> tuple[list[str] | None, str | None]:
+    """Read feature names and CRC that packing wrote into `metadata_props`; None where there is none."""
+    properties = {entry.key: entry.value for entry in parse_onnx(content).metadata_props}
+    names = properties.get(FEATURES_KEY)
+    parsed = None if names is None else typed(parse_json(names.encode(), FEATURES_KEY), list[str], FEATURES_KEY)
+    return parsed, properties.get(CRC_KEY)
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        yield from _subgraphs(node)
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            yield from _graphs(graph)
+
+
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    for graph in _graphs(model.graph):
+        yield from graph.node
+    for function in model.functions:
+        yield from function.node
+        for node in function.node:
+            for graph in _subgraphs(node):
+                yield from graph.node
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    graphs: Iterable[onnx.GraphProto] = [
+        *_graphs(model.graph),
+        *(graph for function in model.functions for node in function.node for graph in _subgraphs(node)),
+    ]
+    for graph in graphs:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in _nodes(model):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for sparse in [
+                *([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []),
+                *attribute.sparse_tensors,
+            ]:
+                yield from (sparse.values, sparse.indices)

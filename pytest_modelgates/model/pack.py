@@ -1,0 +1,239 @@
+"""Packing: from a fitted model and its panel to a model directory, whole or not at all."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import tempfile
+import time as clock
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+
+from ..errors import PackError
+from . import layout
+from .convert import convert, finish
+from .files import canonical, last_line_digest, readable, sha256, sync_folder, write_whole
+from .layout import Artifacts
+from .manifest import FileEntry, Lineage, Manifest
+from .onnx_checks import input_dtypes, parse_onnx
+from .panel import Panel
+from .parity import BATCH_SIZES, measure_parity
+from .session import OnnxModel
+from .sidecar import REFERENCE, RET_NEXT, BenchClaim, Feature, Output, ParityClaim, Sidecar, schema_crc32
+
+LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
+PARITY_TOLERANCE = 1e-5
+
+
+def pack(
+    model: Any,
+    panel: pd.DataFrame,
+    *,
+    features: Mapping[str, str],
+    horizon: int,
+    trained_until: date,
+    changes: str,
+    tried: int | None = None,
+    time: str = "time",
+    asset: str = "asset",
+    target: str = "target",
+    nullable: Sequence[str] = (),
+    output: tuple[str, int] | None = None,
+    code: str | None = None,
+    data: str | None = None,
+    artifacts: str | Path = "artifacts",
+) -> Path:
+    """Write a model directory.
+
+    Parameters
+    ----------
+    model : estimator, bytes or path
+        A fitted scikit-learn or LightGBM estimator, or a ready ONNX model: its bytes, or the path of its file, whose
+        external data is then moved inside.
+    panel : DataFrame
+        Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
+        next day's return). For a ready ONNX model also ``reference``, the native model's score of each float32 row.
+    features : mapping of str to str
+        Feature name to feature group, in the order in which the model takes them.
+    horizon : int
+        How far the target looks ahead [days].
+    trained_until : date
+        The last price date that any training label used.
+    changes : str
+        What changed and why, for people.
+    tried : int, optional
+        How many candidates were tried on this panel, this one included.
+    time, asset, target : str
+        Column names.
+    nullable : sequence of str
+        Features that may be NaN.
+    output : (str, int), optional
+        Name of the ONNX output and the column of it that is the score; the last output's last column if left out.
+    code, data : str, optional
+        Where the model came from: a commit, a digest.
+    artifacts : path
+        The artifacts root.
+
+    Returns
+    -------
+    Path
+        The new directory, ``<artifacts>/models/<id>``.
+
+    Raises
+    ------
+    PackError
+        If the panel lacks a column or rows, or the model cannot be converted.
+    """
+    if not changes.strip():
+        raise PackError("no changes given: say in a line what changed and why, for whoever reads CHANGES.md")
+    proto, native = _load(model, len(features))
+    dtypes = input_dtypes(proto, list(features))
+    schema = tuple(
+        Feature(name=name, dtype=dtypes[name], group=group, nullable=name in nullable)
+        for name, group in features.items()
+    )
+    crc = schema_crc32((feature.name, feature.dtype) for feature in schema)
+    sidecar = Sidecar(
+        features=schema,
+        schema_crc32=crc,
+        output=_output(proto, output),
+        time=time,
+        asset=asset,
+        target=target,
+        horizon=horizon,
+        trained_until=trained_until,
+        tried=tried,
+    )
+    frame = _checked(panel, sidecar, needs_reference=native is None)
+    if native is not None:
+        frame[REFERENCE] = native(frame[sidecar.names].to_numpy(np.float32))
+    frame = frame[sidecar.panel_columns].sort_values([time, asset], kind="stable", ignore_index=True)
+    content = finish(proto, sidecar.names, crc)
+    session = OnnxModel(content, sidecar)
+    rows = Panel(frame, sidecar).features
+    parity = measure_parity(session, rows, frame[REFERENCE].to_numpy(np.float64))
+    if not np.isfinite(parity.max_abs_diff):
+        raise PackError(
+            "the ONNX model or the native model gives scores that are not finite; look for NaN in the panel"
+        )
+    runtime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
+    contents = {
+        layout.MODEL: content,
+        layout.SIDECAR: readable(sidecar),
+        layout.PARITY: readable(
+            ParityClaim(
+                ok=parity.scaled <= PARITY_TOLERANCE,
+                max_abs_diff=parity.max_abs_diff,
+                rows=parity.rows,
+                runtime=runtime,
+                batch_sizes=BATCH_SIZES,
+            )
+        ),
+        layout.BENCH: readable(
+            BenchClaim(
+                machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+                runtime=runtime,
+                batches=tuple(session.time_batches(rows, size=size) for size in BATCH_SIZES),
+            )
+        ),
+        layout.CHANGES: changes.strip().encode() + b"\n",
+        layout.PANEL: frame.to_parquet(index=False),
+    }
+    return _publish(
+        Artifacts(Path(artifacts).resolve()), contents, Lineage(code=code, data=data, libraries=_versions())
+    )
+
+
+def _load(model: Any, n_features: int) -> tuple[onnx.ModelProto, Any]:
+    if isinstance(model, bytes):
+        return parse_onnx(model), None
+    if isinstance(model, str | Path):
+        try:
+            return onnx.load(str(model)), None
+        except Exception as error:  # onnx raises protobuf's errors and its own
+            raise PackError(f"{model}: not an ONNX model that can be read ({error})") from error
+    return convert(model, n_features)
+
+
+def _output(proto: onnx.ModelProto, chosen: tuple[str, int] | None) -> Output:
+    if chosen is not None:
+        return Output(name=chosen[0], index=chosen[1])
+    last = proto.graph.output[-1]
+    dims = last.type.tensor_type.shape.dim
+    return Output(name=last.name, index=max(dims[1].dim_value - 1, 0) if len(dims) > 1 else 0)
+
+
+def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> pd.DataFrame:
+    wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
+    missing = [name for name in wanted if name not in panel]
+    if missing:
+        hint = (
+            f"; {REFERENCE!r} is the native model's score, which a ready ONNX model needs"
+            if REFERENCE in missing
+            else ""
+        )
+        raise PackError(
+            f"the panel has no column {', '.join(map(repr, missing))}; it holds {', '.join(map(str, panel))}{hint}"
+        )
+    if panel.empty:
+        raise PackError("the panel has no rows; give out-of-sample rows to measure the model on")
+    dtypes = {feature.name: feature.dtype for feature in sidecar.features}
+    try:
+        frame = panel[wanted].astype(dtypes | {sidecar.target: "float64", RET_NEXT: "float64"})
+        frame[sidecar.time] = pd.to_datetime(frame[sidecar.time])
+    except (ValueError, TypeError) as error:
+        raise PackError(f"the panel does not hold what the schema says ({error})") from error
+    return frame
+
+
+def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
+    artifacts.models.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
+    staging.chmod(0o755)
+    try:
+        for name, content in contents.items():
+            write_whole(staging / name, content)
+        while True:
+            created = datetime.now(UTC).replace(microsecond=0)
+            directory = artifacts.model(str(int(created.timestamp())))
+            manifest = Manifest(
+                id=directory.name,
+                created=created,
+                lineage=lineage,
+                audit_head=last_line_digest(artifacts.promotions),
+                files={
+                    name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()
+                },
+            )
+            write_whole(staging / layout.MANIFEST, canonical(manifest))
+            try:
+                # Fails on a directory that holds anything, so two models of one second never merge.
+                staging.rename(directory)
+            except OSError:
+                if not directory.exists():
+                    raise
+                clock.sleep(1 - clock.time() % 1)
+            else:
+                break
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    sync_folder(artifacts.models)
+    write_whole(artifacts.latest_id, f"{directory.name}\n".encode())
+    return directory
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}

@@ -1,0 +1,160 @@
+"""The panel: out-of-sample rows of time, asset, features, realised returns and the native model's scores."""
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import FormatError
+from .sidecar import REFERENCE, RET_NEXT, Sidecar
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Rows in the order of the file, with what is needed to lay them out by day and asset."""
+
+    frame: pd.DataFrame
+    sidecar: Sidecar
+
+    @classmethod
+    def read(cls, content: bytes, sidecar: Sidecar) -> "Panel":
+        """Read the bytes of `evaluation.parquet`; the columns are checked by what uses them."""
+        try:
+            frame = pd.read_parquet(io.BytesIO(content))
+        except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
+            raise FormatError(f"evaluation.parquet: not a Parquet file ({error})") from error
+        return cls(frame, sidecar)
+
+    def column(self, name: str) -> "pd.Series":
+        """One column that must be there."""
+        if name not in self.frame:
+            raise FormatError(f"evaluation.parquet: has no column {name!r}; it holds {', '.join(map(str, self.frame))}")
+        return self.frame[name]
+
+    @cached_property
+    def features(self) -> NDArray[np.generic]:
+        """Features in sidecar order, shape (n_rows, n_features)."""
+        for name in self.sidecar.names:
+            self.column(name)
+        return np.asarray(self.frame[self.sidecar.names].to_numpy())
+
+    @cached_property
+    def reference(self) -> Matrix:
+        """The native model's score of every row."""
+        return np.asarray(self.column(REFERENCE), dtype=np.float64)
+
+    @cached_property
+    def day_codes(self) -> NDArray[np.int64]:
+        """Which day each row belongs to, counted from the first."""
+        return np.unique(self.column(self.sidecar.time).to_numpy(), return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def days(self) -> "pd.DatetimeIndex":
+        """The days, ascending."""
+        return pd.DatetimeIndex(np.unique(self.column(self.sidecar.time).to_numpy()))
+
+    @cached_property
+    def asset_codes(self) -> NDArray[np.int64]:
+        """Which asset each row belongs to."""
+        return pd.factorize(self.column(self.sidecar.asset), sort=True)[0].astype(np.int64)
+
+    @cached_property
+    def returns(self) -> Matrix:
+        """The next day's return by day and asset."""
+        return self.by_day(np.asarray(self.column(RET_NEXT), dtype=np.float64))
+
+    def by_day(self, values: Matrix) -> Matrix:
+        """Lay one value a row out as a matrix.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_rows,)
+
+        Returns
+        -------
+        ndarray, shape (n_days, n_assets)
+            NaN where an asset has no row.
+
+        Raises
+        ------
+        FormatError
+            If two rows share a time and an asset.
+        """
+        cells = self.day_codes * (self.asset_codes.max(initial=0) + 1) + self.asset_codes
+        if len(np.unique(cells)) < len(cells):
+            raise FormatError("evaluation.parquet: two rows share a time and an asset; keep one")
+        matrix = np.full((len(self.days), int(self.asset_codes.max(initial=0)) + 1), np.nan)
+        matrix[self.day_codes, self.asset_codes] = values
+        return matrix
+
+    def neutralised(self, positions: list[int]) -> NDArray[np.generic]:
+        """Copy the features with some columns set to their cross-sectional median of each day."""
+        rows = np.array(self.features)
+        for position in positions:
+            column = pd.Series(rows[:, position])
+            rows[:, position] = column.groupby(self.day_codes).transform("median").to_numpy()
+        return rows
+
+    def live_rows(self, count: int) -> pd.DataFrame:
+        """The first rows as a live feed would bring them: time, asset and features."""
+        return self.frame[[self.sidecar.time, self.sidecar.asset, *self.sidecar.names]].head(count)
+
+    def schema(self) -> list[tuple[str, str]]:
+        """Name and dtype of the columns between the keys and the returns: the features as the file has them."""
+        outer = {self.sidecar.time, self.sidecar.asset, self.sidecar.target, RET_NEXT, REFERENCE}
+        return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
+
+    def column_problems(self) -> list[str]:
+        """Columns that are missing, foreign or out of order."""
+        found, expected = list(map(str, self.frame)), self.sidecar.panel_columns
+        problems = [f"{name} is missing from the panel" for name in expected if name not in found]
+        problems += [f"{name} does not belong in the panel" for name in found if name not in expected]
+        if not problems and found != expected:
+            problems.append(f"the panel's order is {', '.join(found)}, expected {', '.join(expected)}")
+        return problems
+
+    def dtype_problems(self) -> list[str]:
+        """Columns whose dtype is not the sidecar's; returns and scores are float64, times are dates."""
+        wanted = {feature.name: feature.dtype for feature in self.sidecar.features}
+        wanted |= dict.fromkeys([self.sidecar.target, RET_NEXT, REFERENCE], "float64")
+        found = {name: str(self.column(name).dtype) for name in wanted}
+        problems = [
+            f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype
+        ]
+        if not pd.api.types.is_datetime64_any_dtype(self.column(self.sidecar.time).dtype):
+            problems.append(f"{self.sidecar.time} is {self.column(self.sidecar.time).dtype}, expected a date")
+        return problems
+
+    def not_finite(self) -> list[str]:
+        """Columns with an infinity, or with NaN where the sidecar allows none."""
+        nullable = {feature.name for feature in self.sidecar.features if feature.nullable}
+        problems = []
+        for name in [*self.sidecar.names, self.sidecar.target, RET_NEXT, REFERENCE]:
+            values = self.column(name).to_numpy()
+            bad = int((np.isinf(values) if name in nullable else ~np.isfinite(values)).sum())
+            if bad:
+                problems.append(f"{name} in {bad} rows")
+        return problems
+
+    def repeated_rows(self) -> list[str]:
+        """Rows whose time and asset another row has too."""
+        time, asset = self.column(self.sidecar.time), self.column(self.sidecar.asset)
+        twice = pd.DataFrame({"time": time, "asset": asset}).duplicated()
+        return [f"{time[row]:%Y-%m-%d} {asset[row]}" for row in np.flatnonzero(twice)]
+
+    def unordered_rows(self) -> list[str]:
+        """Rows that come before the row above them."""
+        days, assets = self.day_codes, self.asset_codes
+        back = (days[1:] < days[:-1]) | ((days[1:] == days[:-1]) & (assets[1:] < assets[:-1]))
+        return [f"row {row + 1}" for row in np.flatnonzero(back)]
+
+    def overlapping_rows(self) -> list[str]:
+        """Rows on or before the last price date that a training label used."""
+        time = self.column(self.sidecar.time)
+        early = np.asarray(time < pd.Timestamp(self.sidecar.trained_until) + pd.Timedelta(days=1))
+        return [f"{time[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]

@@ -1,0 +1,155 @@
+"""Scoring rows with ONNX Runtime. Loads bytes, never a path, so that what runs is what was hashed."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ..errors import OnnxError
+from .onnx_checks import external_data_problems, parse_onnx
+from .sidecar import BatchTimes, Sidecar
+
+Scores = NDArray[np.float64]
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+
+
+class OnnxModel:
+    """A model ready to score the feature columns of its sidecar.
+
+    Parameters
+    ----------
+    content : bytes
+        The ONNX file. It must hold all its tensors itself.
+    sidecar : Sidecar
+        Feature order and output.
+
+    Raises
+    ------
+    OnnxError
+        If the file refers to others, or ONNX Runtime cannot load it, or it has no such output.
+    """
+
+    def __init__(self, content: bytes, sidecar: Sidecar) -> None:
+        outside = external_data_problems(parse_onnx(content))
+        if outside:
+            raise OnnxError(f"model.onnx: {outside[0]}; pack it again, which moves such tensors inside")
+        options = onnxruntime.SessionOptions()
+        # One thread: with two, the last bits of a score depend on the batch size.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            raise OnnxError(f"model.onnx: ONNX Runtime cannot load it ({_first_line(error)})") from error
+        self._sidecar = sidecar
+        self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
+        outputs = [entry.name for entry in self._session.get_outputs()]
+        if sidecar.output.name not in outputs:
+            raise OnnxError(
+                f"model.onnx: has no output {sidecar.output.name!r}, only {', '.join(outputs)}; mend the sidecar"
+            )
+
+    def input_problems(self) -> list[str]:
+        """Compare the model's inputs with the sidecar: one tensor of n columns, or one input a feature."""
+        features = self._sidecar.features
+        if len(self._inputs) == 1 and (len(features) > 1 or self._is_matrix()):
+            (entry,) = self._inputs.values()
+            expected = {feature.dtype for feature in features}
+            found = _DTYPES.get(entry.type, entry.type)
+            problems = []
+            if len(entry.shape) != 2 or entry.shape[1] not in (len(features), None):
+                problems.append(
+                    f"input {entry.name!r} has shape {entry.shape}, the sidecar lists {len(features)} features"
+                )
+            if expected != {found}:
+                problems.append(f"input {entry.name!r} takes {found}, the sidecar says {', '.join(sorted(expected))}")
+            return problems
+        problems = [
+            f"input {name!r} is no feature of the sidecar" for name in self._inputs if name not in self._sidecar.names
+        ]
+        for feature in features:
+            if feature.name not in self._inputs:
+                problems.append(f"feature {feature.name!r} is no input of the model")
+            elif (found := _DTYPES.get(self._inputs[feature.name].type)) != feature.dtype:
+                problems.append(f"input {feature.name!r} takes {found}, the sidecar says {feature.dtype}")
+        return problems
+
+    def predict(self, rows: NDArray[np.generic], *, batch_size: int | None = None) -> Scores:
+        """Score rows.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (n_rows, n_features)
+            Features in sidecar order.
+        batch_size : int, optional
+            Rows given to ONNX Runtime at a time; all at once if left out.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+            The sidecar's output.
+
+        Raises
+        ------
+        OnnxError
+            If ONNX Runtime fails, or the output does not hold one score a row.
+        """
+        step = batch_size or max(len(rows), 1)
+        run = self._runner()
+        try:
+            parts = [run(rows[start : start + step]) for start in range(0, len(rows), step)]
+        except Exception as error:  # as in __init__
+            raise OnnxError(f"model.onnx: ONNX Runtime cannot score these rows ({_first_line(error)})") from error
+        return np.concatenate([self._scores(part) for part in parts]) if parts else np.empty(0)
+
+    def time_batches(self, rows: NDArray[np.generic], *, size: int, rounds: int = 200) -> BatchTimes:
+        """Time `rounds` batches of `size` rows, cycling through `rows`."""
+        starts = np.arange(rounds) * size % max(len(rows) - size + 1, 1)
+        times = np.empty(rounds)
+        self.predict(rows[:size])
+        for index, start in enumerate(starts):
+            begin = time.perf_counter_ns()
+            self.predict(rows[start : start + size])
+            times[index] = (time.perf_counter_ns() - begin) / 1e6
+        p50, p95, p99 = np.quantile(times, [0.5, 0.95, 0.99])
+        return BatchTimes(rows=size, rounds=rounds, p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99))
+
+    def _is_matrix(self) -> bool:
+        (entry,) = self._inputs.values()
+        return entry.name not in self._sidecar.names
+
+    def _runner(self) -> Callable[[NDArray[np.generic]], NDArray[np.generic]]:
+        wanted, session = [self._sidecar.output.name], self._session
+        if len(self._inputs) == 1 and (len(self._sidecar.features) > 1 or self._is_matrix()):
+            (entry,) = self._inputs.values()
+            dtype = _DTYPES.get(entry.type, "float32")
+            return lambda batch: session.run(wanted, {entry.name: np.ascontiguousarray(batch, dtype)})[0]
+        features = list(enumerate(self._sidecar.features))
+        return lambda batch: session.run(
+            wanted,
+            {feature.name: np.ascontiguousarray(batch[:, [index]], feature.dtype) for index, feature in features},
+        )[0]
+
+    def _scores(self, output: NDArray[np.generic]) -> Scores:
+        table = np.asarray(output, dtype=np.float64)
+        if table.ndim == 1:
+            table = table[:, None]
+        if table.ndim != 2 or self._sidecar.output.index >= table.shape[1]:
+            raise OnnxError(
+                f"model.onnx: output {self._sidecar.output.name!r} has shape {output.shape}, "
+                f"which has no column {self._sidecar.output.index} a row; mend the sidecar"
+            )
+        return table[:, self._sidecar.output.index]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

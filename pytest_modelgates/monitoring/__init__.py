@@ -1,0 +1,1 @@
+"""Watching what is live: comparison with shadow, drift."""

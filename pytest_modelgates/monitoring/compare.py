@@ -1,0 +1,52 @@
+"""How far a candidate in shadow and the live model agree on the rows that both have scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..drift.records import by_row_key, read_predictions
+from ..errors import RegistryError, StatisticsError
+from ..model.files import tree_digest
+from ..model.layout import Artifacts
+from ..registry.audit import read_log
+from ..registry.store import live_id
+from ..stats.agreement import rank_correlation
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Rank correlation over the rows that both have scored."""
+
+    rank_correlation: float
+    rows: int
+
+
+def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Agreement:
+    """Pair predictions by row key and correlate their ranks.
+
+    Raises
+    ------
+    StatisticsError
+        If fewer than two rows pair, or one side is constant.
+    """
+    keys = [key for key in candidate if key in live]
+    if len(keys) < 2:
+        raise StatisticsError(
+            f"{len(keys)} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
+        )
+    return Agreement(rank_correlation([candidate[key] for key in keys], [live[key] for key in keys]), len(keys))
+
+
+def live_digest(artifacts: Artifacts) -> str:
+    """Digest of the live model as the audit log has it."""
+    live = live_id(artifacts)
+    if live is None:
+        raise RegistryError(f"nothing is live under {artifacts.models}: promote a model first")
+    return read_log(artifacts.promotions)[-1].digest
+
+
+def compare(artifacts: Artifacts, model_dir: Path) -> Agreement:
+    """Compare a candidate's shadow predictions with the live model's."""
+    candidate = by_row_key(read_predictions(artifacts.shadow_predictions, digest=tree_digest(model_dir)))
+    live = by_row_key(read_predictions(artifacts.predictions, digest=live_digest(artifacts)))
+    return agreement(candidate, live)

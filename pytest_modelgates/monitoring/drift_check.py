@@ -1,0 +1,54 @@
+"""Whether the live model's recent predictions still look like its golden."""
+
+from ..drift import detect_drift, load_golden_predictions
+from ..drift.distance import DriftLimits, DriftReport
+from ..drift.records import read_predictions, values_of
+from ..model.layout import Artifacts
+from ..registry.policy import Policy
+from .compare import live_digest
+
+
+def limits_of(policy: Policy) -> DriftLimits:
+    """Take the limits that the drift gates use."""
+    return DriftLimits(
+        psi_moderate=policy.limit("drift.psi_moderate").upper,
+        psi=policy.limit("drift.psi").upper,
+        ks_p=policy.drift.ks_p,
+        ks_distance=policy.limit("drift.ks").upper,
+    )
+
+
+def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None) -> tuple[str, int, DriftReport]:
+    """Compare the live model's predictions with its golden.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    policy : Policy
+    last : int, optional
+        Only the newest rows.
+
+    Returns
+    -------
+    str
+        The live model's id.
+    int
+        Rows compared.
+    DriftReport
+    """
+    digest = live_digest(artifacts)
+    records = list(read_predictions(artifacts.predictions, digest=digest))
+    current = values_of(records)[-last if last else 0 :]
+    model_id = artifacts.latest.readlink().name
+    golden = load_golden_predictions(model_id, folder=artifacts.golden)
+    return model_id, len(current), detect_drift(golden, current, limits=limits_of(policy))
+
+
+def in_words(model_id: str, rows: int, report: DriftReport) -> str:
+    """Say the result to people."""
+    verdict = "DRIFT" if report["overall_drift"] else "no drift"
+    return (
+        f"{model_id}: {verdict} over {rows} live predictions\n"
+        f"  PSI {report['psi']['value']:.4f} ({report['psi']['level']})\n"
+        f"  KS  {report['ks']['statistic']:.4f} (p {report['ks']['p_value']:.3g})"
+    )

@@ -1,0 +1,197 @@
+"""The pytest plugin: hooks only. Every run of its environment loads it: it imports pytest and the standard library."""
+
+from __future__ import annotations  # the types below are imported for checkers alone
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .ledger import Run
+
+MARKERS = (
+    "hard: a gate that must pass before a model is promoted",
+    "soft: a gate that warns and leaves the exit status alone",
+    'gate(name): the declared identity of a gate, such as "parity.max_abs_diff"',
+    "data: gates of the files, the schema and the panel",
+    "signal: gates of significance and ablation",
+    "integrity: gates of the files",
+    "schema: gates of the schema",
+    "parity: gates that compare ONNX Runtime with the native model",
+    "significance: gates of the signal after costs",
+    "ablation: gates of single feature groups",
+    "drift: gates that compare live predictions with the panel's",
+    "latency: gates of the time one prediction takes",
+    "shadow: gates that compare the candidate with the live model",
+    "pnl: gates of paper profit and loss",
+    "wf: walk-forward gates",
+)
+
+
+def shipped_gates() -> Path:
+    """Find the suite: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "gates"
+    return inside if inside.is_dir() else package.parent / "gates"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("modelgates", "gates for machine-learning models")
+    group.addoption(
+        "--model-dir",
+        action="append",
+        default=[],
+        metavar="=DIR",
+        help="run the gates on this model directory; may be given several times; write it with '='",
+    )
+    group.addoption(
+        "--policy", metavar="=FILE", help="policy file; default: the ini key, registry/policy.toml, the packaged one"
+    )
+    group.addoption(
+        "--gate-report", metavar="=FILE", help="where the report goes; default: artifacts/reports/<id>/<time>.json"
+    )
+    group.addoption("--strict-soft", action="store_true", help="let a soft gate that does not pass fail the run")
+    parser.addini("modelgates_policy", "policy file, relative to the root of the repository", default="")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; with a model, run the shipped gates unless told which."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if not config.option.model_dir:
+        config.pluginmanager.register(NoModelHooks(), "modelgates-no-model")
+        return
+    from . import fixtures, ledger
+
+    run = config.stash[ledger.RUN] = ledger.Run(config)
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = [str(shipped_gates())]
+    config.pluginmanager.register(fixtures, "modelgates-fixtures")
+    config.pluginmanager.register(GateHooks(run), "modelgates-gates")
+    if not hasattr(config, "workerinput"):
+        _start_report(config)
+        config.pluginmanager.register(ReportHooks(run), "modelgates-report")
+
+
+def _start_report(config: pytest.Config) -> None:
+    # pytest-json-report looks at these when it is configured, after us; the file is ours to write,
+    # since it hides write errors and does not know the final exit status.
+    if not config.pluginmanager.hasplugin("pytest_jsonreport"):
+        raise pytest.UsageError("pytest-json-report is switched off; the report needs it: drop -p no:pytest_jsonreport")
+    if not config.option.json_report:
+        config.option.json_report, config.option.json_report_file = True, None
+    # Our table shows the timings that count, in lines that fit a terminal.
+    config.option.benchmark_quiet = True
+
+
+class NoModelHooks:
+    """A run without a model: nothing to do but to refuse gates."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """A gate without a model would be an empty parameter set, which pytest skips and calls green."""
+        gates = [item.nodeid for item in items if item.get_closest_marker("gate")]
+        if gates:
+            raise pytest.UsageError(
+                f"{len(gates)} gates collected, such as {gates[0]}, but no model; pass --model-dir=DIR"
+            )
+
+
+class GateHooks:
+    """What happens to each gate, in whichever process runs it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run every gate on every model, and those of feature groups on every group of that model's sidecar."""
+        from .ledger import feature_groups
+
+        if "model_dir" not in metafunc.fixturenames:
+            return
+        if "feature_group" in metafunc.fixturenames:
+            pairs = [(directory, group) for directory in self._run.model_dirs for group in feature_groups(directory)]
+            ids = [f"{directory.name}-{group}" for directory, group in pairs]
+            metafunc.parametrize(("model_dir", "feature_group"), pairs, ids=ids, scope="session")
+        else:
+            ids = [directory.name for directory in self._run.model_dirs]
+            metafunc.parametrize("model_dir", self._run.model_dirs, ids=ids, scope="session")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Mark the gates before `-m` looks at them; set those aside whose family the policy says does not apply."""
+        from .ledger import prepare
+
+        foreign = prepare(items, self._run.policy, config)
+        if foreign:
+            items[:] = [item for item in items if item not in foreign]
+            config.hook.pytest_deselected(items=foreign)
+        if not any(item.get_closest_marker("gate") for item in items):
+            raise pytest.UsageError(
+                "--model-dir was given, but no gate was collected; look at the paths given and at addopts"
+            )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Count attempts: plugins that repeat a test until it passes leave no other trace."""
+        from .ledger import ATTEMPTS
+
+        item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Record each phase, outside of every other plugin."""
+        from .ledger import settle
+
+        report = yield
+        settle(item, call, report, strict_soft=self._run.strict_soft)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Show our two outcomes beside pytest's three."""
+        outcome = str(report.outcome)
+        if outcome in ("warned", "no reference yet"):
+            return outcome, outcome[0], ("WARN" if outcome == "warned" else outcome.upper(), {"yellow": True})
+        return None
+
+
+class ReportHooks:
+    """What the whole run says and leaves, in the process that the user started."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def pytest_report_header(self) -> list[str]:
+        """Name the subject."""
+        return self._run.header()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the record of each phase, from whichever process it came."""
+        self._run.add(report)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the one table."""
+        from .summary import write_table
+
+        write_table(terminalreporter, self._run)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Write the report when everybody else is done with the exit status."""
+        if self._run.empty and session.exitstatus == pytest.ExitCode.OK and not session.config.option.collectonly:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        yield
+        report = session.config._json_report.report  # type: ignore[attr-defined]  # pytest-json-report's documented access
+        try:
+            self._run.write(report, int(session.exitstatus))
+        except OSError as error:
+            pytest.exit(f"the report could not be written: {error}", returncode=3)

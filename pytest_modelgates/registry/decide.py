@@ -1,0 +1,98 @@
+"""May this model go live? Pure: plain values in, every reason against it out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..model.manifest import Manifest
+from ..model.sidecar import Sidecar
+from .criteria import Reason
+from .policy import Policy
+from .report import GateRecord, ModelRun, Report
+from .verdict import Verdict, base_name, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the promoter itself knows of the model: its id, its bytes, its schema."""
+
+    model_id: str
+    digest: str
+    manifest: Manifest
+    sidecar: Sidecar
+
+
+def report_reasons(
+    subject: Subject, report: Report, policy: Policy, *, first: bool, now: datetime, gate: str
+) -> list[Reason]:
+    """Hold a report against the model and the policy.
+
+    Parameters
+    ----------
+    subject : Subject
+    report : Report
+    policy : Policy
+        The promoter's own; limits and required gates come from here, never from the report.
+    first : bool
+        Nothing was ever promoted here, so there may be no reference yet.
+    now : datetime
+    gate : str
+        The command that makes a report of this model.
+
+    Returns
+    -------
+    list of Reason
+        Empty if the run was complete and every hard gate passed.
+    """
+    ledger = report.modelgates
+    if subject.model_id not in ledger.models:
+        names = ", ".join(ledger.models) or "no model"
+        return [Reason(f"the report is of {names}, not of {subject.model_id}", gate)]
+    run = ledger.models[subject.model_id]
+    return [
+        *_run_reasons(subject, report, run, policy, now=now, gate=gate),
+        *_gate_reasons(run, policy, policy.required_gates(subject.sidecar), first=first, gate=gate),
+    ]
+
+
+def _run_reasons(
+    subject: Subject, report: Report, run: ModelRun, policy: Policy, *, now: datetime, gate: str
+) -> list[Reason]:
+    info, found = report.modelgates.run, []
+    if info.exit_status != report.exitcode:
+        found.append(f"pytest ended with {info.exit_status}, the report says {report.exitcode}")
+    if info.exit_status != 0:
+        found.append(f"pytest ended with {info.exit_status}, a green run ends with 0")
+    if run.digest_before != run.digest_after:
+        found.append("the model's files changed while the gates ran")
+    if run.digest_before != subject.digest:
+        found.append(
+            f"the report is of other bytes ({run.digest_before[:12]}…) than the model has now ({subject.digest[:12]}…)"
+        )
+    if info.policy_digest != policy.digest:
+        found.append(f"the run used another policy ({info.policy_source}) than this promotion")
+    if info.finished > now:
+        found.append(f"the report is from the future ({info.finished:%Y-%m-%d %H:%M:%S} UTC)")
+    if info.started < subject.manifest.created:
+        found.append(f"the run began before the model was packed ({subject.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
+    return [Reason(text, gate) for text in found]
+
+
+def _gate_reasons(run: ModelRun, policy: Policy, required: list[str], *, first: bool, gate: str) -> list[Reason]:
+    records: dict[str, list[GateRecord]] = {}
+    for record in run.gates:
+        records.setdefault(record.gate, []).append(record)
+    reasons = []
+    for name in required:
+        found = records.get(name, [])
+        if len(found) != 1:
+            text = "is not in the report" if not found else f"is in the report {len(found)} times"
+            reasons.append(Reason(f"{name} {text}", gate))
+            continue
+        (record,) = found
+        if record.severity != "hard":
+            reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", gate))
+        verdict, why = judge(record, policy)
+        if verdict is Verdict.PASSED or (verdict is Verdict.NO_REFERENCE and first):
+            continue
+        reasons.append(Reason(f"{name} {verdict}: {why}", policy.limit(base_name(name)).advice))
+    return reasons

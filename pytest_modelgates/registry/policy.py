@@ -1,0 +1,210 @@
+"""The policy: every SLO, what promotion asks for, and how gates measure. A team's file over the packaged default."""
+
+import math
+import tomllib
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..errors import FormatError, PolicyError
+from ..model.files import canonical, sha256, typed
+from ..model.sidecar import Sidecar
+
+Severity = Literal["hard", "soft"]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+PLACE = Path("registry") / "policy.toml"
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """A lower and an upper bound, each open or closed; a missing one does not bind."""
+
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+
+    def hold(self, value: float | None) -> bool:
+        """Compare a value with both bounds; what is no finite number never holds."""
+        return (
+            value is not None
+            and math.isfinite(value)
+            and (self.above is None or value > self.above)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.below is None or value < self.below)
+            and (self.at_most is None or value <= self.at_most)
+        )
+
+    @property
+    def lower(self) -> float:
+        """The lower bound, whether open or closed; minus infinity if there is none."""
+        return next((bound for bound in (self.above, self.at_least) if bound is not None), -math.inf)
+
+    @property
+    def upper(self) -> float:
+        """The upper bound, whether open or closed; infinity if there is none."""
+        return next((bound for bound in (self.below, self.at_most) if bound is not None), math.inf)
+
+    def margin(self, value: float) -> float:
+        """Distance to the nearer bound, negative beyond it."""
+        return min(value - self.lower, self.upper - value)
+
+    def __str__(self) -> str:
+        """Both bounds as people write them, such as ``0 < · ≤ 60``."""
+        lower = (
+            f"{self.above:g} <"
+            if self.above is not None
+            else f"{self.at_least:g} ≤"
+            if self.at_least is not None
+            else ""
+        )
+        upper = (
+            f"< {self.below:g}" if self.below is not None else f"≤ {self.at_most:g}" if self.at_most is not None else ""
+        )
+        if lower and upper:
+            return f"{lower} · {upper}"
+        if lower:
+            return f"{'>' if self.above is not None else '≥'} {lower.split()[0]}"
+        return upper
+
+
+class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A named limit. `gate` is the gate that measures it, if not the one of its own name; `each` its parameter."""
+
+    unit: str
+    severity: Severity
+    advice: str
+    gate: str | None = None
+    each: Literal["feature_group"] | None = None
+
+
+class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What promotion asks for besides the hard gates, once something is live; 0 switches one off."""
+
+    parity_nights: Annotated[int, msgspec.Meta(ge=0)]
+    shadow_hours: NonNegative
+    drift_psi: NonNegative
+
+
+class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What trading costs."""
+
+    bps_per_turnover: NonNegative
+
+
+class AblationMargin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much an ablation may improve the IC before it matters."""
+
+    margin: NonNegative
+    margin_share: Share
+
+
+class DriftTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a KS distance counts."""
+
+    ks_p: Share
+
+
+class OnnxRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an ONNX file may use."""
+
+    domains: tuple[str, ...]
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+    """The whole policy in force: the team's file over the packaged default."""
+
+    format: Literal[1]
+    not_applicable: tuple[str, ...]
+    promotion: Promotion
+    costs: Costs
+    ablation: AblationMargin
+    drift: DriftTest
+    onnx: OnnxRules
+    slo: dict[str, Slo]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the policy in force, whatever files it came from."""
+        return sha256(canonical(self))
+
+    def limit(self, name: str) -> Slo:
+        """Find an SLO."""
+        if name not in self.slo:
+            raise PolicyError(
+                f'no SLO {name!r} in the policy; add [slo."{name}"] with its bounds, unit, severity and advice'
+            )
+        return self.slo[name]
+
+    def slos_of(self, gate: str) -> list[str]:
+        """Names of the SLOs that a gate must show evidence for; `gate` without its parameter."""
+        return [name for name, slo in self.slo.items() if (slo.gate or name) == gate]
+
+    def applies(self, gate: str) -> bool:
+        """Whether a gate's family applies to this team's kind of model."""
+        return gate.partition(".")[0] not in self.not_applicable
+
+    def required_gates(self, sidecar: Sidecar) -> list[str]:
+        """Every hard gate that a model must pass, with parameters from the model's own sidecar."""
+        required = []
+        for name, slo in self.slo.items():
+            if slo.severity == "hard" and slo.gate is None and self.applies(name):
+                required += [f"{name}[{group}]" for group in sidecar.groups] if slo.each else [name]
+        return required
+
+
+def load_policy(path: Path | None) -> Policy:
+    """Read a policy over the packaged default.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A team's file; the packaged default alone if left out.
+
+    Raises
+    ------
+    PolicyError
+        If the file is missing, is no TOML, has an unknown key, a wrong type, or an SLO that bounds nothing.
+    """
+    default = tomllib.loads((resources.files(__package__) / "default_policy.toml").read_text("utf-8"))
+    source = str(path or "the packaged policy")
+    try:
+        own = tomllib.loads(path.read_text("utf-8")) if path else {}
+        policy = typed(_over(default, own), Policy, source)
+    except FileNotFoundError as error:
+        raise PolicyError(f"{source}: no such policy file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{source}: not TOML ({error})") from error
+    except FormatError as error:
+        raise PolicyError(str(error)) from error
+    for name, slo in policy.slo.items():
+        _check_slo(source, name, slo)
+    return policy
+
+
+def find_policy(folder: Path) -> Path | None:
+    """Find the policy of a repository, `registry/policy.toml`; None if it has none."""
+    place = folder / PLACE
+    return place if place.is_file() else None
+
+
+def _over(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(default)
+    for key, value in own.items():
+        merged[key] = (
+            _over(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        )
+    return merged
+
+
+def _check_slo(source: str, name: str, slo: Slo) -> None:
+    bounds = [slo.above, slo.at_least, slo.below, slo.at_most]
+    given = [bound for bound in bounds if bound is not None]
+    if not given or not all(math.isfinite(bound) for bound in given):
+        raise PolicyError(f'{source}: [slo."{name}"] needs a finite bound: above or at_least, below or at_most')
+    if None not in bounds[:2] or None not in bounds[2:]:
+        raise PolicyError(f'{source}: [slo."{name}"] has two bounds on one side; keep the open or the closed one')

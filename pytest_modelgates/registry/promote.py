@@ -1,0 +1,158 @@
+"""Promotion and rollback: gather what there is, let `decide` judge, and change the registry in one step."""
+
+import getpass
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ..drift import save_golden_predictions
+from ..drift.records import read_predictions
+from ..errors import ModelgatesError, RefusedError, RegistryError
+from ..model.files import read_json
+from ..model.layout import MANIFEST, PANEL, SIDECAR, Artifacts
+from ..model.manifest import Manifest, verified_bytes, verify
+from ..model.panel import Panel
+from ..model.sidecar import Sidecar
+from .audit import Entry, append_entry, check_agreement, past_live, read_log
+from .criteria import Reason, night_reasons, nights, shadow_reasons
+from .decide import Subject, report_reasons
+from .policy import Policy
+from .report import Report, read_report
+from .store import flip, is_first, live_id, locked
+
+SERVE_LATENCY = "latency.serve_p95_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a promotion would do, and every reason against it."""
+
+    model_id: str
+    live: str | None
+    digest: str
+    report_digest: str
+    reasons: list[Reason]
+    golden: np.ndarray
+
+    def refuse(self) -> None:
+        """Raise with every reason, one a line, if there is one."""
+        if self.reasons:
+            lines = "\n".join(f"  {reason}" for reason in self.reasons)
+            raise RefusedError(f"{self.model_id} is not promoted:\n{lines}")
+
+
+def model_of(report: Report, source: Path) -> str:
+    """The one model that a report is of."""
+    names = list(report.modelgates.models)
+    if len(names) != 1:
+        raise RefusedError(f"{source}: a report of {len(names)} models ({', '.join(names)}); name the one to promote")
+    return names[0]
+
+
+def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, now: datetime) -> Plan:
+    """Gather everything that speaks for or against a promotion; changes nothing.
+
+    Raises
+    ------
+    RegistryError, FormatError
+        If the registry or the report cannot be read at all, or there is no such model.
+    """
+    directory = artifacts.model(model_id)
+    if not directory.is_dir():
+        raise RegistryError(f"{model_id} is unknown: no directory {directory}")
+    report, first, live = read_report(report_path), is_first(artifacts), live_id(artifacts)
+    gate = f"pytest --model-dir={directory}"
+    try:
+        digest = verify(directory)
+    except ModelgatesError as error:
+        lost = [Reason(line, "pack it again") for line in str(error).splitlines()]
+        return Plan(model_id, live, "", report.digest, lost, np.empty(0))
+    sidecar = read_json(directory / SIDECAR, Sidecar)
+    subject = Subject(model_id, digest, read_json(directory / MANIFEST, Manifest), sidecar)
+    golden = Panel.read(verified_bytes(directory, PANEL), sidecar).reference
+    reasons = report_reasons(subject, report, policy, first=first, now=now, gate=gate)
+    if model_id == live:
+        reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
+    if not first:
+        reasons += night_reasons(
+            nights(artifacts, policy, now=now), policy, today=now.date(), repair=f"{gate} every night"
+        )
+        records = read_predictions(artifacts.shadow_predictions, digest=digest)
+        shadow = f"modelgates shadow --onnx {directory / 'model.onnx'} --csv live_data.csv"
+        reasons += shadow_reasons(records, golden, policy, policy.limit(SERVE_LATENCY), repair=shadow)
+    return Plan(model_id, live, digest, report.digest, reasons, golden)
+
+
+def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, reason: str) -> Entry:
+    """Make a model live.
+
+    Raises
+    ------
+    RefusedError
+        With every reason, one a line. Nothing has changed then.
+    """
+    with locked(artifacts):
+        now = datetime.now(UTC)
+        plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
+        plan.refuse()
+        save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
+        return _switch(artifacts, "promote", plan.live, model_id, plan.digest, plan.report_digest, reason, now)
+
+
+def rollback(artifacts: Artifacts, model_id: str, *, reason: str) -> Entry:
+    """Make a model live again that was live before.
+
+    Raises
+    ------
+    RefusedError
+        If no reason is given, or the model was never live, or is live now.
+    IntegrityError
+        If its files are not what they were.
+    """
+    if not reason.strip():
+        raise RefusedError('a rollback needs a reason: --reason "…"')
+    with locked(artifacts):
+        entries, live = read_log(artifacts.promotions), live_id(artifacts)
+        check_agreement(entries, live)
+        past = [name for name in past_live(entries) if name != live]
+        if model_id == live:
+            raise RefusedError(f"{model_id} is live already")
+        if model_id not in past:
+            raise RefusedError(f"{model_id} was never live; rollback goes to one of: {', '.join(past) or 'none yet'}")
+        digest = verify(artifacts.model(model_id))
+        was = next(entry.digest for entry in reversed(entries) if entry.to == model_id)
+        if digest != was:
+            raise RefusedError(
+                f"{model_id} has other bytes ({digest[:12]}…) than when it was live ({was[:12]}…); roll back further"
+            )
+        return _switch(artifacts, "rollback", live, model_id, digest, None, reason.strip(), datetime.now(UTC))
+
+
+def _switch(
+    artifacts: Artifacts,
+    action: str,
+    live: str | None,
+    model_id: str,
+    digest: str,
+    report_digest: str | None,
+    reason: str,
+    now: datetime,
+) -> Entry:
+    entry = Entry(
+        time=now,
+        actor=os.environ.get("MODELGATES_ACTOR") or getpass.getuser(),
+        host=socket.gethostname(),
+        action="promote" if action == "promote" else "rollback",
+        from_=live,
+        to=model_id,
+        digest=digest,
+        report_digest=report_digest,
+        reason=reason,
+    )
+    flip(artifacts, model_id)
+    append_entry(artifacts.promotions, entry)
+    return entry

@@ -1,0 +1,115 @@
+"""The serving adapter: loads the bytes that it verified, scores rows batch by batch, logs every one of them."""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from ..drift.records import Prediction, encode_predictions
+from ..errors import FormatError, OnnxError
+from ..model.files import read_json
+from ..model.layout import MODEL, SIDECAR, Artifacts
+from ..model.manifest import verified_bytes, verify
+from ..model.session import OnnxModel
+from ..model.sidecar import Sidecar
+from .guards import refuse_if_killed
+from .source import read_csv, row_errors, row_keys
+
+Arm = Literal["live", "shadow"]
+
+
+class Adapter:
+    """One verified model and the log that its predictions go to.
+
+    Parameters
+    ----------
+    onnx_path : Path
+        A model's ONNX file, or a link to it such as `latest.onnx`; followed once, here.
+    arm : {"live", "shadow"}
+    log : Path, optional
+        Where records are appended; the arm's own log under the artifacts root if left out.
+
+    Raises
+    ------
+    IntegrityError, FormatError, OnnxError
+        If the model directory is not sound.
+    """
+
+    def __init__(self, onnx_path: Path, *, arm: Arm, log: Path | None = None) -> None:
+        directory = onnx_path.resolve().parent
+        if not onnx_path.is_file():
+            raise FormatError(f"{onnx_path}: no such model")
+        self.digest = verify(directory)
+        self.model_id = directory.name
+        self.sidecar = read_json(directory / SIDECAR, Sidecar)
+        self._model = OnnxModel(verified_bytes(directory, MODEL), self.sidecar)
+        self._arm: Arm = arm
+        artifacts = Artifacts.of(directory)
+        self.log = log or (artifacts.predictions if arm == "live" else artifacts.shadow_predictions)
+
+    def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
+        """Score a CSV file; what cannot be read at all leaves one record that says so."""
+        refuse_if_killed()
+        try:
+            frame = read_csv(path, self.sidecar)
+        except FormatError as error:
+            self._append([self._record("*", None, 0.0, f"schema: {error}")])
+            raise
+        records = []
+        for start in range(0, len(frame), batch_size):
+            records += self.score(frame.iloc[start : start + batch_size])
+        return records
+
+    def score(self, frame: pd.DataFrame) -> list[Prediction]:
+        """Score rows that have the schema, and log each: with its prediction, or with what kept it from having one.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Time, asset and features.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of the rows; `latency_ms` is what the whole batch took.
+        """
+        refuse_if_killed()
+        begin = time.perf_counter_ns()
+        errors = row_errors(frame, self.sidecar)
+        sound = [error is None for error in errors]
+        try:
+            scores = iter(self._model.predict(frame.loc[sound, self.sidecar.names].to_numpy()).tolist())
+        except OnnxError as error:
+            errors, scores = [str(error)] * len(frame), iter(())
+        latency_ms = (time.perf_counter_ns() - begin) / 1e6
+        records = [
+            self._record(key, None if error else next(scores), latency_ms, error)
+            for key, error in zip(row_keys(frame, self.sidecar), errors, strict=True)
+        ]
+        self._append(records)
+        return records
+
+    def _record(self, row_key: str, prediction: float | None, latency_ms: float, error: str | None) -> Prediction:
+        return Prediction(
+            time=datetime.now(UTC),
+            row_key=row_key,
+            model_id=self.model_id,
+            digest=self.digest,
+            schema_crc32=self.sidecar.schema_crc32,
+            prediction=prediction,
+            latency_ms=latency_ms,
+            arm=self._arm,
+            error=error,
+        )
+
+    def _append(self, records: list[Prediction]) -> None:
+        # One write a batch: two processes never mix their lines, and a killed one leaves whole records.
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, encode_predictions(records))
+        finally:
+            os.close(descriptor)

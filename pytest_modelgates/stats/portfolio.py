@@ -1,0 +1,79 @@
+"""What a held position would have earned on paper, and how large it was."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import StatisticsError
+from .quantiles import finite_series, is_constant
+from .ranking import Held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperPnl:
+    """A position on paper, after costs.
+
+    `annual_return` [share of capital a year, simple], `sharpe` [a year], `max_drawdown` [share of the highest capital
+    so far, returns reinvested, 0 to 1], `mean_turnover` [share of capital a day], `largest_gross`, `largest_net` and
+    `largest_weight` in size on any day [share of capital], `break_even_bps`: the cost at which nothing would have been
+    earned [basis points], infinite for a position that earned or lost without a trade.
+    """
+
+    annual_return: float
+    sharpe: float
+    max_drawdown: float
+    mean_turnover: float
+    largest_gross: float
+    largest_net: float
+    largest_weight: float
+    break_even_bps: float
+
+
+def paper_pnl(held: Held, *, days_per_year: float = 252) -> PaperPnl:
+    """Sum up what a held position earned after costs.
+
+    Parameters
+    ----------
+    held : Held
+        The position of each day, from `hold`, at least two days.
+    days_per_year : float, default 252
+        Trading days in a year.
+
+    Returns
+    -------
+    PaperPnl
+        Returns, drawdown, turnover and exposure.
+
+    Raises
+    ------
+    StatisticsError
+        If there are fewer than two days, a return is not finite, the net return never varies, or a year has no days.
+
+    Notes
+    -----
+    The Sharpe ratio is sqrt(days_per_year) mean / sd with n - 1 in the variance, without a riskless rate: the position
+    finances itself. A day that loses all capital ends in a drawdown of 1.
+    """
+    net = finite_series(held.net, name="net return", at_least=2)
+    if not (math.isfinite(days_per_year) and days_per_year > 0):
+        raise StatisticsError(f"a year of {days_per_year} days, expected more than 0")
+    if is_constant(net):
+        raise StatisticsError(
+            f"net return is {net[0]:g} on all {net.size} days, expected one that varies: was a position held?"
+        )
+    wealth = np.concatenate([[1.0], np.cumprod(np.maximum(1 + net, 0.0))])
+    earned, traded = float(held.gross.sum()), float(held.turnover.sum())
+    # Weights that add up to 1 on paper add up to 1 and a bit in binary: a limit of 1 must not fail on that bit.
+    gross_exposure = round(float(np.abs(held.weights).sum(axis=1).max()), 12)
+    net_exposure = round(float(np.abs(held.weights.sum(axis=1)).max()), 12)
+    return PaperPnl(
+        annual_return=float(net.mean() * days_per_year),
+        sharpe=float(net.mean() / net.std(ddof=1) * math.sqrt(days_per_year)),
+        max_drawdown=float((1 - wealth / np.maximum.accumulate(wealth)).max()),
+        mean_turnover=float(held.turnover.mean()),
+        largest_gross=gross_exposure,
+        largest_net=net_exposure,
+        largest_weight=float(np.abs(held.weights).max()),
+        break_even_bps=1e4 * earned / traded if traded > 0 else math.copysign(math.inf, earned),
+    )

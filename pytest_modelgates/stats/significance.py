@@ -1,0 +1,164 @@
+"""Whether a mean exceeds a bound by more than luck, for one series and over many. Knows of no gate or limit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.fft import dct
+from scipy.special import stdtr
+
+from ..errors import StatisticsError
+from .quantiles import finite_series, refuse_constant
+from .resampling import MINIMUM_VALUES, optimal_block_length, stationary_bootstrap_means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanTest:
+    """A one-sided test of a mean: `p_against` is the larger of the p-values of two methods.
+
+    `mean` [unit of the series], `cosines` (degrees of freedom of `p_ewc`), `block` (mean block length of `p_bootstrap`
+    [values]), `n` [values].
+    """
+
+    mean: float
+    p_against: float
+    p_ewc: float
+    p_bootstrap: float
+    cosines: int
+    block: float
+    n: int
+
+
+def ewc_p_value(x: ArrayLike, *, bound: float = 0.0) -> tuple[float, int]:
+    """Test by equal-weighted cosines whether the mean of a dependent series exceeds a bound.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 20.
+    bound : float, default 0
+        The mean under the null hypothesis, mean <= bound [unit of x].
+
+    Returns
+    -------
+    p : float
+        One-sided p-value.
+    nu : int
+        Number of cosines, floor(0.4 n^(2/3)), the degrees of freedom of Student's t.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant, or the bound is not finite.
+
+    Notes
+    -----
+    The long-run variance is the mean square of the projections on the first nu type-II cosines [1]_. With n / h below
+    25 for a series that overlaps over h values, the test rejects too often.
+
+    References
+    ----------
+    .. [1] E. Lazarus, D. J. Lewis, J. H. Stock and M. W. Watson, HAR inference: recommendations for practice,
+       Journal of Business & Economic Statistics 36:541, 2018.
+    """
+    series = _testable(x, bound)
+    n, mean = series.size, series.mean()
+    nu = int(0.4 * n ** (2 / 3))
+    projections = dct(series - mean, type=2, norm="ortho")[1 : nu + 1]
+    deviation = np.sqrt((projections**2).mean() / n)
+    with np.errstate(divide="ignore"):
+        t = (mean - bound) / deviation
+    return float(stdtr(nu, -t)), nu
+
+
+def _testable(x: ArrayLike, bound: float) -> NDArray[np.float64]:
+    series = finite_series(x, at_least=MINIMUM_VALUES)
+    refuse_constant(series)
+    if not np.isfinite(bound):
+        raise StatisticsError(f"bound is {bound}, expected a finite number")
+    return series
+
+
+def mean_exceeds(x: ArrayLike, *, bound: float = 0.0, horizon: int = 1, n_resamples: int = 9999, seed: int) -> MeanTest:
+    """Test the hypothesis that the mean of a dependent series is at most `bound`, by two methods.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 20.
+    bound : float, default 0
+        The largest mean under the null hypothesis [unit of x].
+    horizon : int, default 1
+        Over how many values neighbours overlap: blocks are no shorter [values]. What is held day by day has 1.
+    n_resamples : int, default 9999
+        Resamples of the bootstrap.
+    seed : int
+        Seed of its random numbers, at least 0.
+
+    Returns
+    -------
+    MeanTest
+        With `p_against`, the larger of the p-values by cosines [1]_ and by the stationary bootstrap [2]_, whose null
+        distribution is the resampled means shifted to the bound.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant, or a number is out of its range.
+
+    References
+    ----------
+    .. [1] E. Lazarus, D. J. Lewis, J. H. Stock and M. W. Watson, HAR inference: recommendations for practice,
+       Journal of Business & Economic Statistics 36:541, 2018.
+    .. [2] D. N. Politis and J. P. Romano, The stationary bootstrap, JASA 89:1303, 1994.
+    """
+    series = _testable(x, bound)
+    if horizon < 1:
+        raise StatisticsError(f"horizon is {horizon}, expected at least 1: 1 means that nothing overlaps")
+    p_ewc, nu = ewc_p_value(series, bound=bound)
+    block = max(optimal_block_length(series), float(horizon))
+    means = stationary_bootstrap_means(series, block=block, n_resamples=n_resamples, seed=seed)
+    mean = float(series.mean())
+    # The observed sample counts as one resample, so that p is never 0 and the test keeps its level.
+    p_bootstrap = (1 + int((means - mean >= mean - bound).sum())) / (n_resamples + 1)
+    return MeanTest(
+        mean=mean,
+        p_against=max(p_ewc, p_bootstrap),
+        p_ewc=p_ewc,
+        p_bootstrap=p_bootstrap,
+        cosines=nu,
+        block=block,
+        n=series.size,
+    )
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Adjust p-values for having looked at all of them.
+
+    Parameters
+    ----------
+    p_values : array_like of float, shape (n_tests,)
+        From 0 to 1, dependent or not.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_tests,)
+        Adjusted p-values in the same order: those up to alpha are rejected with a chance of at most alpha of any false
+        rejection [1]_.
+
+    Raises
+    ------
+    StatisticsError
+        If there are none, or one is no number from 0 to 1.
+
+    References
+    ----------
+    .. [1] S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statistics 6:65, 1979.
+    """
+    p = finite_series(p_values, name="p-values")
+    if p.min() < 0 or p.max() > 1:
+        raise StatisticsError(f"p-values lie between {p.min():g} and {p.max():g}, expected 0 to 1")
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1.0)
+    return adjusted

@@ -1,0 +1,46 @@
+"""What `modelgates init` writes into a team's own repository."""
+
+from importlib import resources
+from pathlib import Path
+
+from .errors import ModelgatesError
+
+# Name in the package (which knows no dot files) and place in the repository.
+TEMPLATES = {
+    "policy.toml": "registry/policy.toml",
+    "pack_example.py": "pack_example.py",
+    "packing_list.toml": "packing_list.toml",
+    "nightly.yml": ".github/workflows/modelgates-nightly.yml",
+    "gitignore": "artifacts/.gitignore",
+}
+
+
+def write_templates(root: Path) -> list[tuple[Path, bool]]:
+    """Write every template that is not there yet; a file of yours is never touched.
+
+    Parameters
+    ----------
+    root : Path
+        The repository.
+
+    Returns
+    -------
+    list of (Path, bool)
+        Each place, and whether it was written.
+
+    Raises
+    ------
+    ModelgatesError
+        If there is no such folder.
+    """
+    if not root.is_dir():
+        raise ModelgatesError(f"{root}: no such folder; make it first, or run this in your repository")
+    done = []
+    for name, place in TEMPLATES.items():
+        path = root / place
+        fresh = not path.exists()
+        if fresh:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text((resources.files(__package__) / "init" / name).read_text("utf-8"), "utf-8")
+        done.append((path, fresh))
+    return done

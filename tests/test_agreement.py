@@ -1,0 +1,123 @@
+"""Whether two sets of scores agree."""
+
+import re
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import ArrayLike
+from scipy.stats import spearmanr
+
+from pytest_modelgates.errors import StatisticsError
+from pytest_modelgates.stats.agreement import disordered, rank_correlation
+from pytest_modelgates.stats.quantiles import Series
+
+# Quarters are exact in binary, so that a pair lies on the margin exactly when it seems to.
+QUARTERS = st.integers(-6, 6).map(lambda n: n / 4)
+
+
+def disordered_by_pairs(native: Series, other: Series, days: Series, margin: float) -> int:
+    """Look at every pair."""
+    rows = set()
+    for high, low in permutations(range(len(native)), 2):
+        if days[high] == days[low] and native[low] < native[high] - margin and not other[low] < other[high]:
+            rows |= {high, low}
+    return len(rows)
+
+
+def test_rank_correlation_gives_the_known_answer() -> None:
+    # SciPy's documentation of spearmanr.
+    assert rank_correlation([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) == pytest.approx(0.8207826816681233, rel=1e-14)
+
+
+@given(pair=arrays(np.float64, st.tuples(st.just(2), st.integers(2, 30)), elements=QUARTERS))
+def test_rank_correlation_agrees_with_scipy(pair: Series) -> None:
+    if (np.ptp(pair, axis=1) == 0).any():
+        with pytest.raises(StatisticsError, match="expected a series that varies"):
+            rank_correlation(*pair)
+    else:
+        assert rank_correlation(*pair) == pytest.approx(spearmanr(*pair).statistic, abs=1e-12)
+
+
+@given(a=arrays(np.float64, st.integers(2, 30), elements=QUARTERS, unique=False))
+def test_rank_correlation_is_one_with_any_increasing_transform(a: Series) -> None:
+    a[0] = 9.0
+    a[1] = -9.0
+    assert rank_correlation(a, np.exp(a) - 3) == pytest.approx(1)
+    assert rank_correlation(a, -a) == pytest.approx(-1)
+    assert rank_correlation(a, np.exp(a)) <= 1
+
+
+BY_HAND = [
+    pytest.param([1, 2, 3], [1, 2, 3], [0, 0, 0], 0.0, 0, id="same-order"),
+    pytest.param([1, 2, 3], [1, 3, 2], [0, 0, 0], 0.5, 2, id="one-pair-swapped"),
+    pytest.param([1, 2, 3], [1, 3, 2], [0, 0, 0], 1.0, 0, id="swap-on-the-margin"),
+    pytest.param([1, 2, 3], [1, 3, 2], [0, 0, 1], 0.0, 0, id="swap-across-days"),
+    pytest.param([1, 2, 3], [5, 5, 5], [0, 0, 0], 1.5, 2, id="ties-are-no-order"),
+    pytest.param([1, 1, 1], [1, 2, 3], [0, 0, 0], 0.0, 0, id="native-ties-ask-nothing"),
+    pytest.param([1, 2, 3, 4], [4, 3, 2, 1], [0, 0, 0, 0], 0.0, 4, id="reversed"),
+    pytest.param([3, 1, 2], [3, 2, 1], ["b", "a", "a"], 0.5, 2, id="named-days-unsorted"),
+]
+
+
+@pytest.mark.parametrize(("native", "other", "days", "margin", "rows"), BY_HAND)
+def test_disordered_rows_by_hand(
+    native: ArrayLike, other: ArrayLike, days: ArrayLike, margin: float, rows: int
+) -> None:
+    assert disordered(native, other, days, margin=margin) == rows
+
+
+@given(
+    table=arrays(np.float64, st.tuples(st.just(2), st.integers(2, 16)), elements=QUARTERS),
+    seed=st.integers(0, 99),
+    margin=st.integers(0, 8).map(lambda n: n / 4),
+)
+def test_disordered_finds_what_looking_at_every_pair_finds(table: Series, seed: int, margin: float) -> None:
+    native, other = table
+    days = np.random.default_rng(seed).integers(0, 3, native.size)
+    assert disordered(native, other, days, margin=margin) == disordered_by_pairs(native, other, days, margin)
+
+
+def test_noise_below_half_the_margin_disorders_nothing() -> None:
+    random = np.random.default_rng(3)
+    native, days = random.standard_normal(200_000), np.repeat(np.arange(400), 500)
+    other = native + random.uniform(-1e-3, 1e-3, native.size)
+    assert disordered(native, other, days, margin=2.001e-3) == 0
+    assert disordered(native, other, days, margin=1e-3) > 0
+
+
+REFUSED = [
+    pytest.param([1, 2], [1, 2, 3], [0, 0], 0, "2 values of native, 3 of other: pair them row by row", id="lengths"),
+    pytest.param([1, 2], [1, 2], [0], 0, "2 rows, days of shape (1,): give one day a row", id="days"),
+    pytest.param([1, 2], [1, 2], [0, 0], -1, "margin is -1, expected a number of at least 0", id="margin"),
+    pytest.param([1, 2], [1, 2], [0, 0], np.nan, "margin is nan, expected a number of at least 0", id="nan-margin"),
+    pytest.param(
+        [1, 2], [np.nan, 2], [0, 0], 0, "other has 1 of 2 values NaN or infinite: remove their cause", id="nan"
+    ),
+    pytest.param([], [], [], 0, "native has 0 values, expected at least 2: measure more", id="empty"),
+]
+
+
+@pytest.mark.parametrize(("native", "other", "days", "margin", "message"), REFUSED)
+def test_disordered_refuses_and_says_why(
+    native: ArrayLike, other: ArrayLike, days: ArrayLike, margin: float, message: str
+) -> None:
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        disordered(native, other, days, margin=margin)
+
+
+NO_CORRELATION = [
+    pytest.param([1, 2], [1, 2, 3], "2 values of a, 3 of b: pair them row by row", id="lengths"),
+    pytest.param([1], [1], "a has 1 values, expected at least 2: measure more", id="one-row"),
+    pytest.param([1, 2], [3, 3], "all 2 values equal 3, expected a series that varies", id="constant"),
+    pytest.param([1, 2], [3, np.inf], "b has 1 of 2 values NaN or infinite: remove their cause", id="infinite"),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "message"), NO_CORRELATION)
+def test_rank_correlation_refuses_and_says_why(a: list[float], b: list[float], message: str) -> None:
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        rank_correlation(a, b)

@@ -1,0 +1,113 @@
+"""What a position earned on paper."""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike
+
+from pytest_modelgates.errors import StatisticsError
+from pytest_modelgates.stats.portfolio import paper_pnl
+from pytest_modelgates.stats.ranking import Held, hold
+
+# The 24 months of Bacon, Practical Portfolio Performance, as in R's PerformanceAnalytics (data portfolio_bacon).
+BACON = [
+    *(0.003, 0.026, 0.011, -0.010, 0.015, 0.025, 0.016, 0.067, -0.014, 0.040, -0.005, 0.081),
+    *(0.040, -0.037, -0.061, 0.017, -0.049, -0.022, 0.070, 0.058, -0.065, 0.024, -0.005, -0.009),
+]
+
+
+def held_with(net: ArrayLike, *, weights: ArrayLike | None = None, turnover: float = 0.5, cost: float = 0.0) -> Held:
+    """Give a position that earned these net returns."""
+    series = np.asarray(net, dtype=np.float64)
+    days = series.size
+    return Held(
+        first=0,
+        weights=np.tile([0.5, -0.5], (days, 1)) if weights is None else np.asarray(weights, dtype=np.float64),
+        gross=series + cost,
+        cost=np.full(days, cost),
+        net=series,
+        turnover=np.full(days, turnover),
+        ic=np.zeros(days),
+        ic_net=np.zeros(days),
+    )
+
+
+def test_sharpe_and_drawdown_give_the_answers_of_performance_analytics() -> None:
+    pnl = paper_pnl(held_with(BACON), days_per_year=12)
+    # PerformanceAnalytics 2.1.0: SharpeRatio.annualized(geometric=FALSE) and maxDrawdown.
+    assert pnl.sharpe == pytest.approx(0.788320254814486, rel=1e-12)
+    assert pnl.max_drawdown == pytest.approx(0.144672955739218, rel=1e-12)
+    assert pnl.annual_return == pytest.approx(12 * sum(BACON) / 24)
+
+
+def test_turnover_exposure_and_break_even_by_hand() -> None:
+    weights = [[0.5, -0.5, 0.0], [0.7, -0.2, 0.0], [-0.3, 0.1, 0.1]]
+    pnl = paper_pnl(held_with([0.01, -0.02, 0.04], weights=weights, turnover=0.3, cost=0.001))
+    assert pnl.mean_turnover == pytest.approx(0.3)
+    assert pnl.largest_gross == 1.0
+    assert pnl.largest_net == 0.5
+    assert pnl.largest_weight == 0.7
+    assert pnl.break_even_bps == pytest.approx(1e4 * 0.033 / 0.9)
+
+
+@pytest.mark.parametrize("assets", [7, 19, 20, 23])
+def test_a_gross_of_one_is_not_above_one(assets: int) -> None:
+    scores = np.random.default_rng(0).standard_normal((400, assets))
+    held = hold(np.tile(scores[:1], (400, 1)), 0.01 * scores, horizon=5, cost_bps=2)
+    assert np.abs(held.weights).sum(axis=1).max() == pytest.approx(1)
+    pnl = paper_pnl(held)
+    assert (pnl.largest_gross, pnl.largest_net) == (1, 0)
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32))
+def test_at_the_break_even_cost_nothing_is_earned(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    scores, returns = random.standard_normal((40, 6)), 0.01 * random.standard_normal((40, 6))
+    free = hold(scores, returns, horizon=2, cost_bps=0)
+    break_even = paper_pnl(free).break_even_bps
+    assert break_even == pytest.approx(1e4 * free.gross.sum() / free.turnover.sum())
+    assert paper_pnl(hold(scores, returns, horizon=2, cost_bps=3)).break_even_bps == pytest.approx(break_even)
+    if break_even > 0:
+        assert hold(scores, returns, horizon=2, cost_bps=break_even).net.sum() == pytest.approx(0, abs=1e-12)
+
+
+@given(net=st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2).filter(lambda net: min(net) < max(net)))
+def test_a_drawdown_is_a_share_of_the_peak(net: list[float]) -> None:
+    drawdown = paper_pnl(held_with(net)).max_drawdown
+    assert 0 <= drawdown < 1
+    assert drawdown >= -min(net) - 1e-12
+    assert (drawdown > 0) == (min(net) < 0)
+
+
+def test_losing_everything_ends_in_a_drawdown_of_one() -> None:
+    assert paper_pnl(held_with([0.1, -1.5, 0.3])).max_drawdown == 1
+
+
+@pytest.mark.parametrize(("net", "break_even"), [([0.01, 0.02], math.inf), ([-0.01, -0.02], -math.inf)])
+def test_without_a_trade_no_cost_matters(net: list[float], break_even: float) -> None:
+    assert paper_pnl(held_with(net, turnover=0)).break_even_bps == break_even
+
+
+REFUSED = [
+    pytest.param([0.1], {}, "net return has 1 values, expected at least 2: measure more", id="one-day"),
+    pytest.param([0.1, np.nan], {}, "net return has 1 of 2 values NaN or infinite: remove their cause", id="nan"),
+    pytest.param(
+        [0, 0],
+        {},
+        "net return is 0 on all 2 days, expected one that varies: was a position held?",
+        id="no-position",
+    ),
+    pytest.param([0, 1], {"days_per_year": 0}, "a year of 0 days, expected more than 0", id="no-year"),
+]
+
+
+@pytest.mark.parametrize(("net", "options", "message"), REFUSED)
+def test_paper_pnl_refuses_and_says_why(net: list[float], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        paper_pnl(held_with(net), **options)

@@ -1,0 +1,68 @@
+"""Quantiles, and what counts as a series of numbers."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pytest_modelgates.errors import StatisticsError
+from pytest_modelgates.stats.quantiles import Series, finite_series, is_constant, quantile, refuse_constant
+
+SAMPLES = arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6))
+
+# Type 7 of Hyndman and Fan 1996, the default of R: position 1 + (n - 1) q.
+BY_HAND = [
+    pytest.param([1, 2, 3, 4], 0.5, 2.5, id="median-between"),
+    pytest.param([4, 1, 3, 2], 0.95, 3.85, id="unsorted"),
+    pytest.param([7], 0.95, 7, id="one-value"),
+    pytest.param([1, 2, 3], 0, 1, id="lowest"),
+    pytest.param([1, 2, 3], 1, 3, id="highest"),
+]
+
+
+@pytest.mark.parametrize(("sample", "share", "answer"), BY_HAND)
+def test_quantile_gives_the_known_answer(sample: list[float], share: float, answer: float) -> None:
+    assert quantile(sample, share) == pytest.approx(answer)
+
+
+@given(sample=SAMPLES, shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_quantile_stays_in_the_sample_and_grows_with_the_share(sample: Series, shares: tuple[float, float]) -> None:
+    low, high = (quantile(sample, share) for share in sorted(shares))
+    slack = 1e-9 * max(1.0, float(np.abs(sample).max()))
+    assert sample.min() - slack <= low <= high + slack <= sample.max() + 2 * slack
+
+
+REFUSED = [
+    pytest.param([], 0.5, "sample has 0 values, expected at least 1: measure more", id="empty"),
+    pytest.param([1, np.nan], 0.5, "sample has 1 of 2 values NaN or infinite: remove their cause", id="nan"),
+    pytest.param([1, np.inf], 0.5, "sample has 1 of 2 values NaN or infinite: remove their cause", id="infinite"),
+    pytest.param([[1, 2]], 0.5, "sample has 2 dimensions, expected 1: give one number a row", id="matrix"),
+    pytest.param([1], 95, "the share is 95, expected 0 to 1: 0.95 asks for the 95th percentile", id="percent"),
+    pytest.param([1], np.nan, "the share is nan, expected 0 to 1: 0.95 asks for the 95th percentile", id="nan-share"),
+]
+
+
+@pytest.mark.parametrize(("sample", "share", "message"), REFUSED)
+def test_quantile_refuses_and_says_why(sample: list[float], share: float, message: str) -> None:
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        quantile(sample, share)
+
+
+def test_a_series_is_returned_as_float64() -> None:
+    series = finite_series(np.array([1, 2], dtype=np.float32))
+    assert series.dtype == np.float64
+    assert series.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("series", [np.full(3, 0.1), np.array([0.1, 0.1 + 1e-200]), np.array([0.0, 5e-324])])
+def test_a_series_without_spread_is_constant(series: Series) -> None:
+    assert is_constant(series)
+
+
+def test_a_constant_series_is_refused() -> None:
+    refuse_constant(np.array([0.5, 0.6]))
+    with pytest.raises(StatisticsError, match=r"^all 3 values equal 0\.5, expected a series that varies$"):
+        refuse_constant(np.full(3, 0.5))
