@@ -1,5 +1,7 @@
 """The table at the end of a run: every gate with what it measured, its limit and its verdict."""
 
+import shutil
+
 import pytest
 
 from .ledger import Run
@@ -15,7 +17,7 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
     terminal.write_sep("=", "model gates")
     widths = [max(len(cells[column]) for cells in [HEADINGS, *(cells for cells, _, _ in rows)]) for column in range(6)]
     # Names give way first, so that numbers and verdicts stay in sight on a narrow terminal.
-    widths[0] = max(12, min(widths[0], terminal.fullwidth - sum(widths[1:]) - 5))
+    widths[0] = max(12, min(widths[0], shutil.get_terminal_size().columns - sum(widths[1:]) - 5))
     terminal.write_line(_line(HEADINGS, widths))
     for cells, verdict, _ in rows:
         colour = COLOURS.get(verdict, "red" if cells[1] == "hard" else "yellow")
