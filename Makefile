@@ -1,0 +1,72 @@
+# Every command by its name. The environment is built when it is first needed.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+ARTIFACTS ?= artifacts
+MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
+CSV ?= $(ARTIFACTS)/live_data.csv
+DIRECTORY = $(ARTIFACTS)/models/$(MODEL)
+
+.PHONY: help env e2e test lint bench promote rollback shadow drift-check
+.PHONY: gate\:data gate\:signal gate\:parity gate\:pnl gate\:wf candidate
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9\\:-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/\\:/:/; s/:[^:#]*## /\t/' | expand -t 16
+
+env: $(VENV)/ready ## Build the environment in .venv
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found: make PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+e2e: env ## Train, pack, gate, promote, shadow, roll back, check drift: on real data
+	$(BIN)/python -m examples.sp500.e2e
+
+test: env ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: env ## Check style, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: env ## Run the benchmarks
+	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+
+candidate:
+	@test -n "$(MODEL)" || { echo "no candidate yet: pack one, or name it with MODEL=<id>" >&2; exit 2; }
+
+gate\:data: env candidate ## Gates of files, schema and panel, on MODEL (default: the newest)
+	$(BIN)/pytest --model-dir=$(DIRECTORY) -m data
+
+gate\:signal: env candidate ## Gates of significance and ablation
+	$(BIN)/pytest --model-dir=$(DIRECTORY) -m signal
+
+gate\:parity: env candidate ## Gates of ONNX Runtime against the native model
+	$(BIN)/pytest --model-dir=$(DIRECTORY) -m parity
+
+gate\:pnl: env candidate ## Gates of paper profit and loss
+	$(BIN)/pytest --model-dir=$(DIRECTORY) -m pnl
+
+gate\:wf: env candidate ## Walk-forward gates
+	$(BIN)/pytest --model-dir=$(DIRECTORY) -m wf
+
+promote: env candidate ## Run the hard gates of MODEL and make it live if they pass
+	$(BIN)/modelgates promote $(DIRECTORY)
+
+rollback: env ## Go back to a model that was live before; asks which, and why
+	$(BIN)/modelgates rollback --artifacts $(ARTIFACTS)
+
+shadow: env candidate ## Score CSV with MODEL beside the live model
+	$(BIN)/modelgates shadow --onnx $(DIRECTORY)/model.onnx --csv $(CSV)
+
+drift-check: env ## Compare the live model's predictions with its golden
+	$(BIN)/modelgates drift-check --artifacts $(ARTIFACTS)
