@@ -8,6 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: a test that fails on one machine fails on all.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 FEATURES = {"momentum": "price", "value": "fundamental"}
 DAYS, ASSETS = 400, 20

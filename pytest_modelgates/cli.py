@@ -1,6 +1,7 @@
 """The command line. Each verb parses, calls and prints. 0 done, 1 refused, 2 used wrongly, 3 the machine failed."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,10 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.platform == "win32":
         print("modelgates: needs symlinks and file locks of Linux or macOS; run it there, or in WSL", file=sys.stderr)
         return 3
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no → still shows the rest
     arguments = parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        done = command(arguments)
+        sys.stdout.flush()
+        return done
     except UsageError as error:
         print(f"modelgates: {error}", file=sys.stderr)
         return 2
@@ -33,8 +39,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"modelgates: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"modelgates: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
+            print(f"modelgates: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        _drop_output()
         return 3
+    except KeyboardInterrupt:
+        print("modelgates: interrupted", file=sys.stderr)
+        return 130
+
+
+def _drop_output() -> None:
+    """Have the interpreter not stumble at its end over what cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -113,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     as_json(sub)
 
     sub = verb("drift-check", _drift_check, "Compare the live model's predictions with its golden; 1 on drift.")
-    sub.add_argument("--last", type=int, metavar="N", help="only the newest N rows")
+    sub.add_argument("--last", type=_count, metavar="N", help="only the newest N rows")
     artifacts(sub)
     policy(sub)
     as_json(sub)
@@ -142,8 +161,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T07:30") from error
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows")
+    return int(text)
 
 
 def _policy(arguments: argparse.Namespace) -> Policy:
@@ -199,7 +227,9 @@ def _promote(arguments: argparse.Namespace) -> int:
         artifacts, model_id = Artifacts.of(directory), directory.name
         if not directory.is_dir():
             raise RefusedError(f"{arguments.model}: no such model directory; with an id, give --report FILE too")
-        report = _run_hard_gates(directory, arguments.policy)
+        if artifacts.model(model_id) != directory:
+            raise RefusedError(f"{directory}: lies in no folder `models`, expected artifacts/models/{model_id}")
+        report = _run_hard_gates(directory, arguments.policy or find_policy(Path.cwd()))
     else:
         artifacts = _artifacts(arguments)
         model_id = arguments.model or promote.model_of(read_report(report), report)
@@ -219,33 +249,44 @@ def _run_hard_gates(directory: Path, policy: Path | None) -> Path:
     import subprocess
     import tempfile
 
-    report = Artifacts.of(directory).reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    from .registry.store import locked
+
+    artifacts = Artifacts.of(directory)
+    with locked(artifacts):
+        pass  # settles a change that a crash cut short, which the gates would stumble over
+    report = artifacts.reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
     command = [sys.executable, "-m", "pytest", f"--model-dir={directory}", "-m", "hard", f"--gate-report={report}"]
     command += [f"--policy={policy.resolve()}"] if policy else []
-    command += ["-p", "no:cacheprovider", f"--basetemp={tempfile.mkdtemp(prefix='modelgates-')}"]
     environment = {
         name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTHONOPTIMIZE")
     }
-    subprocess.run(command, check=False, env=environment)
+    with tempfile.TemporaryDirectory(prefix="modelgates-") as folder:
+        command += ["-p", "no:cacheprovider", f"--basetemp={folder}/pytest"]
+        ended = subprocess.run(command, check=False, env=environment).returncode
+    if not report.is_file():
+        raise RefusedError(f"the hard gates left no report: pytest ended with {ended}, and said why above")
     return report
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
     from .registry.audit import past_live, read_log
     from .registry.promote import rollback
-    from .registry.store import live_id
+    from .registry.store import link_target
 
     artifacts, model_id, reason = _artifacts(arguments), arguments.model, arguments.reason
     if model_id is None:
-        live = live_id(artifacts)
+        live = link_target(artifacts)
         past = [name for name in past_live(read_log(artifacts.promotions)) if name != live]
         if not past:
             raise RefusedError("no other model was ever live; there is nothing to roll back to")
         if not sys.stdin.isatty():
             raise UsageError(f"roll back to which model? Give one of {', '.join(past)}")
         print(f"live: {live}\nwas live before: {', '.join(past)}")
-        model_id = input(f"roll back to [{past[0]}]: ").strip() or past[0]
-        reason = reason or input("reason: ")
+        try:
+            model_id = input(f"roll back to [{past[0]}]: ").strip() or past[0]
+            reason = reason or input("reason: ")
+        except EOFError:
+            raise RefusedError("nothing was chosen, nothing is rolled back") from None
     entry = rollback(artifacts, model_id, reason=reason)
     print(f"{model_id} is live again, in place of {entry.from_} (sha256:{entry.digest[:16]})")
     return 0
@@ -270,7 +311,8 @@ def _list(arguments: argparse.Namespace) -> int:
         _print_json(rows)
     else:
         for row in rows:
-            print(f"{row.id}  {row.created:%Y-%m-%d %H:%M:%S}  {row.state:9}  {row.changes}")
+            created = f"{row.created:%Y-%m-%d %H:%M:%S}" if row.created else "-"
+            print(f"{row.id}  {created:19}  {row.state:9}  {row.changes}")
     return 0
 
 
@@ -291,7 +333,7 @@ def _log(arguments: argparse.Namespace) -> int:
         for entry in entries:
             print(
                 f"{entry.time:%Y-%m-%d %H:%M:%S}  {entry.action:8}  {entry.from_ or '-'} → {entry.to}  "
-                f"{entry.actor}  {entry.reason}"
+                f"{entry.actor}  {' '.join(entry.reason.split())}"
             )
     return 0
 
@@ -327,11 +369,13 @@ def _drift_check(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from .model.files import read_bytes
     from .monitoring.compare import compare
+    from .registry.store import newest_id
 
     artifacts = _artifacts(arguments)
-    model_id = arguments.model or read_bytes(artifacts.latest_id).decode().strip()
+    model_id = arguments.model or newest_id(artifacts)
+    if model_id is None:
+        raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
     found = compare(artifacts, artifacts.model(model_id))
     if arguments.json:
         _print_json({"model_id": model_id, "rank_correlation": found.rank_correlation, "rows": found.rows})

@@ -46,7 +46,7 @@ def gate(request: pytest.FixtureRequest, candidate: Candidate, policy: Policy) -
     """What the gate records with: ``gate.check(value)``, ``gate.check_none(offenders)``, ``gate.inconclusive(why)``."""
     name = identity(request.node)
     if name is None:
-        raise pytest.UsageError(f'{request.node.nodeid} asks for `gate`: give it @pytest.mark.gate("family.name")')
+        pytest.fail(f'{request.node.nodeid} asks for `gate`: give it @pytest.mark.gate("family.name")', pytrace=False)
     asked = Gate(name, policy)
     request.node.stash[GATE] = asked
     return asked

@@ -59,10 +59,16 @@ class Gate:
         """
         name = slo or base_name(self.name)
         limit, finite = self.policy.limit(name), math.isfinite(value)
-        numbers = {key: _finite(entry) for key, entry in detail.items()}
         self.evidence.append(
             _evidence(
-                name, limit, value=float(value) if finite else None, sample=sample, interval=interval, detail=numbers
+                name,
+                limit,
+                value=float(value) if finite else None,
+                sample=None if sample is None else int(sample),
+                interval=(float(interval[0]), float(interval[1]))
+                if interval and all(map(math.isfinite, interval))
+                else None,
+                detail={key: _plain(entry) for key, entry in detail.items()},
             )
         )
         if limit.hold(value):
@@ -74,7 +80,8 @@ class Gate:
         """Record how many things offend, and fail unless there are none."""
         name = base_name(self.name)
         limit = self.policy.limit(name)
-        shown = "; ".join(map(str, offenders[:5])) + (f"; and {len(offenders) - 5} more" if len(offenders) > 5 else "")
+        shown = "; ".join(map(printable, offenders[:5]))
+        shown += f"; and {len(offenders) - 5} more" if len(offenders) > 5 else ""
         self.evidence.append(_evidence(name, limit, value=float(len(offenders)), note=shown or None))
         if not limit.hold(len(offenders)):
             pytest.fail(
@@ -123,8 +130,17 @@ def _evidence(
     )
 
 
-def _finite(entry: Detail) -> Detail:
-    return None if isinstance(entry, float) and not math.isfinite(entry) else entry
+def _plain(entry: object) -> Detail:
+    """Turn a number of whatever library into one of Python's own; what is not finite is null."""
+    if entry is None or isinstance(entry, str):
+        return entry
+    number: Detail = entry.item() if hasattr(entry, "item") else entry  # type: ignore[assignment]  # numpy's, or Python's
+    return None if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def printable(text: object) -> str:
+    """Escape what a hostile file name would do to a terminal or to the report."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
 
 
 def _short(entry: Detail) -> str:

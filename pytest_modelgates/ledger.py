@@ -1,9 +1,10 @@
 """What a run leaves: who each gate is, the phases it went through, what it measured, and on which bytes."""
 
 import importlib.metadata
+import math
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from .errors import FormatError, ModelgatesError
-from .gate import Gate, NoReference
+from .gate import Gate, NoReference, printable
 from .model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest, write_whole
 from .model.layout import SIDECAR, Artifacts, checked_id
 from .model.sidecar import Sidecar
@@ -91,18 +92,19 @@ def identity(item: pytest.Item) -> str | None:
 
 
 def severity(item: pytest.Item) -> Severity:
-    """A gate's severity, from its marker objects; the keywords of an item also hold names of folders and parameters."""
-    names = {marker.name for marker in item.iter_markers()}
-    return "hard" if "hard" in names else "soft"
+    """A gate's severity, from its closest marker object; keywords also hold the names of folders and parameters."""
+    hard = next((marker.name == "hard" for marker in item.iter_markers() if marker.name in ("hard", "soft")), False)
+    return "hard" if hard else "soft"
 
 
 def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> list[pytest.Item]:
     """Give every gate its severity, family and group as markers; return those whose family does not apply."""
-    foreign = []
+    foreign, gates = [], 0
     for item in items:
         name = identity(item)
         if name is None:
             continue
+        gates += 1
         if "model_dir" not in (item.callspec.params if hasattr(item, "callspec") else {}):
             raise pytest.UsageError(
                 f"{item.nodeid}: gate {name} asks for nothing of the model; it needs the fixture `gate`"
@@ -121,6 +123,10 @@ def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> 
         for mark in dict.fromkeys([family, GROUPS.get(family, family)]):
             config.addinivalue_line("markers", f"{mark}: gates of the family or group {mark}")
             item.add_marker(mark)
+    if not gates:
+        raise pytest.UsageError(
+            "--model-dir was given, but no gate was collected; look at the paths given and at addopts"
+        )
     return foreign
 
 
@@ -135,8 +141,8 @@ def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestRep
     gate, error = item.stash.get(GATE, None), call.excinfo.value if call.excinfo else None
     if isinstance(error, NoReference):
         report.outcome, report.longrepr = "no reference yet", str(error)  # type: ignore[assignment]  # ours, beside pytest's three
-    elif isinstance(error, ModelgatesError):
-        report.longrepr = f"{name}: {error}"
+    elif isinstance(error, ModelgatesError | OSError):
+        report.longrepr = "\n".join(map(printable, f"{name}: {error}".splitlines()))
     elif report.when == "call" and report.passed and not (gate and gate.evidence):
         report.outcome, report.longrepr = (
             "failed",
@@ -160,22 +166,28 @@ def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestRep
         },
         "evidence": msgspec.to_builtins(gate.evidence) if gate and report.when == "teardown" else [],
     }
-    report.modelgates = record  # type: ignore[attr-defined]
+    report.modelgates = _plain(record)  # type: ignore[attr-defined]
 
 
 class Run:
     """A gate run, from the first digest to the written report."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.model_dirs = checked_model_dirs(config.option.model_dir)
+        # A worker of xdist gets the directories that its controller resolved: a link may have moved in between.
+        given = getattr(config, "workerinput", {}).get("modelgates", config.option.model_dir)
+        self.model_dirs = checked_model_dirs(given)
         self.policy, self.policy_source = policy_of(config)
         self.started = datetime.now(UTC)
         self.strict_soft: bool = config.option.strict_soft
         self._before = {directory.name: tree_digest(directory) for directory in self.model_dirs}
+        self._after = dict(self._before)
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self._suite: dict[str, str] = {}
-        self._report_file: str | None = config.option.gate_report
+        self._suite: dict[str, tuple[Path, str]] = {}
+        self._option = config.option
+        asked = Path(config.option.gate_report).resolve() if config.option.gate_report else None
+        if asked and set(asked.parents) & set(self.model_dirs):
+            raise pytest.UsageError(f"--gate-report={asked}: a model directory holds the model and nothing else")
 
     def header(self) -> list[str]:
         """Name the subject: every model with its digest, and the policy."""
@@ -190,9 +202,12 @@ class Run:
         if data is None:
             return
         path = Path(data["file"])
+        # Two folders up, so that the same suite has the same digest wherever it lies.
         place = f"{path.parent.name}/{path.name}"
+        if self._suite.get(place, (path,))[0] != path:
+            place = str(path)
         if place not in self._suite:
-            self._suite[place] = sha256_of(path)
+            self._suite[place] = path, sha256_of(path)
         key = (data["model_id"], data["gate"], data["node_id"])
         record = self._records.setdefault(key, {**data, "phases": [], "evidence": []})
         record["phases"].append(data["phase"])
@@ -219,8 +234,38 @@ class Run:
         """Whether no gate ran at all."""
         return not self._records
 
+    def clear(self) -> None:
+        """Remove the report of an earlier run from where this one's goes."""
+        for path in self.report_paths():
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Take the digests again, now that every gate is done with the files."""
+        self._after = {
+            # One that is gone holds as little as an empty one.
+            directory.name: tree_digest(directory) if directory.is_dir() else sha256(b"")
+            for directory in self.model_dirs
+        }
+
+    @property
+    def changed(self) -> list[str]:
+        """Models whose files are no longer those that the run began with."""
+        return [model_id for model_id, digest in self._before.items() if self._after[model_id] != digest]
+
+    def blocks(self, record: GateRecord) -> bool:
+        """Whether a gate keeps the run from being green; pytest lets skipped, repeated and half-run tests pass."""
+        done = judge(record, self.policy)[0] in (Verdict.PASSED, Verdict.NO_REFERENCE)
+        return not done and (record.severity == "hard" or self.strict_soft)
+
+    @property
+    def green(self) -> bool:
+        """Whether gates ran, and none of them nor any changed file speaks against a model."""
+        every = [record for directory in self.model_dirs for record in self.records(directory.name)]
+        return bool(every) and not self.changed and not any(map(self.blocks, every))
+
     def ledger(self, exit_status: int) -> Ledger:
-        """Close the books: the digests again, the circumstances, every record."""
+        """Close the books: the circumstances, the digests, every record."""
+        suite = {place: digest for place, (_, digest) in self._suite.items()}
         return Ledger(
             run=RunInfo(
                 started=self.started,
@@ -231,15 +276,15 @@ class Run:
                 policy_source=self.policy_source,
                 policy_digest=self.policy.digest,
                 not_applicable=self.policy.not_applicable,
-                suite=self._suite,
-                suite_digest=sha256(canonical(self._suite)),
+                suite=suite,
+                suite_digest=sha256(canonical(suite)),
                 libraries=_versions(),
             ),
             models={
                 directory.name: ModelRun(
                     directory=str(directory),
                     digest_before=self._before[directory.name],
-                    digest_after=tree_digest(directory),
+                    digest_after=self._after[directory.name],
                     gates=tuple(self.records(directory.name)),
                 )
                 for directory in self.model_dirs
@@ -247,51 +292,39 @@ class Run:
         )
 
     def report_paths(self) -> list[Path]:
-        """Where the report goes: the file asked for, else one in each model's own folder."""
-        if self._report_file:
-            return [Path(self._report_file)]
+        """Where the report goes: the file asked for, else a folder of each model; and where --json-report says."""
+        own = [Path(file) for file in [getattr(self._option, "json_report_file", None)] if file and file != "none"]
+        if self._option.gate_report:
+            return [Path(self._option.gate_report), *own]
         name = f"{self.started:%Y%m%dT%H%M%S}.{self.started.microsecond:06d}Z.json"
-        return [Artifacts.of(directory).reports(directory.name) / name for directory in self.model_dirs]
+        return [*(Artifacts.of(directory).reports(directory.name) / name for directory in self.model_dirs), *own]
 
     def write(self, report: dict[str, Any], exit_status: int) -> None:
-        """Write the report with the ledger in it."""
-        content = readable(
-            {**report, "exitcode": exit_status, "modelgates": msgspec.to_builtins(self.ledger(exit_status))}
-        )
+        """Write the report with the ledger in it; without a gate there is nothing to report."""
+        if self.empty:
+            return
+        ledger = msgspec.to_builtins(self.ledger(exit_status))
+        content = readable(_plain({**report, "exitcode": exit_status, "modelgates": ledger}))
         for path in self.report_paths():
             write_whole(path, content)
 
-    def table(self) -> Sequence[tuple[list[str], Verdict, str]]:
-        """Each gate of the run as cells, its verdict, and why it did not pass."""
-        rows = []
-        for directory in self.model_dirs:
-            for record in self.records(directory.name):
-                verdict, why = judge(record, self.policy)
-                shown = record.evidence or (None,)
-                for evidence in shown:
-                    value = evidence.value if evidence else None
-                    limit = self.policy.limit(evidence.slo if evidence else base_name(record.gate))
-                    name = record.gate if evidence is None or evidence.slo == base_name(record.gate) else evidence.slo
-                    rows.append(
-                        (
-                            [
-                                name,
-                                record.severity,
-                                "-" if value is None else f"{value:.3g} {limit.unit}",
-                                str(limit).replace(" ", ""),
-                                "-" if value is None else f"{limit.margin(value):.2g}",
-                                "warned"
-                                if verdict is Verdict.FAILED and record.severity == "soft"
-                                else verdict.value.removesuffix(" yet").removesuffix(" yet"),
-                            ],
-                            verdict,
-                            why,
-                        )
-                    )
-        return rows
-
 
 RUN = pytest.StashKey[Run]()
+
+
+def _plain(value: Any) -> Any:
+    """Keep what JSON and xdist can carry: what tests of others record may be NaN, or no text, or anything."""
+    match value:
+        case dict():
+            return {_plain(str(key)): _plain(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_plain(entry) for entry in value]
+        case float():
+            return float(value) if math.isfinite(value) else None
+        case bool() | int() | None:
+            return value
+        case _:
+            return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _versions() -> dict[str, str]:

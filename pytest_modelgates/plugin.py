@@ -30,6 +30,9 @@ MARKERS = (
 )
 
 
+NOT_WRITTEN = "the report could not be written"
+
+
 def shipped_gates() -> Path:
     """Find the suite: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).parent
@@ -70,6 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
     run = config.stash[ledger.RUN] = ledger.Run(config)
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = [str(shipped_gates())]
+        # A repository may name its own tests otherwise.
+        config.addinivalue_line("python_files", "test_*.py")
+        config.addinivalue_line("python_functions", "test")
     config.pluginmanager.register(fixtures, "modelgates-fixtures")
     config.pluginmanager.register(GateHooks(run), "modelgates-gates")
     if not hasattr(config, "workerinput"):
@@ -80,28 +86,53 @@ def pytest_configure(config: pytest.Config) -> None:
 def _start_report(config: pytest.Config) -> None:
     # pytest-json-report looks at these when it is configured, after us; the file is ours to write,
     # since it hides write errors and does not know the final exit status.
-    if not config.pluginmanager.hasplugin("pytest_jsonreport"):
-        raise pytest.UsageError("pytest-json-report is switched off; the report needs it: drop -p no:pytest_jsonreport")
+    if not hasattr(config.option, "json_report"):
+        raise pytest.UsageError(
+            "pytest-json-report is not loaded, and the report needs it: drop -p no:pytest_jsonreport, "
+            "or add -p pytest_jsonreport.plugin"
+        )
     if not config.option.json_report:
         config.option.json_report, config.option.json_report_file = True, None
     # Our table shows the timings that count, in lines that fit a terminal.
     config.option.benchmark_quiet = True
 
 
-class NoModelHooks:
+def _only_looks(config: pytest.Config) -> bool:
+    option = config.option
+    return bool(option.collectonly or option.showfixtures or option.show_fixtures_per_test)
+
+
+def _refuse(config: pytest.Config, items: list[pytest.Item], error: pytest.UsageError) -> None:
+    """Refuse what was collected; a worker of xdist, whose errors are lost, collects nothing and passes the word on."""
+    if not hasattr(config, "workeroutput"):
+        raise error
+    config.workeroutput["modelgates"] = str(error)
+    items.clear()
+
+
+class RefusalHooks:
+    """Raises, in the process that the user started, what a worker refused."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Look at what a worker of xdist leaves."""
+        if refusal := getattr(node, "workeroutput", {}).get("modelgates"):
+            raise pytest.UsageError(refusal)
+
+
+class NoModelHooks(RefusalHooks):
     """A run without a model: nothing to do but to refuse gates."""
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """A gate without a model would be an empty parameter set, which pytest skips and calls green."""
         gates = [item.nodeid for item in items if item.get_closest_marker("gate")]
         if gates:
-            raise pytest.UsageError(
-                f"{len(gates)} gates collected, such as {gates[0]}, but no model; pass --model-dir=DIR"
-            )
+            what = f"{len(gates)} gates collected, such as {gates[0]}, but no model; pass --model-dir=DIR"
+            _refuse(config, items, pytest.UsageError(what))
 
 
-class GateHooks:
+class GateHooks(RefusalHooks):
     """What happens to each gate, in whichever process runs it."""
 
     def __init__(self, run: Run) -> None:
@@ -126,14 +157,14 @@ class GateHooks:
         """Mark the gates before `-m` looks at them; set those aside whose family the policy says does not apply."""
         from .ledger import prepare
 
-        foreign = prepare(items, self._run.policy, config)
+        try:
+            foreign = prepare(items, self._run.policy, config)
+        except pytest.UsageError as error:
+            _refuse(config, items, error)
+            return
         if foreign:
             items[:] = [item for item in items if item not in foreign]
             config.hook.pytest_deselected(items=foreign)
-        if not any(item.get_closest_marker("gate") for item in items):
-            raise pytest.UsageError(
-                "--model-dir was given, but no gate was collected; look at the paths given and at addopts"
-            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -170,6 +201,11 @@ class ReportHooks:
     def __init__(self, run: Run) -> None:
         self._run = run
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist which directories were meant."""
+        node.workerinput["modelgates"] = list(map(str, self._run.model_dirs))
+
     def pytest_report_header(self) -> list[str]:
         """Name the subject."""
         return self._run.header()
@@ -178,20 +214,33 @@ class ReportHooks:
         """Keep the record of each phase, from whichever process it came."""
         self._run.add(report)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """Print the one table."""
         from .summary import write_table
 
-        write_table(terminalreporter, self._run)
+        if not _only_looks(config):
+            write_table(terminalreporter, self._run)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Take away an older report, which would be green whatever becomes of this run."""
+        try:
+            if not _only_looks(session.config):
+                self._run.clear()
+        except OSError as error:
+            pytest.exit(f"{NOT_WRITTEN}: {error}", returncode=3)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Write the report when everybody else is done with the exit status."""
-        if self._run.empty and session.exitstatus == pytest.ExitCode.OK and not session.config.option.collectonly:
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        if _only_looks(session.config):
+            yield
+            return
+        self._run.close()
+        if session.exitstatus == pytest.ExitCode.OK and not self._run.green:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR if self._run.empty else pytest.ExitCode.TESTS_FAILED
         yield
         report = session.config._json_report.report  # type: ignore[attr-defined]  # pytest-json-report's documented access
         try:
-            self._run.write(report, int(session.exitstatus))
+            self._run.write(report or {}, int(session.exitstatus))
         except OSError as error:
-            pytest.exit(f"the report could not be written: {error}", returncode=3)
+            pytest.exit(f"{NOT_WRITTEN}: {error}", returncode=3)

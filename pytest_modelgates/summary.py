@@ -1,34 +1,70 @@
 """The table at the end of a run: every gate with what it measured, its limit and its verdict."""
 
+from __future__ import annotations  # pytest 8.2 keeps its TerminalReporter to itself
+
 import shutil
 
 import pytest
 
 from .ledger import Run
-from .registry.verdict import Verdict
+from .registry.report import GateRecord
+from .registry.verdict import Verdict, base_name, judge
 
 HEADINGS = ["gate", "sev.", "measured", "limit", "margin", "verdict"]
-COLOURS = {Verdict.PASSED: "green", Verdict.NO_REFERENCE: "yellow"}
 
 
 def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
-    """Write the table, why soft gates warned, and where the report goes."""
-    rows = run.table()
+    """Write the table, why gates did not pass, what else speaks against the run, and where the report goes."""
     terminal.write_sep("=", "model gates")
-    widths = [max(len(cells[column]) for cells in [HEADINGS, *(cells for cells, _, _ in rows)]) for column in range(6)]
+    if run.empty:
+        terminal.write_line("no gate ran, so there is no report; look at the paths given, -k and -m", red=True)
+        return
+    records = {directory.name: run.records(directory.name) for directory in run.model_dirs}
+    rows = {name: [(row, _colour(run, of)) for of in some for row in _rows(run, of)] for name, some in records.items()}
+    every = [HEADINGS, *(row for some in rows.values() for row, _ in some)]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
     # Names give way first, so that numbers and verdicts stay in sight on a narrow terminal.
     widths[0] = max(12, min(widths[0], shutil.get_terminal_size().columns - sum(widths[1:]) - 5))
-    terminal.write_line(_line(HEADINGS, widths))
-    for cells, verdict, _ in rows:
-        colour = COLOURS.get(verdict, "red" if cells[1] == "hard" else "yellow")
-        terminal.write_line(_line(cells, widths), **{colour: True})
-    for cells, verdict, why in rows:
-        if verdict is not Verdict.PASSED:
-            terminal.write_line(f"{cells[0]} {cells[5]}: {why}")
+    for name, some in rows.items():
+        if len(rows) > 1:
+            terminal.write_line(f"model {name}", bold=True)
+        terminal.write_line(_line(HEADINGS, widths))
+        for row, colour in some:
+            terminal.write_line(_line(row, widths), **{colour: True})
+        for record in records[name]:
+            if why := judge(record, run.policy)[1]:
+                terminal.write_line(f"{record.gate} {_verdict(run, record)}: {why}", **{_colour(run, record): True})
     for family in run.policy.not_applicable:
         terminal.write_line(f"{family}: does not apply, says the policy")
+    for name in run.changed:
+        terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
     for path in run.report_paths():
         terminal.write_line(f"report: {path}")
+
+
+def _rows(run: Run, record: GateRecord) -> list[list[str]]:
+    """One row for each value measured, each with its own limit; one without numbers if nothing was."""
+    rows = []
+    for evidence in record.evidence or (None,):
+        name = base_name(record.gate) if evidence is None else evidence.slo
+        limit, value = run.policy.limit(name), evidence.value if evidence else None
+        numbers = ["-" if value is None else f"{value:.3g} {limit.unit}", str(limit).replace(" ", "")]
+        margin = "-" if value is None else f"{limit.margin(value):.2g}"
+        shown = record.gate if name == base_name(record.gate) else name
+        rows.append([shown, record.severity, *numbers, margin, _verdict(run, record)])
+    return rows
+
+
+def _verdict(run: Run, record: GateRecord) -> str:
+    verdict = judge(record, run.policy)[0]
+    if verdict is Verdict.FAILED and not run.blocks(record):
+        return "WARN"
+    return verdict.value.removesuffix(" yet")
+
+
+def _colour(run: Run, record: GateRecord) -> str:
+    passed = judge(record, run.policy)[0] is Verdict.PASSED
+    return "green" if passed else "red" if run.blocks(record) else "yellow"
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

@@ -38,9 +38,13 @@ def write_templates(root: Path) -> list[tuple[Path, bool]]:
     done = []
     for name, place in TEMPLATES.items():
         path = root / place
-        fresh = not path.exists()
-        if fresh:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text((resources.files(__package__) / "init" / name).read_text("utf-8"), "utf-8")
-        done.append((path, fresh))
+        content = (resources.files(__package__) / "init" / name).read_bytes()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with path.open("xb") as file:  # refuses a link too, even one that leads nowhere
+                file.write(content)
+        except FileExistsError:
+            done.append((path, False))
+        else:
+            done.append((path, True))
     return done

@@ -104,7 +104,7 @@ class Demonstration:
         """Shadow a candidate on live rows, beside the live model."""
         self.modelgates("shadow", "--onnx", str(self.artifacts.model(self.ids[name]) / MODEL), "--csv", str(csv))
         agreement = self.modelgates("compare", self.ids[name]).strip()
-        self.say(f"shadowed {name}: {agreement.partition(': ')[2]}")
+        self.say(f"shadowed {name}: {agreement.partition(': ')[2].replace(' with the live model', '')}")
 
     def gate(self, name: str, *, expect: int) -> None:
         """Run every gate on a candidate."""
@@ -172,7 +172,7 @@ class Demonstration:
                 row[name] = f"{'-' if value is None else f'{value:.3g}'} {mark}"
         for gate, row in cells.items():
             limit = str(self.policy.limit(base_name(gate))).replace(" ", "")
-            print(f"{gate:<30}{limit:<10}" + "".join(f"{row[name]:>10}" for name in self.ids))
+            print(f"{gate:<30}{limit:<10}" + "".join(f"{row[name]:>10}" for name in self.ids).rstrip())
         print("✗ a hard gate that does not pass   ! a soft one that warns   – no reference before the first promotion")
 
     def evidence(self, name: str, gate: str) -> dict[str, str | float | int | None]:
@@ -193,7 +193,7 @@ def main() -> int:
     demo.say("the policy of the demonstration sets nights and shadow hours to 0")
     prices = load_prices()
     trained = {name: fit(prices) for name, fit in MODELS.items()}
-    demo.say(f"trained {', '.join(trained)} on prices to {trained['ridge_5d'].data.trained_until:%Y-%m-%d}")
+    demo.say(f"trained {len(trained)} models on prices to {trained['ridge_5d'].data.trained_until:%Y-%m-%d}")
     feed = trained["lightgbm_5d"].data.live
     live_csv, frozen_csv = demo.artifacts.root / "live_data.csv", demo.artifacts.root / "frozen_data.csv"
     feed.to_csv(live_csv, index=False, date_format="%Y-%m-%d")

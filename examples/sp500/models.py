@@ -66,7 +66,7 @@ MODELS: dict[str, Callable[[pd.DataFrame], Trained]] = {
 
 def inputs(frame: pd.DataFrame) -> NDArray[np.float32]:
     """Give the rows a model scores, shape (n_rows, n_features): the float32 that ONNX Runtime gets too."""
-    return frame[FEATURES].to_numpy(dtype=np.float32)
+    return np.asarray(frame[FEATURES], dtype=np.float32)
 
 
 def _trees(*, n_estimators: int, num_leaves: int, learning_rate: float, min_rows: int) -> LGBMRegressor:

@@ -63,9 +63,12 @@ def save_golden_predictions(
     Raises
     ------
     StatisticsError
-        If there is no prediction, or one that is not finite.
+        If there is no prediction, or one that is no finite number.
     """
-    values = np.asarray(predictions, dtype=np.float64)
+    try:
+        values = np.asarray(predictions, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StatisticsError(f"golden predictions: expected one finite number a row ({error})") from error
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
         raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
     path = Path(folder) / f"{checked_id(model_id)}.parquet"
@@ -106,9 +109,10 @@ def load_golden_predictions(
     if model_id is None or model_id not in goldens:
         raise FormatError(f"{folder}: no golden of {model_id or 'any model'}; set one: modelgates golden set ID")
     path = Path(folder) / f"{checked_id(model_id)}.parquet"
-    content = read_bytes(path)
+    content, again = read_bytes(path), f"modelgates golden set {model_id}"
     if sha256(content) != goldens[model_id].sha256:
-        raise IntegrityError(
-            f"{path}: not the file that {METADATA} lists; set it again: modelgates golden set {model_id}"
-        )
-    return np.asarray(pd.read_parquet(io.BytesIO(content))[COLUMN], dtype=np.float64)
+        raise IntegrityError(f"{path}: not the file that {METADATA} lists; set it again: {again}")
+    try:
+        return np.asarray(pd.read_parquet(io.BytesIO(content))[COLUMN], dtype=np.float64)
+    except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
+        raise FormatError(f"{path}: holds no predictions ({error}); set it again: {again}") from error

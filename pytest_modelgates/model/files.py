@@ -1,12 +1,16 @@
 """Files written whole or not at all, strict JSON, and digests. Knows no file format of its own."""
 
+import errno
 import hashlib
 import json
 import math
 import os
+import secrets
 import stat
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,12 +19,14 @@ from ..errors import FormatError
 T = TypeVar("T")
 
 MAX_JSON_BYTES = 64 * 2**20
+MAX_DIGITS = 640  # the fewest that a Python may be set to read
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that readers, and a crash, see either the old content or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    # Not the process id: two threads share it, and so may two containers on one volume.
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with staged.open("wb") as file:
             file.write(content)
@@ -43,11 +49,22 @@ def sync_folder(folder: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a log, durably and in one write, so that lines of two writers never mix."""
+    """Append one line to a log, durably and in one write, so that lines of two writers never mix.
+
+    Raises
+    ------
+    OSError
+        If the disk takes less than the whole line; what it took is cut off again, lest the next line be glued to it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = line.encode() + b"\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode() + b"\n")
+        size = os.fstat(descriptor).st_size
+        if (written := os.write(descriptor, content)) < len(content):
+            if os.fstat(descriptor).st_size == size + written:  # nobody else appended meanwhile
+                os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -79,7 +96,7 @@ def sha256_of(path: Path) -> str:
 def tree_digest(folder: Path) -> str:
     """Digest every file of a folder: its names and its bytes.
 
-    For a flat folder of plain files it is what ``LC_ALL=C sha256sum * | sha256sum`` prints.
+    For a flat folder of plain files, none of them hidden, it is what ``LC_ALL=C sha256sum * | sha256sum`` prints.
     """
     lines = []
     for entry in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
@@ -108,31 +125,52 @@ def parse_json(content: bytes, source: str) -> Any:
     Raises
     ------
     FormatError
-        With `source` and what is wrong there.
+        With `source`, what is wrong there and under which key.
     """
     if len(content) > MAX_JSON_BYTES:
-        raise FormatError(f"{source}: {len(content)} bytes of JSON, at most {MAX_JSON_BYTES} are read")
-
-    def refuse_constant(text: str) -> NoReturn:
-        raise FormatError(f"{source}: {text} is not a number that JSON knows; write null or leave the key out")
-
-    def finite(text: str) -> float:
-        value = float(text)
-        return value if math.isfinite(value) else refuse_constant(text)
+        raise FormatError(f"{source}: more than {MAX_JSON_BYTES} bytes of JSON, which is the most that is read")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise FormatError(f"{source}: key {twice!r} appears twice; keep one")
+        keys = Counter(key for key, _ in pairs)
+        if len(keys) < len(pairs):
+            raise FormatError(f"{source}: key {keys.most_common(1)[0][0]!r} appears twice; keep one")
         return dict(pairs)
 
+    def whole(text: str) -> float:
+        return int(text) if len(text) <= MAX_DIGITS else math.inf
+
     try:
-        return json.loads(
-            content.decode("utf-8"), parse_constant=refuse_constant, parse_float=finite, object_pairs_hook=unique
-        )
+        value = json.loads(content.decode("utf-8"), parse_int=whole, object_pairs_hook=unique)
+        for place in _odd_places(value, "$"):
+            raise FormatError(f"{source}: {printable(place)}; mend it or leave the key out")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: not JSON in UTF-8 ({error})") from error
+    return value
+
+
+def _odd_places(value: Any, place: str) -> Iterator[str]:
+    """Find numbers that JSON does not know or Python does not read, and text that UTF-8 does not know."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _odd_places(key, f"{place}, a key")
+            yield from _odd_places(item, f"{place}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _odd_places(item, f"{place}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"NaN, infinity or too large a number at `{place}`"
+    elif isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        yield f"half a surrogate pair at `{place}`"
+
+
+def printable(text: str) -> str:
+    """Escape what would break a line or a terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def first_line(error: Exception) -> str:
+    """What a foreign library says of an error, in a line; its kind if it says nothing."""
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def typed(value: Any, kind: type[T], source: str) -> T:
@@ -140,17 +178,17 @@ def typed(value: Any, kind: type[T], source: str) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise FormatError(f"{source}: {error}") from error
+        raise FormatError(f"{source}: {printable(str(error))}") from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a file that must be there."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise FormatError(f"{path}: no such file") from error
+def read_bytes(path: Path, *, limit: int = -1) -> bytes:
+    """Read a file that must be there, or no more than `limit` bytes of it."""
+    if not path.is_file():  # a pipe or a device in its place would be read for ever
+        raise FormatError(f"{path}: no such file")
+    with path.open("rb") as file:
+        return file.read(limit)
 
 
 def read_json(path: Path, kind: type[T]) -> T:
     """Read a JSON file strictly as a type."""
-    return typed(parse_json(read_bytes(path), str(path)), kind, str(path))
+    return typed(parse_json(read_bytes(path, limit=MAX_JSON_BYTES + 1), str(path)), kind, str(path))

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..errors import FormatError, IntegrityError
-from .files import read_bytes, read_json, sha256, sha256_of, tree_digest
+from .files import printable, read_bytes, read_json, sha256, sha256_of, tree_digest
 from .layout import FILES, MANIFEST, SIDECAR
 from .sidecar import Sidecar, sidecar_crc32
 
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -46,7 +46,8 @@ def file_set_problems(directory: Path) -> list[str]:
     """Compare the names in a model directory with the fixed set; only regular files may lie there."""
     found = {entry.name: entry.lstat() for entry in directory.iterdir()}
     problems = [f"{name}: missing" for name in FILES if name not in found]
-    problems += [f"{name}: does not belong in a model directory" for name in sorted(set(found) - set(FILES))]
+    foreign = sorted(set(found) - set(FILES))
+    problems += [f"{printable(name)}: does not belong in a model directory" for name in foreign]
     for name in FILES:
         if name in found and not (stat.S_ISREG(found[name].st_mode) and found[name].st_nlink == 1):
             problems.append(f"{name}: not a plain file with one name (a link, folder or device)")
@@ -57,10 +58,10 @@ def digest_problems(directory: Path, manifest: Manifest) -> list[str]:
     """Compare size and SHA-256 of every file with the manifest."""
     problems = []
     if manifest.id != directory.name:
-        problems.append(f"{MANIFEST}: written for model {manifest.id}, found in {directory.name}")
+        problems.append(f"{MANIFEST}: written for model {printable(manifest.id)}, found in {directory.name}")
     expected = set(FILES) - {MANIFEST}
     if set(manifest.files) != expected:
-        odd = ", ".join(sorted(set(manifest.files) ^ expected))
+        odd = printable(", ".join(sorted(set(manifest.files) ^ expected)))
         problems.append(f"{MANIFEST}: must list every other file and nothing else; look at {odd}")
     for name in sorted(expected & set(manifest.files)):
         entry, path = manifest.files[name], directory / name

@@ -6,7 +6,7 @@ from typing import Any
 import onnx
 
 from ..errors import OnnxError
-from .files import parse_json, typed
+from .files import first_line, parse_json, typed
 
 OLDEST_OPSET = 8
 FEATURES_KEY = "modelgates.features"
@@ -18,7 +18,7 @@ def parse_onnx(content: bytes) -> onnx.ModelProto:
     try:
         return onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises its own DecodeError, or on some inputs a plain one
-        raise OnnxError(f"model.onnx: not an ONNX file ({error})") from error
+        raise OnnxError(f"model.onnx: not an ONNX file ({first_line(error)})") from error
 
 
 def soundness_problems(content: bytes, domains: Sequence[str]) -> list[str]:
@@ -40,18 +40,19 @@ def soundness_problems(content: bytes, domains: Sequence[str]) -> list[str]:
     problems = external_data_problems(model)
     if problems:
         return problems
-    used = {node.domain for node in _nodes(model)} | {entry.domain for entry in model.opset_import}
+    opsets = [*model.opset_import, *(entry for function in model.functions for entry in function.opset_import)]
+    used = {node.domain for node in _nodes(model)} | {entry.domain for entry in opsets}
     # "ai.onnx" is the long name of the default domain.
     problems += [f"operator domain {name!r} is not allowed" for name in sorted(used - {*domains, "ai.onnx"})]
     problems += [
         f"opset {entry.version} is older than {OLDEST_OPSET}"
-        for entry in model.opset_import
+        for entry in opsets
         if entry.domain in ("", "ai.onnx") and entry.version < OLDEST_OPSET
     ]
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker raises ValidationError, shape inference its own InferenceError
-        problems.append(f"ONNX checker: {str(error).strip().splitlines()[0]}")
+        problems.append(f"ONNX checker: {first_line(error)}")
     return problems
 
 
@@ -67,16 +68,17 @@ def external_data_problems(model: onnx.ModelProto) -> list[str]:
 def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]:
     """Find the numpy dtype that a model takes for each feature: from its one matrix, or one input a feature."""
     weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = {entry.name: entry.type.tensor_type for entry in model.graph.input if entry.name not in weights}
+    inputs = {entry.name: entry.type for entry in model.graph.input if entry.name not in weights}
 
-    def dtype(kind: onnx.TypeProto.Tensor) -> str:
-        return str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    def dtype(name: str) -> str:
+        if not (kind := inputs[name].tensor_type.elem_type):
+            raise OnnxError(f"model.onnx: input {name!r} is no tensor of numbers; export the model with tensors")
+        return str(onnx.helper.tensor_dtype_to_np_dtype(kind))
 
     if set(inputs) == set(names):
-        return {name: dtype(inputs[name]) for name in names}
+        return {name: dtype(name) for name in names}
     if len(inputs) == 1:
-        (kind,) = inputs.values()
-        return dict.fromkeys(names, dtype(kind))
+        return dict.fromkeys(names, dtype(*inputs))
     raise OnnxError(
         f"model.onnx: takes {', '.join(sorted(inputs))}; expected one matrix, or one input for each "
         f"of {', '.join(names)}"

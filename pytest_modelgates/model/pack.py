@@ -17,15 +17,25 @@ import pandas as pd
 
 from ..errors import PackError
 from . import layout
-from .convert import convert, finish
-from .files import canonical, last_line_digest, readable, sha256, sync_folder, write_whole
+from .convert import NativeScore, convert, finish
+from .files import (
+    canonical,
+    first_line,
+    last_line_digest,
+    parse_json,
+    readable,
+    sha256,
+    sync_folder,
+    typed,
+    write_whole,
+)
 from .layout import Artifacts
 from .manifest import FileEntry, Lineage, Manifest
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
 from .parity import BATCH_SIZES, measure_parity
 from .session import OnnxModel
-from .sidecar import REFERENCE, RET_NEXT, BenchClaim, Feature, Output, ParityClaim, Sidecar, schema_crc32
+from .sidecar import REFERENCE, RET_NEXT, BenchClaim, ParityClaim, Sidecar, schema_crc32
 
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
 PARITY_TOLERANCE = 1e-5
@@ -88,34 +98,45 @@ def pack(
     Raises
     ------
     PackError
-        If the panel lacks a column or rows, or the model cannot be converted.
+        If the panel lacks a column or rows, or the model cannot be converted or scored.
+    FormatError
+        If the sidecar that would be written is not one that can be read.
     """
     if not changes.strip():
         raise PackError("no changes given: say in a line what changed and why, for whoever reads CHANGES.md")
-    proto, native = _load(model, len(features))
+    if not features:
+        raise PackError("no features given: name them with their groups, in the order the model takes them")
+    if unknown := sorted(set(nullable) - set(features)):
+        raise PackError(f"nullable names {', '.join(map(repr, unknown))}, no feature; give a list of feature names")
+    proto, native = _load(model, list(features))
     dtypes = input_dtypes(proto, list(features))
-    schema = tuple(
-        Feature(name=name, dtype=dtypes[name], group=group, nullable=name in nullable)
-        for name, group in features.items()
-    )
-    crc = schema_crc32((feature.name, feature.dtype) for feature in schema)
-    sidecar = Sidecar(
-        features=schema,
-        schema_crc32=crc,
-        output=_output(proto, output),
-        time=time,
-        asset=asset,
-        target=target,
-        horizon=horizon,
-        trained_until=trained_until,
-        tried=tried,
-    )
+    crc = schema_crc32(dtypes.items())
+    wanted = {
+        "features": [
+            {"name": name, "dtype": dtypes[name], "group": group, "nullable": name in nullable}
+            for name, group in features.items()
+        ],
+        "schema_crc32": crc,
+        "output": _output(proto, output),
+        "time": time,
+        "asset": asset,
+        "target": target,
+        "horizon": horizon,
+        "trained_until": trained_until,
+        "tried": tried,
+    }
+    try:
+        sidecar = typed(parse_json(readable(wanted), layout.SIDECAR), Sidecar, layout.SIDECAR)
+    except (TypeError, UnicodeEncodeError) as error:
+        raise PackError(f"{layout.SIDECAR}: {error}; give plain Python values") from error
     frame = _checked(panel, sidecar, needs_reference=native is None)
     if native is not None:
         frame[REFERENCE] = native(frame[sidecar.names].to_numpy(np.float32))
     frame = frame[sidecar.panel_columns].sort_values([time, asset], kind="stable", ignore_index=True)
     content = finish(proto, sidecar.names, crc)
     session = OnnxModel(content, sidecar)
+    if problems := session.input_problems():
+        raise PackError("\n".join(f"model.onnx: {problem}" for problem in problems))
     rows = Panel(frame, sidecar).features
     parity = measure_parity(session, rows, frame[REFERENCE].to_numpy(np.float64))
     if not np.isfinite(parity.max_abs_diff):
@@ -150,23 +171,25 @@ def pack(
     )
 
 
-def _load(model: Any, n_features: int) -> tuple[onnx.ModelProto, Any]:
+def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore | None]:
     if isinstance(model, bytes):
         return parse_onnx(model), None
     if isinstance(model, str | Path):
         try:
             return onnx.load(str(model)), None
         except Exception as error:  # onnx raises protobuf's errors and its own
-            raise PackError(f"{model}: not an ONNX model that can be read ({error})") from error
-    return convert(model, n_features)
+            raise PackError(f"{model}: not an ONNX model that can be read ({first_line(error)})") from error
+    return convert(model, names)
 
 
-def _output(proto: onnx.ModelProto, chosen: tuple[str, int] | None) -> Output:
+def _output(proto: onnx.ModelProto, chosen: tuple[str, int] | None) -> dict[str, Any]:
     if chosen is not None:
-        return Output(name=chosen[0], index=chosen[1])
+        return {"name": chosen[0], "index": chosen[1]}
+    if not proto.graph.output:
+        raise PackError("the ONNX model has no output; is it an ONNX model at all?")
     last = proto.graph.output[-1]
     dims = last.type.tensor_type.shape.dim
-    return Output(name=last.name, index=max(dims[1].dim_value - 1, 0) if len(dims) > 1 else 0)
+    return {"name": last.name, "index": max(dims[1].dim_value - 1, 0) if len(dims) > 1 else 0}
 
 
 def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> pd.DataFrame:
@@ -183,20 +206,53 @@ def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) ->
         )
     if panel.empty:
         raise PackError("the panel has no rows; give out-of-sample rows to measure the model on")
+    frame = panel[wanted].reset_index(drop=True)
+    if not frame.columns.is_unique:
+        twice = ", ".join(repr(name) for name in frame.columns[frame.columns.duplicated()])
+        raise PackError(f"the panel has two columns {twice}; keep one")
+    for name in (sidecar.time, sidecar.asset):
+        if count := int(frame[name].isna().sum()):
+            raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
-    try:
-        frame = panel[wanted].astype(dtypes | {sidecar.target: "float64", RET_NEXT: "float64"})
-        frame[sidecar.time] = pd.to_datetime(frame[sidecar.time])
-    except (ValueError, TypeError) as error:
-        raise PackError(f"the panel does not hold what the schema says ({error})") from error
+    dtypes |= {name: "float64" for name in wanted if name in (sidecar.target, RET_NEXT, REFERENCE)}
+    for name, dtype in dtypes.items():
+        frame[name] = _cast(frame[name], dtype)
+    frame[sidecar.time] = _dates(frame[sidecar.time])
+    # As logs and live feeds write it; categories or a mix of kinds would have an order of their own.
+    frame[sidecar.asset] = frame[sidecar.asset].astype(str)
     return frame
+
+
+def _cast(column: Any, dtype: str) -> Any:
+    try:
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes an infinity, which gates refuse
+            cast = column.astype(dtype)
+    except (ValueError, TypeError) as error:
+        raise PackError(f"the panel's {column.name!r} cannot be {dtype} ({first_line(error)})") from error
+    if not dtype.startswith("float") and (changed := int((cast != column).sum())):
+        raise PackError(f"the panel's {column.name!r} holds {changed} values that {dtype} does not; mend them")
+    return cast
+
+
+def _dates(column: Any) -> Any:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        raise PackError(f"the panel's {column.name!r} is {column.dtype}; give dates")
+    try:
+        dates = pd.to_datetime(column, format="ISO8601")  # 01/02/2020 is two days
+    except (ValueError, TypeError) as error:
+        raise PackError(f"the panel's {column.name!r} does not hold ISO dates ({first_line(error)})") from error
+    if not pd.api.types.is_datetime64_dtype(dates.dtype):
+        raise PackError(
+            f"the panel's {column.name!r} is {dates.dtype}; give local dates without a time zone: .dt.tz_localize(None)"
+        )
+    return dates
 
 
 def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
     artifacts.models.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
-    staging.chmod(0o755)
     try:
+        staging.chmod(0o755)
         for name, content in contents.items():
             write_whole(staging / name, content)
         while True:

@@ -3,12 +3,14 @@
 import io
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import FormatError
+from .files import first_line, printable
 from .sidecar import REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
@@ -27,8 +29,9 @@ class Panel:
         try:
             frame = pd.read_parquet(io.BytesIO(content))
         except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
-            raise FormatError(f"evaluation.parquet: not a Parquet file ({error})") from error
-        return cls(frame, sidecar)
+            raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
+        # A file may bring row labels of its own.
+        return cls(frame.reset_index(drop=True), sidecar)
 
     def column(self, name: str) -> "pd.Series":
         """One column that must be there."""
@@ -36,37 +39,62 @@ class Panel:
             raise FormatError(f"evaluation.parquet: has no column {name!r}; it holds {', '.join(map(str, self.frame))}")
         return self.frame[name]
 
+    def numbers(self, name: str) -> NDArray[np.generic]:
+        """One column that must be there and hold numbers."""
+        column = self.column(name)
+        if not _holds_numbers(column):
+            raise FormatError(f"evaluation.parquet: {name} is {column.dtype}, expected numbers; pack again")
+        return np.asarray(column.to_numpy())
+
     @cached_property
     def features(self) -> NDArray[np.generic]:
         """Features in sidecar order, shape (n_rows, n_features)."""
-        for name in self.sidecar.names:
-            self.column(name)
-        return np.asarray(self.frame[self.sidecar.names].to_numpy())
+        # Not the frame's own matrix, which is of objects where truth values stand beside numbers.
+        return np.column_stack([self.numbers(name) for name in self.sidecar.names])
 
     @cached_property
     def reference(self) -> Matrix:
         """The native model's score of every row."""
-        return np.asarray(self.column(REFERENCE), dtype=np.float64)
+        return np.asarray(self.numbers(REFERENCE), dtype=np.float64)
+
+    @cached_property
+    def times(self) -> NDArray[np.datetime64]:
+        """The time of every row."""
+        column = self.column(self.sidecar.time)
+        if not pd.api.types.is_datetime64_dtype(column.dtype):
+            raise FormatError(
+                f"evaluation.parquet: {self.sidecar.time} is {column.dtype}, expected dates without a zone; pack again"
+            )
+        self._refuse_missing(self.sidecar.time, column.isna().to_numpy())
+        return np.asarray(column.to_numpy())
 
     @cached_property
     def day_codes(self) -> NDArray[np.int64]:
         """Which day each row belongs to, counted from the first."""
-        return np.unique(self.column(self.sidecar.time).to_numpy(), return_inverse=True)[1].astype(np.int64)
+        return np.unique(self.times, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def days(self) -> "pd.DatetimeIndex":
         """The days, ascending."""
-        return pd.DatetimeIndex(np.unique(self.column(self.sidecar.time).to_numpy()))
+        return pd.DatetimeIndex(np.unique(self.times))
 
     @cached_property
     def asset_codes(self) -> NDArray[np.int64]:
         """Which asset each row belongs to."""
-        return pd.factorize(self.column(self.sidecar.asset), sort=True)[0].astype(np.int64)
+        column = self.column(self.sidecar.asset)
+        try:
+            codes = np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
+        except TypeError as error:  # lists, dicts
+            raise FormatError(
+                f"evaluation.parquet: {self.sidecar.asset} holds what is no name ({error}); pack again"
+            ) from error
+        self._refuse_missing(self.sidecar.asset, codes < 0)
+        return codes
 
     @cached_property
     def returns(self) -> Matrix:
         """The next day's return by day and asset."""
-        return self.by_day(np.asarray(self.column(RET_NEXT), dtype=np.float64))
+        return self.by_day(np.asarray(self.numbers(RET_NEXT), dtype=np.float64))
 
     def by_day(self, values: Matrix) -> Matrix:
         """Lay one value a row out as a matrix.
@@ -126,16 +154,24 @@ class Panel:
         problems = [
             f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype
         ]
-        if not pd.api.types.is_datetime64_any_dtype(self.column(self.sidecar.time).dtype):
-            problems.append(f"{self.sidecar.time} is {self.column(self.sidecar.time).dtype}, expected a date")
+        if not pd.api.types.is_datetime64_dtype(self.column(self.sidecar.time).dtype):
+            problems.append(
+                f"{self.sidecar.time} is {self.column(self.sidecar.time).dtype}, expected dates without a time zone"
+            )
         return problems
 
     def not_finite(self) -> list[str]:
-        """Columns with an infinity, or with NaN where the sidecar allows none."""
+        """Columns with an infinity, with NaN where the sidecar allows none, or with what is no number."""
         nullable = {feature.name for feature in self.sidecar.features if feature.nullable}
         problems = []
+        for name in [self.sidecar.time, self.sidecar.asset]:
+            if missing := int(self.column(name).isna().sum()):
+                problems.append(f"{name} is missing in {missing} rows")
         for name in [*self.sidecar.names, self.sidecar.target, RET_NEXT, REFERENCE]:
-            values = self.column(name).to_numpy()
+            if not _holds_numbers(self.column(name)):
+                problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
+                continue
+            values = self.numbers(name)
             bad = int((np.isinf(values) if name in nullable else ~np.isfinite(values)).sum())
             if bad:
                 problems.append(f"{name} in {bad} rows")
@@ -143,9 +179,11 @@ class Panel:
 
     def repeated_rows(self) -> list[str]:
         """Rows whose time and asset another row has too."""
-        time, asset = self.column(self.sidecar.time), self.column(self.sidecar.asset)
-        twice = pd.DataFrame({"time": time, "asset": asset}).duplicated()
-        return [f"{time[row]:%Y-%m-%d} {asset[row]}" for row in np.flatnonzero(twice)]
+        twice = pd.DataFrame({"day": self.day_codes, "asset": self.asset_codes}).duplicated()
+        assets = self.column(self.sidecar.asset)
+        return [
+            f"{pd.Timestamp(self.times[row]):%Y-%m-%d} {printable(str(assets[row]))}" for row in np.flatnonzero(twice)
+        ]
 
     def unordered_rows(self) -> list[str]:
         """Rows that come before the row above them."""
@@ -155,6 +193,16 @@ class Panel:
 
     def overlapping_rows(self) -> list[str]:
         """Rows on or before the last price date that a training label used."""
-        time = self.column(self.sidecar.time)
-        early = np.asarray(time < pd.Timestamp(self.sidecar.trained_until) + pd.Timedelta(days=1))
-        return [f"{time[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
+        times: Any = pd.DatetimeIndex(self.times)
+        early = np.asarray(times.normalize() <= pd.Timestamp(self.sidecar.trained_until))
+        return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
+
+    def _refuse_missing(self, name: str, missing: NDArray[np.bool_]) -> None:
+        if missing.any():
+            raise FormatError(
+                f"evaluation.parquet: {name} is missing in {missing.sum()} rows; drop them and pack again"
+            )
+
+
+def _holds_numbers(column: "pd.Series") -> bool:
+    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "bfiu"

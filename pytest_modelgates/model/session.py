@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import OnnxError
+from .files import first_line
 from .onnx_checks import external_data_problems, parse_onnx
 from .sidecar import BatchTimes, Sidecar
 
@@ -49,37 +51,48 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            raise OnnxError(f"model.onnx: ONNX Runtime cannot load it ({_first_line(error)})") from error
+            raise OnnxError(f"model.onnx: ONNX Runtime cannot load it ({first_line(error)})") from error
         self._sidecar = sidecar
         self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
+        matrix = len(self._inputs) == 1 and (len(sidecar.features) > 1 or sidecar.names[0] not in self._inputs)
+        self._matrix = next(iter(self._inputs.values())) if matrix else None
         outputs = [entry.name for entry in self._session.get_outputs()]
         if sidecar.output.name not in outputs:
             raise OnnxError(
-                f"model.onnx: has no output {sidecar.output.name!r}, only {', '.join(outputs)}; mend the sidecar"
+                f"model.onnx: has no output {sidecar.output.name!r}, only {', '.join(outputs)}; choose one of them"
             )
 
     def input_problems(self) -> list[str]:
         """Compare the model's inputs with the sidecar: one tensor of n columns, or one input a feature."""
         features = self._sidecar.features
-        if len(self._inputs) == 1 and (len(features) > 1 or self._is_matrix()):
-            (entry,) = self._inputs.values()
+        problems = [
+            f"input {entry.name!r} takes {entry.shape[0]} rows at a time, expected any number"
+            for entry in self._inputs.values()
+            if entry.shape and isinstance(entry.shape[0], int)
+        ]
+        if self._matrix is not None:
+            entry = self._matrix
             expected = {feature.dtype for feature in features}
             found = _DTYPES.get(entry.type, entry.type)
-            problems = []
-            if len(entry.shape) != 2 or entry.shape[1] not in (len(features), None):
+            # A dimension of no fixed size is None or a name.
+            if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != len(features)):
                 problems.append(
                     f"input {entry.name!r} has shape {entry.shape}, the sidecar lists {len(features)} features"
                 )
             if expected != {found}:
                 problems.append(f"input {entry.name!r} takes {found}, the sidecar says {', '.join(sorted(expected))}")
             return problems
-        problems = [
+        problems += [
             f"input {name!r} is no feature of the sidecar" for name in self._inputs if name not in self._sidecar.names
         ]
         for feature in features:
             if feature.name not in self._inputs:
                 problems.append(f"feature {feature.name!r} is no input of the model")
-            elif (found := _DTYPES.get(self._inputs[feature.name].type)) != feature.dtype:
+                continue
+            entry = self._inputs[feature.name]
+            if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != 1):
+                problems.append(f"input {feature.name!r} has shape {entry.shape}, expected a column")
+            if (found := _DTYPES.get(entry.type, entry.type)) != feature.dtype:
                 problems.append(f"input {feature.name!r} takes {found}, the sidecar says {feature.dtype}")
         return problems
 
@@ -104,16 +117,20 @@ class OnnxModel:
             If ONNX Runtime fails, or the output does not hold one score a row.
         """
         step = batch_size or max(len(rows), 1)
-        run = self._runner()
-        try:
-            parts = [run(rows[start : start + step]) for start in range(0, len(rows), step)]
-        except Exception as error:  # as in __init__
-            raise OnnxError(f"model.onnx: ONNX Runtime cannot score these rows ({_first_line(error)})") from error
-        return np.concatenate([self._scores(part) for part in parts]) if parts else np.empty(0)
+        run, parts = self._runner(), [np.empty(0)]
+        for start in range(0, len(rows), step):
+            batch = rows[start : start + step]
+            try:
+                output = run(batch)
+            except Exception as error:  # as in __init__
+                raise OnnxError(f"model.onnx: ONNX Runtime cannot score these rows ({first_line(error)})") from error
+            parts.append(self._scores(output, len(batch)))
+        return np.concatenate(parts)
 
     def time_batches(self, rows: NDArray[np.generic], *, size: int, rounds: int = 200) -> BatchTimes:
-        """Time `rounds` batches of `size` rows, cycling through `rows`."""
-        starts = np.arange(rounds) * size % max(len(rows) - size + 1, 1)
+        """Time `rounds` batches of `size` rows, cycling through `rows`, which are repeated if they are fewer."""
+        rows = rows[np.arange(max(len(rows), size)) % len(rows)]
+        starts = np.arange(rounds) * size % (len(rows) - size + 1)
         times = np.empty(rounds)
         self.predict(rows[:size])
         for index, start in enumerate(starts):
@@ -123,33 +140,30 @@ class OnnxModel:
         p50, p95, p99 = np.quantile(times, [0.5, 0.95, 0.99])
         return BatchTimes(rows=size, rounds=rounds, p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99))
 
-    def _is_matrix(self) -> bool:
-        (entry,) = self._inputs.values()
-        return entry.name not in self._sidecar.names
-
-    def _runner(self) -> Callable[[NDArray[np.generic]], NDArray[np.generic]]:
+    def _runner(self) -> Callable[[NDArray[np.generic]], Any]:
         wanted, session = [self._sidecar.output.name], self._session
-        if len(self._inputs) == 1 and (len(self._sidecar.features) > 1 or self._is_matrix()):
-            (entry,) = self._inputs.values()
-            dtype = _DTYPES.get(entry.type, "float32")
-            return lambda batch: session.run(wanted, {entry.name: np.ascontiguousarray(batch, dtype)})[0]
+        if self._matrix is not None:
+            name, dtype = self._matrix.name, _DTYPES.get(self._matrix.type, "float32")
+            return lambda batch: session.run(wanted, {name: np.ascontiguousarray(batch, dtype)})[0]
         features = list(enumerate(self._sidecar.features))
         return lambda batch: session.run(
             wanted,
             {feature.name: np.ascontiguousarray(batch[:, [index]], feature.dtype) for index, feature in features},
         )[0]
 
-    def _scores(self, output: NDArray[np.generic]) -> Scores:
-        table = np.asarray(output, dtype=np.float64)
+    def _scores(self, output: Any, rows: int) -> Scores:
+        name, column = self._sidecar.output.name, self._sidecar.output.index
+        try:
+            table = np.asarray(output, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise OnnxError(
+                f"model.onnx: output {name!r} holds no numbers; choose another, or convert the model without ZipMap"
+            ) from error
         if table.ndim == 1:
             table = table[:, None]
-        if table.ndim != 2 or self._sidecar.output.index >= table.shape[1]:
+        if table.ndim != 2 or len(table) != rows or column >= table.shape[1]:
             raise OnnxError(
-                f"model.onnx: output {self._sidecar.output.name!r} has shape {output.shape}, "
-                f"which has no column {self._sidecar.output.index} a row; mend the sidecar"
+                f"model.onnx: output {name!r} has shape {np.shape(output)} for {rows} rows, "
+                f"expected one row each with a column {column}; choose another output or column"
             )
-        return table[:, self._sidecar.output.index]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return table[:, column]

@@ -1,6 +1,7 @@
 """The sidecar and the claims: the schema a model was made for, and what packing measured of it."""
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Literal
@@ -9,7 +10,8 @@ import msgspec
 
 from ..errors import FormatError
 
-Crc32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}$")]
+# \Z, as $ matches before a newline.
+Crc32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -17,7 +19,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One input column: its numpy dtype, the group it is ablated with, and whether it may be NaN."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[^:\n]+$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[^:\n]+\Z")]
     dtype: Literal["float32", "float64", "int32", "int64", "bool"]
     group: Annotated[str, msgspec.Meta(min_length=1)]
     nullable: bool = False
@@ -47,6 +49,11 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     horizon: Positive
     trained_until: date
     tried: Positive | None
+
+    def __post_init__(self) -> None:
+        twice = [name for name, count in Counter(self.panel_columns).items() if count > 1]
+        if twice:
+            raise ValueError(f"Column `{twice[0]}` has two meanings; rename one")
 
     @property
     def names(self) -> list[str]:

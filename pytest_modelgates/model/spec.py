@@ -1,6 +1,7 @@
 """Packing from files: a model, a panel and a packing list."""
 
 import tomllib
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from ..errors import FormatError, PackError
+from ..errors import FormatError, MissingExtraError, PackError
 from .convert import extra
-from .files import read_bytes, typed
+from .files import first_line, read_bytes, typed
 from .pack import pack
 from .sidecar import Count, Positive
 
@@ -35,9 +36,15 @@ class PackingList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 def read_packing_list(path: Path) -> PackingList:
     """Read a packing list."""
     try:
-        return typed(tomllib.loads(read_bytes(path).decode()), PackingList, str(path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not TOML ({error})") from error
+        parsed = tomllib.loads(read_bytes(path).decode())
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or nested too deep
+        raise FormatError(f"{path}: not TOML in UTF-8 ({error})") from error
+    wanted = typed(parsed, PackingList, str(path))
+    names = [name for group in wanted.groups.values() for name in group]
+    for name in names:
+        if names.count(name) > 1:
+            raise FormatError(f"{path}: groups list feature {name!r} twice; keep one")
+    return wanted
 
 
 def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) -> Path:
@@ -72,14 +79,19 @@ def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) ->
 def _load_model(path: Path) -> Any:
     if not path.is_file():
         raise PackError(f"{path}: no such file")
-    match path.suffix:
-        case ".onnx":
-            return path
-        case ".txt":
-            return extra("lightgbm").Booster(model_file=str(path))
-        case ".joblib":
-            return extra("joblib").load(path)
-    raise PackError(f"{path}: expected an .onnx file, a LightGBM .txt file or a .joblib file")
+    loaders: dict[str, Callable[[], Any]] = {
+        ".onnx": lambda: path,
+        ".txt": lambda: extra("lightgbm").Booster(model_file=str(path)),
+        ".joblib": lambda: extra("joblib").load(path),
+    }
+    if path.suffix not in loaders:
+        raise PackError(f"{path}: expected an .onnx file, a LightGBM .txt file or a .joblib file")
+    try:
+        return loaders[path.suffix]()
+    except MissingExtraError:
+        raise
+    except Exception as error:  # a joblib file runs code, which may raise anything
+        raise PackError(f"{path}: cannot be loaded ({first_line(error)})") from error
 
 
 def _load_panel(path: Path) -> pd.DataFrame:
@@ -88,4 +100,4 @@ def _load_panel(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parse errors are one or the other
-        raise PackError(f"{path}: neither CSV nor Parquet ({error})") from error
+        raise PackError(f"{path}: neither CSV nor Parquet ({first_line(error)})") from error

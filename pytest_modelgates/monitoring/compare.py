@@ -8,8 +8,8 @@ from ..drift.records import by_row_key, read_predictions
 from ..errors import RegistryError, StatisticsError
 from ..model.files import tree_digest
 from ..model.layout import Artifacts
-from ..registry.audit import read_log
-from ..registry.store import live_id
+from ..registry.audit import check_agreement, read_log
+from ..registry.store import is_model, live_id
 from ..stats.agreement import rank_correlation
 
 
@@ -39,14 +39,17 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Agre
 
 def live_digest(artifacts: Artifacts) -> str:
     """Digest of the live model as the audit log has it."""
-    live = live_id(artifacts)
+    entries, live = read_log(artifacts.promotions), live_id(artifacts)
+    check_agreement(entries, live)
     if live is None:
         raise RegistryError(f"nothing is live under {artifacts.models}: promote a model first")
-    return read_log(artifacts.promotions)[-1].digest
+    return entries[-1].digest
 
 
 def compare(artifacts: Artifacts, model_dir: Path) -> Agreement:
     """Compare a candidate's shadow predictions with the live model's."""
+    if not is_model(model_dir):
+        raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
     candidate = by_row_key(read_predictions(artifacts.shadow_predictions, digest=tree_digest(model_dir)))
     live = by_row_key(read_predictions(artifacts.predictions, digest=live_digest(artifacts)))
     return agreement(candidate, live)

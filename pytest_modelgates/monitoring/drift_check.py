@@ -37,8 +37,7 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     DriftReport
     """
     digest = live_digest(artifacts)
-    records = list(read_predictions(artifacts.predictions, digest=digest))
-    current = values_of(records)[-last if last else 0 :]
+    current = values_of(read_predictions(artifacts.predictions, digest=digest))[-last if last else 0 :]
     model_id = artifacts.latest.readlink().name
     golden = load_golden_predictions(model_id, folder=artifacts.golden)
     return model_id, len(current), detect_drift(golden, current, limits=limits_of(policy))

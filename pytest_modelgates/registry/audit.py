@@ -1,13 +1,15 @@
 """The audit log: one JSON line for each promotion and rollback, appended and never rewritten."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from ..drift.records import append_whole
 from ..errors import RegistryError
-from ..model.files import append_line, canonical, parse_json, typed
+from ..model.files import canonical, parse_json, typed
 from ..model.manifest import Moment, Sha256
 
 
@@ -38,8 +40,15 @@ def read_log(path: Path) -> list[Entry]:
 
 
 def append_entry(path: Path, entry: Entry) -> None:
-    """Append an entry, durably."""
-    append_line(path, canonical(entry).decode().rstrip("\n"))
+    """Append an entry, durably; the log is as it was if that fails."""
+    append_whole(path, canonical(entry), durable=True)
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut off what an interrupted write left behind the last newline."""
+    if path.exists():
+        content = path.read_bytes()
+        os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def live_at(entries: list[Entry], moment: datetime) -> Entry | None:
@@ -59,5 +68,6 @@ def check_agreement(entries: list[Entry], live: str | None) -> None:
     if logged != live:
         raise RegistryError(
             f"promotions.log says {logged or 'nothing'} is live, latest points at {live or 'nothing'}; "
-            "somebody moved the link or lost the log: put back what is missing"
+            "modelgates status mends what a crash left; else somebody moved the link or lost the log: "
+            "put back what is missing"
         )

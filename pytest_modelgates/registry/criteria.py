@@ -1,19 +1,23 @@
 """What promotion asks for besides the gates: quiet nights, hours in shadow, no drift. Computed from stored records."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from ..drift import psi
-from ..drift.records import Prediction, by_row_key
-from ..errors import FormatError, StatisticsError
-from ..model.layout import Artifacts
+from ..drift.distance import MINIMUM_ROWS
+from ..drift.records import Prediction, values_of
+from ..errors import FormatError, RegistryError, StatisticsError
+from ..model.layout import Artifacts, checked_id
 from .policy import Bounds, Policy
 from .report import read_report
-from .verdict import Verdict, base_name, judge
+from .verdict import Verdict, judge
+
+NIGHT = re.compile(r"[0-9]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +46,37 @@ def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night
 
     A report that cannot be read counts as a night without parity: what did not verifiably run is not green.
     """
-    oldest = now - timedelta(days=policy.promotion.parity_nights + 1)
-    found: dict[date, tuple[str, str, bool]] = {}
-    for path in sorted((artifacts.root / "reports").glob("*/*.json")):
-        stamp = path.stem[:8]
-        if not stamp.isdecimal() or stamp < oldest.strftime("%Y%m%d"):
+    oldest = (now - timedelta(days=policy.promotion.parity_nights + 1)).strftime("%Y%m%d")
+    runs: dict[date, list[tuple[int, bool, str, bool]]] = {}
+    for path in (artifacts.root / "reports").glob("*/*.json"):
+        if not (NIGHT.match(path.stem) and oldest <= path.stem[:8] <= now.strftime("%Y%m%d")):
             continue
-        model_id, day = path.parent.name, datetime.strptime(stamp, "%Y%m%d").date()
-        newest = found.get(day)
-        # Of one candidate's runs in a night the last one counts; file names sort by time.
-        if newest is None or (int(model_id), path.stem) >= (int(newest[0]), newest[1]):
-            found[day] = (model_id, path.stem, _parity_passed(path, model_id, policy))
-    return [Night(day, found[day][0], found[day][2]) for day in sorted(found, reverse=True)]
+        try:
+            model_id, day = checked_id(path.parent.name), datetime.strptime(path.stem[:8], "%Y%m%d").date()
+        except (RegistryError, ValueError):
+            continue
+        parity = _parity_passed(path, model_id, day, policy)
+        runs.setdefault(day, []).append((int(model_id), parity is not None, path.stem, bool(parity)))
+    # The newest candidate's last run that measured parity counts; file names sort by time.
+    newest = {day: max(runs[day]) for day in sorted(runs, reverse=True)}
+    return [Night(day, str(model_id), parity) for day, (model_id, _, _, parity) in newest.items()]
 
 
-def _parity_passed(path: Path, model_id: str, policy: Policy) -> bool:
+def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool | None:
+    """Judge parity by one report; None if the run measured none, such as one with ``-m pnl``."""
+    wanted = sorted(name for name, slo in policy.slo.items() if name.startswith("parity.") and slo.severity == "hard")
     try:
         report = read_report(path)
-        records = report.modelgates.models[model_id].gates
+        records = [record for record in report.modelgates.models[model_id].gates if record.gate in wanted]
+        # A report that was copied to the name of another night is of its own night still.
+        if report.modelgates.run.started.astimezone(UTC).date() != day:
+            return False
     except (FormatError, KeyError):
         return False
-    verdicts = {record.gate: judge(record, policy)[0] for record in records}
-    wanted = [
-        name for name in policy.slo if base_name(name).startswith("parity.") and policy.slo[name].severity == "hard"
-    ]
-    return bool(wanted) and all(verdicts.get(name) is Verdict.PASSED for name in wanted)
+    if not records:
+        return None
+    passed = sorted(record.gate for record in records if judge(record, policy)[0] is Verdict.PASSED)
+    return passed == wanted
 
 
 def streak(found: list[Night], *, today: date) -> int:
@@ -124,16 +134,20 @@ def shadow_reasons(
             reasons.append(
                 Reason(f"{hours:.1f} h of shadow records, the policy asks for {wanted.shadow_hours:g} h", repair)
             )
-        failed = [record for record in seen if record.error is not None]
+        # An error long past must not bar a candidate for ever: the last hours count.
+        recent = [record for record in seen if max(times) - record.time <= timedelta(hours=wanted.shadow_hours)]
+        failed = [record for record in recent if record.error is not None]
         if failed:
             reasons.append(Reason(f"{len(failed)} shadow records with an error, the last: {failed[-1].error}", repair))
-        if seen:
-            p95 = float(np.quantile([record.latency_ms for record in seen], 0.95))
+        if recent:
+            p95 = float(np.quantile([record.latency_ms for record in recent], 0.95))
             if not latency.hold(p95):
                 reasons.append(Reason(f"shadow latency p95 {p95:.1f} ms, limit {latency}", repair))
     if wanted.drift_psi:
-        values = np.array(list(by_row_key(seen).values()))
+        values = values_of(seen)
         try:
+            if len(values) < MINIMUM_ROWS:
+                raise StatisticsError(f"{len(values)} rows scored, at least {MINIMUM_ROWS} are needed")
             distance = psi(golden, values)
         except StatisticsError as error:
             reasons.append(Reason(f"drift in shadow cannot be measured: {error}", repair))

@@ -48,10 +48,19 @@ def report_reasons(
         names = ", ".join(ledger.models) or "no model"
         return [Reason(f"the report is of {names}, not of {subject.model_id}", gate)]
     run = ledger.models[subject.model_id]
-    return [
-        *_run_reasons(subject, report, run, policy, now=now, gate=gate),
-        *_gate_reasons(run, policy, policy.required_gates(subject.sidecar), first=first, gate=gate),
-    ]
+    required = policy.required_gates(subject.sidecar)
+    reasons = _run_reasons(subject, report, run, policy, now=now, gate=gate)
+    if not required:
+        reasons.append(Reason("the policy requires no hard gate, so nothing would be shown", "give it hard gates"))
+    # A team's own hard gates count as well, under whatever parameters they ran.
+    own = [record.gate for record in run.gates if _is_hard(record, policy)]
+    judged = list(dict.fromkeys([*required, *own]))
+    return [*reasons, *_gate_reasons(run, policy, judged, first=first, gate=gate)]
+
+
+def _is_hard(record: GateRecord, policy: Policy) -> bool:
+    slo = policy.slo.get(base_name(record.gate))
+    return record.severity == "hard" or (slo is not None and slo.severity == "hard")
 
 
 def _run_reasons(
@@ -69,7 +78,9 @@ def _run_reasons(
             f"the report is of other bytes ({run.digest_before[:12]}…) than the model has now ({subject.digest[:12]}…)"
         )
     if info.policy_digest != policy.digest:
-        found.append(f"the run used another policy ({info.policy_source}) than this promotion")
+        found.append(
+            f"the run used another policy ({info.policy_source}) than this promotion; give both the same --policy"
+        )
     if info.finished > now:
         found.append(f"the report is from the future ({info.finished:%Y-%m-%d %H:%M:%S} UTC)")
     if info.started < subject.manifest.created:
@@ -89,6 +100,9 @@ def _gate_reasons(run: ModelRun, policy: Policy, required: list[str], *, first: 
             reasons.append(Reason(f"{name} {text}", gate))
             continue
         (record,) = found
+        if base_name(name) not in policy.slo:
+            reasons.append(Reason(f"{name} is no gate that the policy knows", gate))
+            continue
         if record.severity != "hard":
             reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", gate))
         verdict, why = judge(record, policy)

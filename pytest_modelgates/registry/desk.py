@@ -1,22 +1,28 @@
 """What people ask of the registry: what is live, what is there, what is the reference."""
 
+import io
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
 from ..errors import FormatError, ModelgatesError
 from ..model.files import read_bytes, read_json
-from ..model.layout import CHANGES, MANIFEST, PANEL, SIDECAR, Artifacts
-from ..model.manifest import Manifest, verified_bytes, verify
-from ..model.panel import Panel
+from ..model.layout import CHANGES, MANIFEST, SIDECAR, Artifacts
+from ..model.manifest import Manifest, verify
 from ..model.sidecar import Sidecar
 from .audit import check_agreement, past_live, read_log
-from .store import live_id, model_ids
+from .promote import reference
+from .store import interrupted, link_target, live_id, locked, model_ids, newest_id
+
+T = TypeVar("T")
+State = Literal["live", "past", "candidate", "damaged"]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +47,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             "nothing is live"
             if self.live is None
             else f"live: {self.live} since {self.since:%Y-%m-%d %H:%M:%S} UTC, by {self.actor}"
+            if self.since
+            else f"live: {self.live}, says the link; the log does not know it"
         )
         return [
             live,
@@ -55,20 +63,21 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One model directory."""
 
     id: str
-    created: datetime
-    state: Literal["live", "past", "candidate"]
+    created: datetime | None
+    state: State
     changes: str
 
 
 def status(artifacts: Artifacts) -> Status:
     """Look at link, log and live model, and say everything that is wrong with them."""
-    problems, live = [], None
-    entries = read_log(artifacts.promotions)
-    try:
-        live = live_id(artifacts)
-        check_agreement(entries, live)
-    except ModelgatesError as error:
-        problems.append(str(error))
+    problems: list[str] = []
+    if interrupted(artifacts):
+        with locked(artifacts):
+            pass  # whoever takes the lock settles it
+    entries = _unless(problems, lambda: read_log(artifacts.promotions)) or []
+    live = _unless(problems, lambda: link_target(artifacts))
+    _unless(problems, lambda: check_agreement(entries, live))
+    newest = _unless(problems, lambda: newest_id(artifacts))
     entry = next((entry for entry in reversed(entries) if entry.to == live), None)
     digest = None
     if live is not None:
@@ -78,7 +87,6 @@ def status(artifacts: Artifacts) -> Status:
             problems += str(error).splitlines()
         if digest and entry and digest != entry.digest:
             problems.append(f"{live} has other bytes than when it was promoted (sha256:{entry.digest[:16]}…)")
-    newest = read_bytes(artifacts.latest_id).decode().strip() if artifacts.latest_id.exists() else None
     return Status(
         live=live,
         digest=digest,
@@ -90,20 +98,28 @@ def status(artifacts: Artifacts) -> Status:
     )
 
 
+def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except ModelgatesError as error:
+        problems.append(str(error))
+        return None
+
+
 def listing(artifacts: Artifacts) -> list[Row]:
     """List every model directory, oldest first."""
     live, past = live_id(artifacts), set(past_live(read_log(artifacts.promotions)))
     rows = []
     for model_id in model_ids(artifacts):
         directory = artifacts.model(model_id)
-        rows.append(
-            Row(
-                id=model_id,
-                created=read_json(directory / MANIFEST, Manifest).created,
-                state="live" if model_id == live else "past" if model_id in past else "candidate",
-                changes=(read_bytes(directory / CHANGES).decode().splitlines() or [""])[0],
-            )
-        )
+        try:
+            created = read_json(directory / MANIFEST, Manifest).created
+            changes = (read_bytes(directory / CHANGES).decode(errors="replace").splitlines() or [""])[0]
+        except FormatError as error:
+            rows.append(Row(id=model_id, created=None, state="damaged", changes=str(error)))
+        else:
+            state: State = "live" if model_id == live else "past" if model_id in past else "candidate"
+            rows.append(Row(id=model_id, created=created, state=state, changes=changes))
     return rows
 
 
@@ -112,10 +128,22 @@ def set_golden(artifacts: Artifacts, model_id: str, source: Path | None) -> Path
     directory = artifacts.model(model_id)
     digest = verify(directory)
     if source is None:
-        values = Panel.read(verified_bytes(directory, PANEL), read_json(directory / SIDECAR, Sidecar)).reference
+        values = reference(directory, read_json(directory / SIDECAR, Sidecar))
     else:
-        frame = pd.read_csv(source) if source.suffix == ".csv" else pd.read_parquet(source)
-        if COLUMN not in frame:
-            raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
-        values = frame[COLUMN].to_numpy()
-    return save_golden_predictions(values, model_id, folder=artifacts.golden, digest=digest)
+        values = _predictions_in(source)
+    # The metadata of all goldens is one file, which a promotion writes too.
+    with locked(artifacts):
+        return save_golden_predictions(
+            values, model_id, folder=artifacts.golden, digest=digest if source is None else None
+        )
+
+
+def _predictions_in(source: Path) -> np.ndarray:
+    content = io.BytesIO(read_bytes(source))
+    try:
+        frame = pd.read_csv(content) if source.suffix == ".csv" else pd.read_parquet(content)
+    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
+        raise FormatError(f"{source}: neither CSV nor Parquet ({error})") from error
+    if COLUMN not in frame:
+        raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
+    return np.asarray(frame[COLUMN])

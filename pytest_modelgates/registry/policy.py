@@ -1,6 +1,7 @@
 """The policy: every SLO, what promotion asks for, and how gates measure. A team's file over the packaged default."""
 
 import math
+import os
 import tomllib
 from functools import cached_property
 from importlib import resources
@@ -15,7 +16,7 @@ from ..model.sidecar import Sidecar
 
 Severity = Literal["hard", "soft"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # the upper end keeps infinity out
 
 PLACE = Path("registry") / "policy.toml"
 
@@ -85,8 +86,8 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What promotion asks for besides the hard gates, once something is live; 0 switches one off."""
 
-    parity_nights: Annotated[int, msgspec.Meta(ge=0)]
-    shadow_hours: NonNegative
+    parity_nights: Annotated[int, msgspec.Meta(ge=0, le=366)]
+    shadow_hours: Annotated[float, msgspec.Meta(ge=0, le=8784)]
     drift_psi: NonNegative
 
 
@@ -174,22 +175,31 @@ def load_policy(path: Path | None) -> Policy:
     source = str(path or "the packaged policy")
     try:
         own = tomllib.loads(path.read_text("utf-8")) if path else {}
-        policy = typed(_over(default, own), Policy, source)
+        policy = typed(_over(_without_other_ends(default, own), own), Policy, source)
     except FileNotFoundError as error:
         raise PolicyError(f"{source}: no such policy file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise PolicyError(f"{source}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PolicyError(f"{source}: not TOML ({error})") from error
     except FormatError as error:
         raise PolicyError(str(error)) from error
     for name, slo in policy.slo.items():
-        _check_slo(source, name, slo)
+        _check_slo(source, name, slo, policy)
+    families = {name.partition(".")[0] for name in policy.slo}
+    for family in policy.not_applicable:
+        if family not in families:
+            raise PolicyError(
+                f"{source}: not_applicable: no family {family!r}; there are {', '.join(sorted(families))}"
+            )
     return policy
 
 
 def find_policy(folder: Path) -> Path | None:
     """Find the policy of a repository, `registry/policy.toml`; None if it has none."""
     place = folder / PLACE
-    return place if place.is_file() else None
+    # A dangling link is a policy that got lost, not none.
+    return place if os.path.lexists(place) else None
 
 
 def _over(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -201,10 +211,32 @@ def _over(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _check_slo(source: str, name: str, slo: Slo) -> None:
+def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Drop an open bound of the default where the team gives a closed one, and the other way round."""
+    given = own.get("slo")
+    slos = {name: dict(slo) for name, slo in default["slo"].items()}
+    for name, slo in (given if isinstance(given, dict) else {}).items():
+        for one, other in (("above", "at_least"), ("below", "at_most")):
+            if name in slos and isinstance(slo, dict):
+                if one in slo:
+                    slos[name].pop(other, None)
+                if other in slo:
+                    slos[name].pop(one, None)
+    return default | {"slo": slos}
+
+
+def _check_slo(source: str, name: str, slo: Slo, policy: Policy) -> None:
     bounds = [slo.above, slo.at_least, slo.below, slo.at_most]
     given = [bound for bound in bounds if bound is not None]
     if not given or not all(math.isfinite(bound) for bound in given):
         raise PolicyError(f'{source}: [slo."{name}"] needs a finite bound: above or at_least, below or at_most')
     if None not in bounds[:2] or None not in bounds[2:]:
         raise PolicyError(f'{source}: [slo."{name}"] has two bounds on one side; keep the open or the closed one')
+    if slo.lower > slo.upper or (slo.lower == slo.upper and None in (slo.at_least, slo.at_most)):
+        raise PolicyError(f'{source}: [slo."{name}"] has limits that nothing keeps ({slo})')
+    if slo.gate is not None and slo.gate not in policy.slo:
+        raise PolicyError(f'{source}: [slo."{name}"] is measured by {slo.gate!r}, which is no gate of the policy')
+    if slo.gate is not None and slo.severity == "hard" and policy.slo[slo.gate].severity == "soft":
+        raise PolicyError(
+            f'{source}: [slo."{name}"] is hard, but {slo.gate}, which measures it, is soft; make both hard'
+        )

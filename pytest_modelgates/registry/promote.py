@@ -11,18 +11,18 @@ import numpy as np
 
 from ..drift import save_golden_predictions
 from ..drift.records import read_predictions
-from ..errors import ModelgatesError, RefusedError, RegistryError
+from ..errors import FormatError, ModelgatesError, RefusedError, RegistryError
 from ..model.files import read_json
 from ..model.layout import MANIFEST, PANEL, SIDECAR, Artifacts
 from ..model.manifest import Manifest, verified_bytes, verify
 from ..model.panel import Panel
 from ..model.sidecar import Sidecar
-from .audit import Entry, append_entry, check_agreement, past_live, read_log
+from .audit import Entry, check_agreement, past_live, read_log
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
 from .policy import Policy
 from .report import Report, read_report
-from .store import flip, is_first, live_id, locked
+from .store import is_first, is_model, link_target, live_id, locked, switch
 
 SERVE_LATENCY = "latency.serve_p95_ms"
 
@@ -62,7 +62,7 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         If the registry or the report cannot be read at all, or there is no such model.
     """
     directory = artifacts.model(model_id)
-    if not directory.is_dir():
+    if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
     report, first, live = read_report(report_path), is_first(artifacts), live_id(artifacts)
     gate = f"pytest --model-dir={directory}"
@@ -73,7 +73,7 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         return Plan(model_id, live, "", report.digest, lost, np.empty(0))
     sidecar = read_json(directory / SIDECAR, Sidecar)
     subject = Subject(model_id, digest, read_json(directory / MANIFEST, Manifest), sidecar)
-    golden = Panel.read(verified_bytes(directory, PANEL), sidecar).reference
+    golden = reference(directory, sidecar)
     reasons = report_reasons(subject, report, policy, first=first, now=now, gate=gate)
     if model_id == live:
         reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
@@ -87,6 +87,14 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     return Plan(model_id, live, digest, report.digest, reasons, golden)
 
 
+def reference(directory: Path, sidecar: Sidecar) -> np.ndarray:
+    """Read a model's panel predictions, which are its golden."""
+    try:
+        return Panel.read(verified_bytes(directory, PANEL), sidecar).reference
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
+
+
 def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, reason: str) -> Entry:
     """Make a model live.
 
@@ -95,12 +103,14 @@ def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Poli
     RefusedError
         With every reason, one a line. Nothing has changed then.
     """
+    if not reason.strip():
+        raise RefusedError('a promotion needs a reason: --reason "…"')
     with locked(artifacts):
         now = datetime.now(UTC)
         plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
         plan.refuse()
         save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
-        return _switch(artifacts, "promote", plan.live, model_id, plan.digest, plan.report_digest, reason, now)
+        return _switch(artifacts, "promote", plan.live, model_id, plan.digest, plan.report_digest, reason.strip(), now)
 
 
 def rollback(artifacts: Artifacts, model_id: str, *, reason: str) -> Entry:
@@ -116,7 +126,8 @@ def rollback(artifacts: Artifacts, model_id: str, *, reason: str) -> Entry:
     if not reason.strip():
         raise RefusedError('a rollback needs a reason: --reason "…"')
     with locked(artifacts):
-        entries, live = read_log(artifacts.promotions), live_id(artifacts)
+        # What the link names may be gone: that is when a rollback is needed most.
+        entries, live = read_log(artifacts.promotions), link_target(artifacts)
         check_agreement(entries, live)
         past = [name for name in past_live(entries) if name != live]
         if model_id == live:
@@ -144,7 +155,7 @@ def _switch(
 ) -> Entry:
     entry = Entry(
         time=now,
-        actor=os.environ.get("MODELGATES_ACTOR") or getpass.getuser(),
+        actor=os.environ.get("MODELGATES_ACTOR") or _user(),
         host=socket.gethostname(),
         action="promote" if action == "promote" else "rollback",
         from_=live,
@@ -153,6 +164,12 @@ def _switch(
         report_digest=report_digest,
         reason=reason,
     )
-    flip(artifacts, model_id)
-    append_entry(artifacts.promotions, entry)
+    switch(artifacts, entry)
     return entry
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):  # a container's user may have no name
+        return f"uid {os.getuid()}"

@@ -19,6 +19,8 @@ class Verdict(StrEnum):
 
 # What a gate raises when its own comparison fails; any other exception is an error of the gate or its input.
 FAILURES = ("Failed", "AssertionError", "NoReference")
+# The families that hold a model against what is live; nothing else can lack a reference.
+COMPARING = ("drift", "shadow")
 
 
 def base_name(gate: str) -> str:
@@ -47,6 +49,11 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
     if set(phases) != {"setup", "call", "teardown"}:
         return Verdict.NOT_RUN, f"only {', '.join(phases) or 'nothing'} ran, expected set-up, call and teardown"
     for evidence in record.evidence:
+        if evidence.state == "no reference yet" and record.gate.partition(".")[0] not in COMPARING:
+            return (
+                Verdict.INCONCLUSIVE,
+                f"says it has no reference yet, which only {' and '.join(COMPARING)} gates need",
+            )
         if evidence.state != "measured":
             return Verdict(evidence.state), evidence.note or ""
     for name in policy.slos_of(base_name(record.gate)) or [base_name(record.gate)]:

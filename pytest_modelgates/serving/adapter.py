@@ -1,14 +1,15 @@
 """The serving adapter: loads the bytes that it verified, scores rows batch by batch, logs every one of them."""
 
-import os
+import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from ..drift.records import Prediction, encode_predictions
+from ..drift.records import Prediction, append_whole, encode_predictions
 from ..errors import FormatError, OnnxError
 from ..model.files import read_json
 from ..model.layout import MODEL, SIDECAR, Artifacts
@@ -42,6 +43,8 @@ class Adapter:
         directory = onnx_path.resolve().parent
         if not onnx_path.is_file():
             raise FormatError(f"{onnx_path}: no such model")
+        if onnx_path.resolve().name != MODEL:
+            raise FormatError(f"{onnx_path}: not the {MODEL} of a model directory; pack the model first")
         self.digest = verify(directory)
         self.model_id = directory.name
         self.sidecar = read_json(directory / SIDECAR, Sidecar)
@@ -53,6 +56,8 @@ class Adapter:
     def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
         """Score a CSV file; what cannot be read at all leaves one record that says so."""
         refuse_if_killed()
+        if not path.exists():
+            raise FormatError(f"{path}: no such file")
         try:
             frame = read_csv(path, self.sidecar)
         except FormatError as error:
@@ -79,9 +84,9 @@ class Adapter:
         refuse_if_killed()
         begin = time.perf_counter_ns()
         errors = row_errors(frame, self.sidecar)
-        sound = [error is None for error in errors]
+        sound = np.array([error is None for error in errors], dtype=bool)
         try:
-            scores = iter(self._model.predict(frame.loc[sound, self.sidecar.names].to_numpy()).tolist())
+            scores = iter(self._model.predict(frame[self.sidecar.names].to_numpy()[sound]).tolist())
         except OnnxError as error:
             errors, scores = [str(error)] * len(frame), iter(())
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
@@ -93,6 +98,8 @@ class Adapter:
         return records
 
     def _record(self, row_key: str, prediction: float | None, latency_ms: float, error: str | None) -> Prediction:
+        if prediction is not None and not math.isfinite(prediction):
+            prediction, error = None, f"model: the score is {prediction}"
         return Prediction(
             time=datetime.now(UTC),
             row_key=row_key,
@@ -106,10 +113,4 @@ class Adapter:
         )
 
     def _append(self, records: list[Prediction]) -> None:
-        # One write a batch: two processes never mix their lines, and a killed one leaves whole records.
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, encode_predictions(records))
-        finally:
-            os.close(descriptor)
+        append_whole(self.log, encode_predictions(records))

@@ -1,5 +1,6 @@
 """Rows to score, from a CSV file, held against the schema of the model."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 
 from ..errors import FormatError
 from ..model.sidecar import Sidecar
+
+MISSING = ["", "nan", "NaN", "NA"]
 
 
 def read_csv(path: Path, sidecar: Sidecar) -> pd.DataFrame:
@@ -23,19 +26,27 @@ def read_csv(path: Path, sidecar: Sidecar) -> pd.DataFrame:
         If the columns are not time, asset and the features in the sidecar's order, or hold what is no number.
     """
     expected = [sidecar.time, sidecar.asset, *sidecar.names]
-    dtypes = {feature.name: feature.dtype for feature in sidecar.features}
+    dtypes = {sidecar.time: "str", sidecar.asset: "str"} | {entry.name: entry.dtype for entry in sidecar.features}
     try:
-        frame = pd.read_csv(path, dtype={sidecar.time: str, sidecar.asset: str})
-    except FileNotFoundError as error:
-        raise FormatError(f"{path}: no such file") from error
-    except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
-        raise FormatError(f"{path}: not CSV ({error})") from error
+        with warnings.catch_warnings(), np.errstate(over="ignore"):
+            # Rows with a field too many: pandas would shift or drop a column and only warn.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path,
+                dtype=dtypes,
+                index_col=False,
+                # An asset may be called NA.
+                keep_default_na=False,
+                na_values=dict.fromkeys(sidecar.names, MISSING),
+                low_memory=False,
+            )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not CSV ({str(error).strip()})") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise FormatError(f"{path}: a feature holds what is no number of its dtype ({error})") from error
     if list(frame) != expected:
         raise FormatError(f"{path}: columns {', '.join(map(str, frame))}; the model takes {', '.join(expected)}")
-    try:
-        return frame.astype(dtypes)
-    except (ValueError, TypeError) as error:
-        raise FormatError(f"{path}: a feature holds what is no number ({error})") from error
+    return frame
 
 
 def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
@@ -44,11 +55,15 @@ def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
 
 
 def row_errors(frame: pd.DataFrame, sidecar: Sidecar) -> list[str | None]:
-    """Say for each row which feature keeps it from being scored, if one does."""
+    """Say for each row which column keeps it from being scored, if one does."""
     errors: list[str | None] = [None] * len(frame)
     for feature in sidecar.features:
         values = frame[feature.name].to_numpy()
         bad = np.isinf(values) if feature.nullable else ~np.isfinite(values)
         for row in np.flatnonzero(bad):
             errors[row] = f"schema: {feature.name} is {values[row]}"
+    for name in (sidecar.time, sidecar.asset):
+        for index, value in enumerate(frame[name]):
+            if value == "":
+                errors[index] = f"schema: {name} is empty"
     return errors

@@ -1,0 +1,498 @@
+"""Every shipped gate: green on a good model, red on one made bad for it. A gate that was never red shows nothing."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
+from sklearn.linear_model import Ridge
+
+from pytest_modelgates import pack
+from pytest_modelgates.drift.records import Prediction, encode_predictions
+from pytest_modelgates.model.files import tree_digest
+from pytest_modelgates.model.layout import Artifacts
+from pytest_modelgates.registry.audit import Entry, append_entry
+from pytest_modelgates.registry.policy import load_policy
+from pytest_modelgates.registry.verdict import Verdict, judge
+
+DAYS, ASSETS, PERSISTENCE = 600, 12, 0.99
+Spoil = Callable[["World"], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """An artifacts root with a live model and a candidate that was shadowed beside it."""
+
+    artifacts: Artifacts
+    live: str
+    candidate: str
+
+    @property
+    def directory(self) -> Path:
+        """The candidate's directory."""
+        return self.artifacts.model(self.candidate)
+
+    def edit_panel(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        """Write the candidate's panel anew."""
+        path = self.directory / "evaluation.parquet"
+        change(pd.read_parquet(path)).to_parquet(path, index=False)
+
+    def edit_json(self, name: str, **changes: Any) -> None:
+        """Change keys of one of the candidate's JSON files."""
+        path = self.directory / name
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes))
+
+    def edit_onnx(self, change: Callable[[onnx.ModelProto], None]) -> None:
+        """Write the candidate's ONNX file anew."""
+        path = self.directory / "model.onnx"
+        model = onnx.load(path)
+        change(model)
+        path.write_bytes(model.SerializeToString())
+
+    def log(self, values: Iterable[float], *, arm: str) -> None:
+        """Replace the log of the candidate in shadow, or of the live model."""
+        model_id = self.candidate if arm == "shadow" else self.live
+        path = self.artifacts.shadow_predictions if arm == "shadow" else self.artifacts.predictions
+        records = [
+            Prediction(
+                time=datetime(2024, 1, 1, tzinfo=UTC),
+                row_key=f"2024-01-01|{number}",
+                model_id=model_id,
+                digest=tree_digest(self.artifacts.model(model_id)),
+                schema_crc32="00000000",
+                prediction=float(value),
+                latency_ms=1.0,
+                arm=arm,
+            )
+            for number, value in enumerate(values)
+        ]
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode_predictions(records))
+
+    def live_rows(self, count: int = 1000) -> np.ndarray:
+        """Predictions on rows that look like the panel's."""
+        scores = pd.read_parquet(self.directory / "evaluation.parquet")["reference"].to_numpy()
+        return np.random.default_rng(3).choice(scores, count, replace=False)
+
+
+def slow_panel() -> pd.DataFrame:
+    """Features that move slowly, so that positions do too; the return follows what both were the day before."""
+    rng = np.random.default_rng(2)
+    days, assets = pd.bdate_range("2020-01-01", periods=DAYS), [f"A{i:02d}" for i in range(ASSETS)]
+    frame = pd.MultiIndex.from_product([days, assets]).to_frame(index=False, name=["time", "asset"])
+    for name in ("momentum", "value"):
+        steps = rng.standard_normal((DAYS, ASSETS)) * np.sqrt(1 - PERSISTENCE**2)
+        walk = [rng.standard_normal(ASSETS)]
+        for step in steps[1:]:
+            walk.append(PERSISTENCE * walk[-1] + step)
+        frame[name] = np.concatenate(walk).astype(np.float32)
+    frame["ret_next"] = 0.003 * yesterday(frame, "momentum") + 0.003 * yesterday(frame, "value")
+    frame["ret_next"] += 0.01 * rng.standard_normal(len(frame))
+    frame["target"] = frame["ret_next"]
+    return frame
+
+
+def yesterday(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame.groupby("asset")[name].shift(1).fillna(0)
+
+
+def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str) -> Path:
+    rows = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], dtype=np.float32)
+    model = Ridge(alpha=1e-6).fit(rows, rows.sum(axis=1) * 0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converters' own deprecations
+        return pack(
+            model,
+            panel,
+            features={"momentum": "price", "value": "fundamental"},
+            horizon=1,
+            trained_until=date(2019, 12, 31),
+            changes=changes,
+            artifacts=artifacts,
+        )
+
+
+@pytest.fixture(scope="module")
+def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("world") / "artifacts"
+    panel = slow_panel()
+    live = pack_one(root, panel, changes="The first.")
+    candidate = pack_one(root, panel, changes="The second.")
+    world = World(Artifacts(root), live.name, candidate.name)
+    promotion = Entry(
+        time=datetime(2024, 1, 1, tzinfo=UTC),
+        actor="somebody",
+        host="somewhere",
+        action="promote",
+        from_=None,
+        to=live.name,
+        digest=tree_digest(live),
+        report_digest=None,
+        reason="for these tests",
+    )
+    append_entry(world.artifacts.promotions, promotion)
+    world.artifacts.latest.symlink_to(live.name)
+    world.log(world.live_rows(), arm="live")
+    world.log(world.live_rows(), arm="shadow")
+    return world
+
+
+@pytest.fixture
+def world(untouched_world: World, tmp_path: Path) -> World:
+    root = tmp_path / "artifacts"
+    shutil.copytree(untouched_world.artifacts.root, root, symlinks=True)
+    return World(Artifacts(root), untouched_world.live, untouched_world.candidate)
+
+
+def test_every_gate_is_green_on_a_good_model(pytester: pytest.Pytester, world: World) -> None:
+    result = run(pytester, f"--model-dir={world.directory}")
+    assert result.ret == 0
+    records = ledger_of(world.directory).models[world.candidate].gates
+    verdicts = {record.gate: judge(record, load_policy(None)) for record in records}
+    assert {name for name, verdict in verdicts.items() if verdict != (Verdict.PASSED, "")} == set()
+    shown = {name.partition("[")[0] for name in verdicts}
+    assert shown == {slo.gate or name for name, slo in load_policy(None).slo.items()}
+
+
+def replaced(name: str, position: int, value: Any) -> Spoil:
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[position, name] = value
+        return frame
+
+    return lambda world: world.edit_panel(change)
+
+
+def returns(change: Callable[[pd.DataFrame], Any]) -> Spoil:
+    return lambda world: world.edit_panel(lambda frame: frame.assign(ret_next=change(frame)))
+
+
+def two_scores_change_places(frame: pd.DataFrame) -> pd.DataFrame:
+    day = frame[frame["time"] == frame["time"][0]]["reference"]
+    best, worst = day.idxmax(), day.idxmin()
+    frame.loc[[best, worst], "reference"] = frame.loc[[worst, best], "reference"].to_numpy()
+    return frame
+
+
+def name_no_features(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+def foreign_operator(model: onnx.ModelProto) -> None:
+    model.graph.node.add(op_type="Exfiltrate", domain="com.example", input=["features"], output=["elsewhere"])
+    model.opset_import.add(domain="com.example", version=1)
+
+
+def later_years_turn(frame: pd.DataFrame) -> Any:
+    return frame["ret_next"] * np.where(frame["time"].dt.year > 2020, -1, 1)
+
+
+def more_noise(_: pd.DataFrame) -> Any:
+    return 0.01 * np.random.default_rng(4).standard_normal(DAYS * ASSETS)
+
+
+BAD = [
+    pytest.param(
+        "integrity.required_files",
+        lambda world: (world.directory / "conftest.py").write_text(""),
+        "measured 1 files, limit ≤ 0: conftest.py: does not belong in a model directory",
+        id="extra-file",
+    ),
+    pytest.param(
+        "integrity.required_files",
+        lambda world: (world.directory / "bench.json").unlink(),
+        "measured 1 files, limit ≤ 0: bench.json: missing",
+        id="missing-file",
+    ),
+    pytest.param(
+        "integrity.sha256",
+        lambda world: (world.directory / "CHANGES.md").write_text("The sacond.\n"),
+        "measured 1 files, limit ≤ 0: CHANGES.md: SHA-256 *, the manifest says *",
+        id="changed-byte",
+    ),
+    pytest.param(
+        "integrity.onnx_is_sound",
+        lambda world: world.edit_onnx(foreign_operator),
+        "measured * problems, limit ≤ 0: operator domain 'com.example' is not allowed*",
+        id="foreign-operator",
+    ),
+    pytest.param(
+        "schema.crc32",
+        lambda world: world.edit_json("sidecar.json", schema_crc32="deadbeef"),
+        "measured 3 places, limit ≤ 0: sidecar.json has *, the sidecar says deadbeef; *",
+        id="other-crc",
+    ),
+    pytest.param(
+        "schema.columns",
+        lambda world: world.edit_panel(lambda frame: frame.assign(leak=0.0)),
+        "measured 1 columns, limit ≤ 0: leak does not belong in the panel",
+        id="extra-column",
+    ),
+    pytest.param(
+        "schema.columns",
+        lambda world: world.edit_onnx(name_no_features),
+        "measured 1 columns, limit ≤ 0: model.onnx was packed for None, the sidecar lists *",
+        id="nameless-model",
+    ),
+    pytest.param(
+        "schema.dtypes",
+        lambda world: world.edit_panel(lambda frame: frame.astype({"value": "float64"})),
+        "measured 1 columns, limit ≤ 0: value is float64, expected float32",
+        id="wider-column",
+    ),
+    pytest.param(
+        "schema.onnx_inputs",
+        lambda world: world.edit_json(
+            "sidecar.json",
+            features=[{"name": name, "dtype": "float64", "group": "all"} for name in ("momentum", "value")],
+        ),
+        "measured * inputs, limit ≤ 0: input 'X' takes float32, the sidecar says float64",
+        id="other-inputs",
+    ),
+    pytest.param(
+        "data.finite",
+        replaced("ret_next", 5, np.inf),
+        "measured 1 columns, limit ≤ 0: ret_next in 1 rows",
+        id="an-infinity",
+    ),
+    pytest.param(
+        "data.finite",
+        replaced("value", 5, np.nan),
+        "measured 1 columns, limit ≤ 0: value in 1 rows",
+        id="a-gap",
+    ),
+    pytest.param(
+        "data.unique_keys",
+        replaced("asset", 1, "A00"),
+        "measured 1 rows, limit ≤ 0: 2020-01-01 A00",
+        id="a-row-twice",
+    ),
+    pytest.param(
+        "data.ordered",
+        lambda world: world.edit_panel(lambda frame: frame.iloc[::-1].reset_index(drop=True)),
+        "measured 7199 rows, limit ≤ 0: row 1; row 2; row 3; row 4; row 5; and 7194 more",
+        id="backwards",
+    ),
+    pytest.param(
+        "data.no_overlap",
+        lambda world: world.edit_json("sidecar.json", trained_until="2020-01-01"),
+        "measured 12 rows, limit ≤ 0: 2020-01-01; *",
+        id="trained-on-it",
+    ),
+    pytest.param(
+        "parity.max_abs_diff",
+        lambda world: world.edit_panel(lambda frame: frame.assign(reference=frame["reference"] + 1e-3)),
+        "measured 0.001 rel, limit 0 ≤ · ≤ 1e-05, max_abs_diff 0.001, scale 1",
+        id="other-scores",
+    ),
+    pytest.param(
+        "parity.claim",
+        lambda world: world.edit_json("parity.json", max_abs_diff=0.5, rows=3),
+        "measured 2 claims, limit ≤ 0: claims a difference of 0.5, measured *; claims 3 rows, the panel has 7200",
+        id="other-claim",
+    ),
+    pytest.param(
+        "parity.decisions",
+        lambda world: world.edit_panel(two_scores_change_places),
+        "measured 12 rows, limit ≤ 0, margin 2e-05",
+        id="other-order",
+    ),
+    pytest.param(
+        "significance.p_against",
+        returns(more_noise),
+        "measured 0.* p, limit 0 ≤ · ≤ 0.1, ic_net *",
+        id="noise",
+    ),
+    pytest.param(
+        "ablation.harmless[fundamental]",
+        returns(lambda frame: frame["ret_next"] - 0.006 * yesterday(frame, "value")),
+        "measured * p, limit 0.1 < · ≤ 1, gain *, bound *, p_value *",
+        id="a-harmful-group",
+    ),
+    pytest.param(
+        "drift.psi",
+        lambda world: world.log(world.live_rows() + 0.02, arm="shadow"),
+        "measured * nat, limit 0 ≤ · ≤ 0.25",
+        id="moved-far",
+    ),
+    pytest.param(
+        "drift.psi_moderate",
+        lambda world: world.log(world.live_rows() + 0.004, arm="shadow"),
+        "measured 0.1* nat, limit 0 ≤ · ≤ 0.1",
+        id="moved",
+    ),
+    pytest.param(
+        "drift.ks",
+        lambda world: world.log(world.live_rows() + 0.006, arm="shadow"),
+        "measured 0.* distance, limit 0 ≤ · < 0.05, statistic 0.*, p_value *",
+        id="moved-in-distance",
+    ),
+    pytest.param(
+        "drift.psi",
+        lambda world: world.log(world.live_rows(169), arm="shadow"),
+        "inconclusive: 169 live rows scored in shadow, at least 170 are needed; run: modelgates shadow --onnx *",
+        id="too-few-rows",
+    ),
+    pytest.param(
+        "drift.psi",
+        lambda world: world.artifacts.shadow_predictions.unlink(),
+        "inconclusive: 0 live rows scored in shadow, at least 170 are needed; run: modelgates shadow --onnx *",
+        id="not-shadowed",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(-world.live_rows(), arm="shadow"),
+        "measured -1 rho, limit 0.95 ≤ · ≤ 1",
+        id="upside-down",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.artifacts.shadow_predictions.unlink(),
+        "inconclusive: 0 rows were scored by both models, at least 2 are needed; serve and shadow the same CSV",
+        id="nothing-in-common",
+    ),
+    pytest.param(
+        "pnl.after_costs",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -* /year, limit > 0, sharpe -*, max_drawdown *, break_even_bps *",
+        id="a-loss",
+    ),
+    pytest.param(
+        "pnl.turnover",
+        lambda world: world.edit_panel(
+            lambda frame: frame.assign(momentum=np.random.default_rng(5).standard_normal(len(frame)).astype(np.float32))
+        ),
+        "measured 0.* /day, limit 0 ≤ · ≤ 0.5",
+        id="restless",
+    ),
+    pytest.param(
+        "wf.positive_folds",
+        returns(later_years_turn),
+        "measured 0.3333 share, limit 0.5 ≤ · ≤ 1",
+        id="one-good-year",
+    ),
+    pytest.param(
+        "wf.worst_fold",
+        returns(later_years_turn),
+        "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_year 202*",
+        id="an-awful-year",
+    ),
+]
+
+
+@pytest.mark.parametrize(("gate", "spoil", "message"), BAD)
+def test_a_gate_is_red_on_a_model_made_bad_for_it(
+    pytester: pytest.Pytester, world: World, gate: str, spoil: Spoil, message: str
+) -> None:
+    spoil(world)
+    slo = load_policy(None).limit(gate.partition("[")[0])
+    result = gate_alone(pytester, world, gate)
+    assert result.ret == (slo.severity == "hard")
+    record = record_of(world.directory, gate)
+    verdict, _ = judge(record, load_policy(None))
+    assert verdict is (Verdict.INCONCLUSIVE if message.startswith("inconclusive") else Verdict.FAILED)
+    if slo.severity == "hard":
+        words = [f"{gate.partition('[')[0]}: {message}"]
+        result.stdout.fnmatch_lines(words if verdict is Verdict.INCONCLUSIVE else [*words, slo.advice])
+    else:
+        result.stdout.fnmatch_lines([f"{gate} {'WARN' if verdict is Verdict.FAILED else verdict}: *"])
+        strict = gate_alone(pytester, world, gate, "--strict-soft")
+        assert strict.ret == 1
+        strict.stdout.fnmatch_lines([f"{gate}: {message}"])
+
+
+def gate_alone(pytester: pytest.Pytester, world: World, gate: str, *switches: str) -> pytest.RunResult:
+    """Run one gate, and with it at most those of its own file whose names hold its name too."""
+    family, _, name = gate.partition(".")
+    function = {"onnx_p95_ms": "onnx_p95", "serve_p95_ms": "serve_p95"}.get(name, name.partition("[")[0])
+    shutil.rmtree(world.artifacts.root / "reports", ignore_errors=True)
+    # A path outside this folder would bring its own configuration and policy.
+    place = ["-c", pytester.makeini("[pytest]"), f"{GATES}/test_{family}.py::test_{function}"]
+    return run(pytester, f"--model-dir={world.directory}", *place, *switches)
+
+
+# What no model can be made bad for in a second is held against a limit that none keeps.
+TIGHT = [
+    pytest.param("latency.onnx_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="onnx"),
+    pytest.param("latency.serve_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="serving"),
+    pytest.param("pnl.exposure", "at_most = 0.5", "measured 1 gross, limit 0 ≤ · ≤ 0.5, largest_weight *", id="gross"),
+    pytest.param("pnl.net_exposure", "at_least = 0.01", "measured * net, limit 0.01 ≤ · ≤ 0.05", id="net"),
+]
+
+
+@pytest.mark.parametrize(("slo", "bound", "message"), TIGHT)
+def test_a_gate_is_red_against_a_tight_limit(
+    pytester: pytest.Pytester, world: World, slo: str, bound: str, message: str
+) -> None:
+    policy = pytester.path / "policy.toml"
+    policy.write_text(f'[slo."{slo}"]\n{bound}\n')
+    gate = load_policy(policy).limit(slo).gate or slo
+    result = gate_alone(pytester, world, gate, f"--policy={policy}", "--strict-soft")
+    assert outcomes(result) == {"failed": 1}
+    result.stdout.fnmatch_lines([f"{slo}: {message}", load_policy(None).limit(slo).advice])
+
+
+def test_before_the_first_promotion_there_is_no_reference_yet(pytester: pytest.Pytester, good_model: Path) -> None:
+    result = run(pytester, f"--model-dir={good_model}", GATES / "test_drift.py", GATES / "test_shadow.py")
+    assert result.ret == 0
+    assert result.parseoutcomes().keys() & {"passed", "failed", "skipped"} == set()
+    result.stdout.fnmatch_lines(["*4 no reference yet*"])
+    assert {test["outcome"] for test in report_of(good_model)["tests"]} == {"no reference yet"}
+    for gate in ("drift.psi", "drift.psi_moderate", "drift.ks", "shadow.rank_corr"):
+        assert record_of(good_model, gate).evidence[0].state == "no reference yet"
+
+
+def test_a_link_without_a_log_is_an_error_and_no_missing_reference(pytester: pytest.Pytester, world: World) -> None:
+    world.artifacts.promotions.unlink()
+    result = run(pytester, f"--model-dir={world.directory}", GATES / "test_drift.py")
+    assert outcomes(result) == {"errors": 3}
+    assert result.ret == 1
+
+
+def empty_of(world: World) -> None:
+    for path in world.directory.iterdir():
+        path.unlink()
+
+
+BROKEN = [
+    pytest.param(empty_of, id="empty-directory"),
+    pytest.param(lambda world: (world.directory / "sidecar.json").unlink(), id="no-sidecar"),
+    pytest.param(lambda world: (world.directory / "sidecar.json").write_bytes(b"{\xff"), id="garbled-sidecar"),
+    pytest.param(lambda world: (world.directory / "model.onnx").write_bytes(b"\x00garbage"), id="garbage-model"),
+    pytest.param(lambda world: (world.directory / "model.onnx").write_bytes(b""), id="empty-model"),
+    pytest.param(
+        lambda world: (world.directory / "evaluation.parquet").write_bytes(
+            (world.directory / "evaluation.parquet").read_bytes()[:5000]
+        ),
+        id="truncated-panel",
+    ),
+    pytest.param(lambda world: world.edit_panel(lambda frame: frame.iloc[:0]), id="empty-panel"),
+    pytest.param(lambda world: world.edit_panel(lambda frame: frame[["time", "asset"]]), id="panel-without-numbers"),
+    pytest.param(
+        lambda world: world.edit_panel(lambda frame: frame.assign(time="yesterday")), id="panel-without-dates"
+    ),
+    pytest.param(lambda world: (world.directory / "a\x1b[2J\n\udcff").write_text(""), id="hostile-file-name"),
+    pytest.param(lambda world: (world.directory / "manifest.json").write_text("[1, NaN]"), id="no-manifest-at-all"),
+]
+
+
+@pytest.mark.parametrize("spoil", BROKEN)
+def test_a_broken_directory_is_red_without_a_traceback_of_ours(
+    pytester: pytest.Pytester, world: World, spoil: Spoil
+) -> None:
+    spoil(world)
+    result = run(pytester, f"--model-dir={world.directory}")
+    assert result.ret == 1
+    text = result.stdout.str() + result.stderr.str()
+    for word in ("INTERNALERROR", "Traceback", "pytest_modelgates/", "site-packages", "\x1b[2J"):
+        assert word not in text
+    ledger = ledger_of(world.directory)
+    assert "integrity.sha256" in {record.gate for record in ledger.models[world.candidate].gates}
