@@ -7,11 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ModelgatesError, PolicyError, RefusedError
 from .model.layout import Artifacts
 from .registry.policy import Policy, find_policy, load_policy
+
+if TYPE_CHECKING:
+    from .registry.report import Report
+
+KEY = "MODELGATES_KEY"
 
 
 class UsageError(ModelgatesError):
@@ -87,6 +92,14 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("verify", _verify, "Check a model directory: file set, sizes, SHA-256, manifest, schema CRC.")
     sub.add_argument("directory", type=Path)
+
+    sub = verb("gate", _gate, "Run the gates on a model where nothing else can reach them; 1 if the run is not green.")
+    sub.add_argument("model", help="a model directory")
+    sub.add_argument("--key", metavar="FILE", help=f"seal the report with this private key; default: ${KEY}")
+    policy(sub)
+
+    sub = verb("keygen", _keygen, "Write a new private key and print its public half for the policy.")
+    sub.add_argument("file", type=Path)
 
     sub = verb("promote", _promote, "Make a model live, if its report is of a fully green hard run.")
     sub.add_argument(
@@ -223,16 +236,12 @@ def _promote(arguments: argparse.Namespace) -> int:
     if report is None and arguments.model is None:
         raise UsageError("promote what? Give a model directory, or --report FILE")
     if report is None:
-        directory = Path(arguments.model).resolve()
-        artifacts, model_id = Artifacts.of(directory), directory.name
-        if not directory.is_dir():
-            raise RefusedError(f"{arguments.model}: no such model directory; with an id, give --report FILE too")
-        if artifacts.model(model_id) != directory:
-            raise RefusedError(f"{directory}: lies in no folder `models`, expected artifacts/models/{model_id}")
-        report = _run_hard_gates(directory, arguments.policy or find_policy(Path.cwd()))
+        directory, artifacts = _model_directory(arguments.model)
+        model_id, key = directory.name, os.environ.get(KEY)
+        report, _ = _run_gates(directory, arguments, ["-m", "hard"], Path(key) if key else None)
     else:
         artifacts = _artifacts(arguments)
-        model_id = arguments.model or promote.model_of(read_report(report), report)
+        model_id = arguments.model or promote.model_of(read_report(report, keys=policy.evidence.keys), report)
     if arguments.dry_run:
         plan = promote.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
         print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
@@ -244,28 +253,52 @@ def _promote(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run_hard_gates(directory: Path, policy: Path | None) -> Path:
-    """Run the hard gates in a process of their own; its report decides, whatever it printed."""
-    import subprocess
-    import tempfile
+def _gate(arguments: argparse.Namespace) -> int:
+    directory, _ = _model_directory(arguments.model)
+    key = arguments.key or os.environ.get(KEY)
+    _, report = _run_gates(directory, arguments, [], Path(key) if key else None)
+    return 0 if report.modelgates.run.exit_status == 0 else 1
 
+
+def _keygen(arguments: argparse.Namespace) -> int:
+    from .registry.seal import generate_key
+
+    print(generate_key(arguments.file))
+    return 0
+
+
+def _model_directory(given: str) -> tuple[Path, Artifacts]:
+    directory = Path(given).resolve()
+    if not directory.is_dir():
+        raise RefusedError(f"{given}: no such model directory; with an id, give --report FILE too")
+    artifacts = Artifacts.of(directory)
+    if artifacts.model(directory.name) != directory:
+        raise RefusedError(f"{directory}: lies in no folder `models`, expected artifacts/models/{directory.name}")
+    return directory, artifacts
+
+
+def _run_gates(
+    directory: Path, arguments: argparse.Namespace, selection: list[str], key: Path | None
+) -> tuple[Path, "Report"]:
+    """Run the gates hermetically and keep the report, sealed if there is a key."""
+    from .hermetic import run_gates, seal_report
+    from .model.files import write_whole
+    from .registry.report import SEALED_SUFFIX
     from .registry.store import locked
 
     artifacts = Artifacts.of(directory)
     with locked(artifacts):
         pass  # settles a change that a crash cut short, which the gates would stumble over
-    report = artifacts.reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
-    command = [sys.executable, "-m", "pytest", f"--model-dir={directory}", "-m", "hard", f"--gate-report={report}"]
-    command += [f"--policy={policy.resolve()}"] if policy else []
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTHONOPTIMIZE")
-    }
-    with tempfile.TemporaryDirectory(prefix="modelgates-") as folder:
-        command += ["-p", "no:cacheprovider", f"--basetemp={folder}/pytest"]
-        ended = subprocess.run(command, check=False, env=environment).returncode
-    if not report.is_file():
-        raise RefusedError(f"the hard gates left no report: pytest ended with {ended}, and said why above")
-    return report
+    policy_file = arguments.policy or find_policy(Path.cwd())
+    policy = _policy(arguments)
+    report, content = run_gates(directory, policy, policy_file=policy_file, root=Path.cwd(), selection=selection)
+    path = artifacts.reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    write_whole(path, content)
+    if key is not None:
+        path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
+        write_whole(path, seal_report(report, content, directory, policy, key))
+    print(f"kept: {path}")
+    return path, report
 
 
 def _rollback(arguments: argparse.Namespace) -> int:

@@ -43,3 +43,11 @@ class KilledError(ModelgatesError):
 
 class MissingExtraError(ModelgatesError):
     """An optional library is not installed."""
+
+
+class SealError(ModelgatesError):
+    """A seal cannot be made, or does not hold."""
+
+
+class HermeticError(ModelgatesError):
+    """The hermetic run left nothing that could be believed."""

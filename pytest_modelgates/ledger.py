@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import math
+import os
 import platform
 import sys
 from collections.abc import Iterable
@@ -14,11 +15,13 @@ import pytest
 
 from .errors import FormatError, ModelgatesError
 from .gate import Gate, NoReference, printable
+from .hands import fixture_origins, foreign_hooks
 from .model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest, write_whole
 from .model.layout import SIDECAR, Artifacts, checked_id
 from .model.sidecar import Sidecar
-from .registry.policy import Policy, Severity, find_policy, load_policy
+from .registry.policy import Policy, Severity, Waiver, find_policy, load_policy
 from .registry.report import GateRecord, Ledger, ModelRun, Phase, RunInfo
+from .registry.suite import NONCE, package_digest
 from .registry.verdict import Verdict, base_name, judge
 
 GATE = pytest.StashKey[Gate]()
@@ -130,7 +133,7 @@ def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> 
     return foreign
 
 
-def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, *, strict_soft: bool) -> None:
+def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
     """Turn what a gate raised into its outcome, and hang the record of this phase on the report.
 
     The record travels with the report, so that a run over xdist workers leaves the same ledger.
@@ -149,14 +152,17 @@ def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestRep
             f"{name}: recorded no evidence; call gate.check with what it measured",
         )
     missed = isinstance(error, AssertionError | pytest.fail.Exception)
-    if report.when == "call" and report.failed and missed and severity(item) == "soft" and not strict_soft:
+    model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # mypy knows no callspec
+    if report.when == "call" and report.failed and missed and not run.binds(name, severity(item), model_id):
         report.outcome = "warned"  # type: ignore[assignment]  # as above
     record = {
-        "model_id": getattr(item, "callspec").params["model_dir"].name,  # noqa: B009  # mypy knows no callspec
+        "model_id": model_id,
         "gate": name,
         "severity": severity(item),
         "node_id": item.nodeid,
         "file": str(item.path),
+        "fixtures": fixture_origins(item) if report.when == "setup" else {},
+        "hooks": foreign_hooks(item.config) if report.when == "setup" else {},
         "attempts": item.stash.get(ATTEMPTS, 0),
         "phase": {
             "when": report.when,
@@ -184,6 +190,7 @@ class Run:
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._suite: dict[str, tuple[Path, str]] = {}
+        self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in foreign_hooks(config).items()}
         self._option = config.option
         asked = Path(config.option.gate_report).resolve() if config.option.gate_report else None
         if asked and set(asked.parents) & set(self.model_dirs):
@@ -201,6 +208,8 @@ class Run:
         data = getattr(report, "modelgates", None)
         if data is None:
             return
+        for origin, names in data["hooks"].items():
+            self._hooks.setdefault(origin, set()).update(names)
         path = Path(data["file"])
         # Two folders up, so that the same suite has the same digest wherever it lies.
         place = f"{path.parent.name}/{path.name}"
@@ -209,7 +218,7 @@ class Run:
         if place not in self._suite:
             self._suite[place] = path, sha256_of(path)
         key = (data["model_id"], data["gate"], data["node_id"])
-        record = self._records.setdefault(key, {**data, "phases": [], "evidence": []})
+        record = self._records.setdefault(key, {**data, "phases": [], "evidence": [], "file": place})
         record["phases"].append(data["phase"])
         record["attempts"] = max(data["attempts"], sum(phase["when"] == "setup" for phase in record["phases"]))
         record["evidence"] += data["evidence"]
@@ -221,6 +230,8 @@ class Run:
                 gate=record["gate"],
                 severity=record["severity"],
                 node_id=record["node_id"],
+                file=record["file"],
+                fixtures=record["fixtures"],
                 attempts=record["attempts"],
                 phases=msgspec.convert(record["phases"], tuple[Phase, ...]),
                 evidence=msgspec.convert(record["evidence"], GateRecord.__annotations__["evidence"]),
@@ -252,16 +263,28 @@ class Run:
         """Models whose files are no longer those that the run began with."""
         return [model_id for model_id, digest in self._before.items() if self._after[model_id] != digest]
 
-    def blocks(self, record: GateRecord) -> bool:
+    def waiver(self, gate: str, model_id: str) -> Waiver | None:
+        """Find the row of the policy that waives a gate for the bytes of this run, unless it has expired."""
+        row = self.policy.waiver_of(gate, self._before[model_id])
+        return row if row and row.until >= self.started.date() else None
+
+    def binds(self, gate: str, severity: Severity, model_id: str) -> bool:
+        """Whether a gate that is missed fails the run: a hard one without a waiver, or any if soft ones are strict."""
+        return self.strict_soft or (severity == "hard" and self.waiver(gate, model_id) is None)
+
+    def blocks(self, record: GateRecord, model_id: str) -> bool:
         """Whether a gate keeps the run from being green; pytest lets skipped, repeated and half-run tests pass."""
-        done = judge(record, self.policy)[0] in (Verdict.PASSED, Verdict.NO_REFERENCE)
-        return not done and (record.severity == "hard" or self.strict_soft)
+        verdict = judge(record, self.policy)[0]
+        if verdict in (Verdict.PASSED, Verdict.NO_REFERENCE):
+            return False
+        return self.binds(record.gate, record.severity, model_id)
 
     @property
     def green(self) -> bool:
         """Whether gates ran, and none of them nor any changed file speaks against a model."""
-        every = [record for directory in self.model_dirs for record in self.records(directory.name)]
-        return bool(every) and not self.changed and not any(map(self.blocks, every))
+        ids = [directory.name for directory in self.model_dirs]
+        blocked = any(self.blocks(record, model_id) for model_id in ids for record in self.records(model_id))
+        return not self.empty and not self.changed and not blocked
 
     def ledger(self, exit_status: int) -> Ledger:
         """Close the books: the circumstances, the digests, every record."""
@@ -278,6 +301,10 @@ class Run:
                 not_applicable=self.policy.not_applicable,
                 suite=suite,
                 suite_digest=sha256(canonical(suite)),
+                package_digest=package_digest(),
+                hooks={origin: tuple(sorted(names)) for origin, names in sorted(self._hooks.items())},
+                optimize=sys.flags.optimize,
+                nonce=os.environ.get(NONCE),
                 libraries=_versions(),
             ),
             models={

@@ -3,7 +3,6 @@
 from __future__ import annotations  # the types below are imported for checkers alone
 
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,13 +30,6 @@ MARKERS = (
 
 
 NOT_WRITTEN = "the report could not be written"
-
-
-def shipped_gates() -> Path:
-    """Find the suite: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "gates"
-    return inside if inside.is_dir() else package.parent / "gates"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,10 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(NoModelHooks(), "modelgates-no-model")
         return
     from . import fixtures, ledger
+    from .registry import suite
 
     run = config.stash[ledger.RUN] = ledger.Run(config)
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args = [str(shipped_gates())]
+        config.args = [str(suite.shipped_gates())]
         # A repository may name its own tests otherwise.
         config.addinivalue_line("python_files", "test_*.py")
         config.addinivalue_line("python_functions", "test")
@@ -181,7 +174,7 @@ class GateHooks(RefusalHooks):
         from .ledger import settle
 
         report = yield
-        settle(item, call, report, strict_soft=self._run.strict_soft)
+        settle(item, call, report, self._run)
         return report
 
     @pytest.hookimpl(tryfirst=True)

@@ -20,7 +20,10 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line("no gate ran, so there is no report; look at the paths given, -k and -m", red=True)
         return
     records = {directory.name: run.records(directory.name) for directory in run.model_dirs}
-    rows = {name: [(row, _colour(run, of)) for of in some for row in _rows(run, of)] for name, some in records.items()}
+    rows = {
+        name: [(row, _colour(run, of, name)) for of in some for row in _rows(run, of, name)]
+        for name, some in records.items()
+    }
     every = [HEADINGS, *(row for some in rows.values() for row, _ in some)]
     widths = [max(map(len, column)) for column in zip(*every, strict=True)]
     # Names give way first, so that numbers and verdicts stay in sight on a narrow terminal.
@@ -33,7 +36,11 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
             terminal.write_line(_line(row, widths), **{colour: True})
         for record in records[name]:
             if why := judge(record, run.policy)[1]:
-                terminal.write_line(f"{record.gate} {_verdict(run, record)}: {why}", **{_colour(run, record): True})
+                terminal.write_line(
+                    f"{record.gate} {_verdict(run, record, name)}: {why}", **{_colour(run, record, name): True}
+                )
+            if waiver := run.waiver(record.gate, name):
+                terminal.write_line(str(waiver), yellow=True)
     for family in run.policy.not_applicable:
         terminal.write_line(f"{family}: does not apply, says the policy")
     for name in run.changed:
@@ -42,7 +49,7 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line(f"report: {path}")
 
 
-def _rows(run: Run, record: GateRecord) -> list[list[str]]:
+def _rows(run: Run, record: GateRecord, model_id: str) -> list[list[str]]:
     """One row for each value measured, each with its own limit; one without numbers if nothing was."""
     rows = []
     for evidence in record.evidence or (None,):
@@ -51,20 +58,20 @@ def _rows(run: Run, record: GateRecord) -> list[list[str]]:
         numbers = ["-" if value is None else f"{value:.3g} {limit.unit}", str(limit).replace(" ", "")]
         margin = "-" if value is None else f"{limit.margin(value):.2g}"
         shown = record.gate if name == base_name(record.gate) else name
-        rows.append([shown, record.severity, *numbers, margin, _verdict(run, record)])
+        rows.append([shown, record.severity, *numbers, margin, _verdict(run, record, model_id)])
     return rows
 
 
-def _verdict(run: Run, record: GateRecord) -> str:
+def _verdict(run: Run, record: GateRecord, model_id: str) -> str:
     verdict = judge(record, run.policy)[0]
-    if verdict is Verdict.FAILED and not run.blocks(record):
-        return "WARN"
+    if verdict is Verdict.FAILED and not run.blocks(record, model_id):
+        return "WARN" if record.severity == "soft" else "WAIVED"
     return verdict.value.removesuffix(" yet")
 
 
-def _colour(run: Run, record: GateRecord) -> str:
+def _colour(run: Run, record: GateRecord, model_id: str) -> str:
     passed = judge(record, run.policy)[0] is Verdict.PASSED
-    return "green" if passed else "red" if run.blocks(record) else "yellow"
+    return "green" if passed else "red" if run.blocks(record, model_id) else "yellow"
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,10 +98,20 @@ def tree_digest(folder: Path) -> str:
 
     For a flat folder of plain files, none of them hidden, it is what ``LC_ALL=C sha256sum * | sha256sum`` prints.
     """
-    lines = []
-    for entry in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
-        regular = stat.S_ISREG(entry.lstat().st_mode)
-        lines.append(f"{sha256_of(entry) if regular else 'not a file'}  {entry.name}\n")
+    return listing_digest(listing(folder))
+
+
+def listing(folder: Path) -> dict[str, str]:
+    """Digest each file of a folder, by name."""
+    return {
+        entry.name: sha256_of(entry) if stat.S_ISREG(entry.lstat().st_mode) else "not a file"
+        for entry in folder.iterdir()
+    }
+
+
+def listing_digest(files: Mapping[str, str]) -> str:
+    """Digest a listing of digests, in the order of the names' bytes."""
+    lines = [f"{files[name]}  {name}\n" for name in sorted(files, key=os.fsencode)]
     return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
 

@@ -24,6 +24,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     to: str
     digest: Sha256
     report_digest: Sha256 | None
+    sealed_by: str | None = None
+    waivers: tuple[str, ...] = ()
     reason: str
 
 

@@ -1,14 +1,18 @@
 """May this model go live? Pure: plain values in, every reason against it out."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..model.manifest import Manifest
 from ..model.sidecar import Sidecar
 from .criteria import Reason
-from .policy import Policy
+from .policy import Policy, Waiver
 from .report import GateRecord, ModelRun, Report
+from .suite import CORE, Trust
 from .verdict import Verdict, base_name, judge
+
+# A gate that measured and missed may be waived; one that did not run shows nothing that could be.
+WAIVABLE = (Verdict.FAILED, Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +20,16 @@ class Subject:
     """What the promoter itself knows of the model: its id, its bytes, its schema."""
 
     model_id: str
+    directory: str
     digest: str
     manifest: Manifest
     sidecar: Sidecar
 
 
 def report_reasons(
-    subject: Subject, report: Report, policy: Policy, *, first: bool, now: datetime, gate: str
-) -> list[Reason]:
-    """Hold a report against the model and the policy.
+    subject: Subject, report: Report, policy: Policy, trust: Trust, *, first: bool, now: datetime, gate: str
+) -> tuple[list[Reason], list[Waiver]]:
+    """Hold a report against the model, the policy and the code that is trusted.
 
     Parameters
     ----------
@@ -32,6 +37,8 @@ def report_reasons(
     report : Report
     policy : Policy
         The promoter's own; limits and required gates come from here, never from the report.
+    trust : Trust
+        Digests of the gate files and of the package that the promoter has.
     first : bool
         Nothing was ever promoted here, so there may be no reference yet.
     now : datetime
@@ -41,12 +48,14 @@ def report_reasons(
     Returns
     -------
     list of Reason
-        Empty if the run was complete and every hard gate passed.
+        Empty if the run was complete and every hard gate passed or is waived.
+    list of Waiver
+        Those that were needed.
     """
     ledger = report.modelgates
     if subject.model_id not in ledger.models:
         names = ", ".join(ledger.models) or "no model"
-        return [Reason(f"the report is of {names}, not of {subject.model_id}", gate)]
+        return [Reason(f"the report is of {names}, not of {subject.model_id}", gate)], []
     run = ledger.models[subject.model_id]
     required = policy.required_gates(subject.sidecar)
     reasons = _run_reasons(subject, report, run, policy, now=now, gate=gate)
@@ -55,7 +64,9 @@ def report_reasons(
     # A team's own hard gates count as well, under whatever parameters they ran.
     own = [record.gate for record in run.gates if _is_hard(record, policy)]
     judged = list(dict.fromkeys([*required, *own]))
-    return [*reasons, *_gate_reasons(run, policy, judged, first=first, gate=gate)]
+    reasons += _hand_reasons(report, run, judged, policy, trust, repair=f"modelgates gate {subject.directory}")
+    missed, waivers = _gate_reasons(subject, run, policy, judged, first=first, now=now, gate=gate)
+    return [*reasons, *missed], waivers
 
 
 def _is_hard(record: GateRecord, policy: Policy) -> bool:
@@ -81,6 +92,12 @@ def _run_reasons(
         found.append(
             f"the run used another policy ({info.policy_source}) than this promotion; give both the same --policy"
         )
+    if report.sealed_by is None and policy.evidence.level == "sealed":
+        found.append("the report is not sealed, and the policy asks for one that is")
+    if info.optimize:
+        found.append("asserts were switched off while the gates ran (PYTHONOPTIMIZE, python -O)")
+    if now - info.finished > timedelta(hours=policy.evidence.max_age_hours):
+        found.append(f"the report is older than {policy.evidence.max_age_hours:g} hours")
     if info.finished > now:
         found.append(f"the report is from the future ({info.finished:%Y-%m-%d %H:%M:%S} UTC)")
     if info.started < subject.manifest.created:
@@ -88,11 +105,34 @@ def _run_reasons(
     return [Reason(text, gate) for text in found]
 
 
-def _gate_reasons(run: ModelRun, policy: Policy, required: list[str], *, first: bool, gate: str) -> list[Reason]:
+def _hand_reasons(
+    report: Report, run: ModelRun, judged: list[str], policy: Policy, trust: Trust, *, repair: str
+) -> list[Reason]:
+    info, found = report.modelgates.run, []
+    if info.package_digest != trust.package:
+        found.append("the run used another version of pytest-modelgates than this promotion")
+    for origin, names in info.hooks.items():
+        if origin not in policy.evidence.plugins:
+            found.append(f"{origin} can alter the run ({', '.join(names)}), and the policy lists no such plugin")
+    known = {*CORE, *policy.evidence.plugins}
+    for record in run.gates:
+        if record.gate not in judged:
+            continue
+        if info.suite.get(record.file) not in trust.gates:
+            found.append(f"{record.gate} was defined in {record.file}, which is no gate file that counts here")
+        for fixture, origin in record.fixtures.items():
+            if origin not in known and info.suite.get(origin) not in trust.gates:
+                found.append(f"{record.gate} got its fixture {fixture!r} from {origin}")
+    return [Reason(text, repair) for text in found]
+
+
+def _gate_reasons(
+    subject: Subject, run: ModelRun, policy: Policy, required: list[str], *, first: bool, now: datetime, gate: str
+) -> tuple[list[Reason], list[Waiver]]:
     records: dict[str, list[GateRecord]] = {}
     for record in run.gates:
         records.setdefault(record.gate, []).append(record)
-    reasons = []
+    reasons, waivers = [], []
     for name in required:
         found = records.get(name, [])
         if len(found) != 1:
@@ -108,5 +148,10 @@ def _gate_reasons(run: ModelRun, policy: Policy, required: list[str], *, first: 
         verdict, why = judge(record, policy)
         if verdict is Verdict.PASSED or (verdict is Verdict.NO_REFERENCE and first):
             continue
-        reasons.append(Reason(f"{name} {verdict}: {why}", policy.limit(base_name(name)).advice))
-    return reasons
+        row = policy.waiver_of(name, subject.digest)
+        if row and row.until >= now.date() and verdict in WAIVABLE:
+            waivers.append(row)
+            continue
+        expired = f"; its waiver ended on {row.until}" if row and row.until < now.date() else ""
+        reasons.append(Reason(f"{name} {verdict}: {why}{expired}", policy.limit(base_name(name)).advice))
+    return reasons, waivers

@@ -33,6 +33,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None
     actor: str | None
     assurance: str
+    waivers: list[str]
     newest: str | None
     problems: list[str]
 
@@ -55,6 +56,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             *([f"digest: sha256:{self.digest}"] if self.digest else []),
             f"newest candidate: {self.newest or 'none'}",
             f"assurance: {self.assurance}",
+            *self.waivers,
             *(f"problem: {problem}" for problem in self.problems),
         ]
 
@@ -92,7 +94,8 @@ def status(artifacts: Artifacts) -> Status:
         digest=digest,
         since=entry.time if entry else None,
         actor=entry.actor if entry else None,
-        assurance="digest-bound, unsigned",
+        assurance=f"signed by {entry.sealed_by}" if entry and entry.sealed_by else "digest-bound, unsigned",
+        waivers=list(entry.waivers) if entry else [],
         newest=newest,
         problems=problems,
     )

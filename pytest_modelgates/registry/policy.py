@@ -3,6 +3,7 @@
 import math
 import os
 import tomllib
+from datetime import date
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -116,6 +117,37 @@ class OnnxRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     domains: tuple[str, ...]
 
 
+class EvidenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a report must be to promote by."""
+
+    level: Literal["any", "sealed"]
+    keys: tuple[str, ...]
+    max_age_hours: NonNegative
+    suites: tuple[str, ...]
+    plugins: tuple[str, ...]
+
+
+class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the process that runs the gates may use."""
+
+    memory_gib: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+
+
+class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One hard gate that need not pass, for one model's bytes, until the end of one day (UTC)."""
+
+    gate: str
+    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    owner: Annotated[str, msgspec.Meta(min_length=1)]
+    until: date
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.gate} waived until {self.until} by {self.owner}: {self.reason}"
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """The whole policy in force: the team's file over the packaged default."""
 
@@ -126,6 +158,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ablation: AblationMargin
     drift: DriftTest
     onnx: OnnxRules
+    evidence: EvidenceRules
+    hermetic: HermeticLimits
+    waiver: tuple[Waiver, ...] = ()
     slo: dict[str, Slo]
 
     @cached_property
@@ -140,6 +175,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f'no SLO {name!r} in the policy; add [slo."{name}"] with its bounds, unit, severity and advice'
             )
         return self.slo[name]
+
+    def waiver_of(self, gate: str, digest: str) -> Waiver | None:
+        """Find the row that waives a gate for a model's bytes, expired or not."""
+        return next((row for row in self.waiver if row.gate == gate and row.digest == digest), None)
 
     def slos_of(self, gate: str) -> list[str]:
         """Names of the SLOs that a gate must show evidence for; `gate` without its parameter."""

@@ -6,7 +6,9 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import numpy as np
 
 from ..drift import save_golden_predictions
@@ -20,9 +22,10 @@ from ..model.sidecar import Sidecar
 from .audit import Entry, check_agreement, past_live, read_log
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
-from .policy import Policy
+from .policy import Policy, Waiver
 from .report import Report, read_report
 from .store import is_first, is_model, link_target, live_id, locked, switch
+from .suite import trust
 
 SERVE_LATENCY = "latency.serve_p95_ms"
 
@@ -36,6 +39,8 @@ class Plan:
     digest: str
     report_digest: str
     reasons: list[Reason]
+    waivers: list[Waiver]
+    sealed_by: str | None
     golden: np.ndarray
 
     def refuse(self) -> None:
@@ -64,17 +69,18 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     directory = artifacts.model(model_id)
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
-    report, first, live = read_report(report_path), is_first(artifacts), live_id(artifacts)
+    report, first, live = read_report(report_path, keys=policy.evidence.keys), is_first(artifacts), live_id(artifacts)
     gate = f"pytest --model-dir={directory}"
     try:
         digest = verify(directory)
     except ModelgatesError as error:
         lost = [Reason(line, "pack it again") for line in str(error).splitlines()]
-        return Plan(model_id, live, "", report.digest, lost, np.empty(0))
+        return Plan(model_id, live, "", report.digest, lost, [], report.sealed_by, np.empty(0))
     sidecar = read_json(directory / SIDECAR, Sidecar)
-    subject = Subject(model_id, digest, read_json(directory / MANIFEST, Manifest), sidecar)
+    subject = Subject(model_id, str(directory), digest, read_json(directory / MANIFEST, Manifest), sidecar)
     golden = reference(directory, sidecar)
-    reasons = report_reasons(subject, report, policy, first=first, now=now, gate=gate)
+    known = trust(policy, Path.cwd())
+    reasons, waivers = report_reasons(subject, report, policy, known, first=first, now=now, gate=gate)
     if model_id == live:
         reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
     if not first:
@@ -84,7 +90,7 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         records = read_predictions(artifacts.shadow_predictions, digest=digest)
         shadow = f"modelgates shadow --onnx {directory / 'model.onnx'} --csv live_data.csv"
         reasons += shadow_reasons(records, golden, policy, policy.limit(SERVE_LATENCY), repair=shadow)
-    return Plan(model_id, live, digest, report.digest, reasons, golden)
+    return Plan(model_id, live, digest, report.digest, reasons, waivers, report.sealed_by, golden)
 
 
 def reference(directory: Path, sidecar: Sidecar) -> np.ndarray:
@@ -110,7 +116,15 @@ def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Poli
         plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
         plan.refuse()
         save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
-        return _switch(artifacts, "promote", plan.live, model_id, plan.digest, plan.report_digest, reason.strip(), now)
+        entry = _entry("promote", plan.live, model_id, plan.digest, reason.strip(), now)
+        entry = msgspec.structs.replace(
+            entry,
+            report_digest=plan.report_digest,
+            sealed_by=plan.sealed_by,
+            waivers=tuple(map(str, plan.waivers)),
+        )
+        switch(artifacts, entry)
+        return entry
 
 
 def rollback(artifacts: Artifacts, model_id: str, *, reason: str) -> Entry:
@@ -140,32 +154,25 @@ def rollback(artifacts: Artifacts, model_id: str, *, reason: str) -> Entry:
             raise RefusedError(
                 f"{model_id} has other bytes ({digest[:12]}…) than when it was live ({was[:12]}…); roll back further"
             )
-        return _switch(artifacts, "rollback", live, model_id, digest, None, reason.strip(), datetime.now(UTC))
+        entry = _entry("rollback", live, model_id, digest, reason.strip(), datetime.now(UTC))
+        switch(artifacts, entry)
+        return entry
 
 
-def _switch(
-    artifacts: Artifacts,
-    action: str,
-    live: str | None,
-    model_id: str,
-    digest: str,
-    report_digest: str | None,
-    reason: str,
-    now: datetime,
+def _entry(
+    action: Literal["promote", "rollback"], live: str | None, model_id: str, digest: str, reason: str, now: datetime
 ) -> Entry:
-    entry = Entry(
+    return Entry(
         time=now,
         actor=os.environ.get("MODELGATES_ACTOR") or _user(),
         host=socket.gethostname(),
-        action="promote" if action == "promote" else "rollback",
+        action=action,
         from_=live,
         to=model_id,
         digest=digest,
-        report_digest=report_digest,
+        report_digest=None,
         reason=reason,
     )
-    switch(artifacts, entry)
-    return entry
 
 
 def _user() -> str:

@@ -1,0 +1,53 @@
+"""Which gate files a promoter trusts: the shipped suite and the team's own, by their digests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PolicyError
+from ..model.files import canonical, sha256, sha256_of
+from .policy import Policy
+
+PACKAGE = Path(__file__).parent.parent
+# Origins of hooks and fixtures that are never foreign.
+CORE = ("_pytest", "pytest", "pluggy", PACKAGE.name)
+# How the parent of a hermetic run names it; the run repeats it in its ledger.
+NONCE = "MODELGATES_NONCE"
+
+
+def shipped_gates() -> Path:
+    """Find the suite: inside the package in a wheel, beside it in a checkout."""
+    inside = PACKAGE / "gates"
+    return inside if inside.is_dir() else PACKAGE.parent / "gates"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a promoter holds a run's code against: digests of gate files, and of this package."""
+
+    gates: frozenset[str]
+    package: str
+
+
+def trust(policy: Policy, root: Path) -> Trust:
+    """Digest what is installed here."""
+    return Trust(frozenset(trusted_digests(policy, root)), package_digest())
+
+
+def suite_folders(policy: Policy, root: Path) -> list[Path]:
+    """Every folder of gates that counts: the shipped one and those that the policy names, relative to `root`."""
+    own = [root / name for name in policy.evidence.suites]
+    for folder in own:
+        if not folder.is_dir():
+            raise PolicyError(f"the policy names the suite {folder}, which is no folder; mend suites = […]")
+    return [shipped_gates(), *own]
+
+
+def trusted_digests(policy: Policy, root: Path) -> set[str]:
+    """SHA-256 of every gate file that counts."""
+    return {sha256_of(path) for folder in suite_folders(policy, root) for path in sorted(folder.rglob("*.py"))}
+
+
+def package_digest() -> str:
+    """Digest the code of this package without its gates, which are digested file by file."""
+    files = sorted(path for path in PACKAGE.rglob("*.py") if (PACKAGE / "gates") not in path.parents)
+    return sha256(canonical({str(path.relative_to(PACKAGE)): sha256_of(path) for path in files}))
