@@ -98,6 +98,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--key", metavar="FILE", help=f"seal the report with this private key; default: ${KEY}")
     policy(sub)
 
+    sub = verb("prove", _prove, "Run every hard gate on a twin of the model that it must not pass; 1 if one does pass.")
+    sub.add_argument("model", help="a model directory")
+    policy(sub)
+    as_json(sub)
+
     sub = verb("keygen", _keygen, "Write a new private key and print its public half for the policy.")
     sub.add_argument("file", type=Path)
 
@@ -258,6 +263,25 @@ def _gate(arguments: argparse.Namespace) -> int:
     key = arguments.key or os.environ.get(KEY)
     _, report = _run_gates(directory, arguments, [], Path(key) if key else None)
     return 0 if report.modelgates.run.exit_status == 0 else 1
+
+
+def _prove(arguments: argparse.Namespace) -> int:
+    from .model.files import readable, write_whole
+    from .prove import prove
+
+    directory, artifacts = _model_directory(arguments.model)
+    policy = _policy(arguments)
+    proof = prove(directory, policy, policy_file=arguments.policy or find_policy(Path.cwd()), root=Path.cwd())
+    path = artifacts.proof(directory.name)
+    write_whole(path, readable(proof))
+    if arguments.json:
+        _print_json(proof)
+    else:
+        for trial in proof.trials:
+            colour = "red  " if trial.red(policy) else "GREEN" if trial.verdict == "passed" else "?    "
+            print(f"{colour}  {trial}")
+        print(f"kept: {path}")
+    return 0 if proof.trials and all(trial.red(policy) for trial in proof.trials) else 1
 
 
 def _keygen(arguments: argparse.Namespace) -> int:

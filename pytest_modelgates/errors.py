@@ -51,3 +51,7 @@ class SealError(ModelgatesError):
 
 class HermeticError(ModelgatesError):
     """The hermetic run left nothing that could be believed."""
+
+
+class ProofError(ModelgatesError):
+    """Whether the gates can fail could not be tried."""

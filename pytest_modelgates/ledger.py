@@ -101,18 +101,19 @@ def severity(item: pytest.Item) -> Severity:
 
 
 def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> list[pytest.Item]:
-    """Give every gate its severity, family and group as markers; return those whose family does not apply."""
-    foreign, gates = [], 0
+    """Give every gate its severity, family and group as markers; return those that are not asked for."""
+    foreign, gates, only = [], 0, config.option.only_gate
     for item in items:
         name = identity(item)
         if name is None:
             continue
         gates += 1
-        if "model_dir" not in (item.callspec.params if hasattr(item, "callspec") else {}):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if "model_dir" not in params:
             raise pytest.UsageError(
                 f"{item.nodeid}: gate {name} asks for nothing of the model; it needs the fixture `gate`"
             )
-        if not policy.applies(name):
+        if not policy.applies(name) or (only and f"{params['model_dir'].name}:{name}" not in only):
             foreign.append(item)
             continue
         try:

@@ -48,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gate-report", metavar="=FILE", help="where the report goes; default: artifacts/reports/<id>/<time>.json"
     )
+    group.addoption(
+        "--only-gate",
+        action="append",
+        default=[],
+        metavar="=ID:GATE",
+        help="run only this gate on the model of this id, as modelgates prove does; may be given several times",
+    )
     group.addoption("--strict-soft", action="store_true", help="let a soft gate that does not pass fail the run")
     parser.addini("modelgates_policy", "policy file, relative to the root of the repository", default="")
 

@@ -15,12 +15,13 @@ import pytest
 
 from conftest import invented_panel, pack_ridge
 from pytest_modelgates.drift.records import Prediction, append_whole, encode_predictions
-from pytest_modelgates.model.files import canonical, read_json, readable, sha256, tree_digest
+from pytest_modelgates.model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest
 from pytest_modelgates.model.layout import SIDECAR, Artifacts
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.policy import Policy, Slo, load_policy
 from pytest_modelgates.registry.promote import reference
 from pytest_modelgates.registry.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
+from pytest_modelgates.registry.suite import package_digest, shipped_gates
 
 LENIENT = "format = 1\n[promotion]\nparity_nights = 0\nshadow_hours = 0\ndrift_psi = 0\n"
 
@@ -61,6 +62,11 @@ def evidence(name: str, slo: Slo, value: float | None = None, *, state: str = "m
     return Evidence(slo=name, state=state, value=measured, unit=slo.unit, **bounds, **more)
 
 
+# A gate file that counts, whatever gate is said to lie in it.
+PLACE = "gates/test_integrity.py"
+SUITE = {PLACE: sha256_of(shipped_gates() / "test_integrity.py")}
+
+
 def record(name: str, policy: Policy, value: float | None = None, **changes: object) -> GateRecord:
     """A gate that ran once and passed, or what `changes` make of it."""
     slo = policy.slo[name.partition("[")[0]]
@@ -68,6 +74,8 @@ def record(name: str, policy: Policy, value: float | None = None, **changes: obj
         gate=name,
         severity=slo.severity,
         node_id=f"gates/test_x.py::test_{name}",
+        file=PLACE,
+        fixtures={},
         attempts=1,
         phases=tuple(phase(when) for when in ("setup", "call", "teardown")),
         evidence=tuple(evidence(each, policy.slo[each], value) for each in policy.slos_of(name.partition("[")[0])),
@@ -105,8 +113,12 @@ def green_ledger(
         policy_source="registry/policy.toml",
         policy_digest=policy.digest,
         not_applicable=policy.not_applicable,
-        suite={"gates/test_x.py": sha256(b"")},
-        suite_digest=sha256(canonical({"gates/test_x.py": sha256(b"")})),
+        suite=SUITE,
+        suite_digest=sha256(canonical(SUITE)),
+        package_digest=package_digest(),
+        hooks={},
+        optimize=0,
+        nonce=None,
         libraries={},
     )
     return Ledger(

@@ -16,6 +16,7 @@ from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.decide import Subject, report_reasons
 from pytest_modelgates.registry.policy import Policy, load_policy
 from pytest_modelgates.registry.report import GateRecord, Ledger, Report
+from pytest_modelgates.registry.suite import trust
 
 POLICY = load_policy(None)
 NOW = datetime.now(UTC)
@@ -23,7 +24,7 @@ NOW = datetime.now(UTC)
 
 def subject_of(directory: Path) -> Subject:
     manifest, sidecar = read_json(directory / MANIFEST, Manifest), read_json(directory / SIDECAR, Sidecar)
-    return Subject(directory.name, tree_digest(directory), manifest, sidecar)
+    return Subject(directory.name, str(directory), tree_digest(directory), manifest, sidecar)
 
 
 def reasons(
@@ -37,7 +38,8 @@ def reasons(
 ) -> list[str]:
     report = Report(exitcode=exitcode, modelgates=ledger or green_ledger(directory, policy))
     now = now or datetime.now(UTC) + timedelta(seconds=1)
-    found = report_reasons(subject_of(directory), report, policy, first=first, now=now, gate="GATE")
+    known = trust(policy, directory)
+    found, _ = report_reasons(subject_of(directory), report, policy, known, first=first, now=now, gate="GATE")
     return [str(reason) for reason in found]
 
 

@@ -86,6 +86,10 @@ class Artifacts:
         """What candidates predicted in shadow."""
         return self.root / "shadow" / "predictions.jsonl"
 
+    def proof(self, model_id: str) -> Path:
+        """What one model's gates did on its twins."""
+        return self.root / "proofs" / f"{checked_id(model_id)}.json"
+
     def reports(self, model_id: str) -> Path:
         """The reports of one model's gate runs."""
         return self.root / "reports" / checked_id(model_id)

@@ -75,13 +75,18 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A named limit. `gate` is the gate that measures it, if not the one of its own name; `each` its parameter."""
+    """A named limit.
+
+    `gate` is the gate that measures it, if not the one of its own name; `each` its parameter; `twin` the function
+    (``file.py:name``) that makes a model which must fail it.
+    """
 
     unit: str
     severity: Severity
     advice: str
     gate: str | None = None
     each: Literal["feature_group"] | None = None
+    twin: str | None = None
 
 
 class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -125,6 +130,7 @@ class EvidenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_age_hours: NonNegative
     suites: tuple[str, ...]
     plugins: tuple[str, ...]
+    proof: bool
 
 
 class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

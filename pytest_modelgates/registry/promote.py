@@ -23,6 +23,7 @@ from .audit import Entry, check_agreement, past_live, read_log
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
 from .policy import Policy, Waiver
+from .proof import proof_reasons, read_proof
 from .report import Report, read_report
 from .store import is_first, is_model, link_target, live_id, locked, switch
 from .suite import trust
@@ -81,6 +82,10 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     golden = reference(directory, sidecar)
     known = trust(policy, Path.cwd())
     reasons, waivers = report_reasons(subject, report, policy, known, first=first, now=now, gate=gate)
+    if policy.evidence.proof:
+        proof, required = read_proof(artifacts.proof(model_id)), policy.required_gates(sidecar)
+        prove = f"modelgates prove {directory}"
+        reasons += proof_reasons(proof, required, policy, known, digest=digest, repair=prove)
     if model_id == live:
         reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
     if not first:
