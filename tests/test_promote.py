@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -371,6 +372,9 @@ def on_a_terminal(desk: Desk, typed: bytes) -> tuple[int, str]:
         os.execv(sys.executable, command)
     shown, answered = b"", False
     while True:
+        # An interrupt between the prompt and the read behind it is lost on Python: people press the keys again.
+        while answered and not select.select([terminal], [], [], 2)[0]:
+            os.write(terminal, typed)
         try:
             chunk = os.read(terminal, 4096)
         except OSError:  # Linux says EIO when the other side is gone
