@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import textwrap
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
