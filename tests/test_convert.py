@@ -110,7 +110,7 @@ def test_without_rounding_some_rows_would_take_the_other_branch() -> None:
         model.booster_, initial_types=[("features", types.FloatTensorType([None, 2]))], target_opset=15
     )
     rows = rows_around(features, thresholds)
-    differences = np.abs(onnx_scores(plain, rows) - model.predict(rows))
+    differences = np.abs(onnx_scores(plain, rows) - model.booster_.predict(rows))
     assert differences.max() > 0.03
     assert (differences > 1e-4).sum() >= 10
 

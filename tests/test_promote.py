@@ -3,10 +3,13 @@
 import json
 import multiprocessing
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -367,10 +370,15 @@ def on_a_terminal(desk: Desk, typed: bytes) -> tuple[int, str]:
 
     pid, terminal = pty.fork()
     if pid == 0:
+        # Where the tests run in the background, interrupts are ignored, and children inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         command = [sys.executable, "-m", "pytest_modelgates.cli", "rollback", "--artifacts", str(desk.artifacts.root)]
         os.execv(sys.executable, command)
-    shown, answered = b"", False
-    while True:
+    shown, answered, deadline = b"", False, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        # An interrupt between the prompt and the read behind it is lost on Python: people press the keys again.
+        while answered and not select.select([terminal], [], [], 2)[0]:
+            os.write(terminal, typed)
         try:
             chunk = os.read(terminal, 4096)
         except OSError:  # Linux says EIO when the other side is gone
@@ -381,6 +389,8 @@ def on_a_terminal(desk: Desk, typed: bytes) -> tuple[int, str]:
         if not answered and b"]: " in shown:
             os.write(terminal, typed)
             answered = True
+    else:
+        os.kill(pid, signal.SIGKILL)
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 

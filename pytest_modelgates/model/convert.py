@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -49,14 +49,12 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     """
     booster = getattr(model, "booster_", model)
     if type(booster).__name__ == "Booster" and type(booster).__module__.startswith("lightgbm"):
-        # Without names of its own LightGBM counts columns; in names it has no spaces.
-        own = [None if name == f"Column_{index}" else name for index, name in enumerate(booster.feature_name())]
-        _check_features(own, [name.replace(" ", "_") for name in names])
+        # In names LightGBM has no spaces.
+        _check_features(_given(booster.feature_name()), [name.replace(" ", "_") for name in names])
         converted, native = _convert_lightgbm(booster, len(names))
     elif hasattr(model, "predict"):
-        fitted = getattr(model, "feature_names_in_", None)
-        count = getattr(model, "n_features_in_", len(names))
-        _check_features([None] * count if fitted is None else list(fitted), list(names))
+        fitted = getattr(model, "feature_names_in_", [None] * getattr(model, "n_features_in_", len(names)))
+        _check_features(_given(fitted), list(names))
         converted, native = _convert_sklearn(model, names)
     else:
         raise PackError(
@@ -79,6 +77,11 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
         return prediction
 
     return converted, score
+
+
+def _given(fitted: Iterable[str | None]) -> list[str | None]:
+    """Leave out the names that LightGBM gives to columns without any."""
+    return [None if name == f"Column_{index}" else name for index, name in enumerate(fitted)]
 
 
 def _check_features(own: list[str | None], names: list[str]) -> None:

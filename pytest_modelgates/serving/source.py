@@ -27,13 +27,15 @@ def read_csv(path: Path, sidecar: Sidecar) -> pd.DataFrame:
     """
     expected = [sidecar.time, sidecar.asset, *sidecar.names]
     dtypes = {sidecar.time: "str", sidecar.asset: "str"} | {entry.name: entry.dtype for entry in sidecar.features}
+    # pandas 2 wraps what does not fit 32 bits.
+    narrow = [entry.name for entry in sidecar.features if entry.dtype == "int32"]
     try:
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             # Rows with a field too many: pandas would shift or drop a column and only warn.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 path,
-                dtype=dtypes,
+                dtype=dtypes | dict.fromkeys(narrow, "int64"),
                 index_col=False,
                 # An asset may be called NA.
                 keep_default_na=False,
@@ -46,7 +48,10 @@ def read_csv(path: Path, sidecar: Sidecar) -> pd.DataFrame:
         raise FormatError(f"{path}: a feature holds what is no number of its dtype ({error})") from error
     if list(frame) != expected:
         raise FormatError(f"{path}: columns {', '.join(map(str, frame))}; the model takes {', '.join(expected)}")
-    return frame
+    for name in narrow:
+        if (frame[name] != frame[name].astype("int32")).any():
+            raise FormatError(f"{path}: a feature holds what is no number of its dtype ({name} does not fit 32 bits)")
+    return frame.astype(dict.fromkeys(narrow, "int32"))
 
 
 def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
