@@ -67,7 +67,7 @@ def test_the_keys_of_a_line_are_those_of_the_format(tmp_path: Path) -> None:
     append_entry(tmp_path / "log", entry("1700000000"))
     assert (tmp_path / "log").read_text() == (
         '{"action":"promote","actor":"ada","digest":"' + "0" * 64 + '","from":null,"host":"desk","reason":"why",'
-        '"report_digest":null,"time":"2026-01-01T00:00:00Z","to":"1700000000"}\n'
+        '"report_digest":null,"sealed_by":null,"time":"2026-01-01T00:00:00Z","to":"1700000000","waivers":[]}\n'
     )
 
 

@@ -58,7 +58,7 @@ def test_a_value_of_the_wrong_kind_is_named(report: Path, keys: list[str], value
 @pytest.mark.parametrize("content", ["[]", "null", "3", '{"exitcode": 0, "tests": []}'])
 def test_json_that_is_no_report_says_how_to_make_one(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.json").write_text(content)
-    with pytest.raises(FormatError, match="not the report of a gate run; make one with pytest --model-dir=DIR"):
+    with pytest.raises(FormatError, match="not the report of a gate run → pytest --model-dir=DIR"):
         read_report(tmp_path / "r.json")
 
 

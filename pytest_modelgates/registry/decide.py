@@ -92,8 +92,6 @@ def _run_reasons(
         found.append(
             f"the run used another policy ({info.policy_source}) than this promotion; give both the same --policy"
         )
-    if report.sealed_by is None and policy.evidence.level == "sealed":
-        found.append("the report is not sealed, and the policy asks for one that is")
     if info.optimize:
         found.append("asserts were switched off while the gates ran (PYTHONOPTIMIZE, python -O)")
     if now - info.finished > timedelta(hours=policy.evidence.max_age_hours):
@@ -102,7 +100,11 @@ def _run_reasons(
         found.append(f"the report is from the future ({info.finished:%Y-%m-%d %H:%M:%S} UTC)")
     if info.started < subject.manifest.created:
         found.append(f"the run began before the model was packed ({subject.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
-    return [Reason(text, gate) for text in found]
+    reasons = [Reason(text, gate) for text in found]
+    if report.sealed_by is None and policy.evidence.level == "sealed":
+        text = "the report is not sealed, and the policy asks for one that is"
+        reasons.append(Reason(text, f"modelgates gate {subject.directory} --key FILE"))
+    return reasons
 
 
 def _hand_reasons(
@@ -153,5 +155,7 @@ def _gate_reasons(
             waivers.append(row)
             continue
         expired = f"; its waiver ended on {row.until}" if row and row.until < now.date() else ""
-        reasons.append(Reason(f"{name} {verdict}: {why}{expired}", policy.limit(base_name(name)).advice))
+        # What did not run says nothing of the model: another run mends that, no other model.
+        repair = gate if verdict in (Verdict.NOT_RUN, Verdict.ERRORED) else policy.limit(base_name(name)).advice
+        reasons.append(Reason(f"{name} {verdict}: {why}{expired}", repair))
     return reasons, waivers

@@ -148,6 +148,15 @@ def read_report(path: Path, *, keys: Sequence[str] = ()) -> Report:
     SealError
         If it is an envelope that none of the keys signed.
     """
+    try:
+        return _read(path, keys)
+    except FormatError as error:
+        raise FormatError(f"{error} → pytest --model-dir=DIR") from error
+    except SealError as error:
+        raise SealError(f"{error} → modelgates gate DIR --key FILE") from error
+
+
+def _read(path: Path, keys: Sequence[str]) -> Report:
     content, sealed_by = read_bytes(path), None
     digest = sha256(content)
     if path.name.endswith(SEALED_SUFFIX):
@@ -160,5 +169,5 @@ def read_report(path: Path, *, keys: Sequence[str] = ()) -> Report:
         return found
     parsed = parse_json(content, str(path))
     if not isinstance(parsed, dict) or "modelgates" not in parsed:
-        raise FormatError(f"{path}: not the report of a gate run; make one with pytest --model-dir=DIR")
+        raise FormatError(f"{path}: not the report of a gate run")
     return msgspec.structs.replace(typed(parsed, Report, str(path)), digest=digest)

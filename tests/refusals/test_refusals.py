@@ -43,7 +43,7 @@ import pytest
 from conftest import pack_ridge
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.files import canonical, listing
-from pytest_modelgates.model.layout import Artifacts
+from pytest_modelgates.model.layout import MANIFEST, Artifacts
 from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.report import read_report
 from pytest_modelgates.registry.seal import generate_key, load_key, seal, statement
@@ -216,7 +216,10 @@ def edit_the_envelope(run: Run) -> None:
 
 
 def move_latest(run: Run) -> None:
-    # The report is of what `latest` was; somebody promotes by it what `latest` is now.
+    run.artifacts.latest.unlink()
+
+
+def exchange_directories(run: Run) -> None:
     run.artifacts.model(OTHER).rename(run.artifacts.root / "older")
     run.model.rename(run.artifacts.model(OTHER))
     (run.artifacts.root / "older").rename(run.model)
@@ -257,6 +260,8 @@ def perform(packed_once: Path, broken_once: Path, tmp_path_factory: pytest.TempP
         shutil.copytree(source, model)
         shutil.copytree(another, model.parent / OTHER)
         shutil.copytree(another, root / "another")
+        manifest = root / "another" / MANIFEST
+        manifest.write_text(manifest.read_text().replace(another.name, source.name))
         for name in case.row.get("copies", []):
             shutil.copytree(source, model.parent / name)
         for name, target in case.row.get("links", {}).items():
@@ -299,6 +304,7 @@ def perform(packed_once: Path, broken_once: Path, tmp_path_factory: pytest.TempP
             check=False,
             capture_output=True,
             text=True,
+            timeout=60,
         )
         return f"{shlex.join(command)}\n{done.stdout}{done.stderr}\nexit {done.returncode}"
 

@@ -1,0 +1,62 @@
+"""How long the strict reading of a report takes, besides hashing: a report of every shipped gate on an invented ridge.
+
+    python benchmarks/strict_check.py [TIMES]
+
+Reading is parsing, typing and holding every record against the policy and the code that is trusted. The model's files
+and the code are digested before the clock starts. At most 20 ms are promised.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from conftest import pack_ridge
+from pytest_modelgates.model.files import read_json
+from pytest_modelgates.model.layout import MANIFEST, SIDECAR
+from pytest_modelgates.model.manifest import Manifest, verify
+from pytest_modelgates.model.sidecar import Sidecar
+from pytest_modelgates.registry.decide import Subject, report_reasons
+from pytest_modelgates.registry.policy import load_policy
+from pytest_modelgates.registry.report import read_report
+from pytest_modelgates.registry.suite import trust
+
+PROMISED_MS = 20.0
+
+
+def main() -> int:
+    """Measure, print, and fail if the promise is not kept."""
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    with tempfile.TemporaryDirectory() as name:
+        directory = pack_ridge(Path(name) / "artifacts")
+        report_file = Path(name) / "report.json"
+        command = [sys.executable, "-m", "pytest", "-q", f"--model-dir={directory}", f"--gate-report={report_file}"]
+        subprocess.run(command, cwd=name, stdout=subprocess.DEVNULL, check=True)
+        policy, digest = load_policy(None), verify(directory)
+        known = trust(policy, Path(name))
+        taken = []
+        for _ in range(times):
+            begin = time.perf_counter_ns()
+            manifest, sidecar = read_json(directory / MANIFEST, Manifest), read_json(directory / SIDECAR, Sidecar)
+            subject = Subject(directory.name, str(directory), digest, manifest, sidecar)
+            now, report = datetime.now(UTC), read_report(report_file)
+            reasons, _ = report_reasons(subject, report, policy, known, first=True, now=now, gate="")
+            taken.append((time.perf_counter_ns() - begin) / 1e6)
+            assert not reasons, reasons
+        size = report_file.stat().st_size
+    low, median, high = statistics.quantiles(taken, n=4)
+    gates = len(report.modelgates.models[directory.name].gates)
+    print(
+        f"{gates} gates, {size / 1000:.0f} kB: {median:.2f} ms (quartiles {low:.2f} to {high:.2f}, {times} times); "
+        f"promised: at most {PROMISED_MS:g} ms"
+    )
+    return 0 if median <= PROMISED_MS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
