@@ -6,6 +6,7 @@ from pytest_modelgates.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.agreement import disordered
+from pytest_modelgates.stats.consequences import consequences, tied_rows
 
 
 @pytest.mark.hard
@@ -29,4 +30,18 @@ def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
     """Assets of one day whose native scores are clearly apart keep their order."""
     tolerance = gate.policy.limit("parity.max_abs_diff").upper * candidate.parity.scale
     offenders = disordered(panel.reference, candidate.scores, panel.day_codes, margin=2 * tolerance)
-    gate.check(offenders, sample=len(panel.reference), margin=2 * tolerance)
+    moved = consequences(
+        panel.by_day(panel.reference),
+        panel.by_day(candidate.scores),
+        panel.returns,
+        horizon=candidate.sidecar.horizon,
+        cost_bps=gate.policy.costs.bps_per_turnover,
+    )
+    gate.check(
+        offenders,
+        sample=len(panel.reference),
+        margin=2 * tolerance,
+        tied_rows=tied_rows(candidate.scores, panel.day_codes),
+        trades_that_differ=moved.trades,
+        largest_pnl_moved=moved.largest_pnl,
+    )

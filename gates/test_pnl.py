@@ -18,6 +18,8 @@ def test_after_costs(held: Held, gate: Gate) -> None:
         sharpe=pnl.sharpe,
         max_drawdown=pnl.max_drawdown,
         break_even_bps=pnl.break_even_bps,
+        p_value=pnl.p_value,
+        probabilistic_sharpe=pnl.probabilistic_sharpe,
     )
 
 

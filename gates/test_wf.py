@@ -10,7 +10,9 @@ from pytest_modelgates.stats.walkforward import Folds
 @pytest.mark.gate("wf.positive_folds")
 def test_positive_folds(years: Folds, gate: Gate) -> None:
     """The IC after costs is positive in enough calendar years."""
-    gate.check(years.share_positive, sample=len(years.means))
+    gate.check(
+        years.share_positive, sample=len(years.means), p_value=years.positive_p, median=years.median, slope=years.slope
+    )
 
 
 @pytest.mark.hard

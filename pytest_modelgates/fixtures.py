@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .stats.ranking import Held
     from .stats.walkforward import Folds
 
+    WithoutGroups = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+
 
 @pytest.fixture(scope="session")
 def candidate(model_dir: Path) -> Candidate:
@@ -61,30 +63,62 @@ def panel(candidate: Candidate) -> Panel:
 @pytest.fixture(scope="session")
 def held(candidate: Candidate, panel: Panel, policy: Policy) -> Held:
     """What following ONNX Runtime's scores on the panel would have held and earned, day by day."""
-    from .stats.ranking import hold
-
-    return hold(
-        panel.by_day(candidate.scores),
-        panel.returns,
-        horizon=candidate.sidecar.horizon,
-        cost_bps=policy.costs.bps_per_turnover,
-    )
+    return _hold(panel, candidate.scores, policy)
 
 
 @pytest.fixture(scope="session")
-def ablations(candidate: Candidate, panel: Panel, held: Held, policy: Policy) -> dict[str, Ablation]:
+def ablations(candidate: Candidate, held: Held, without_groups: WithoutGroups, policy: Policy) -> dict[str, Ablation]:
     """For each feature group, what the IC after costs gains without it."""
-    from .stats.ablation import ablate
+    return _ablate(held.ic_net, {group: net for group, (_, net) in without_groups.items()}, candidate, policy)
+
+
+@pytest.fixture(scope="session")
+def ablations_gross(
+    candidate: Candidate, held: Held, without_groups: WithoutGroups, policy: Policy
+) -> dict[str, Ablation]:
+    """The same before costs."""
+    return _ablate(held.ic, {group: gross for group, (gross, _) in without_groups.items()}, candidate, policy)
+
+
+@pytest.fixture(scope="session")
+def refit() -> Callable[[str], NDArray[np.float64]] | None:
+    """Override to test the groups themselves: a function that gives the panel's scores by a model refitted without one.
+
+    By default the fixed model is tested, with a group's features at their median of the day.
+    """
+    return None
+
+
+@pytest.fixture(scope="session")
+def without_groups(
+    candidate: Candidate, panel: Panel, policy: Policy, refit: Callable[[str], NDArray[np.float64]] | None
+) -> WithoutGroups:
+    """For each feature group, the IC before and after costs without it."""
+
+    def without(group: str, positions: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        scores = refit(group) if refit else candidate.model.predict(panel.neutralised(positions))
+        held = _hold(panel, scores, policy)
+        return held.ic, held.ic_net
+
+    return {group: without(group, positions) for group, positions in candidate.sidecar.groups.items()}
+
+
+def _hold(panel: Panel, scores: NDArray[np.float64], policy: Policy) -> Held:
+    from .stats.costs import Costs
     from .stats.ranking import hold
 
-    def without(positions: list[int]) -> NDArray[np.float64]:
-        scores = candidate.model.predict(panel.neutralised(positions))
-        horizon, bps = candidate.sidecar.horizon, policy.costs.bps_per_turnover
-        return hold(panel.by_day(scores), panel.returns, horizon=horizon, cost_bps=bps).ic_net
+    costs = Costs(half_spread_bps=policy.costs.bps_per_turnover, borrow_bps=policy.costs.borrow_bps_per_year)
+    return hold(panel.by_day(scores), panel.returns, horizon=panel.sidecar.horizon, cost_bps=costs)
+
+
+def _ablate(
+    ic: NDArray[np.float64], without: dict[str, NDArray[np.float64]], candidate: Candidate, policy: Policy
+) -> dict[str, Ablation]:
+    from .stats.ablation import ablate
 
     return ablate(
-        held.ic_net,
-        {group: without(positions) for group, positions in candidate.sidecar.groups.items()},
+        ic,
+        without,
         margin=policy.ablation.margin,
         margin_share=policy.ablation.margin_share,
         horizon=candidate.sidecar.horizon,
@@ -164,7 +198,20 @@ def idle_adapter(candidate: Candidate, tmp_path: Path) -> Adapter:
 @pytest.fixture(scope="session")
 def years(panel: Panel, held: Held) -> Folds:
     """The IC after costs by calendar year, without the days on which positions of the year before were held."""
-    from .stats.walkforward import folds
+    from .stats.walkforward import calendar_folds, folds, join_short
 
-    labels = panel.days.year.to_numpy()[held.first : held.first + len(held.ic_net)]
+    labels = join_short(calendar_folds(panel.days.to_numpy()[held.first :]), purge=held.first)
     return folds(held.ic_net, labels, purge=held.first)
+
+
+@pytest.fixture(scope="session")
+def enough(panel: Panel, held: Held) -> Callable[[Gate], None]:
+    """Refuses a verdict on too few days or names; asked inside the gate, whose evidence then says so."""
+    from .stats.sufficiency import median_names, too_little
+
+    def check(gate: Gate) -> None:
+        names = median_names(panel.returns[held.first :] == panel.returns[held.first :])
+        if why := too_little(days=len(held.net), horizon=1, names=names, overlapping=False):
+            gate.inconclusive(why, sample=len(held.net))
+
+    return check

@@ -2,6 +2,7 @@
 
 import re
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.agreement import disordered, rank_correlation
+from pytest_modelgates.stats.agreement import daily_agreement, disordered, rank_correlation
 from pytest_modelgates.stats.quantiles import Series
+from pytest_modelgates.stats.significance import ewc_bounds
 
 # Quarters are exact in binary, so that a pair lies on the margin exactly when it seems to.
 QUARTERS = st.integers(-6, 6).map(lambda n: n / 4)
@@ -121,3 +123,68 @@ NO_CORRELATION = [
 def test_rank_correlation_refuses_and_says_why(a: list[float], b: list[float], message: str) -> None:
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         rank_correlation(a, b)
+
+
+def days_of(seed: int, *, noise: float, days: int = 80, names: int = 30) -> tuple[Series, Series, Series]:
+    """Draw the scores of two models, rows in no order."""
+    random = np.random.default_rng(seed)
+    shuffled = random.permutation(days * names)
+    a = random.standard_normal(days * names)
+    b = a + noise * random.standard_normal(days * names)
+    return a[shuffled], b[shuffled], np.repeat(np.arange(days), names)[shuffled]
+
+
+def test_daily_agreement_follows_its_definition() -> None:
+    a, b, day = days_of(1, noise=0.5)
+    told = daily_agreement(a, b, day)
+    by_day = [spearmanr(a[day == d], b[day == d]).statistic for d in range(80)]
+    tops = [len({*np.argsort(a[day == d])[-3:]} & {*np.argsort(b[day == d])[-3:]}) / 3 for d in range(80)]
+    assert told.mean == pytest.approx(np.mean(by_day))
+    assert told.lower == pytest.approx(ewc_bounds(by_day, confidence=0.9)[0])
+    assert told.lower < told.mean
+    assert told.overlap == pytest.approx(np.mean(tops))
+    assert (told.days, told.constant) == (80, 0)
+
+
+def test_copies_agree_without_doubt() -> None:
+    a, _, day = days_of(2, noise=0)
+    told = daily_agreement(a, 3 * a - 1, day)
+    assert (told.mean, told.lower, told.overlap) == pytest.approx((1, 1, 1))
+
+
+def test_a_day_on_which_one_scores_all_alike_agrees_in_nothing() -> None:
+    a, b, day = days_of(3, noise=0)
+    b[day < 8] = 0.5
+    told = daily_agreement(a, b, day)
+    assert (told.mean, told.constant) == (pytest.approx(0.9), 8)
+    assert told.lower < 0.9
+
+
+def test_agreement_between_days_is_no_agreement() -> None:
+    random = np.random.default_rng(4)
+    day = np.repeat(np.arange(60), 10)
+    a, b = day + random.random((2, 600))
+    assert rank_correlation(a, b) > 0.99
+    assert abs(daily_agreement(a, b, day).mean) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            {"b": np.ones(600)},
+            "b scores all names alike on every day, expected scores that tell them apart",
+            id="constant",
+        ),
+        pytest.param(
+            {"days": np.arange(600)}, "0 days with two rows or more, expected at least 20", id="one-row-a-day"
+        ),
+        pytest.param({"days": np.arange(9)}, "600 rows, days of shape (9,): give one day a row", id="days"),
+        pytest.param({"top": 10}, "the top share is 10, expected a number between 0 and 1, such as 0.1", id="percent"),
+    ],
+)
+def test_daily_agreement_refuses_and_says_why(change: dict[str, Any], message: str) -> None:
+    a, b = np.random.default_rng(5).random((2, 600))
+    arguments = {"a": a, "b": b, "days": np.repeat(np.arange(60), 10), **change}
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        daily_agreement(**arguments)

@@ -117,6 +117,7 @@ def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str) -> Path:
             horizon=1,
             trained_until=date(2019, 12, 31),
             changes=changes,
+            tried=1,
             artifacts=artifacts,
         )
 
@@ -302,7 +303,7 @@ BAD = [
     pytest.param(
         "parity.decisions",
         lambda world: world.edit_panel(two_scores_change_places),
-        "measured 12 rows, limit ≤ 0, margin 2e-05",
+        "measured 12 rows, limit ≤ 0, margin 2e-05, tied_rows *",
         id="other-order",
     ),
     pytest.param(
@@ -312,9 +313,15 @@ BAD = [
         id="noise",
     ),
     pytest.param(
+        "significance.deflated_sharpe",
+        returns(more_noise),
+        "measured 0.* chance, limit 0.95 ≤ · ≤ 1, tried 2, *",
+        id="luck",
+    ),
+    pytest.param(
         "ablation.harmless[fundamental]",
         returns(lambda frame: frame["ret_next"] - 0.006 * yesterday(frame, "value")),
-        "measured * p, limit 0.1 < · ≤ 1, gain *, bound *, p_value *",
+        "measured * p, limit 0.1 < · ≤ 1, outcome harmful, gain *, bound *, p_value *",
         id="a-harmful-group",
     ),
     pytest.param(
@@ -376,7 +383,7 @@ BAD = [
     pytest.param(
         "wf.positive_folds",
         returns(later_years_turn),
-        "measured 0.3333 share, limit 0.5 ≤ · ≤ 1",
+        "measured 0.3333 share, limit 0.5 ≤ · ≤ 1, p_value 0.875, *",
         id="one-good-year",
     ),
     pytest.param(

@@ -44,11 +44,11 @@ def test_the_shipped_suite_runs_from_any_folder_and_a_good_model_is_green(
     pytester.makepyfile(test_theirs="def test_of_theirs(): assert False")
     result = run(pytester, f"--model-dir={good_model}")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["model: * sha256:*", "policy: packaged default sha256:*", "*collected 28 items"])
+    result.stdout.fnmatch_lines(["model: * sha256:*", "policy: packaged default sha256:*", "*collected 29 items"])
     result.stdout.no_fnmatch_line("*of_theirs*")
     table = result.outlines[result.outlines.index(f"{' model gates ':=^80}") :]
     assert max(len(line) for line in table if line.startswith(tuple("adilpswg")) and " hard " in line) <= 80
-    assert len(ledger_of(good_model).models[good_model.name].gates) == 28
+    assert len(ledger_of(good_model).models[good_model.name].gates) == 29
 
 
 def test_the_shipped_suite_runs_whatever_a_repository_calls_its_own_tests(pytester: pytest.Pytester) -> None:
@@ -270,8 +270,8 @@ def test_every_marker_is_registered(pytester: pytest.Pytester) -> None:
 
 GROUPS = [
     pytest.param("hard", 20, id="hard"),
-    pytest.param("soft", 8, id="soft"),
-    pytest.param("signal", 3, id="signal"),
+    pytest.param("soft", 9, id="soft"),
+    pytest.param("signal", 4, id="signal"),
     pytest.param("data", 11, id="data"),
     pytest.param("integrity", 3, id="integrity"),
     pytest.param("parity", 3, id="parity"),
@@ -619,7 +619,7 @@ def test_common_switches_do_not_break_a_run(pytester: pytest.Pytester, switches:
 def test_warnings_as_errors_do_not_break_a_run(pytester: pytest.Pytester, good_model: Path) -> None:
     result = run(pytester, f"--model-dir={good_model}", "-W", "error")
     assert result.ret == 0
-    assert outcomes(result)["passed"] == 23
+    assert outcomes(result)["passed"] == 24
 
 
 def test_a_team_may_import_by_importlib(pytester: pytest.Pytester) -> None:

@@ -66,6 +66,7 @@ GATES = {
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
     "significance.p_against": ("hard", "0 ≤ · ≤ 0.1"),
+    "significance.deflated_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
     "ablation.harmless": ("hard", "0.1 < · ≤ 1"),
     "drift.psi": ("hard", "0 ≤ · ≤ 0.25"),
     "drift.psi_moderate": ("soft", "0 ≤ · ≤ 0.1"),

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranking import Held, hold
+from pytest_modelgates.stats.sharpe import probabilistic_sharpe, sharpe_of
+from pytest_modelgates.stats.significance import ewc_p_value
 
 # The 24 months of Bacon, Practical Portfolio Performance, as in R's PerformanceAnalytics (data portfolio_bacon).
 BACON = [
@@ -111,3 +113,18 @@ REFUSED = [
 def test_paper_pnl_refuses_and_says_why(net: list[float], options: dict[str, Any], message: str) -> None:
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         paper_pnl(held_with(net), **options)
+
+
+def test_the_net_return_is_tested_like_any_mean() -> None:
+    net = np.random.default_rng(1).standard_t(5, 300) + 0.1
+    pnl = paper_pnl(held_with(net))
+    assert pnl.p_value == ewc_p_value(net)[0]
+    assert pnl.probabilistic_sharpe == probabilistic_sharpe(sharpe_of(net))
+    assert paper_pnl(held_with(net[:19])).p_value is None
+
+
+def test_participation_is_known_where_volumes_are() -> None:
+    weights = [[0.5, -0.5], [0.3, -0.5], [0.3, 0.1]]
+    held = held_with([0.01, -0.02, 0.04], weights=weights)
+    assert paper_pnl(held).largest_participation is None
+    assert paper_pnl(held, volume=[[1, 1], [0.5, 1], [1, 4]]).largest_participation == pytest.approx(0.4)

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.quantiles import Series
-from pytest_modelgates.stats.resampling import optimal_block_length, stationary_bootstrap_means
+from pytest_modelgates.stats.resampling import (
+    optimal_block_length,
+    stationary_bootstrap_joint_means,
+    stationary_bootstrap_means,
+    stationary_bootstrap_variance,
+)
 
 
 def autoregressive(seed: int, n: int, coefficient: float) -> Series:
@@ -148,3 +153,33 @@ def test_block_length_refuses_and_says_why(series: list[float], message: str) ->
 
 def test_one_value_that_differs_still_has_a_block_length() -> None:
     assert 0 <= optimal_block_length([1.0] + [0.0] * 30) <= 11
+
+
+@pytest.mark.parametrize("block", [1.0, 7.5, 300.0], ids=["single", "blocks", "endless"])
+def test_joint_means_spread_like_those_of_one_series(block: float) -> None:
+    x = np.cumsum(np.random.default_rng(1).standard_normal((200, 2)), axis=0)
+    joint = stationary_bootstrap_joint_means(x, block=block, n_resamples=20_000, seed=1)
+    for series, means in zip(x.T, joint.T, strict=True):
+        expected = np.sqrt(stationary_bootstrap_variance(series, block=block) / 200)
+        alone = stationary_bootstrap_means(series, block=block, n_resamples=20_000, seed=2)
+        assert means.std() == pytest.approx(expected, rel=0.03)
+        assert alone.std() == pytest.approx(expected, rel=0.03)
+
+
+def test_joint_means_keep_what_binds_the_series() -> None:
+    x = np.random.default_rng(2).standard_normal(100)
+    joint = stationary_bootstrap_joint_means(np.stack([x, 2 * x + 1], axis=1), block=4, n_resamples=500, seed=1)
+    np.testing.assert_allclose(joint[:, 1], 2 * joint[:, 0] + 1)
+
+
+def test_the_variance_of_a_resampled_mean_by_hand() -> None:
+    # R = 1, -0.75, 0.5, -0.25 for (1, -1, 1, -1); p = 1/2.
+    weights = [(1 - i / 4) * 0.5**i + i / 4 * 0.5 ** (4 - i) for i in (1, 2, 3)]
+    by_hand = 1 + 2 * np.dot(weights, [-0.75, 0.5, -0.25])
+    assert stationary_bootstrap_variance([1, -1, 1, -1], block=2) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("shape", [(9,), (9, 0)], ids=["vector", "no-series"])
+def test_joint_means_refuse_what_is_no_matrix(shape: tuple[int, ...]) -> None:
+    with pytest.raises(StatisticsError, match=r"expected one row a day and one column a series$"):
+        stationary_bootstrap_joint_means(np.ones(shape), block=2, seed=1)

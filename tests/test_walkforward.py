@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
-from scipy.stats import kstest, norm, ttest_1samp
+from scipy.stats import binomtest, kstest, linregress, norm, ttest_1samp
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.walkforward import folds
+from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short, length_folds, retained, stitch
 
 
 def test_folds_by_hand() -> None:
@@ -46,6 +46,10 @@ def test_z_agrees_with_scipy_and_the_worst_is_the_lowest(seed: int, sizes: list[
     told = folds(ic, labels, purge=0)
     np.testing.assert_allclose(told.z, [ttest_1samp(ic[labels == k], 0).statistic for k in range(len(sizes))])
     assert told.worst_z == told.z.min()
+    positive = int((told.means > 0).sum())
+    assert told.positive_p == pytest.approx(binomtest(positive, len(sizes), alternative="greater").pvalue)
+    assert told.median == np.median(told.means)
+    assert told.slope == pytest.approx(linregress(np.arange(len(sizes)), told.means).slope, abs=1e-12)
     assert told.worst_p == pytest.approx(1 - (1 - norm.cdf(told.worst_z)) ** len(sizes))
 
 
@@ -101,3 +105,71 @@ REFUSED = [
 def test_folds_refuse_and_say_why(ic: ArrayLike, labels: ArrayLike, purge: int, message: str) -> None:
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         folds(ic, labels, purge=purge)
+
+
+DATES = np.array(["2023-12-29", "2024-01-02", "2024-06-28", "2024-07-01"], dtype="datetime64[ns]")
+
+
+@pytest.mark.parametrize(
+    ("unit", "labels"),
+    [
+        ("year", ["2023", "2024", "2024", "2024"]),
+        ("quarter", ["2023-Q4", "2024-Q1", "2024-Q2", "2024-Q3"]),
+        ("month", ["2023-12", "2024-01", "2024-06", "2024-07"]),
+    ],
+)
+def test_days_are_labelled_by_the_calendar(unit: str, labels: list[str]) -> None:
+    assert calendar_folds(DATES, unit=unit).tolist() == labels  # type: ignore[arg-type]
+
+
+def test_a_rest_joins_the_last_stretch() -> None:
+    assert length_folds(8, length=3).tolist() == ["1"] * 3 + ["2"] * 5
+    assert length_folds(3, length=3).tolist() == ["1"] * 3
+
+
+def test_folds_too_short_to_judge_join_their_neighbour() -> None:
+    labels = ["a"] * 5 + ["b"] * 30 + ["c"] * 24 + ["d"] * 30
+    assert join_short(labels, purge=5).tolist() == ["b"] * 59 + ["d"] * 30
+    assert join_short(labels[35:], purge=5).tolist() == ["c"] * 24 + ["d"] * 30
+    assert join_short(labels[:9], purge=5).tolist() == ["a"] * 9
+
+
+@given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=6), purge=st.integers(0, 10))
+def test_joined_folds_can_be_judged_unless_one_is_left(sizes: list[int], purge: int) -> None:
+    joined = join_short(np.repeat(np.arange(len(sizes)), sizes), purge=purge)
+    assert joined.size == sum(sizes)
+    if len(set(joined.tolist())) > 1:
+        folds(np.random.default_rng(0).standard_normal(joined.size), joined, purge=purge)
+
+
+def test_each_folds_model_speaks_on_its_own_days() -> None:
+    one, two = np.full((4, 2), 1.0), np.full((4, 2), 2.0)
+    assert stitch({"a": one, "b": two}, ["a", "a", "b", "a"])[:, 0].tolist() == [1, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        pytest.param(
+            {"a": np.ones((2, 1))}, "models of folds ['a'] for folds ['a', 'b']: give one a fold", id="missing"
+        ),
+        pytest.param(
+            {"a": np.ones((2, 1)), "b": np.ones((3, 1))},
+            "fold b has scores of shape (3, 1) for 2 days: score them all",
+            id="shapes",
+        ),
+    ],
+)
+def test_stitching_refuses_and_says_why(scores: dict[str, ArrayLike], message: str) -> None:
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        stitch(scores, ["a", "b"])
+
+
+def test_what_is_retained_needs_something_to_keep() -> None:
+    assert retained(0.0144, 0.104) == pytest.approx(0.138, abs=5e-4)
+    assert retained(0.01, 0.0) is None
+
+
+def test_a_fold_longer_than_the_days_is_refused() -> None:
+    with pytest.raises(StatisticsError, match=r"^9 days in folds of 10, expected at least one whole fold of 1 day"):
+        length_folds(9, length=10)

@@ -35,7 +35,7 @@ def test_two_workers_leave_the_same_ledger(pytester: pytest.Pytester, good_model
     one, two = (read_report(pytester.path / f"{name}.json").modelgates for name in ("alone", "together"))
     assert normalised(one) == normalised(two)
     records = {record.gate: record for record in two.models[good_model.name].gates}
-    assert len(records) == 28
+    assert len(records) == 29
     for name in MEASURED_BY_THE_CLOCK:
         (shown,) = records[name].evidence
         assert (shown.state, shown.sample) == ("inconclusive", 0)

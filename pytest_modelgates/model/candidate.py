@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ModelgatesError
 from . import layout
 from .files import read_bytes, read_json, sha256
 from .manifest import Manifest, digest_problems, file_set_problems
@@ -14,6 +15,15 @@ from .panel import Panel
 from .parity import BATCH_SIZES, Parity, measure_parity
 from .session import OnnxModel
 from .sidecar import ParityClaim, Sidecar
+
+
+def _panel_key(directory: Path) -> str | None:
+    """Key of another model's panel; None if it cannot be read, which is that model's trouble."""
+    try:
+        sidecar = read_json(directory / layout.SIDECAR, Sidecar)
+        return Panel.read(read_bytes(directory / layout.PANEL), sidecar).key
+    except (ModelgatesError, OSError):
+        return None
 
 
 class Candidate:
@@ -68,6 +78,13 @@ class Candidate:
     def seed(self) -> int:
         """A seed that depends on the panel's bytes alone, so that a verdict can be repeated."""
         return int(sha256(read_bytes(self.directory / layout.PANEL))[:8], 16)
+
+    @cached_property
+    def seen(self) -> int:
+        """How many models of this registry, this one among them, are judged by the same times, assets and targets."""
+        # `latest` is a link to one of them.
+        others = (path for path in self.artifacts.models.iterdir() if path.is_dir() and not path.is_symlink())
+        return 1 + sum(_panel_key(path) == self.panel.key for path in others if path.name != self.model_id)
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from .files import first_line, printable
+from .files import first_line, printable, sha256
 from .sidecar import REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
@@ -113,12 +113,24 @@ class Panel:
         FormatError
             If two rows share a time and an asset.
         """
-        cells = self.day_codes * (self.asset_codes.max(initial=0) + 1) + self.asset_codes
-        if len(np.unique(cells)) < len(cells):
-            raise FormatError("evaluation.parquet: two rows share a time and an asset; keep one")
         matrix = np.full((len(self.days), int(self.asset_codes.max(initial=0)) + 1), np.nan)
-        matrix[self.day_codes, self.asset_codes] = values
+        matrix.ravel()[self._cells] = values
         return matrix
+
+    @cached_property
+    def _cells(self) -> NDArray[np.int64]:
+        """Where each row lies in a matrix of days and assets."""
+        cells: NDArray[np.int64] = self.day_codes * (self.asset_codes.max(initial=0) + 1) + self.asset_codes
+        if np.bincount(cells, minlength=1).max() > 1:
+            raise FormatError("evaluation.parquet: two rows share a time and an asset; keep one")
+        return cells
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of what a model is judged by: the times, assets and targets of all rows."""
+        columns = [self.sidecar.time, self.sidecar.asset, self.sidecar.target]
+        rows = pd.util.hash_pandas_object(pd.DataFrame({place: self.column(c) for place, c in enumerate(columns)}))
+        return sha256(rows.to_numpy().tobytes())
 
     def neutralised(self, positions: list[int]) -> NDArray[np.generic]:
         """Copy the features with some columns set to their cross-sectional median of each day."""

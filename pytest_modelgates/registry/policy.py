@@ -101,6 +101,13 @@ class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What trading costs."""
 
     bps_per_turnover: NonNegative
+    borrow_bps_per_year: NonNegative
+
+
+class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a failure is one."""
+
+    detectable_ic: NonNegative
 
 
 class AblationMargin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -161,6 +168,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     not_applicable: tuple[str, ...]
     promotion: Promotion
     costs: Costs
+    significance: SignificanceRules
     ablation: AblationMargin
     drift: DriftTest
     onnx: OnnxRules

@@ -1,11 +1,15 @@
 """Whether two sets of scores of the same rows agree: in rank, and in every decision that a pair of scores implies."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .quantiles import finite_series, refuse_constant
-from .ranking import average_ranks
+from .quantiles import finite_series, is_constant, refuse_constant
+from .ranks import average_ranks
+from .resampling import MINIMUM_VALUES
+from .significance import ewc_bounds
 
 
 def _paired(a: ArrayLike, b: ArrayLike, names: tuple[str, str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -38,6 +42,86 @@ def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
         refuse_constant(scores)
     x, y = average_ranks(np.stack(pair)) - (pair[0].size + 1) / 2
     return float(np.clip((x @ y) / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyAgreement:
+    """How far two models agree day by day.
+
+    `mean` rank correlation of a day and its `lower` 5 % bound; `overlap`, the mean share of one's highest scored tenth
+    that is in the other's; `days`, and those on which one of them scores all names alike, `constant`.
+    """
+
+    mean: float
+    lower: float
+    overlap: float
+    days: int
+    constant: int
+
+
+def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float = 0.1) -> DailyAgreement:
+    """Correlate the ranks of two sets of scores within each day, and bound the mean from below.
+
+    Parameters
+    ----------
+    a, b : array_like of float, shape (n_rows,)
+        Scores of the same rows.
+    days : array_like, shape (n_rows,)
+        The day of each row, ordered like time, rows in any order. Days with one row are left out.
+    top : float, default 0.1
+        The share of names, at least one, whose overlap is measured.
+
+    Returns
+    -------
+    DailyAgreement
+        A day on which either scores all names alike has correlation and overlap 0.
+
+    Raises
+    ------
+    StatisticsError
+        If lengths differ, a score is not finite, one set is constant on every day, or there are fewer than 20 days.
+
+    Notes
+    -----
+    The bound is that of the mean of a dependent series, by equal-weighted cosines, as in `significance`. Pooling all
+    days would let differences between days, which decide no trade, pass for agreement.
+    """
+    x, y = _paired(a, b, ("a", "b"))
+    if not 0 < top < 1:
+        raise StatisticsError(f"the top share is {top}, expected a number between 0 and 1, such as 0.1")
+    day = np.asarray(days)
+    if day.shape != x.shape:
+        raise StatisticsError(f"{x.size} rows, days of shape {day.shape}: give one day a row")
+    code = np.unique(day, return_inverse=True)[1]
+    order = np.argsort(code, kind="stable")
+    stretches = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+    pairs = [(x[rows], y[rows]) for rows in stretches if rows.size > 1]
+    if len(pairs) < MINIMUM_VALUES:
+        raise StatisticsError(f"{len(pairs)} days with two rows or more, expected at least {MINIMUM_VALUES}")
+    for index, name in enumerate("ab"):
+        if all(is_constant(pair[index]) for pair in pairs):
+            raise StatisticsError(f"{name} scores all names alike on every day, expected scores that tell them apart")
+    flat = [any(is_constant(scores) for scores in pair) for pair in pairs]
+    told = np.array([(0.0, 0.0) if f else _agreement_of_a_day(*pair, top) for pair, f in zip(pairs, flat, strict=True)])
+    correlations = told[:, 0]
+    # Copies agree equally on every day, which leaves nothing to estimate.
+    lower = correlations[0] if is_constant(correlations) else ewc_bounds(correlations, confidence=0.90)[0]
+    return DailyAgreement(
+        mean=float(correlations.mean()),
+        lower=float(lower),
+        overlap=float(told[:, 1].mean()),
+        days=len(pairs),
+        constant=sum(flat),
+    )
+
+
+def _agreement_of_a_day(a: NDArray[np.float64], b: NDArray[np.float64], top: float) -> tuple[float, float]:
+    x, y = average_ranks(np.stack([a, b])) - (a.size + 1) / 2
+    wanted = max(1, round(top * a.size))
+    # Names tied across the edge of the tenth are in neither: who would be bought is then a matter of luck.
+    high = a.size / 2 - wanted
+    both = int(((x > high) & (y > high)).sum())
+    return float((x @ y) / np.sqrt((x @ x) * (y @ y))), both / wanted
 
 
 def disordered(native: ArrayLike, other: ArrayLike, days: ArrayLike, *, margin: float) -> int:

@@ -4,10 +4,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
+from .costs import participation
 from .quantiles import finite_series, is_constant
 from .ranking import Held
+from .resampling import MINIMUM_VALUES
+from .sharpe import probabilistic_sharpe, sharpe_of
+from .significance import ewc_p_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +22,10 @@ class PaperPnl:
     `annual_return` [share of capital a year, simple], `sharpe` [a year], `max_drawdown` [share of the highest capital
     so far, returns reinvested, 0 to 1], `mean_turnover` [share of capital a day], `largest_gross`, `largest_net` and
     `largest_weight` in size on any day [share of capital], `break_even_bps`: the cost at which nothing would have been
-    earned [basis points], infinite for a position that earned or lost without a trade.
+    earned [basis points], infinite for a position that earned or lost without a trade. `p_value`: one-sided, by
+    cosines, of a mean net return of at most 0; None below 20 days. `probabilistic_sharpe`: the chance that a record
+    without skill would have shown less, for independent days. `largest_participation`: the largest share of a day's
+    volume that any trade is; None if the volumes are not known.
     """
 
     annual_return: float
@@ -28,9 +36,12 @@ class PaperPnl:
     largest_net: float
     largest_weight: float
     break_even_bps: float
+    p_value: float | None
+    probabilistic_sharpe: float
+    largest_participation: float | None
 
 
-def paper_pnl(held: Held, *, days_per_year: float = 252) -> PaperPnl:
+def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | None = None) -> PaperPnl:
     """Sum up what a held position earned after costs.
 
     Parameters
@@ -39,6 +50,8 @@ def paper_pnl(held: Held, *, days_per_year: float = 252) -> PaperPnl:
         The position of each day, from `hold`, at least two days.
     days_per_year : float, default 252
         Trading days in a year.
+    volume : array_like of float, shape (n_held, n_assets), optional
+        What the whole market traded on each held day [share of capital].
 
     Returns
     -------
@@ -67,6 +80,11 @@ def paper_pnl(held: Held, *, days_per_year: float = 252) -> PaperPnl:
     # Weights that add up to 1 on paper add up to 1 and a bit in binary: a limit of 1 must not fail on that bit.
     gross_exposure = round(float(np.abs(held.weights).sum(axis=1).max()), 12)
     net_exposure = round(float(np.abs(held.weights.sum(axis=1)).max()), 12)
+    largest = None
+    if volume is not None:
+        # The first day's trades are not known: the position before it is not.
+        trades = np.abs(np.diff(held.weights, axis=0))
+        largest = float(participation(trades, np.asarray(volume)[1:]).max(initial=0.0))
     return PaperPnl(
         annual_return=float(net.mean() * days_per_year),
         sharpe=float(net.mean() / net.std(ddof=1) * math.sqrt(days_per_year)),
@@ -76,4 +94,7 @@ def paper_pnl(held: Held, *, days_per_year: float = 252) -> PaperPnl:
         largest_net=net_exposure,
         largest_weight=float(np.abs(held.weights).max()),
         break_even_bps=1e4 * earned / traded if traded > 0 else math.copysign(math.inf, earned),
+        p_value=ewc_p_value(net)[0] if net.size >= MINIMUM_VALUES else None,
+        probabilistic_sharpe=probabilistic_sharpe(sharpe_of(net)),
+        largest_participation=largest,
     )

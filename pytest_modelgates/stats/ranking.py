@@ -1,4 +1,4 @@
-"""From scores to the position they ask for, and what it earned: ranks, weights, IC before and after costs.
+"""From scores to the position they ask for, and what it earned: weights, IC before and after costs.
 
 The statistics of a sample of days (is the mean IC luck?) are elsewhere.
 """
@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-
-Matrix = NDArray[np.float64]
-Series = NDArray[np.float64]
+from .costs import Costs, daily_cost
+from .ranks import Matrix, Series, centred_ranks, daily_matrix, same_shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,56 +32,6 @@ class Held:
     ic_net: Series
 
 
-def _daily(values: ArrayLike, name: str) -> Matrix:
-    matrix = np.asarray(values, dtype=np.float64)
-    if matrix.ndim != 2:
-        raise StatisticsError(f"{name} has {matrix.ndim} dimensions, expected 2: one row a day, one column an asset")
-    if bad := int(np.isinf(matrix).sum()):
-        raise StatisticsError(f"{name} has {bad} infinite values, expected numbers or NaN: remove their cause")
-    return matrix
-
-
-def _same_shape(a: Matrix, b: Matrix, names: str) -> None:
-    if a.shape != b.shape:
-        raise StatisticsError(f"{names} have shapes {a.shape} and {b.shape}, expected the same: align days and assets")
-
-
-def average_ranks(values: Matrix) -> Matrix:
-    """Rank each row from 1 upwards.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (n_rows, n_columns)
-        NaN is left out of the ranking.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_rows, n_columns)
-        Ranks; ties share their mean, NaN stays NaN.
-    """
-    rows, columns = values.shape
-    order = np.argsort(values, axis=1)
-    ordered = np.take_along_axis(values, order, axis=1)
-    place = np.arange(columns)
-    opens = np.ones((rows, columns), dtype=bool)
-    opens[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    closes = np.ones((rows, columns), dtype=bool)
-    closes[:, :-1] = opens[:, 1:]
-    low = np.maximum.accumulate(np.where(opens, place, 0), axis=1)
-    high = np.minimum.accumulate(np.where(closes, place, columns)[:, ::-1], axis=1)[:, ::-1]
-    ranks = np.empty((rows, columns))
-    np.put_along_axis(ranks, order, (low + high) / 2 + 1, axis=1)
-    ranks[np.isnan(values)] = np.nan
-    return ranks
-
-
-def _centred_ranks(values: Matrix) -> Matrix:
-    # The mean rank of a row is known, so equal scores give exact zeros where a computed mean would leave rounding.
-    counts = (~np.isnan(values)).sum(axis=1, keepdims=True)
-    centred: Matrix = np.nan_to_num(average_ranks(values) - (counts + 1) / 2)
-    return centred
-
-
 def rank_weights(scores: ArrayLike) -> Matrix:
     """Turn the scores of each day into a dollar-neutral position of gross 1.
 
@@ -102,7 +51,7 @@ def rank_weights(scores: ArrayLike) -> Matrix:
     StatisticsError
         If the scores are no matrix or infinite.
     """
-    centred = _centred_ranks(_daily(scores, "scores"))
+    centred = centred_ranks(daily_matrix(scores, "scores"))
     gross = np.abs(centred).sum(axis=1, keepdims=True)
     weights: Matrix = np.divide(centred, gross, out=np.zeros_like(centred), where=gross > 0)
     return weights
@@ -143,7 +92,7 @@ def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     .. [1] N. Jegadeesh and S. Titman, Returns to buying winners and selling losers, Journal of Finance 48:65, 1993.
     """
     _check_timing(horizon, lag)
-    asked = _daily(weights, "weights")
+    asked = daily_matrix(weights, "weights")
     if bad := int(np.isnan(asked).sum()):
         raise StatisticsError(f"weights has {bad} NaN values, expected 0 for an asset without a position")
     total = np.zeros_like(asked)
@@ -152,7 +101,15 @@ def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     return total / horizon
 
 
-def hold(scores: ArrayLike, returns: ArrayLike, *, horizon: int, cost_bps: float, lag: int = 1) -> Held:
+def hold(
+    scores: ArrayLike,
+    returns: ArrayLike,
+    *,
+    horizon: int,
+    cost_bps: float | Costs,
+    lag: int = 1,
+    volume: ArrayLike | None = None,
+) -> Held:
     """Hold the position that the scores ask for, and measure it day by day before and after costs.
 
     Parameters
@@ -163,10 +120,12 @@ def hold(scores: ArrayLike, returns: ArrayLike, *, horizon: int, cost_bps: float
         Return from the close of that day to the next [share], NaN exactly where `scores` is.
     horizon : int
         How long each tranche is held [days].
-    cost_bps : float
-        Cost of a unit of turnover [basis points].
+    cost_bps : float or Costs
+        Cost of a unit of turnover [basis points], or all that the position costs.
     lag : int, default 1
         Days between a score and the position made of it [days].
+    volume : array_like of float, shape (n_days, n_assets), optional
+        What the whole market traded that day [share of capital]; needed for impact alone.
 
     Returns
     -------
@@ -192,64 +151,89 @@ def hold(scores: ArrayLike, returns: ArrayLike, *, horizon: int, cost_bps: float
     .. [1] R. Clarke, H. de Silva and S. Thorley, Portfolio constraints and the fundamental law of active management,
        Financial Analysts Journal 58(5):48, 2002.
     """
-    given, earned = _daily(scores, "scores"), _daily(returns, "returns")
-    _same_shape(given, earned, "scores and returns")
+    given, earned = daily_matrix(scores, "scores"), daily_matrix(returns, "returns")
+    same_shape(given, earned, "scores and returns")
     _check_timing(horizon, lag)
-    if not (np.isfinite(cost_bps) and cost_bps >= 0):
-        raise StatisticsError(f"cost is {cost_bps} basis points, expected a number of at least 0")
-    present = ~np.isnan(earned)
-    if unpaired := int((present == np.isnan(given)).sum()):
+    missing = np.isnan(earned)
+    if unpaired := int((missing != np.isnan(given)).sum()):
         raise StatisticsError(f"{unpaired} rows have a score without a return or a return without a score: give both")
     first = lag + horizon - 1
     if len(given) <= first:
         raise StatisticsError(f"{len(given)} days, expected at least {first + 1} for horizon {horizon} and lag {lag}")
-
-    position = np.where(present, held_weights(rank_weights(given), horizon=horizon, lag=lag), 0.0)
-    turnover = np.abs(np.diff(position, axis=0, prepend=0.0)).sum(axis=1)[first:]
-    position, earned, present = position[first:], earned[first:], present[first:]
-    gross = (position * np.nan_to_num(earned)).sum(axis=1)
-    cost = turnover * cost_bps * 1e-4
-    scale = _size_of_a_perfect_day(position, earned, present)
-    ic, ic_net = (np.divide(x, scale, out=np.zeros_like(x), where=scale > 0) for x in (gross, gross - cost))
-    return Held(
-        first=first, weights=position, gross=gross, cost=cost, net=gross - cost, turnover=turnover, ic=ic, ic_net=ic_net
-    )
+    position = held_weights(rank_weights(given), horizon=horizon, lag=lag)
+    position[missing] = 0.0
+    return follow(position, earned, cost_bps=cost_bps, first=first, volume=volume)
 
 
-def _size_of_a_perfect_day(position: Matrix, returns: Matrix, present: NDArray[np.bool_]) -> Series:
-    """Return N sd(W) sd(r) of each day: what the position earns when it agrees perfectly with the returns."""
-    names = np.maximum(present.sum(axis=1), 1)
-    filled = np.where(present, returns, 0.0)
-    away = np.where(present, filled - filled.sum(axis=1, keepdims=True) / names[:, np.newaxis], 0.0)
-    scale: Series = np.sqrt((position**2).sum(axis=1) * (away**2).sum(axis=1))
-    # Equal returns leave rounding in `away`; a cost divided by that would be an IC of any size.
-    highest, lowest = (f(np.where(present, returns, e), axis=1) for f, e in ((np.max, -np.inf), (np.min, np.inf)))
-    scale[~(highest > lowest)] = 0.0
-    return scale
-
-
-def daily_rank_ic(scores: ArrayLike, target: ArrayLike) -> Series:
-    """Correlate the ranks of scores and target within each day.
+def follow(
+    position: ArrayLike,
+    returns: ArrayLike,
+    *,
+    cost_bps: float | Costs,
+    first: int = 0,
+    volume: ArrayLike | None = None,
+) -> Held:
+    """Measure a given position day by day, as `hold` does the one it makes.
 
     Parameters
     ----------
-    scores, target : array_like of float, shape (n_days, n_assets)
-        A pair with a NaN in it is left out.
+    position : array_like of float, shape (n_days, n_assets)
+        Weights held from the close of that day to the next [share of capital], 0 where there is no return.
+    returns : array_like of float, shape (n_days, n_assets)
+        Return from the close of that day to the next [share]; NaN means that the asset has no row that day.
+    cost_bps, volume
+        As for `hold`.
+    first : int, default 0
+        The first day that counts; the trades into its position are paid.
 
     Returns
     -------
-    ndarray of float64, shape (n_days,)
-        Spearman's correlation, ties averaged; NaN for a day with fewer than two pairs or with only one value.
+    Held
 
     Raises
     ------
     StatisticsError
-        If the shapes differ or a value is infinite.
+        If shapes differ, a name without a return is held, or a number is out of its range.
     """
-    a, b = _daily(scores, "scores"), _daily(target, "target")
-    _same_shape(a, b, "scores and target")
-    paired = ~(np.isnan(a) | np.isnan(b))
-    x, y = (_centred_ranks(np.where(paired, values, np.nan)) for values in (a, b))
-    size = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
-    ic: Series = np.divide((x * y).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)
-    return ic
+    held, earned = daily_matrix(position, "position"), daily_matrix(returns, "returns")
+    same_shape(held, earned, "position and returns")
+    costs = cost_bps if isinstance(cost_bps, Costs) else _flat(cost_bps)
+    missing = np.isnan(earned)
+    if astray := int((np.isnan(held) | (missing & (held != 0))).sum()):
+        raise StatisticsError(f"{astray} positions are NaN or without a return, expected 0 where nothing is earned")
+    traded = np.diff(held, axis=0, prepend=0.0)
+    np.abs(traded, out=traded)
+    traded, held, missing = traded[first:], held[first:], missing[first:]
+    earned = np.where(missing, 0.0, earned[first:])
+    gross = np.einsum("ij,ij->i", held, earned)
+    cost = daily_cost(traded, held, costs, None if volume is None else np.asarray(volume)[first:])
+    scale = _size_of_a_perfect_day(held, earned, missing)
+    ic, ic_net = (np.divide(x, scale, out=np.zeros_like(x), where=scale > 0) for x in (gross, gross - cost))
+    return Held(
+        first=first,
+        weights=held,
+        gross=gross,
+        cost=cost,
+        net=gross - cost,
+        turnover=traded.sum(axis=1),
+        ic=ic,
+        ic_net=ic_net,
+    )
+
+
+def _flat(cost_bps: float) -> Costs:
+    if not (np.isfinite(cost_bps) and cost_bps >= 0):
+        raise StatisticsError(f"cost is {cost_bps} basis points, expected a number of at least 0")
+    return Costs(half_spread_bps=cost_bps)
+
+
+def _size_of_a_perfect_day(position: Matrix, earned: Matrix, missing: NDArray[np.bool_]) -> Series:
+    """Return N sd(W) sd(r) of each day: what the position earns when it agrees perfectly with the returns."""
+    names = np.maximum((~missing).sum(axis=1), 1)
+    away = earned - (earned.sum(axis=1) / names)[:, np.newaxis]
+    # Equal returns leave rounding in `away`; a cost divided by that would be an IC of any size.
+    highest = np.where(missing, -np.inf, earned).max(axis=1, initial=-np.inf)
+    lowest = np.where(missing, np.inf, earned).min(axis=1, initial=np.inf)
+    away[missing] = 0.0
+    squares = np.einsum("ij,ij->i", position, position) * np.einsum("ij,ij->i", away, away)
+    return np.where(highest > lowest, np.sqrt(squares), 0.0)

@@ -101,12 +101,7 @@ def stationary_bootstrap_means(
     .. [1] D. N. Politis and J. P. Romano, The stationary bootstrap, JASA 89:1303, 1994.
     """
     series = finite_series(x, at_least=2)
-    if not (math.isfinite(block) and block >= 1):
-        raise StatisticsError(f"mean block length is {block}, expected at least 1: 1 resamples single values")
-    if n_resamples < 1:
-        raise StatisticsError(f"{n_resamples} resamples, expected at least 1")
-    if seed < 0:
-        raise StatisticsError(f"seed is {seed}, expected at least 0")
+    _check_resampling(block, n_resamples, seed)
     n, mean = series.size, series.mean()
     # Centred, lest the prefix sums of a series far from 0 lose digits; twice round, for blocks that wrap.
     prefix = np.concatenate([[0.0], np.cumsum(np.tile(series - mean, 2))])
@@ -121,6 +116,97 @@ def stationary_bootstrap_means(
         source = random.integers(n, size=lengths.shape)
         chunk[:] = (prefix.take(source + lengths) - prefix.take(source)).sum(axis=1) / n + mean
     return means
+
+
+def stationary_bootstrap_joint_means(
+    x: ArrayLike, *, block: float, n_resamples: int = 9999, seed: int
+) -> NDArray[np.float64]:
+    """Draw means of several series, resampled on the same days so that what binds them is kept.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n, n_series)
+        Stationary series in order of time, one a column, n >= 2.
+    block, n_resamples, seed
+        As for `stationary_bootstrap_means`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_resamples, n_series)
+        [unit of x]
+
+    Raises
+    ------
+    StatisticsError
+        If a series is too short or not finite, or a number is out of its range.
+
+    Notes
+    -----
+    How often a resample takes each day follows from where its blocks begin and end; the means of all series are then
+    one product of matrices.
+    """
+    series = np.asarray(x, dtype=np.float64)
+    if series.ndim != 2 or series.shape[1] < 1:
+        raise StatisticsError(f"series have shape {series.shape}, expected one row a day and one column a series")
+    for column in series.T:
+        finite_series(column, at_least=2)
+    _check_resampling(block, n_resamples, seed)
+    n, mean = len(series), series.mean(axis=0)
+    random = np.random.Generator(np.random.SFC64(seed))
+    blocks = n / block
+    columns = math.ceil(blocks + 5 * math.sqrt(blocks) + 5)
+    rows = max(1, _CHUNK // max(columns, n))
+    means = np.empty((n_resamples, series.shape[1]))
+    for start in range(0, n_resamples, rows):
+        chunk = means[start : start + rows]
+        lengths = _block_lengths(random, n, 1 / block, (len(chunk), columns))
+        source = random.integers(n, size=lengths.shape)
+        base = np.arange(len(chunk))[:, np.newaxis] * (2 * n + 1)
+        cells = len(chunk) * (2 * n + 1)
+        opened = np.bincount((source + base).ravel(), minlength=cells)
+        opened -= np.bincount((source + lengths + base).ravel(), minlength=cells)
+        taken = np.cumsum(opened.reshape(len(chunk), 2 * n + 1), axis=1)
+        # Twice round, for blocks that wrap.
+        chunk[:] = (taken[:, :n] + taken[:, n : 2 * n]) @ (series - mean) / n + mean
+    return means
+
+
+def _check_resampling(block: float, n_resamples: int, seed: int) -> None:
+    if not (math.isfinite(block) and block >= 1):
+        raise StatisticsError(f"mean block length is {block}, expected at least 1: 1 resamples single values")
+    if n_resamples < 1:
+        raise StatisticsError(f"{n_resamples} resamples, expected at least 1")
+    if seed < 0:
+        raise StatisticsError(f"seed is {seed}, expected at least 0")
+
+
+def stationary_bootstrap_variance(x: ArrayLike, *, block: float) -> float:
+    """Variance of the root-n-scaled mean of stationary resamples, in closed form [squared unit of x].
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 2.
+    block : float
+        Mean block length, at least 1 [values].
+
+    Notes
+    -----
+    R_0 + 2 sum_i ((1 - i/n) (1 - p)^i + (i/n) (1 - p)^(n - i)) R_i with p = 1 / block: lemma 1 of [1]_.
+
+    References
+    ----------
+    .. [1] D. N. Politis and J. P. Romano, The stationary bootstrap, JASA 89:1303, 1994.
+    """
+    series = finite_series(x, at_least=2)
+    _check_resampling(block, 1, 0)
+    n, keep = series.size, 1 - 1 / block
+    away = series - series.mean()
+    lags = np.arange(1, n)
+    power = np.fft.rfft(away, 2 * n)
+    covariance = np.fft.irfft(power * power.conj(), 2 * n)[:n] / n
+    weights = (1 - lags / n) * keep**lags + lags / n * keep ** (n - lags)
+    return float(covariance[0] + 2 * (weights * covariance[1:]).sum())
 
 
 def _block_lengths(random: np.random.Generator, n: int, chance: float, shape: tuple[int, int]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from ..errors import StatisticsError
 from .quantiles import finite_series, refuse_constant
@@ -62,13 +62,50 @@ def ewc_p_value(x: ArrayLike, *, bound: float = 0.0) -> tuple[float, int]:
        Journal of Business & Economic Statistics 36:541, 2018.
     """
     series = _testable(x, bound)
-    n, mean = series.size, series.mean()
-    nu = int(0.4 * n ** (2 / 3))
-    projections = dct(series - mean, type=2, norm="ortho")[1 : nu + 1]
-    deviation = np.sqrt((projections**2).mean() / n)
+    error, nu = _cosines(series)
     with np.errstate(divide="ignore"):
-        t = (mean - bound) / deviation
+        t = (series.mean() - bound) / error
     return float(stdtr(nu, -t)), nu
+
+
+def ewc_error(x: ArrayLike) -> float:
+    """Standard error of the mean of a dependent series, from the same cosines [unit of x]; see `ewc_p_value`."""
+    return float(_cosines(_testable(x, 0.0))[0])
+
+
+def ewc_bounds(x: ArrayLike, *, confidence: float = 0.90) -> tuple[float, float]:
+    """Interval that covers the mean of a dependent series with the confidence asked for; see `ewc_p_value`.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 20.
+    confidence : float, default 0.90
+        Two-sided: at 0.90 the lower end is a 5 % bound by itself.
+
+    Returns
+    -------
+    low, high : float
+        [unit of x]
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant, or the confidence does not lie between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise StatisticsError(f"confidence is {confidence}, expected a number between 0 and 1, such as 0.9")
+    series = _testable(x, 0.0)
+    error, nu = _cosines(series)
+    reach = float(stdtrit(nu, (1 + confidence) / 2) * error)
+    return float(series.mean()) - reach, float(series.mean()) + reach
+
+
+def _cosines(series: NDArray[np.float64]) -> tuple[np.float64, int]:
+    n = series.size
+    nu = int(0.4 * n ** (2 / 3))
+    projections = dct(series - series.mean(), type=2, norm="ortho")[1 : nu + 1]
+    return np.sqrt((projections**2).mean() / n), nu
 
 
 def _testable(x: ArrayLike, bound: float) -> NDArray[np.float64]:

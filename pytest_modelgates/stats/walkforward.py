@@ -1,11 +1,12 @@
 """How a daily IC holds up from fold to fold, and whether the worst fold is worse than bad luck."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr
+from scipy.special import bdtrc, log_ndtr
 
 from ..errors import StatisticsError
 from .quantiles import finite_series, is_constant
@@ -18,8 +19,9 @@ class Folds:
     """A daily IC summed up by fold, folds in order of time.
 
     `labels` names the folds; `means`, `z` (mean over its standard error) and `n` [days] have shape (n_folds,).
-    `share_positive` is the share of folds with a mean above 0. `worst_z` is the lowest z, and `worst_p` the chance that
-    the lowest of as many standard normals is as low.
+    `share_positive` is the share of folds with a mean above 0, `positive_p` the chance of so many heads of as many
+    coins; `median` of the means; `slope` of the means from fold to fold, by least squares. `worst_z` is the lowest z,
+    and `worst_p` the chance that the lowest of as many standard normals is as low.
     """
 
     labels: tuple[Any, ...]
@@ -27,6 +29,9 @@ class Folds:
     z: NDArray[np.float64]
     n: NDArray[np.int64]
     share_positive: float
+    positive_p: float
+    median: float
+    slope: float
     worst_z: float
     worst_p: float
 
@@ -93,6 +98,116 @@ def folds(ic: ArrayLike, labels: ArrayLike, *, purge: int) -> Folds:
         z=z,
         n=n,
         share_positive=float((means > 0).mean()),
+        positive_p=_heads(int((means > 0).sum()), len(means)),
+        median=float(np.median(means)),
+        slope=float(np.polyfit(np.arange(len(means)), means, 1)[0]),
         worst_z=float(z.min()),
         worst_p=float(worst_p),
     )
+
+
+def _heads(positive: int, folds: int) -> float:
+    return 1.0 if positive == 0 else float(bdtrc(positive - 1, folds, 0.5))
+
+
+def calendar_folds(times: ArrayLike, *, unit: Literal["year", "quarter", "month"] = "year") -> NDArray[np.str_]:
+    """Label each day by the calendar: "2024", "2024-Q3" or "2024-07".
+
+    Parameters
+    ----------
+    times : array_like of datetime64, shape (n_days,)
+    unit : {"year", "quarter", "month"}
+
+    Returns
+    -------
+    ndarray of str, shape (n_days,)
+    """
+    months = np.asarray(times, dtype="datetime64[M]")
+    if unit == "month":
+        return months.astype(str)
+    years = months.astype("datetime64[Y]").astype(str)
+    if unit == "year":
+        return years
+    quarter = (months.astype(np.int64) % 12 // 3 + 1).astype(str)
+    return np.char.add(np.char.add(years, "-Q"), quarter)
+
+
+def length_folds(n_days: int, *, length: int) -> NDArray[np.str_]:
+    """Label stretches of `length` days "1", "2", ...; a shorter rest joins the last one."""
+    if length < 1 or n_days < length:
+        raise StatisticsError(f"{n_days} days in folds of {length}, expected at least one whole fold of 1 day or more")
+    return (np.minimum(np.arange(n_days) // length, n_days // length - 1) + 1).astype(str)
+
+
+def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -> NDArray[Any]:
+    """Join folds that are too short to judge, once purged, to the fold before, or the first to the one after.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n_days,)
+        The fold of each day, one unbroken stretch each.
+    purge : int
+        Days that `folds` drops at the start of every fold but the first [days].
+    at_least : int, default 20
+        Days that must be left [days].
+
+    Returns
+    -------
+    ndarray, shape (n_days,)
+        The label of a joined fold is that of its longer part.
+    """
+    fold = np.array(labels)
+    starts = [0, *(np.flatnonzero(fold[1:] != fold[:-1]) + 1).tolist()]
+    stretches = [[fold[start], end - start] for start, end in zip(starts, [*starts[1:], fold.size], strict=True)]
+    while len(stretches) > 1:
+        short = [i for i, (_, days) in enumerate(stretches) if days - (purge if i else 0) < at_least]
+        if not short:
+            break
+        first = max(short[0] - 1, 0)
+        pair = stretches[first : first + 2]
+        stretches[first : first + 2] = [[max(pair, key=lambda part: part[1])[0], sum(days for _, days in pair)]]
+    return np.repeat([name for name, _ in stretches], [days for _, days in stretches])
+
+
+def stitch(scores: Mapping[Any, ArrayLike], labels: ArrayLike) -> NDArray[np.float64]:
+    """Put the scores of one model a fold together, each on the days of its own fold.
+
+    Parameters
+    ----------
+    scores : mapping of label to array_like of float, shape (n_days, n_assets)
+        What each fold's model says of every day.
+    labels : array_like, shape (n_days,)
+        The fold of each day.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_days, n_assets)
+
+    Raises
+    ------
+    StatisticsError
+        If a fold has no model, a model no fold, or shapes differ.
+    """
+    fold = np.asarray(labels)
+    wanted, given = set(fold.tolist()), set(scores)
+    if wanted != given:
+        raise StatisticsError(
+            f"models of folds {sorted(map(str, given))} for folds {sorted(map(str, wanted))}: give one a fold"
+        )
+    stitched: NDArray[np.float64] | None = None
+    for name, values in scores.items():
+        matrix = np.asarray(values, dtype=np.float64)
+        if stitched is None:
+            stitched = np.full_like(matrix, np.nan)
+        if matrix.shape != stitched.shape or len(matrix) != fold.size:
+            raise StatisticsError(
+                f"fold {name} has scores of shape {matrix.shape} for {fold.size} days: score them all"
+            )
+        stitched[fold == name] = matrix[fold == name]
+    assert stitched is not None
+    return stitched
+
+
+def retained(out_of_sample: float, in_sample: float) -> float | None:
+    """Share of the in-sample IC that is left out of sample; None if there was none to keep."""
+    return out_of_sample / in_sample if in_sample > 0 else None

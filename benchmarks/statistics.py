@@ -1,0 +1,217 @@
+"""How fast the statistics are, as ratios measured in one run of minutes.
+
+``python -m benchmarks.statistics [--rows 1250000]``
+
+Needs the peers it compares with, which nothing else here does, in an environment of its own:
+``pip install -e . alphalens-reloaded==0.5.1 arch==8.0.0 skfolio==1.12.2 purgedcv==0.1.11 lightgbm onnxmltools``
+Each time is the best of several, alternating between the two sides, so that a busy machine hurts both.
+"""
+
+import argparse
+import sys
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pytest_modelgates.model.panel import Panel
+from pytest_modelgates.model.session import OnnxModel
+from pytest_modelgates.model.sidecar import Feature, Output, Sidecar, schema_crc32
+from pytest_modelgates.stats.ablation import ablate
+from pytest_modelgates.stats.overfitting import overfitting
+from pytest_modelgates.stats.portfolio import paper_pnl
+from pytest_modelgates.stats.ranking import hold
+from pytest_modelgates.stats.ranks import daily_rank_ic
+from pytest_modelgates.stats.resampling import stationary_bootstrap_means
+from pytest_modelgates.stats.significance import ewc_p_value, mean_exceeds
+from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short
+
+try:  # not test dependencies: nothing else needs them
+    import lightgbm
+    import purgedcv
+    from alphalens.performance import factor_information_coefficient
+    from arch.bootstrap import StationaryBootstrap
+    from onnxmltools import convert_lightgbm
+    from onnxmltools.convert.common.data_types import FloatTensorType
+    from skfolio.alpha import _evaluation as skfolio_evaluation
+except ImportError as error:
+    sys.exit(f"{error}; install the peers named at the top of {__file__}")
+
+DAYS, ASSETS, FEATURES, GROUPS = 2500, 500, 20, 8
+
+
+def best(*sides: Callable[[], Any], rounds: int) -> list[float]:
+    """Best time of each side [s]."""
+    times = np.empty((rounds, len(sides)))
+    for row in times:
+        for index, side in enumerate(sides):
+            begin = time.perf_counter()
+            side()
+            row[index] = time.perf_counter() - begin
+    return times.min(axis=0).tolist()
+
+
+def row(what: str, ours: float, limit: str, kept: bool, ratio: float) -> None:
+    """Print one line of the table."""
+    print(f"| {what} | {1e3 * ours:.3g} ms | {ratio:.3g} × | {limit} | {'yes' if kept else 'NO'} |", flush=True)
+
+
+def faster(what: str, ours: float, theirs: float, least: float) -> None:
+    """Print how many times as fast as a peer we are."""
+    row(what, ours, f"≥ {least:g} ×", theirs / ours >= least, theirs / ours)
+
+
+def costlier(what: str, ours: float, bare: float, most: float) -> None:
+    """Print how many times the bare cost we take."""
+    row(what, ours, f"≤ {most:g} ×", ours / bare <= most, ours / bare)
+
+
+def significance() -> None:
+    """P-values and bootstraps of one series."""
+    x = np.random.default_rng(0).standard_normal(DAYS)
+    # What alpha_forecast_evaluation calls for each mean; the rest of that function is not timed.
+    skfolio = skfolio_evaluation._mean_inference
+    hundred, theirs = best(lambda: [ewc_p_value(x) for _ in range(100)], lambda: skfolio(x, horizon=1), rounds=9)
+    cosines = hundred / 100
+    faster("p_EWC, 2,500 days, skfolio's alpha_forecast_evaluation", cosines, theirs, 50)
+    arch_time, ours = best(
+        lambda: StationaryBootstrap(10, x, seed=1).apply(np.mean, 10_000),
+        lambda: stationary_bootstrap_means(x, block=10, n_resamples=10_000, seed=1),
+        rounds=3,
+    )
+    faster("p_EWC, 2,500 days, arch's 10,000 stationary bootstraps", cosines, arch_time, 1000)
+    faster("10,000 stationary bootstraps of a mean, arch", ours, arch_time, 3)
+
+
+def rank_ic() -> None:
+    """Rank IC of a panel."""
+    random = np.random.default_rng(0)
+    a, b = random.standard_normal((2, DAYS, ASSETS))
+    gaps = np.where(random.random(a.shape) < 0.05, np.nan, a)
+    tied, tied_too = np.round(a, 1), np.round(b, 1)
+    index = pd.MultiIndex.from_product([pd.bdate_range("2010", periods=DAYS), range(ASSETS)], names=["date", "asset"])
+    frame = pd.DataFrame({"1D": b.ravel(), "factor": a.ravel()}, index=index)
+
+    def two_sorts(x: np.ndarray, y: np.ndarray) -> None:
+        np.argsort(x, axis=1)
+        np.argsort(y, axis=1)
+
+    plain, bare = best(lambda: daily_rank_ic(a, b), lambda: two_sorts(a, b), rounds=25)
+    alphalens = best(lambda: factor_information_coefficient(frame), rounds=1)[0]
+    faster("daily rank IC, 2,500 × 500, alphalens", plain, alphalens, 10)
+    costlier("the same, two argsorts, no ties", plain, bare, 2)
+    costlier(
+        "the same with NaN, two argsorts",
+        *best(lambda: daily_rank_ic(gaps, b), lambda: two_sorts(gaps, b), rounds=15),
+        2,
+    )
+    costlier(
+        "the same with ties, two argsorts",
+        *best(lambda: daily_rank_ic(tied, tied_too), lambda: two_sorts(tied, tied_too), rounds=15),
+        8,
+    )
+
+
+def backtest_overfitting() -> None:
+    """Probability of backtest overfitting."""
+    x = np.random.default_rng(0).standard_normal((2000, 100))
+    ours = best(lambda: overfitting(x), rounds=5)[0]
+    row("PBO, 2,000 × 100, S = 16", ours, "≤ 300 ms", ours <= 0.3, ours / 0.3)
+    theirs = best(lambda: purgedcv.probability_of_backtest_overfitting(x.T, 16), rounds=1)[0]
+    faster("the same, purgedcv", ours, theirs, 20)
+
+
+def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
+    """Invent a panel, and a LightGBM of 100 trees as ONNX."""
+    random = np.random.default_rng(0)
+    days = rows // ASSETS
+    names = [f"f{i:02d}" for i in range(FEATURES)]
+    x = random.uniform(-0.5, 0.5, (days * ASSETS, FEATURES)).astype(np.float32)
+    features = tuple(Feature(name=n, dtype="float32", group=f"g{i % GROUPS}") for i, n in enumerate(names))
+    sidecar = Sidecar(
+        features=features,
+        schema_crc32=schema_crc32((f.name, f.dtype) for f in features),
+        output=Output(name="variable", index=0),
+        time="time",
+        asset="asset",
+        target="target",
+        horizon=5,
+        trained_until=date(2009, 12, 31),
+        tried=1,
+    )
+    y = x[:, :4].sum(axis=1) * 0.001 + 0.01 * random.standard_normal(len(x))
+    model = lightgbm.LGBMRegressor(n_estimators=100, verbose=-1).fit(x[:50_000], y[:50_000])
+    onnx = convert_lightgbm(model, initial_types=[("x", FloatTensorType([None, FEATURES]))], target_opset=15)
+    index = pd.MultiIndex.from_product([pd.bdate_range("2010", periods=days), [f"A{i:03d}" for i in range(ASSETS)]])
+    frame = index.to_frame(index=False, name=["time", "asset"])
+    frame = pd.concat([frame, pd.DataFrame(x, columns=names)], axis=1)
+    frame["target"] = frame["ret_next"] = y
+    frame["reference"] = y
+    return Panel(frame, sidecar), OnnxModel(onnx.SerializeToString(), sidecar)
+
+
+def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> tuple[Any, float]:
+    """Measure what the gates of a signal measure; return it, and the seconds that ablation took."""
+    held = hold(panel.by_day(predict(panel.features)), panel.returns, horizon=5, cost_bps=2)
+    told = [mean_exceeds(held.ic_net, horizon=5, seed=1), paper_pnl(held)]
+    labels = join_short(calendar_folds(panel.days.to_numpy()[held.first :]), purge=held.first)
+    told.append(folds(held.ic_net, labels, purge=held.first))
+    begin = time.perf_counter()
+
+    def without(positions: list[int]) -> np.ndarray:
+        scores = predict(panel.neutralised(positions))
+        return hold(panel.by_day(scores), panel.returns, horizon=5, cost_bps=2).ic_net
+
+    series = {group: without(positions) for group, positions in panel.sidecar.groups.items()}
+    told.append(ablate(held.ic_net, series, margin=0.001, margin_share=0.05, horizon=5, seed=1))
+    return told, time.perf_counter() - begin
+
+
+def whole_suite(rows: int) -> None:
+    """Gates of a signal on a large panel, beside what ONNX Runtime takes for their own passes."""
+    panel, model = panel_of(rows)
+    passes: list[float] = []
+
+    def timed(matrix: np.ndarray) -> np.ndarray:
+        begin = time.perf_counter()
+        scores = model.predict(matrix)
+        passes.append(time.perf_counter() - begin)
+        return scores
+
+    begin = time.perf_counter()
+    _, ablation = signal_gates(panel, timed)
+    total = time.perf_counter() - begin
+    what = f"{rows:,} × {FEATURES}"
+    costlier(f"ablation of {GROUPS} groups, {what}, its ONNX passes", ablation, sum(passes[-GROUPS:]), 1.3)
+    costlier(f"all signal gates, {what}, their ONNX passes", total, sum(passes), 1.5)
+    size = panel.frame.memory_usage(index=False, deep=False).sum()
+    fresh = Panel(panel.frame, panel.sidecar)
+    tracemalloc.start()
+    signal_gates(fresh, lambda rows: rows[:, 0].astype(np.float64))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    kept = "yes" if peak <= 3 * size else "NO"
+    print(
+        f"| memory beyond a panel of {size / 1e6:.0f} MB | {peak / 1e6:.0f} MB | {peak / size:.3g} × | ≤ 3 × | {kept} |"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rows", type=int, default=1_250_000)
+    warnings.simplefilter("ignore")  # the peers' own
+    print("| what, against what | ours | ratio | must reach | kept |\n|---|---|---|---|---|")
+    significance()
+    rank_ic()
+    backtest_overfitting()
+    whole_suite(arguments.parse_args().rows)
+
+
+if __name__ == "__main__":
+    main()

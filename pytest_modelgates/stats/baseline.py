@@ -1,0 +1,188 @@
+"""Whether a model that is no trading signal beats a declared baseline, by a declared metric of scikit-learn.
+
+scikit-learn is imported only when a metric is asked for by name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import MissingExtraError, StatisticsError
+from .quantiles import finite_series
+
+Series = NDArray[np.float64]
+Metric = Callable[[Series, Series], float]
+
+MINIMUM_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineTest:
+    """A model against its baseline: both values of the metric, higher is better, and the one-sided `p_value`.
+
+    `interval` covers the gain with 90 % confidence; `units` is the number of rows, or of days if rows of a day were
+    resampled together.
+    """
+
+    model: float
+    baseline: float
+    gain: float
+    p_value: float
+    interval: tuple[float, float]
+    units: int
+
+
+def beats_baseline(
+    truth: ArrayLike,
+    model: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    metric: Metric,
+    seed: int,
+    days: ArrayLike | None = None,
+    bound: float = 0.0,
+    n_resamples: int = 999,
+) -> BaselineTest:
+    """Test by a paired bootstrap whether a model's metric exceeds a baseline's on the same rows.
+
+    Parameters
+    ----------
+    truth, model, baseline : array_like of float, shape (n_rows,)
+        What happened, and what each of the two predicted.
+    metric : callable
+        Of truth and predictions, higher is better; see `named_metric`.
+    seed : int
+        Of the random numbers, at least 0.
+    days : array_like, shape (n_rows,), optional
+        Rows of a day, or of whatever else binds them, are resampled together.
+    bound : float, default 0
+        The gain under the null hypothesis [unit of the metric].
+    n_resamples : int, default 999
+        Resamples.
+
+    Returns
+    -------
+    BaselineTest
+
+    Raises
+    ------
+    StatisticsError
+        If lengths differ, a value is not finite, there are fewer than 100 rows or 20 days, the metric is no number, or
+        it cannot be told on more than one resample in a hundred.
+
+    Notes
+    -----
+    The same rows are drawn for both, so what makes rows hard for either cancels [1]_. The null distribution is the
+    resampled gains shifted to the bound; the observed sample counts as one.
+
+    References
+    ----------
+    .. [1] B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993, section 16.4.
+    """
+    y = finite_series(truth, name="truth", at_least=MINIMUM_ROWS)
+    ours, theirs = finite_series(model, name="model"), finite_series(baseline, name="baseline")
+    if not y.size == ours.size == theirs.size:
+        raise StatisticsError(f"{y.size} truths, {ours.size} and {theirs.size} predictions: pair them row by row")
+    if n_resamples < 1 or seed < 0 or not np.isfinite(bound):
+        raise StatisticsError(f"{n_resamples} resamples, seed {seed}, bound {bound}: expected at least 1, 0, a number")
+    found = float(metric(y, ours)), float(metric(y, theirs))
+    gain = found[0] - found[1]
+    if not np.isfinite(gain):
+        raise StatisticsError(f"the metric is {found[0]} for the model and {found[1]} for the baseline, not numbers")
+    units = _units(y.size, days)
+    random = np.random.default_rng(seed)
+    gains = np.array([_gain(metric, y, ours, theirs, _draw(random, units)) for _ in range(n_resamples)])
+    told = gains[np.isfinite(gains)]
+    if told.size < 0.99 * n_resamples:
+        raise StatisticsError(f"the metric is no number on {n_resamples - told.size} of {n_resamples} resamples")
+    return BaselineTest(
+        model=found[0],
+        baseline=found[1],
+        gain=gain,
+        p_value=(1 + int((told - gain >= gain - bound).sum())) / (told.size + 1),
+        interval=(float(np.quantile(told, 0.05)), float(np.quantile(told, 0.95))),
+        units=len(units),
+    )
+
+
+def _units(rows: int, days: ArrayLike | None) -> list[NDArray[np.int64]] | NDArray[np.int64]:
+    if days is None:
+        return np.arange(rows)
+    day = np.asarray(days)
+    if day.shape != (rows,):
+        raise StatisticsError(f"{rows} rows, days of shape {day.shape}: give one day a row")
+    code = np.unique(day, return_inverse=True)[1]
+    order = np.argsort(code, kind="stable")
+    units = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+    if len(units) < 20:
+        raise StatisticsError(f"{len(units)} days, expected at least 20: leave days out to resample rows")
+    return units
+
+
+def _draw(random: np.random.Generator, units: list[NDArray[np.int64]] | NDArray[np.int64]) -> NDArray[np.int64]:
+    chosen = random.integers(len(units), size=len(units))
+    return units[chosen] if isinstance(units, np.ndarray) else np.concatenate([units[index] for index in chosen])
+
+
+def _gain(metric: Metric, y: Series, ours: Series, theirs: Series, rows: NDArray[np.int64]) -> float:
+    try:
+        return float(metric(y[rows], ours[rows])) - float(metric(y[rows], theirs[rows]))
+    except ValueError:  # what scikit-learn raises on a resample of one class
+        return float("nan")
+
+
+def named_metric(name: str) -> Metric:
+    """Look a metric of scikit-learn up by the name of its scorer, such as "r2", "roc_auc" or "neg_log_loss".
+
+    Parameters
+    ----------
+    name : str
+        One of ``sklearn.metrics.get_scorer_names()``; higher is better for all of them.
+
+    Returns
+    -------
+    callable
+        Of truth and predictions. The predictions are chances of class 1 for a metric of chances, labels or values
+        otherwise.
+
+    Raises
+    ------
+    MissingExtraError
+        If scikit-learn is not installed.
+    StatisticsError
+        If it knows no such scorer.
+    """
+    try:
+        from sklearn.base import BaseEstimator, ClassifierMixin
+        from sklearn.metrics import get_scorer
+    except ImportError as error:
+        raise MissingExtraError(
+            "metrics need scikit-learn; install it: pip install 'pytest-modelgates[pack]'"
+        ) from error
+    try:
+        scorer = get_scorer(name)
+    except ValueError as error:
+        raise StatisticsError(f"scikit-learn has no scorer {name!r}; see sklearn.metrics.get_scorer_names()") from error
+
+    class Told(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
+        """A classifier whose predictions are known: they are its rows. Scorers of values ask only for `predict`."""
+
+        classes_ = np.array([0, 1])
+
+        def fit(self, X: Any, y: Any = None) -> "Told":  # noqa: N803  # scikit-learn's name
+            return self
+
+        def predict(self, X: Any) -> Any:  # noqa: N803
+            return np.asarray(X)
+
+        def predict_proba(self, X: Any) -> Any:  # noqa: N803
+            chance = np.asarray(X, dtype=np.float64)
+            return np.column_stack([1 - chance, chance])
+
+    def metric(truth: Series, predictions: Series) -> float:
+        return float(scorer(Told(), predictions, truth))
+
+    return metric

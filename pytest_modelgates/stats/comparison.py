@@ -1,0 +1,151 @@
+"""Whether any of several series beats its benchmark, and which: Hansen's SPA and the StepM of Romano and Wolf.
+
+Both look at all series at once through one bootstrap, so series that move together cost less than Holm charges.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import StatisticsError
+from .quantiles import finite_series, refuse_constant
+from .resampling import (
+    MINIMUM_VALUES,
+    optimal_block_length,
+    stationary_bootstrap_joint_means,
+    stationary_bootstrap_variance,
+)
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superiority:
+    """P-values of "none is better than the benchmark", lower <= consistent <= upper.
+
+    `consistent` is Hansen's; `upper`, which lets the worst series weigh as if they were as good as the benchmark, is
+    White's reality check, studentised. `best` is the index of the series with the largest statistic, `block` the mean
+    block length [values].
+    """
+
+    lower: float
+    consistent: float
+    upper: float
+    best: int
+    block: float
+
+
+def superior_ability(
+    gains: ArrayLike, *, seed: int, block: float | None = None, n_resamples: int = 9999
+) -> Superiority:
+    """Test whether the best of several series beats its benchmark by more than the luck of the best.
+
+    Parameters
+    ----------
+    gains : array_like of float, shape (n, n_series)
+        What each series earned beyond the benchmark, in order of time, n >= 20, fewer series than days.
+    seed : int
+        Seed of the random numbers, at least 0.
+    block : float, optional
+        Mean block length [values]; by default the longest that any of the series asks for.
+    n_resamples : int, default 9999
+        Resamples of the bootstrap.
+
+    Returns
+    -------
+    Superiority
+
+    Raises
+    ------
+    StatisticsError
+        If a series is too short, not finite or constant, there are more series than days, or a number is out of range.
+
+    Notes
+    -----
+    Test T^SPA of [1]_: the largest of max(0, sqrt(n) d_k / w_k), w_k in closed form, resampled means shifted by
+    max(0, d_k), by d_k 1{sqrt(n) d_k / w_k >= -sqrt(2 log log n)}, or by d_k.
+
+    References
+    ----------
+    .. [1] P. R. Hansen, A test for superior predictive ability, Journal of Business & Economic Statistics 23:365, 2005.
+    """
+    series, length = _checked(gains, block)
+    n, mean = len(series), series.mean(axis=0)
+    error = _errors(series, length)
+    means = stationary_bootstrap_joint_means(series, block=length, n_resamples=n_resamples, seed=seed)
+    statistics = mean / error
+    found = max(0.0, float(statistics.max()))
+    far_below = statistics < -np.sqrt(2 * np.log(np.log(n)))
+    shifts = {"lower": np.maximum(mean, 0.0), "consistent": np.where(far_below, 0.0, mean), "upper": mean}
+    largest = {name: np.maximum(((means - shift) / error).max(axis=1), 0.0) for name, shift in shifts.items()}
+    p_values = {name: (1 + int((values >= found).sum())) / (n_resamples + 1) for name, values in largest.items()}
+    return Superiority(**p_values, best=int(statistics.argmax()), block=length)
+
+
+def step_down(
+    gains: ArrayLike, *, bound: float = 0.0, seed: int, block: float | None = None, n_resamples: int = 9999
+) -> NDArray[np.float64]:
+    """Adjust the p-value of each series for having looked at all, by the StepM method.
+
+    Parameters
+    ----------
+    gains : array_like of float, shape (n, n_series)
+        As for `superior_ability`.
+    bound : float, default 0
+        The largest mean of each series under its null hypothesis [unit of gains].
+    seed, block, n_resamples
+        As for `superior_ability`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_series,)
+        Adjusted p-values: those up to alpha are rejected with a chance of about alpha of any false rejection.
+
+    Raises
+    ------
+    StatisticsError
+        As `superior_ability`, or if the bound is not finite.
+
+    Notes
+    -----
+    The studentised StepM of [1]_, as p-values by algorithm 4.2 of [2]_: the k-th largest statistic is held against the
+    largest of those not larger, in each resample.
+
+    References
+    ----------
+    .. [1] J. P. Romano and M. Wolf, Stepwise multiple testing as formalized data snooping, Econometrica 73:1237, 2005.
+    .. [2] J. P. Romano and M. Wolf, Efficient computation of adjusted p-values for resampling-based stepdown multiple
+       testing, Statistics & Probability Letters 113:38, 2016.
+    """
+    if not np.isfinite(bound):
+        raise StatisticsError(f"bound is {bound}, expected a finite number")
+    series, length = _checked(gains, block)
+    mean, error = series.mean(axis=0), _errors(series, length)
+    means = stationary_bootstrap_joint_means(series, block=length, n_resamples=n_resamples, seed=seed)
+    statistics = (mean - bound) / error
+    order = np.argsort(-statistics, kind="stable")
+    resampled = ((means - mean) / error)[:, order]
+    largest = np.maximum.accumulate(resampled[:, ::-1], axis=1)[:, ::-1]
+    p_values = (1 + (largest >= statistics[order]).sum(axis=0)) / (n_resamples + 1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.maximum.accumulate(p_values)
+    return adjusted
+
+
+def _checked(gains: ArrayLike, block: float | None) -> tuple[Matrix, float]:
+    series = np.asarray(gains, dtype=np.float64)
+    if series.ndim != 2 or series.shape[1] < 1:
+        raise StatisticsError(f"gains have shape {series.shape}, expected one row a day and one column a series")
+    if len(series) <= series.shape[1]:
+        raise StatisticsError(
+            f"{len(series)} days of {series.shape[1]} series, expected more days than series: one column a series"
+        )
+    for column in series.T:
+        refuse_constant(finite_series(column, at_least=MINIMUM_VALUES))
+    return series, max(1.0, *(optimal_block_length(column) for column in series.T)) if block is None else block
+
+
+def _errors(series: Matrix, block: float) -> NDArray[np.float64]:
+    """Standard error of each mean under the stationary bootstrap."""
+    return np.sqrt([stationary_bootstrap_variance(column, block=block) / len(series) for column in series.T])

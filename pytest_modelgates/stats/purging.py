@@ -1,0 +1,153 @@
+"""Splits of days into training and test without a label in both, and the check that given splits are such.
+
+Days are counted, not dated: 0 is the first. A row of day t has a label that reads the prices of days t to
+t + lag + horizon.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import StatisticsError
+
+Days = NDArray[np.int64]
+Split = tuple[Days, Days]
+
+
+def leaking(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, embargo: int = 0) -> Days:
+    """Find the training days whose label window meets that of a test day, or that the embargo bars.
+
+    Parameters
+    ----------
+    train, test : array_like of int
+        Days, in any order; the test days may come in several blocks.
+    horizon : int
+        Of the label [days].
+    lag : int, default 1
+        Days between a row and the start of its label [days].
+    embargo : int, default 0
+        Days barred after the label window of each test block [days].
+
+    Returns
+    -------
+    ndarray of int64
+        Ascending; none if the split is sound.
+
+    Raises
+    ------
+    StatisticsError
+        If there are no test days, or a number is out of its range.
+
+    Notes
+    -----
+    With r = lag + horizon, day t leaks into a test block from a to b if t + r >= a and t <= b + r + embargo [1]_: by
+    its label if it lies before, and by the label of the block if after. Every block counts, not the span of all.
+
+    References
+    ----------
+    .. [1] M. Lopez de Prado, Advances in Financial Machine Learning, Wiley, 2018, sections 7.4.1 and 7.4.2.
+    """
+    if horizon < 1 or lag < 0 or embargo < 0:
+        raise StatisticsError(f"horizon {horizon}, lag {lag}, embargo {embargo}: expected at least 1, 0 and 0 days")
+    rows, tested = np.unique(np.asarray(train, dtype=np.int64)), np.unique(np.asarray(test, dtype=np.int64))
+    if not tested.size:
+        raise StatisticsError("no test days, expected at least 1")
+    reach = lag + horizon
+    # The nearest test day at or before, and the nearest one after, decide.
+    after = np.searchsorted(tested, rows, side="right")
+    before = tested[np.maximum(after - 1, 0)]
+    following = tested[np.minimum(after, tested.size - 1)]
+    meets_past = (after > 0) & (rows <= before + reach + embargo)
+    meets_next = (after < tested.size) & (rows + reach >= following)
+    return rows[meets_past | meets_next]
+
+
+def purged(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, embargo: int = 0) -> Days:
+    """Leave out the training days that `leaking` finds; ascending."""
+    rows = np.unique(np.asarray(train, dtype=np.int64))
+    return np.setdiff1d(rows, leaking(rows, test, horizon=horizon, lag=lag, embargo=embargo), assume_unique=True)
+
+
+def walk_forward(n_days: int, *, train: int, test: int, purge: int = 0, expanding: bool = False) -> Iterator[Split]:
+    """Train on `train` days, leave `purge` out, test on the next `test`, move on by `test`.
+
+    Parameters
+    ----------
+    n_days, train, test, purge : int
+        In days. For labels of horizon h at lag l no label is in both with a purge of at least h + l.
+    expanding : bool, default False
+        Train on all days up to there, not only the last `train`.
+
+    Yields
+    ------
+    train, test : ndarray of int64
+        Days of each; a rest shorter than `test` is left out.
+
+    Raises
+    ------
+    StatisticsError
+        If a length is out of its range or there is no room for one split.
+    """
+    if train < 1 or test < 1 or purge < 0:
+        raise StatisticsError(f"train {train}, test {test}, purge {purge}: expected at least 1, 1 and 0 days")
+    if n_days < train + purge + test:
+        raise StatisticsError(f"{n_days} days, expected at least {train + purge + test} for one split")
+    for start in range(train + purge, n_days - test + 1, test):
+        known = start - purge
+        yield np.arange(0 if expanding else known - train, known), np.arange(start, start + test)
+
+
+def combinatorial(
+    n_days: int, *, groups: int, tested: int, horizon: int, lag: int = 1, embargo: int = 0
+) -> Iterator[Split]:
+    """Test on every choice of `tested` out of `groups` stretches, train on the purged rest [1]_.
+
+    Parameters
+    ----------
+    n_days : int
+    groups : int
+        Stretches of nearly equal length, at least 2.
+    tested : int
+        How many of them are tested at a time.
+    horizon, lag, embargo : int
+        As for `leaking`.
+
+    Yields
+    ------
+    train, test : ndarray of int64
+        Each day is tested in C(groups - 1, tested - 1) splits, which make as many paths through all days.
+
+    Raises
+    ------
+    StatisticsError
+        If a number is out of its range.
+
+    References
+    ----------
+    .. [1] M. Lopez de Prado, Advances in Financial Machine Learning, Wiley, 2018, section 12.4.
+    """
+    if not (2 <= groups <= n_days and 1 <= tested < groups):
+        raise StatisticsError(
+            f"{tested} of {groups} groups of {n_days} days: expected fewer tested than groups than days"
+        )
+    stretches = np.array_split(np.arange(n_days), groups)
+    for chosen in itertools.combinations(range(groups), tested):
+        test = np.concatenate([stretches[group] for group in chosen])
+        train = np.setdiff1d(np.arange(n_days), test, assume_unique=True)
+        yield purged(train, test, horizon=horizon, lag=lag, embargo=embargo), test
+
+
+def paths(n_days: int, *, groups: int, tested: int) -> NDArray[np.int64]:
+    """Say which split of `combinatorial` tests each day on each path.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_paths, n_days)
+        Path p takes the prediction of day t from split ``[p, t]``; no two paths take one day from the same split.
+    """
+    choices = list(itertools.combinations(range(groups), tested))
+    by_group = [[split for split, chosen in enumerate(choices) if group in chosen] for group in range(groups)]
+    sizes = [len(stretch) for stretch in np.array_split(np.arange(n_days), groups)]
+    return np.repeat(np.array(by_group).T, sizes, axis=1)

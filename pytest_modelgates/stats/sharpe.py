@@ -1,0 +1,223 @@
+"""What a Sharpe ratio is worth: its error, its chance of being luck, and the length of record that settles it.
+
+Ratios are per period, never annualised, and kurtosis is raw (3 for a normal series). For returns that follow one
+another the tests of `significance` hold, these do not.
+"""
+
+import math
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, ndtri
+
+from ..errors import StatisticsError
+from .quantiles import finite_series, refuse_constant
+
+_EULER = 0.5772156649015329
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharpe:
+    """The Sharpe ratio of a sample: `ratio` [per period], `n` [periods], `skewness`, and `kurtosis`, 3 if normal."""
+
+    ratio: float
+    n: int
+    skewness: float = 0.0
+    kurtosis: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.n < 2:
+            raise StatisticsError(f"a Sharpe ratio of {self.n} periods, expected at least 2: measure more")
+        # Pearson's inequality; also what keeps the variance of the ratio above zero.
+        if not all(map(math.isfinite, (self.ratio, self.skewness, self.kurtosis))) or (
+            self.kurtosis < 1 + self.skewness**2 - 1e-9
+        ):
+            raise StatisticsError(
+                f"ratio {self.ratio}, skewness {self.skewness}, kurtosis {self.kurtosis}: no sample has these; "
+                "kurtosis is raw, 3 for a normal series"
+            )
+
+
+def sharpe_of(returns: ArrayLike, *, riskless: float = 0.0) -> Sharpe:
+    """Measure the Sharpe ratio of a series of returns, and the moments that its error depends on.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Returns of each period, n >= 2.
+    riskless : float, default 0
+        Return that needs no risk [per period].
+
+    Returns
+    -------
+    Sharpe
+        Mean over standard deviation with n - 1 in its variance; population skewness and kurtosis.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant.
+    """
+    series = finite_series(returns, name="returns", at_least=2)
+    refuse_constant(series)
+    away = series - series.mean()
+    spread = math.sqrt((away**2).mean())
+    return Sharpe(
+        ratio=float((series.mean() - riskless) / series.std(ddof=1)),
+        n=series.size,
+        skewness=float((away**3).mean() / spread**3),
+        kurtosis=float((away**4).mean() / spread**4),
+    )
+
+
+def _variance_factor(sharpe: Sharpe, ratio: float) -> float:
+    return 1 - sharpe.skewness * ratio + (sharpe.kurtosis - 1) / 4 * ratio**2
+
+
+def sharpe_error(sharpe: Sharpe) -> float:
+    """Standard error of a Sharpe ratio of independent periods [per period].
+
+    Notes
+    -----
+    sqrt((1 + SR^2 / 2) / n) for normal returns [1]_; otherwise the numerator is 1 - g3 SR + (g4 - 1) / 4 SR^2 [2]_.
+
+    References
+    ----------
+    .. [1] A. W. Lo, The statistics of Sharpe ratios, Financial Analysts Journal 58(4):36, 2002, table 1.
+    .. [2] E. Mertens, Comments on variance of the IID estimator in Lo (2002), working paper, 2002.
+    """
+    return math.sqrt(_variance_factor(sharpe, sharpe.ratio) / sharpe.n)
+
+
+def probabilistic_sharpe(sharpe: Sharpe, *, benchmark: float = 0.0) -> float:
+    """Chance that a sample with no better ratio than `benchmark` would have shown less than this one did.
+
+    Parameters
+    ----------
+    sharpe : Sharpe
+        The ratio found.
+    benchmark : float, default 0
+        The ratio to beat [per period].
+
+    Returns
+    -------
+    float
+        From 0 to 1; 1 less a one-sided p-value.
+
+    Notes
+    -----
+    Phi[(SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)] [1]_. Periods are taken as independent.
+
+    References
+    ----------
+    .. [1] D. H. Bailey and M. Lopez de Prado, The Sharpe ratio efficient frontier, Journal of Risk 15(2):3, 2012.
+    """
+    error = math.sqrt(_variance_factor(sharpe, sharpe.ratio) / (sharpe.n - 1))
+    return float(ndtr((sharpe.ratio - benchmark) / error))
+
+
+def expected_best_sharpe(trials: int, variance: float) -> float:
+    """Expect the best ratio of that many trials without skill [per period].
+
+    Parameters
+    ----------
+    trials : int
+        How many independent ones there were.
+    variance : float
+        Of the ratios over the trials [per period, squared].
+
+    Notes
+    -----
+    sqrt(V) ((1 - g) Phi^-1(1 - 1/N) + g Phi^-1(1 - 1/(N e))) with Euler's constant g: theorem 1 of [1]_, 0 for one.
+
+    References
+    ----------
+    .. [1] D. H. Bailey and M. Lopez de Prado, The deflated Sharpe ratio, Journal of Portfolio Management 40(5):94,
+       2014.
+    """
+    if trials < 1:
+        raise StatisticsError(f"{trials} trials, expected at least 1: what was packed is one")
+    if not (math.isfinite(variance) and variance >= 0):
+        raise StatisticsError(f"the variance of the trials' ratios is {variance}, expected a number of at least 0")
+    if trials == 1:
+        return 0.0
+    inner = (1 - _EULER) * ndtri(1 - 1 / trials) + _EULER * ndtri(1 - 1 / (trials * math.e))
+    return float(math.sqrt(variance) * inner)
+
+
+def deflated_sharpe(sharpe: Sharpe, *, trials: int, variance: float | None = None) -> float:
+    """Chance that the best of that many trials without skill would have shown less than this one did.
+
+    Parameters
+    ----------
+    sharpe : Sharpe
+        The ratio of the trial chosen.
+    trials : int
+        How many there were, this one included.
+    variance : float, optional
+        Of the ratios over the trials [per period, squared]; if nobody kept them, that of trials without skill,
+        1 / (n - 1).
+
+    Returns
+    -------
+    float
+        The probabilistic Sharpe ratio against the best that luck alone is expected to show [1]_.
+
+    Raises
+    ------
+    StatisticsError
+        If there are no trials or the variance is no number.
+
+    References
+    ----------
+    .. [1] D. H. Bailey and M. Lopez de Prado, The deflated Sharpe ratio, Journal of Portfolio Management 40(5):94,
+       2014.
+    """
+    spread = 1 / (sharpe.n - 1) if variance is None else variance
+    return probabilistic_sharpe(sharpe, benchmark=expected_best_sharpe(trials, spread))
+
+
+def minimum_track_record(sharpe: Sharpe, *, benchmark: float = 0.0, confidence: float = 0.95) -> float:
+    """Periods that a ratio like this one must last to beat `benchmark` with confidence.
+
+    Returns
+    -------
+    float
+        Number of periods, infinite for a ratio that does not exceed the benchmark.
+
+    Raises
+    ------
+    StatisticsError
+        If the confidence does not lie between 0 and 1.
+
+    Notes
+    -----
+    1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2 [1]_.
+
+    References
+    ----------
+    .. [1] D. H. Bailey and M. Lopez de Prado, The Sharpe ratio efficient frontier, Journal of Risk 15(2):3, 2012.
+    """
+    if not 0 < confidence < 1:
+        raise StatisticsError(f"confidence is {confidence}, expected a number between 0 and 1, such as 0.95")
+    if sharpe.ratio <= benchmark:
+        return math.inf
+    needed = float(ndtri(confidence)) / (sharpe.ratio - benchmark)
+    return 1 + _variance_factor(sharpe, sharpe.ratio) * needed**2
+
+
+def minimum_backtest_years(trials: int, *, sharpe: float = 1.0) -> float:
+    """Years of data below which the best of that many trials is expected to show `sharpe` [a year] by luck alone.
+
+    Notes
+    -----
+    The square of the expected best of N standard normals over the ratio: equation 6 of [1]_.
+
+    References
+    ----------
+    .. [1] D. H. Bailey, J. M. Borwein, M. Lopez de Prado and Q. J. Zhu, Pseudo-mathematics and financial
+       charlatanism, Notices of the AMS 61(5):458, 2014.
+    """
+    if not (math.isfinite(sharpe) and sharpe > 0):
+        raise StatisticsError(f"the Sharpe ratio aimed at is {sharpe}, expected a number above 0")
+    return (expected_best_sharpe(trials, 1.0) / sharpe) ** 2

@@ -1,0 +1,42 @@
+"""Whether the tests reject as often as they say. Takes minutes: ``pytest -m slow tests/calibration``."""
+
+import pytest
+from calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("n", [n for n in LENGTHS if n >= 500])
+def test_a_held_signal_over_five_days_has_the_size_promised(n: int) -> None:
+    # Three standard errors of 1,000 samples beyond the band that is promised.
+    size = rejections("MA(5)", n, runs=1000)
+    assert 0.08 - 0.026 <= size.at_ten[0] <= 0.115 + 0.03
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_the_larger_p_value_rejects_no_more_than_either(null: str) -> None:
+    size = rejections(null, 500, runs=400)
+    assert size.at_ten[0] <= min(size.at_ten[1:])
+    assert size.at_five[0] <= min(size.at_five[1:])
+
+
+@pytest.mark.parametrize("null", ["iid", "AR(0.6)", "GARCH-t"])
+def test_what_does_not_overlap_has_the_level_asked_for(null: str) -> None:
+    size = rejections(null, 1250, runs=600)
+    assert 0.05 <= size.at_ten[0] <= 0.14
+
+
+def test_power_comes_near_the_ceiling() -> None:
+    power = rejections("iid", 1250, runs=400, noncentrality=2.0).at_ten[0]
+    assert ceiling(2.0) - 0.09 <= power <= ceiling(2.0) + 0.06
+
+
+@pytest.mark.parametrize("joint", [False, True], ids=["holm", "stepm"])
+@pytest.mark.parametrize("groups", [2, 8])
+def test_no_family_of_groups_is_blamed_too_often(groups: int, joint: bool) -> None:
+    assert family_errors(runs=300, groups=groups, joint=joint) <= 0.10 + 0.05
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_at_most_one_model_of_noise_in_ten_passes_every_hard_gate(horizon: int) -> None:
+    assert false_passes(runs=300, horizon=horizon) <= 0.10 + 0.05

@@ -1,0 +1,135 @@
+"""Whether a model beats a declared baseline by a declared metric."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from sklearn import metrics
+
+from pytest_modelgates.errors import StatisticsError
+from pytest_modelgates.stats.baseline import Series, beats_baseline, named_metric
+
+
+def chances(seed: int, skill: float, rows: int = 400) -> tuple[Series, Series]:
+    """Draw classes, and chances that know a little of them."""
+    random = np.random.default_rng(seed)
+    y = (random.random(rows) < 0.4).astype(float)
+    return y, np.clip(0.4 + skill * (y - 0.4) + 0.2 * random.standard_normal(rows), 0.01, 0.99)
+
+
+def negative_squared_error(y: Series, prediction: Series) -> float:
+    """Higher is better."""
+    return -float(((y - prediction) ** 2).mean())
+
+
+NAMED = [
+    ("roc_auc", metrics.roc_auc_score),
+    ("average_precision", metrics.average_precision_score),
+    ("neg_log_loss", lambda y, p: -metrics.log_loss(y, p)),
+    ("neg_brier_score", lambda y, p: -metrics.brier_score_loss(y, p)),
+    ("r2", metrics.r2_score),
+    ("neg_mean_absolute_error", lambda y, p: -metrics.mean_absolute_error(y, p)),
+]
+
+
+@pytest.mark.parametrize(("name", "function"), NAMED, ids=[name for name, _ in NAMED])
+def test_a_named_metric_is_that_of_scikit_learn(name: str, function: Any) -> None:
+    y, p = chances(1, 0.2)
+    assert named_metric(name)(y, p) == pytest.approx(function(y, p), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1"])
+def test_a_metric_of_labels_takes_labels(name: str) -> None:
+    y, p = chances(2, 0.3)
+    labels = (p > 0.5).astype(float)
+    expected = {"accuracy": metrics.accuracy_score, "f1": metrics.f1_score}[name](y, labels)
+    assert named_metric(name)(y, labels) == pytest.approx(expected)
+
+
+def test_a_better_classifier_beats_its_baseline() -> None:
+    y, good = chances(3, 0.4)
+    _, noise = chances(4, 0.0)
+    told = beats_baseline(y, good, noise, metric=named_metric("roc_auc"), seed=1, n_resamples=199)
+    assert (told.p_value, told.units) == (1 / 200, 400)
+    assert told.gain == pytest.approx(told.model - told.baseline)
+    assert 0 < told.interval[0] < told.gain < told.interval[1]
+
+
+def test_the_same_predictions_beat_nothing() -> None:
+    y, p = chances(5, 0.4)
+    told = beats_baseline(y, p, p, metric=named_metric("roc_auc"), seed=1, n_resamples=99)
+    assert (told.gain, told.p_value) == (0, 1)
+
+
+def test_the_seed_decides() -> None:
+    y, p = chances(6, 0.1)
+    one, same, other = (
+        beats_baseline(y, p, np.full(400, 0.4), metric=negative_squared_error, seed=seed) for seed in (1, 1, 2)
+    )
+    assert one == same
+    assert one != other
+
+
+def test_two_models_without_skill_differ_one_time_in_ten() -> None:
+    runs, found = 200, 0
+    for seed in range(runs):
+        y, one = chances(seed, 0.0, rows=150)
+        _, other = chances(seed + runs, 0.0, rows=150)
+        told = beats_baseline(y, one, other, metric=negative_squared_error, seed=seed, n_resamples=199)
+        found += told.p_value <= 0.10
+    assert binom.ppf(0.001, runs, 0.08) <= found <= binom.ppf(0.999, runs, 0.12)
+
+
+def test_rows_of_a_day_that_err_alike_are_less_certain() -> None:
+    random = np.random.default_rng(7)
+    day = np.repeat(np.arange(40), 25)
+    y = random.standard_normal(1000)
+    model, baseline = y + random.standard_normal(40)[day], y + 1.15 * random.standard_normal(40)[day]
+    rows, days = (
+        beats_baseline(y, model, baseline, metric=negative_squared_error, seed=1, days=given) for given in (None, day)
+    )
+    assert (rows.units, days.units) == (1000, 40)
+    assert np.ptp(days.interval) > 3 * np.ptp(rows.interval)
+
+
+Y, P = chances(8, 0.1)
+REFUSED = [
+    pytest.param((Y[:99], P[:99], P[:99]), {}, "truth has 99 values, expected at least 100: measure more", id="short"),
+    pytest.param((Y, P[1:], P), {}, "400 truths, 399 and 400 predictions: pair them row by row", id="lengths"),
+    pytest.param(
+        (Y, P, P),
+        {"seed": -1},
+        "999 resamples, seed -1, bound 0.0: expected at least 1, 0, a number",
+        id="seed",
+    ),
+    pytest.param((Y, P, P), {"days": Y[1:]}, "400 rows, days of shape (399,): give one day a row", id="days"),
+    pytest.param(
+        (Y, P, P), {"days": Y}, "2 days, expected at least 20: leave days out to resample rows", id="few-days"
+    ),
+    pytest.param(
+        (Y, P, P),
+        {"metric": lambda y, p: np.nan},
+        "the metric is nan for the model and nan for the baseline, not numbers",
+        id="no-number",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arrays", "options", "message"), REFUSED)
+def test_it_refuses_and_says_why(arrays: tuple[Series, ...], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        beats_baseline(*arrays, **{"metric": negative_squared_error, "seed": 1, **options})
+
+
+def test_a_class_too_rare_to_resample_is_refused() -> None:
+    y = np.zeros(200)
+    y[0] = 1
+    with pytest.raises(StatisticsError, match=r"^the metric is no number on \d+ of 99 resamples$"):
+        beats_baseline(y, P[:200], P[200:], metric=named_metric("neg_log_loss"), seed=1, n_resamples=99)
+
+
+def test_a_metric_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(StatisticsError, match=r"^scikit-learn has no scorer 'sharpe'; see sklearn\.metrics"):
+        named_metric("sharpe")

@@ -1,0 +1,81 @@
+"""The rank IC over several days."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from pytest_modelgates.errors import StatisticsError
+from pytest_modelgates.stats.decay import forward_returns, information_ratio, rank_ic_decay
+from pytest_modelgates.stats.significance import ewc_p_value
+
+NAN = np.nan
+
+
+def test_a_return_is_added_up_from_the_day_after_the_score() -> None:
+    returns = [[1.0], [2.0], [4.0], [8.0], [16.0]]
+    assert forward_returns(returns, horizon=2)[:3, 0].tolist() == [6, 12, 24]
+    assert np.isnan(forward_returns(returns, horizon=2)[3:]).all()
+    assert forward_returns(returns, horizon=1, lag=0)[:, 0].tolist() == [1, 2, 4, 8, 16]
+
+
+def test_a_delisted_name_has_no_return_beyond_its_last_day() -> None:
+    total = forward_returns([[0.1, 0.1], [0.1, NAN], [0.1, NAN], [0.1, NAN]], horizon=2, lag=0)
+    assert np.isnan(total[:, 1]).all()
+    assert not np.isnan(total[:3, 0]).any()
+
+
+def test_a_horizon_beyond_the_panel_has_no_returns() -> None:
+    assert np.isnan(forward_returns([[0.1], [0.2]], horizon=2)).all()
+
+
+def test_the_decay_follows_its_definition() -> None:
+    random = np.random.default_rng(1)
+    scores = random.standard_normal((300, 12))
+    returns = 0.01 * random.standard_normal((300, 12))
+    returns[1:] += 0.005 * scores[:-1]
+    day, week, month = rank_ic_decay(scores, returns, horizons=(1, 5, 21))
+    by_hand = [spearmanr(scores[t], returns[t + 1 : t + 6].sum(axis=0)).statistic for t in range(295)]
+    assert week.n == 295
+    assert week.mean == pytest.approx(np.mean(by_hand))
+    assert week.ratio == pytest.approx(np.mean(by_hand) / np.std(by_hand, ddof=1))
+    assert week.p_value == pytest.approx(ewc_p_value(by_hand)[0])
+    assert day.mean > week.mean > month.mean
+    # 279 days are fewer than 25 horizons of 21.
+    assert (month.n, month.p_value) == (279, None)
+
+
+def test_the_ratio_a_year_grows_with_the_root_of_the_days() -> None:
+    ic = [0.0, 0.1, 0.2]
+    assert information_ratio(ic) == pytest.approx(1)
+    assert information_ratio(ic, days_per_year=256) == pytest.approx(16)
+
+
+REFUSED = [
+    pytest.param(
+        lambda: forward_returns([[0.1]], horizon=0),
+        "horizon 0 and lag 1, expected at least 1 and at least 0 days",
+        id="horizon",
+    ),
+    pytest.param(
+        lambda: forward_returns([[0.1]], horizon=1, lag=-1),
+        "horizon 1 and lag -1, expected at least 1 and at least 0 days",
+        id="look-ahead",
+    ),
+    pytest.param(
+        lambda: rank_ic_decay(np.eye(4), np.eye(4), horizons=[9]),
+        "0 days with a rank IC at horizon 9, expected at least 2",
+        id="short",
+    ),
+    pytest.param(
+        lambda: information_ratio([0.1, 0.1]), "all 2 values equal 0.1, expected a series that varies", id="constant"
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED)
+def test_it_refuses_and_says_why(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        call()
