@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,6 +192,7 @@ class Run:
         self._after = dict(self._before)
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._crashed: Counter[str] = Counter()
         self._suite: dict[str, tuple[Path, str]] = {}
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in foreign_hooks(config).items()}
         self._option = config.option
@@ -209,6 +211,8 @@ class Run:
         """Add what one phase of one gate left."""
         data = getattr(report, "modelgates", None)
         if data is None:
+            # What a worker of xdist that died had in hand; a plugin may let another one repeat it.
+            self._crashed[report.nodeid] += report.when == "???"  # type: ignore[comparison-overlap]  # xdist's word
             return
         for origin, names in data["hooks"].items():
             self._hooks.setdefault(origin, set()).update(names)
@@ -222,7 +226,8 @@ class Run:
         key = (data["model_id"], data["gate"], data["node_id"])
         record = self._records.setdefault(key, {**data, "phases": [], "evidence": [], "file": place})
         record["phases"].append(data["phase"])
-        record["attempts"] = max(data["attempts"], sum(phase["when"] == "setup" for phase in record["phases"]))
+        begun, ended = (sum(phase["when"] == when for phase in record["phases"]) for when in ("setup", "teardown"))
+        record["attempts"] = max(data["attempts"], begun, ended + self._crashed[data["node_id"]])
         record["evidence"] += data["evidence"]
 
     def records(self, model_id: str) -> list[GateRecord]:

@@ -277,7 +277,7 @@ def test_gates_that_leave_no_report_are_refused(desk: Desk, tmp_path: Path) -> N
     policy.write_text("format = 1\n[hermetic]\nmemory_gib = 0.05\n")
     done = modelgates("promote", desk.artifacts.model(desk.candidate), "--policy", policy, cwd=desk.artifacts.root)
     assert done.returncode == 1
-    assert f"modelgates: the gates of {desk.candidate} left no report (exit 1)" in done.stderr
+    assert f"modelgates: the gates of {desk.candidate} left no report" in done.stderr
 
 
 def test_a_directory_outside_of_a_models_folder_is_refused_before_any_gate_runs(

@@ -13,9 +13,9 @@ MEASURED_BY_THE_CLOCK = ("latency.onnx_p95_ms", "latency.serve_p95_ms")
 
 
 def normalised(ledger: Ledger) -> dict[str, Any]:
-    """Leave out what differs between any two runs: times, arguments, the order of the gates."""
+    """Leave out what differs between any two runs: times, arguments, plugins, the order of the gates."""
     value = msgspec.to_builtins(ledger)
-    for key in ("started", "finished", "arguments"):
+    for key in ("started", "finished", "arguments", "hooks"):
         del value["run"][key]
     for model in value["models"].values():
         model["gates"] = sorted(
