@@ -50,7 +50,8 @@ def foreign_hooks(config: pytest.Config) -> dict[str, list[str]]:
     """
     found: dict[str, set[str]] = {}
     for name in ALTERING:
-        caller = getattr(config.hook, name, None)
+        # Not config.hook, which hides the implementations of some behind a function in older versions of pytest.
+        caller = getattr(config.pluginmanager.hook, name, None)
         for implementation in caller.get_hookimpls() if caller else ():
             place = origin(implementation.function)
             if place not in CORE:
