@@ -210,7 +210,7 @@ def test_what_is_refused_says_so_in_one_line(desk: Desk, capsys: Capture, tmp_pa
     policy, report = tmp_path / "gone.toml", tmp_path / "gone.json"
     for arguments, said in (
         (["promote", "1700000000"], "1700000000: no such model directory; with an id, give --report FILE too"),
-        (["promote", "--report", report], f"{report}: no such file"),
+        (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
         (["promote", "--report", report, "--policy", policy], f"{policy}: no such policy file"),
         (["compare", "1700000000"], f"1700000000 is unknown: no directory {desk.artifacts.models / '1700000000'}"),
         (["golden", "set", "x"], "'x' is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"),

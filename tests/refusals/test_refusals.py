@@ -250,7 +250,6 @@ Perform = Callable[[Case], Run]
 @pytest.fixture(scope="session")
 def perform(packed_once: Path, broken_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Perform:
     """Make the repository of a case and its run."""
-    cache = tmp_path_factory.mktemp("pyc")
     rows = tomllib.loads((HERE / "repository.toml").read_text())
 
     def repository(case: Case, root: Path) -> Path:
@@ -285,7 +284,7 @@ def perform(packed_once: Path, broken_once: Path, tmp_path_factory: pytest.TempP
         given = {key: str(value) for key, value in case.row.get("environment", {}).items()}
         if "PYTHONPATH" in given:
             given["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
-        return ours | {"PYTHONPYCACHEPREFIX": str(cache), "COLUMNS": "100"} | given
+        return ours | {"COLUMNS": "100"} | given
 
     def child(case: Case, model: Path, root: Path, words: str) -> str:
         def split(text: str) -> list[str]:
