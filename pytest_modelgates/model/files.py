@@ -1,6 +1,5 @@
 """Files written whole or not at all, strict JSON, and digests. Knows no file format of its own."""
 
-import errno
 import hashlib
 import json
 import math
@@ -43,28 +42,6 @@ def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable; a rename alone is lost on btrfs."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def append_line(path: Path, line: str) -> None:
-    """Append one line to a log, durably and in one write, so that lines of two writers never mix.
-
-    Raises
-    ------
-    OSError
-        If the disk takes less than the whole line; what it took is cut off again, lest the next line be glued to it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = line.encode() + b"\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(descriptor).st_size
-        if (written := os.write(descriptor, content)) < len(content):
-            if os.fstat(descriptor).st_size == size + written:  # nobody else appended meanwhile
-                os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
