@@ -27,6 +27,7 @@ from pytest_modelgates.model.files import (
     read_bytes,
     read_json,
     readable,
+    sha256,
     tree_digest,
     typed,
     write_whole,
