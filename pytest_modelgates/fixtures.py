@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from .registry.policy import Policy
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
+    from .stats.costs import Costs
     from .stats.ranking import Held
     from .stats.walkforward import Folds
 
+    Follow = Callable[[NDArray[np.float64], int], Held]
     WithoutGroups = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
@@ -61,9 +63,34 @@ def panel(candidate: Candidate) -> Panel:
 
 
 @pytest.fixture(scope="session")
-def held(candidate: Candidate, panel: Panel, policy: Policy) -> Held:
+def costs(policy: Policy) -> Costs:
+    """What the policy says that trading and holding cost."""
+    from .stats.costs import Costs
+
+    return Costs(**{name: getattr(policy.costs, name) for name in policy.costs.__struct_fields__ if name != "capital"})
+
+
+@pytest.fixture(scope="session")
+def volume(panel: Panel, policy: Policy) -> NDArray[np.float64] | None:
+    """What the whole market traded by day and asset, as a share of capital; None if the panel does not say."""
+    return None if panel.volume is None else panel.volume / policy.costs.capital
+
+
+@pytest.fixture(scope="session")
+def follow(panel: Panel, costs: Costs, volume: NDArray[np.float64] | None) -> Follow:
+    """Given a score a row of the panel and a horizon: what following it would have held and earned, day by day."""
+    from .stats.ranking import hold
+
+    def held(scores: NDArray[np.float64], horizon: int) -> Held:
+        return hold(panel.by_day(scores), panel.returns, horizon=horizon, cost_bps=costs, volume=volume)
+
+    return held
+
+
+@pytest.fixture(scope="session")
+def held(candidate: Candidate, follow: Follow) -> Held:
     """What following ONNX Runtime's scores on the panel would have held and earned, day by day."""
-    return _hold(panel, candidate.scores, policy)
+    return follow(candidate.scores, candidate.sidecar.horizon)
 
 
 @pytest.fixture(scope="session")
@@ -91,24 +118,16 @@ def refit() -> Callable[[str], NDArray[np.float64]] | None:
 
 @pytest.fixture(scope="session")
 def without_groups(
-    candidate: Candidate, panel: Panel, policy: Policy, refit: Callable[[str], NDArray[np.float64]] | None
+    candidate: Candidate, panel: Panel, follow: Follow, refit: Callable[[str], NDArray[np.float64]] | None
 ) -> WithoutGroups:
     """For each feature group, the IC before and after costs without it."""
 
     def without(group: str, positions: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         scores = refit(group) if refit else candidate.model.predict(panel.neutralised(positions))
-        held = _hold(panel, scores, policy)
+        held = follow(scores, candidate.sidecar.horizon)
         return held.ic, held.ic_net
 
     return {group: without(group, positions) for group, positions in candidate.sidecar.groups.items()}
-
-
-def _hold(panel: Panel, scores: NDArray[np.float64], policy: Policy) -> Held:
-    from .stats.costs import Costs
-    from .stats.ranking import hold
-
-    costs = Costs(half_spread_bps=policy.costs.bps_per_turnover, borrow_bps=policy.costs.borrow_bps_per_year)
-    return hold(panel.by_day(scores), panel.returns, horizon=panel.sidecar.horizon, cost_bps=costs)
 
 
 def _ablate(

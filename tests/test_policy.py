@@ -87,7 +87,7 @@ def test_the_packaged_policy_has_the_guides_numbers() -> None:
     assert {name: (slo.severity, str(slo)) for name, slo in DEFAULT.slo.items()} == GATES
     asked = DEFAULT.promotion
     assert (asked.parity_nights, asked.shadow_hours, asked.drift_psi) == (7, 24, 0.25)
-    assert DEFAULT.costs.bps_per_turnover == 2
+    assert DEFAULT.costs.per_turnover_bps == 2
     assert DEFAULT.onnx.domains == ("", "ai.onnx.ml")
     assert all(slo.advice and slo.unit for slo in DEFAULT.slo.values())
 
@@ -139,7 +139,8 @@ REFUSED = [
     pytest.param("[promotion]\nparity_nights = 1000000000", "Expected `int` <= 366", id="a-million-years"),
     pytest.param("[promotion]\nshadow_hours = nan", "$.promotion.shadow_hours", id="nan"),
     pytest.param("[promotion]\ndrift_psi = inf", "$.promotion.drift_psi", id="infinity"),
-    pytest.param("[costs]\nbps_per_turnover = inf", "$.costs.bps_per_turnover", id="infinite-costs"),
+    pytest.param("[costs]\nslippage_bps = inf", "$.costs.slippage_bps", id="infinite-costs"),
+    pytest.param("[costs]\ncapital = 0", "$.costs.capital", id="no-capital"),
     pytest.param("promotion = 3", "Expected `object`, got `int` - at `$.promotion`", id="number-for-a-table"),
     pytest.param("slo = 3", "Expected `object`, got `int` - at `$.slo`", id="number-for-the-limits"),
     pytest.param('[slo]\n"drift.psi" = 3', "Expected `object`, got `int`", id="number-for-a-limit"),

@@ -96,6 +96,17 @@ class Panel:
         """The next day's return by day and asset."""
         return self.by_day(np.asarray(self.numbers(RET_NEXT), dtype=np.float64))
 
+    @cached_property
+    def volume(self) -> Matrix | None:
+        """What the whole market traded by day and asset [money]; None if the panel does not say.
+
+        An asset without a row keeps its last volume, for a position in it is closed then.
+        """
+        if self.sidecar.volume is None:
+            return None
+        volume = self.by_day(np.asarray(self.numbers(self.sidecar.volume), dtype=np.float64))
+        return np.asarray(pd.DataFrame(volume).ffill())
+
     def by_day(self, values: Matrix) -> Matrix:
         """Lay one value a row out as a matrix.
 
@@ -146,7 +157,7 @@ class Panel:
 
     def schema(self) -> list[tuple[str, str]]:
         """Name and dtype of the columns between the keys and the returns: the features as the file has them."""
-        outer = {self.sidecar.time, self.sidecar.asset, self.sidecar.target, RET_NEXT, REFERENCE}
+        outer = {self.sidecar.time, self.sidecar.asset, *self.sidecar.measured}
         return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
 
     def column_problems(self) -> list[str]:
@@ -161,7 +172,7 @@ class Panel:
     def dtype_problems(self) -> list[str]:
         """Columns whose dtype is not the sidecar's; returns and scores are float64, times are dates."""
         wanted = {feature.name: feature.dtype for feature in self.sidecar.features}
-        wanted |= dict.fromkeys([self.sidecar.target, RET_NEXT, REFERENCE], "float64")
+        wanted |= dict.fromkeys(self.sidecar.measured, "float64")
         found = {name: str(self.column(name).dtype) for name in wanted}
         problems = [
             f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype
@@ -179,7 +190,7 @@ class Panel:
         for name in [self.sidecar.time, self.sidecar.asset]:
             if missing := int(self.column(name).isna().sum()):
                 problems.append(f"{name} is missing in {missing} rows")
-        for name in [*self.sidecar.names, self.sidecar.target, RET_NEXT, REFERENCE]:
+        for name in [*self.sidecar.names, *self.sidecar.measured]:
             if not _holds_numbers(self.column(name)):
                 problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
                 continue
