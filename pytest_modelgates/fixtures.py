@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from .registry.policy import Policy
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
+    from .stats.caps import Capped
     from .stats.costs import Costs
+    from .stats.portfolio import PaperPnl
     from .stats.ranking import Held
     from .stats.walkforward import Folds
 
@@ -91,6 +93,24 @@ def follow(panel: Panel, costs: Costs, volume: NDArray[np.float64] | None) -> Fo
 def held(candidate: Candidate, follow: Follow) -> Held:
     """What following ONNX Runtime's scores on the panel would have held and earned, day by day."""
     return follow(candidate.scores, candidate.sidecar.horizon)
+
+
+@pytest.fixture(scope="session")
+def paper(held: Held, volume: NDArray[np.float64] | None) -> PaperPnl:
+    """What it earned after costs, traded and risked, summed up."""
+    from .stats.portfolio import paper_pnl
+
+    return paper_pnl(held, volume=None if volume is None else volume[held.first :])
+
+
+@pytest.fixture(scope="session")
+def capped(held: Held, panel: Panel, policy: Policy, costs: Costs, volume: NDArray[np.float64] | None) -> Capped:
+    """What is held once the policy's limits of exposure are enforced, and what that costs."""
+    from .stats.caps import Caps, hold_within
+
+    weight, gross, net = (policy.limit(f"pnl.{name}").upper for name in ("largest_weight", "exposure", "net_exposure"))
+    caps = Caps(weight=weight, gross=gross, net=net)
+    return hold_within(held, panel.returns, caps, cost_bps=costs, volume=volume)
 
 
 @pytest.fixture(scope="session")

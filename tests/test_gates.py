@@ -98,6 +98,7 @@ def slow_panel() -> pd.DataFrame:
     frame["ret_next"] = 0.003 * yesterday(frame, "momentum") + 0.003 * yesterday(frame, "value")
     frame["ret_next"] += 0.01 * rng.standard_normal(len(frame))
     frame["target"] = frame["ret_next"]
+    frame["dollars"] = 1e8
     return frame
 
 
@@ -118,6 +119,7 @@ def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str) -> Path:
             trained_until=date(2019, 12, 31),
             changes=changes,
             tried=1,
+            volume="dollars",
             artifacts=artifacts,
         )
 
@@ -369,8 +371,20 @@ BAD = [
     pytest.param(
         "pnl.after_costs",
         returns(lambda frame: -frame["ret_next"]),
-        "measured -* /year, limit > 0, sharpe -*, max_drawdown *, break_even_bps *",
+        "measured -* /year, limit > 0",
         id="a-loss",
+    ),
+    pytest.param(
+        "pnl.within_limits",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -* /year, limit > 0, days_cut *, cost_a_year *",
+        id="a-loss-within-limits",
+    ),
+    pytest.param(
+        "pnl.participation",
+        lambda world: world.edit_panel(lambda frame: frame.assign(dollars=1e5)),
+        "measured 1.* share, limit 0 ≤ · ≤ 0.05, capital 1e+06",
+        id="too-thin",
     ),
     pytest.param(
         "pnl.turnover",
@@ -430,8 +444,19 @@ def gate_alone(pytester: pytest.Pytester, world: World, gate: str, *switches: st
 TIGHT = [
     pytest.param("latency.onnx_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="onnx"),
     pytest.param("latency.serve_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="serving"),
-    pytest.param("pnl.exposure", "at_most = 0.5", "measured 1 gross, limit 0 ≤ · ≤ 0.5, largest_weight *", id="gross"),
+    pytest.param("pnl.exposure", "at_most = 0.5", "measured 1 gross, limit 0 ≤ · ≤ 0.5", id="gross"),
     pytest.param("pnl.net_exposure", "at_least = 0.01", "measured * net, limit 0.01 ≤ · ≤ 0.05", id="net"),
+    pytest.param("pnl.largest_weight", "at_most = 0.1", "measured 0.15* weight, limit 0 ≤ · ≤ 0.1", id="one-name"),
+    pytest.param("pnl.sharpe", "above = 99", "measured * /year, limit > 99", id="sharpe"),
+    pytest.param("pnl.drawdown", "at_most = 1e-6", "measured * share, limit 0 ≤ · ≤ 1e-06", id="drawdown"),
+    pytest.param("pnl.p_value", "at_least = 0.5\nat_most = 1", "measured * p, limit 0.5 ≤ · ≤ 1", id="p-value"),
+    pytest.param(
+        "pnl.probabilistic_sharpe",
+        "at_least = 0\nat_most = 0.5",
+        "measured * chance, limit 0 ≤ · ≤ 0.5",
+        id="probabilistic-sharpe",
+    ),
+    pytest.param("pnl.break_even", "above = 999", "measured * bps, limit 999 < · ≤ 1000", id="break-even"),
 ]
 
 

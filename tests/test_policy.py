@@ -75,9 +75,17 @@ GATES = {
     "latency.serve_p95_ms": ("soft", "0 < · ≤ 200"),
     "shadow.rank_corr": ("soft", "0.95 ≤ · ≤ 1"),
     "pnl.after_costs": ("soft", "> 0"),
+    "pnl.sharpe": ("soft", "> 0"),
+    "pnl.drawdown": ("soft", "0 ≤ · ≤ 0.3"),
+    "pnl.p_value": ("soft", "0 ≤ · ≤ 0.1"),
+    "pnl.probabilistic_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
+    "pnl.break_even": ("soft", "0 < · ≤ 1000"),
     "pnl.turnover": ("soft", "0 ≤ · ≤ 0.5"),
     "pnl.exposure": ("soft", "0 ≤ · ≤ 1"),
     "pnl.net_exposure": ("soft", "-0.05 ≤ · ≤ 0.05"),
+    "pnl.largest_weight": ("soft", "0 ≤ · ≤ 0.2"),
+    "pnl.within_limits": ("soft", "> 0"),
+    "pnl.participation": ("soft", "0 ≤ · ≤ 0.05"),
     "wf.positive_folds": ("hard", "0.5 ≤ · ≤ 1"),
     "wf.worst_fold": ("hard", "0.05 ≤ · ≤ 1"),
 }
@@ -113,7 +121,7 @@ def test_an_open_bound_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
 def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
     own = team(tmp_path, '[slo."own.size"]\nat_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"\n')
     assert own.slos_of("own.size") == ["own.size"]
-    assert own.slos_of("pnl.exposure") == ["pnl.exposure", "pnl.net_exposure"]
+    assert own.slos_of("pnl.exposure") == ["pnl.exposure", "pnl.net_exposure", "pnl.largest_weight"]
 
 
 def test_required_are_the_hard_gates_of_families_that_apply(packed_once: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from gate_runs import GATES, outcomes, record_of, run
 
-from conftest import invented_panel, pack_ridge
+from conftest import DAYS, invented_panel, pack_ridge
 from pytest_modelgates.registry.report import Evidence
 
 
@@ -65,3 +65,34 @@ def test_an_impact_without_volumes_is_an_error_and_never_nothing(pytester: pytes
     result = run(pytester, f"--model-dir={good_model}", f"--policy={policy}", GATES / "test_wf.py")
     assert outcomes(result) == {"errors": 2}
     result.stdout.fnmatch_lines(["*impact is charged by participation: give the volumes, or set impact_bps to 0*"])
+
+
+def test_without_volumes_participation_is_declared_absent(pytester: pytest.Pytester, good_model: Path) -> None:
+    shown = measured(pytester, good_model, "pnl.participation")["pnl.participation"]
+    assert (shown.state, shown.value) == ("inconclusive", None)
+    assert shown.note == "not available: the panel has no column of volumes; name one when packing"
+
+
+def test_participation_grows_with_the_capital(pytester: pytest.Pytester, traded: Path) -> None:
+    small, large = (
+        measured(pytester, traded, "pnl.participation", f"[costs]\ncapital = {capital}\n")["pnl.participation"]
+        for capital in (1e6, 3e6)
+    )
+    assert large.value == pytest.approx(3 * small.value)
+    assert (small.detail, large.detail) == ({"capital": 1e6}, {"capital": 3e6})
+
+
+def test_limits_of_exposure_are_enforced_and_what_they_cost_is_said(pytester: pytest.Pytester, traded: Path) -> None:
+    free = measured(pytester, traded, "pnl.within_limits")["pnl.within_limits"]
+    assert free.detail == {"days_cut": 0, "cost_a_year": pytest.approx(0, abs=1e-12)}
+    assert free.sample == DAYS - 2  # the first position lasts from the second day, and what was traded into it counts
+    half = measured(pytester, traded, "pnl.within_limits", '[slo."pnl.exposure"]\nat_most = 0.5\n')["pnl.within_limits"]
+    assert half.detail["days_cut"] == DAYS - 1
+    assert half.value == pytest.approx(free.value / 2)
+    assert half.detail["cost_a_year"] == pytest.approx(free.value / 2)
+
+
+def test_money_is_not_judged_on_99_days(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    model = pack_ridge(tmp_path / "artifacts", invented_panel(days=100))
+    for gate in ("pnl.after_costs", "pnl.within_limits"):
+        assert measured(pytester, model, gate)[gate].note == "99 held days, at least 100 are needed: 1 more"
