@@ -3,6 +3,7 @@
 from __future__ import annotations  # the types below are imported for checkers alone
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from .stats.costs import Costs
     from .stats.portfolio import PaperPnl
     from .stats.ranking import Held
+    from .stats.significance import MeanTest
+    from .stats.trials import TrialSeries
     from .stats.walkforward import Folds
 
     Follow = Callable[[NDArray[np.float64], int], Held]
@@ -114,6 +117,14 @@ def capped(held: Held, panel: Panel, policy: Policy, costs: Costs, volume: NDArr
 
 
 @pytest.fixture(scope="session")
+def skill(candidate: Candidate, held: Held) -> Callable[[], MeanTest]:
+    """Whether the IC after costs is above 0; measured when first called, for there may be too few days."""
+    from .stats.significance import mean_exceeds
+
+    return cache(lambda: mean_exceeds(held.ic_net, horizon=candidate.sidecar.horizon, seed=candidate.seed))
+
+
+@pytest.fixture(scope="session")
 def ablations(candidate: Candidate, held: Held, without_groups: WithoutGroups, policy: Policy) -> dict[str, Ablation]:
     """For each feature group, what the IC after costs gains without it."""
     return _ablate(held.ic_net, {group: net for group, (_, net) in without_groups.items()}, candidate, policy)
@@ -163,6 +174,39 @@ def _ablate(
         horizon=candidate.sidecar.horizon,
         seed=candidate.seed,
     )
+
+
+@pytest.fixture(scope="session")
+def trials(candidate: Candidate, held: Held, follow: Follow) -> TrialSeries:
+    """What the registry's other candidates of the same panel would have earned, by their own reference scores.
+
+    Of the newest ones alone, so that a long history does not slow every run; what cannot be read is not at hand.
+    """
+    from .errors import ModelgatesError
+    from .stats.trials import NEWEST, align_trials
+
+    series = [(held.net, held.ic_net)]
+    for other in candidate.others[: NEWEST - 1]:
+        try:
+            theirs = follow(other.read_reference(), other.sidecar.horizon)
+        except ModelgatesError:
+            continue
+        series.append((theirs.net, theirs.ic_net))
+    return align_trials(series)
+
+
+@pytest.fixture
+def tried(candidate: Candidate) -> Callable[[Gate], int]:
+    """How many candidates were tried on this panel; asked inside the gate, for nobody may have counted."""
+    from .stats.trials import count_trials
+
+    def count(gate: Gate) -> int:
+        found = count_trials(candidate.sidecar.tried, candidate.seen)
+        if found is None:
+            gate.inconclusive("not available: the sidecar does not say how many candidates were tried")
+        return found
+
+    return count
 
 
 @pytest.fixture

@@ -3,12 +3,16 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from gate_runs import GATES, outcomes, record_of, run
 
 from conftest import DAYS, invented_panel, pack_ridge
+from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.registry.report import Evidence
+from pytest_modelgates.stats.overfitting import overfitting
+from pytest_modelgates.stats.ranking import hold
 
 
 def with_volume(panel: pd.DataFrame, dollars: float) -> pd.DataFrame:
@@ -96,3 +100,69 @@ def test_money_is_not_judged_on_99_days(pytester: pytest.Pytester, tmp_path: Pat
     model = pack_ridge(tmp_path / "artifacts", invented_panel(days=100))
     for gate in ("pnl.after_costs", "pnl.within_limits"):
         assert measured(pytester, model, gate)[gate].note == "99 held days, at least 100 are needed: 1 more"
+
+
+BY_TRIALS = ["significance.deflated_sharpe", "significance.pbo", "significance.spa"]
+
+
+@pytest.mark.parametrize("gate", BY_TRIALS)
+def test_an_unknown_number_of_trials_is_not_available_and_no_number(
+    pytester: pytest.Pytester, tmp_path: Path, gate: str
+) -> None:
+    model = pack_ridge(tmp_path / "artifacts", tried=None)
+    pack_ridge(tmp_path / "artifacts", weights=(1, 0.5))
+    (shown,) = measured(pytester, model, gate).values()
+    assert (shown.state, shown.value) == ("inconclusive", None)
+    assert shown.note == "not available: the sidecar does not say how many candidates were tried"
+
+
+@pytest.mark.parametrize("gate", BY_TRIALS[1:])
+def test_without_the_other_trials_nothing_is_said_of_them(
+    pytester: pytest.Pytester, good_model: Path, gate: str
+) -> None:
+    copy = good_model.with_name("1600000000")
+    shutil.copytree(good_model, copy)  # a copy is no other trial
+    (shown,) = measured(pytester, good_model, gate).values()
+    assert shown.note == "not available: none of the other trials is at hand, of 2 on this panel"
+
+
+def test_some_of_the_trials_may_fail_a_gate_but_not_pass_it(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    good = pack_ridge(tmp_path / "artifacts", tried=3)
+    poor = pack_ridge(tmp_path / "artifacts", weights=(0, 1), tried=3)
+    (shown,) = measured(pytester, good, "significance.pbo").values()
+    assert shown.note == ("significance.pbo 0, but by 2 of 3 trials: pack the others too, the newest 100 are read")
+    (shown,) = measured(pytester, good, "significance.spa").values()
+    assert shown.note is not None
+    assert shown.note.startswith("significance.spa 0.0005, significance.step_down 0.0005, significance.p_holm ")
+    failed = measured(pytester, poor, "significance.spa")
+    assert [slo for slo, evidence in failed.items() if evidence.value > 0.10] == [
+        "significance.step_down",
+        "significance.p_holm",
+    ]
+
+
+def test_a_trial_that_cannot_be_compared_is_said_to_be_so(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    panel = invented_panel()
+    model = pack_ridge(tmp_path / "artifacts", panel)
+    # Its score is the same for all names in most of the days, so that nothing is held.
+    idle = panel.assign(momentum=panel["momentum"].where(panel["time"] > "2021-05-01", 0))
+    pack_ridge(tmp_path / "artifacts", idle)
+    (shown,) = measured(pytester, model, "significance.pbo").values()
+    assert shown.note is not None
+    assert shown.note.startswith("not available: a trial returns the same on every day of some half")
+
+
+def test_what_was_tried_together_is_counted_and_looked_at(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    chosen, *others = (pack_ridge(tmp_path / "artifacts", weights=(1, weight), tried=1) for weight in (0, 0.3, 3))
+    found = measured(pytester, chosen, "significance.pbo")["significance.pbo"]
+    panel = Candidate(chosen).panel
+    series = [
+        hold(panel.by_day(Candidate(model).panel.reference), panel.returns, horizon=1, cost_bps=2).net
+        for model in (chosen, *others)
+    ]
+    assert found.value == pytest.approx(overfitting(np.stack(series, axis=1)).probability)
+    assert (found.detail["at_hand"], found.detail["tried"], found.detail["splits"]) == (3, 3, 12870)
+    deflated = measured(pytester, chosen, "significance.deflated_sharpe")
+    assert deflated["significance.deflated_sharpe"].detail["tried"] == 3
+    alone = measured(pytester, chosen, "significance.p_against")["significance.p_against"]
+    assert deflated["significance.p_bonferroni"].value == pytest.approx(3 * alone.value)

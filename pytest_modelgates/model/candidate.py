@@ -14,16 +14,7 @@ from .onnx_checks import recorded_schema, soundness_problems
 from .panel import Panel
 from .parity import BATCH_SIZES, Parity, measure_parity
 from .session import OnnxModel
-from .sidecar import ParityClaim, Sidecar
-
-
-def _panel_key(directory: Path) -> str | None:
-    """Key of another model's panel; None if it cannot be read, which is that model's trouble."""
-    try:
-        sidecar = read_json(directory / layout.SIDECAR, Sidecar)
-        return Panel.read(read_bytes(directory / layout.PANEL), sidecar).key
-    except (ModelgatesError, OSError):
-        return None
+from .sidecar import REFERENCE, ParityClaim, Sidecar
 
 
 class Candidate:
@@ -80,11 +71,32 @@ class Candidate:
         return int(sha256(read_bytes(self.directory / layout.PANEL))[:8], 16)
 
     @cached_property
-    def seen(self) -> int:
-        """How many models of this registry, this one among them, are judged by the same times, assets and targets."""
+    def others(self) -> list["Candidate"]:
+        """The other models of this registry that are judged by the same times, assets and targets, newest first."""
         # `latest` is a link to one of them.
-        others = (path for path in self.artifacts.models.iterdir() if path.is_dir() and not path.is_symlink())
-        return 1 + sum(_panel_key(path) == self.panel.key for path in others if path.name != self.model_id)
+        found = (path for path in self.artifacts.models.iterdir() if path.is_dir() and not path.is_symlink())
+        names = sorted((path for path in found if path.name != self.model_id), reverse=True)
+        return [other for other in map(Candidate, names) if other.judged_by(self.panel)]
+
+    @property
+    def seen(self) -> int:
+        """How many models of this registry, this one among them, are judged by these rows."""
+        return 1 + len(self.others)
+
+    def judged_by(self, panel: Panel) -> bool:
+        """Whether this model's own panel has the same rows; one that cannot be read has not."""
+        try:
+            content, side = read_bytes(self.directory / layout.PANEL), self.sidecar
+            if Panel.rows(content) != len(panel.frame):
+                return False
+            return Panel.read(content, side, columns=[side.time, side.asset, side.target]).key == panel.key
+        except (ModelgatesError, OSError):
+            return False
+
+    def read_reference(self) -> NDArray[np.float64]:
+        """The native model's score of every row, without the rest of the panel."""
+        content = read_bytes(self.directory / layout.PANEL)
+        return Panel.read(content, self.sidecar, columns=[REFERENCE]).reference
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""

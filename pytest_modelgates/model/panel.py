@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import FormatError
@@ -24,14 +25,22 @@ class Panel:
     sidecar: Sidecar
 
     @classmethod
-    def read(cls, content: bytes, sidecar: Sidecar) -> "Panel":
-        """Read the bytes of `evaluation.parquet`; the columns are checked by what uses them."""
+    def read(cls, content: bytes, sidecar: Sidecar, *, columns: list[str] | None = None) -> "Panel":
+        """Read the bytes of `evaluation.parquet`, or some columns of it; they are checked by what uses them."""
         try:
-            frame = pd.read_parquet(io.BytesIO(content))
+            frame = pd.read_parquet(io.BytesIO(content), columns=columns)
         except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
             raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
         # A file may bring row labels of its own.
         return cls(frame.reset_index(drop=True), sidecar)
+
+    @staticmethod
+    def rows(content: bytes) -> int:
+        """Number of rows in the bytes of `evaluation.parquet`, by its footer."""
+        try:
+            return int(pq.read_metadata(io.BytesIO(content)).num_rows)
+        except Exception as error:  # as above
+            raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
 
     def column(self, name: str) -> "pd.Series":
         """One column that must be there."""
