@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.comparison import step_down, superior_ability
+from pytest_modelgates.stats.decay import rank_ic_decay
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.ranking import Held
 from pytest_modelgates.stats.sharpe import minimum_track_record, sharpe_of
@@ -17,6 +20,7 @@ from pytest_modelgates.stats.sufficiency import minimum_detectable, more_days
 from pytest_modelgates.stats.trials import NEWEST, TrialSeries, after_trials, count_trials
 
 Enough = Callable[[Gate], None]
+HORIZONS = (1, 5, 10, 21)
 
 
 @pytest.mark.hard
@@ -46,6 +50,24 @@ def test_p_against(candidate: Candidate, held: Held, skill: Callable[[], MeanTes
         detectable_ic=detectable,
         tried=tried,
         p_bonferroni=after.p_adjusted,
+    )
+
+
+@pytest.mark.soft
+@pytest.mark.gate("significance.rank_ic")
+def test_rank_ic(candidate: Candidate, panel: Panel, enough: Enough, gate: Gate) -> None:
+    """The scores rank the returns over the horizon, before costs; how that decays is in the evidence."""
+    enough(gate)
+    scores, horizon = panel.by_day(candidate.scores), candidate.sidecar.horizon
+    own, *others = rank_ic_decay(scores, panel.returns, horizons=[horizon, *HORIZONS])
+    decay: dict[str, Any] = {f"ic_{other.horizon}": other.mean for other in others}
+    gate.check(
+        own.mean,
+        sample=own.n,
+        horizon=own.horizon,
+        ratio=own.ratio,
+        p_value=own.p_value,
+        **decay,
     )
 
 

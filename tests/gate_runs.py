@@ -12,6 +12,8 @@ import pytest_modelgates.monitoring.compare
 import pytest_modelgates.serving.adapter
 import pytest_modelgates.stats.ablation
 import pytest_modelgates.stats.caps
+import pytest_modelgates.stats.decay
+import pytest_modelgates.stats.overfitting
 import pytest_modelgates.stats.portfolio
 import pytest_modelgates.stats.walkforward
 import pytest_modelgates.summary

@@ -321,6 +321,18 @@ BAD = [
         id="luck",
     ),
     pytest.param(
+        "significance.rank_ic",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -0.* rho, limit 0 < · ≤ 0.5, horizon 1, ratio -*, p_value *, ic_1 -*, ic_5 -*, ic_10 -*, ic_21 -*",
+        id="upside-down-ranks",
+    ),
+    pytest.param(
+        "significance.rank_ic",
+        returns(lambda frame: yesterday(frame, "momentum") + yesterday(frame, "value") + 20 * more_noise(frame)),
+        "measured 0.* rho, limit 0 < · ≤ 0.5, *",
+        id="too-good-to-be-true",
+    ),
+    pytest.param(
         "significance.track_record",
         returns(more_noise),
         "measured * of the days, limit 0 ≤ · ≤ 1, days_needed *",

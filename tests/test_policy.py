@@ -66,6 +66,7 @@ GATES = {
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
     "significance.p_against": ("hard", "0 ≤ · ≤ 0.1"),
+    "significance.rank_ic": ("soft", "0 < · ≤ 0.5"),
     "significance.deflated_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
     "significance.p_bonferroni": ("soft", "0 ≤ · ≤ 0.1"),
     "significance.backtest_length": ("soft", "0 ≤ · ≤ 1"),
