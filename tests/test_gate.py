@@ -131,7 +131,7 @@ def test_offenders_are_counted_and_the_first_five_named(policy: Policy) -> None:
         gate.check_none([f"row {number}" for number in range(7)])
     assert str(caught.value) == (
         "data.unique_keys: measured 7 rows, limit ≤ 0: row 0; row 1; row 2; row 3; row 4; and 2 more\n"
-        "keep one row per time and asset"
+        "keep one row per day and asset"
     )
     assert gate.evidence[0].note == "row 0; row 1; row 2; row 3; row 4; and 2 more"
 

@@ -210,8 +210,9 @@ class Panel:
         return problems
 
     def repeated_rows(self) -> list[str]:
-        """Rows whose time and asset another row has too."""
-        twice = pd.DataFrame({"day": self.day_codes, "asset": self.asset_codes}).duplicated()
+        """Rows whose asset has another row on the same day: the same evidence a minute later would count twice."""
+        day = self.times.astype("datetime64[D]").astype(np.int64)
+        twice = pd.DataFrame({"day": day, "asset": self.asset_codes}).duplicated()
         assets = self.column(self.sidecar.asset)
         return [
             f"{pd.Timestamp(self.times[row]):%Y-%m-%d} {printable(str(assets[row]))}" for row in np.flatnonzero(twice)
