@@ -1,5 +1,6 @@
 """What the gates of a signal say of costs, of the position, of other trials and of the future."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.registry.report import Evidence
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.ranking import hold
+
+# Packing imports what can be imported only once, and pytester forgets what is imported after it.
+pytestmark = pytest.mark.usefixtures("packed_once")
 
 
 def with_volume(panel: pd.DataFrame, dollars: float) -> pd.DataFrame:
@@ -166,3 +170,56 @@ def test_what_was_tried_together_is_counted_and_looked_at(pytester: pytest.Pytes
     assert deflated["significance.deflated_sharpe"].detail["tried"] == 3
     alone = measured(pytester, chosen, "significance.p_against")["significance.p_against"]
     assert deflated["significance.p_bonferroni"].value == pytest.approx(3 * alone.value)
+
+
+def idle_model(artifacts: Path, days: int) -> Path:
+    """A model without skill, on a panel of that length."""
+    return pack_ridge(artifacts, invented_panel(days=days, signal=0))
+
+
+def test_a_failure_that_a_longer_panel_could_turn_is_inconclusive_and_says_how_much_longer(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    model = idle_model(tmp_path / "artifacts", 200)
+    asked = "[significance]\ndetectable_ic = {}\n"
+    (failed,) = measured(pytester, model, "significance.p_against", asked.format(1)).values()
+    assert (failed.state, failed.value > 0.10) == ("measured", True)
+    (unclear,) = measured(pytester, model, "significance.p_against", asked.format(0.01)).values()
+    assert (unclear.state, unclear.value, unclear.sample) == ("inconclusive", None, 199)
+    assert unclear.note is not None
+    told = re.fullmatch(
+        r"p = (0\.\d+), but an IC of 0\.01 could stay unseen on 199 days \(at best (0\.\d+) is seen\): "
+        r"(\d+) more would settle it",
+        unclear.note,
+    )
+    assert told is not None
+    assert float(told[1]) == pytest.approx(failed.value, rel=0.01)
+    # The error falls with the root of the days.
+    assert (199 + int(told[3])) == pytest.approx(199 * (float(told[2]) / 0.01) ** 2, rel=0.02)
+
+
+def test_a_pass_stays_a_pass_however_small_an_ic_was_asked_to_be_seen(pytester: pytest.Pytester, traded: Path) -> None:
+    (shown,) = measured(pytester, traded, "significance.p_against", "[significance]\ndetectable_ic = 1e-6\n").values()
+    assert shown.state == "measured"
+    assert shown.value < 0.10
+
+
+def test_as_many_days_as_were_asked_for_settle_it(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    policy = "[significance]\ndetectable_ic = 0.03\n"
+    short, long = (idle_model(tmp_path / f"{days}" / "artifacts", days) for days in (150, 600))
+    (shown,) = measured(pytester, short, "significance.p_against", policy).values()
+    assert shown.note is not None
+    more = int(re.findall(r"(\d+) more would settle it", shown.note)[0])
+    assert 150 + more < 600
+    (shown,) = measured(pytester, long, "significance.p_against", policy).values()
+    assert shown.state == "measured"
+
+
+def test_99_days_or_nine_names_are_not_judged(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    panel = invented_panel()
+    few = pack_ridge(tmp_path / "artifacts", panel[panel["asset"] < "A09"].reset_index(drop=True))
+    (shown,) = measured(pytester, few, "significance.p_against").values()
+    assert shown.note == "9 assets on the median day, at least 10 are needed"
+    short = pack_ridge(tmp_path / "artifacts", invented_panel(days=100))
+    (shown,) = measured(pytester, short, "significance.p_against").values()
+    assert shown.note == "99 held days, at least 100 are needed: 1 more"
