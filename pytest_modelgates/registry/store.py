@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelgatesError, RegistryError
 from ..model.files import read_bytes, sync_folder
-from ..model.layout import MODEL, Artifacts, checked_id
+from ..model.layout import MODEL, Artifacts, checked_id, is_id
 from .audit import Abort, Commit, Head, Intent, append, changes, committed, drop_torn_line, tail
 from .lock import locked_file, refuse_network
 from .policy import RegistryRules
@@ -236,12 +236,3 @@ def model_ids(artifacts: Artifacts) -> list[str]:
 def is_model(directory: Path) -> bool:
     """Whether a path is a directory, not a link to one, and named as a model."""
     return is_id(directory.name) and directory.is_dir() and not directory.is_symlink()
-
-
-def is_id(name: str) -> bool:
-    """Whether a name is a model id."""
-    try:
-        checked_id(name)
-    except RegistryError:
-        return False
-    return True
