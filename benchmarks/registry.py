@@ -30,7 +30,8 @@ from pytest_modelgates.model.layout import MANIFEST, MODEL, Artifacts
 from pytest_modelgates.model.manifest import FileEntry, Manifest, verify
 from pytest_modelgates.registry.audit import Commit, Intent, read_log, tail
 from pytest_modelgates.registry.desk import listing, status
-from pytest_modelgates.registry.promote import promote, rollback
+from pytest_modelgates.registry.promote import promote
+from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.store import locked, switch
 
 MEGABYTES = 50

@@ -35,6 +35,14 @@ class State:
     open: Intent | None
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A change that took place, and the end of the log after it."""
+
+    change: Intent
+    head: Head
+
+
 @contextmanager
 def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
     """Hold the registry's lock, so that two changes never interleave; first settle one that was cut short.
@@ -133,21 +141,16 @@ def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
             yield change.to
 
 
-def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Head:
+def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
     """Move the link and write the log: both, or neither. The caller holds the lock.
 
     Whoever takes the lock after a crash finds an intent without an outcome, and finishes it or not as the link says.
-
-    Returns
-    -------
-    Head
-        The new end of the log.
     """
     append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
         flip(artifacts, change.to)
         _commit(artifacts, key)
-        return tail(artifacts.promotions).head
+        return Done(change, tail(artifacts.promotions).head)
     except BaseException:
         # What cannot be put back now is settled by whoever comes next.
         with suppress(OSError, ModelgatesError):
