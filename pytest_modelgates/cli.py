@@ -218,16 +218,15 @@ def _pack(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from .model.files import tree_digest
-    from .model.manifest import problems_of
+    from .errors import IntegrityError
+    from .model.pinned import verify
 
     directory = arguments.directory.resolve()
-    problems = problems_of(directory)
-    for problem in problems:
-        print(f"{directory.name}: {problem}")
-    if problems:
+    try:
+        print(f"{directory.name}: sound, sha256:{verify(directory)}")
+    except IntegrityError as problems:
+        print(problems)
         return 1
-    print(f"{directory.name}: sound, sha256:{tree_digest(directory)}")
     return 0
 
 

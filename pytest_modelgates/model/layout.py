@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RegistryError
+from .files import FILE_MODE, FOLDER_MODE
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -28,9 +29,11 @@ def checked_id(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The artifacts root and what lies where below it."""
+    """The artifacts root, what lies where below it, and the modes of what is written there."""
 
     root: Path
+    file_mode: int = FILE_MODE
+    directory_mode: int = FOLDER_MODE
 
     @classmethod
     def of(cls, model_dir: Path) -> "Artifacts":

@@ -12,10 +12,10 @@ import pandas as pd
 
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
-from ..errors import FormatError, ModelgatesError
+from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..model.files import read_bytes, read_json
-from ..model.layout import CHANGES, MANIFEST, SIDECAR, Artifacts
-from ..model.manifest import Manifest, verify
+from ..model.layout import CHANGES, SIDECAR, Artifacts
+from ..model.pinned import Pinned, verify
 from ..model.sidecar import Sidecar
 from .audit import check_agreement, past_live, read_log
 from .promote import reference
@@ -116,9 +116,10 @@ def listing(artifacts: Artifacts) -> list[Row]:
     for model_id in model_ids(artifacts):
         directory = artifacts.model(model_id)
         try:
-            created = read_json(directory / MANIFEST, Manifest).created
-            changes = (read_bytes(directory / CHANGES).decode(errors="replace").splitlines() or [""])[0]
-        except FormatError as error:
+            with Pinned(directory) as model:
+                created = model.manifest.created
+                changes = (model.read(CHANGES).decode(errors="replace").splitlines() or [""])[0]
+        except (FormatError, IntegrityError) as error:
             rows.append(Row(id=model_id, created=None, state="damaged", changes=str(error)))
         else:
             state: State = "live" if model_id == live else "past" if model_id in past else "candidate"

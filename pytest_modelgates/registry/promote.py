@@ -16,8 +16,9 @@ from ..drift.records import read_predictions
 from ..errors import FormatError, ModelgatesError, RefusedError, RegistryError
 from ..model.files import read_json
 from ..model.layout import MANIFEST, PANEL, SIDECAR, Artifacts
-from ..model.manifest import Manifest, verified_bytes, verify
+from ..model.manifest import Manifest
 from ..model.panel import Panel
+from ..model.pinned import verified_bytes, verify
 from ..model.sidecar import Sidecar
 from .audit import Entry, check_agreement, past_live, read_log
 from .criteria import Reason, night_reasons, nights, shadow_reasons
