@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelgatesError, PolicyError, RefusedError
-from .model.layout import Artifacts
+from .model.layout import Artifacts, checked_id
 from .registry.policy import Policy, find_policy, load_policy
 
 if TYPE_CHECKING:
@@ -245,7 +245,9 @@ def _promote(arguments: argparse.Namespace) -> int:
         report, _ = _run_gates(directory, arguments, ["-m", "hard"], Path(key) if key else None)
     else:
         artifacts = _artifacts(arguments)
-        model_id = arguments.model or promote.model_of(read_report(report, keys=policy.evidence.keys), report)
+        model_id = arguments.model
+        if model_id is None:
+            model_id = promote.model_of(read_report(report, keys=policy.evidence.keys), report)
     if arguments.dry_run:
         plan = promote.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
         print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
@@ -343,7 +345,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
-    entry = rollback(artifacts, model_id, reason=reason)
+    entry = rollback(artifacts, checked_id(model_id), reason=reason)
     print(f"{model_id} is live again, in place of {entry.from_} (sha256:{entry.digest[:16]})")
     return 0
 
@@ -429,7 +431,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from .registry.store import newest_id
 
     artifacts = _artifacts(arguments)
-    model_id = arguments.model or newest_id(artifacts)
+    model_id = newest_id(artifacts) if arguments.model is None else arguments.model
     if model_id is None:
         raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
     found = compare(artifacts, artifacts.model(model_id))

@@ -21,10 +21,10 @@ from onnx_models import linear, one_node, write_with_data_outside
 
 from conftest import pack_ridge
 from pytest_modelgates import pack
-from pytest_modelgates.errors import FormatError, ModelgatesError, PackError
+from pytest_modelgates.errors import FormatError, GoneError, ModelgatesError, PackError
 from pytest_modelgates.model import pack as pack_module
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.files import rename_new
+from pytest_modelgates.model.files import rename_new, write_whole
 from pytest_modelgates.model.layout import FILES, Artifacts
 from pytest_modelgates.model.pinned import Pinned, verify
 from pytest_modelgates.registry.desk import listing
@@ -510,6 +510,26 @@ def test_the_newest_id_never_goes_back(tmp_path: Path) -> None:
             newest.write_text(noted)
         directory = pack_ready(tmp_path)
         assert newest.read_text() == (then or f"{directory.name}\n")
+
+
+def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(path: Path, content: bytes, *, mode: int) -> None:
+        write_whole(path, content[:-1] if path.name == "bench.json" else content, mode=mode)
+
+    monkeypatch.setattr(pack_module, "write_whole", forget)
+    message = f"{tmp_path}/models: what was written is not what is there; is the disk sound?"
+    with pytest.raises(PackError, match=f"^{re.escape(message)}$"):
+        pack_ready(tmp_path)
+    assert os.listdir(tmp_path / "models") == []
+
+
+def test_a_rename_that_only_says_that_it_was_done_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack_module, "rename_new", lambda source, target: None)
+    with pytest.raises(GoneError, match=r"no such directory$"):
+        pack_ready(tmp_path)
+    assert os.listdir(tmp_path / "models") == []
 
 
 def test_what_is_being_packed_is_leased_until_it_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from .files import (
     canonical,
     first_line,
     last_line_digest,
+    listing,
     make_folder,
     parse_json,
     read_bytes,
@@ -282,12 +283,17 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
             audit_head=last_line_digest(artifacts.promotions),
             files=files,
         )
-        write_whole(staging / layout.MANIFEST, canonical(manifest), mode=artifacts.file_mode)
+        stated = canonical(manifest)
+        write_whole(staging / layout.MANIFEST, stated, mode=artifacts.file_mode)
+        written = {name: entry.sha256 for name, entry in files.items()} | {layout.MANIFEST: sha256(stated)}
+        if listing(staging) != written:
+            raise PackError(f"{artifacts.models}: what was written is not what is there; is the disk sound?")
         try:
             rename_new(staging, directory)
         except FileExistsError:
             clock.sleep(1 - clock.time() % 1)
         else:
+            Pinned(directory).close()  # raises if nothing is there
             return directory
 
 

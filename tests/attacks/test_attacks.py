@@ -39,6 +39,7 @@ pytest_plugins = ["handmade"]
 
 HERE = Path(__file__).parent
 SECONDS = 20
+NO_ID = "{given!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
 
 
 @dataclass(frozen=True)
@@ -290,19 +291,28 @@ VERBS = {
     "golden": ["golden", "set", "{given}"],
     "compare": ["compare", "{given}"],
 }
+IDS = rows_of("ids")
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in rows_of("ids").items()])
+@pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in IDS.items()])
 def test_what_is_no_id_is_refused_by_every_verb_that_takes_one(
     desk: Desk, given: str, verb: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    names = {"report": green_report(desk), "given": given}
-    words = [word.format(**names) for word in VERBS[verb]]
+    report = green_report(desk)
     before = everything(desk.artifacts.root)
-    status = main([*words, "--artifacts", str(desk.artifacts.root)])
-    err = capfd.readouterr().err
-    assert status == 1
-    assert err.startswith("modelgates: ")
+    words = [word.format(report=report, given=given) for word in VERBS[verb]]
+    assert main([*words, "--artifacts", str(desk.artifacts.root)]) == 1
+    assert capfd.readouterr() == ("", f"modelgates: {NO_ID.format(given=given)}\n")
     assert everything(desk.artifacts.root) == before
-    print(err)
+
+
+@pytest.mark.parametrize("verb", ["gate", "promote", "prove"])
+@pytest.mark.parametrize("name", ["too-short", "newline", "full-width-digits", "staging"])
+def test_a_directory_that_is_named_by_no_id_is_refused(
+    desk: Desk, name: str, verb: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = desk.artifacts.models / IDS[name]
+    desk.artifacts.model(desk.candidate).rename(directory)
+    assert main([verb, str(directory)]) == 1
+    assert capfd.readouterr() == ("", f"modelgates: {NO_ID.format(given=directory.name)}\n")
