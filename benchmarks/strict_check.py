@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import pack_ridge
 from pytest_modelgates.model.files import read_json
 from pytest_modelgates.model.layout import MANIFEST, SIDECAR
-from pytest_modelgates.model.manifest import Manifest, verify
+from pytest_modelgates.model.manifest import Manifest
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.decide import Subject, report_reasons
 from pytest_modelgates.registry.policy import load_policy

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelgatesError, PolicyError, RefusedError
-from .model.layout import Artifacts
+from .model.layout import Artifacts, checked_id
 from .registry.policy import Policy, find_policy, load_policy
 
 if TYPE_CHECKING:
@@ -261,16 +261,15 @@ def _pack(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from .model.files import tree_digest
-    from .model.manifest import problems_of
+    from .errors import IntegrityError
+    from .model.pinned import verify
 
     directory = arguments.directory.resolve()
-    problems = problems_of(directory)
-    for problem in problems:
-        print(f"{directory.name}: {problem}")
-    if problems:
+    try:
+        print(f"{directory.name}: sound, sha256:{verify(directory)}")
+    except IntegrityError as problems:
+        print(problems)
         return 1
-    print(f"{directory.name}: sound, sha256:{tree_digest(directory)}")
     return 0
 
 
@@ -290,7 +289,9 @@ def _promote(arguments: argparse.Namespace) -> int:
         artifacts = _artifacts(arguments, policy)
     else:
         artifacts = _artifacts(arguments, policy)
-        model_id = arguments.model or promote.model_of(read_report(report, keys=policy.evidence.keys), report)
+        model_id = arguments.model
+        if model_id is None:
+            model_id = promote.model_of(read_report(report, keys=policy.evidence.keys), report)
     if arguments.dry_run:
         plan = promote.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
         print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
@@ -383,7 +384,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
-    done = rollback(artifacts, model_id, policy, reason=reason, key=_key(arguments))
+    done = rollback(artifacts, checked_id(model_id), policy, reason=reason, key=_key(arguments))
     print(f"{model_id} is live again, in place of {done.change.from_} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0
@@ -511,7 +512,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from .registry.store import newest_id
 
     artifacts = _artifacts(arguments)
-    model_id = arguments.model or newest_id(artifacts)
+    model_id = newest_id(artifacts) if arguments.model is None else arguments.model
     if model_id is None:
         raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
     found = compare(artifacts, artifacts.model(model_id))

@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from .errors import FormatError, ModelgatesError
+from .errors import FormatError, IntegrityError, ModelgatesError
 from .gate import Gate, NoReference, printable
 from .hands import fixture_origins, foreign_hooks
-from .model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest, write_whole
-from .model.layout import SIDECAR, Artifacts, checked_id
-from .model.sidecar import Sidecar
+from .model.files import canonical, readable, sha256, sha256_of, tree_digest, write_whole
+from .model.layout import Artifacts, checked_id
+from .model.pinned import Pinned
 from .registry.policy import Policy, Severity, Waiver, find_policy, load_policy
 from .registry.report import GateRecord, Ledger, ModelRun, Phase, RunInfo
 from .registry.suite import NONCE, package_digest
@@ -78,8 +78,9 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
 def feature_groups(directory: Path) -> list[str]:
     """Feature groups of a model; one stand-in if its sidecar cannot be read, so that its gates run and fail."""
     try:
-        return list(read_json(directory / SIDECAR, Sidecar).groups)
-    except FormatError:
+        with Pinned(directory) as model:
+            return list(model.sidecar.groups)
+    except (FormatError, IntegrityError):
         return [UNREADABLE]
 
 
