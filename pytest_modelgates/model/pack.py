@@ -22,7 +22,6 @@ from .convert import NativeScore, convert, finish
 from .files import (
     canonical,
     first_line,
-    last_line_digest,
     listing,
     make_folder,
     parse_json,
@@ -34,7 +33,7 @@ from .files import (
     write_whole,
 )
 from .layout import Artifacts, checked_id
-from .manifest import FileEntry, Lineage, Manifest
+from .manifest import FileEntry, Lineage, Manifest, head_of
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
 from .parity import BATCH_SIZES, measure_parity
@@ -280,7 +279,7 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
             id=directory.name,
             created=created,
             lineage=lineage,
-            audit_head=last_line_digest(artifacts.promotions),
+            audit_head=head_of(artifacts.promotions),
             files=files,
         )
         stated = canonical(manifest)

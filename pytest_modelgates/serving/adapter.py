@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..drift.records import Prediction, append_whole, encode_predictions
+from ..drift.records import Prediction, encode_predictions
 from ..errors import FormatError, GoneError, OnnxError
+from ..model.files import append_whole
 from ..model.layout import MODEL, Artifacts
 from ..model.pinned import Pinned
 from ..model.session import OnnxModel
