@@ -21,7 +21,7 @@ from pytest_modelgates.model import pinned
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.files import canonical, sha256, tree_digest
 from pytest_modelgates.model.layout import FILES, MANIFEST
-from pytest_modelgates.model.pinned import MAX_MANIFEST_BYTES, Pinned, verified_bytes, verify
+from pytest_modelgates.model.pinned import MAX_MANIFEST_BYTES, Pinned, verify
 from pytest_modelgates.model.plain import MAX_FILE_BYTES, digest_plain
 from pytest_modelgates.serving.adapter import Adapter
 
@@ -211,17 +211,17 @@ def test_a_model_under_another_id_is_not_sound(good_model: Path) -> None:
 
 
 def test_verified_bytes_are_those_of_the_manifest(good_model: Path) -> None:
-    assert verified_bytes(good_model, "model.onnx") == (good_model / "model.onnx").read_bytes()
+    assert Pinned(good_model).verified("model.onnx") == (good_model / "model.onnx").read_bytes()
     _flip_last_bit(good_model)
     message = f"{good_model.name}: model.onnx is not the file that manifest.json lists; run modelgates verify"
     with pytest.raises(IntegrityError, match=f"^{re.escape(message)}$"):
-        verified_bytes(good_model, "model.onnx")
+        Pinned(good_model).verified("model.onnx")
 
 
 def test_a_file_that_the_manifest_does_not_list_is_never_used(good_model: Path) -> None:
     (good_model / "other").write_bytes(b"")
     with pytest.raises(IntegrityError, match=r"other is not the file that manifest\.json lists"):
-        verified_bytes(good_model, "other")
+        Pinned(good_model).verified("other")
 
 
 ORDERS: list[tuple[Callable[[Pinned], object], Callable[[Pinned], object]]] = [

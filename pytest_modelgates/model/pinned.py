@@ -193,9 +193,3 @@ def verify(directory: Path) -> str:
     """Return the digest of a sound model directory; see `Pinned.verify`."""
     with Pinned(directory) as model:
         return model.verify()
-
-
-def verified_bytes(directory: Path, name: str) -> bytes:
-    """Read one file whose very bytes are those that the manifest lists; see `Pinned.verified`."""
-    with Pinned(directory) as model:
-        return model.verified(name)

@@ -122,20 +122,18 @@ def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
         if oldest is None or change.time < oldest:
             break
         past.add(change.to)
-    return [
-        msgspec.structs.replace(row, state="live" if row.id == live else "past")
-        if row.state == "candidate" and row.id in past | {live}
-        else row
-        for row in rows
-    ]
+
+    def placed(row: Row) -> Row:
+        standing: Standing = "live" if row.id == live else "past" if row.id in past else "candidate"
+        return msgspec.structs.replace(row, state=standing)
+
+    return [placed(row) if row.created else row for row in rows]
 
 
 def _row(directory: Path) -> Row:
-    """Read one model as if it had never been promoted."""
     try:
         with Pinned(directory) as model:
-            created = model.manifest.created
-            text = model.read(CHANGES).decode(errors="replace")
+            created, text = model.manifest.created, model.read(CHANGES).decode(errors="replace")
     except (FormatError, IntegrityError) as error:
         return Row(id=directory.name, created=None, state="damaged", changes=str(error))
     return Row(id=directory.name, created=created, state="candidate", changes=(text.splitlines() or [""])[0])

@@ -33,7 +33,7 @@ from handmade import Desk, green_report, modelgates
 from conftest import FEATURES, invented_panel
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.files import canonical, sha256_of
-from pytest_modelgates.model.layout import MANIFEST
+from pytest_modelgates.model.layout import MANIFEST, Artifacts
 
 pytest_plugins = ["handmade"]
 
@@ -205,9 +205,10 @@ def pattern(desk: Desk, row: Row, key: str, before: str = "") -> str:
 
 
 def everything(root: Path) -> dict[str, object]:
-    """Every name below a folder, and what shows whether it was touched."""
+    """Every name below an artifacts root, and what shows whether it was touched."""
     found = {}
-    for path in root.rglob("*"):
+    # The lock's file names its last holder.
+    for path in {*root.rglob("*")} - {Artifacts(root).lock}:
         entry = path.lstat()
         target = os.readlink(path) if path.is_symlink() else ""
         found[str(path)] = (entry.st_ino, entry.st_mode, entry.st_size, entry.st_mtime_ns, target)
