@@ -1,11 +1,12 @@
 """How long the strict reading of a report takes, besides hashing: a report of every shipped gate on an invented ridge.
 
-    python benchmarks/strict_check.py [TIMES]
+    python -m benchmarks.strict_check [TIMES]
 
 Reading is parsing, typing and holding every record against the policy and the code that is trusted. The model's files
 and the code are digested before the clock starts. At most 20 ms are promised.
 """
 
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,10 +14,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path.pop(0)  # this folder, whose statistics.py would hide the library's
 sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import statistics
 
 from conftest import pack_ridge
 from pytest_modelgates.model.files import read_json
