@@ -130,9 +130,13 @@ def test_a_run_that_loses_a_worker_ends(pytester: pytest.Pytester, how: str) -> 
         def test_answer(gate):
             os._exit(0)
         """,
-        test_lives="def test_lives(): pass",
+        test_lives="""
+        def test_one(): pass
+        def test_two(): pass
+        def test_three(): pass
+        """,
     )
-    words = (f"--model-dir={model}", "test_dies.py", "test_lives.py", "-n", "2", f"--dist={how}")
+    words = (f"--model-dir={model}", "test_lives.py", "test_dies.py", "-n", "2", f"--dist={how}")
     assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1
 
 
