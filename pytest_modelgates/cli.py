@@ -368,7 +368,7 @@ def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[s
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from .registry.promote import rollback
+    from .registry.rollback import rollback
     from .registry.store import past_live, state
 
     policy, model_id, reason = _policy(arguments), arguments.model, arguments.reason
@@ -481,7 +481,7 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 
 def _golden_set(arguments: argparse.Namespace) -> int:
-    from .registry.desk import set_golden
+    from .registry.reference import set_golden
 
     policy = _policy(arguments)
     print(set_golden(_artifacts(arguments, policy), arguments.model, arguments.source, policy.registry))

@@ -19,7 +19,7 @@ from pytest_modelgates.model.files import append_whole, canonical, read_json, re
 from pytest_modelgates.model.layout import SIDECAR, Artifacts
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.policy import Policy, Slo, load_policy
-from pytest_modelgates.registry.promote import reference
+from pytest_modelgates.registry.reference import reference
 from pytest_modelgates.registry.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from pytest_modelgates.registry.suite import package_digest, shipped_gates
 

@@ -1,28 +1,21 @@
-"""What people ask of the registry: what is live, what is there, what is the reference."""
+"""What people ask of the registry: what is live, and what is there."""
 
-import io
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
-import numpy as np
-import pandas as pd
 
-from ..drift import save_golden_predictions
-from ..drift.golden import COLUMN
 from ..errors import FormatError, ModelgatesError
 from ..model.files import read_bytes, read_json
-from ..model.layout import CHANGES, MANIFEST, SIDECAR, Artifacts
+from ..model.layout import CHANGES, MANIFEST, Artifacts
 from ..model.manifest import Manifest, verify
-from ..model.sidecar import Sidecar
 from .assurance import assurance
 from .audit import EMPTY, Tail, changes, tail
 from .lock import is_held
-from .policy import Policy, RegistryRules
-from .promote import reference
-from .store import link_target, live_id, locked, model_ids, newest_id, state
+from .policy import Policy
+from .store import link_target, live_id, model_ids, newest_id, state
 
 T = TypeVar("T")
 Standing = Literal["live", "past", "candidate", "damaged"]
@@ -152,29 +145,3 @@ def _row(
         return Row(id=model_id, created=None, state="damaged", changes=str(error))
     found: Standing = "live" if model_id == live else "past" if model_id in past else "candidate"
     return Row(id=model_id, created=manifest.created, state=found, changes=(text.splitlines() or [""])[0])
-
-
-def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
-    """Save a model's panel predictions, or the predictions in a file, as its golden."""
-    directory = artifacts.model(model_id)
-    digest = verify(directory)
-    if source is None:
-        values = reference(directory, read_json(directory / SIDECAR, Sidecar))
-    else:
-        values = _predictions_in(source)
-    # The metadata of all goldens is one file, which a promotion writes too.
-    with locked(artifacts, rules):
-        return save_golden_predictions(
-            values, model_id, folder=artifacts.golden, digest=digest if source is None else None
-        )
-
-
-def _predictions_in(source: Path) -> np.ndarray:
-    content = io.BytesIO(read_bytes(source))
-    try:
-        frame = pd.read_csv(content) if source.suffix == ".csv" else pd.read_parquet(content)
-    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
-        raise FormatError(f"{source}: neither CSV nor Parquet ({error})") from error
-    if COLUMN not in frame:
-        raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
-    return np.asarray(frame[COLUMN])
