@@ -1,6 +1,6 @@
 """How long the strict reading of a report takes, besides hashing: a report of every shipped gate on an invented ridge.
 
-    python benchmarks/strict_check.py [TIMES]
+    python -m benchmarks.strict_check [TIMES]
 
 Reading is parsing, typing and holding every record against the policy and the code that is trusted. The model's files
 and the code are digested before the clock starts. At most 20 ms are promised.

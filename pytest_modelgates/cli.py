@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
     def policy(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
-            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml, else the packaged one"
+            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
         )
 
     def as_json(sub: argparse.ArgumentParser) -> None:
@@ -102,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("prove", _prove, "Run every hard gate on a twin of the model that it must not pass; 1 if one does pass.")
     sub.add_argument("model", help="a model directory")
+    sub.add_argument("--key", metavar="FILE", help=f"seal the proof with this private key; default: ${KEY}")
     policy(sub)
     as_json(sub)
 
@@ -311,14 +312,16 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 
 def _prove(arguments: argparse.Namespace) -> int:
-    from .model.files import readable, write_whole
+    from .model.files import listing, readable
     from .prove import prove
+    from .registry.proof import seal_proof, store_proof
+    from .registry.verdict import Verdict
 
     directory, artifacts = _model_directory(arguments.model)
-    policy = _policy(arguments)
+    policy, key = _policy(arguments), _key(arguments)
     proof = prove(directory, policy, policy_file=arguments.policy or find_policy(Path.cwd()), root=Path.cwd())
-    path = artifacts.proof(directory.name)
-    write_whole(path, readable(proof))
+    content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
+    path = store_proof(artifacts.proof(directory.name), content, sealed=key is not None)
     if arguments.json:
         _print_json(proof)
     else:
@@ -326,7 +329,7 @@ def _prove(arguments: argparse.Namespace) -> int:
             colour = "red  " if trial.red(policy) else "GREEN" if trial.verdict == "passed" else "?    "
             print(f"{colour}  {trial}")
         print(f"kept: {path}")
-    return 0 if proof.trials and all(trial.red(policy) for trial in proof.trials) else 1
+    return 0 if proof.verdict(policy) is Verdict.PASSED else 1
 
 
 def _keygen(arguments: argparse.Namespace) -> int:
@@ -350,7 +353,7 @@ def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[s
     """Run the gates hermetically and keep the report, sealed if there is a key."""
     from .hermetic import run_gates, seal_report
     from .model.files import write_whole
-    from .registry.report import SEALED_SUFFIX
+    from .registry.seal import SEALED_SUFFIX
 
     artifacts, key = Artifacts.of(directory), _key(arguments)
     policy_file = arguments.policy or find_policy(Path.cwd())
@@ -436,6 +439,8 @@ def _log(arguments: argparse.Namespace) -> int:
                 f"{entry.time:%Y-%m-%d %H:%M:%S}  {entry.action:8}  {entry.from_ or '-'} → {entry.to}  "
                 f"{entry.actor}  {' '.join(entry.reason.split())}"
             )
+            for waiver in entry.waivers:
+                print(f"    {waiver}")
     return 0
 
 

@@ -79,7 +79,8 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     known = trust(policy, Path.cwd())
     reasons, waivers = report_reasons(subject, report, policy, known, first=first, now=now, gate=gate)
     if policy.evidence.proof:
-        proof, required = read_proof(artifacts.proof(model_id)), policy.required_gates(subject.sidecar)
+        proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys)
+        required = policy.required_gates(subject.sidecar)
         prove = f"modelgates prove {directory}"
         reasons += proof_reasons(proof, required, policy, known, digest=digest, repair=prove)
     if model_id == live:
