@@ -35,7 +35,7 @@ def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
         panel.by_day(candidate.scores),
         panel.returns,
         horizon=candidate.sidecar.horizon,
-        cost_bps=gate.policy.costs.bps_per_turnover,
+        cost_bps=gate.policy.costs.per_turnover_bps,
     )
     gate.check(
         offenders,

@@ -66,7 +66,15 @@ GATES = {
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
     "significance.p_against": ("hard", "0 ≤ · ≤ 0.1"),
+    "significance.rank_ic": ("soft", "0 < · ≤ 0.5"),
     "significance.deflated_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
+    "significance.p_bonferroni": ("soft", "0 ≤ · ≤ 0.1"),
+    "significance.backtest_length": ("soft", "0 ≤ · ≤ 1"),
+    "significance.track_record": ("soft", "0 ≤ · ≤ 1"),
+    "significance.pbo": ("soft", "0 ≤ · ≤ 0.2"),
+    "significance.spa": ("soft", "0 ≤ · ≤ 0.1"),
+    "significance.step_down": ("soft", "0 ≤ · ≤ 0.1"),
+    "significance.p_holm": ("soft", "0 ≤ · ≤ 0.1"),
     "ablation.harmless": ("hard", "0.1 < · ≤ 1"),
     "drift.psi": ("hard", "0 ≤ · ≤ 0.25"),
     "drift.psi_moderate": ("soft", "0 ≤ · ≤ 0.1"),
@@ -75,9 +83,17 @@ GATES = {
     "latency.serve_p95_ms": ("soft", "0 < · ≤ 200"),
     "shadow.rank_corr": ("soft", "0.95 ≤ · ≤ 1"),
     "pnl.after_costs": ("soft", "> 0"),
+    "pnl.sharpe": ("soft", "> 0"),
+    "pnl.drawdown": ("soft", "0 ≤ · ≤ 0.3"),
+    "pnl.p_value": ("soft", "0 ≤ · ≤ 0.1"),
+    "pnl.probabilistic_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
+    "pnl.break_even": ("soft", "0 < · ≤ 1000"),
     "pnl.turnover": ("soft", "0 ≤ · ≤ 0.5"),
     "pnl.exposure": ("soft", "0 ≤ · ≤ 1"),
     "pnl.net_exposure": ("soft", "-0.05 ≤ · ≤ 0.05"),
+    "pnl.largest_weight": ("soft", "0 ≤ · ≤ 0.2"),
+    "pnl.within_limits": ("soft", "> 0"),
+    "pnl.participation": ("soft", "0 ≤ · ≤ 0.05"),
     "wf.positive_folds": ("hard", "0.5 ≤ · ≤ 1"),
     "wf.worst_fold": ("hard", "0.05 ≤ · ≤ 1"),
 }
@@ -87,7 +103,7 @@ def test_the_packaged_policy_has_the_guides_numbers() -> None:
     assert {name: (slo.severity, str(slo)) for name, slo in DEFAULT.slo.items()} == GATES
     asked = DEFAULT.promotion
     assert (asked.parity_nights, asked.shadow_hours, asked.drift_psi) == (7, 24, 0.25)
-    assert DEFAULT.costs.bps_per_turnover == 2
+    assert DEFAULT.costs.per_turnover_bps == 2
     assert DEFAULT.onnx.domains == ("", "ai.onnx.ml")
     assert all(slo.advice and slo.unit for slo in DEFAULT.slo.values())
 
@@ -113,7 +129,7 @@ def test_an_open_bound_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
 def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
     own = team(tmp_path, '[slo."own.size"]\nat_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"\n')
     assert own.slos_of("own.size") == ["own.size"]
-    assert own.slos_of("pnl.exposure") == ["pnl.exposure", "pnl.net_exposure"]
+    assert own.slos_of("pnl.exposure") == ["pnl.exposure", "pnl.net_exposure", "pnl.largest_weight"]
 
 
 def test_required_are_the_hard_gates_of_families_that_apply(packed_once: Path, tmp_path: Path) -> None:
@@ -158,7 +174,8 @@ REFUSED = [
     pytest.param("[promotion]\nparity_nights = 1000000000", "Expected `int` <= 366", id="a-million-years"),
     pytest.param("[promotion]\nshadow_hours = nan", "$.promotion.shadow_hours", id="nan"),
     pytest.param("[promotion]\ndrift_psi = inf", "$.promotion.drift_psi", id="infinity"),
-    pytest.param("[costs]\nbps_per_turnover = inf", "$.costs.bps_per_turnover", id="infinite-costs"),
+    pytest.param("[costs]\nslippage_bps = inf", "$.costs.slippage_bps", id="infinite-costs"),
+    pytest.param("[costs]\ncapital = 0", "$.costs.capital", id="no-capital"),
     pytest.param("promotion = 3", "Expected `object`, got `int` - at `$.promotion`", id="number-for-a-table"),
     pytest.param("slo = 3", "Expected `object`, got `int` - at `$.slo`", id="number-for-the-limits"),
     pytest.param('[slo]\n"drift.psi" = 3', "Expected `object`, got `int`", id="number-for-a-limit"),

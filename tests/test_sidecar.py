@@ -61,7 +61,10 @@ def test_groups_keep_the_order_in_which_they_first_appear() -> None:
 
 
 def test_panel_columns_are_keys_features_returns_and_reference() -> None:
-    assert sidecar("a", "b").panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "reference"]
+    plain = sidecar("a", "b")
+    assert plain.panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "reference"]
+    traded = msgspec.structs.replace(plain, volume="dollars")
+    assert traded.panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "dollars", "reference"]
 
 
 def _feature(**changes: Any) -> dict[str, Any]:
@@ -125,7 +128,7 @@ def test_sidecar_that_cannot_be_true_is_refused_with_its_key(change: dict[str, A
 
 def test_every_required_key_of_the_sidecar_is_missed_by_name() -> None:
     described = msgspec.to_builtins(sidecar("a"))
-    for key in described.keys() - {"format"}:
+    for key in described.keys() - {"format", "volume"}:
         without = {name: value for name, value in described.items() if name != key}
         with pytest.raises(FormatError, match=f"^sidecar.json: Object missing required field `{key}`$"):
             typed(without, Sidecar, "sidecar.json")

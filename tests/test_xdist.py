@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gate_runs import PLAIN, bare_model, ledger_of, outcomes, own_gate, record_of, reports_of, run
+from gate_runs import PLAIN, SHIPPED, bare_model, ledger_of, outcomes, own_gate, record_of, reports_of, run
 
 from pytest_modelgates.registry.report import Ledger, read_report
 
@@ -35,7 +35,7 @@ def test_two_workers_leave_the_same_ledger(pytester: pytest.Pytester, good_model
     one, two = (read_report(pytester.path / f"{name}.json").modelgates for name in ("alone", "together"))
     assert normalised(one) == normalised(two)
     records = {record.gate: record for record in two.models[good_model.name].gates}
-    assert len(records) == 29
+    assert len(records) == SHIPPED
     for name in MEASURED_BY_THE_CLOCK:
         (shown,) = records[name].evidence
         assert (shown.state, shown.sample) == ("inconclusive", 0)

@@ -15,15 +15,7 @@ from .panel import Panel
 from .parity import BATCH_SIZES, Parity, measure_parity
 from .pinned import Pinned
 from .session import OnnxModel
-from .sidecar import ParityClaim, Sidecar
-
-
-def _panel_key(directory: Path) -> str | None:
-    """Key of another model's panel; None if it cannot be read, which is that model's trouble."""
-    try:
-        return Candidate(directory).panel.key
-    except (ModelgatesError, OSError):
-        return None
+from .sidecar import REFERENCE, ParityClaim, Sidecar
 
 
 class Candidate:
@@ -84,11 +76,33 @@ class Candidate:
         return int(sha256(self._files.read(layout.PANEL))[:8], 16)
 
     @cached_property
+    def others(self) -> list["Candidate"]:
+        """The other models of this registry that are judged by the same times, assets and targets, newest first."""
+        found = (path for path in self.artifacts.models.iterdir() if layout.is_id(path.name))
+        names = sorted((path for path in found if path.name != self.model_id), reverse=True)
+        return [other for other in map(Candidate, names) if other.judged_by(self.panel)]
+
+    @property
     def seen(self) -> int:
-        """How many models of this registry, this one among them, are judged by the same times, assets and targets."""
-        # `latest` is a link to one of them.
-        others = (path for path in self.artifacts.models.iterdir() if path.is_dir() and not path.is_symlink())
-        return 1 + sum(_panel_key(path) == self.panel.key for path in others if path.name != self.model_id)
+        """How many models of this registry, this one among them, are judged by these rows."""
+        return 1 + len(self.others)
+
+    def judged_by(self, panel: Panel) -> bool:
+        """Whether this model's own panel has the same rows; one that cannot be read has not."""
+        try:
+            # Not held open: there may be more such models than a process may open files.
+            with Pinned(self.directory) as files:
+                content, side = files.read(layout.PANEL), files.sidecar
+            if Panel.rows(content) != len(panel.frame):
+                return False
+            return Panel.read(content, side, columns=[side.time, side.asset, side.target]).key == panel.key
+        except (ModelgatesError, OSError):
+            return False
+
+    def read_reference(self) -> NDArray[np.float64]:
+        """The native model's score of every row, without the rest of the panel."""
+        content = self._files.read(layout.PANEL)
+        return Panel.read(content, self.sidecar, columns=[REFERENCE]).reference
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""

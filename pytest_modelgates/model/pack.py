@@ -39,7 +39,7 @@ from .panel import Panel
 from .parity import BATCH_SIZES, measure_parity
 from .pinned import Pinned
 from .session import OnnxModel
-from .sidecar import REFERENCE, RET_NEXT, BenchClaim, ParityClaim, Sidecar, schema_crc32
+from .sidecar import REFERENCE, BenchClaim, ParityClaim, Sidecar, schema_crc32
 
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
 PARITY_TOLERANCE = 1e-5
@@ -57,6 +57,7 @@ def pack(
     time: str = "time",
     asset: str = "asset",
     target: str = "target",
+    volume: str | None = None,
     nullable: Sequence[str] = (),
     output: tuple[str, int] | None = None,
     code: str | None = None,
@@ -85,6 +86,9 @@ def pack(
         How many candidates were tried on this panel, this one included.
     time, asset, target : str
         Column names.
+    volume : str, optional
+        Name of the column of what the whole market traded of the asset that day, in money; without one, neither the
+        share of it that a trade is nor the impact of that share can be measured.
     nullable : sequence of str
         Features that may be NaN.
     output : (str, int), optional
@@ -128,6 +132,7 @@ def pack(
         "horizon": horizon,
         "trained_until": trained_until,
         "tried": tried,
+        "volume": volume,
     }
     try:
         sidecar = typed(parse_json(readable(wanted), layout.SIDECAR), Sidecar, layout.SIDECAR)
@@ -218,7 +223,7 @@ def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) ->
         if count := int(frame[name].isna().sum()):
             raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
-    dtypes |= {name: "float64" for name in wanted if name in (sidecar.target, RET_NEXT, REFERENCE)}
+    dtypes |= {name: "float64" for name in wanted if name in sidecar.measured}
     for name, dtype in dtypes.items():
         frame[name] = _cast(frame[name], dtype)
     frame[sidecar.time] = _dates(frame[sidecar.time])

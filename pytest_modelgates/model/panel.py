@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import FormatError
@@ -24,14 +25,22 @@ class Panel:
     sidecar: Sidecar
 
     @classmethod
-    def read(cls, content: bytes, sidecar: Sidecar) -> "Panel":
-        """Read the bytes of `evaluation.parquet`; the columns are checked by what uses them."""
+    def read(cls, content: bytes, sidecar: Sidecar, *, columns: list[str] | None = None) -> "Panel":
+        """Read the bytes of `evaluation.parquet`, or some columns of it; they are checked by what uses them."""
         try:
-            frame = pd.read_parquet(io.BytesIO(content))
+            frame = pd.read_parquet(io.BytesIO(content), columns=columns)
         except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
             raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
         # A file may bring row labels of its own.
         return cls(frame.reset_index(drop=True), sidecar)
+
+    @staticmethod
+    def rows(content: bytes) -> int:
+        """Number of rows in the bytes of `evaluation.parquet`, by its footer."""
+        try:
+            return int(pq.read_metadata(io.BytesIO(content)).num_rows)
+        except Exception as error:  # as above
+            raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
 
     def column(self, name: str) -> "pd.Series":
         """One column that must be there."""
@@ -96,6 +105,17 @@ class Panel:
         """The next day's return by day and asset."""
         return self.by_day(np.asarray(self.numbers(RET_NEXT), dtype=np.float64))
 
+    @cached_property
+    def volume(self) -> Matrix | None:
+        """What the whole market traded by day and asset [money]; None if the panel does not say.
+
+        An asset without a row keeps its last volume, for a position in it is closed then.
+        """
+        if self.sidecar.volume is None:
+            return None
+        volume = self.by_day(np.asarray(self.numbers(self.sidecar.volume), dtype=np.float64))
+        return np.asarray(pd.DataFrame(volume).ffill())
+
     def by_day(self, values: Matrix) -> Matrix:
         """Lay one value a row out as a matrix.
 
@@ -146,7 +166,7 @@ class Panel:
 
     def schema(self) -> list[tuple[str, str]]:
         """Name and dtype of the columns between the keys and the returns: the features as the file has them."""
-        outer = {self.sidecar.time, self.sidecar.asset, self.sidecar.target, RET_NEXT, REFERENCE}
+        outer = {self.sidecar.time, self.sidecar.asset, *self.sidecar.measured}
         return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
 
     def column_problems(self) -> list[str]:
@@ -161,7 +181,7 @@ class Panel:
     def dtype_problems(self) -> list[str]:
         """Columns whose dtype is not the sidecar's; returns and scores are float64, times are dates."""
         wanted = {feature.name: feature.dtype for feature in self.sidecar.features}
-        wanted |= dict.fromkeys([self.sidecar.target, RET_NEXT, REFERENCE], "float64")
+        wanted |= dict.fromkeys(self.sidecar.measured, "float64")
         found = {name: str(self.column(name).dtype) for name in wanted}
         problems = [
             f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype
@@ -179,7 +199,7 @@ class Panel:
         for name in [self.sidecar.time, self.sidecar.asset]:
             if missing := int(self.column(name).isna().sum()):
                 problems.append(f"{name} is missing in {missing} rows")
-        for name in [*self.sidecar.names, self.sidecar.target, RET_NEXT, REFERENCE]:
+        for name in [*self.sidecar.names, *self.sidecar.measured]:
             if not _holds_numbers(self.column(name)):
                 problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
                 continue
@@ -190,8 +210,9 @@ class Panel:
         return problems
 
     def repeated_rows(self) -> list[str]:
-        """Rows whose time and asset another row has too."""
-        twice = pd.DataFrame({"day": self.day_codes, "asset": self.asset_codes}).duplicated()
+        """Rows whose asset has another row on the same day: the same evidence a minute later would count twice."""
+        day = self.times.astype("datetime64[D]").astype(np.int64)
+        twice = pd.DataFrame({"day": day, "asset": self.asset_codes}).duplicated()
         assets = self.column(self.sidecar.asset)
         return [
             f"{pd.Timestamp(self.times[row]):%Y-%m-%d} {printable(str(assets[row]))}" for row in np.flatnonzero(twice)

@@ -36,7 +36,8 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """The content of `sidecar.json`.
 
     `horizon` counts days; `trained_until` is the last price date that any training label used; `tried` is
-    how many candidates were tried on this panel, or null if nobody counted.
+    how many candidates were tried on this panel, or null if nobody counted; `volume` the column of what the whole
+    market traded of the asset that day, in money, or null if there is none.
     """
 
     format: Literal[1] = 1
@@ -49,6 +50,7 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     horizon: Positive
     trained_until: date
     tried: Positive | None
+    volume: str | None = None
 
     def __post_init__(self) -> None:
         twice = [name for name, count in Counter(self.panel_columns).items() if count > 1]
@@ -71,7 +73,13 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def panel_columns(self) -> list[str]:
         """Every column of the panel, in order."""
-        return [self.time, self.asset, *self.names, self.target, RET_NEXT, REFERENCE]
+        return [self.time, self.asset, *self.names, *self.measured]
+
+    @property
+    def measured(self) -> list[str]:
+        """Columns of the panel that are no key and no feature."""
+        volume = [] if self.volume is None else [self.volume]
+        return [self.target, RET_NEXT, *volume, REFERENCE]
 
 
 RET_NEXT = "ret_next"

@@ -27,6 +27,7 @@ class PackingList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     time: str = "time"
     asset: str = "asset"
     target: str = "target"
+    volume: str | None = None
     nullable: tuple[str, ...] = ()
     output: tuple[str, Count] | None = None
     code: str | None = None

@@ -105,10 +105,19 @@ class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What trading costs."""
+    """What trading and holding cost, named as in `stats.costs.Costs`, and the `capital` that trades."""
 
-    bps_per_turnover: NonNegative
+    half_spread_bps: NonNegative
+    commission_bps: NonNegative
+    slippage_bps: NonNegative
     borrow_bps_per_year: NonNegative
+    impact_bps: NonNegative
+    capital: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+
+    @property
+    def per_turnover_bps(self) -> float:
+        """Cost of a unit of turnover, whatever its size [basis points]."""
+        return self.half_spread_bps + self.commission_bps + self.slippage_bps
 
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

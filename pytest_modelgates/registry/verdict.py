@@ -80,7 +80,8 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
             limit = policy.limit(name)
             if not limit.hold(evidence.value):
                 measured = "nothing finite" if evidence.value is None else f"{evidence.value:.4g}"
-                return Verdict.FAILED, f"measured {measured} {evidence.unit}, limit {limit}"
+                of = "" if name == base_name(record.gate) else f"{name} "
+                return Verdict.FAILED, f"{of}measured {measured} {evidence.unit}, limit {limit}"
     if "call" in exceptions:
         return Verdict.FAILED, f"raised {exceptions['call']}"
     wrong = [phase.when for phase in record.phases if phase.outcome != "passed"]
