@@ -28,9 +28,11 @@ def checked_id(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The artifacts root and what lies where below it."""
+    """The artifacts root, what lies where below it, and with which permissions, whatever the umask."""
 
     root: Path
+    file_mode: int = 0o644
+    directory_mode: int = 0o755
 
     @classmethod
     def of(cls, model_dir: Path) -> "Artifacts":

@@ -3,6 +3,7 @@
 import getpass
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +20,25 @@ from ..model.layout import MANIFEST, PANEL, SIDECAR, Artifacts
 from ..model.manifest import Manifest, verified_bytes, verify
 from ..model.panel import Panel
 from ..model.sidecar import Sidecar
-from .audit import Entry, check_agreement, past_live, read_log
+from .audit import Head, Intent, changes
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
 from .policy import Policy, Waiver
 from .proof import proof_reasons, read_proof
 from .report import Report, read_report
-from .store import is_first, is_model, link_target, live_id, locked, switch
+from .seal import load_key
+from .store import is_model, locked, past_live, state, switch
 from .suite import trust
 
 SERVE_LATENCY = "latency.serve_p95_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A change that took place, and the end of the log after it."""
+
+    change: Intent
+    head: Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,8 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     directory = artifacts.model(model_id)
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
-    report, first, live = read_report(report_path, keys=policy.evidence.keys), is_first(artifacts), live_id(artifacts)
+    report, live = read_report(report_path, keys=policy.evidence.keys), state(artifacts).live
+    first = live is None
     gate = f"pytest --model-dir={directory}"
     try:
         digest = verify(directory)
@@ -88,6 +99,8 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         reasons += proof_reasons(proof, required, policy, known, digest=digest, repair=prove)
     if model_id == live:
         reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
+    if why := _may_not("promote", policy.registry.may_promote):
+        reasons.append(Reason(why, "ask one of them, or add the actor to [registry] may_promote in the policy"))
     if not first:
         reasons += night_reasons(
             nights(artifacts, policy, now=now), policy, today=now.date(), repair=f"{gate} every night"
@@ -106,8 +119,22 @@ def reference(directory: Path, sidecar: Sidecar) -> np.ndarray:
         raise FormatError(f"{directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
 
 
-def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, reason: str) -> Entry:
+def promote(
+    artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, reason: str, key: Path | None = None
+) -> Done:
     """Make a model live.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    model_id : str
+    report_path : Path
+        The report of its gate run.
+    policy : Policy
+    reason : str
+        For the audit log.
+    key : Path, optional
+        The private key that signs the end of the log.
 
     Raises
     ------
@@ -116,60 +143,72 @@ def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Poli
     """
     if not reason.strip():
         raise RefusedError('a promotion needs a reason: --reason "…"')
-    with locked(artifacts):
+    private = load_key(key) if key else None
+    with locked(artifacts, policy.registry):
         now = datetime.now(UTC)
         plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
         plan.refuse()
         save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
-        entry = _entry("promote", plan.live, model_id, plan.digest, reason.strip(), now)
-        entry = msgspec.structs.replace(
-            entry,
+        change = _change("promote", plan.live, model_id, plan.digest, reason.strip(), now)
+        change = msgspec.structs.replace(
+            change,
             report_digest=plan.report_digest,
             sealed_by=plan.sealed_by,
             waivers=tuple(map(str, plan.waivers)),
         )
-        switch(artifacts, entry)
-        return entry
+        return Done(change, switch(artifacts, change, key=private))
 
 
-def rollback(artifacts: Artifacts, model_id: str, *, reason: str) -> Entry:
-    """Make a model live again that was live before.
+def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str, key: Path | None = None) -> Done:
+    """Make a model live again that was live before; parameters as for `promote`.
 
     Raises
     ------
     RefusedError
-        If no reason is given, or the model was never live, or is live now.
+        If no reason is given, the actor may not, or the model was never live, or is live now.
     IntegrityError
         If its files are not what they were.
     """
     if not reason.strip():
         raise RefusedError('a rollback needs a reason: --reason "…"')
-    with locked(artifacts):
+    if why := _may_not("roll back", policy.registry.may_roll_back):
+        raise RefusedError(why)
+    private = load_key(key) if key else None
+    with locked(artifacts, policy.registry):
         # What the link names may be gone: that is when a rollback is needed most.
-        entries, live = read_log(artifacts.promotions), link_target(artifacts)
-        check_agreement(entries, live)
-        past = [name for name in past_live(entries) if name != live]
+        live = state(artifacts).live
         if model_id == live:
             raise RefusedError(f"{model_id} is live already")
-        if model_id not in past:
-            raise RefusedError(f"{model_id} was never live; rollback goes to one of: {', '.join(past) or 'none yet'}")
+        was = next((change.digest for change in changes(artifacts.promotions) if change.to == model_id), None)
+        if was is None:
+            past = ", ".join(past_live(artifacts, live)) or "none yet"
+            raise RefusedError(f"{model_id} was never live; rollback goes to one of: {past}")
         digest = verify(artifacts.model(model_id))
-        was = next(entry.digest for entry in reversed(entries) if entry.to == model_id)
         if digest != was:
             raise RefusedError(
                 f"{model_id} has other bytes ({digest[:12]}…) than when it was live ({was[:12]}…); roll back further"
             )
-        entry = _entry("rollback", live, model_id, digest, reason.strip(), datetime.now(UTC))
-        switch(artifacts, entry)
-        return entry
+        change = _change("rollback", live, model_id, digest, reason.strip(), datetime.now(UTC))
+        return Done(change, switch(artifacts, change, key=private))
 
 
-def _entry(
+def _may_not(verb: str, listed: Sequence[str]) -> str | None:
+    if listed and actor() not in listed:
+        return f"{actor()} may not {verb}; the policy lets {', '.join(listed)}"
+    return None
+
+
+def actor() -> str:
+    """Who acts, as far as can be told: ``$MODELGATES_ACTOR``, else the user."""
+    return os.environ.get("MODELGATES_ACTOR") or _user()
+
+
+def _change(
     action: Literal["promote", "rollback"], live: str | None, model_id: str, digest: str, reason: str, now: datetime
-) -> Entry:
-    return Entry(
+) -> Intent:
+    return Intent(
         time=now,
-        actor=os.environ.get("MODELGATES_ACTOR") or _user(),
+        actor=actor(),
         host=socket.gethostname(),
         action=action,
         from_=live,
