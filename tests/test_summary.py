@@ -50,7 +50,10 @@ def test_a_gate_of_two_limits_has_two_rows_and_one_reason(pytester: pytest.Pytes
     policy = pytester.path / "policy.toml"
     policy.write_text('[slo."pnl.net_exposure"]\nat_least = 0.01\n')
     lines = table(run(pytester, f"--model-dir={good_model}", f"--policy={policy}", "-m", "pnl", "-k", "exposure"))
-    assert [line.split()[0] for line in lines] == ["gate", "pnl.exposure", "pnl.net_exposure", "pnl.exposure"]
+    assert [line.split()[0] for line in lines] == [
+        *("gate", "pnl.exposure", "pnl.net_exposure", "pnl.exposure"),
+        "metric:",
+    ]
     assert lines[3].startswith("pnl.exposure WARN: measured ")
 
 
