@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from .drift.records import Prediction, append_whole, encode_predictions
+from .drift.records import Prediction, encode_predictions
 from .errors import ModelgatesError
 from .model import layout
 from .model.candidate import Candidate
-from .model.files import canonical, readable, sha256_of, tree_digest
+from .model.files import append_whole, canonical, readable, sha256_of, tree_digest
 from .model.manifest import FileEntry
 from .model.onnx_checks import parse_onnx
 from .model.session import OnnxModel

@@ -123,7 +123,8 @@ def test_a_number_of_rows_is_a_positive_one(desk: Desk, capsys: Capture, last: s
     with pytest.raises(SystemExit) as ended:
         asked(desk, "drift-check", f"--last={last}")
     assert ended.value.code == 2
-    assert f"argument --last: {last!r} is no number of rows" in capsys.readouterr().err
+    said = "'0' is too few, give 1 or more" if last == "0" else f"{last!r} is no whole number"
+    assert f"argument --last: {said}" in capsys.readouterr().err
 
 
 @pytest.fixture

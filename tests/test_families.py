@@ -21,6 +21,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from test_twins import faults, twin_of
 
 from pytest_modelgates import pack
 from pytest_modelgates.cli import main
@@ -32,6 +33,7 @@ from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.verdict import Verdict, judge
 from pytest_modelgates.serving.source import row_keys
 from pytest_modelgates.stats.baseline import named_metric
+from pytest_modelgates.twins import knowing_baseline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -298,6 +300,10 @@ def test_each_gate_goes_red_on_its_twin(model: Callable[[str], Path], policy: Pa
     done = modelgates("prove", directory, "--policy", policy, cwd=policy.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("red    metric.beats_baseline on its twin knowing_baseline: failed, measured 1 p")
+
+
+def test_the_twin_has_its_own_fault_alone(packed: dict[str, Path], tmp_path: Path) -> None:
+    assert faults(twin_of(packed["regression"], tmp_path, knowing_baseline)) == set()
 
 
 def test_a_boosted_classifier_is_scored_by_its_chances(tmp_path: Path) -> None:

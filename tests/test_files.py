@@ -21,13 +21,12 @@ from pytest_modelgates.model.files import (
     MAX_JSON_BYTES,
     canonical,
     first_line,
-    last_line_digest,
+    last_line,
     parse_json,
     printable,
     read_bytes,
     read_json,
     readable,
-    sha256,
     tree_digest,
     typed,
     write_whole,
@@ -81,15 +80,16 @@ def test_threads_that_write_one_file_never_trip_over_each_other(tmp_path: Path) 
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_the_last_line_of_a_log_is_digested(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("first\nzweite ü\n")
-    assert last_line_digest(tmp_path / "log") == sha256("zweite ü".encode())
-    assert last_line_digest(tmp_path / "none") is None
+def test_the_last_whole_line_of_a_log_is_read(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("first\nzweite ü\nto")
+    assert last_line(tmp_path / "log") == "zweite ü".encode()
+    assert last_line(tmp_path / "none") is None
 
 
 def test_an_empty_log_has_no_last_line(tmp_path: Path) -> None:
-    (tmp_path / "log").touch()
-    assert last_line_digest(tmp_path / "log") is None
+    for content in ("", "to"):
+        (tmp_path / "log").write_text(content)
+        assert last_line(tmp_path / "log") is None
 
 
 def test_tree_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pytest_modelgates import pack
 from pytest_modelgates.drift.records import Prediction, encode_predictions
 from pytest_modelgates.model.files import tree_digest
 from pytest_modelgates.model.layout import Artifacts
-from pytest_modelgates.registry.audit import Entry, append_entry
+from pytest_modelgates.registry.audit import Commit, Intent, append
 from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.verdict import Verdict, judge
 
@@ -129,7 +129,7 @@ def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     live = pack_one(root, panel, changes="The first.")
     candidate = pack_one(root, panel, changes="The second.")
     world = World(Artifacts(root), live.name, candidate.name)
-    promotion = Entry(
+    promotion = Intent(
         time=datetime(2024, 1, 1, tzinfo=UTC),
         actor="somebody",
         host="somewhere",
@@ -140,7 +140,8 @@ def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
         report_digest=None,
         reason="for these tests",
     )
-    append_entry(world.artifacts.promotions, promotion)
+    append(world.artifacts.promotions, promotion)
+    append(world.artifacts.promotions, Commit(time=promotion.time))
     world.artifacts.latest.symlink_to(live.name)
     world.log(world.live_rows(), arm="live")
     world.log(world.live_rows(), arm="shadow")

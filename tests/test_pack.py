@@ -21,6 +21,7 @@ from conftest import pack_ridge
 from pytest_modelgates import pack
 from pytest_modelgates.errors import FormatError, ModelgatesError, PackError
 from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.files import sha256
 from pytest_modelgates.model.layout import FILES
 from pytest_modelgates.model.manifest import problems_of, verify
 from pytest_modelgates.registry.desk import listing
@@ -102,12 +103,17 @@ def test_packing_twice_gives_the_same_model_under_two_ids(tmp_path: Path) -> Non
 
 
 def test_the_manifest_says_where_the_model_came_from_and_where_the_log_stood(tmp_path: Path) -> None:
-    (tmp_path / "promotions.log").write_bytes(b"first\nlast\n")
+    (tmp_path / "promotions.log").write_bytes(b'{"n":1}\n{"n":2}\n')
     manifest = Candidate(pack_ready(tmp_path, code="abc", data="def")).manifest
     assert (manifest.lineage.code, manifest.lineage.data) == ("abc", "def")
-    assert (
-        manifest.audit_head == "9d10bd3ce5b5b93d4fe1b1e5ea5e0a2e9d1e5f4a1bd09a6f1e0d1c9a3b0e4f0a" or manifest.audit_head
-    )
+    assert manifest.audit_head == "2:" + sha256(b'{"n":2}')
+
+
+def test_a_log_that_is_none_is_refused_before_anything_is_published(tmp_path: Path) -> None:
+    (tmp_path / "promotions.log").write_bytes(b"{}\n")
+    with pytest.raises(FormatError, match=r"promotions\.log: Object missing required field `n`"):
+        pack_ready(tmp_path)
+    assert not list((tmp_path / "models").iterdir())
 
 
 @pytest.mark.parametrize("columns", [(), ("a", "b"), ("b", "a")], ids=["matrix", "columns", "columns-in-other-order"])

@@ -1,5 +1,6 @@
 """Files written whole or not at all, strict JSON, and digests. Knows no file format of its own."""
 
+import fcntl
 import hashlib
 import json
 import math
@@ -38,6 +39,44 @@ def write_whole(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
+    """Append lines to a log: all of them or none, never mixed with those of another process.
+
+    Parameters
+    ----------
+    path : Path
+    content : bytes
+        Whole lines, each with its newline.
+    durable : bool
+        Wait until they survive a power cut.
+    mode : int
+        Of a new file, whatever the umask.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        # A write may be cut short (disk, quota), so order among processes takes a lock; closing releases it.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        if not size:
+            os.fchmod(descriptor, mode)  # the umask took some of it away
+        # What a power cut left without its newline must not swallow the first line of ours.
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        rest = memoryview(b"\n" + content if torn else content)
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if durable:
+                os.fsync(descriptor)
+                if not size:
+                    sync_folder(path.parent)
+        except BaseException:
+            os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable; a rename alone is lost on btrfs."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -47,16 +86,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def last_line_digest(path: Path) -> str | None:
-    """Digest the last line of a log, reading no more than its tail; None if there is no line."""
+def last_line(path: Path) -> bytes | None:
+    """Read the last whole line of a log, and no more than its tail; None if there is no line."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 2**16))
-            lines = file.read().splitlines()
+            lines = file.read().split(b"\n")[:-1]
     except FileNotFoundError:
         return None
-    return sha256(lines[-1]) if lines else None
+    return lines[-1] if lines else None
 
 
 def sha256(content: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..errors import FormatError, IntegrityError
-from .files import printable, read_bytes, read_json, sha256, sha256_of, tree_digest
+from .files import last_line, parse_json, printable, read_bytes, read_json, sha256, sha256_of, tree_digest, typed
 from .layout import FILES, MANIFEST, SIDECAR
 from .sidecar import Sidecar, sidecar_crc32
 
@@ -32,14 +32,26 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The content of `manifest.json`; `audit_head` is the digest of the audit log's last line at packing."""
+    """The content of `manifest.json`; `audit_head` is where the audit log ended at packing, see `head_of`."""
 
     format: Literal[1] = 1
     id: str
     created: Moment
     lineage: Lineage
-    audit_head: Sha256 | None
+    audit_head: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*:[0-9a-f]{64}\Z")] | None
     files: dict[str, FileEntry]
+
+
+class _Numbered(msgspec.Struct):
+    n: Annotated[int, msgspec.Meta(ge=1)]
+
+
+def head_of(log: Path) -> str | None:
+    """Read where the audit log ends: the number of its last line, a colon, its SHA-256; None if it is empty."""
+    line = last_line(log)
+    if line is None:
+        return None
+    return f"{typed(parse_json(line, str(log)), _Numbered, str(log)).n}:{sha256(line)}"
 
 
 def file_set_problems(directory: Path) -> list[str]:

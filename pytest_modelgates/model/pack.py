@@ -22,7 +22,6 @@ from .convert import NativeScore, convert, finish
 from .files import (
     canonical,
     first_line,
-    last_line_digest,
     parse_json,
     readable,
     sha256,
@@ -31,7 +30,7 @@ from .files import (
     write_whole,
 )
 from .layout import Artifacts
-from .manifest import FileEntry, Lineage, Manifest
+from .manifest import FileEntry, Lineage, Manifest, head_of
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
 from .parity import BATCH_SIZES, measure_parity
@@ -286,7 +285,7 @@ def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Linea
                 id=directory.name,
                 created=created,
                 lineage=lineage,
-                audit_head=last_line_digest(artifacts.promotions),
+                audit_head=head_of(artifacts.promotions),
                 files={
                     name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()
                 },

@@ -19,6 +19,7 @@ from ..model.sidecar import Sidecar, Task
 Severity = Literal["hard", "soft"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # the upper end keeps infinity out
+Mode = Annotated[str, msgspec.Meta(pattern=r"^0[0-7]{3}\Z")]
 
 PLACE = Path("registry") / "policy.toml"
 
@@ -148,6 +149,17 @@ class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
 
 
+class RegistryRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the registry is kept, and who may change it; nobody named means anybody."""
+
+    may_promote: tuple[str, ...]
+    may_roll_back: tuple[str, ...]
+    file_mode: Mode
+    directory_mode: Mode
+    lock_timeout_s: NonNegative
+    network_file_system: bool
+
+
 class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One hard gate that need not pass, for one model's bytes, until the end of one day (UTC)."""
 
@@ -176,6 +188,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     onnx: OnnxRules
     evidence: EvidenceRules
     hermetic: HermeticLimits
+    registry: RegistryRules
     waiver: tuple[Waiver, ...] = ()
     slo: dict[str, Slo]
 

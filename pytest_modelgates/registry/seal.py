@@ -4,6 +4,7 @@ import base64
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -128,6 +129,23 @@ def seal(payload: bytes, key: "Ed25519PrivateKey") -> bytes:
     )
 
 
+def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
+    """Sign a line of the audit log, in hex. No envelope begins like one, so neither passes for the other."""
+    return key.sign(content).hex()
+
+
+def signer(content: bytes, signature: str, keys: Sequence[str]) -> str | None:
+    """Find which of the keys that the policy lists signed a line of the audit log; None if none did."""
+    _ed25519()
+    from cryptography.exceptions import InvalidSignature
+
+    for listed in keys:
+        with suppress(InvalidSignature, ValueError):
+            _public(listed).verify(bytes.fromhex(signature), content)
+            return listed
+    return None
+
+
 def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, str]:
     """Check an envelope against the keys that the policy lists.
 
@@ -152,10 +170,7 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
     from cryptography.exceptions import InvalidSignature
 
     for listed in keys:
-        try:
-            public = _ed25519().Ed25519PublicKey.from_public_bytes(bytes.fromhex(listed.removeprefix(KEY_PREFIX)))
-        except ValueError as error:
-            raise SealError(f"the policy's key {listed!r} is no Ed25519 public key ({error})") from error
+        public = _public(listed)
         for signature in signatures:
             try:
                 public.verify(signature, _encoding(payload))
@@ -163,6 +178,13 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
                 continue
             return payload, listed
     raise SealError(f"{source}: signed by none of the {len(keys)} keys that the policy lists")
+
+
+def _public(listed: str) -> Any:
+    try:
+        return _ed25519().Ed25519PublicKey.from_public_bytes(bytes.fromhex(listed.removeprefix(KEY_PREFIX)))
+    except ValueError as error:
+        raise SealError(f"the policy's key {listed!r} is no Ed25519 public key ({error})") from error
 
 
 def _encoding(payload: bytes) -> bytes:

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..drift.records import Prediction, append_whole, encode_predictions
+from ..drift.records import Prediction, encode_predictions
 from ..errors import FormatError, OnnxError
-from ..model.files import read_json
+from ..model.files import append_whole, read_json
 from ..model.layout import MODEL, SIDECAR, Artifacts
 from ..model.manifest import verified_bytes, verify
 from ..model.session import OnnxModel
