@@ -306,6 +306,20 @@ def test_the_twin_has_its_own_fault_alone(packed: dict[str, Path], tmp_path: Pat
     assert faults(twin_of(packed["regression"], tmp_path, knowing_baseline)) == set()
 
 
+@pytest.mark.usefixtures("packed")  # what it imports, pytester would forget, and pyarrow cannot be loaded twice
+def test_what_the_guide_shows_works(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guide.md").read_text("utf-8")
+    section = guide.partition("## Models that are no signals\n")[2].partition("\n## ")[0]
+    code, policy = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
+    monkeypatch.chdir(pytester.path)
+    exec(compile(code, "guide", "exec"), {})  # whose print tells where the model lies
+    directory = pytester.path / capsys.readouterr().out.strip()
+    (pytester.path / "policy.toml").write_text(policy)
+    assert gates_of(pytester, directory, pytester.path / "policy.toml").ret == 0
+
+
 def test_a_boosted_classifier_is_scored_by_its_chances(tmp_path: Path) -> None:
     data = tumours()
     booster = LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1).fit(
