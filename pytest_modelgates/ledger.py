@@ -14,16 +14,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from .errors import FormatError, ModelgatesError
+from .errors import FormatError, IntegrityError, ModelgatesError
 from .gate import Gate, NoReference, printable
 from .hands import fixture_origins, foreign_hooks
-from .model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest, write_whole
-from .model.layout import SIDECAR, Artifacts, checked_id
+from .model.files import canonical, readable, sha256, sha256_of, tree_digest, write_whole
+from .model.layout import Artifacts, checked_id
+from .model.pinned import Pinned
 from .model.sidecar import Sidecar
 from .registry.policy import Policy, Severity, Waiver, find_policy, load_policy
 from .registry.report import GateRecord, Ledger, ModelRun, Phase, RunInfo
 from .registry.suite import NONCE, package_digest
-from .registry.verdict import Verdict, base_name, judge
+from .registry.verdict import Verdict, base_name, combine, promotes, weigh
 
 GATE = pytest.StashKey[Gate]()
 ATTEMPTS = pytest.StashKey[int]()
@@ -61,14 +62,8 @@ def checked_model_dirs(given: Iterable[str]) -> list[Path]:
 
 
 def policy_of(config: pytest.Config) -> tuple[Policy, str]:
-    """Find and read the policy: the option, the ini key, the repository's own, else the packaged one alone."""
-    ini = config.getini("modelgates_policy")
-    if config.option.policy:
-        path: Path | None = Path(config.option.policy)
-    elif ini:
-        path = config.rootpath / ini
-    else:
-        path = find_policy(config.rootpath)
+    """Find and read the policy as the command line does: the option, the repository's own, else the packaged one."""
+    path = Path(config.option.policy) if config.option.policy else find_policy(config.invocation_params.dir)
     try:
         return load_policy(path), str(path or "packaged default")
     except ModelgatesError as error:
@@ -78,8 +73,9 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
 def _sidecar(directory: Path) -> Sidecar | None:
     """The sidecar of a model; None if it cannot be read, so that its gates run and fail."""
     try:
-        return read_json(directory / SIDECAR, Sidecar)
-    except FormatError:
+        with Pinned(directory) as model:
+            return model.sidecar
+    except (FormatError, IntegrityError):
         return None
 
 
@@ -206,6 +202,7 @@ class Run:
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._crashed: Counter[str] = Counter()
+        self.lost_worker = False
         self._suite: dict[str, tuple[Path, str]] = {}
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in foreign_hooks(config).items()}
         self._option = config.option
@@ -286,25 +283,35 @@ class Run:
     def waiver(self, gate: str, model_id: str) -> Waiver | None:
         """Find the row of the policy that waives a gate for the bytes of this run, unless it has expired."""
         row = self.policy.waiver_of(gate, self._before[model_id])
-        return row if row and row.until >= self.started.date() else None
+        return row if row and row.in_force(self.started.date()) else None
+
+    def waivers(self, model_id: str) -> list[Waiver]:
+        """Every row that lets a gate of this run off."""
+        digest, day = self._before[model_id], self.started.date()
+        rows = (weigh(record, self.policy, digest=digest, day=day)[2] for record in self.records(model_id))
+        return [row for row in rows if row]
 
     def binds(self, gate: str, severity: Severity, model_id: str) -> bool:
         """Whether a gate that is missed fails the run: a hard one without a waiver, or any if soft ones are strict."""
         return self.strict_soft or (severity == "hard" and self.waiver(gate, model_id) is None)
 
+    def counts(self, record: GateRecord, model_id: str) -> Verdict:
+        """What a gate counts as: a miss that is waived, or of a soft gate unless those are strict, as passed."""
+        digest, day = self._before[model_id], self.started.date()
+        verdict, _, waiver = weigh(record, self.policy, digest=digest, day=day)
+        let_off = waiver if record.severity == "hard" else True
+        return Verdict.PASSED if let_off and not self.strict_soft else verdict
+
     def blocks(self, record: GateRecord, model_id: str) -> bool:
         """Whether a gate keeps the run from being green; pytest lets skipped, repeated and half-run tests pass."""
-        verdict = judge(record, self.policy)[0]
-        if verdict in (Verdict.PASSED, Verdict.NO_REFERENCE):
-            return False
-        return self.binds(record.gate, record.severity, model_id)
+        return not promotes(self.counts(record, model_id), self.policy, first=True)
 
     @property
     def green(self) -> bool:
-        """Whether gates ran, and none of them nor any changed file speaks against a model."""
+        """Whether gates ran, and none of them, no changed file and no lost worker speaks against a model."""
         ids = [directory.name for directory in self.model_dirs]
-        blocked = any(self.blocks(record, model_id) for model_id in ids for record in self.records(model_id))
-        return not self.empty and not self.changed and not blocked
+        verdict = combine(self.counts(record, model_id) for model_id in ids for record in self.records(model_id))
+        return promotes(verdict, self.policy, first=True) and not self.changed and not self.lost_worker
 
     def ledger(self, exit_status: int) -> Ledger:
         """Close the books: the circumstances, the digests, every record."""
@@ -333,6 +340,7 @@ class Run:
                     digest_before=self._before[directory.name],
                     digest_after=self._after[directory.name],
                     gates=tuple(self.records(directory.name)),
+                    waivers=tuple(map(str, self.waivers(directory.name))),
                 )
                 for directory in self.model_dirs
             },

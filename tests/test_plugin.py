@@ -506,27 +506,28 @@ def test_the_policy_is_looked_up_in_order(pytester: pytest.Pytester) -> None:
         return line.split()[1]
 
     assert header() == str(found)
-    pytester.makeini("[pytest]\nmodelgates_policy = rules/ours.toml")
-    ours = pytester.mkdir("rules") / "ours.toml"
-    ours.write_text(POLICY.format(name="mine.answer", severity="hard"))
-    assert header() == str(ours)
     (pytester.path / "asked.toml").write_text(POLICY.format(name="mine.answer", severity="hard"))
     result = run(pytester, f"--model-dir={model}", "--co", "--policy=asked.toml")
     result.stdout.fnmatch_lines(["policy: asked.toml sha256:*"])
-    pytester.makeini("[pytest]\n")
     found.unlink()
     result = run(pytester, f"--model-dir={model}", "--co")
     result.stdout.fnmatch_lines(["policy: packaged default sha256:*"])
 
 
-@pytest.mark.parametrize("how", ["option", "ini"])
-def test_a_policy_that_is_not_there_is_a_usage_error(pytester: pytest.Pytester, how: str) -> None:
+def test_a_policy_that_is_not_there_is_a_usage_error(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester)
-    if how == "ini":
-        pytester.makeini("[pytest]\nmodelgates_policy = nowhere.toml")
-    result = run(pytester, f"--model-dir={model}", *(["--policy=nowhere.toml"] if how == "option" else []))
+    result = run(pytester, f"--model-dir={model}", "--policy=nowhere.toml")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: *nowhere.toml: no such policy file"])
+
+
+def test_a_run_without_a_terminal_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    result = run_apart(pytester, f"--model-dir={model}", "-p", "no:terminal")
+    assert result.ret == 4
+    wanted = "ERROR: pytest's terminal plugin is off, and pytest-json-report needs it: drop -p no:terminal, use -q"
+    result.stderr.fnmatch_lines([wanted])
+    result.stderr.no_fnmatch_line("*INTERNALERROR*")
 
 
 def test_the_report_goes_where_it_is_asked_for(pytester: pytest.Pytester) -> None:

@@ -202,7 +202,26 @@ def test_signals_are_judged_as_ever_whatever_else_is_admitted(tmp_path: Path) ->
     assert not own.applies("ablation.harmless[a]", "classification")
 
 
+def test_a_gates_own_parameters_are_required_one_by_one(packed_once: Path, tmp_path: Path) -> None:
+    rest = 'at_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"\n'
+    own = team(tmp_path, f'[slo."own.size"]\nparameters = ["small", "large"]\n{rest}')
+    required = own.required_gates(read_json(packed_once / SIDECAR, Sidecar))
+    assert required[-2:] == ["own.size[small]", "own.size[large]"]
+    assert "own.size" not in required
+
+
 REFUSED = [
+    pytest.param('[slo."drift.psi"]\nparameters = []', "Expected `array` of length >= 1", id="no-parameter"),
+    pytest.param(
+        '[slo."ablation.harmless"]\nparameters = ["a"]',
+        '[slo."ablation.harmless"] has parameters and each; keep one, they contradict',
+        id="parameters-twice",
+    ),
+    pytest.param(
+        '[slo."pnl.net_exposure"]\nparameters = ["a"]',
+        '[slo."pnl.net_exposure"] has parameters and gate; keep one, they contradict',
+        id="parameters-of-another-gate",
+    ),
     pytest.param("x = [", "not TOML (", id="half-a-list"),
     pytest.param("x = " + "[" * 5000, "not TOML (", id="too-deep"),
     pytest.param("format = 2", "Invalid enum value 2 - at `$.format`", id="format"),

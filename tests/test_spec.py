@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import FormatError, PackError
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.manifest import verify
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.model.spec import PackingList, pack_from_files, read_packing_list
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -18,7 +18,7 @@ from pytest_modelgates.drift.records import read_predictions, values_of
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.files import tree_digest
-from pytest_modelgates.model.manifest import verify
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.model.sidecar import schema_crc32, sidecar_crc32
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import disordered

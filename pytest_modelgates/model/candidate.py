@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from ..errors import ModelgatesError
 from . import layout
-from .files import read_bytes, read_json, sha256
-from .manifest import Manifest, digest_problems, file_set_problems
+from .files import sha256
+from .manifest import Manifest
 from .onnx_checks import recorded_schema, soundness_problems
 from .panel import Panel
 from .parity import BATCH_SIZES, Parity, measure_parity
+from .pinned import Pinned
 from .session import OnnxModel
 from .sidecar import ParityClaim, Sidecar
 
@@ -20,8 +21,7 @@ from .sidecar import ParityClaim, Sidecar
 def _panel_key(directory: Path) -> str | None:
     """Key of another model's panel; None if it cannot be read, which is that model's trouble."""
     try:
-        sidecar = read_json(directory / layout.SIDECAR, Sidecar)
-        return Panel.read(read_bytes(directory / layout.PANEL), sidecar).key
+        return Candidate(directory).panel.key
     except (ModelgatesError, OSError):
         return None
 
@@ -35,24 +35,28 @@ class Candidate:
         self.artifacts = layout.Artifacts.of(directory)
 
     @cached_property
+    def _files(self) -> Pinned:
+        return Pinned(self.directory)
+
+    @cached_property
     def manifest(self) -> Manifest:
         """What the files must be."""
-        return read_json(self.directory / layout.MANIFEST, Manifest)
+        return self._files.manifest
 
     @cached_property
     def sidecar(self) -> Sidecar:
         """Schema and metadata."""
-        return read_json(self.directory / layout.SIDECAR, Sidecar)
+        return self._files.sidecar
 
     @cached_property
     def parity_claim(self) -> ParityClaim:
         """What packing says it measured."""
-        return read_json(self.directory / layout.PARITY, ParityClaim)
+        return self._files.json(layout.PARITY, ParityClaim)
 
     @cached_property
     def onnx_bytes(self) -> bytes:
         """The ONNX file."""
-        return read_bytes(self.directory / layout.MODEL)
+        return self._files.read(layout.MODEL)
 
     @cached_property
     def model(self) -> OnnxModel:
@@ -62,7 +66,7 @@ class Candidate:
     @cached_property
     def panel(self) -> Panel:
         """The out-of-sample rows."""
-        return Panel.read(read_bytes(self.directory / layout.PANEL), self.sidecar)
+        return Panel.read(self._files.read(layout.PANEL), self.sidecar)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
@@ -77,7 +81,7 @@ class Candidate:
     @cached_property
     def seed(self) -> int:
         """A seed that depends on the panel's bytes alone, so that a verdict can be repeated."""
-        return int(sha256(read_bytes(self.directory / layout.PANEL))[:8], 16)
+        return int(sha256(self._files.read(layout.PANEL))[:8], 16)
 
     @cached_property
     def seen(self) -> int:
@@ -88,11 +92,11 @@ class Candidate:
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""
-        return file_set_problems(self.directory)
+        return self._files.file_set_problems()
 
     def changed_files(self) -> list[str]:
         """Files that are not what the manifest says."""
-        return digest_problems(self.directory, self.manifest)
+        return self._files.digest_problems()
 
     def soundness_problems(self, domains: tuple[str, ...]) -> list[str]:
         """What is wrong with the ONNX file."""

@@ -1,5 +1,6 @@
 """Packing: from a fitted model and its panel to a model directory, whole or not at all."""
 
+import fcntl
 import importlib.metadata
 import os
 import platform
@@ -15,25 +16,29 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from ..errors import PackError
+from ..errors import ModelgatesError, PackError
 from ..stats.baseline import named_metric
 from . import layout
 from .convert import NativeScore, convert, finish
 from .files import (
     canonical,
     first_line,
+    listing,
+    make_folder,
     parse_json,
+    read_bytes,
     readable,
+    rename_new,
     sha256,
-    sync_folder,
     typed,
     write_whole,
 )
-from .layout import Artifacts
+from .layout import Artifacts, checked_id
 from .manifest import FileEntry, Lineage, Manifest, head_of
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
 from .parity import BATCH_SIZES, measure_parity
+from .pinned import Pinned
 from .session import OnnxModel
 from .sidecar import BASELINE, REFERENCE, BenchClaim, ParityClaim, Sidecar, Task, schema_crc32
 
@@ -63,7 +68,7 @@ def pack(
     output: tuple[str, int] | None = None,
     code: str | None = None,
     data: str | None = None,
-    artifacts: str | Path = "artifacts",
+    artifacts: str | Path | Artifacts = "artifacts",
 ) -> Path:
     """Write a model directory.
 
@@ -100,8 +105,8 @@ def pack(
         Name of the ONNX output and the column of it that is the score; the last output's last column if left out.
     code, data : str, optional
         Where the model came from: a commit, a digest.
-    artifacts : path
-        The artifacts root.
+    artifacts : path or Artifacts
+        The artifacts root; `Artifacts` also says with which modes files and directories are made.
 
     Returns
     -------
@@ -187,9 +192,9 @@ def pack(
         layout.CHANGES: changes.strip().encode() + b"\n",
         layout.PANEL: frame.to_parquet(index=False),
     }
-    return _publish(
-        Artifacts(Path(artifacts).resolve()), contents, Lineage(code=code, data=data, libraries=_versions())
-    )
+    if not isinstance(artifacts, Artifacts):
+        artifacts = Artifacts(Path(artifacts).resolve())
+    return _publish(artifacts, contents, Lineage(code=code, data=data, libraries=_versions()))
 
 
 def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore | None]:
@@ -272,40 +277,63 @@ def _dates(column: Any) -> Any:
 
 
 def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
-    artifacts.models.mkdir(parents=True, exist_ok=True)
+    make_folder(artifacts.models, mode=artifacts.directory_mode)
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
     try:
-        staging.chmod(0o755)
-        for name, content in contents.items():
-            write_whole(staging / name, content)
-        while True:
-            created = datetime.now(UTC).replace(microsecond=0)
-            directory = artifacts.model(str(int(created.timestamp())))
-            manifest = Manifest(
-                id=directory.name,
-                created=created,
-                lineage=lineage,
-                audit_head=head_of(artifacts.promotions),
-                files={
-                    name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()
-                },
-            )
-            write_whole(staging / layout.MANIFEST, canonical(manifest))
-            try:
-                # Fails on a directory that holds anything, so two models of one second never merge.
-                staging.rename(directory)
-            except OSError:
-                if not directory.exists():
-                    raise
-                clock.sleep(1 - clock.time() % 1)
-            else:
-                break
+        # Held until the end: what a killed pack left is what nobody holds.
+        with Pinned(staging):
+            for name, content in contents.items():
+                write_whole(staging / name, content, mode=artifacts.file_mode)
+            staging.chmod(artifacts.directory_mode)
+            directory = _claim(artifacts, staging, contents, lineage)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    sync_folder(artifacts.models)
-    write_whole(artifacts.latest_id, f"{directory.name}\n".encode())
+    _note_newest(artifacts, directory.name)
     return directory
+
+
+def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
+    """Give what was staged the first second that no other model has."""
+    files = {name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
+    while True:
+        created = datetime.now(UTC).replace(microsecond=0)
+        directory = artifacts.model(str(int(created.timestamp())))
+        manifest = Manifest(
+            id=directory.name,
+            created=created,
+            lineage=lineage,
+            audit_head=head_of(artifacts.promotions),
+            files=files,
+        )
+        stated = canonical(manifest)
+        write_whole(staging / layout.MANIFEST, stated, mode=artifacts.file_mode)
+        written = {name: entry.sha256 for name, entry in files.items()} | {layout.MANIFEST: sha256(stated)}
+        if listing(staging) != written:
+            raise PackError(f"{artifacts.models}: what was written is not what is there; is the disk sound?")
+        try:
+            rename_new(staging, directory)
+        except FileExistsError:
+            clock.sleep(1 - clock.time() % 1)
+        else:
+            Pinned(directory).close()  # raises if nothing is there
+            return directory
+
+
+def _note_newest(artifacts: Artifacts, model_id: str) -> None:
+    """Make the new name durable and write it down as the newest, unless another pack was faster with a newer one."""
+    models = os.open(artifacts.models, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(models, fcntl.LOCK_EX)
+        os.fsync(models)
+        try:
+            noted = checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
+        except (ModelgatesError, UnicodeDecodeError):
+            noted = "0"
+        if int(noted) < int(model_id):
+            write_whole(artifacts.latest_id, f"{model_id}\n".encode(), mode=artifacts.file_mode)
+    finally:
+        os.close(models)
 
 
 def _versions() -> dict[str, str]:

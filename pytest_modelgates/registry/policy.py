@@ -79,8 +79,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named limit.
 
-    `gate` is the gate that measures it, if not the one of its own name; `each` its parameter; `twin` the function
-    (``file.py:name``) that makes a model which must fail it.
+    `gate` is the gate that measures it, if not the one of its own name; `each` what of the model its parameters come
+    from, `parameters` those of a gate whose own they are; `twin` the function (``file.py:name``) that makes a model
+    which must fail it.
     """
 
     unit: str
@@ -88,15 +89,20 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     advice: str
     gate: str | None = None
     each: Literal["feature_group"] | None = None
+    parameters: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
     twin: str | None = None
 
 
 class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What promotion asks for besides the hard gates, once something is live; 0 switches one off."""
+    """What promotion asks for besides the hard gates, once something is live; 0 switches one off.
+
+    `first_without_reference` says whether *no reference yet* admits a model while nothing was ever live.
+    """
 
     parity_nights: Annotated[int, msgspec.Meta(ge=0, le=366)]
     shadow_hours: Annotated[float, msgspec.Meta(ge=0, le=8784)]
     drift_psi: NonNegative
+    first_without_reference: bool
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -169,6 +175,10 @@ class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     owner: Annotated[str, msgspec.Meta(min_length=1)]
     until: date
 
+    def in_force(self, day: date) -> bool:
+        """Whether it still counts on a day."""
+        return day <= self.until
+
     def __str__(self) -> str:
         """One line for people."""
         return f"{self.gate} waived until {self.until} by {self.owner}: {self.reason}"
@@ -239,11 +249,12 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         )
 
     def required_gates(self, sidecar: Sidecar) -> list[str]:
-        """Every hard gate that a model must pass, with parameters from the model's own sidecar."""
+        """Every hard gate that a model must pass, with parameters from its own sidecar or from here."""
         required = []
         for name, slo in self.slo.items():
             if slo.severity == "hard" and slo.gate is None and self.applies(name, sidecar.task):
-                required += [f"{name}[{group}]" for group in sidecar.groups] if slo.each else [name]
+                parameters = sidecar.groups if slo.each else slo.parameters
+                required += [name] if parameters is None else [f"{name}[{parameter}]" for parameter in parameters]
         return required
 
 
@@ -334,6 +345,10 @@ def _check_slo(source: str, name: str, slo: Slo, policy: Policy) -> None:
         raise PolicyError(f'{source}: [slo."{name}"] has two bounds on one side; keep the open or the closed one')
     if slo.lower > slo.upper or (slo.lower == slo.upper and None in (slo.at_least, slo.at_most)):
         raise PolicyError(f'{source}: [slo."{name}"] has limits that nothing keeps ({slo})')
+    if slo.parameters and (slo.each or slo.gate):
+        raise PolicyError(
+            f'{source}: [slo."{name}"] has parameters and {"each" if slo.each else "gate"}; keep one, they contradict'
+        )
     if slo.gate is not None and slo.gate not in policy.slo:
         raise PolicyError(f'{source}: [slo."{name}"] is measured by {slo.gate!r}, which is no gate of the policy')
     if slo.gate is not None and slo.severity == "hard" and policy.slo[slo.gate].severity == "soft":
