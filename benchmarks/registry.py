@@ -27,7 +27,8 @@ from handmade import LENIENT, Desk, green_report
 from conftest import invented_panel, pack_ridge
 from pytest_modelgates.model.files import canonical, read_json, sha256, sha256_of
 from pytest_modelgates.model.layout import MANIFEST, MODEL, Artifacts
-from pytest_modelgates.model.manifest import FileEntry, Manifest, verify
+from pytest_modelgates.model.manifest import FileEntry, Manifest
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.registry.audit import Commit, Intent, read_log, tail
 from pytest_modelgates.registry.desk import listing, status
 from pytest_modelgates.registry.promote import promote

@@ -273,7 +273,7 @@ def test_a_file_in_a_folders_place_ends_with_three(desk: Desk, capsys: Capture) 
     csv = desk.artifacts.root / "live.csv"
     csv.write_text("time,asset,momentum,value\nt,A,1,2\n")
     assert main(["shadow", "--onnx", str(model), "--csv", str(csv)]) == 3
-    assert capsys.readouterr().err.startswith("modelgates: File exists: ")
+    assert capsys.readouterr().err.startswith("modelgates: Not a directory: ")
 
 
 def test_output_that_cannot_be_written_ends_with_three(desk: Desk, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_shipped_suite_runs_from_any_folder_and_a_good_model_is_green(
     result = run(pytester, f"--model-dir={good_model}")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["model: * sha256:*", "policy: packaged default sha256:*", f"*collected {SHIPPED} items"]
+        ["model: * sha256:*", "policy: packaged default sha256:*", f"*collected {SHIPPED + 2} items / 2 deselected / *"]
     )
     result.stdout.no_fnmatch_line("*of_theirs*")
     table = result.outlines[result.outlines.index(f"{' model gates ':=^80}") :]
@@ -487,7 +487,9 @@ def test_a_family_that_does_not_apply_is_shown_and_not_skipped(pytester: pytest.
     paths = [GATES / f"test_{family}.py" for family in ("pnl", "wf", "integrity")]
     result = run(pytester, f"--model-dir={good_model}", f"--policy={policy}", *paths)
     assert outcomes(result) == {"passed": 3, "deselected": 5}
-    result.stdout.fnmatch_lines(["pnl: does not apply, says the policy", "wf: does not apply, says the policy"])
+    result.stdout.fnmatch_lines(
+        [f"{family}: does not apply to a signal, says the policy" for family in ("pnl", "wf", "metric")]
+    )
     assert ledger_of(good_model).run.not_applicable == ("pnl", "wf")
 
 
@@ -505,27 +507,28 @@ def test_the_policy_is_looked_up_in_order(pytester: pytest.Pytester) -> None:
         return line.split()[1]
 
     assert header() == str(found)
-    pytester.makeini("[pytest]\nmodelgates_policy = rules/ours.toml")
-    ours = pytester.mkdir("rules") / "ours.toml"
-    ours.write_text(POLICY.format(name="mine.answer", severity="hard"))
-    assert header() == str(ours)
     (pytester.path / "asked.toml").write_text(POLICY.format(name="mine.answer", severity="hard"))
     result = run(pytester, f"--model-dir={model}", "--co", "--policy=asked.toml")
     result.stdout.fnmatch_lines(["policy: asked.toml sha256:*"])
-    pytester.makeini("[pytest]\n")
     found.unlink()
     result = run(pytester, f"--model-dir={model}", "--co")
     result.stdout.fnmatch_lines(["policy: packaged default sha256:*"])
 
 
-@pytest.mark.parametrize("how", ["option", "ini"])
-def test_a_policy_that_is_not_there_is_a_usage_error(pytester: pytest.Pytester, how: str) -> None:
+def test_a_policy_that_is_not_there_is_a_usage_error(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester)
-    if how == "ini":
-        pytester.makeini("[pytest]\nmodelgates_policy = nowhere.toml")
-    result = run(pytester, f"--model-dir={model}", *(["--policy=nowhere.toml"] if how == "option" else []))
+    result = run(pytester, f"--model-dir={model}", "--policy=nowhere.toml")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: *nowhere.toml: no such policy file"])
+
+
+def test_a_run_without_a_terminal_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    result = run_apart(pytester, f"--model-dir={model}", "-p", "no:terminal")
+    assert result.ret == 4
+    wanted = "ERROR: pytest's terminal plugin is off, and pytest-json-report needs it: drop -p no:terminal, use -q"
+    result.stderr.fnmatch_lines([wanted])
+    result.stderr.no_fnmatch_line("*INTERNALERROR*")
 
 
 def test_the_report_goes_where_it_is_asked_for(pytester: pytest.Pytester) -> None:

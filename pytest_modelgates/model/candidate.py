@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from ..errors import ModelgatesError
 from . import layout
-from .files import read_bytes, read_json, sha256
-from .manifest import Manifest, digest_problems, file_set_problems
+from .files import sha256
+from .manifest import Manifest
 from .onnx_checks import recorded_schema, soundness_problems
 from .panel import Panel
 from .parity import BATCH_SIZES, Parity, measure_parity
+from .pinned import Pinned
 from .session import OnnxModel
 from .sidecar import REFERENCE, ParityClaim, Sidecar
 
@@ -26,24 +27,28 @@ class Candidate:
         self.artifacts = layout.Artifacts.of(directory)
 
     @cached_property
+    def _files(self) -> Pinned:
+        return Pinned(self.directory)
+
+    @cached_property
     def manifest(self) -> Manifest:
         """What the files must be."""
-        return read_json(self.directory / layout.MANIFEST, Manifest)
+        return self._files.manifest
 
     @cached_property
     def sidecar(self) -> Sidecar:
         """Schema and metadata."""
-        return read_json(self.directory / layout.SIDECAR, Sidecar)
+        return self._files.sidecar
 
     @cached_property
     def parity_claim(self) -> ParityClaim:
         """What packing says it measured."""
-        return read_json(self.directory / layout.PARITY, ParityClaim)
+        return self._files.json(layout.PARITY, ParityClaim)
 
     @cached_property
     def onnx_bytes(self) -> bytes:
         """The ONNX file."""
-        return read_bytes(self.directory / layout.MODEL)
+        return self._files.read(layout.MODEL)
 
     @cached_property
     def model(self) -> OnnxModel:
@@ -53,7 +58,7 @@ class Candidate:
     @cached_property
     def panel(self) -> Panel:
         """The out-of-sample rows."""
-        return Panel.read(read_bytes(self.directory / layout.PANEL), self.sidecar)
+        return Panel.read(self._files.read(layout.PANEL), self.sidecar)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
@@ -68,13 +73,12 @@ class Candidate:
     @cached_property
     def seed(self) -> int:
         """A seed that depends on the panel's bytes alone, so that a verdict can be repeated."""
-        return int(sha256(read_bytes(self.directory / layout.PANEL))[:8], 16)
+        return int(sha256(self._files.read(layout.PANEL))[:8], 16)
 
     @cached_property
     def others(self) -> list["Candidate"]:
         """The other models of this registry that are judged by the same times, assets and targets, newest first."""
-        # `latest` is a link to one of them.
-        found = (path for path in self.artifacts.models.iterdir() if path.is_dir() and not path.is_symlink())
+        found = (path for path in self.artifacts.models.iterdir() if layout.is_id(path.name))
         names = sorted((path for path in found if path.name != self.model_id), reverse=True)
         return [other for other in map(Candidate, names) if other.judged_by(self.panel)]
 
@@ -86,25 +90,27 @@ class Candidate:
     def judged_by(self, panel: Panel) -> bool:
         """Whether this model's own panel has the same rows; one that cannot be read has not."""
         try:
-            content, side = read_bytes(self.directory / layout.PANEL), self.sidecar
+            # Not held open: there may be more such models than a process may open files.
+            with Pinned(self.directory) as files:
+                content, side = files.read(layout.PANEL), files.sidecar
             if Panel.rows(content) != len(panel.frame):
                 return False
-            return Panel.read(content, side, columns=[side.time, side.asset, side.target]).key == panel.key
+            return Panel.read(content, side, columns=[*side.keys, side.target]).key == panel.key
         except (ModelgatesError, OSError):
             return False
 
     def read_reference(self) -> NDArray[np.float64]:
         """The native model's score of every row, without the rest of the panel."""
-        content = read_bytes(self.directory / layout.PANEL)
+        content = self._files.read(layout.PANEL)
         return Panel.read(content, self.sidecar, columns=[REFERENCE]).reference
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""
-        return file_set_problems(self.directory)
+        return self._files.file_set_problems()
 
     def changed_files(self) -> list[str]:
         """Files that are not what the manifest says."""
-        return digest_problems(self.directory, self.manifest)
+        return self._files.digest_problems()
 
     def soundness_problems(self, domains: tuple[str, ...]) -> list[str]:
         """What is wrong with the ONNX file."""

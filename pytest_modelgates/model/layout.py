@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RegistryError
+from .files import FILE_MODE, FOLDER_MODE
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -36,8 +37,8 @@ class Artifacts:
     """The artifacts root, what lies where below it, and with which permissions, whatever the umask."""
 
     root: Path
-    file_mode: int = 0o644
-    directory_mode: int = 0o755
+    file_mode: int = FILE_MODE
+    directory_mode: int = FOLDER_MODE
 
     @classmethod
     def of(cls, model_dir: Path) -> "Artifacts":

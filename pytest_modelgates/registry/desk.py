@@ -7,10 +7,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from ..errors import FormatError, ModelgatesError
-from ..model.files import read_bytes, read_json
-from ..model.layout import CHANGES, MANIFEST, Artifacts
-from ..model.manifest import Manifest, verify
+from ..errors import FormatError, IntegrityError, ModelgatesError
+from ..model.layout import CHANGES, Artifacts
+from ..model.pinned import Pinned, verify
 from .assurance import assurance
 from .audit import EMPTY, Tail, changes, tail
 from .lock import is_held
@@ -115,33 +114,26 @@ def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:
 def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
     """List model directories, oldest first; only the newest `last` of them if that is given."""
     live, ids = live_id(artifacts), model_ids(artifacts)
-    ids = ids[-last:] if last else ids
-    manifests = {model_id: _manifest(artifacts.model(model_id)) for model_id in ids}
+    rows = [_row(artifacts.model(model_id)) for model_id in (ids[-last:] if last else ids)]
     # Nothing was promoted before it was packed, so the log need not be read further back.
-    oldest = min((found.created for found in manifests.values() if isinstance(found, Manifest)), default=None)
+    oldest = min((row.created for row in rows if row.created), default=None)
     past = set()
     for change in changes(artifacts.promotions):
         if oldest is None or change.time < oldest:
             break
         past.add(change.to)
-    return [_row(artifacts, model_id, manifests[model_id], live, past) for model_id in ids]
+
+    def placed(row: Row) -> Row:
+        standing: Standing = "live" if row.id == live else "past" if row.id in past else "candidate"
+        return msgspec.structs.replace(row, state=standing)
+
+    return [placed(row) if row.created else row for row in rows]
 
 
-def _manifest(directory: Path) -> Manifest | FormatError:
+def _row(directory: Path) -> Row:
     try:
-        return read_json(directory / MANIFEST, Manifest)
-    except FormatError as error:
-        return error
-
-
-def _row(
-    artifacts: Artifacts, model_id: str, manifest: Manifest | FormatError, live: str | None, past: set[str]
-) -> Row:
-    try:
-        if isinstance(manifest, FormatError):
-            raise manifest
-        text = read_bytes(artifacts.model(model_id) / CHANGES).decode(errors="replace")
-    except FormatError as error:
-        return Row(id=model_id, created=None, state="damaged", changes=str(error))
-    found: Standing = "live" if model_id == live else "past" if model_id in past else "candidate"
-    return Row(id=model_id, created=manifest.created, state=found, changes=(text.splitlines() or [""])[0])
+        with Pinned(directory) as model:
+            created, text = model.manifest.created, model.read(CHANGES).decode(errors="replace")
+    except (FormatError, IntegrityError) as error:
+        return Row(id=directory.name, created=None, state="damaged", changes=str(error))
+    return Row(id=directory.name, created=created, state="candidate", changes=(text.splitlines() or [""])[0])

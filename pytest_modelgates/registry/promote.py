@@ -10,10 +10,8 @@ import numpy as np
 from ..drift import save_golden_predictions
 from ..drift.records import read_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
-from ..model.files import read_json
-from ..model.layout import MANIFEST, SIDECAR, Artifacts
-from ..model.manifest import Manifest, verify
-from ..model.sidecar import Sidecar
+from ..model.layout import Artifacts
+from ..model.pinned import Pinned
 from .actor import actor, may_not
 from .audit import Intent
 from .criteria import Reason, night_reasons, nights, shadow_reasons
@@ -72,17 +70,17 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     first = live is None
     gate = f"pytest --model-dir={directory}"
     try:
-        digest = verify(directory)
+        with Pinned(directory) as model:
+            digest, golden = model.verify(), reference(model)
+            subject = Subject(model_id, str(directory), digest, model.manifest, model.sidecar)
     except ModelgatesError as error:
         lost = [Reason(line, "pack it again") for line in str(error).splitlines()]
         return Plan(model_id, live, "", report.digest, lost, [], report.sealed_by, np.empty(0))
-    sidecar = read_json(directory / SIDECAR, Sidecar)
-    subject = Subject(model_id, str(directory), digest, read_json(directory / MANIFEST, Manifest), sidecar)
-    golden = reference(directory, sidecar)
     known = trust(policy, Path.cwd())
     reasons, waivers = report_reasons(subject, report, policy, known, first=first, now=now, gate=gate)
     if policy.evidence.proof:
-        proof, required = read_proof(artifacts.proof(model_id)), policy.required_gates(sidecar)
+        proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys)
+        required = policy.required_gates(subject.sidecar)
         prove = f"modelgates prove {directory}"
         reasons += proof_reasons(proof, required, policy, known, digest=digest, repair=prove)
     if model_id == live:

@@ -9,31 +9,27 @@ import pandas as pd
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
 from ..errors import FormatError
-from ..model.files import read_bytes, read_json
-from ..model.layout import PANEL, SIDECAR, Artifacts
-from ..model.manifest import verified_bytes, verify
+from ..model.files import read_bytes
+from ..model.layout import PANEL, Artifacts
 from ..model.panel import Panel
-from ..model.sidecar import Sidecar
+from ..model.pinned import Pinned
 from .policy import RegistryRules
 from .store import locked
 
 
-def reference(directory: Path, sidecar: Sidecar) -> np.ndarray:
+def reference(model: Pinned) -> np.ndarray:
     """Read a model's panel predictions, which are its golden."""
     try:
-        return Panel.read(verified_bytes(directory, PANEL), sidecar).reference
+        return Panel.read(model.verified(PANEL), model.sidecar).reference
     except (TypeError, ValueError) as error:
-        raise FormatError(f"{directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
+        raise FormatError(f"{model.directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
 
 
 def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
     """Save a model's panel predictions, or the predictions in a file, as its golden."""
-    directory = artifacts.model(model_id)
-    digest = verify(directory)
-    if source is None:
-        values = reference(directory, read_json(directory / SIDECAR, Sidecar))
-    else:
-        values = _predictions_in(source)
+    with Pinned(artifacts.model(model_id)) as model:
+        digest = model.verify()
+        values = reference(model) if source is None else _predictions_in(source)
     # The metadata of all goldens is one file, which a promotion writes too.
     with locked(artifacts, rules):
         return save_golden_predictions(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import RefusedError
 from ..model.layout import Artifacts
-from ..model.manifest import verify
+from ..model.pinned import verify
 from .actor import actor, may_not
 from .audit import Intent, changes
 from .policy import Policy
