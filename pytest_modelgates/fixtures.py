@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .registry.policy import Policy
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
+    from .stats.baseline import BaselineTest
     from .stats.caps import Capped
     from .stats.costs import Costs
     from .stats.portfolio import PaperPnl
@@ -276,6 +277,33 @@ def idle_adapter(candidate: Candidate, tmp_path: Path) -> Adapter:
     from .serving.adapter import Adapter
 
     return Adapter(candidate.directory / MODEL, arm="shadow", log=tmp_path / "predictions.jsonl")
+
+
+@pytest.fixture(scope="session")
+def against_baseline(candidate: Candidate, panel: Panel) -> Callable[[Gate], BaselineTest]:
+    """How far the declared metric of a model that is no signal exceeds its baseline's; asked for inside the gate."""
+    from .stats.baseline import beats_baseline, named_metric
+
+    @cache
+    def told() -> BaselineTest:
+        sidecar = candidate.sidecar
+        return beats_baseline(
+            panel.outcome,
+            candidate.scores,
+            panel.baseline,
+            metric=named_metric(str(sidecar.metric), labels=sidecar.task == "classification"),
+            seed=candidate.seed,
+            classes=sidecar.task == "classification",
+            days=panel.day_codes if sidecar.time else None,
+        )
+
+    def test(gate: Gate) -> BaselineTest:
+        try:
+            return told()
+        except StatisticsError as error:
+            gate.inconclusive(str(error), sample=len(panel.frame))
+
+    return test
 
 
 @pytest.fixture(scope="session")

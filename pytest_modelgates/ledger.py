@@ -20,6 +20,7 @@ from .hands import fixture_origins, foreign_hooks
 from .model.files import canonical, readable, sha256, sha256_of, tree_digest, write_whole
 from .model.layout import Artifacts, checked_id
 from .model.pinned import Pinned
+from .model.sidecar import Sidecar
 from .registry.policy import Policy, Severity, Waiver, find_policy, load_policy
 from .registry.report import GateRecord, Ledger, ModelRun, Phase, RunInfo
 from .registry.suite import NONCE, package_digest
@@ -69,13 +70,19 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
         raise pytest.UsageError(str(error)) from error
 
 
-def feature_groups(directory: Path) -> list[str]:
-    """Feature groups of a model; one stand-in if its sidecar cannot be read, so that its gates run and fail."""
+def _sidecar(directory: Path) -> Sidecar | None:
+    """The sidecar of a model; None if it cannot be read, so that its gates run and fail."""
     try:
         with Pinned(directory) as model:
-            return list(model.sidecar.groups)
+            return model.sidecar
     except (FormatError, IntegrityError):
-        return [UNREADABLE]
+        return None
+
+
+def feature_groups(directory: Path) -> list[str]:
+    """Feature groups of a model; one stand-in if its sidecar cannot be read."""
+    sidecar = _sidecar(directory)
+    return list(sidecar.groups) if sidecar else [UNREADABLE]
 
 
 def identity(item: pytest.Item) -> str | None:
@@ -96,9 +103,9 @@ def severity(item: pytest.Item) -> Severity:
     return "hard" if hard else "soft"
 
 
-def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> list[pytest.Item]:
+def prepare(items: list[pytest.Item], run: "Run", config: pytest.Config) -> list[pytest.Item]:
     """Give every gate its severity, family and group as markers; return those that are not asked for."""
-    foreign, gates, only = [], 0, config.option.only_gate
+    policy, foreign, gates, only = run.policy, [], 0, config.option.only_gate
     for item in items:
         name = identity(item)
         if name is None:
@@ -109,7 +116,8 @@ def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> 
             raise pytest.UsageError(
                 f"{item.nodeid}: gate {name} asks for nothing of the model; it needs the fixture `gate`"
             )
-        if not policy.applies(name) or (only and f"{params['model_dir'].name}:{name}" not in only):
+        model_id = params["model_dir"].name
+        if not policy.applies(name, run.tasks[model_id]) or (only and f"{model_id}:{name}" not in only):
             foreign.append(item)
             continue
         try:
@@ -181,6 +189,12 @@ class Run:
         given = getattr(config, "workerinput", {}).get("modelgates", config.option.model_dir)
         self.model_dirs = checked_model_dirs(given)
         self.policy, self.policy_source = policy_of(config)
+        sidecars = {directory.name: _sidecar(directory) for directory in self.model_dirs}
+        for model_id, sidecar in sidecars.items():
+            misfit = self.policy.misfit(sidecar) if sidecar else None
+            if misfit:
+                raise pytest.UsageError(f"{model_id} {': '.join(misfit)}")
+        self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in sidecars.items()}
         self.started = datetime.now(UTC)
         self.strict_soft: bool = config.option.strict_soft
         self._before = {directory.name: tree_digest(directory) for directory in self.model_dirs}

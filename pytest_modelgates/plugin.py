@@ -24,6 +24,7 @@ MARKERS = (
     "drift: gates that compare live predictions with the panel's",
     "latency: gates of the time one prediction takes",
     "shadow: gates that compare the candidate with the live model",
+    "metric: gates that compare a model which is no signal with its baseline",
     "pnl: gates of paper profit and loss",
     "wf: walk-forward gates",
 )
@@ -163,7 +164,7 @@ class GateHooks(RefusalHooks):
         from .ledger import prepare
 
         try:
-            foreign = prepare(items, self._run.policy, config)
+            foreign = prepare(items, self._run, config)
         except pytest.UsageError as error:
             _refuse(config, items, error)
             return

@@ -41,8 +41,9 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
                 )
             if waiver := run.waiver(record.gate, name):
                 terminal.write_line(str(waiver), yellow=True)
-    for family in run.policy.not_applicable:
-        terminal.write_line(f"{family}: does not apply, says the policy")
+    for kind in dict.fromkeys(run.tasks.values()):
+        for family in run.policy.foreign(kind):
+            terminal.write_line(f"{family}: does not apply to a {kind or 'model'}, says the policy")
     for name in run.changed:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
     for path in run.report_paths():

@@ -23,8 +23,11 @@ from pytest_modelgates.registry.report import GateRecord, Ledger, read_report
 
 GATES = Path(__file__).parents[1] / "gates"
 MODEL_ID = "1700000000"
-# Gates of a model with two feature groups.
-SHIPPED = sum(2 if slo.each else 1 for slo in load_policy(None).slo.values() if slo.gate is None)
+PACKAGED = load_policy(None)
+# Gates of a signal with two feature groups.
+SHIPPED = sum(
+    2 if slo.each else 1 for name, slo in PACKAGED.slo.items() if slo.gate is None and PACKAGED.applies(name, "signal")
+)
 
 POLICY = """
 [slo."{name}"]

@@ -378,7 +378,7 @@ BAD_ARGUMENTS = [
         "nullable names 'c', no feature; give a list of feature names",
         id="nullable-as-text",
     ),
-    pytest.param({"horizon": 0}, FormatError, "sidecar.json: Expected `int` >= 1 - at `$.horizon`", id="no-horizon"),
+    pytest.param({"horizon": 0}, FormatError, "sidecar.json: A signal model must say its `horizon`", id="no-horizon"),
     pytest.param(
         {"horizon": 1.5},
         FormatError,

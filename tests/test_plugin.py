@@ -46,7 +46,7 @@ def test_the_shipped_suite_runs_from_any_folder_and_a_good_model_is_green(
     result = run(pytester, f"--model-dir={good_model}")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["model: * sha256:*", "policy: packaged default sha256:*", f"*collected {SHIPPED} items"]
+        ["model: * sha256:*", "policy: packaged default sha256:*", f"*collected {SHIPPED + 2} items / 2 deselected / *"]
     )
     result.stdout.no_fnmatch_line("*of_theirs*")
     table = result.outlines[result.outlines.index(f"{' model gates ':=^80}") :]
@@ -487,7 +487,9 @@ def test_a_family_that_does_not_apply_is_shown_and_not_skipped(pytester: pytest.
     paths = [GATES / f"test_{family}.py" for family in ("pnl", "wf", "integrity")]
     result = run(pytester, f"--model-dir={good_model}", f"--policy={policy}", *paths)
     assert outcomes(result) == {"passed": 3, "deselected": 5}
-    result.stdout.fnmatch_lines(["pnl: does not apply, says the policy", "wf: does not apply, says the policy"])
+    result.stdout.fnmatch_lines(
+        [f"{family}: does not apply to a signal, says the policy" for family in ("pnl", "wf", "metric")]
+    )
     assert ledger_of(good_model).run.not_applicable == ("pnl", "wf")
 
 

@@ -1,11 +1,14 @@
 """The policy: limits, what a team's file may say, and what it means."""
 
 import math
+from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx_models import sidecar
 
 from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.model.files import read_json
@@ -75,6 +78,8 @@ GATES = {
     "significance.spa": ("soft", "0 ≤ · ≤ 0.1"),
     "significance.step_down": ("soft", "0 ≤ · ≤ 0.1"),
     "significance.p_holm": ("soft", "0 ≤ · ≤ 0.1"),
+    "metric.beats_baseline": ("hard", "0 ≤ · ≤ 0.1"),
+    "metric.gain": ("soft", "> 0"),
     "ablation.harmless": ("hard", "0.1 < · ≤ 1"),
     "drift.psi": ("hard", "0 ≤ · ≤ 0.25"),
     "drift.psi_moderate": ("soft", "0 ≤ · ≤ 0.1"),
@@ -133,16 +138,84 @@ def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
 
 
 def test_required_are_the_hard_gates_of_families_that_apply(packed_once: Path, tmp_path: Path) -> None:
-    sidecar = read_json(packed_once / SIDECAR, Sidecar)
-    expected = [name for name, (severity, _) in GATES.items() if severity == "hard" and name != "ablation.harmless"]
+    packed = read_json(packed_once / SIDECAR, Sidecar)
+    for_signals = [name for name in GATES if not name.startswith("metric.") and name != "ablation.harmless"]
+    expected = [name for name in for_signals if GATES[name][0] == "hard"]
     expected += ["ablation.harmless[price]", "ablation.harmless[fundamental]"]
-    assert sorted(DEFAULT.required_gates(sidecar)) == sorted(expected)
+    assert sorted(DEFAULT.required_gates(packed)) == sorted(expected)
     own = team(tmp_path, 'not_applicable = ["wf", "ablation"]')
-    assert sorted(own.required_gates(sidecar)) == sorted(
+    assert sorted(own.required_gates(packed)) == sorted(
         name for name in expected if not name.startswith(("wf.", "ablation."))
     )
-    assert own.applies("drift.psi")
-    assert not own.applies("wf.worst_fold")
+    assert own.applies("drift.psi", "signal")
+    assert not own.applies("wf.worst_fold", "signal")
+
+
+def no_signal(**changes: object) -> Sidecar:
+    """A sidecar of a classifier whose rows are of customers."""
+    keys = {"task": "classification", "horizon": 0, "metric": "roc_auc", "asset": "customer"}
+    return msgspec.structs.replace(sidecar("a"), **{**keys, "time": None, "trained_until": None, **changes})
+
+
+MONTHLY = {"time": "month", "trained_until": date(2020, 1, 1)}
+SIGNALS_ONLY = '"significance", "ablation", "pnl", "wf"'
+MISFITS = [
+    pytest.param("", MONTHLY, "the policy admits none", SIGNALS_ONLY, id="not-admitted"),
+    pytest.param(
+        "classification = []",
+        MONTHLY,
+        "the policy asks it for significance, ablation, pnl, wf",
+        SIGNALS_ONLY,
+        id="asked-for-all",
+    ),
+    pytest.param(
+        'classification = ["wf", "drift"]',
+        MONTHLY,
+        "the policy asks it for significance, ablation, pnl",
+        '"wf", "drift", "significance", "ablation", "pnl"',
+        id="keeps-its-own",
+    ),
+    pytest.param(
+        f"classification = [{SIGNALS_ONLY}]",
+        {},
+        "the policy asks it for data.no_overlap, shadow",
+        f'{SIGNALS_ONLY}, "data.no_overlap", "shadow"',
+        id="no-times",
+    ),
+    pytest.param(
+        f"classification = [{SIGNALS_ONLY}]",
+        MONTHLY | {"asset": None},
+        "the policy asks it for data.unique_keys, data.ordered",
+        f'{SIGNALS_ONLY}, "data.unique_keys", "data.ordered"',
+        id="no-names",
+    ),
+]
+
+
+@pytest.mark.parametrize(("tasks", "changes", "why", "wanted"), MISFITS)
+def test_a_policy_says_what_it_lacks_to_judge_a_model(
+    tmp_path: Path, tasks: str, changes: dict[str, object], why: str, wanted: str
+) -> None:
+    line = f"classification = [{wanted}]"
+    assert team(tmp_path, f"[tasks]\n{tasks}").misfit(no_signal(**changes)) == (
+        f"is a classification model, and {why}",
+        f"if it is meant to, write under [tasks] of the policy: {line}",
+    )
+    # What it says to write is enough.
+    assert team(tmp_path, f"[tasks]\n{line}").misfit(no_signal(**changes)) is None
+
+
+def test_what_a_team_declares_foreign_to_all_need_not_be_said_again(tmp_path: Path) -> None:
+    own = team(tmp_path, f"not_applicable = [{SIGNALS_ONLY}]\n[tasks]\nclassification = []")
+    assert own.misfit(no_signal(**MONTHLY)) is None
+
+
+def test_signals_are_judged_as_ever_whatever_else_is_admitted(tmp_path: Path) -> None:
+    own = team(tmp_path, f"[tasks]\nclassification = [{SIGNALS_ONLY}]")
+    assert own.misfit(sidecar("a")) is None
+    assert own.required_gates(sidecar("a")) == DEFAULT.required_gates(sidecar("a"))
+    assert "metric.beats_baseline" in own.required_gates(no_signal(**MONTHLY))
+    assert not own.applies("ablation.harmless[a]", "classification")
 
 
 def test_a_gates_own_parameters_are_required_one_by_one(packed_once: Path, tmp_path: Path) -> None:
@@ -193,6 +266,8 @@ REFUSED = [
         id="no-bound",
     ),
     pytest.param('[slo."own.x"]\nat_most = 1', "Object missing required field `unit`", id="no-unit"),
+    pytest.param('[tasks]\nregression = ["pln"]', "regression: no family 'pln'; there are ablation", id="task-family"),
+    pytest.param("[tasks]\nranking = []", "Invalid enum value 'ranking'", id="unknown-task"),
     pytest.param('not_applicable = ["pln"]', "not_applicable: no family 'pln'; there are ablation, data,", id="family"),
     pytest.param(
         '[slo."pnl.net_exposure"]\nseverity = "hard"',

@@ -95,7 +95,7 @@ class Candidate:
                 content, side = files.read(layout.PANEL), files.sidecar
             if Panel.rows(content) != len(panel.frame):
                 return False
-            return Panel.read(content, side, columns=[side.time, side.asset, side.target]).key == panel.key
+            return Panel.read(content, side, columns=[*side.keys, side.target]).key == panel.key
         except (ModelgatesError, OSError):
             return False
 

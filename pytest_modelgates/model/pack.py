@@ -17,6 +17,7 @@ import onnx
 import pandas as pd
 
 from ..errors import ModelgatesError, PackError
+from ..stats.baseline import named_metric
 from . import layout
 from .convert import NativeScore, convert, finish
 from .files import (
@@ -39,10 +40,14 @@ from .panel import Panel
 from .parity import BATCH_SIZES, measure_parity
 from .pinned import Pinned
 from .session import OnnxModel
-from .sidecar import REFERENCE, BenchClaim, ParityClaim, Sidecar, schema_crc32
+from .sidecar import BASELINE, REFERENCE, BenchClaim, ParityClaim, Sidecar, Task, schema_crc32
 
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
 PARITY_TOLERANCE = 1e-5
+MEANINGS = {
+    BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
+    REFERENCE: "the native model's score, which a ready ONNX model needs",
+}
 
 
 def pack(
@@ -50,12 +55,14 @@ def pack(
     panel: pd.DataFrame,
     *,
     features: Mapping[str, str],
-    horizon: int,
-    trained_until: date,
     changes: str,
+    task: Task = "signal",
+    horizon: int = 0,
+    metric: str | None = None,
+    trained_until: date | None = None,
     tried: int | None = None,
-    time: str = "time",
-    asset: str = "asset",
+    time: str | None = None,
+    asset: str | None = None,
     target: str = "target",
     volume: str | None = None,
     nullable: Sequence[str] = (),
@@ -73,19 +80,26 @@ def pack(
         external data is then moved inside.
     panel : DataFrame
         Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
-        next day's return). For a ready ONNX model also ``reference``, the native model's score of each float32 row.
+        next day's return). For a model that is no signal: `time` and `asset` if there are such columns, the features,
+        `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of each row.
+        For a ready ONNX model also ``reference``, the native model's score of each float32 row.
     features : mapping of str to str
         Feature name to feature group, in the order in which the model takes them.
-    horizon : int
-        How far the target looks ahead [days].
-    trained_until : date
-        The last price date that any training label used.
     changes : str
         What changed and why, for people.
+    task : {"signal", "classification", "regression"}
+        What kind of model it is; a signal is traded on.
+    horizon : int
+        How far a signal's target looks ahead [days].
+    metric : str, optional
+        For a model that is no signal: the name of the scorer of scikit-learn by which it must beat its baseline.
+    trained_until : date, optional
+        The last date that any training label used; needed if the panel has a column of times.
     tried : int, optional
         How many candidates were tried on this panel, this one included.
-    time, asset, target : str
-        Column names.
+    time, asset, target : str, optional
+        Column names. `time` and `asset` are "time" and "asset" for a signal, and no columns otherwise; `asset` names
+        what a row is of, such as a customer.
     volume : str, optional
         Name of the column of what the whole market traded of the asset that day, in money; without one, neither the
         share of it that a trade is nor the impact of that share can be measured.
@@ -109,6 +123,8 @@ def pack(
         If the panel lacks a column or rows, or the model cannot be converted or scored.
     FormatError
         If the sidecar that would be written is not one that can be read.
+    StatisticsError
+        If scikit-learn has no such metric.
     """
     if not changes.strip():
         raise PackError("no changes given: say in a line what changed and why, for whoever reads CHANGES.md")
@@ -126,11 +142,13 @@ def pack(
         ],
         "schema_crc32": crc,
         "output": _output(proto, output),
-        "time": time,
-        "asset": asset,
+        "task": task,
+        "time": time or ("time" if task == "signal" else None),
+        "asset": asset or ("asset" if task == "signal" else None),
         "target": target,
         "horizon": horizon,
         "trained_until": trained_until,
+        "metric": metric,
         "tried": tried,
         "volume": volume,
     }
@@ -138,10 +156,14 @@ def pack(
         sidecar = typed(parse_json(readable(wanted), layout.SIDECAR), Sidecar, layout.SIDECAR)
     except (TypeError, UnicodeEncodeError) as error:
         raise PackError(f"{layout.SIDECAR}: {error}; give plain Python values") from error
+    if sidecar.metric is not None:
+        named_metric(sidecar.metric, labels=sidecar.task == "classification")
     frame = _checked(panel, sidecar, needs_reference=native is None)
     if native is not None:
         frame[REFERENCE] = native(frame[sidecar.names].to_numpy(np.float32))
-    frame = frame[sidecar.panel_columns].sort_values([time, asset], kind="stable", ignore_index=True)
+    frame = frame[sidecar.panel_columns]
+    if sidecar.keys:
+        frame = frame.sort_values(sidecar.keys, kind="stable", ignore_index=True)
     content = finish(proto, sidecar.names, crc)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
@@ -205,11 +227,7 @@ def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) ->
     wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
     missing = [name for name in wanted if name not in panel]
     if missing:
-        hint = (
-            f"; {REFERENCE!r} is the native model's score, which a ready ONNX model needs"
-            if REFERENCE in missing
-            else ""
-        )
+        hint = "".join(f"; {name!r} is {what}" for name, what in MEANINGS.items() if name in missing)
         raise PackError(
             f"the panel has no column {', '.join(map(repr, missing))}; it holds {', '.join(map(str, panel))}{hint}"
         )
@@ -219,16 +237,22 @@ def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) ->
     if not frame.columns.is_unique:
         twice = ", ".join(repr(name) for name in frame.columns[frame.columns.duplicated()])
         raise PackError(f"the panel has two columns {twice}; keep one")
-    for name in (sidecar.time, sidecar.asset):
+    for name in sidecar.keys:
         if count := int(frame[name].isna().sum()):
             raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
-    dtypes |= {name: "float64" for name in wanted if name in sidecar.measured}
+    dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
     for name, dtype in dtypes.items():
         frame[name] = _cast(frame[name], dtype)
-    frame[sidecar.time] = _dates(frame[sidecar.time])
-    # As logs and live feeds write it; categories or a mix of kinds would have an order of their own.
-    frame[sidecar.asset] = frame[sidecar.asset].astype(str)
+    if sidecar.time is not None:
+        frame[sidecar.time] = _dates(frame[sidecar.time])
+    if sidecar.asset is not None:
+        # As logs and live feeds write it; categories or a mix of kinds would have an order of their own.
+        frame[sidecar.asset] = frame[sidecar.asset].astype(str)
+    if sidecar.task == "classification" and not frame[sidecar.target].isin([0, 1]).all():
+        raise PackError(
+            f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
+        )
     return frame
 
 

@@ -56,6 +56,8 @@ def report_reasons(
     run = ledger.models[subject.model_id]
     required = policy.required_gates(subject.sidecar)
     reasons = _run_reasons(subject, report, run, policy, now=now, gate=gate)
+    if misfit := policy.misfit(subject.sidecar):
+        reasons.append(Reason(f"{subject.model_id} {misfit[0]}", misfit[1]))
     # A team's own hard gates count as well, under whatever parameters they ran.
     own = [record.gate for record in run.gates if _is_hard(record, policy)]
     judged = list(dict.fromkeys([*required, *own]))
