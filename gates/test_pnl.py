@@ -6,6 +6,7 @@ import pytest
 
 from pytest_modelgates.gate import Gate
 from pytest_modelgates.stats.caps import Capped
+from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
 from pytest_modelgates.stats.ranking import Held
 
@@ -14,7 +15,7 @@ Enough = Callable[[Gate], None]
 
 @pytest.mark.soft
 @pytest.mark.gate("pnl.after_costs")
-def test_after_costs(held: Held, paper: PaperPnl, enough: Enough, gate: Gate) -> None:
+def test_after_costs(held: Held, paper: PaperPnl, costs: Costs, enough: Enough, gate: Gate) -> None:
     """The position earns something after costs, at a risk worth it and by more than luck."""
     enough(gate)
     assert paper.p_value is not None, "enough days for a verdict are enough for a p-value"
@@ -28,6 +29,9 @@ def test_after_costs(held: Held, paper: PaperPnl, enough: Enough, gate: Gate) ->
             "pnl.break_even": paper.break_even_bps,
         },
         sample=len(held.net),
+        per_turnover_bps=costs.per_turnover_bps,
+        borrow_bps_per_year=costs.borrow_bps_per_year,
+        impact_bps=costs.impact_bps or "not charged",
     )
 
 

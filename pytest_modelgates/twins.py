@@ -348,6 +348,12 @@ TWINS: dict[str, tuple[Change, ...]] = {
     "drift.psi": (shifted_shadow,),
     "wf.positive_folds": (against_score,),
     "wf.worst_fold": (ruinous_year,),
+    # Soft, unless a policy makes them hard.
+    "significance.rank_ic": (against_score,),
+    "significance.deflated_sharpe": (against_score,),
+    "significance.track_record": (against_score,),
+    "pnl.after_costs": (against_score,),
+    "pnl.within_limits": (against_score,),
 }
 # Twins of gates with a feature group, which they are told.
 GROUP_TWINS: dict[str, Callable[[Path, str], None]] = {"ablation.harmless": against_group}

@@ -403,7 +403,7 @@ BAD = [
     pytest.param(
         "pnl.after_costs",
         returns(lambda frame: -frame["ret_next"]),
-        "measured -* /year, limit > 0",
+        "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged",
         id="a-loss",
     ),
     pytest.param(

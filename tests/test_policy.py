@@ -92,7 +92,7 @@ GATES = {
     "pnl.drawdown": ("soft", "0 ≤ · ≤ 0.3"),
     "pnl.p_value": ("soft", "0 ≤ · ≤ 0.1"),
     "pnl.probabilistic_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
-    "pnl.break_even": ("soft", "0 < · ≤ 1000"),
+    "pnl.break_even": ("soft", "2 < · ≤ 1000"),
     "pnl.turnover": ("soft", "0 ≤ · ≤ 0.5"),
     "pnl.exposure": ("soft", "0 ≤ · ≤ 1"),
     "pnl.net_exposure": ("soft", "-0.05 ≤ · ≤ 0.05"),

@@ -80,6 +80,19 @@ def test_every_shipped_hard_gate_goes_red_on_its_twin(
     assert place == f"kept: {Artifacts.of(directory).proof(directory.name)}"
 
 
+MADE_HARD = ["significance.rank_ic", "significance.deflated_sharpe", "significance.track_record"]
+MADE_HARD += ["pnl.after_costs", "pnl.within_limits"]
+
+
+def test_soft_gates_that_a_policy_makes_hard_have_twins_too(good_model: Path, tmp_path: Path) -> None:
+    rows = "".join(f'[slo."{gate}"]\nseverity = "hard"\n' for gate in MADE_HARD)
+    policy = write(tmp_path / "policy.toml", only("significance", "pnl") + rows)
+    assert prove(good_model, policy) == 0
+    proof = read_proof(Artifacts.of(good_model).proof(good_model.name))
+    assert isinstance(proof, Proof)
+    assert {trial.gate for trial in proof.trials} == {"significance.p_against", *MADE_HARD}
+
+
 def test_a_proof_names_what_it_is_of(proven: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
     directory, _ = proven
     proof = kept(directory)

@@ -52,6 +52,7 @@ def test_a_gate_of_several_limits_has_a_row_each_and_one_reason(pytester: pytest
     lines = table(run(pytester, f"--model-dir={good_model}", f"--policy={policy}", "-m", "pnl", "-k", "exposure"))
     shown = ["pnl.exposure", "pnl.net_exposure", "pnl.largest_weight"]
     assert [line.split()[0] for line in lines] == ["gate", *shown, "pnl.exposure", "metric:"]
+    assert [line.split()[-1] for line in lines[1:4]] == ["passed", "WARN", "passed"]
     assert lines[4].startswith("pnl.exposure WARN: pnl.net_exposure measured ")
 
 
