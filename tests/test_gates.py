@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class World:
         records = [
             Prediction(
                 time=datetime(2024, 1, 1, tzinfo=UTC),
-                row_key=f"2024-01-01|{number}",
+                row_key=f"{date(2024, 1, 1) + timedelta(number // 20)}|A{number % 20}",
                 model_id=model_id,
                 digest=tree_digest(self.artifacts.model(model_id)),
                 schema_crc32="00000000",
@@ -357,8 +357,20 @@ BAD = [
     pytest.param(
         "shadow.rank_corr",
         lambda world: world.log(-world.live_rows(), arm="shadow"),
-        "measured -1 rho, limit 0.95 ≤ · ≤ 1",
+        "measured -1 rho, limit 0.95 ≤ · ≤ 1, mean -1, top_tenth_in_common 0, constant_days 0, rows 1000",
         id="upside-down",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(np.ones(1000), arm="shadow"),
+        "measured 0 rho, limit 0.95 ≤ · ≤ 1, mean 0, top_tenth_in_common 0, constant_days 50, rows 1000",
+        id="constant-scores",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(world.live_rows(380), arm="shadow"),
+        "inconclusive: 19 days with two rows or more, at least 20 are needed: score more days by both",
+        id="too-few-days",
     ),
     pytest.param(
         "shadow.rank_corr",
