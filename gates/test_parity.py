@@ -41,7 +41,12 @@ def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
         offenders,
         sample=len(panel.reference),
         margin=2 * tolerance,
+        max_abs_diff=candidate.parity.max_abs_diff,
+        rows_at_splits=candidate.rows_at_splits,
         tied_rows=tied_rows(candidate.scores, panel.day_codes),
         trades_that_differ=moved.trades,
+        trades=moved.all_trades,
+        turnover_moved=moved.turnover,
+        pnl_moved=moved.pnl,
         largest_pnl_moved=moved.largest_pnl,
     )
