@@ -41,11 +41,19 @@ def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
             horizon=candidate.sidecar.horizon,
             cost_bps=gate.policy.costs.per_turnover_bps,
         )
-        trades = {"trades_that_differ": moved.trades, "largest_pnl_moved": moved.largest_pnl}
+        trades = {
+            "trades_that_differ": moved.trades,
+            "trades": moved.all_trades,
+            "turnover_moved": moved.turnover,
+            "pnl_moved": moved.pnl,
+            "largest_pnl_moved": moved.largest_pnl,
+        }
     gate.check(
         offenders,
         sample=len(panel.reference),
         margin=2 * tolerance,
+        max_abs_diff=candidate.parity.max_abs_diff,
+        rows_at_splits=candidate.rows_at_splits,
         tied_rows=tied_rows(candidate.scores, panel.day_codes),
         **trades,
     )

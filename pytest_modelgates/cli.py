@@ -513,6 +513,8 @@ def _drift_check(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from .monitoring.compare import compare
     from .registry.store import newest_id
 
@@ -522,9 +524,12 @@ def _compare(arguments: argparse.Namespace) -> int:
         raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
     found = compare(artifacts, artifacts.model(model_id))
     if arguments.json:
-        _print_json({"model_id": model_id, "rank_correlation": found.rank_correlation, "rows": found.rows})
+        _print_json({"model_id": model_id, **asdict(found)})
     else:
-        print(f"{model_id}: rank correlation {found.rank_correlation:.4f} with the live model over {found.rows} rows")
+        print(
+            f"{model_id}: rank correlation by day {found.mean:.4f} with the live model, at least {found.lower:.4f} "
+            f"(95 %), top tenth {found.overlap:.2f} in common, over {found.days} days, {found.rows} rows"
+        )
     return 0
 
 

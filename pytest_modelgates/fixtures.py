@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from .model.candidate import Candidate
     from .model.panel import Panel
-    from .monitoring.compare import Agreement
     from .registry.policy import Policy
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
+    from .stats.agreement import DailyAgreement
     from .stats.baseline import BaselineTest
     from .stats.caps import Capped
     from .stats.costs import Costs
@@ -255,11 +255,11 @@ def live_scores(candidate: Candidate, first_model: bool) -> Callable[[Gate], NDA
 
 
 @pytest.fixture
-def live_agreement(candidate: Candidate, first_model: bool) -> Callable[[Gate], Agreement]:
+def live_agreement(candidate: Candidate, first_model: bool) -> Callable[[Gate], DailyAgreement]:
     """How far the candidate in shadow and the live model agree; asked for inside the gate, as above."""
     from .monitoring.compare import compare
 
-    def agreement(gate: Gate) -> Agreement:
+    def agreement(gate: Gate) -> DailyAgreement:
         if first_model:
             gate.no_reference("nothing was ever live")
         try:

@@ -160,14 +160,14 @@ def golden_of(directory: Path) -> list[float]:
 def predictions(
     digest: str, values: Iterable[float | None], *, hours: float = 24.0, end: datetime | None = None, **changes: object
 ) -> list[Prediction]:
-    """Records of a model in shadow, evenly over some hours."""
+    """Records of a model in shadow, evenly over some hours; rows of twenty assets a day."""
     values, end = list(values), end or datetime.now(UTC)
     steps = max(len(values) - 1, 1)
     return [
         msgspec.structs.replace(
             Prediction(
                 time=end - timedelta(hours=hours) * (len(values) - 1 - index) / steps,
-                row_key=f"row {index}",
+                row_key=f"day {index // 20:04d}|A{index % 20:02d}",
                 model_id="1700000000",
                 digest=digest,
                 schema_crc32="00000000",

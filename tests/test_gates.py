@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from sklearn.linear_model import Ridge
 
 from pytest_modelgates import pack
 from pytest_modelgates.drift.records import Prediction, encode_predictions
+from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.files import tree_digest
 from pytest_modelgates.model.layout import Artifacts
 from pytest_modelgates.registry.audit import Commit, Intent, append
 from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.verdict import Verdict, judge
+from pytest_modelgates.stats.ranking import hold
 
 DAYS, ASSETS, PERSISTENCE = 600, 12, 0.99
 Spoil = Callable[["World"], None]
@@ -65,7 +67,7 @@ class World:
         records = [
             Prediction(
                 time=datetime(2024, 1, 1, tzinfo=UTC),
-                row_key=f"2024-01-01|{number}",
+                row_key=f"{date(2024, 1, 1) + timedelta(number // 20)}|A{number % 20}",
                 model_id=model_id,
                 digest=tree_digest(self.artifacts.model(model_id)),
                 schema_crc32="00000000",
@@ -180,8 +182,8 @@ def returns(change: Callable[[pd.DataFrame], Any]) -> Spoil:
     return lambda world: world.edit_panel(lambda frame: frame.assign(ret_next=change(frame)))
 
 
-def two_scores_change_places(frame: pd.DataFrame) -> pd.DataFrame:
-    day = frame[frame["time"] == frame["time"][0]]["reference"]
+def two_scores_change_places(frame: pd.DataFrame, row: int = 0) -> pd.DataFrame:
+    day = frame[frame["time"] == frame["time"][row]]["reference"]
     best, worst = day.idxmax(), day.idxmin()
     frame.loc[[best, worst], "reference"] = frame.loc[[worst, best], "reference"].to_numpy()
     return frame
@@ -307,7 +309,7 @@ BAD = [
     pytest.param(
         "parity.decisions",
         lambda world: world.edit_panel(two_scores_change_places),
-        "measured 12 rows, limit ≤ 0, margin 2e-05, tied_rows *",
+        "measured 12 rows, limit ≤ 0, margin 2e-05, max_abs_diff *, rows_at_splits 0, tied_rows *",
         id="other-order",
     ),
     pytest.param(
@@ -391,8 +393,20 @@ BAD = [
     pytest.param(
         "shadow.rank_corr",
         lambda world: world.log(-world.live_rows(), arm="shadow"),
-        "measured -1 rho, limit 0.95 ≤ · ≤ 1",
+        "measured -1 rho, limit 0.95 ≤ · ≤ 1, mean -1, top_tenth_in_common 0, constant_days 0, rows 1000",
         id="upside-down",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(np.ones(1000), arm="shadow"),
+        "measured 0 rho, limit 0.95 ≤ · ≤ 1, mean 0, top_tenth_in_common 0, constant_days 50, rows 1000",
+        id="constant-scores",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(world.live_rows(380), arm="shadow"),
+        "inconclusive: 19 days with two rows or more, at least 20 are needed: score more days by both",
+        id="too-few-days",
     ),
     pytest.param(
         "shadow.rank_corr",
@@ -470,6 +484,26 @@ def gate_alone(pytester: pytest.Pytester, world: World, gate: str, *switches: st
     # A path outside this folder would bring its own configuration and policy.
     place = ["-c", pytester.makeini("[pytest]"), f"{GATES}/test_{family}.py::test_{function}"]
     return run(pytester, f"--model-dir={world.directory}", *place, *switches)
+
+
+def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytester, world: World) -> None:
+    world.edit_panel(lambda frame: two_scores_change_places(frame, row=2000))
+    candidate = Candidate(world.directory)
+    gate_alone(pytester, world, "parity.decisions")
+    told = record_of(world.directory, "parity.decisions").evidence[0].detail
+    panel, cost = candidate.panel, load_policy(None).costs.bps_per_turnover
+    native, onnx_runtime = (
+        hold(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
+        for scores in (panel.reference, candidate.scores)
+    )
+    moved = (onnx_runtime.net - native.net)[1:]
+    # Two names held the other way round for one day: bought and sold otherwise, twice.
+    assert (told["trades_that_differ"], told["rows_at_splits"]) == (4, 0)
+    assert told["trades"] > 1000
+    assert told["max_abs_diff"] == pytest.approx(np.abs(candidate.scores - panel.reference).max())
+    assert told["largest_pnl_moved"] == pytest.approx(np.abs(moved).max()) != 0
+    assert told["pnl_moved"] == pytest.approx(moved.mean())
+    assert told["turnover_moved"] > 0
 
 
 # What no model can be made bad for in a second is held against a limit that none keeps.

@@ -7,15 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelgatesError
+from ..stats.consequences import rows_at_thresholds
 from . import layout
 from .files import sha256
 from .manifest import Manifest
-from .onnx_checks import recorded_schema, soundness_problems
+from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
 from .panel import Panel
 from .parity import BATCH_SIZES, Parity, measure_parity
 from .pinned import Pinned
 from .session import OnnxModel
 from .sidecar import REFERENCE, ParityClaim, Sidecar
+from .trees import split_thresholds
 
 
 class Candidate:
@@ -69,6 +71,12 @@ class Candidate:
     def parity(self) -> Parity:
         """How far ONNX Runtime is from the native model on every row, at every batch size."""
         return measure_parity(self.model, self.panel.features, self.panel.reference)
+
+    @cached_property
+    def rows_at_splits(self) -> int | None:
+        """How many rows lie within a float32 step of a split of a tree; None if the trees see other columns."""
+        splits = split_thresholds(parse_onnx(self.onnx_bytes), self.sidecar.names)
+        return None if splits is None else int(rows_at_thresholds(self.panel.features, splits).sum())
 
     @cached_property
     def seed(self) -> int:

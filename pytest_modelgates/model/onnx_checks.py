@@ -55,7 +55,7 @@ def soundness_problems(content: bytes, domains: Sequence[str]) -> list[str]:
     if problems:
         return problems
     opsets = [*model.opset_import, *(entry for function in model.functions for entry in function.opset_import)]
-    used = {node.domain for node in _nodes(model)} | {entry.domain for entry in opsets}
+    used = {node.domain for node in all_nodes(model)} | {entry.domain for entry in opsets}
     # "ai.onnx" is the long name of the default domain.
     problems += [f"operator domain {name!r} is not allowed" for name in sorted(used - {*domains, "ai.onnx"})]
     problems += [
@@ -119,7 +119,8 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield from _graphs(graph)
 
 
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Go through every node of a model, those of graphs and functions inside it too."""
     for graph in _graphs(model.graph):
         yield from graph.node
     for function in model.functions:
@@ -139,7 +140,7 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
             yield from (sparse.values, sparse.indices)
-    for node in _nodes(model):
+    for node in all_nodes(model):
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t

@@ -279,9 +279,7 @@ def test_gates_on_a_hostile_directory_end_red(row: Row, desk: Desk) -> None:
     before = desk.state()
     done = modelgates("gate", model, "--policy", desk.policy_file, cwd=desk.artifacts.root.parent, timeout=120)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(rf"^{re.escape(row.keys['gate'])} +hard .*(failed|errored)$", done.stdout, re.MULTILINE), (
-        done.stdout
-    )
+    assert re.search(rf"^{re.escape(row.keys['gate'])} (failed|errored): ", done.stdout, re.MULTILINE), done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert desk.state() == before
 
