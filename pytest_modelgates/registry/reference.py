@@ -13,6 +13,7 @@ from ..model.files import read_bytes
 from ..model.layout import PANEL, Artifacts
 from ..model.panel import Panel
 from ..model.pinned import Pinned
+from ..model.sidecar import REFERENCE
 from .policy import RegistryRules
 from .store import locked
 
@@ -20,7 +21,7 @@ from .store import locked
 def reference(model: Pinned) -> np.ndarray:
     """Read a model's panel predictions, which are its golden."""
     try:
-        return Panel.read(model.verified(PANEL), model.sidecar).reference
+        return Panel.read(model.verified(PANEL), model.sidecar, columns=[REFERENCE]).reference
     except (TypeError, ValueError) as error:
         raise FormatError(f"{model.directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
 
