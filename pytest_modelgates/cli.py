@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelgatesError, PolicyError, RefusedError
-from .model.layout import Artifacts
+from .model.layout import Artifacts, checked_id
 from .registry.policy import Policy, find_policy, load_policy
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
     def policy(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
-            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml, else the packaged one"
+            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
         )
 
     def as_json(sub: argparse.ArgumentParser) -> None:
@@ -102,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("prove", _prove, "Run every hard gate on a twin of the model that it must not pass; 1 if one does pass.")
     sub.add_argument("model", help="a model directory")
+    sub.add_argument("--key", metavar="FILE", help=f"seal the proof with this private key; default: ${KEY}")
     policy(sub)
     as_json(sub)
 
@@ -261,16 +262,15 @@ def _pack(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from .model.files import tree_digest
-    from .model.manifest import problems_of
+    from .errors import IntegrityError
+    from .model.pinned import verify
 
     directory = arguments.directory.resolve()
-    problems = problems_of(directory)
-    for problem in problems:
-        print(f"{directory.name}: {problem}")
-    if problems:
+    try:
+        print(f"{directory.name}: sound, sha256:{verify(directory)}")
+    except IntegrityError as problems:
+        print(problems)
         return 1
-    print(f"{directory.name}: sound, sha256:{tree_digest(directory)}")
     return 0
 
 
@@ -290,7 +290,9 @@ def _promote(arguments: argparse.Namespace) -> int:
         artifacts = _artifacts(arguments, policy)
     else:
         artifacts = _artifacts(arguments, policy)
-        model_id = arguments.model or promote.model_of(read_report(report, keys=policy.evidence.keys), report)
+        model_id = arguments.model
+        if model_id is None:
+            model_id = promote.model_of(read_report(report, keys=policy.evidence.keys), report)
     if arguments.dry_run:
         plan = promote.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
         print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
@@ -310,14 +312,16 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 
 def _prove(arguments: argparse.Namespace) -> int:
-    from .model.files import readable, write_whole
+    from .model.files import listing, readable
     from .prove import prove
+    from .registry.proof import seal_proof, store_proof
+    from .registry.verdict import Verdict
 
     directory, artifacts = _model_directory(arguments.model)
-    policy = _policy(arguments)
+    policy, key = _policy(arguments), _key(arguments)
     proof = prove(directory, policy, policy_file=arguments.policy or find_policy(Path.cwd()), root=Path.cwd())
-    path = artifacts.proof(directory.name)
-    write_whole(path, readable(proof))
+    content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
+    path = store_proof(artifacts.proof(directory.name), content, sealed=key is not None)
     if arguments.json:
         _print_json(proof)
     else:
@@ -325,7 +329,7 @@ def _prove(arguments: argparse.Namespace) -> int:
             colour = "red  " if trial.red(policy) else "GREEN" if trial.verdict == "passed" else "?    "
             print(f"{colour}  {trial}")
         print(f"kept: {path}")
-    return 0 if proof.trials and all(trial.red(policy) for trial in proof.trials) else 1
+    return 0 if proof.verdict(policy) is Verdict.PASSED else 1
 
 
 def _keygen(arguments: argparse.Namespace) -> int:
@@ -349,7 +353,7 @@ def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[s
     """Run the gates hermetically and keep the report, sealed if there is a key."""
     from .hermetic import run_gates, seal_report
     from .model.files import write_whole
-    from .registry.report import SEALED_SUFFIX
+    from .registry.seal import SEALED_SUFFIX
 
     artifacts, key = Artifacts.of(directory), _key(arguments)
     policy_file = arguments.policy or find_policy(Path.cwd())
@@ -365,7 +369,7 @@ def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[s
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from .registry.promote import rollback
+    from .registry.rollback import rollback
     from .registry.store import past_live, state
 
     policy, model_id, reason = _policy(arguments), arguments.model, arguments.reason
@@ -383,7 +387,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
-    done = rollback(artifacts, model_id, policy, reason=reason, key=_key(arguments))
+    done = rollback(artifacts, checked_id(model_id), policy, reason=reason, key=_key(arguments))
     print(f"{model_id} is live again, in place of {done.change.from_} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0
@@ -435,6 +439,8 @@ def _log(arguments: argparse.Namespace) -> int:
                 f"{entry.time:%Y-%m-%d %H:%M:%S}  {entry.action:8}  {entry.from_ or '-'} → {entry.to}  "
                 f"{entry.actor}  {' '.join(entry.reason.split())}"
             )
+            for waiver in entry.waivers:
+                print(f"    {waiver}")
     return 0
 
 
@@ -476,7 +482,7 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 
 def _golden_set(arguments: argparse.Namespace) -> int:
-    from .registry.desk import set_golden
+    from .registry.reference import set_golden
 
     policy = _policy(arguments)
     print(set_golden(_artifacts(arguments, policy), arguments.model, arguments.source, policy.registry))
@@ -507,18 +513,23 @@ def _drift_check(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from .monitoring.compare import compare
     from .registry.store import newest_id
 
     artifacts = _artifacts(arguments)
-    model_id = arguments.model or newest_id(artifacts)
+    model_id = newest_id(artifacts) if arguments.model is None else arguments.model
     if model_id is None:
         raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
     found = compare(artifacts, artifacts.model(model_id))
     if arguments.json:
-        _print_json({"model_id": model_id, "rank_correlation": found.rank_correlation, "rows": found.rows})
+        _print_json({"model_id": model_id, **asdict(found)})
     else:
-        print(f"{model_id}: rank correlation {found.rank_correlation:.4f} with the live model over {found.rows} rows")
+        print(
+            f"{model_id}: rank correlation by day {found.mean:.4f} with the live model, at least {found.lower:.4f} "
+            f"(95 %), top tenth {found.overlap:.2f} in common, over {found.days} days, {found.rows} rows"
+        )
     return 0
 
 

@@ -17,9 +17,10 @@ from conftest import invented_panel, pack_ridge
 from pytest_modelgates.drift.records import Prediction, encode_predictions
 from pytest_modelgates.model.files import append_whole, canonical, read_json, readable, sha256, sha256_of, tree_digest
 from pytest_modelgates.model.layout import SIDECAR, Artifacts
+from pytest_modelgates.model.pinned import Pinned
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.policy import Policy, Slo, load_policy
-from pytest_modelgates.registry.promote import reference
+from pytest_modelgates.registry.reference import reference
 from pytest_modelgates.registry.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from pytest_modelgates.registry.suite import package_digest, shipped_gates
 
@@ -152,20 +153,21 @@ def edited(path: Path, *keys: object, value: object) -> Path:
 
 def golden_of(directory: Path) -> list[float]:
     """A model's predictions on its panel."""
-    return reference(directory, read_json(directory / SIDECAR, Sidecar)).tolist()
+    with Pinned(directory) as model:
+        return reference(model).tolist()
 
 
 def predictions(
     digest: str, values: Iterable[float | None], *, hours: float = 24.0, end: datetime | None = None, **changes: object
 ) -> list[Prediction]:
-    """Records of a model in shadow, evenly over some hours."""
+    """Records of a model in shadow, evenly over some hours; rows of twenty assets a day."""
     values, end = list(values), end or datetime.now(UTC)
     steps = max(len(values) - 1, 1)
     return [
         msgspec.structs.replace(
             Prediction(
                 time=end - timedelta(hours=hours) * (len(values) - 1 - index) / steps,
-                row_key=f"row {index}",
+                row_key=f"day {index // 20:04d}|A{index % 20:02d}",
                 model_id="1700000000",
                 digest=digest,
                 schema_crc32="00000000",

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.agreement import daily_agreement, disordered, rank_correlation
+from pytest_modelgates.stats.agreement import daily_agreement, disordered
 from pytest_modelgates.stats.quantiles import Series
 from pytest_modelgates.stats.significance import ewc_bounds
 
@@ -30,27 +30,32 @@ def disordered_by_pairs(native: Series, other: Series, days: Series, margin: flo
     return len(rows)
 
 
-def test_rank_correlation_gives_the_known_answer() -> None:
+def of_a_day(a: ArrayLike, b: ArrayLike) -> float:
+    """Correlate the ranks of one day, seen on twenty days alike."""
+    many = np.repeat(np.arange(20), np.size(a))
+    told = daily_agreement(np.tile(a, 20), np.tile(b, 20), many)
+    assert told.lower == pytest.approx(told.mean)
+    return told.mean
+
+
+def test_a_day_gives_the_known_answer() -> None:
     # SciPy's documentation of spearmanr.
-    assert rank_correlation([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) == pytest.approx(0.8207826816681233, rel=1e-14)
+    assert of_a_day([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) == pytest.approx(0.8207826816681233, rel=1e-14)
 
 
 @given(pair=arrays(np.float64, st.tuples(st.just(2), st.integers(2, 30)), elements=QUARTERS))
-def test_rank_correlation_agrees_with_scipy(pair: Series) -> None:
-    if (np.ptp(pair, axis=1) == 0).any():
-        with pytest.raises(StatisticsError, match="expected a series that varies"):
-            rank_correlation(*pair)
-    else:
-        assert rank_correlation(*pair) == pytest.approx(spearmanr(*pair).statistic, abs=1e-12)
+def test_a_day_agrees_with_scipy(pair: Series) -> None:
+    expected = 0.0 if (np.ptp(pair, axis=1) == 0).any() else spearmanr(*pair).statistic
+    assert of_a_day(*pair) == pytest.approx(expected, abs=1e-12)
 
 
 @given(a=arrays(np.float64, st.integers(2, 30), elements=QUARTERS, unique=False))
-def test_rank_correlation_is_one_with_any_increasing_transform(a: Series) -> None:
+def test_any_increasing_transform_agrees_wholly(a: Series) -> None:
     a[0] = 9.0
     a[1] = -9.0
-    assert rank_correlation(a, np.exp(a) - 3) == pytest.approx(1)
-    assert rank_correlation(a, -a) == pytest.approx(-1)
-    assert rank_correlation(a, np.exp(a)) <= 1
+    assert of_a_day(a, np.exp(a) - 3) == pytest.approx(1)
+    assert of_a_day(a, -a) == pytest.approx(-1)
+    assert of_a_day(a, np.exp(a)) <= 1
 
 
 BY_HAND = [
@@ -111,20 +116,6 @@ def test_disordered_refuses_and_says_why(
         disordered(native, other, days, margin=margin)
 
 
-NO_CORRELATION = [
-    pytest.param([1, 2], [1, 2, 3], "2 values of a, 3 of b: pair them row by row", id="lengths"),
-    pytest.param([1], [1], "a has 1 values, expected at least 2: measure more", id="one-row"),
-    pytest.param([1, 2], [3, 3], "all 2 values equal 3, expected a series that varies", id="constant"),
-    pytest.param([1, 2], [3, np.inf], "b has 1 of 2 values NaN or infinite: remove their cause", id="infinite"),
-]
-
-
-@pytest.mark.parametrize(("a", "b", "message"), NO_CORRELATION)
-def test_rank_correlation_refuses_and_says_why(a: list[float], b: list[float], message: str) -> None:
-    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
-        rank_correlation(a, b)
-
-
 def days_of(seed: int, *, noise: float, days: int = 80, names: int = 30) -> tuple[Series, Series, Series]:
     """Draw the scores of two models, rows in no order."""
     random = np.random.default_rng(seed)
@@ -143,7 +134,7 @@ def test_daily_agreement_follows_its_definition() -> None:
     assert told.lower == pytest.approx(ewc_bounds(by_day, confidence=0.9)[0])
     assert told.lower < told.mean
     assert told.overlap == pytest.approx(np.mean(tops))
-    assert (told.days, told.constant) == (80, 0)
+    assert (told.days, told.constant, told.rows) == (80, 0, 2400)
 
 
 def test_copies_agree_without_doubt() -> None:
@@ -160,24 +151,38 @@ def test_a_day_on_which_one_scores_all_alike_agrees_in_nothing() -> None:
     assert told.lower < 0.9
 
 
+def test_scores_without_order_agree_with_nothing() -> None:
+    a, _, day = days_of(6, noise=0)
+    told = daily_agreement(a, np.ones_like(a), day)
+    assert (told.mean, told.lower, told.overlap, told.constant) == (0, 0, 0, 80)
+
+
+def test_days_count_in_their_order_and_single_rows_not_at_all() -> None:
+    a, b, day = days_of(7, noise=0.5)
+    text = np.array([f"2024-{d // 28 + 1:02d}-{d % 28 + 1:02d}" for d in day])
+    alone = daily_agreement(np.append(a, 1.0), np.append(b, -1.0), np.append(text, "2025-01-01"))
+    assert alone == daily_agreement(a, b, day)
+
+
 def test_agreement_between_days_is_no_agreement() -> None:
     random = np.random.default_rng(4)
     day = np.repeat(np.arange(60), 10)
     a, b = day + random.random((2, 600))
-    assert rank_correlation(a, b) > 0.99
+    assert spearmanr(a, b).statistic > 0.99
     assert abs(daily_agreement(a, b, day).mean) < 0.15
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        pytest.param({"a": np.ones(599)}, "599 values of a, 600 of b: pair them row by row", id="lengths"),
         pytest.param(
-            {"b": np.ones(600)},
-            "b scores all names alike on every day, expected scores that tell them apart",
-            id="constant",
+            {"b": np.full(600, np.inf)}, "b has 600 of 600 values NaN or infinite: remove their cause", id="infinite"
         ),
         pytest.param(
-            {"days": np.arange(600)}, "0 days with two rows or more, expected at least 20", id="one-row-a-day"
+            {"days": np.arange(600)},
+            "0 days with two rows or more, at least 20 are needed: score more days by both",
+            id="one-row-a-day",
         ),
         pytest.param({"days": np.arange(9)}, "600 rows, days of shape (9,): give one day a row", id="days"),
         pytest.param({"top": 10}, "the top share is 10, expected a number between 0 and 1, such as 0.1", id="percent"),

@@ -10,7 +10,8 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.model.files import sha256
 from pytest_modelgates.registry.audit import Head, decoded, read_log, tail
 from pytest_modelgates.registry.desk import status
-from pytest_modelgates.registry.promote import promote, rollback
+from pytest_modelgates.registry.promote import promote
+from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.seal import generate_key
 
 pytest_plugins = ["handmade"]

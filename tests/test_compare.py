@@ -1,9 +1,9 @@
 """How far shadow and live agree on the rows that both have scored."""
 
+import numpy as np
 import pytest
 from handmade import Desk, log_predictions, predictions
-from hypothesis import given
-from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from pytest_modelgates.errors import RegistryError, StatisticsError
 from pytest_modelgates.model.files import tree_digest
@@ -12,17 +12,28 @@ from pytest_modelgates.monitoring.compare import agreement, compare, live_digest
 pytest_plugins = ["handmade"]
 
 
-@given(values=st.lists(st.integers(), min_size=2, unique=True))
-def test_a_model_agrees_with_itself_and_not_with_its_opposite(values: list[int]) -> None:
-    scores = {str(index): float(index) for index in range(len(values))}
-    opposite = {key: -value for key, value in scores.items()}
-    assert agreement(scores, scores).rank_correlation == pytest.approx(1)
-    assert agreement(scores, opposite).rank_correlation == pytest.approx(-1)
+def scored(values: ArrayLike) -> dict[str, float]:
+    """Name twenty rows a day."""
+    return {f"2024-01-{row // 20 + 1:02d}|A{row % 20}": float(value) for row, value in enumerate(np.ravel(values))}
+
+
+def test_a_model_agrees_with_itself_and_not_with_its_opposite() -> None:
+    values = np.random.default_rng(1).standard_normal(500)
+    same, opposite = (agreement(scored(values), scored(other)) for other in (values, -values))
+    assert (same.mean, same.lower, same.overlap) == pytest.approx((1, 1, 1))
+    assert (opposite.mean, opposite.lower, opposite.overlap) == pytest.approx((-1, -1, 0))
 
 
 def test_only_rows_that_both_scored_count() -> None:
-    found = agreement({"a": 1.0, "b": 2.0, "c": 3.0, "x": -9.0}, {"c": 30.0, "b": 20.0, "a": 10.0, "y": 99.0})
-    assert (found.rank_correlation, found.rows) == (pytest.approx(1), 3)
+    values = np.random.default_rng(2).standard_normal(500)
+    more = {f"{day}|NEW": 9.0 for day in ("2024-01-01", "2024-01-02", "2026-01-01")}
+    told = agreement(scored(values) | more, {**scored(2 * values), "2025-01-01|A1": -9.0})
+    assert (told.mean, told.days, told.rows) == (pytest.approx(1), 25, 500)
+
+
+def test_rows_are_compared_within_their_day_alone() -> None:
+    a, b = np.repeat(np.arange(25.0), 20) + np.random.default_rng(3).random((2, 500))
+    assert agreement(scored(a), scored(b)).lower < 0.2
 
 
 @pytest.mark.parametrize("shared", [0, 1])
@@ -36,12 +47,12 @@ def test_too_few_shared_rows_say_what_to_do(shared: int) -> None:
 
 def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(desk: Desk) -> None:
     artifacts, candidate = desk.artifacts, desk.artifacts.model(desk.candidate)
-    values = [float(value) for value in range(20)]
+    values = [float(value) for value in range(500)]
     log_predictions(artifacts.predictions, predictions(live_digest(artifacts), values, arm="live"))
     log_predictions(artifacts.predictions, predictions("1" * 64, values[::-1], arm="live"))
-    log_predictions(artifacts.shadow_predictions, predictions(tree_digest(candidate), values[:15]))
+    log_predictions(artifacts.shadow_predictions, predictions(tree_digest(candidate), values[:415]))
     found = compare(artifacts, candidate)
-    assert (found.rank_correlation, found.rows) == (pytest.approx(1), 15)
+    assert (found.lower, found.days, found.rows) == (pytest.approx(1), 21, 415)
 
 
 def test_an_unknown_candidate_is_refused(desk: Desk) -> None:

@@ -10,14 +10,9 @@ from handmade import predictions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.drift.records import (
-    append_whole,
-    by_row_key,
-    encode_predictions,
-    read_predictions,
-    values_of,
-)
+from pytest_modelgates.drift.records import by_row_key, day_of, encode_predictions, read_predictions, values_of
 from pytest_modelgates.errors import FormatError
+from pytest_modelgates.model.files import append_whole
 
 DIGEST = "0" * 64
 
@@ -39,8 +34,8 @@ def test_the_keys_of_a_line_are_those_of_the_format() -> None:
     (record,) = predictions(DIGEST, [0.5])
     time = f"{record.time:%Y-%m-%dT%H:%M:%S.%fZ}"
     assert encode_predictions([record]).decode() == (
-        f'{{"time":"{time}","row_key":"row 0","model_id":"1700000000","digest":"{DIGEST}","schema_crc32":"00000000",'
-        '"prediction":0.5,"latency_ms":1.0,"arm":"shadow","error":null}\n'
+        f'{{"time":"{time}","row_key":"day 0000|A00","model_id":"1700000000","digest":"{DIGEST}",'
+        '"schema_crc32":"00000000","prediction":0.5,"latency_ms":1.0,"arm":"shadow","error":null}\n'
     )
 
 
@@ -73,8 +68,16 @@ def test_what_a_crash_left_swallows_no_later_record(tmp_path: Path) -> None:
 
 def test_a_row_scored_twice_is_one_row_and_the_newest(tmp_path: Path) -> None:
     again = [*predictions(DIGEST, [1.0, 2.0, 3.0]), *predictions(DIGEST, [4.0, None])]
-    assert by_row_key(again) == {"row 0": 4.0, "row 1": 2.0, "row 2": 3.0}
+    assert by_row_key(again) == {"day 0000|A00": 4.0, "day 0000|A01": 2.0, "day 0000|A02": 3.0}
     assert values_of(again).tolist() == [2.0, 3.0, 4.0]
+
+
+def test_a_row_key_tells_its_day() -> None:
+    assert [day_of(key) for key in ("2026-01-01T00:00Z|A|B", "2026-01-01|", "alone")] == [
+        "2026-01-01T00:00Z",
+        "2026-01-01",
+        "alone",
+    ]
 
 
 def _write_many(log: Path, letter: str, barrier: "multiprocessing.synchronize.Barrier") -> None:

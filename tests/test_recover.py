@@ -12,7 +12,7 @@ from handmade import Desk
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.layout import Artifacts
-from pytest_modelgates.model.manifest import verify
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.registry.audit import Intent, append, read_log
 from pytest_modelgates.registry.desk import status
 from pytest_modelgates.registry.store import flip, live_id

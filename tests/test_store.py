@@ -126,7 +126,7 @@ def logged(artifacts: Artifacts) -> list[str]:
 
 def test_a_switch_writes_link_and_log(artifacts: Artifacts) -> None:
     with locked(artifacts, RULES):
-        end = switch(artifacts, change("1700000001"))
+        end = switch(artifacts, change("1700000001")).head
     assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
     assert tail(artifacts.promotions).head == end
     assert end.n == 2

@@ -73,6 +73,11 @@ def by_row_key(records: Iterable[Prediction]) -> dict[str, float]:
     return found
 
 
+def day_of(row_key: str) -> str:
+    """Take the time out of a row key; what a CSV writes as ISO 8601 sorts like time."""
+    return row_key.partition("|")[0]
+
+
 def values_of(records: Iterable[Prediction]) -> NDArray[np.float64]:
     """Take the last prediction of each row as an array: a row scored twice is still one row."""
     return np.array(list(by_row_key(records).values()), dtype=np.float64)

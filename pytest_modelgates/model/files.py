@@ -1,12 +1,14 @@
 """Files written whole or not at all, strict JSON, and digests. Knows no file format of its own."""
 
+import ctypes
+import errno
 import fcntl
 import hashlib
 import json
 import math
 import os
 import secrets
-import stat
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,20 +17,25 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import FormatError
+from .plain import digest_plain, open_folder, open_plain
 
 T = TypeVar("T")
 
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
+# From linux/fcntl.h, linux/fs.h and, of macOS, sys/stdio.h.
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
 MAX_JSON_BYTES = 64 * 2**20
 MAX_DIGITS = 640  # the fewest that a Python may be set to read
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that readers, and a crash, see either the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_whole(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mode: int = FOLDER_MODE) -> None:
+    """Write a file so that readers, and a crash, see either the old content or the new; the umask has no say."""
+    make_folder(path.parent, mode=folder_mode)
     # Not the process id: two threads share it, and so may two containers on one volume.
     staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with staged.open("wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -39,7 +46,7 @@ def write_whole(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
+def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int = FILE_MODE) -> None:
     """Append lines to a log: all of them or none, never mixed with those of another process.
 
     Parameters
@@ -52,7 +59,7 @@ def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int
     mode : int
         Of a new file, whatever the umask.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         # A write may be cut short (disk, quota), so order among processes takes a lock; closing releases it.
@@ -75,6 +82,46 @@ def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int
             raise
     finally:
         os.close(descriptor)
+
+
+def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
+    """Make a folder and those above it that are missing, each with this mode whatever the umask."""
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode=mode)
+    try:
+        path.mkdir()
+    except FileExistsError:  # by another process meanwhile, or a file, over which the next step stumbles
+        return
+    path.chmod(mode)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename where nothing lies yet: a plain rename would replace an empty directory without a word.
+
+    On a file system that cannot refuse this by itself, such as NFS, an empty directory is still replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If anything lies at `target`.
+    """
+    sys.audit("os.rename", source, target, -1, -1)
+    libc, names = ctypes.CDLL(None, use_errno=True), (os.fsencode(source), os.fsencode(target))
+    ctypes.set_errno(errno.ENOSYS)
+    failed = -1
+    if hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE)
+    elif hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(*names, _RENAME_EXCL)
+    if not failed:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        raise OSError(code, os.strerror(code), str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
 
 
 def sync_folder(folder: Path) -> None:
@@ -118,11 +165,20 @@ def tree_digest(folder: Path) -> str:
 
 
 def listing(folder: Path) -> dict[str, str]:
-    """Digest each file of a folder, by name."""
-    return {
-        entry.name: sha256_of(entry) if stat.S_ISREG(entry.lstat().st_mode) else "not a file"
-        for entry in folder.iterdir()
-    }
+    """Digest each plain file of a folder, by name; what is none, or larger than any, is not opened or not read."""
+    descriptor = open_folder(folder)
+    try:
+        return {name: _digest_in(descriptor, name) for name in os.listdir(descriptor)}
+    finally:
+        os.close(descriptor)
+
+
+def _digest_in(folder: int, name: str) -> str:
+    try:
+        with open_plain(folder, name, name) as file:
+            return digest_plain(file)
+    except FormatError:
+        return "not a file"
 
 
 def listing_digest(files: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RegistryError
+from .files import FILE_MODE, FOLDER_MODE
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -19,9 +20,14 @@ FILES = (MODEL, SIDECAR, PARITY, BENCH, CHANGES, PANEL, MANIFEST)
 _MODEL_ID = re.compile(r"[0-9]{10,12}\Z")
 
 
+def is_id(name: str) -> bool:
+    """Whether a name is a model id: the Unix time of packing, in seconds."""
+    return _MODEL_ID.match(name) is not None
+
+
 def checked_id(name: str) -> str:
-    """Return `name` if it is a model id: the Unix time of packing, in seconds."""
-    if not _MODEL_ID.match(name):
+    """Return `name` if it is a model id."""
+    if not is_id(name):
         raise RegistryError(f"{name!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678")
     return name
 
@@ -31,8 +37,8 @@ class Artifacts:
     """The artifacts root, what lies where below it, and with which permissions, whatever the umask."""
 
     root: Path
-    file_mode: int = 0o644
-    directory_mode: int = 0o755
+    file_mode: int = FILE_MODE
+    directory_mode: int = FOLDER_MODE
 
     @classmethod
     def of(cls, model_dir: Path) -> "Artifacts":
@@ -92,6 +98,11 @@ class Artifacts:
         """What one model's gates did on its twins."""
         return self.root / "proofs" / f"{checked_id(model_id)}.json"
 
+    @property
+    def all_reports(self) -> Path:
+        """The reports of every model's gate runs."""
+        return self.root / "reports"
+
     def reports(self, model_id: str) -> Path:
         """The reports of one model's gate runs."""
-        return self.root / "reports" / checked_id(model_id)
+        return self.all_reports / checked_id(model_id)

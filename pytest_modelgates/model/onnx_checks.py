@@ -16,9 +16,23 @@ CRC_KEY = "modelgates.schema_crc32"
 def parse_onnx(content: bytes) -> onnx.ModelProto:
     """Parse the bytes of an ONNX file without touching any other file."""
     try:
-        return onnx.load_model_from_string(content)
+        model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises its own DecodeError, or on some inputs a plain one
         raise OnnxError(f"model.onnx: not an ONNX file ({first_line(error)})") from error
+    if _is_garbled(model):
+        raise OnnxError("model.onnx: not an ONNX file (a name in it is not UTF-8)")
+    return model
+
+
+def _is_garbled(message: Any) -> bool:
+    """Whether any text is no text: protobuf gives such bytes as they are, where everybody expects a `str`."""
+    for field, value in message.ListFields():
+        several = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+        if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in several):
+            return True
+        if field.type == field.TYPE_MESSAGE and any(map(_is_garbled, several)):
+            return True
+    return False
 
 
 def soundness_problems(content: bytes, domains: Sequence[str]) -> list[str]:
@@ -41,7 +55,7 @@ def soundness_problems(content: bytes, domains: Sequence[str]) -> list[str]:
     if problems:
         return problems
     opsets = [*model.opset_import, *(entry for function in model.functions for entry in function.opset_import)]
-    used = {node.domain for node in _nodes(model)} | {entry.domain for entry in opsets}
+    used = {node.domain for node in all_nodes(model)} | {entry.domain for entry in opsets}
     # "ai.onnx" is the long name of the default domain.
     problems += [f"operator domain {name!r} is not allowed" for name in sorted(used - {*domains, "ai.onnx"})]
     problems += [
@@ -105,7 +119,8 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield from _graphs(graph)
 
 
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Go through every node of a model, those of graphs and functions inside it too."""
     for graph in _graphs(model.graph):
         yield from graph.node
     for function in model.functions:
@@ -116,15 +131,16 @@ def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    training = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
     graphs: Iterable[onnx.GraphProto] = [
-        *_graphs(model.graph),
+        *(graph for root in (model.graph, *training) for graph in _graphs(root)),
         *(graph for function in model.functions for node in function.node for graph in _subgraphs(node)),
     ]
     for graph in graphs:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
             yield from (sparse.values, sparse.indices)
-    for node in _nodes(model):
+    for node in all_nodes(model):
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t

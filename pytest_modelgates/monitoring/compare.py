@@ -1,39 +1,30 @@
-"""How far a candidate in shadow and the live model agree on the rows that both have scored."""
+"""How far a candidate in shadow and the live model agree, day by day, on the rows that both have scored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from ..drift.records import by_row_key, read_predictions
+from ..drift.records import by_row_key, day_of, read_predictions
 from ..errors import RegistryError, StatisticsError
 from ..model.files import tree_digest
 from ..model.layout import Artifacts
 from ..registry.store import is_model, state
-from ..stats.agreement import rank_correlation
+from ..stats.agreement import DailyAgreement, daily_agreement
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Rank correlation over the rows that both have scored."""
-
-    rank_correlation: float
-    rows: int
-
-
-def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Agreement:
-    """Pair predictions by row key and correlate their ranks.
+def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> DailyAgreement:
+    """Pair predictions by row key and correlate their ranks day by day.
 
     Raises
     ------
     StatisticsError
-        If fewer than two rows pair, or one side is constant.
+        If both have scored two rows or more on fewer than 20 days.
     """
     keys = [key for key in candidate if key in live]
     if len(keys) < 2:
         raise StatisticsError(
             f"{len(keys)} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
         )
-    return Agreement(rank_correlation([candidate[key] for key in keys], [live[key] for key in keys]), len(keys))
+    return daily_agreement([candidate[key] for key in keys], [live[key] for key in keys], [*map(day_of, keys)])
 
 
 def live_digest(artifacts: Artifacts) -> str:
@@ -44,7 +35,7 @@ def live_digest(artifacts: Artifacts) -> str:
     return found.change.digest
 
 
-def compare(artifacts: Artifacts, model_dir: Path) -> Agreement:
+def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:
     """Compare a candidate's shadow predictions with the live model's."""
     if not is_model(model_dir):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")

@@ -6,10 +6,9 @@ manifest of a model packed later, in a printout, or under a signature.
 
 from collections.abc import Sequence
 
-from ..errors import FormatError
-from ..model.files import read_json
-from ..model.layout import MANIFEST, Artifacts
-from ..model.manifest import Manifest
+from ..errors import FormatError, IntegrityError
+from ..model.layout import Artifacts
+from ..model.pinned import Pinned
 from .audit import EMPTY, Commit, Head, committed, lines, read_chain
 from .seal import signer
 from .store import model_ids
@@ -84,8 +83,9 @@ def verify_log(artifacts: Artifacts, keys: Sequence[str], head: Head | None = No
 
 def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
     try:
-        kept = read_json(artifacts.model(model_id) / MANIFEST, Manifest).audit_head
-    except FormatError:
+        with Pinned(artifacts.model(model_id)) as model:
+            kept = model.manifest.audit_head
+    except (FormatError, IntegrityError):
         return None  # modelgates verify names what is wrong with the manifest
     return Head.parse(kept) if kept else None
 

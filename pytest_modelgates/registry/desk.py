@@ -1,28 +1,20 @@
-"""What people ask of the registry: what is live, what is there, what is the reference."""
+"""What people ask of the registry: what is live, and what is there."""
 
-import io
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
-import numpy as np
-import pandas as pd
 
-from ..drift import save_golden_predictions
-from ..drift.golden import COLUMN
-from ..errors import FormatError, ModelgatesError
-from ..model.files import read_bytes, read_json
-from ..model.layout import CHANGES, MANIFEST, SIDECAR, Artifacts
-from ..model.manifest import Manifest, verify
-from ..model.sidecar import Sidecar
+from ..errors import FormatError, IntegrityError, ModelgatesError
+from ..model.layout import CHANGES, Artifacts
+from ..model.pinned import Pinned, verify
 from .assurance import assurance
 from .audit import EMPTY, Tail, changes, tail
 from .lock import is_held
-from .policy import Policy, RegistryRules
-from .promote import reference
-from .store import link_target, live_id, locked, model_ids, newest_id, state
+from .policy import Policy
+from .store import link_target, live_id, model_ids, newest_id, state
 
 T = TypeVar("T")
 Standing = Literal["live", "past", "candidate", "damaged"]
@@ -122,59 +114,26 @@ def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:
 def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
     """List model directories, oldest first; only the newest `last` of them if that is given."""
     live, ids = live_id(artifacts), model_ids(artifacts)
-    ids = ids[-last:] if last else ids
-    manifests = {model_id: _manifest(artifacts.model(model_id)) for model_id in ids}
+    rows = [_row(artifacts.model(model_id)) for model_id in (ids[-last:] if last else ids)]
     # Nothing was promoted before it was packed, so the log need not be read further back.
-    oldest = min((found.created for found in manifests.values() if isinstance(found, Manifest)), default=None)
+    oldest = min((row.created for row in rows if row.created), default=None)
     past = set()
     for change in changes(artifacts.promotions):
         if oldest is None or change.time < oldest:
             break
         past.add(change.to)
-    return [_row(artifacts, model_id, manifests[model_id], live, past) for model_id in ids]
+
+    def placed(row: Row) -> Row:
+        standing: Standing = "live" if row.id == live else "past" if row.id in past else "candidate"
+        return msgspec.structs.replace(row, state=standing)
+
+    return [placed(row) if row.created else row for row in rows]
 
 
-def _manifest(directory: Path) -> Manifest | FormatError:
+def _row(directory: Path) -> Row:
     try:
-        return read_json(directory / MANIFEST, Manifest)
-    except FormatError as error:
-        return error
-
-
-def _row(
-    artifacts: Artifacts, model_id: str, manifest: Manifest | FormatError, live: str | None, past: set[str]
-) -> Row:
-    try:
-        if isinstance(manifest, FormatError):
-            raise manifest
-        text = read_bytes(artifacts.model(model_id) / CHANGES).decode(errors="replace")
-    except FormatError as error:
-        return Row(id=model_id, created=None, state="damaged", changes=str(error))
-    found: Standing = "live" if model_id == live else "past" if model_id in past else "candidate"
-    return Row(id=model_id, created=manifest.created, state=found, changes=(text.splitlines() or [""])[0])
-
-
-def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
-    """Save a model's panel predictions, or the predictions in a file, as its golden."""
-    directory = artifacts.model(model_id)
-    digest = verify(directory)
-    if source is None:
-        values = reference(directory, read_json(directory / SIDECAR, Sidecar))
-    else:
-        values = _predictions_in(source)
-    # The metadata of all goldens is one file, which a promotion writes too.
-    with locked(artifacts, rules):
-        return save_golden_predictions(
-            values, model_id, folder=artifacts.golden, digest=digest if source is None else None
-        )
-
-
-def _predictions_in(source: Path) -> np.ndarray:
-    content = io.BytesIO(read_bytes(source))
-    try:
-        frame = pd.read_csv(content) if source.suffix == ".csv" else pd.read_parquet(content)
-    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
-        raise FormatError(f"{source}: neither CSV nor Parquet ({error})") from error
-    if COLUMN not in frame:
-        raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
-    return np.asarray(frame[COLUMN])
+        with Pinned(directory) as model:
+            created, text = model.manifest.created, model.read(CHANGES).decode(errors="replace")
+    except (FormatError, IntegrityError) as error:
+        return Row(id=directory.name, created=None, state="damaged", changes=str(error))
+    return Row(id=directory.name, created=created, state="candidate", changes=(text.splitlines() or [""])[0])

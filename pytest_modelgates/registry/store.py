@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelgatesError, RegistryError
 from ..model.files import read_bytes, sync_folder
-from ..model.layout import MODEL, Artifacts, checked_id
+from ..model.layout import MODEL, Artifacts, checked_id, is_id
 from .audit import Abort, Commit, Head, Intent, append, changes, committed, drop_torn_line, tail
 from .lock import locked_file, refuse_network
 from .policy import RegistryRules
@@ -33,6 +33,14 @@ class State:
     live: str | None
     change: Intent | None
     open: Intent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A change that took place, and the end of the log after it."""
+
+    change: Intent
+    head: Head
 
 
 @contextmanager
@@ -133,21 +141,16 @@ def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
             yield change.to
 
 
-def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Head:
+def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
     """Move the link and write the log: both, or neither. The caller holds the lock.
 
     Whoever takes the lock after a crash finds an intent without an outcome, and finishes it or not as the link says.
-
-    Returns
-    -------
-    Head
-        The new end of the log.
     """
     append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
         flip(artifacts, change.to)
         _commit(artifacts, key)
-        return tail(artifacts.promotions).head
+        return Done(change, tail(artifacts.promotions).head)
     except BaseException:
         # What cannot be put back now is settled by whoever comes next.
         with suppress(OSError, ModelgatesError):
@@ -236,12 +239,3 @@ def model_ids(artifacts: Artifacts) -> list[str]:
 def is_model(directory: Path) -> bool:
     """Whether a path is a directory, not a link to one, and named as a model."""
     return is_id(directory.name) and directory.is_dir() and not directory.is_symlink()
-
-
-def is_id(name: str) -> bool:
-    """Whether a name is a model id."""
-    try:
-        checked_id(name)
-    except RegistryError:
-        return False
-    return True

@@ -49,5 +49,5 @@ def trusted_digests(policy: Policy, root: Path) -> set[str]:
 
 def package_digest() -> str:
     """Digest the code of this package without its gates, which are digested file by file."""
-    files = sorted(path for path in PACKAGE.rglob("*.py") if (PACKAGE / "gates") not in path.parents)
-    return sha256(canonical({str(path.relative_to(PACKAGE)): sha256_of(path) for path in files}))
+    files = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
+    return sha256(canonical({name: sha256_of(path) for name, path in files.items() if not name.startswith("gates/")}))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .quantiles import finite_series, is_constant, refuse_constant
+from .quantiles import finite_series, is_constant
 from .ranks import average_ranks
 from .resampling import MINIMUM_VALUES
 from .significance import ewc_bounds
@@ -19,37 +19,12 @@ def _paired(a: ArrayLike, b: ArrayLike, names: tuple[str, str]) -> tuple[NDArray
     return x, y
 
 
-def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
-    """Correlate the ranks of two sets of scores.
-
-    Parameters
-    ----------
-    a, b : array_like of float, shape (n_rows,)
-        Scores of the same rows, n_rows >= 2.
-
-    Returns
-    -------
-    float
-        Spearman's correlation, ties averaged, from -1 to 1.
-
-    Raises
-    ------
-    StatisticsError
-        If lengths differ, a value is not finite, or one set is constant: ranks without order agree with nothing.
-    """
-    pair = _paired(a, b, ("a", "b"))
-    for scores in pair:
-        refuse_constant(scores)
-    x, y = average_ranks(np.stack(pair)) - (pair[0].size + 1) / 2
-    return float(np.clip((x @ y) / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyAgreement:
     """How far two models agree day by day.
 
     `mean` rank correlation of a day and its `lower` 5 % bound; `overlap`, the mean share of one's highest scored tenth
-    that is in the other's; `days`, and those on which one of them scores all names alike, `constant`.
+    that is in the other's; `days`, those on which one of them scores all names alike, `constant`, and all their `rows`.
     """
 
     mean: float
@@ -57,6 +32,7 @@ class DailyAgreement:
     overlap: float
     days: int
     constant: int
+    rows: int
 
 
 def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float = 0.1) -> DailyAgreement:
@@ -74,12 +50,13 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
     Returns
     -------
     DailyAgreement
-        A day on which either scores all names alike has correlation and overlap 0.
+        The correlation is Spearman's, ties averaged. A day on which either scores all names alike has correlation and
+        overlap 0: scores without order agree with nothing.
 
     Raises
     ------
     StatisticsError
-        If lengths differ, a score is not finite, one set is constant on every day, or there are fewer than 20 days.
+        If lengths differ, a score is not finite, or there are fewer than 20 days.
 
     Notes
     -----
@@ -97,10 +74,9 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
     stretches = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
     pairs = [(x[rows], y[rows]) for rows in stretches if rows.size > 1]
     if len(pairs) < MINIMUM_VALUES:
-        raise StatisticsError(f"{len(pairs)} days with two rows or more, expected at least {MINIMUM_VALUES}")
-    for index, name in enumerate("ab"):
-        if all(is_constant(pair[index]) for pair in pairs):
-            raise StatisticsError(f"{name} scores all names alike on every day, expected scores that tell them apart")
+        raise StatisticsError(
+            f"{len(pairs)} days with two rows or more, at least {MINIMUM_VALUES} are needed: score more days by both"
+        )
     flat = [any(is_constant(scores) for scores in pair) for pair in pairs]
     told = np.array([(0.0, 0.0) if f else _agreement_of_a_day(*pair, top) for pair, f in zip(pairs, flat, strict=True)])
     correlations = told[:, 0]
@@ -112,6 +88,7 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
         overlap=float(told[:, 1].mean()),
         days=len(pairs),
         constant=sum(flat),
+        rows=sum(a.size for a, _ in pairs),
     )
 
 

@@ -1,6 +1,7 @@
 """How often the tests reject, by simulation: size under several nulls, power, families of groups, models of noise.
 
-Run by itself it prints the tables of docs/statistics.md: ``python tests/calibration/calibration_sweep.py``.
+Run by itself it prints the tables of docs/statistics.md: ``python tests/calibration/calibration_sweep.py``. Every
+sample has a seed of its own, so that the same versions print the same tables.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from pytest_modelgates.stats.ablation import ablate
+from pytest_modelgates.stats.agreement import daily_agreement
 from pytest_modelgates.stats.quantiles import Series
 from pytest_modelgates.stats.ranking import hold
 from pytest_modelgates.stats.significance import mean_exceeds
@@ -92,18 +94,19 @@ def family_errors(*, runs: int, groups: int, n: int = 1000, joint: bool = False)
     return called / runs
 
 
-def false_passes(*, runs: int, horizon: int, days: int = 750, names: int = 20) -> float:
-    """Share of models whose scores are noise that pass every hard gate about the signal, at no cost."""
+def false_passes(*, runs: int, horizon: int, cost_bps: float = 0.0, days: int = 750, names: int = 20) -> float:
+    """Share of models whose scores are noise that pass every hard gate about the signal."""
     passed = 0
     for run in range(runs):
         random = np.random.default_rng([run, horizon])
         # Scores that last, as those of real features do, and returns with a common factor.
         scores = np.cumsum(random.standard_normal((days, names)), axis=0)
         returns = 0.01 * random.standard_normal((days, names)) + 0.01 * random.standard_normal((days, 1))
-        held = hold(scores, returns, horizon=horizon, cost_bps=0)
+        held = hold(scores, returns, horizon=horizon, cost_bps=cost_bps)
         parts = random.standard_normal((2, days, names))
         without = {
-            f"g{g}": hold(scores + part, returns, horizon=horizon, cost_bps=0).ic_net for g, part in enumerate(parts)
+            f"g{g}": hold(scores + part, returns, horizon=horizon, cost_bps=cost_bps).ic_net
+            for g, part in enumerate(parts)
         }
         test = mean_exceeds(held.ic_net, horizon=horizon, n_resamples=499, seed=run)
         if test.p_against > 0.10:
@@ -120,10 +123,51 @@ def false_passes(*, runs: int, horizon: int, days: int = 750, names: int = 20) -
     return passed / runs
 
 
+# How many names there are, whose scores by two models correlate by so much on a day.
+DayByDay = Callable[[np.random.Generator, int], Series]
+NAMES = 20
+
+
+def lasting(random: np.random.Generator, days: int) -> Series:
+    """Draw correlations that stay low or high for a while, 0.9 at their middle."""
+    return np.tanh(np.arctanh(0.9) + 0.4 * autoregressive(random, days))
+
+
+def broken(random: np.random.Generator, days: int) -> Series:
+    """Draw copies of which one day in twenty went wrong altogether."""
+    return np.where(random.random(days) < 0.05, 0.0, 1.0)
+
+
+AGREEMENTS: dict[str, DayByDay] = {
+    "0.9 every day": lambda _, days: np.full(days, 0.9),
+    "around 0.9, lasting": lasting,
+    "copies, wrong one day in 20": broken,
+}
+
+
+def expected_rank_correlation(correlation: Series, names: int) -> Series:
+    """Expect Spearman's correlation of so many pairs of normals (Moran 1948, Biometrika 35:203)."""
+    return 6 / np.pi * (np.arcsin(correlation) + (names - 2) * np.arcsin(correlation / 2)) / (names + 1)
+
+
+def bound_coverage(kind: str, days: int, *, runs: int) -> tuple[float, float]:
+    """Share of samples whose lower 5 % bound of the daily agreement is below the true mean, and how far on average."""
+    draw = AGREEMENTS[kind]
+    truth = float(expected_rank_correlation(draw(np.random.default_rng(0), 400_000), NAMES).mean())
+    lower = np.empty(runs)
+    for run in range(runs):
+        random = np.random.default_rng([run, days, list(AGREEMENTS).index(kind)])
+        a, noise = random.standard_normal((2, days, NAMES))
+        rho = draw(random, days)[:, np.newaxis]
+        b = rho * a + np.sqrt(1 - rho**2) * noise
+        lower[run] = daily_agreement(a.ravel(), b.ravel(), np.repeat(np.arange(days), NAMES)).lower
+    return float((lower <= truth).mean()), truth - float(lower.mean())
+
+
 def main() -> None:
     """Print every table."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--runs", type=int, default=1000)
+    arguments.add_argument("--runs", type=int, default=3000)
     runs = arguments.parse_args().runs
     print(f"Size in %, {runs} samples each: p_against / p_ewc / p_bootstrap\n")
     print("| null | n | at 10 % | at 5 % | power at non-centrality 2, ceiling " + f"{100 * ceiling(2):.1f} |")
@@ -135,13 +179,23 @@ def main() -> None:
                 " / ".join(f"{100 * rate:.1f}" for rate in rates) for rates in (size.at_ten, size.at_five, power.at_ten)
             ]
             print(f"| {null} | {n} | {cells[0]} | {cells[1]} | {cells[2]} |", flush=True)
-    print("\n| family-wise error of the ablation gate at 10 % | Holm | StepM |\n|---|---|---|")
+    print(f"\nFamily-wise error of the ablation gate at 10 %, {runs // 5} models each\n")
+    print("| groups | Holm | StepM |\n|---|---|---|")
     for groups in (2, 5, 10):
-        rates = [family_errors(runs=runs // 2, groups=groups, joint=joint) for joint in (False, True)]
-        print(f"| {groups} groups | {100 * rates[0]:.1f} | {100 * rates[1]:.1f} |", flush=True)
-    print("\n| models of noise that pass every hard gate of the signal | % |\n|---|---|")
+        rates = [family_errors(runs=runs // 5, groups=groups, joint=joint) for joint in (False, True)]
+        print(f"| {groups} | {100 * rates[0]:.1f} | {100 * rates[1]:.1f} |", flush=True)
+    print(f"\nModels of noise that pass every hard gate of the signal in %, {runs} each\n")
+    print("| horizon | free of cost | at 2 bp |\n|---|---|---|")
     for horizon in (1, 5):
-        print(f"| horizon {horizon} | {100 * false_passes(runs=runs, horizon=horizon):.1f} |", flush=True)
+        passed = [100 * false_passes(runs=runs, horizon=horizon, cost_bps=bps) for bps in (0.0, 2.0)]
+        print(f"| {horizon} | {passed[0]:.1f} | {passed[1]:.1f} |", flush=True)
+    print(
+        f"\nThe lower 5 % bound of the daily agreement lies below the truth in %, {runs // 2} samples each (how far)\n"
+    )
+    print("| agreement of a day | 20 days | 60 days | 250 days |\n|---|---|---|---|")
+    for kind in AGREEMENTS:
+        found = [bound_coverage(kind, days, runs=runs // 2) for days in (20, 60, 250)]
+        print(f"| {kind} | " + " | ".join(f"{100 * share:.1f} ({gap:.3f})" for share, gap in found) + " |", flush=True)
 
 
 if __name__ == "__main__":
