@@ -88,9 +88,9 @@ def test_soft_gates_that_a_policy_makes_hard_have_twins_too(good_model: Path, tm
     rows = "".join(f'[slo."{gate}"]\nseverity = "hard"\n' for gate in MADE_HARD)
     policy = write(tmp_path / "policy.toml", only("significance", "pnl") + rows)
     assert prove(good_model, policy) == 0
-    proof = read_proof(Artifacts.of(good_model).proof(good_model.name))
-    assert isinstance(proof, Proof)
-    assert {trial.gate for trial in proof.trials} == {"significance.p_against", *MADE_HARD}
+    stored = read_proof(Artifacts.of(good_model).proof(good_model.name))
+    assert isinstance(stored, StoredProof)
+    assert {trial.gate for trial in stored.proof.trials} == {"significance.p_against", *MADE_HARD}
 
 
 def test_a_proof_names_what_it_is_of(proven: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
@@ -400,9 +400,7 @@ def reasons_of(directory: Path, policy: Policy) -> list[str]:
 
 
 def keep(directory: Path, content: bytes, *, sealed: bool) -> Path:
-    place = Artifacts.of(directory).proof(directory.name)
-    place.parent.mkdir(exist_ok=True)
-    return store_proof(place, content, sealed=sealed)
+    return store_proof(Artifacts.of(directory), directory.name, content, sealed=sealed)
 
 
 def test_a_sealed_proof_is_taken_where_seals_are_asked_for(
