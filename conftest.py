@@ -4,6 +4,7 @@ import shutil
 import warnings
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,14 +34,21 @@ def invented_panel(*, days: int = DAYS, signal: float = 0.01, seed: int = 1) -> 
     return frame
 
 
-def pack_ridge(artifacts: Path, panel: pd.DataFrame | None = None, *, changes: str = "A ridge for tests.") -> Path:
-    """Pack a linear model that scores by `momentum` alone."""
+def pack_ridge(
+    artifacts: Path,
+    panel: pd.DataFrame | None = None,
+    *,
+    changes: str = "A ridge for tests.",
+    weights: tuple[float, float] = (1, 0),
+    **more: Any,
+) -> Path:
+    """Pack a linear model, one that scores by `momentum` alone unless the weights say otherwise."""
     from sklearn.linear_model import Ridge
 
     from pytest_modelgates import pack
 
     rows = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], dtype=np.float32)
-    model = Ridge(alpha=1e-6).fit(rows, rows[:, 0] * 0.01)
+    model = Ridge(alpha=1e-6).fit(rows, rows @ np.array(weights) * 0.01)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own deprecations
         return pack(
@@ -50,7 +58,7 @@ def pack_ridge(artifacts: Path, panel: pd.DataFrame | None = None, *, changes: s
             horizon=1,
             trained_until=date(2019, 12, 31),
             changes=changes,
-            tried=1,
+            **{"tried": 1, **more},
             artifacts=artifacts,
         )
 

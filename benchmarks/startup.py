@@ -1,6 +1,6 @@
 """What the plugin adds to every pytest run of its environment: an empty run with it against one without it.
 
-    python benchmarks/startup.py [PAIRS]
+    python -m benchmarks.startup [PAIRS]
 
 Runs are paired and each pair changes its order, so that a machine that slows down slows both. The difference of a pair
 is free of the rest; their median is free of the odd pair that something else disturbed. At most 5 ms are promised, of

@@ -23,12 +23,17 @@ from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.model.sidecar import Feature, Output, Sidecar, schema_crc32
 from pytest_modelgates.stats.ablation import ablate
+from pytest_modelgates.stats.caps import Caps, hold_within
+from pytest_modelgates.stats.comparison import step_down, superior_ability
+from pytest_modelgates.stats.decay import rank_ic_decay
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranking import hold
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.resampling import stationary_bootstrap_means
+from pytest_modelgates.stats.sharpe import sharpe_of
 from pytest_modelgates.stats.significance import ewc_p_value, mean_exceeds
+from pytest_modelgates.stats.trials import after_trials
 from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short
 
 try:  # not test dependencies: nothing else needs them
@@ -166,8 +171,13 @@ def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
 
 def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> tuple[Any, float]:
     """Measure what the gates of a signal measure; return it, and the seconds that ablation took."""
-    held = hold(panel.by_day(predict(panel.features)), panel.returns, horizon=5, cost_bps=2)
-    told = [mean_exceeds(held.ic_net, horizon=5, seed=1), paper_pnl(held)]
+    scores = panel.by_day(predict(panel.features))
+    held = hold(scores, panel.returns, horizon=5, cost_bps=2)
+    test = mean_exceeds(held.ic_net, horizon=5, seed=1)
+    caps = Caps(weight=0.2, gross=1, net=0.05)
+    told: list[Any] = [test, paper_pnl(held), hold_within(held, panel.returns, caps, cost_bps=2)]
+    told.append(rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]))
+    told.append(after_trials(test.p_against, sharpe_of(held.net), trials=10))
     labels = join_short(calendar_folds(panel.days.to_numpy()[held.first :]), purge=held.first)
     told.append(folds(held.ic_net, labels, purge=held.first))
     begin = time.perf_counter()
@@ -205,6 +215,16 @@ def whole_suite(rows: int) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     kept = "yes" if peak <= 3 * size else "NO"
+    reference = fresh.reference
+    other = best(lambda: hold(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2), rounds=3)[0]
+    one_pass = float(np.mean(passes))
+    row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
+    series = np.random.default_rng(0).standard_normal((DAYS, 100))
+    many = best(
+        lambda: (superior_ability(series, seed=1, n_resamples=1999), step_down(series, seed=1, n_resamples=1999)),
+        rounds=1,
+    )[0]
+    row("SPA and StepM of 100 trials, 2,500 days, an ONNX pass", many, "–", True, many / one_pass)
     print(
         f"| memory beyond a panel of {size / 1e6:.0f} MB | {peak / 1e6:.0f} MB | {peak / size:.3g} × | ≤ 3 × | {kept} |"
     )

@@ -1,6 +1,6 @@
 """How long the strict reading of a report takes, besides hashing: a report of every shipped gate on an invented ridge.
 
-    python benchmarks/strict_check.py [TIMES]
+    python -m benchmarks.strict_check [TIMES]
 
 Reading is parsing, typing and holding every record against the policy and the code that is trusted. The model's files
 and the code are digested before the clock starts. At most 20 ms are promised.
@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import pack_ridge
 from pytest_modelgates.model.files import read_json
 from pytest_modelgates.model.layout import MANIFEST, SIDECAR
-from pytest_modelgates.model.manifest import Manifest, verify
+from pytest_modelgates.model.manifest import Manifest
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.decide import Subject, report_reasons
 from pytest_modelgates.registry.policy import load_policy

@@ -16,7 +16,7 @@ def test_finite(panel: Panel, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("data.unique_keys")
 def test_unique_keys(panel: Panel, gate: Gate) -> None:
-    """One row per time and asset."""
+    """One row per day and asset."""
     gate.check_none(panel.repeated_rows())
 
 

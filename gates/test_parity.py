@@ -1,5 +1,7 @@
 """Whether ONNX Runtime says what the native model said."""
 
+from typing import Any
+
 import pytest
 
 from pytest_modelgates.gate import Gate
@@ -27,16 +29,25 @@ def test_claim(candidate: Candidate, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("parity.decisions")
 def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
-    """Assets of one day whose native scores are clearly apart keep their order."""
+    """Rows of one day, or all if there are no days, whose native scores are clearly apart keep their order."""
     tolerance = gate.policy.limit("parity.max_abs_diff").upper * candidate.parity.scale
     offenders = disordered(panel.reference, candidate.scores, panel.day_codes, margin=2 * tolerance)
-    moved = consequences(
-        panel.by_day(panel.reference),
-        panel.by_day(candidate.scores),
-        panel.returns,
-        horizon=candidate.sidecar.horizon,
-        cost_bps=gate.policy.costs.bps_per_turnover,
-    )
+    trades: dict[str, Any] = {}
+    if candidate.sidecar.task == "signal":
+        moved = consequences(
+            panel.by_day(panel.reference),
+            panel.by_day(candidate.scores),
+            panel.returns,
+            horizon=candidate.sidecar.horizon,
+            cost_bps=gate.policy.costs.per_turnover_bps,
+        )
+        trades = {
+            "trades_that_differ": moved.trades,
+            "trades": moved.all_trades,
+            "turnover_moved": moved.turnover,
+            "pnl_moved": moved.pnl,
+            "largest_pnl_moved": moved.largest_pnl,
+        }
     gate.check(
         offenders,
         sample=len(panel.reference),
@@ -44,9 +55,5 @@ def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
         max_abs_diff=candidate.parity.max_abs_diff,
         rows_at_splits=candidate.rows_at_splits,
         tied_rows=tied_rows(candidate.scores, panel.day_codes),
-        trades_that_differ=moved.trades,
-        trades=moved.all_trades,
-        turnover_moved=moved.turnover,
-        pnl_moved=moved.pnl,
-        largest_pnl_moved=moved.largest_pnl,
+        **trades,
     )

@@ -1,39 +1,78 @@
 """What following the scores on paper would have earned, traded and risked."""
 
+from collections.abc import Callable
+
 import pytest
 
 from pytest_modelgates.gate import Gate
-from pytest_modelgates.stats.portfolio import paper_pnl
+from pytest_modelgates.stats.caps import Capped
+from pytest_modelgates.stats.costs import Costs
+from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
 from pytest_modelgates.stats.ranking import Held
+
+Enough = Callable[[Gate], None]
 
 
 @pytest.mark.soft
 @pytest.mark.gate("pnl.after_costs")
-def test_after_costs(held: Held, gate: Gate) -> None:
-    """The position earns something after costs."""
-    pnl = paper_pnl(held)
-    gate.check(
-        pnl.annual_return,
+def test_after_costs(held: Held, paper: PaperPnl, costs: Costs, enough: Enough, gate: Gate) -> None:
+    """The position earns something after costs, at a risk worth it and by more than luck."""
+    enough(gate)
+    assert paper.p_value is not None, "enough days for a verdict are enough for a p-value"
+    gate.check_each(
+        {
+            "pnl.after_costs": paper.annual_return,
+            "pnl.sharpe": paper.sharpe,
+            "pnl.drawdown": paper.max_drawdown,
+            "pnl.p_value": paper.p_value,
+            "pnl.probabilistic_sharpe": paper.probabilistic_sharpe,
+            "pnl.break_even": paper.break_even_bps,
+        },
         sample=len(held.net),
-        sharpe=pnl.sharpe,
-        max_drawdown=pnl.max_drawdown,
-        break_even_bps=pnl.break_even_bps,
-        p_value=pnl.p_value,
-        probabilistic_sharpe=pnl.probabilistic_sharpe,
+        per_turnover_bps=costs.per_turnover_bps,
+        borrow_bps_per_year=costs.borrow_bps_per_year,
+        impact_bps=costs.impact_bps or "not charged",
     )
 
 
 @pytest.mark.soft
 @pytest.mark.gate("pnl.turnover")
-def test_turnover(held: Held, gate: Gate) -> None:
+def test_turnover(held: Held, paper: PaperPnl, gate: Gate) -> None:
     """The sum of weight changes stays below the limit, on the average day."""
-    gate.check(paper_pnl(held).mean_turnover, sample=len(held.net))
+    gate.check(paper.mean_turnover, sample=len(held.net))
 
 
 @pytest.mark.soft
 @pytest.mark.gate("pnl.exposure")
-def test_exposure(held: Held, gate: Gate) -> None:
-    """Gross and net exposure stay within bounds, on the worst day."""
-    pnl = paper_pnl(held)
-    gate.check(pnl.largest_gross, sample=len(held.net), largest_weight=pnl.largest_weight)
-    gate.check(pnl.largest_net, slo="pnl.net_exposure", sample=len(held.net))
+def test_exposure(held: Held, paper: PaperPnl, gate: Gate) -> None:
+    """Gross exposure, net exposure and the largest weight stay within bounds, on the worst day."""
+    gate.check_each(
+        {
+            "pnl.exposure": paper.largest_gross,
+            "pnl.net_exposure": paper.largest_net,
+            "pnl.largest_weight": paper.largest_weight,
+        },
+        sample=len(held.net),
+    )
+
+
+@pytest.mark.soft
+@pytest.mark.gate("pnl.within_limits")
+def test_within_limits(capped: Capped, enough: Enough, gate: Gate) -> None:
+    """The position still earns something once the limits of its exposure are enforced."""
+    enough(gate)
+    gate.check(
+        paper_pnl(capped.held).annual_return,
+        sample=len(capped.held.net),
+        days_cut=capped.days,
+        cost_a_year=252 * capped.cost,
+    )
+
+
+@pytest.mark.soft
+@pytest.mark.gate("pnl.participation")
+def test_participation(held: Held, paper: PaperPnl, gate: Gate) -> None:
+    """No trade is too large a share of what the whole market traded that day."""
+    if paper.largest_participation is None:
+        gate.inconclusive("not available: the panel has no column of volumes; name one when packing")
+    gate.check(paper.largest_participation, sample=len(held.net), capital=gate.policy.costs.capital)

@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelgatesError, PolicyError, RefusedError
-from .model.layout import Artifacts
+from .model.layout import Artifacts, checked_id
 from .registry.policy import Policy, find_policy, load_policy
 
 if TYPE_CHECKING:
+    from .registry.audit import Head
     from .registry.report import Report
 
 KEY = "MODELGATES_KEY"
@@ -76,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
     def policy(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
-            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml, else the packaged one"
+            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
         )
 
     def as_json(sub: argparse.ArgumentParser) -> None:
@@ -100,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("prove", _prove, "Run every hard gate on a twin of the model that it must not pass; 1 if one does pass.")
     sub.add_argument("model", help="a model directory")
+    sub.add_argument("--key", metavar="FILE", help=f"seal the proof with this private key; default: ${KEY}")
     policy(sub)
     as_json(sub)
 
@@ -120,21 +123,39 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("model", nargs="?", help="its id; asked for on a terminal if left out")
     sub.add_argument("--reason", default="", help="for the audit log; must be given")
     artifacts(sub)
+    policy(sub)
 
-    for name, command, text in (
-        ("status", _status, "Show what is live."),
-        ("list", _list, "Show every model directory."),
-    ):
-        sub = verb(name, command, text)
-        artifacts(sub)
-        as_json(sub)
+    sub = verb("status", _status, "Show what is live, and everything that is wrong; 1 if something is.")
+    artifacts(sub)
+    policy(sub)
+    as_json(sub)
+
+    sub = verb("list", _list, "Show model directories, oldest first.")
+    sub.add_argument("--last", type=_count, default=20, metavar="N", help="only the newest N; default: 20")
+    sub.add_argument("--all", action="store_true", help="all of them")
+    artifacts(sub)
+    as_json(sub)
 
     sub = verb("log", _log, "Show every promotion and rollback.")
     sub.add_argument(
         "--at", type=_moment, metavar="TIME", help="what was live then (ISO 8601; UTC unless it says otherwise)"
     )
+    sub.add_argument("--verify", action="store_true", help="check every line, signature and kept head; 1 if one is off")
+    sub.add_argument("--head", type=_head, metavar="N:SHA256", help="with --verify: a head that promote printed once")
     artifacts(sub)
+    policy(sub)
     as_json(sub)
+
+    sub = verb("recover", _recover, "Say what would put link and log right again; 1 if something would.")
+    sub.add_argument("--yes", action="store_true", help="do it")
+    artifacts(sub)
+    policy(sub)
+
+    sub = verb("gc", _gc, "Delete old models: none that is live, was live before it, is newer, or is being read.")
+    sub.add_argument("--keep", type=_whole, required=True, metavar="N", help="keep the newest N of those all the same")
+    sub.add_argument("--dry-run", action="store_true", help="only say what would go")
+    artifacts(sub)
+    policy(sub)
 
     golden = verbs.add_parser("golden", help="Set or show reference predictions.").add_subparsers(
         required=True, metavar="VERB"
@@ -144,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("model", help="its id")
     sub.add_argument("--from", dest="source", type=Path, help="Parquet or CSV with a column `prediction`")
     artifacts(sub)
+    policy(sub)
     sub = golden.add_parser("show", help="show what references there are")
     sub.set_defaults(command=_golden_show)
     artifacts(sub)
@@ -186,10 +208,24 @@ def _moment(text: str) -> datetime:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T07:30") from error
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows")
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
     return int(text)
+
+
+def _count(text: str) -> int:
+    if not (count := _whole(text)):
+        raise argparse.ArgumentTypeError("'0' is too few, give 1 or more")
+    return count
+
+
+def _head(text: str) -> "Head":
+    from .registry.audit import Head
+
+    if not re.fullmatch("[1-9][0-9]*:[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256")
+    return Head.parse(text)
 
 
 def _policy(arguments: argparse.Namespace) -> Policy:
@@ -201,6 +237,11 @@ def _policy(arguments: argparse.Namespace) -> Policy:
 
 def _artifacts(arguments: argparse.Namespace) -> Artifacts:
     return Artifacts(arguments.artifacts.resolve())
+
+
+def _key(arguments: argparse.Namespace) -> Path | None:
+    name = getattr(arguments, "key", None) or os.environ.get(KEY)
+    return Path(name) if name else None
 
 
 def _print_json(value: Any) -> None:
@@ -218,16 +259,15 @@ def _pack(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from .model.files import tree_digest
-    from .model.manifest import problems_of
+    from .errors import IntegrityError
+    from .model.pinned import verify
 
     directory = arguments.directory.resolve()
-    problems = problems_of(directory)
-    for problem in problems:
-        print(f"{directory.name}: {problem}")
-    if problems:
+    try:
+        print(f"{directory.name}: sound, sha256:{verify(directory)}")
+    except IntegrityError as problems:
+        print(problems)
         return 1
-    print(f"{directory.name}: sound, sha256:{tree_digest(directory)}")
     return 0
 
 
@@ -242,38 +282,42 @@ def _promote(arguments: argparse.Namespace) -> int:
         raise UsageError("promote what? Give a model directory, or --report FILE")
     if report is None:
         directory, artifacts = _model_directory(arguments.model)
-        model_id, key = directory.name, os.environ.get(KEY)
-        report, _ = _run_gates(directory, arguments, ["-m", "hard"], Path(key) if key else None)
+        model_id = directory.name
+        report, _ = _run_gates(directory, arguments, ["-m", "hard"])
     else:
         artifacts = _artifacts(arguments)
-        model_id = arguments.model or promote.model_of(read_report(report, keys=policy.evidence.keys), report)
+        model_id = arguments.model
+        if model_id is None:
+            model_id = promote.model_of(read_report(report, keys=policy.evidence.keys), report)
     if arguments.dry_run:
         plan = promote.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
         print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
         plan.refuse()
         print("nothing speaks against it")
         return 0
-    entry = promote.promote(artifacts, model_id, report, policy, reason=arguments.reason)
-    print(f"{model_id} is live, in place of {entry.from_ or 'nothing'} (sha256:{entry.digest[:16]})")
+    done = promote.promote(artifacts, model_id, report, policy, reason=arguments.reason, key=_key(arguments))
+    print(f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
+    print(f"audit log: {done.head}")
     return 0
 
 
 def _gate(arguments: argparse.Namespace) -> int:
     directory, _ = _model_directory(arguments.model)
-    key = arguments.key or os.environ.get(KEY)
-    _, report = _run_gates(directory, arguments, [], Path(key) if key else None)
+    _, report = _run_gates(directory, arguments, [])
     return 0 if report.modelgates.run.exit_status == 0 else 1
 
 
 def _prove(arguments: argparse.Namespace) -> int:
-    from .model.files import readable, write_whole
+    from .model.files import listing, readable
     from .prove import prove
+    from .registry.proof import seal_proof, store_proof
+    from .registry.verdict import Verdict
 
     directory, artifacts = _model_directory(arguments.model)
-    policy = _policy(arguments)
+    policy, key = _policy(arguments), _key(arguments)
     proof = prove(directory, policy, policy_file=arguments.policy or find_policy(Path.cwd()), root=Path.cwd())
-    path = artifacts.proof(directory.name)
-    write_whole(path, readable(proof))
+    content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
+    path = store_proof(artifacts, directory.name, content, sealed=key is not None)
     if arguments.json:
         _print_json(proof)
     else:
@@ -281,7 +325,7 @@ def _prove(arguments: argparse.Namespace) -> int:
             colour = "red  " if trial.red(policy) else "GREEN" if trial.verdict == "passed" else "?    "
             print(f"{colour}  {trial}")
         print(f"kept: {path}")
-    return 0 if proof.trials and all(trial.red(policy) for trial in proof.trials) else 1
+    return 0 if proof.verdict(policy) is Verdict.PASSED else 1
 
 
 def _keygen(arguments: argparse.Namespace) -> int:
@@ -301,39 +345,33 @@ def _model_directory(given: str) -> tuple[Path, Artifacts]:
     return directory, artifacts
 
 
-def _run_gates(
-    directory: Path, arguments: argparse.Namespace, selection: list[str], key: Path | None
-) -> tuple[Path, "Report"]:
+def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[str]) -> tuple[Path, "Report"]:
     """Run the gates hermetically and keep the report, sealed if there is a key."""
     from .hermetic import run_gates, seal_report
-    from .model.files import write_whole
-    from .registry.report import SEALED_SUFFIX
-    from .registry.store import locked
+    from .registry.seal import SEALED_SUFFIX
 
-    artifacts = Artifacts.of(directory)
-    with locked(artifacts):
-        pass  # settles a change that a crash cut short, which the gates would stumble over
+    artifacts, key = Artifacts.of(directory), _key(arguments)
     policy_file = arguments.policy or find_policy(Path.cwd())
     policy = _policy(arguments)
     report, content = run_gates(directory, policy, policy_file=policy_file, root=Path.cwd(), selection=selection)
     path = artifacts.reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
-    write_whole(path, content)
+    artifacts.write(path, content)
     if key is not None:
         path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
-        write_whole(path, seal_report(report, content, directory, policy, key))
+        artifacts.write(path, seal_report(report, content, directory, policy, key))
     print(f"kept: {path}")
     return path, report
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from .registry.audit import past_live, read_log
-    from .registry.promote import rollback
-    from .registry.store import link_target
+    from .registry.rollback import rollback
+    from .registry.store import past_live, state
 
-    artifacts, model_id, reason = _artifacts(arguments), arguments.model, arguments.reason
+    policy, model_id, reason = _policy(arguments), arguments.model, arguments.reason
+    artifacts = _artifacts(arguments)
     if model_id is None:
-        live = link_target(artifacts)
-        past = [name for name in past_live(read_log(artifacts.promotions)) if name != live]
+        live = state(artifacts).live
+        past = [name for name in past_live(artifacts, live) if artifacts.model(name).is_dir()]
         if not past:
             raise RefusedError("no other model was ever live; there is nothing to roll back to")
         if not sys.stdin.isatty():
@@ -344,15 +382,16 @@ def _rollback(arguments: argparse.Namespace) -> int:
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
-    entry = rollback(artifacts, model_id, reason=reason)
-    print(f"{model_id} is live again, in place of {entry.from_} (sha256:{entry.digest[:16]})")
+    done = rollback(artifacts, checked_id(model_id), policy, reason=reason, key=_key(arguments))
+    print(f"{model_id} is live again, in place of {done.change.from_} (sha256:{done.change.digest[:16]})")
+    print(f"audit log: {done.head}")
     return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
     from .registry.desk import status
 
-    found = status(_artifacts(arguments))
+    found = status(_artifacts(arguments), _policy(arguments))
     if arguments.json:
         _print_json(found)
     else:
@@ -363,7 +402,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from .registry.desk import listing
 
-    rows = listing(_artifacts(arguments))
+    rows = listing(_artifacts(arguments), last=None if arguments.all else arguments.last)
     if arguments.json:
         _print_json(rows)
     else:
@@ -376,14 +415,17 @@ def _list(arguments: argparse.Namespace) -> int:
 def _log(arguments: argparse.Namespace) -> int:
     from .registry.audit import live_at, read_log
 
-    entries = read_log(_artifacts(arguments).promotions)
+    artifacts = _artifacts(arguments)
+    if arguments.verify:
+        return _verify_log(arguments, artifacts)
     if arguments.at is not None:
-        entry = live_at(entries, arguments.at)
+        entry = live_at(artifacts.promotions, arguments.at)
         if arguments.json:
             _print_json({"live": entry.to if entry else None})
         else:
             print(entry.to if entry else "nothing was live then")
         return 0
+    entries = read_log(artifacts.promotions)
     if arguments.json:
         _print_json(entries)
     else:
@@ -392,13 +434,53 @@ def _log(arguments: argparse.Namespace) -> int:
                 f"{entry.time:%Y-%m-%d %H:%M:%S}  {entry.action:8}  {entry.from_ or '-'} → {entry.to}  "
                 f"{entry.actor}  {' '.join(entry.reason.split())}"
             )
+            for waiver in entry.waivers:
+                print(f"    {waiver}")
+    return 0
+
+
+def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
+    from .registry.assurance import verify_log
+
+    found, problems = verify_log(artifacts, _policy(arguments).evidence.keys, arguments.head)
+    if arguments.json:
+        _print_json({"found": found, "problems": problems})
+    else:
+        print(f"{artifacts.promotions}: {found}", *(f"problem: {problem}" for problem in problems), sep="\n")
+    return 1 if problems else 0
+
+
+def _recover(arguments: argparse.Namespace) -> int:
+    from .registry.recover import recover
+
+    policy = _policy(arguments)
+    steps = recover(_artifacts(arguments), policy.registry, do=arguments.yes)
+    for step in steps:
+        print(f"{'did' if arguments.yes else 'would'}: {step}")
+    if not steps:
+        print("nothing to recover")
+    elif not arguments.yes:
+        print("nothing was done; to do it: modelgates recover --yes")
+    return 0 if arguments.yes or not steps else 1
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from .registry.garbage import collect
+
+    policy = _policy(arguments)
+    removed = collect(_artifacts(arguments), policy.registry, keep=arguments.keep, dry_run=arguments.dry_run)
+    for folder in removed:
+        print(f"{folder.name}  {folder.size} bytes")
+    total = sum(folder.size for folder in removed)
+    print(f"{'would free' if arguments.dry_run else 'freed'} {total / 1e6:.1f} MB in {len(removed)} folders")
     return 0
 
 
 def _golden_set(arguments: argparse.Namespace) -> int:
-    from .registry.desk import set_golden
+    from .registry.reference import set_golden
 
-    print(set_golden(_artifacts(arguments), arguments.model, arguments.source))
+    policy = _policy(arguments)
+    print(set_golden(_artifacts(arguments), arguments.model, arguments.source, policy.registry))
     return 0
 
 
@@ -432,7 +514,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from .registry.store import newest_id
 
     artifacts = _artifacts(arguments)
-    model_id = arguments.model or newest_id(artifacts)
+    model_id = newest_id(artifacts) if arguments.model is None else arguments.model
     if model_id is None:
         raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
     found = compare(artifacts, artifacts.model(model_id))

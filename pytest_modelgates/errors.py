@@ -17,6 +17,10 @@ class IntegrityError(ModelgatesError):
     """A model directory is not, byte for byte, what its manifest says."""
 
 
+class GoneError(IntegrityError):
+    """A model directory is not, or no longer, where it was looked for."""
+
+
 class OnnxError(ModelgatesError):
     """An ONNX model cannot be loaded or scored as the sidecar says."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations  # the types below are imported for checkers alone
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,9 +24,16 @@ if TYPE_CHECKING:
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
     from .stats.agreement import DailyAgreement
+    from .stats.baseline import BaselineTest
+    from .stats.caps import Capped
+    from .stats.costs import Costs
+    from .stats.portfolio import PaperPnl
     from .stats.ranking import Held
+    from .stats.significance import MeanTest
+    from .stats.trials import TrialSeries
     from .stats.walkforward import Folds
 
+    Follow = Callable[[NDArray[np.float64], int], Held]
     WithoutGroups = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
@@ -61,9 +69,60 @@ def panel(candidate: Candidate) -> Panel:
 
 
 @pytest.fixture(scope="session")
-def held(candidate: Candidate, panel: Panel, policy: Policy) -> Held:
+def costs(policy: Policy) -> Costs:
+    """What the policy says that trading and holding cost."""
+    from .stats.costs import Costs
+
+    return Costs(**{name: getattr(policy.costs, name) for name in policy.costs.__struct_fields__ if name != "capital"})
+
+
+@pytest.fixture(scope="session")
+def volume(panel: Panel, policy: Policy) -> NDArray[np.float64] | None:
+    """What the whole market traded by day and asset, as a share of capital; None if the panel does not say."""
+    return None if panel.volume is None else panel.volume / policy.costs.capital
+
+
+@pytest.fixture(scope="session")
+def follow(panel: Panel, costs: Costs, volume: NDArray[np.float64] | None) -> Follow:
+    """Given a score a row of the panel and a horizon: what following it would have held and earned, day by day."""
+    from .stats.ranking import hold
+
+    def held(scores: NDArray[np.float64], horizon: int) -> Held:
+        return hold(panel.by_day(scores), panel.returns, horizon=horizon, cost_bps=costs, volume=volume)
+
+    return held
+
+
+@pytest.fixture(scope="session")
+def held(candidate: Candidate, follow: Follow) -> Held:
     """What following ONNX Runtime's scores on the panel would have held and earned, day by day."""
-    return _hold(panel, candidate.scores, policy)
+    return follow(candidate.scores, candidate.sidecar.horizon)
+
+
+@pytest.fixture(scope="session")
+def paper(held: Held, volume: NDArray[np.float64] | None) -> PaperPnl:
+    """What it earned after costs, traded and risked, summed up."""
+    from .stats.portfolio import paper_pnl
+
+    return paper_pnl(held, volume=None if volume is None else volume[held.first :])
+
+
+@pytest.fixture(scope="session")
+def capped(held: Held, panel: Panel, policy: Policy, costs: Costs, volume: NDArray[np.float64] | None) -> Capped:
+    """What is held once the policy's limits of exposure are enforced, and what that costs."""
+    from .stats.caps import Caps, hold_within
+
+    weight, gross, net = (policy.limit(f"pnl.{name}").upper for name in ("largest_weight", "exposure", "net_exposure"))
+    caps = Caps(weight=weight, gross=gross, net=net)
+    return hold_within(held, panel.returns, caps, cost_bps=costs, volume=volume)
+
+
+@pytest.fixture(scope="session")
+def skill(candidate: Candidate, held: Held) -> Callable[[], MeanTest]:
+    """Whether the IC after costs is above 0; measured when first called, for there may be too few days."""
+    from .stats.significance import mean_exceeds
+
+    return cache(lambda: mean_exceeds(held.ic_net, horizon=candidate.sidecar.horizon, seed=candidate.seed))
 
 
 @pytest.fixture(scope="session")
@@ -91,24 +150,16 @@ def refit() -> Callable[[str], NDArray[np.float64]] | None:
 
 @pytest.fixture(scope="session")
 def without_groups(
-    candidate: Candidate, panel: Panel, policy: Policy, refit: Callable[[str], NDArray[np.float64]] | None
+    candidate: Candidate, panel: Panel, follow: Follow, refit: Callable[[str], NDArray[np.float64]] | None
 ) -> WithoutGroups:
     """For each feature group, the IC before and after costs without it."""
 
     def without(group: str, positions: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         scores = refit(group) if refit else candidate.model.predict(panel.neutralised(positions))
-        held = _hold(panel, scores, policy)
+        held = follow(scores, candidate.sidecar.horizon)
         return held.ic, held.ic_net
 
     return {group: without(group, positions) for group, positions in candidate.sidecar.groups.items()}
-
-
-def _hold(panel: Panel, scores: NDArray[np.float64], policy: Policy) -> Held:
-    from .stats.costs import Costs
-    from .stats.ranking import hold
-
-    costs = Costs(half_spread_bps=policy.costs.bps_per_turnover, borrow_bps=policy.costs.borrow_bps_per_year)
-    return hold(panel.by_day(scores), panel.returns, horizon=panel.sidecar.horizon, cost_bps=costs)
 
 
 def _ablate(
@@ -124,6 +175,39 @@ def _ablate(
         horizon=candidate.sidecar.horizon,
         seed=candidate.seed,
     )
+
+
+@pytest.fixture(scope="session")
+def trials(candidate: Candidate, held: Held, follow: Follow) -> TrialSeries:
+    """What the registry's other candidates of the same panel would have earned, by their own reference scores.
+
+    Of the newest ones alone, so that a long history does not slow every run; what cannot be read is not at hand.
+    """
+    from .errors import ModelgatesError
+    from .stats.trials import NEWEST, align_trials
+
+    series = [(held.net, held.ic_net)]
+    for other in candidate.others[: NEWEST - 1]:
+        try:
+            theirs = follow(other.read_reference(), other.sidecar.horizon)
+        except ModelgatesError:
+            continue
+        series.append((theirs.net, theirs.ic_net))
+    return align_trials(series)
+
+
+@pytest.fixture
+def tried(candidate: Candidate) -> Callable[[Gate], int]:
+    """How many candidates were tried on this panel; asked inside the gate, for nobody may have counted."""
+    from .stats.trials import count_trials
+
+    def count(gate: Gate) -> int:
+        found = count_trials(candidate.sidecar.tried, candidate.seen)
+        if found is None:
+            gate.inconclusive("not available: the sidecar does not say how many candidates were tried")
+        return found
+
+    return count
 
 
 @pytest.fixture
@@ -193,6 +277,33 @@ def idle_adapter(candidate: Candidate, tmp_path: Path) -> Adapter:
     from .serving.adapter import Adapter
 
     return Adapter(candidate.directory / MODEL, arm="shadow", log=tmp_path / "predictions.jsonl")
+
+
+@pytest.fixture(scope="session")
+def against_baseline(candidate: Candidate, panel: Panel) -> Callable[[Gate], BaselineTest]:
+    """How far the declared metric of a model that is no signal exceeds its baseline's; asked for inside the gate."""
+    from .stats.baseline import beats_baseline, named_metric
+
+    @cache
+    def told() -> BaselineTest:
+        sidecar = candidate.sidecar
+        return beats_baseline(
+            panel.outcome,
+            candidate.scores,
+            panel.baseline,
+            metric=named_metric(str(sidecar.metric), labels=sidecar.task == "classification"),
+            seed=candidate.seed,
+            classes=sidecar.task == "classification",
+            days=panel.day_codes if sidecar.time else None,
+        )
+
+    def test(gate: Gate) -> BaselineTest:
+        try:
+            return told()
+        except StatisticsError as error:
+            gate.inconclusive(str(error), sample=len(panel.frame))
+
+    return test
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What a gate asks and records: measured values against the limits of the policy."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import pytest
@@ -57,7 +57,29 @@ class Gate:
         **detail
             Further numbers worth keeping.
         """
-        name = slo or base_name(self.name)
+        failure = self._measure(slo or base_name(self.name), value, sample, interval, detail)
+        if failure:
+            pytest.fail(failure, pytrace=False)
+
+    def check_each(self, values: Mapping[str, float], *, sample: int | None = None, **detail: Detail) -> None:
+        """Record the values of several SLOs, and fail unless each keeps its limit; `detail` goes with the first."""
+        details = [detail, *[{} for _ in values]]
+        failures = [
+            self._measure(slo, value, sample, None, more)
+            for (slo, value), more in zip(values.items(), details, strict=False)
+        ]
+        if any(failures):
+            pytest.fail("\n".join(filter(None, failures)), pytrace=False)
+
+    def _measure(
+        self,
+        name: str,
+        value: float,
+        sample: int | None,
+        interval: tuple[float, float] | None,
+        detail: Mapping[str, Detail],
+    ) -> str:
+        """Record a value; say why it fails, nothing if it does not."""
         limit, finite = self.policy.limit(name), math.isfinite(value)
         self.evidence.append(
             _evidence(
@@ -72,9 +94,9 @@ class Gate:
             )
         )
         if limit.hold(value):
-            return
+            return ""
         known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items())
-        pytest.fail(f"{name}: measured {value:.4g} {limit.unit}, limit {limit}{known}\n{limit.advice}", pytrace=False)
+        return f"{name}: measured {value:.4g} {limit.unit}, limit {limit}{known}\n{limit.advice}"
 
     def check_none(self, offenders: Sequence[object]) -> None:
         """Record how many things offend, and fail unless there are none."""

@@ -9,15 +9,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from .errors import HermeticError
 from .model.files import listing, parse_json
 from .registry.policy import Policy
 from .registry.report import Report, read_report
-from .registry.seal import load_key, seal, statement
+from .registry.seal import Result, load_key, seal, statement
 from .registry.suite import NONCE, suite_folders
-from .registry.verdict import Verdict, judge
+from .registry.verdict import Verdict, combine, promotes, weigh
 
 # Nothing else is loaded: no entry point of the environment, no conftest, no ini file of the repository.
 PLUGINS = (
@@ -135,24 +134,29 @@ def _run(
 
 def seal_report(report: Report, content: bytes, directory: Path, policy: Policy, key: Path) -> bytes:
     """Seal what a hermetic run left: who vouches for it is whoever ran it, not the process that it ran in."""
-    private = load_key(key)
-    records = report.modelgates.models[directory.name].gates
-    verdicts = {record.gate: (judge(record, policy)[0], record.severity) for record in records}
-    passed = [gate for gate, (verdict, _) in verdicts.items() if verdict is Verdict.PASSED]
-    warned = [gate for gate, (_, severity) in verdicts.items() if gate not in passed and severity == "soft"]
-    failed = [gate for gate in verdicts if gate not in passed and gate not in warned]
-    run = report.modelgates.run
+    private, run, model = load_key(key), report.modelgates.run, report.modelgates.models[directory.name]
+    judged: list[tuple[str, Verdict]] = []  # every gate
+    binding: list[tuple[str, Verdict]] = []  # the hard ones without a waiver
+    for record in model.gates:
+        verdict, _, waiver = weigh(record, policy, digest=model.digest_before, day=run.started.date())
+        judged.append((record.gate, verdict))
+        if record.severity == "hard" and not waiver:
+            binding.append((record.gate, verdict))
+    passed = [gate for gate, verdict in judged if verdict is Verdict.PASSED]
+    failed = [gate for gate, verdict in binding if not promotes(verdict, policy, first=True)]
     predicate = {
         "configuration": [
             {"name": "policy", "digest": {"sha256": run.policy_digest}},
             {"name": "gates", "digest": {"sha256": run.suite_digest}},
         ],
         "passedTests": passed,
-        "warnedTests": warned,
+        "warnedTests": [gate for gate, _ in judged if gate not in passed and gate not in failed],
         "failedTests": failed,
         "report": parse_json(content, "report.json"),
     }
-    result: Literal["PASSED", "WARNED", "FAILED"] = (
-        "PASSED" if not (warned or failed) else "FAILED" if failed else "WARNED"
-    )
+    worst = combine(verdict for _, verdict in judged)
+    if not promotes(combine(verdict for _, verdict in binding), policy, first=True):
+        result: Result = "FAILED"
+    else:
+        result = "PASSED" if worst is Verdict.PASSED else "WARNED"
     return seal(statement(listing(directory), predicate, result=result), private)

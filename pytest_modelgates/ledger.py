@@ -14,16 +14,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from .errors import FormatError, ModelgatesError
+from .errors import FormatError, IntegrityError, ModelgatesError
 from .gate import Gate, NoReference, printable
 from .hands import fixture_origins, foreign_hooks
-from .model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest, write_whole
-from .model.layout import SIDECAR, Artifacts, checked_id
+from .model.files import canonical, readable, sha256, sha256_of, tree_digest
+from .model.layout import Artifacts, checked_id
+from .model.pinned import Pinned
 from .model.sidecar import Sidecar
 from .registry.policy import Policy, Severity, Waiver, find_policy, load_policy
 from .registry.report import GateRecord, Ledger, ModelRun, Phase, RunInfo
 from .registry.suite import NONCE, package_digest
-from .registry.verdict import Verdict, base_name, judge
+from .registry.verdict import Verdict, base_name, combine, promotes, weigh
 
 GATE = pytest.StashKey[Gate]()
 ATTEMPTS = pytest.StashKey[int]()
@@ -61,26 +62,27 @@ def checked_model_dirs(given: Iterable[str]) -> list[Path]:
 
 
 def policy_of(config: pytest.Config) -> tuple[Policy, str]:
-    """Find and read the policy: the option, the ini key, the repository's own, else the packaged one alone."""
-    ini = config.getini("modelgates_policy")
-    if config.option.policy:
-        path: Path | None = Path(config.option.policy)
-    elif ini:
-        path = config.rootpath / ini
-    else:
-        path = find_policy(config.rootpath)
+    """Find and read the policy as the command line does: the option, the repository's own, else the packaged one."""
+    path = Path(config.option.policy) if config.option.policy else find_policy(config.invocation_params.dir)
     try:
         return load_policy(path), str(path or "packaged default")
     except ModelgatesError as error:
         raise pytest.UsageError(str(error)) from error
 
 
-def feature_groups(directory: Path) -> list[str]:
-    """Feature groups of a model; one stand-in if its sidecar cannot be read, so that its gates run and fail."""
+def _sidecar(directory: Path) -> Sidecar | None:
+    """The sidecar of a model; None if it cannot be read, so that its gates run and fail."""
     try:
-        return list(read_json(directory / SIDECAR, Sidecar).groups)
-    except FormatError:
-        return [UNREADABLE]
+        with Pinned(directory) as model:
+            return model.sidecar
+    except (FormatError, IntegrityError):
+        return None
+
+
+def feature_groups(directory: Path) -> list[str]:
+    """Feature groups of a model; one stand-in if its sidecar cannot be read."""
+    sidecar = _sidecar(directory)
+    return list(sidecar.groups) if sidecar else [UNREADABLE]
 
 
 def identity(item: pytest.Item) -> str | None:
@@ -101,9 +103,9 @@ def severity(item: pytest.Item) -> Severity:
     return "hard" if hard else "soft"
 
 
-def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> list[pytest.Item]:
+def prepare(items: list[pytest.Item], run: "Run", config: pytest.Config) -> list[pytest.Item]:
     """Give every gate its severity, family and group as markers; return those that are not asked for."""
-    foreign, gates, only = [], 0, config.option.only_gate
+    policy, foreign, gates, only = run.policy, [], 0, config.option.only_gate
     for item in items:
         name = identity(item)
         if name is None:
@@ -114,7 +116,8 @@ def prepare(items: list[pytest.Item], policy: Policy, config: pytest.Config) -> 
             raise pytest.UsageError(
                 f"{item.nodeid}: gate {name} asks for nothing of the model; it needs the fixture `gate`"
             )
-        if not policy.applies(name) or (only and f"{params['model_dir'].name}:{name}" not in only):
+        model_id = params["model_dir"].name
+        if not policy.applies(name, run.tasks[model_id]) or (only and f"{model_id}:{name}" not in only):
             foreign.append(item)
             continue
         try:
@@ -186,6 +189,12 @@ class Run:
         given = getattr(config, "workerinput", {}).get("modelgates", config.option.model_dir)
         self.model_dirs = checked_model_dirs(given)
         self.policy, self.policy_source = policy_of(config)
+        sidecars = {directory.name: _sidecar(directory) for directory in self.model_dirs}
+        for model_id, sidecar in sidecars.items():
+            misfit = self.policy.misfit(sidecar) if sidecar else None
+            if misfit:
+                raise pytest.UsageError(f"{model_id} {': '.join(misfit)}")
+        self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in sidecars.items()}
         self.started = datetime.now(UTC)
         self.strict_soft: bool = config.option.strict_soft
         self._before = {directory.name: tree_digest(directory) for directory in self.model_dirs}
@@ -193,6 +202,7 @@ class Run:
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._crashed: Counter[str] = Counter()
+        self.lost_worker = False
         self._suite: dict[str, tuple[Path, str]] = {}
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in foreign_hooks(config).items()}
         self._option = config.option
@@ -273,25 +283,35 @@ class Run:
     def waiver(self, gate: str, model_id: str) -> Waiver | None:
         """Find the row of the policy that waives a gate for the bytes of this run, unless it has expired."""
         row = self.policy.waiver_of(gate, self._before[model_id])
-        return row if row and row.until >= self.started.date() else None
+        return row if row and row.in_force(self.started.date()) else None
+
+    def waivers(self, model_id: str) -> list[Waiver]:
+        """Every row that lets a gate of this run off."""
+        digest, day = self._before[model_id], self.started.date()
+        rows = (weigh(record, self.policy, digest=digest, day=day)[2] for record in self.records(model_id))
+        return [row for row in rows if row]
 
     def binds(self, gate: str, severity: Severity, model_id: str) -> bool:
         """Whether a gate that is missed fails the run: a hard one without a waiver, or any if soft ones are strict."""
         return self.strict_soft or (severity == "hard" and self.waiver(gate, model_id) is None)
 
+    def counts(self, record: GateRecord, model_id: str) -> Verdict:
+        """What a gate counts as: a miss that is waived, or of a soft gate unless those are strict, as passed."""
+        digest, day = self._before[model_id], self.started.date()
+        verdict, _, waiver = weigh(record, self.policy, digest=digest, day=day)
+        let_off = waiver if record.severity == "hard" else True
+        return Verdict.PASSED if let_off and not self.strict_soft else verdict
+
     def blocks(self, record: GateRecord, model_id: str) -> bool:
         """Whether a gate keeps the run from being green; pytest lets skipped, repeated and half-run tests pass."""
-        verdict = judge(record, self.policy)[0]
-        if verdict in (Verdict.PASSED, Verdict.NO_REFERENCE):
-            return False
-        return self.binds(record.gate, record.severity, model_id)
+        return not promotes(self.counts(record, model_id), self.policy, first=True)
 
     @property
     def green(self) -> bool:
-        """Whether gates ran, and none of them nor any changed file speaks against a model."""
+        """Whether gates ran, and none of them, no changed file and no lost worker speaks against a model."""
         ids = [directory.name for directory in self.model_dirs]
-        blocked = any(self.blocks(record, model_id) for model_id in ids for record in self.records(model_id))
-        return not self.empty and not self.changed and not blocked
+        verdict = combine(self.counts(record, model_id) for model_id in ids for record in self.records(model_id))
+        return promotes(verdict, self.policy, first=True) and not self.changed and not self.lost_worker
 
     def ledger(self, exit_status: int) -> Ledger:
         """Close the books: the circumstances, the digests, every record."""
@@ -320,6 +340,7 @@ class Run:
                     digest_before=self._before[directory.name],
                     digest_after=self._after[directory.name],
                     gates=tuple(self.records(directory.name)),
+                    waivers=tuple(map(str, self.waivers(directory.name))),
                 )
                 for directory in self.model_dirs
             },
@@ -339,8 +360,9 @@ class Run:
             return
         ledger = msgspec.to_builtins(self.ledger(exit_status))
         content = readable(_plain({**report, "exitcode": exit_status, "modelgates": ledger}))
+        artifacts = Artifacts.of(self.model_dirs[0])
         for path in self.report_paths():
-            write_whole(path, content)
+            artifacts.write(path, content)
 
 
 RUN = pytest.StashKey[Run]()

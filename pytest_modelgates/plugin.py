@@ -24,6 +24,7 @@ MARKERS = (
     "drift: gates that compare live predictions with the panel's",
     "latency: gates of the time one prediction takes",
     "shadow: gates that compare the candidate with the live model",
+    "metric: gates that compare a model which is no signal with its baseline",
     "pnl: gates of paper profit and loss",
     "wf: walk-forward gates",
 )
@@ -43,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the gates on this model directory; may be given several times; write it with '='",
     )
     group.addoption(
-        "--policy", metavar="=FILE", help="policy file; default: the ini key, registry/policy.toml, the packaged one"
+        "--policy", metavar="=FILE", help="policy file; default: registry/policy.toml here, else the packaged one"
     )
     group.addoption(
         "--gate-report", metavar="=FILE", help="where the report goes; default: artifacts/reports/<id>/<time>.json"
@@ -56,7 +57,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run only this gate on the model of this id, as modelgates prove does; may be given several times",
     )
     group.addoption("--strict-soft", action="store_true", help="let a soft gate that does not pass fail the run")
-    parser.addini("modelgates_policy", "policy file, relative to the root of the repository", default="")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -91,8 +91,14 @@ def _start_report(config: pytest.Config) -> None:
             "pytest-json-report is not loaded, and the report needs it: drop -p no:pytest_jsonreport, "
             "or add -p pytest_jsonreport.plugin"
         )
+    if not hasattr(config.option, "tbstyle"):
+        raise pytest.UsageError(
+            "pytest's terminal plugin is off, and pytest-json-report needs it: drop -p no:terminal, use -q"
+        )
     if not config.option.json_report:
         config.option.json_report, config.option.json_report_file = True, None
+    # A worker of xdist that dies makes the run red whatever follows, and a new one may wait for work for ever.
+    config.option.maxworkerrestart = "0"
     # Our table shows the timings that count, in lines that fit a terminal.
     config.option.benchmark_quiet = True
 
@@ -158,7 +164,7 @@ class GateHooks(RefusalHooks):
         from .ledger import prepare
 
         try:
-            foreign = prepare(items, self._run.policy, config)
+            foreign = prepare(items, self._run, config)
         except pytest.UsageError as error:
             _refuse(config, items, error)
             return
@@ -205,6 +211,11 @@ class ReportHooks:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist which directories were meant."""
         node.workerinput["modelgates"] = list(map(str, self._run.model_dirs))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, error: object | None) -> None:
+        """Remember that a worker of xdist died: what it had in hand may be missing without a trace."""
+        self._run.lost_worker |= error is not None
 
     def pytest_report_header(self) -> list[str]:
         """Name the subject."""

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from .errors import PolicyError, ProofError
 from .hermetic import run_gates
-from .model.files import first_line, read_json, tree_digest
-from .model.layout import SIDECAR
-from .model.manifest import verify
-from .model.sidecar import Sidecar
+from .model.files import first_line, tree_digest
+from .model.pinned import Pinned
 from .registry.policy import Policy
 from .registry.proof import Proof, Trial, suite_digest
 from .registry.report import GateRecord
@@ -43,8 +41,8 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
     ProofError
         If a twin cannot be made, or model or gates changed meanwhile.
     """
-    digest, known = verify(directory), trust(policy, root)
-    required = policy.required_gates(read_json(directory / SIDECAR, Sidecar))
+    model, known = Pinned(directory), trust(policy, root)
+    digest, required = model.verify(), policy.required_gates(model.sidecar)
     changes = {gate: _changes(gate, directory, policy, root) for gate in required}
     # One twin serves every gate that it is meant for.
     names = list(dict.fromkeys(name for own in changes.values() for name in own))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from .drift.records import Prediction, append_whole, encode_predictions
+from .drift.records import Prediction, encode_predictions
 from .errors import ModelgatesError
 from .model import layout
 from .model.candidate import Candidate
@@ -19,7 +19,7 @@ from .model.files import canonical, readable, sha256_of, tree_digest
 from .model.manifest import FileEntry
 from .model.onnx_checks import parse_onnx
 from .model.session import OnnxModel
-from .model.sidecar import REFERENCE, RET_NEXT
+from .model.sidecar import BASELINE, REFERENCE, RET_NEXT
 from .stats.agreement import disordered
 from .stats.ranking import hold
 
@@ -301,6 +301,13 @@ def _contribution(candidate: Candidate, positions: list[int]) -> tuple[Matrix, M
     return whole, _positions(candidate, candidate.panel.neutralised(positions))[0], first
 
 
+def knowing_baseline(target: Path) -> None:
+    """A baseline that knows what happened."""
+    panel = Candidate(target).panel
+    panel.frame[BASELINE] = panel.outcome
+    _write_panel(target, panel.frame)
+
+
 def shifted_shadow(target: Path) -> None:
     """A log in which the model predicted in shadow what lies beyond everything that it predicted on its panel."""
     candidate = Candidate(target)
@@ -318,7 +325,7 @@ def shifted_shadow(target: Path) -> None:
         )
         for row, value in enumerate(values)
     ]
-    append_whole(candidate.artifacts.shadow_predictions, encode_predictions(rows))
+    candidate.artifacts.append(candidate.artifacts.shadow_predictions, encode_predictions(rows))
 
 
 TWINS: dict[str, tuple[Change, ...]] = {
@@ -337,9 +344,16 @@ TWINS: dict[str, tuple[Change, ...]] = {
     "parity.claim": (edited_claim,),
     "parity.decisions": (perturbed_weights,),
     "significance.p_against": (against_score,),
+    "metric.beats_baseline": (knowing_baseline,),
     "drift.psi": (shifted_shadow,),
     "wf.positive_folds": (against_score,),
     "wf.worst_fold": (ruinous_year,),
+    # Soft, unless a policy makes them hard.
+    "significance.rank_ic": (against_score,),
+    "significance.deflated_sharpe": (against_score,),
+    "significance.track_record": (against_score,),
+    "pnl.after_costs": (against_score,),
+    "pnl.within_limits": (against_score,),
 }
 # Twins of gates with a feature group, which they are told.
 GROUP_TWINS: dict[str, Callable[[Path, str], None]] = {"ablation.harmless": against_group}

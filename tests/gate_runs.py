@@ -11,14 +11,23 @@ import pytest_modelgates.fixtures
 import pytest_modelgates.monitoring.compare
 import pytest_modelgates.serving.adapter
 import pytest_modelgates.stats.ablation
+import pytest_modelgates.stats.caps
+import pytest_modelgates.stats.decay
+import pytest_modelgates.stats.overfitting
 import pytest_modelgates.stats.portfolio
 import pytest_modelgates.stats.walkforward
 import pytest_modelgates.summary
 import pytest_modelgates.timing  # noqa: F401  # all of them, for the same reason
+from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.report import GateRecord, Ledger, read_report
 
 GATES = Path(__file__).parents[1] / "gates"
 MODEL_ID = "1700000000"
+PACKAGED = load_policy(None)
+# Gates of a signal with two feature groups.
+SHIPPED = sum(
+    2 if slo.each else 1 for name, slo in PACKAGED.slo.items() if slo.gate is None and PACKAGED.applies(name, "signal")
+)
 
 POLICY = """
 [slo."{name}"]

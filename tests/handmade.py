@@ -14,12 +14,13 @@ import msgspec
 import pytest
 
 from conftest import invented_panel, pack_ridge
-from pytest_modelgates.drift.records import Prediction, append_whole, encode_predictions
-from pytest_modelgates.model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest
+from pytest_modelgates.drift.records import Prediction, encode_predictions
+from pytest_modelgates.model.files import append_whole, canonical, read_json, readable, sha256, sha256_of, tree_digest
 from pytest_modelgates.model.layout import SIDECAR, Artifacts
+from pytest_modelgates.model.pinned import Pinned
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.policy import Policy, Slo, load_policy
-from pytest_modelgates.registry.promote import reference
+from pytest_modelgates.registry.reference import reference
 from pytest_modelgates.registry.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from pytest_modelgates.registry.suite import package_digest, shipped_gates
 
@@ -152,7 +153,8 @@ def edited(path: Path, *keys: object, value: object) -> Path:
 
 def golden_of(directory: Path) -> list[float]:
     """A model's predictions on its panel."""
-    return reference(directory, read_json(directory / SIDECAR, Sidecar)).tolist()
+    with Pinned(directory) as model:
+        return reference(model).tolist()
 
 
 def predictions(

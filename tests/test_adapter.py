@@ -1,6 +1,8 @@
 """Serving and shadow: what is scored, what is logged, what is refused."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +178,25 @@ def test_a_line_of_the_log_has_the_keys_of_the_format(good_model: Path, rows: Pa
         "arm",
         "error",
     ]
+
+
+def test_a_model_cleaned_up_on_the_way_to_it_is_looked_for_again(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = good_model.parent
+    live = pack_ridge(models.parent, invented_panel(seed=3))
+    (models / "latest").symlink_to(good_model.name)
+    (models / "latest.onnx").symlink_to("latest/model.onnx")
+    asked, realpath = [], os.path.realpath
+
+    def promote_and_clean_up(path: Path, **options: bool) -> str:
+        asked.append(path)
+        found = realpath(path, **options)
+        if len(asked) == 1:
+            (models / "next").symlink_to(live.name)
+            (models / "next").rename(models / "latest")
+            shutil.rmtree(good_model)
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", promote_and_clean_up)
+    assert Adapter(models / "latest.onnx", arm="live").model_id == live.name

@@ -37,7 +37,8 @@ NAMED = [
 @pytest.mark.parametrize(("name", "function"), NAMED, ids=[name for name, _ in NAMED])
 def test_a_named_metric_is_that_of_scikit_learn(name: str, function: Any) -> None:
     y, p = chances(1, 0.2)
-    assert named_metric(name)(y, p) == pytest.approx(function(y, p), rel=1e-12)
+    labels = function not in (metrics.r2_score,) and name != "neg_mean_absolute_error"
+    assert named_metric(name, labels=labels)(y, p) == pytest.approx(function(y, p), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1"])
@@ -46,6 +47,7 @@ def test_a_metric_of_labels_takes_labels(name: str) -> None:
     labels = (p > 0.5).astype(float)
     expected = {"accuracy": metrics.accuracy_score, "f1": metrics.f1_score}[name](y, labels)
     assert named_metric(name)(y, labels) == pytest.approx(expected)
+    assert named_metric(name, labels=True)(y, p) == pytest.approx(expected)
 
 
 def test_a_better_classifier_beats_its_baseline() -> None:
@@ -128,6 +130,19 @@ def test_a_class_too_rare_to_resample_is_refused() -> None:
     y[0] = 1
     with pytest.raises(StatisticsError, match=r"^the metric is no number on \d+ of 99 resamples$"):
         beats_baseline(y, P[:200], P[200:], metric=named_metric("neg_log_loss"), seed=1, n_resamples=99)
+
+
+@pytest.mark.parametrize("ones", [0, 19, 381, 400])
+def test_too_few_rows_of_a_class_are_no_verdict(ones: int) -> None:
+    y = (np.arange(400) < ones).astype(float)
+    message = f"{400 - ones} rows of class 0 and {ones} of class 1, expected at least 20 of each: measure more"
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        beats_baseline(y, P, P, metric=named_metric("roc_auc"), seed=1, classes=True)
+
+
+def test_a_metric_that_is_not_defined_says_so() -> None:
+    with pytest.raises(StatisticsError, match=r"^the metric is nan for the model and nan for the baseline, not num"):
+        beats_baseline(Y, P - 5, P - 5, metric=named_metric("neg_log_loss"), seed=1)
 
 
 def test_a_metric_that_nobody_knows_is_refused() -> None:

@@ -20,7 +20,7 @@ def test_turnover_pays_spread_commission_and_slippage() -> None:
 
 
 def test_what_is_sold_short_is_borrowed_every_day() -> None:
-    costs = Costs(borrow_bps=252)
+    costs = Costs(borrow_bps_per_year=252)
     np.testing.assert_allclose(daily_cost(TRADED, POSITION, costs), [0.5e-4, 0.25e-4, 0.25e-4])
 
 
@@ -38,7 +38,7 @@ def test_participation_is_the_share_of_the_days_volume() -> None:
 
 def test_costs_reach_the_position_that_is_followed() -> None:
     returns = np.array([[0.01, -0.01], [0.02, 0.01], [0.0, 0.01]])
-    costs = Costs(half_spread_bps=10, borrow_bps=252, impact_bps=100)
+    costs = Costs(half_spread_bps=10, borrow_bps_per_year=252, impact_bps=100)
     volume = np.full((3, 2), 2.0)
     held = follow(POSITION, returns, cost_bps=costs, volume=volume)
     np.testing.assert_allclose(held.cost, daily_cost(TRADED, POSITION, costs, volume))
@@ -47,7 +47,9 @@ def test_costs_reach_the_position_that_is_followed() -> None:
 
 REFUSED = [
     pytest.param(
-        lambda: Costs(borrow_bps=-1), "borrow_bps is -1 basis points, expected a number of at least 0", id="subsidy"
+        lambda: Costs(borrow_bps_per_year=-1),
+        "borrow_bps_per_year is -1 basis points, expected a number of at least 0",
+        id="subsidy",
     ),
     pytest.param(
         lambda: Costs(slippage_bps=np.inf),

@@ -1,9 +1,11 @@
 """Files written whole or not at all, strict JSON, and digests."""
 
+import ctypes
 import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,12 +23,14 @@ from pytest_modelgates.model.files import (
     MAX_JSON_BYTES,
     canonical,
     first_line,
-    last_line_digest,
+    last_line,
+    listing,
     parse_json,
     printable,
     read_bytes,
     read_json,
     readable,
+    rename_new,
     sha256,
     tree_digest,
     typed,
@@ -81,15 +85,16 @@ def test_threads_that_write_one_file_never_trip_over_each_other(tmp_path: Path) 
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_the_last_line_of_a_log_is_digested(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("first\nzweite ü\n")
-    assert last_line_digest(tmp_path / "log") == sha256("zweite ü".encode())
-    assert last_line_digest(tmp_path / "none") is None
+def test_the_last_whole_line_of_a_log_is_read(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("first\nzweite ü\nto")
+    assert last_line(tmp_path / "log") == "zweite ü".encode()
+    assert last_line(tmp_path / "none") is None
 
 
 def test_an_empty_log_has_no_last_line(tmp_path: Path) -> None:
-    (tmp_path / "log").touch()
-    assert last_line_digest(tmp_path / "log") is None
+    for content in ("", "to"):
+        (tmp_path / "log").write_text(content)
+        assert last_line(tmp_path / "log") is None
 
 
 def test_tree_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:
@@ -273,3 +278,51 @@ def test_printable_text_keeps_what_can_be_printed() -> None:
 )
 def test_the_first_line_of_an_error_is_never_empty(error: Exception, line: str) -> None:
     assert first_line(error) == line
+
+
+@pytest.mark.parametrize("place", ["empty", "full", "file", "link"])
+@pytest.mark.parametrize("knows", [True, False], ids=["system-call", "without-it"])
+def test_a_rename_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, knows: bool) -> None:
+    if not knows:
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: object())
+    (tmp_path / "new").mkdir()
+    rename_new(tmp_path / "new", tmp_path / "source")
+    for name in ("empty", "full"):
+        (tmp_path / name).mkdir()
+    for name in ("file", "full/file", "source/mine"):
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileExistsError, match=f"File exists: '{tmp_path / place}'"):
+        rename_new(tmp_path / "source", tmp_path / place)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_any_other_failure_of_a_rename_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="No such file or directory"):
+        rename_new(tmp_path / "source", tmp_path / "target")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_umask_has_no_say_in_modes(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "a" / "b" / "usual", b"")
+        write_whole(tmp_path / "c" / "narrow", b"", mode=0o640, folder_mode=0o750)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes == {"a": 0o755, "b": 0o755, "usual": 0o644, "c": 0o750, "narrow": 0o640}
+
+
+def test_a_listing_opens_nothing_that_is_no_plain_file(tmp_path: Path) -> None:
+    for name in ("plain", "twice"):
+        (tmp_path / name).touch()
+    os.link(tmp_path / "twice", tmp_path / "again")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(10**12)
+    found = listing(tmp_path)
+    assert found.pop("plain") == sha256(b"")
+    assert found == dict.fromkeys(["twice", "again", "link", "pipe", "sparse"], "not a file")

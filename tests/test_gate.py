@@ -50,6 +50,24 @@ def test_a_value_beyond_its_limit_is_recorded_too_and_says_what_to_do(policy: Po
     assert gate.evidence[0].value == 61.23456
 
 
+def test_several_values_are_all_recorded_before_any_fails(policy: Policy) -> None:
+    gate = Gate("pnl.exposure", policy)
+    with pytest.raises(pytest.fail.Exception) as caught:
+        gate.check_each({"pnl.exposure": 2, "pnl.net_exposure": 0.01, "pnl.largest_weight": 0.5}, sample=9, first=1)
+    assert str(caught.value).splitlines() == [
+        "pnl.exposure: measured 2 gross, limit 0 ≤ · ≤ 1, first 1",
+        policy.limit("pnl.exposure").advice,
+        "pnl.largest_weight: measured 0.5 weight, limit 0 ≤ · ≤ 0.2",
+        policy.limit("pnl.largest_weight").advice,
+    ]
+    assert [(shown.slo, shown.value, shown.sample, shown.detail) for shown in gate.evidence] == [
+        ("pnl.exposure", 2, 9, {"first": 1}),
+        ("pnl.net_exposure", 0.01, 9, {}),
+        ("pnl.largest_weight", 0.5, 9, {}),
+    ]
+    Gate("pnl.exposure", policy).check_each({"pnl.exposure": 1, "pnl.net_exposure": 0})
+
+
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, -math.inf, np.float32("nan")], ids=["nan", "up", "down", "numpy"]
 )
@@ -113,7 +131,7 @@ def test_offenders_are_counted_and_the_first_five_named(policy: Policy) -> None:
         gate.check_none([f"row {number}" for number in range(7)])
     assert str(caught.value) == (
         "data.unique_keys: measured 7 rows, limit ≤ 0: row 0; row 1; row 2; row 3; row 4; and 2 more\n"
-        "keep one row per time and asset"
+        "keep one row per day and asset"
     )
     assert gate.evidence[0].note == "row 0; row 1; row 2; row 3; row 4; and 2 more"
 

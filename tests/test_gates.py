@@ -21,7 +21,7 @@ from pytest_modelgates.drift.records import Prediction, encode_predictions
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.files import tree_digest
 from pytest_modelgates.model.layout import Artifacts
-from pytest_modelgates.registry.audit import Entry, append_entry
+from pytest_modelgates.registry.audit import Commit, Intent, append
 from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.verdict import Verdict, judge
 from pytest_modelgates.stats.ranking import hold
@@ -100,6 +100,7 @@ def slow_panel() -> pd.DataFrame:
     frame["ret_next"] = 0.003 * yesterday(frame, "momentum") + 0.003 * yesterday(frame, "value")
     frame["ret_next"] += 0.01 * rng.standard_normal(len(frame))
     frame["target"] = frame["ret_next"]
+    frame["dollars"] = 1e8
     return frame
 
 
@@ -107,9 +108,9 @@ def yesterday(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame.groupby("asset")[name].shift(1).fillna(0)
 
 
-def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str) -> Path:
+def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str, value: float) -> Path:
     rows = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], dtype=np.float32)
-    model = Ridge(alpha=1e-6).fit(rows, rows.sum(axis=1) * 0.01)
+    model = Ridge(alpha=1e-6).fit(rows, rows @ [0.01, 0.01 * value])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own deprecations
         return pack(
@@ -120,6 +121,7 @@ def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str) -> Path:
             trained_until=date(2019, 12, 31),
             changes=changes,
             tried=1,
+            volume="dollars",
             artifacts=artifacts,
         )
 
@@ -128,10 +130,10 @@ def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str) -> Path:
 def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("world") / "artifacts"
     panel = slow_panel()
-    live = pack_one(root, panel, changes="The first.")
-    candidate = pack_one(root, panel, changes="The second.")
+    live = pack_one(root, panel, changes="The first.", value=0.2)
+    candidate = pack_one(root, panel, changes="The second.", value=1)
     world = World(Artifacts(root), live.name, candidate.name)
-    promotion = Entry(
+    promotion = Intent(
         time=datetime(2024, 1, 1, tzinfo=UTC),
         actor="somebody",
         host="somewhere",
@@ -142,7 +144,8 @@ def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
         report_digest=None,
         reason="for these tests",
     )
-    append_entry(world.artifacts.promotions, promotion)
+    append(world.artifacts.promotions, promotion)
+    append(world.artifacts.promotions, Commit(time=promotion.time))
     world.artifacts.latest.symlink_to(live.name)
     world.log(world.live_rows(), arm="live")
     world.log(world.live_rows(), arm="shadow")
@@ -163,7 +166,8 @@ def test_every_gate_is_green_on_a_good_model(pytester: pytest.Pytester, world: W
     verdicts = {record.gate: judge(record, load_policy(None)) for record in records}
     assert {name for name, verdict in verdicts.items() if verdict != (Verdict.PASSED, "")} == set()
     shown = {name.partition("[")[0] for name in verdicts}
-    assert shown == {slo.gate or name for name, slo in load_policy(None).slo.items()}
+    policy = load_policy(None)
+    assert shown == {slo.gate or name for name, slo in policy.slo.items() if policy.applies(name, "signal")}
 
 
 def replaced(name: str, position: int, value: Any) -> Spoil:
@@ -321,6 +325,36 @@ BAD = [
         id="luck",
     ),
     pytest.param(
+        "significance.rank_ic",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -0.* rho, limit 0 < · ≤ 0.5, horizon 1, ratio -*, p_value *, ic_1 -*, ic_5 -*, ic_10 -*, ic_21 -*",
+        id="upside-down-ranks",
+    ),
+    pytest.param(
+        "significance.rank_ic",
+        returns(lambda frame: yesterday(frame, "momentum") + yesterday(frame, "value") + 20 * more_noise(frame)),
+        "measured 0.* rho, limit 0 < · ≤ 0.5, *",
+        id="too-good-to-be-true",
+    ),
+    pytest.param(
+        "significance.track_record",
+        returns(more_noise),
+        "measured * of the days, limit 0 ≤ · ≤ 1, days_needed *",
+        id="a-short-record",
+    ),
+    pytest.param(
+        "significance.pbo",
+        returns(more_noise),
+        "measured 0.* chance, limit 0 ≤ · ≤ 0.2, at_hand 2, tried 2, probability_of_loss *",
+        id="chosen-by-luck",
+    ),
+    pytest.param(
+        "significance.spa",
+        returns(more_noise),
+        "measured 1 p, limit 0 ≤ · ≤ 0.1, at_hand 2, tried 2, lower *, upper *",
+        id="the-best-by-luck",
+    ),
+    pytest.param(
         "ablation.harmless[fundamental]",
         returns(lambda frame: frame["ret_next"] - 0.006 * yesterday(frame, "value")),
         "measured * p, limit 0.1 < · ≤ 1, outcome harmful, gain *, bound *, p_value *",
@@ -383,8 +417,20 @@ BAD = [
     pytest.param(
         "pnl.after_costs",
         returns(lambda frame: -frame["ret_next"]),
-        "measured -* /year, limit > 0, sharpe -*, max_drawdown *, break_even_bps *",
+        "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged",
         id="a-loss",
+    ),
+    pytest.param(
+        "pnl.within_limits",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -* /year, limit > 0, days_cut *, cost_a_year *",
+        id="a-loss-within-limits",
+    ),
+    pytest.param(
+        "pnl.participation",
+        lambda world: world.edit_panel(lambda frame: frame.assign(dollars=1e5)),
+        "measured 1.* share, limit 0 ≤ · ≤ 0.05, capital 1e+06",
+        id="too-thin",
     ),
     pytest.param(
         "pnl.turnover",
@@ -445,7 +491,7 @@ def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytes
     candidate = Candidate(world.directory)
     gate_alone(pytester, world, "parity.decisions")
     told = record_of(world.directory, "parity.decisions").evidence[0].detail
-    panel, cost = candidate.panel, load_policy(None).costs.bps_per_turnover
+    panel, cost = candidate.panel, load_policy(None).costs.per_turnover_bps
     native, onnx_runtime = (
         hold(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
         for scores in (panel.reference, candidate.scores)
@@ -464,8 +510,23 @@ def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytes
 TIGHT = [
     pytest.param("latency.onnx_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="onnx"),
     pytest.param("latency.serve_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="serving"),
-    pytest.param("pnl.exposure", "at_most = 0.5", "measured 1 gross, limit 0 ≤ · ≤ 0.5, largest_weight *", id="gross"),
+    pytest.param("significance.p_bonferroni", "at_least = 0.5\nat_most = 1", "measured * p, *", id="bonferroni"),
+    pytest.param("significance.backtest_length", "at_most = 1e-6", "measured * of the days, *", id="backtest-length"),
+    pytest.param("significance.step_down", "at_least = 0.5\nat_most = 1", "measured * p, *", id="step-down"),
+    pytest.param("significance.p_holm", "at_least = 0.5\nat_most = 1", "measured * p, *", id="holm"),
+    pytest.param("pnl.exposure", "at_most = 0.5", "measured 1 gross, limit 0 ≤ · ≤ 0.5", id="gross"),
     pytest.param("pnl.net_exposure", "at_least = 0.01", "measured * net, limit 0.01 ≤ · ≤ 0.05", id="net"),
+    pytest.param("pnl.largest_weight", "at_most = 0.1", "measured 0.15* weight, limit 0 ≤ · ≤ 0.1", id="one-name"),
+    pytest.param("pnl.sharpe", "above = 99", "measured * /year, limit > 99", id="sharpe"),
+    pytest.param("pnl.drawdown", "at_most = 1e-6", "measured * share, limit 0 ≤ · ≤ 1e-06", id="drawdown"),
+    pytest.param("pnl.p_value", "at_least = 0.5\nat_most = 1", "measured * p, limit 0.5 ≤ · ≤ 1", id="p-value"),
+    pytest.param(
+        "pnl.probabilistic_sharpe",
+        "at_least = 0\nat_most = 0.5",
+        "measured * chance, limit 0 ≤ · ≤ 0.5",
+        id="probabilistic-sharpe",
+    ),
+    pytest.param("pnl.break_even", "above = 999", "measured * bps, limit 999 < · ≤ 1000", id="break-even"),
 ]
 
 

@@ -2,17 +2,20 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
-from handmade import modelgates
+from handmade import evidence, green_ledger, green_run, modelgates, record
 
 from pytest_modelgates.errors import HermeticError, PolicyError, SealError
 from pytest_modelgates.hermetic import run_gates, seal_report
-from pytest_modelgates.registry.policy import HermeticLimits, load_policy
-from pytest_modelgates.registry.report import read_report
-from pytest_modelgates.registry.seal import generate_key
+from pytest_modelgates.model.files import canonical, tree_digest
+from pytest_modelgates.registry.policy import HermeticLimits, Policy, Waiver, load_policy
+from pytest_modelgates.registry.report import Report, read_report
+from pytest_modelgates.registry.seal import generate_key, open_seal
+from pytest_modelgates.registry.verdict import Verdict, judge
 
 POLICY = load_policy(None)
 QUICK = ("-m", "integrity")
@@ -67,6 +70,43 @@ def test_a_run_that_takes_too_long_is_stopped(good_model: Path, tmp_path: Path) 
         HermeticError, match=r"ran longer than 0.005 minutes and were stopped; raise \[hermetic\] minutes"
     ):
         run_gates(good_model, hurried, policy_file=None, root=tmp_path, quiet=True)
+
+
+def own_suite(folder: Path, body: str, *, memory_gib: float = 16, minutes: float = 60) -> Policy:
+    """A suite of one gate of a team's own, and the policy that names it."""
+    (folder / "checks").mkdir()
+    gate = f'@pytest.mark.gate("own.rows")\ndef test_rows(gate):\n    {body}\n    gate.check(0)\n'
+    (folder / "checks" / "test_own.py").write_text(f"import pytest, signal, time\n\n{gate}")
+    slo = 'at_most = 0\nunit = "rows"\nseverity = "hard"\nadvice = "drop the rows"\n'
+    limits = f"memory_gib = {memory_gib}\nminutes = {minutes}\n"
+    text = f'[slo."own.rows"]\n{slo}[evidence]\nsuites = ["checks"]\n[hermetic]\n{limits}'
+    (folder / "registry").mkdir()
+    (folder / "registry" / "policy.toml").write_text(text)
+    return load_policy(folder / "registry" / "policy.toml")
+
+
+def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: Path) -> None:
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(10_000)"
+    own_suite(tmp_path, body, minutes=0.25)
+    done = modelgates("gate", good_model, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1
+    assert "modelgates: the gates ran longer than 0.25 minutes and were stopped; raise [hermetic]" in done.stderr
+    assert not (good_model.parents[1] / "reports").exists()
+
+
+def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Path) -> None:
+    policy = own_suite(tmp_path, "bytearray(9 * 2**30)", memory_gib=8)
+    report, _ = run_gates(
+        good_model,
+        policy,
+        policy_file=tmp_path / "registry" / "policy.toml",
+        root=tmp_path,
+        selection=("-m", "own"),
+        quiet=True,
+    )
+    (record,) = report.modelgates.models[good_model.name].gates
+    assert [phase.exception for phase in record.phases] == [None, "MemoryError", None]
+    assert judge(record, policy)[0] is Verdict.ERRORED
 
 
 def test_a_run_that_leaves_nothing_is_refused(good_model: Path, tmp_path: Path) -> None:
@@ -125,3 +165,41 @@ def test_the_command_keeps_and_seals_the_report(good_model: Path, tmp_path: Path
 def test_the_command_ends_with_one_when_a_gate_fails(good_model: Path, tmp_path: Path) -> None:
     (good_model / "conftest.py").write_text("")
     assert modelgates("gate", good_model, cwd=tmp_path).returncode == 1
+
+
+RESULTS = [
+    pytest.param({}, "PASSED", [], [], id="every-gate-passed"),
+    pytest.param({"pnl.turnover": 9.0}, "WARNED", ["pnl.turnover"], [], id="a-soft-one-failed"),
+    pytest.param({"wf.worst_fold": 0.0}, "FAILED", [], ["wf.worst_fold"], id="a-hard-one-failed"),
+    pytest.param({"drift.psi": None}, "WARNED", ["drift.psi"], [], id="no-reference-yet"),
+    pytest.param({"wf.worst_fold": 0.0, "waived": 0}, "WARNED", ["wf.worst_fold"], [], id="waived"),
+    pytest.param({"nothing": 0}, "FAILED", [], [], id="no-gate-at-all"),
+]
+
+
+@pytest.mark.parametrize(("values", "result", "warned", "failed"), RESULTS)
+def test_a_seal_says_what_all_gates_amount_to(
+    packed_once: Path,
+    tmp_path: Path,
+    values: dict[str, float | None],
+    result: str,
+    warned: list[str],
+    failed: list[str],
+) -> None:
+    until = datetime.now(UTC).date()
+    row = Waiver(gate="wf.worst_fold", digest=tree_digest(packed_once), reason="war", owner="Ada", until=until)
+    policy = msgspec.structs.replace(POLICY, waiver=(row,) if "waived" in values else ())
+    unmeasured = evidence("drift.psi", POLICY.slo["drift.psi"], state="no reference yet", note="first")
+    changed = {
+        name: record(name, policy, value) if value is not None else record(name, policy, evidence=(unmeasured,))
+        for name, value in values.items()
+        if name in policy.slo
+    }
+    run = green_run(packed_once, policy)
+    gates = {gate.gate: gate for gate in run.gates if "nothing" not in values} | changed
+    ledger = green_ledger(packed_once, policy, run=msgspec.structs.replace(run, gates=tuple(gates.values())))
+    public = generate_key(tmp_path / "key.pem")
+    report = Report(exitcode=0, modelgates=ledger)
+    sealed = seal_report(report, canonical(report), packed_once, policy, tmp_path / "key.pem")
+    predicate = json.loads(open_seal(sealed, [public], "")[0])["predicate"]
+    assert (predicate["result"], predicate["warnedTests"], predicate["failedTests"]) == (result, warned, failed)

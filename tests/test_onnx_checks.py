@@ -63,7 +63,15 @@ def with_sparse_weight(tensor: onnx.TensorProto) -> onnx.ModelProto:
     return model
 
 
+def with_training_weight(tensor: onnx.TensorProto) -> onnx.ModelProto:
+    """Add a tensor that only training would use."""
+    model = linear([1, 2])
+    model.training_info.add().algorithm.initializer.append(tensor)
+    return model
+
+
 EXTERNAL = {
+    "training": with_training_weight,
     "initializer": with_weight,
     "sparse-initializer": with_sparse_weight,
     "constant": lambda tensor: branch(helper.make_node("Constant", [], ["score"], value=tensor)),
@@ -149,6 +157,20 @@ def test_domains_of_the_policy_are_allowed_and_the_long_name_of_the_default_one(
     model = linear([1, 2])
     model.opset_import[0].domain = "ai.onnx"
     assert soundness_problems(model.SerializeToString(), DOMAINS) == []
+
+
+GARBLED = {
+    "node": linear([1, 2]).SerializeToString().replace(b"MatMul", b"MatM\xff\xff"),
+    "property": linear([1, 2]).SerializeToString() + b"\x72\x06\x0a\x01a\x12\x01\xff",
+}
+
+
+@pytest.mark.parametrize("content", GARBLED.values(), ids=GARBLED)
+def test_a_name_that_is_no_text_is_not_onnx(content: bytes) -> None:
+    """Protobuf gives such a name as bytes, over which whoever expects text would stumble."""
+    assert onnx.load_model_from_string(content)
+    with pytest.raises(OnnxError, match=r"^model\.onnx: not an ONNX file \(a name in it is not UTF-8\)$"):
+        parse_onnx(content)
 
 
 @pytest.mark.parametrize("content", [b"not an ONNX file", b"\x00", linear([1, 2]).SerializeToString()[:-5]])

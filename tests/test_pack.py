@@ -1,8 +1,10 @@
 """Packing: the directory it writes, whole or not at all, and what it refuses."""
 
+import fcntl
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,10 +21,14 @@ from onnx_models import linear, one_node, write_with_data_outside
 
 from conftest import pack_ridge
 from pytest_modelgates import pack
-from pytest_modelgates.errors import FormatError, ModelgatesError, PackError
+from pytest_modelgates.drift import save_golden_predictions
+from pytest_modelgates.errors import FormatError, GoneError, ModelgatesError, PackError
+from pytest_modelgates.model import pack as pack_module
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.layout import FILES
-from pytest_modelgates.model.manifest import problems_of, verify
+from pytest_modelgates.model.files import rename_new, sha256, write_whole
+from pytest_modelgates.model.layout import FILES, Artifacts
+from pytest_modelgates.model.pinned import Pinned, verify
+from pytest_modelgates.registry.audit import Commit, append
 from pytest_modelgates.registry.desk import listing
 from pytest_modelgates.registry.store import model_ids
 
@@ -43,7 +49,9 @@ def rows(days: int = 4, assets: int = 3, dtype: str = "float32") -> pd.DataFrame
     return frame
 
 
-def pack_ready(artifacts: Path, panel: pd.DataFrame | None = None, model: Any = None, **changes: Any) -> Path:
+def pack_ready(
+    artifacts: Path | Artifacts, panel: pd.DataFrame | None = None, model: Any = None, **changes: Any
+) -> Path:
     """Pack a model built by hand."""
     given: dict[str, Any] = {
         "features": FEATURES,
@@ -61,7 +69,7 @@ def flaws(directory: Path) -> list[str]:
     candidate = Candidate(directory)
     panel = candidate.panel
     return [
-        *problems_of(directory),
+        *Pinned(directory).problems(),
         *candidate.soundness_problems(("", "ai.onnx.ml")),
         *candidate.model.input_problems(),
         *panel.column_problems(),
@@ -102,12 +110,17 @@ def test_packing_twice_gives_the_same_model_under_two_ids(tmp_path: Path) -> Non
 
 
 def test_the_manifest_says_where_the_model_came_from_and_where_the_log_stood(tmp_path: Path) -> None:
-    (tmp_path / "promotions.log").write_bytes(b"first\nlast\n")
+    (tmp_path / "promotions.log").write_bytes(b'{"n":1}\n{"n":2}\n')
     manifest = Candidate(pack_ready(tmp_path, code="abc", data="def")).manifest
     assert (manifest.lineage.code, manifest.lineage.data) == ("abc", "def")
-    assert (
-        manifest.audit_head == "9d10bd3ce5b5b93d4fe1b1e5ea5e0a2e9d1e5f4a1bd09a6f1e0d1c9a3b0e4f0a" or manifest.audit_head
-    )
+    assert manifest.audit_head == "2:" + sha256(b'{"n":2}')
+
+
+def test_a_log_that_is_none_is_refused_before_anything_is_published(tmp_path: Path) -> None:
+    (tmp_path / "promotions.log").write_bytes(b"{}\n")
+    with pytest.raises(FormatError, match=r"promotions\.log: Object missing required field `n`"):
+        pack_ready(tmp_path)
+    assert not list((tmp_path / "models").iterdir())
 
 
 @pytest.mark.parametrize("columns", [(), ("a", "b"), ("b", "a")], ids=["matrix", "columns", "columns-in-other-order"])
@@ -367,7 +380,7 @@ BAD_ARGUMENTS = [
         "nullable names 'c', no feature; give a list of feature names",
         id="nullable-as-text",
     ),
-    pytest.param({"horizon": 0}, FormatError, "sidecar.json: Expected `int` >= 1 - at `$.horizon`", id="no-horizon"),
+    pytest.param({"horizon": 0}, FormatError, "sidecar.json: A signal model must say its `horizon`", id="no-horizon"),
     pytest.param(
         {"horizon": 1.5},
         FormatError,
@@ -480,14 +493,89 @@ def test_packs_of_one_second_never_merge(tmp_path: Path) -> None:
 
 def test_a_place_that_is_taken_is_left_alone(tmp_path: Path) -> None:
     now = int(datetime.now(UTC).timestamp())
-    taken = [tmp_path / "models" / str(now + later) for later in range(2)]
-    taken[0].mkdir(parents=True)
+    taken = [tmp_path / "models" / str(now + later) for later in range(4)]
+    for folder in (taken[0], taken[2]):
+        folder.mkdir(parents=True)
     (taken[0] / "mine").touch()
     taken[1].touch()
+    taken[3].symlink_to("nowhere")
     directory = pack_ready(tmp_path)
     assert directory.name not in {path.name for path in taken}
     assert os.listdir(taken[0]) == ["mine"]
     assert taken[1].read_bytes() == b""
+    # A rename by itself would have replaced this one without a word.
+    assert os.listdir(taken[2]) == []
+    assert os.readlink(taken[3]) == "nowhere"
+
+
+def test_the_newest_id_never_goes_back(tmp_path: Path) -> None:
+    """Two packs of neighbouring seconds may come to note their ids in either order."""
+    newest = tmp_path / "latest_id.txt"
+    for noted, then in (("9999999999\n", "9999999999\n"), ("1000000000\n", None), ("garbage\xff", None), (None, None)):
+        newest.unlink(missing_ok=True)
+        if noted:
+            newest.write_text(noted)
+        directory = pack_ready(tmp_path)
+        assert newest.read_text() == (then or f"{directory.name}\n")
+
+
+def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(_: Artifacts, path: Path, content: bytes) -> None:
+        write_whole(path, content[:-1] if path.name == "bench.json" else content)
+
+    monkeypatch.setattr(Artifacts, "write", forget)
+    message = f"{tmp_path}/models: what was written is not what is there; is the disk sound?"
+    with pytest.raises(PackError, match=f"^{re.escape(message)}$"):
+        pack_ready(tmp_path)
+    assert os.listdir(tmp_path / "models") == []
+
+
+def test_a_rename_that_only_says_that_it_was_done_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack_module, "rename_new", lambda source, target: None)
+    with pytest.raises(GoneError, match=r"no such directory$"):
+        pack_ready(tmp_path)
+    assert os.listdir(tmp_path / "models") == []
+
+
+def test_what_is_being_packed_is_leased_until_it_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+
+    def look(source: Path, target: Path) -> None:
+        assert source.name.startswith(".staging-")
+        descriptor = os.open(source, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.append(True)
+        finally:
+            os.close(descriptor)
+        rename_new(source, target)
+
+    monkeypatch.setattr(pack_module, "rename_new", look)
+    pack_ready(tmp_path)
+    assert held == [True]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_modes_are_those_of_the_artifacts_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    usual, shared, narrow = (Artifacts(tmp_path / name) for name in ("usual", "shared", "narrow"))
+    for artifacts, mode in ((shared, 0o2775), (narrow, 0o750)):
+        artifacts.root.mkdir()
+        artifacts.root.chmod(mode)
+    before = os.umask(umask)
+    try:
+        for artifacts in (usual, shared, narrow):
+            pack_ready(artifacts)
+            append(artifacts.promotions, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode)
+            artifacts.append(artifacts.shadow_predictions, b"{}\n")
+            save_golden_predictions([1.0], "1700000000", folder=artifacts.golden)
+    finally:
+        os.umask(before)
+    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o775, 0o664), (narrow, 0o750, 0o640)):
+        for path in artifacts.root.rglob("*"):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o777 == (folders if path.is_dir() else files), path
 
 
 # What follows packs in a process of its own, so that it can be denied every step in turn, and killed at each.
@@ -496,7 +584,7 @@ import os, signal, sys, warnings
 from pathlib import Path
 
 sys.path[:0] = {path!r}
-from pytest_modelgates.model.manifest import problems_of
+from pytest_modelgates.model.pinned import Pinned
 from test_pack import pack_ready
 
 root, at, counting = Path(sys.argv[1]), -1, [0]
@@ -533,7 +621,7 @@ while True:
     if counting[0] < step:
         break
     left = os.listdir(artifacts / "models") if (artifacts / "models").exists() else []
-    whole = [name for name in left if not problems_of(artifacts / "models" / name)]
+    whole = [name for name in left if not Pinned(artifacts / "models" / name).problems()]
     assert left == whole, f"step {step} left {left}"
     # To make a folder that is there already may fail: then packing goes on to its end.
     assert denied or (artifacts / "latest_id.txt").exists()
@@ -588,7 +676,7 @@ def test_a_killed_pack_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> Non
     }
     for step, ids in found.items():
         for model_id in ids:
-            assert problems_of(tmp_path / str(step) / "models" / model_id) == []
+            assert Pinned(tmp_path / str(step) / "models" / model_id).problems() == []
     # The last steps make the directory's name durable and note the newest id.
     assert all(step > steps - 5 for step, ids in found.items() if ids)
     staged = [entry for step in found for entry in (tmp_path / str(step)).glob("models/.staging-*")]

@@ -52,6 +52,39 @@ def problems(panel: Panel) -> list[str]:
     ]
 
 
+def with_volume(frame: pd.DataFrame) -> Panel:
+    """The panel whose sidecar names a column of volumes."""
+    frame.insert(6, "dollars", np.arange(1, len(frame) + 1, dtype=np.float64))
+    return Panel(frame, msgspec.structs.replace(SIDECAR, volume="dollars"))
+
+
+def test_a_panel_may_say_what_the_market_traded() -> None:
+    panel = with_volume(rows())
+    assert problems(panel) == []
+    assert panel.schema() == [("a", "float32"), ("b", "float32")]
+    assert panel.volume is not None
+    assert panel.volume.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+    assert panel_of(rows()).volume is None
+
+
+def test_an_asset_without_a_row_keeps_its_last_volume() -> None:
+    # The position in it is closed that day, and must be closed against something.
+    panel = with_volume(rows())
+    gone = Panel(panel.frame.drop(index=[7, 11]).reset_index(drop=True), panel.sidecar)
+    assert gone.volume is not None
+    assert gone.volume[:, 3].tolist() == [4, 4, 4]
+
+
+def test_a_volume_column_that_is_missing_or_no_number_is_named() -> None:
+    panel = with_volume(rows())
+    without = Panel(panel.frame.drop(columns="dollars"), panel.sidecar)
+    assert without.column_problems() == ["dollars is missing from the panel"]
+    gap = Panel(panel.frame.assign(dollars=[np.nan, *range(1, 12)]), panel.sidecar)
+    assert gap.not_finite() == ["dollars in 1 rows"]
+    whole = Panel(panel.frame.astype({"dollars": "int64"}), panel.sidecar)
+    assert whole.dtype_problems() == ["dollars is int64, expected float64"]
+
+
 def test_sound_rows_have_no_problems() -> None:
     panel = panel_of(rows())
     assert problems(panel) == []

@@ -11,6 +11,7 @@ from gate_runs import (
     GATES,
     MODEL_ID,
     POLICY,
+    SHIPPED,
     bare_model,
     ledger_of,
     outcomes,
@@ -44,11 +45,13 @@ def test_the_shipped_suite_runs_from_any_folder_and_a_good_model_is_green(
     pytester.makepyfile(test_theirs="def test_of_theirs(): assert False")
     result = run(pytester, f"--model-dir={good_model}")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["model: * sha256:*", "policy: packaged default sha256:*", "*collected 29 items"])
+    result.stdout.fnmatch_lines(
+        ["model: * sha256:*", "policy: packaged default sha256:*", f"*collected {SHIPPED + 2} items / 2 deselected / *"]
+    )
     result.stdout.no_fnmatch_line("*of_theirs*")
     table = result.outlines[result.outlines.index(f"{' model gates ':=^80}") :]
     assert max(len(line) for line in table if line.startswith(tuple("adilpswg")) and " hard " in line) <= 80
-    assert len(ledger_of(good_model).models[good_model.name].gates) == 29
+    assert len(ledger_of(good_model).models[good_model.name].gates) == SHIPPED
 
 
 def test_the_shipped_suite_runs_whatever_a_repository_calls_its_own_tests(pytester: pytest.Pytester) -> None:
@@ -270,12 +273,12 @@ def test_every_marker_is_registered(pytester: pytest.Pytester) -> None:
 
 GROUPS = [
     pytest.param("hard", 20, id="hard"),
-    pytest.param("soft", 9, id="soft"),
-    pytest.param("signal", 4, id="signal"),
+    pytest.param("soft", 15, id="soft"),
+    pytest.param("signal", 8, id="signal"),
     pytest.param("data", 11, id="data"),
     pytest.param("integrity", 3, id="integrity"),
     pytest.param("parity", 3, id="parity"),
-    pytest.param("pnl", 3, id="pnl"),
+    pytest.param("pnl", 5, id="pnl"),
     pytest.param("wf", 2, id="wf"),
     pytest.param("drift or latency or shadow", 6, id="by-family"),
     pytest.param("hard and not signal", 17, id="both"),
@@ -483,8 +486,10 @@ def test_a_family_that_does_not_apply_is_shown_and_not_skipped(pytester: pytest.
     policy.write_text('not_applicable = ["pnl", "wf"]\n')
     paths = [GATES / f"test_{family}.py" for family in ("pnl", "wf", "integrity")]
     result = run(pytester, f"--model-dir={good_model}", f"--policy={policy}", *paths)
-    assert outcomes(result) == {"passed": 3, "deselected": 5}
-    result.stdout.fnmatch_lines(["pnl: does not apply, says the policy", "wf: does not apply, says the policy"])
+    assert outcomes(result) == {"passed": 3, "deselected": 7}
+    result.stdout.fnmatch_lines(
+        [f"{family}: does not apply to a signal, says the policy" for family in ("pnl", "wf", "metric")]
+    )
     assert ledger_of(good_model).run.not_applicable == ("pnl", "wf")
 
 
@@ -502,27 +507,28 @@ def test_the_policy_is_looked_up_in_order(pytester: pytest.Pytester) -> None:
         return line.split()[1]
 
     assert header() == str(found)
-    pytester.makeini("[pytest]\nmodelgates_policy = rules/ours.toml")
-    ours = pytester.mkdir("rules") / "ours.toml"
-    ours.write_text(POLICY.format(name="mine.answer", severity="hard"))
-    assert header() == str(ours)
     (pytester.path / "asked.toml").write_text(POLICY.format(name="mine.answer", severity="hard"))
     result = run(pytester, f"--model-dir={model}", "--co", "--policy=asked.toml")
     result.stdout.fnmatch_lines(["policy: asked.toml sha256:*"])
-    pytester.makeini("[pytest]\n")
     found.unlink()
     result = run(pytester, f"--model-dir={model}", "--co")
     result.stdout.fnmatch_lines(["policy: packaged default sha256:*"])
 
 
-@pytest.mark.parametrize("how", ["option", "ini"])
-def test_a_policy_that_is_not_there_is_a_usage_error(pytester: pytest.Pytester, how: str) -> None:
+def test_a_policy_that_is_not_there_is_a_usage_error(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester)
-    if how == "ini":
-        pytester.makeini("[pytest]\nmodelgates_policy = nowhere.toml")
-    result = run(pytester, f"--model-dir={model}", *(["--policy=nowhere.toml"] if how == "option" else []))
+    result = run(pytester, f"--model-dir={model}", "--policy=nowhere.toml")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: *nowhere.toml: no such policy file"])
+
+
+def test_a_run_without_a_terminal_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    result = run_apart(pytester, f"--model-dir={model}", "-p", "no:terminal")
+    assert result.ret == 4
+    wanted = "ERROR: pytest's terminal plugin is off, and pytest-json-report needs it: drop -p no:terminal, use -q"
+    result.stderr.fnmatch_lines([wanted])
+    result.stderr.no_fnmatch_line("*INTERNALERROR*")
 
 
 def test_the_report_goes_where_it_is_asked_for(pytester: pytest.Pytester) -> None:
@@ -617,9 +623,9 @@ def test_common_switches_do_not_break_a_run(pytester: pytest.Pytester, switches:
 
 
 def test_warnings_as_errors_do_not_break_a_run(pytester: pytest.Pytester, good_model: Path) -> None:
-    result = run(pytester, f"--model-dir={good_model}", "-W", "error")
-    assert result.ret == 0
-    assert outcomes(result)["passed"] == 24
+    plain, strict = (run(pytester, f"--model-dir={good_model}", *switches) for switches in ([], ["-W", "error"]))
+    assert strict.ret == 0
+    assert outcomes(strict) == outcomes(plain)
 
 
 def test_a_team_may_import_by_importlib(pytester: pytest.Pytester) -> None:

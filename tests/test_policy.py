@@ -1,11 +1,14 @@
 """The policy: limits, what a team's file may say, and what it means."""
 
 import math
+from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx_models import sidecar
 
 from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.model.files import read_json
@@ -66,7 +69,17 @@ GATES = {
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
     "significance.p_against": ("hard", "0 ≤ · ≤ 0.1"),
+    "significance.rank_ic": ("soft", "0 < · ≤ 0.5"),
     "significance.deflated_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
+    "significance.p_bonferroni": ("soft", "0 ≤ · ≤ 0.1"),
+    "significance.backtest_length": ("soft", "0 ≤ · ≤ 1"),
+    "significance.track_record": ("soft", "0 ≤ · ≤ 1"),
+    "significance.pbo": ("soft", "0 ≤ · ≤ 0.2"),
+    "significance.spa": ("soft", "0 ≤ · ≤ 0.1"),
+    "significance.step_down": ("soft", "0 ≤ · ≤ 0.1"),
+    "significance.p_holm": ("soft", "0 ≤ · ≤ 0.1"),
+    "metric.beats_baseline": ("hard", "0 ≤ · ≤ 0.1"),
+    "metric.gain": ("soft", "> 0"),
     "ablation.harmless": ("hard", "0.1 < · ≤ 1"),
     "drift.psi": ("hard", "0 ≤ · ≤ 0.25"),
     "drift.psi_moderate": ("soft", "0 ≤ · ≤ 0.1"),
@@ -75,9 +88,17 @@ GATES = {
     "latency.serve_p95_ms": ("soft", "0 < · ≤ 200"),
     "shadow.rank_corr": ("soft", "0.95 ≤ · ≤ 1"),
     "pnl.after_costs": ("soft", "> 0"),
+    "pnl.sharpe": ("soft", "> 0"),
+    "pnl.drawdown": ("soft", "0 ≤ · ≤ 0.3"),
+    "pnl.p_value": ("soft", "0 ≤ · ≤ 0.1"),
+    "pnl.probabilistic_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
+    "pnl.break_even": ("soft", "2 < · ≤ 1000"),
     "pnl.turnover": ("soft", "0 ≤ · ≤ 0.5"),
     "pnl.exposure": ("soft", "0 ≤ · ≤ 1"),
     "pnl.net_exposure": ("soft", "-0.05 ≤ · ≤ 0.05"),
+    "pnl.largest_weight": ("soft", "0 ≤ · ≤ 0.2"),
+    "pnl.within_limits": ("soft", "> 0"),
+    "pnl.participation": ("soft", "0 ≤ · ≤ 0.05"),
     "wf.positive_folds": ("hard", "0.5 ≤ · ≤ 1"),
     "wf.worst_fold": ("hard", "0.05 ≤ · ≤ 1"),
 }
@@ -87,7 +108,7 @@ def test_the_packaged_policy_has_the_guides_numbers() -> None:
     assert {name: (slo.severity, str(slo)) for name, slo in DEFAULT.slo.items()} == GATES
     asked = DEFAULT.promotion
     assert (asked.parity_nights, asked.shadow_hours, asked.drift_psi) == (7, 24, 0.25)
-    assert DEFAULT.costs.bps_per_turnover == 2
+    assert DEFAULT.costs.per_turnover_bps == 2
     assert DEFAULT.onnx.domains == ("", "ai.onnx.ml")
     assert all(slo.advice and slo.unit for slo in DEFAULT.slo.values())
 
@@ -113,23 +134,110 @@ def test_an_open_bound_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
 def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
     own = team(tmp_path, '[slo."own.size"]\nat_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"\n')
     assert own.slos_of("own.size") == ["own.size"]
-    assert own.slos_of("pnl.exposure") == ["pnl.exposure", "pnl.net_exposure"]
+    assert own.slos_of("pnl.exposure") == ["pnl.exposure", "pnl.net_exposure", "pnl.largest_weight"]
 
 
 def test_required_are_the_hard_gates_of_families_that_apply(packed_once: Path, tmp_path: Path) -> None:
-    sidecar = read_json(packed_once / SIDECAR, Sidecar)
-    expected = [name for name, (severity, _) in GATES.items() if severity == "hard" and name != "ablation.harmless"]
+    packed = read_json(packed_once / SIDECAR, Sidecar)
+    for_signals = [name for name in GATES if not name.startswith("metric.") and name != "ablation.harmless"]
+    expected = [name for name in for_signals if GATES[name][0] == "hard"]
     expected += ["ablation.harmless[price]", "ablation.harmless[fundamental]"]
-    assert sorted(DEFAULT.required_gates(sidecar)) == sorted(expected)
+    assert sorted(DEFAULT.required_gates(packed)) == sorted(expected)
     own = team(tmp_path, 'not_applicable = ["wf", "ablation"]')
-    assert sorted(own.required_gates(sidecar)) == sorted(
+    assert sorted(own.required_gates(packed)) == sorted(
         name for name in expected if not name.startswith(("wf.", "ablation."))
     )
-    assert own.applies("drift.psi")
-    assert not own.applies("wf.worst_fold")
+    assert own.applies("drift.psi", "signal")
+    assert not own.applies("wf.worst_fold", "signal")
+
+
+def no_signal(**changes: object) -> Sidecar:
+    """A sidecar of a classifier whose rows are of customers."""
+    keys = {"task": "classification", "horizon": 0, "metric": "roc_auc", "asset": "customer"}
+    return msgspec.structs.replace(sidecar("a"), **{**keys, "time": None, "trained_until": None, **changes})
+
+
+MONTHLY = {"time": "month", "trained_until": date(2020, 1, 1)}
+SIGNALS_ONLY = '"significance", "ablation", "pnl", "wf"'
+MISFITS = [
+    pytest.param("", MONTHLY, "the policy admits none", SIGNALS_ONLY, id="not-admitted"),
+    pytest.param(
+        "classification = []",
+        MONTHLY,
+        "the policy asks it for significance, ablation, pnl, wf",
+        SIGNALS_ONLY,
+        id="asked-for-all",
+    ),
+    pytest.param(
+        'classification = ["wf", "drift"]',
+        MONTHLY,
+        "the policy asks it for significance, ablation, pnl",
+        '"wf", "drift", "significance", "ablation", "pnl"',
+        id="keeps-its-own",
+    ),
+    pytest.param(
+        f"classification = [{SIGNALS_ONLY}]",
+        {},
+        "the policy asks it for data.no_overlap, shadow",
+        f'{SIGNALS_ONLY}, "data.no_overlap", "shadow"',
+        id="no-times",
+    ),
+    pytest.param(
+        f"classification = [{SIGNALS_ONLY}]",
+        MONTHLY | {"asset": None},
+        "the policy asks it for data.unique_keys, data.ordered",
+        f'{SIGNALS_ONLY}, "data.unique_keys", "data.ordered"',
+        id="no-names",
+    ),
+]
+
+
+@pytest.mark.parametrize(("tasks", "changes", "why", "wanted"), MISFITS)
+def test_a_policy_says_what_it_lacks_to_judge_a_model(
+    tmp_path: Path, tasks: str, changes: dict[str, object], why: str, wanted: str
+) -> None:
+    line = f"classification = [{wanted}]"
+    assert team(tmp_path, f"[tasks]\n{tasks}").misfit(no_signal(**changes)) == (
+        f"is a classification model, and {why}",
+        f"if it is meant to, write under [tasks] of the policy: {line}",
+    )
+    # What it says to write is enough.
+    assert team(tmp_path, f"[tasks]\n{line}").misfit(no_signal(**changes)) is None
+
+
+def test_what_a_team_declares_foreign_to_all_need_not_be_said_again(tmp_path: Path) -> None:
+    own = team(tmp_path, f"not_applicable = [{SIGNALS_ONLY}]\n[tasks]\nclassification = []")
+    assert own.misfit(no_signal(**MONTHLY)) is None
+
+
+def test_signals_are_judged_as_ever_whatever_else_is_admitted(tmp_path: Path) -> None:
+    own = team(tmp_path, f"[tasks]\nclassification = [{SIGNALS_ONLY}]")
+    assert own.misfit(sidecar("a")) is None
+    assert own.required_gates(sidecar("a")) == DEFAULT.required_gates(sidecar("a"))
+    assert "metric.beats_baseline" in own.required_gates(no_signal(**MONTHLY))
+    assert not own.applies("ablation.harmless[a]", "classification")
+
+
+def test_a_gates_own_parameters_are_required_one_by_one(packed_once: Path, tmp_path: Path) -> None:
+    rest = 'at_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"\n'
+    own = team(tmp_path, f'[slo."own.size"]\nparameters = ["small", "large"]\n{rest}')
+    required = own.required_gates(read_json(packed_once / SIDECAR, Sidecar))
+    assert required[-2:] == ["own.size[small]", "own.size[large]"]
+    assert "own.size" not in required
 
 
 REFUSED = [
+    pytest.param('[slo."drift.psi"]\nparameters = []', "Expected `array` of length >= 1", id="no-parameter"),
+    pytest.param(
+        '[slo."ablation.harmless"]\nparameters = ["a"]',
+        '[slo."ablation.harmless"] has parameters and each; keep one, they contradict',
+        id="parameters-twice",
+    ),
+    pytest.param(
+        '[slo."pnl.net_exposure"]\nparameters = ["a"]',
+        '[slo."pnl.net_exposure"] has parameters and gate; keep one, they contradict',
+        id="parameters-of-another-gate",
+    ),
     pytest.param("x = [", "not TOML (", id="half-a-list"),
     pytest.param("x = " + "[" * 5000, "not TOML (", id="too-deep"),
     pytest.param("format = 2", "Invalid enum value 2 - at `$.format`", id="format"),
@@ -139,7 +247,8 @@ REFUSED = [
     pytest.param("[promotion]\nparity_nights = 1000000000", "Expected `int` <= 366", id="a-million-years"),
     pytest.param("[promotion]\nshadow_hours = nan", "$.promotion.shadow_hours", id="nan"),
     pytest.param("[promotion]\ndrift_psi = inf", "$.promotion.drift_psi", id="infinity"),
-    pytest.param("[costs]\nbps_per_turnover = inf", "$.costs.bps_per_turnover", id="infinite-costs"),
+    pytest.param("[costs]\nslippage_bps = inf", "$.costs.slippage_bps", id="infinite-costs"),
+    pytest.param("[costs]\ncapital = 0", "$.costs.capital", id="no-capital"),
     pytest.param("promotion = 3", "Expected `object`, got `int` - at `$.promotion`", id="number-for-a-table"),
     pytest.param("slo = 3", "Expected `object`, got `int` - at `$.slo`", id="number-for-the-limits"),
     pytest.param('[slo]\n"drift.psi" = 3', "Expected `object`, got `int`", id="number-for-a-limit"),
@@ -157,6 +266,8 @@ REFUSED = [
         id="no-bound",
     ),
     pytest.param('[slo."own.x"]\nat_most = 1', "Object missing required field `unit`", id="no-unit"),
+    pytest.param('[tasks]\nregression = ["pln"]', "regression: no family 'pln'; there are ablation", id="task-family"),
+    pytest.param("[tasks]\nranking = []", "Invalid enum value 'ranking'", id="unknown-task"),
     pytest.param('not_applicable = ["pln"]', "not_applicable: no family 'pln'; there are ablation, data,", id="family"),
     pytest.param(
         '[slo."pnl.net_exposure"]\nseverity = "hard"',

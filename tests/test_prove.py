@@ -1,5 +1,6 @@
 """Proofs that gates can fail, from the command line to what promotion says of them."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,11 +14,21 @@ import pytest
 from handmade import LENIENT, green_ledger, modelgates, write_report
 
 from pytest_modelgates.cli import main
-from pytest_modelgates.model.files import read_json, readable, tree_digest
+from pytest_modelgates.model.files import listing, read_json, readable, tree_digest
 from pytest_modelgates.model.layout import SIDECAR, Artifacts
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.policy import Policy, load_policy
-from pytest_modelgates.registry.proof import Proof, Trial, proof_reasons, read_proof, suite_digest
+from pytest_modelgates.registry.proof import (
+    Proof,
+    StoredProof,
+    Trial,
+    proof_reasons,
+    read_proof,
+    seal_proof,
+    store_proof,
+    suite_digest,
+)
+from pytest_modelgates.registry.seal import generate_key, load_key, seal, statement
 from pytest_modelgates.registry.suite import shipped_gates, trust
 from pytest_modelgates.registry.verdict import Verdict
 
@@ -36,6 +47,13 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def kept(directory: Path) -> Proof:
+    """The proof of a model that lies where promotion looks for it."""
+    stored = read_proof(Artifacts.of(directory).proof(directory.name))
+    assert isinstance(stored, StoredProof)
+    return stored.proof
+
+
 @pytest.fixture(scope="module")
 def proven(
     packed_once: Path, tmp_path_factory: pytest.TempPathFactory
@@ -51,25 +69,37 @@ def test_every_shipped_hard_gate_goes_red_on_its_twin(
 ) -> None:
     directory, done = proven
     assert done.returncode == 0, done.stdout + done.stderr
-    proof = read_proof(Artifacts.of(directory).proof(directory.name))
-    assert isinstance(proof, Proof)
+    proof = kept(directory)
     policy = load_policy(None)
     assert {trial.gate for trial in proof.trials} == set(policy.required_gates(read_json(directory / SIDECAR, Sidecar)))
     assert {trial.verdict for trial in proof.trials} == {Verdict.FAILED}
-    *lines, kept = done.stdout.splitlines()
+    *lines, place = done.stdout.splitlines()
     assert len(lines) == len(proof.trials) == len(set(lines))
     assert "red    data.finite on its twin infinite_feature: failed, measured 1 columns, limit ≤ 0" in lines
     assert all(line.startswith("red    ") for line in lines)
-    assert kept == f"kept: {Artifacts.of(directory).proof(directory.name)}"
+    assert place == f"kept: {Artifacts.of(directory).proof(directory.name)}"
+
+
+MADE_HARD = ["significance.rank_ic", "significance.deflated_sharpe", "significance.track_record"]
+MADE_HARD += ["pnl.after_costs", "pnl.within_limits"]
+
+
+def test_soft_gates_that_a_policy_makes_hard_have_twins_too(good_model: Path, tmp_path: Path) -> None:
+    rows = "".join(f'[slo."{gate}"]\nseverity = "hard"\n' for gate in MADE_HARD)
+    policy = write(tmp_path / "policy.toml", only("significance", "pnl") + rows)
+    assert prove(good_model, policy) == 0
+    stored = read_proof(Artifacts.of(good_model).proof(good_model.name))
+    assert isinstance(stored, StoredProof)
+    assert {trial.gate for trial in stored.proof.trials} == {"significance.p_against", *MADE_HARD}
 
 
 def test_a_proof_names_what_it_is_of(proven: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
     directory, _ = proven
-    proof = read_proof(Artifacts.of(directory).proof(directory.name))
-    assert isinstance(proof, Proof)
+    proof = kept(directory)
     known, policy = trust(load_policy(None), ROOT), load_policy(None)
     required = policy.required_gates(read_json(directory / SIDECAR, Sidecar))
-    assert proof_reasons(proof, required, policy, known, digest=tree_digest(directory), repair="") == []
+    stored = StoredProof(proof=proof, sealed_by=None)
+    assert proof_reasons(stored, required, policy, known, digest=tree_digest(directory), repair="") == []
 
 
 def prove(directory: Path, policy: Path, *more: str) -> int:
@@ -204,8 +234,8 @@ def test_a_model_that_is_not_sound_is_not_proved(
 
 def test_json_is_what_is_kept(good_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert prove(good_model, write(tmp_path / "policy.toml", only("integrity")), "--json") == 0
-    kept = Artifacts.of(good_model).proof(good_model.name).read_text("utf-8")
-    assert capsys.readouterr().out == kept
+    content = Artifacts.of(good_model).proof(good_model.name).read_text("utf-8")
+    assert capsys.readouterr().out == content
 
 
 def trial(gate: str, **changes: object) -> Trial:
@@ -329,3 +359,114 @@ def test_a_file_that_is_no_proof_is_refused(
 ) -> None:
     assert promote(good_model, strict, content) == 1
     assert f"{good_model.name}.json: " in capsys.readouterr().err
+
+
+SHOWN = [
+    pytest.param({}, "passed", id="red"),
+    pytest.param(GREEN, "failed", id="green"),
+    pytest.param({"twin": None, "verdict": Verdict.NOT_RUN}, "not run", id="no-twin"),
+    pytest.param({"verdict": Verdict.ERRORED}, "errored", id="errored"),
+]
+
+
+@pytest.mark.parametrize(("changes", "verdict"), SHOWN)
+def test_a_proof_amounts_to_its_worst_trial(packed_once: Path, changes: dict[str, object], verdict: str) -> None:
+    policy = load_policy(None)
+    proof = full_proof(packed_once, policy, trials=(trial("schema.crc32"), trial("data.finite", **changes)))
+    assert proof.verdict(policy) == verdict
+
+
+def test_a_proof_without_a_trial_shows_nothing(packed_once: Path) -> None:
+    assert full_proof(packed_once, load_policy(None), trials=()).verdict(load_policy(None)) is Verdict.NOT_RUN
+
+
+@pytest.fixture
+def sealing(tmp_path: Path) -> tuple[Path, Path, Policy]:
+    """A key, and a policy that lists it and asks for a proof and for seals."""
+    key = tmp_path / "key.pem"
+    public = generate_key(key)
+    rules = f"[evidence]\nproof = true\nlevel = 'sealed'\nkeys = ['{public}']\n"
+    path = write(tmp_path / "sealing.toml", LENIENT + rules)
+    return key, path, load_policy(path)
+
+
+def reasons_of(directory: Path, policy: Policy) -> list[str]:
+    """What speaks against the proof of a model."""
+    stored = read_proof(Artifacts.of(directory).proof(directory.name), keys=policy.evidence.keys)
+    required = policy.required_gates(read_json(directory / SIDECAR, Sidecar))
+    known = trust(policy, ROOT)
+    found = proof_reasons(stored, required, policy, known, digest=tree_digest(directory), repair="PROVE")
+    return [str(reason) for reason in found]
+
+
+def keep(directory: Path, content: bytes, *, sealed: bool) -> Path:
+    return store_proof(Artifacts.of(directory), directory.name, content, sealed=sealed)
+
+
+def test_a_sealed_proof_is_taken_where_seals_are_asked_for(
+    good_model: Path, sealing: tuple[Path, Path, Policy]
+) -> None:
+    key, _, policy = sealing
+    proof = full_proof(good_model, policy)
+    place = keep(good_model, seal_proof(proof, listing(good_model), policy, key), sealed=True)
+    assert place.name == f"{good_model.name}.dsse.json"
+    assert reasons_of(good_model, policy) == []
+    assert '"result":"PASSED"' in base64.b64decode(json.loads(place.read_text())["payload"]).decode()
+
+
+def test_an_unsealed_proof_is_refused_where_seals_are_asked_for(
+    good_model: Path, sealing: tuple[Path, Path, Policy]
+) -> None:
+    _, _, policy = sealing
+    keep(good_model, readable(full_proof(good_model, policy)), sealed=False)
+    wanted = "the proof is not sealed, and the policy asks for one that is → PROVE --key FILE"
+    assert reasons_of(good_model, policy) == [wanted]
+
+
+def test_a_proof_sealed_by_an_unlisted_key_is_refused(
+    good_model: Path, sealing: tuple[Path, Path, Policy], tmp_path: Path
+) -> None:
+    _, _, policy = sealing
+    generate_key(tmp_path / "theirs.pem")
+    theirs = seal_proof(full_proof(good_model, policy), listing(good_model), policy, tmp_path / "theirs.pem")
+    keep(good_model, theirs, sealed=True)
+    (said,) = reasons_of(good_model, policy)
+    assert said.endswith(".dsse.json: signed by none of the 1 keys that the policy lists → PROVE --key FILE")
+
+
+def test_a_seal_over_other_files_than_the_proof_is_refused(
+    good_model: Path, sealing: tuple[Path, Path, Policy]
+) -> None:
+    key, _, policy = sealing
+    other = listing(good_model) | {"CHANGES.md": "0" * 64}
+    keep(good_model, seal_proof(full_proof(good_model, policy), other, policy, key), sealed=True)
+    (said,) = reasons_of(good_model, policy)
+    assert "the statement's subject is not the model that its proof is of" in said
+
+
+def test_a_sealed_report_is_no_proof(good_model: Path, sealing: tuple[Path, Path, Policy]) -> None:
+    key, _, policy = sealing
+    report = seal(statement(listing(good_model), {"report": {}}, result="PASSED"), load_key(key))
+    keep(good_model, report, sealed=True)
+    (said,) = reasons_of(good_model, policy)
+    assert "Expected `object`, got `null`" in said
+
+
+def test_the_newer_proof_takes_the_place_of_the_older(good_model: Path, sealing: tuple[Path, Path, Policy]) -> None:
+    key, _, policy = sealing
+    proof = full_proof(good_model, policy)
+    keep(good_model, seal_proof(proof, listing(good_model), policy, key), sealed=True)
+    place = keep(good_model, readable(proof), sealed=False)
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
+def test_the_command_seals_with_the_key_at_hand(
+    good_model: Path, sealing: tuple[Path, Path, Policy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, path, _ = sealing
+    path.write_text(only("integrity") + path.read_text())
+    monkeypatch.setenv("MODELGATES_KEY", str(key))
+    assert prove(good_model, path) == 0
+    stored = read_proof(Artifacts.of(good_model).proof(good_model.name), keys=load_policy(path).evidence.keys)
+    assert isinstance(stored, StoredProof)
+    assert stored.sealed_by == load_policy(path).evidence.keys[0]

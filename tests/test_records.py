@@ -10,15 +10,9 @@ from handmade import predictions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.drift.records import (
-    append_whole,
-    by_row_key,
-    day_of,
-    encode_predictions,
-    read_predictions,
-    values_of,
-)
+from pytest_modelgates.drift.records import by_row_key, day_of, encode_predictions, read_predictions, values_of
 from pytest_modelgates.errors import FormatError
+from pytest_modelgates.model.files import append_whole
 
 DIGEST = "0" * 64
 

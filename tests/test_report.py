@@ -31,6 +31,11 @@ def test_a_digest_that_a_report_claims_of_itself_counts_for_nothing(report: Path
     assert read_report(report).digest == sha256(report.read_bytes())
 
 
+def test_a_seal_that_a_report_claims_of_itself_counts_for_nothing(report: Path) -> None:
+    edited(report, "sealed_by", value="ed25519:" + "0" * 64)
+    assert read_report(report).sealed_by is None
+
+
 def test_what_other_plugins_write_beside_the_ledger_is_let_be(report: Path) -> None:
     edited(report, "tests", value=[{"nodeid": "x"}])
     assert read_report(report).exitcode == 0

@@ -61,7 +61,32 @@ def test_groups_keep_the_order_in_which_they_first_appear() -> None:
 
 
 def test_panel_columns_are_keys_features_returns_and_reference() -> None:
-    assert sidecar("a", "b").panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "reference"]
+    plain = sidecar("a", "b")
+    assert plain.panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "reference"]
+    traded = msgspec.structs.replace(plain, volume="dollars")
+    assert traded.panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "dollars", "reference"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "columns"),
+    [
+        ({"time": None, "asset": None, "trained_until": None}, []),
+        ({"time": None, "asset": "customer", "trained_until": None}, ["customer"]),
+        ({"time": "month", "asset": None}, ["month"]),
+    ],
+    ids=["no-keys", "customer-alone", "time-alone"],
+)
+def test_a_model_that_is_no_signal_has_a_baseline_in_place_of_returns(
+    keys: dict[str, str | None], columns: list[str]
+) -> None:
+    other = msgspec.structs.replace(sidecar("a"), task="classification", horizon=0, metric="roc_auc", **keys)
+    assert other.panel_columns == [*columns, "a", "target", "baseline", "reference"]
+
+
+def test_a_signal_of_before_there_were_tasks_is_read_as_one() -> None:
+    old = msgspec.to_builtins(sidecar("a"))
+    del old["task"], old["metric"]
+    assert typed(old, Sidecar, "sidecar.json") == sidecar("a")
 
 
 def _feature(**changes: Any) -> dict[str, Any]:
@@ -69,7 +94,28 @@ def _feature(**changes: Any) -> dict[str, Any]:
 
 
 REFUSED = [
-    pytest.param({"horizon": 0}, "Expected `int` >= 1 - at `$.horizon`", id="no-horizon"),
+    pytest.param({"horizon": 0}, "A signal model must say its `horizon`", id="no-horizon"),
+    pytest.param({"horizon": -1}, "Expected `int` >= 0 - at `$.horizon`", id="horizon-behind"),
+    pytest.param(
+        {"time": None, "asset": None}, "A signal model must say its `time` and `asset`", id="signal-without-keys"
+    ),
+    pytest.param(
+        {"metric": "r2"},
+        "A signal model has no `metric`; leave it out, or name another `task`",
+        id="signal-with-metric",
+    ),
+    pytest.param({"task": "regression", "horizon": 0}, "A regression model must say its `metric`", id="no-metric"),
+    pytest.param(
+        {"task": "classification", "metric": "roc_auc"},
+        "A classification model has no `horizon`; leave it out, or name another `task`",
+        id="classifier-with-horizon",
+    ),
+    pytest.param(
+        {"task": "regression", "horizon": 0, "metric": "r2", "time": None},
+        "`time` and `trained_until` go together; give both or neither",
+        id="training-end-without-times",
+    ),
+    pytest.param({"task": "ranking"}, "Invalid enum value 'ranking' - at `$.task`", id="unknown-task"),
     pytest.param({"tried": 0}, "Expected `int` >= 1 - at `$.tried`", id="nothing-tried"),
     pytest.param({"format": 2}, "Invalid enum value 2 - at `$.format`", id="later-format"),
     pytest.param({"features": []}, "Expected `array` of length >= 1 - at `$.features`", id="no-features"),
@@ -125,7 +171,7 @@ def test_sidecar_that_cannot_be_true_is_refused_with_its_key(change: dict[str, A
 
 def test_every_required_key_of_the_sidecar_is_missed_by_name() -> None:
     described = msgspec.to_builtins(sidecar("a"))
-    for key in described.keys() - {"format"}:
+    for key in ("features", "schema_crc32", "output", "target", "tried"):
         without = {name: value for name, value in described.items() if name != key}
         with pytest.raises(FormatError, match=f"^sidecar.json: Object missing required field `{key}`$"):
             typed(without, Sidecar, "sidecar.json")

@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import FormatError, PackError
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.manifest import verify
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.model.spec import PackingList, pack_from_files, read_packing_list
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -115,11 +115,15 @@ BAD_LISTS = [
     pytest.param("colour = 1" + LIST, "Object contains unknown field `colour`", id="unknown-key"),
     pytest.param(LIST.replace("5", '"5"'), "Expected `int`, got `str` - at `$.horizon`", id="text-for-number"),
     pytest.param(LIST.replace("5", "nan"), "Expected `int`, got `float` - at `$.horizon`", id="nan"),
-    pytest.param(LIST.replace("5", "0"), "Expected `int` >= 1 - at `$.horizon`", id="no-horizon"),
+    pytest.param(LIST.replace("5", "-5"), "Expected `int` >= 0 - at `$.horizon`", id="horizon-behind"),
     pytest.param(
-        LIST.replace("12-31", "12-31T00:00:00"), "Expected `date`, got `datetime` - at `$.trained_until`", id="moment"
+        LIST.replace("12-31", "12-31T00:00:00"),
+        "Expected `date | null`, got `datetime` - at `$.trained_until`",
+        id="moment",
     ),
-    pytest.param(LIST.replace("horizon = 5", ""), "Object missing required field `horizon`", id="missing-key"),
+    pytest.param(
+        LIST.replace('changes = "From files."', ""), "Object missing required field `changes`", id="missing-key"
+    ),
     pytest.param(
         LIST.replace('["b"]\n', '["a"]\n'), "groups list feature 'a' twice; keep one", id="feature-in-two-groups"
     ),

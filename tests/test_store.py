@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 from handmade import Desk
 
-from pytest_modelgates.errors import FormatError, RegistryError
-from pytest_modelgates.model.files import canonical
+from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.model.layout import Artifacts
-from pytest_modelgates.registry.audit import Entry, read_log
+from pytest_modelgates.registry import store
+from pytest_modelgates.registry.audit import Intent, append, read_log, tail
+from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.store import (
-    PENDING,
     flip,
-    interrupted,
     is_first,
     is_model,
     live_id,
     locked,
     model_ids,
     newest_id,
+    settle,
+    state,
     switch,
 )
 
@@ -36,8 +37,11 @@ def artifacts(tmp_path: Path) -> Artifacts:
     return Artifacts(tmp_path)
 
 
-def entry(to: str, from_: str | None = None) -> Entry:
-    return Entry(
+RULES = load_policy(None).registry
+
+
+def change(to: str, from_: str | None = None) -> Intent:
+    return Intent(
         time=datetime(2026, 1, 1, tzinfo=UTC),
         actor="ada",
         host="desk",
@@ -77,10 +81,10 @@ def test_a_link_to_the_onnx_file_that_somebody_broke_is_mended(artifacts: Artifa
 
 def test_a_folder_in_the_links_place_stops_the_flip_before_anything_moved(artifacts: Artifacts) -> None:
     artifacts.latest_onnx.mkdir()
-    with pytest.raises(OSError, match=r"latest\.onnx"), locked(artifacts):
-        switch(artifacts, entry("1700000001"))
+    with pytest.raises(OSError, match=r"latest\.onnx"), locked(artifacts, RULES):
+        switch(artifacts, change("1700000001"))
     assert is_first(artifacts)
-    assert not interrupted(artifacts)
+    assert state(artifacts).open is None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,10 @@ def test_a_link_that_leads_elsewhere_is_refused(artifacts: Artifacts, target: st
     artifacts.latest.symlink_to(target)
     with pytest.raises(RegistryError) as refused:
         live_id(artifacts)
-    assert str(refused.value) == f"{artifacts.latest} leads to {target!r}, expected a model beside it"
+    assert (
+        str(refused.value)
+        == f"{artifacts.latest} leads to {target!r}, expected a model beside it; see: modelgates recover"
+    )
 
 
 def test_a_link_to_a_model_that_is_gone_says_what_to_do(artifacts: Artifacts) -> None:
@@ -109,71 +116,128 @@ def test_a_link_to_a_model_that_is_gone_says_what_to_do(artifacts: Artifacts) ->
 
 def test_what_is_no_link_is_refused(artifacts: Artifacts) -> None:
     artifacts.latest.mkdir()
-    with pytest.raises(RegistryError, match="is not a symlink; move away what lies in its place"):
+    with pytest.raises(RegistryError, match="is not a symlink; see: modelgates recover"):
         live_id(artifacts)
 
 
+def logged(artifacts: Artifacts) -> list[str]:
+    return [done.to for done in read_log(artifacts.promotions)]
+
+
 def test_a_switch_writes_link_and_log(artifacts: Artifacts) -> None:
-    with locked(artifacts):
-        switch(artifacts, entry("1700000001"))
-    assert (live_id(artifacts), read_log(artifacts.promotions)) == ("1700000001", [entry("1700000001")])
-    assert not interrupted(artifacts)
+    with locked(artifacts, RULES):
+        end = switch(artifacts, change("1700000001")).head
+    assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
+    assert tail(artifacts.promotions).head == end
+    assert end.n == 2
     assert not is_first(artifacts)
 
 
 CUT_SHORT = [
-    pytest.param(False, b"", "1700000001", id="before-the-flip"),
-    pytest.param(True, b"", "1700000002", id="before-the-log"),
-    pytest.param(True, canonical(entry("1700000002", "1700000001"))[:50], "1700000002", id="within-the-log"),
-    pytest.param(True, canonical(entry("1700000002", "1700000001")), "1700000002", id="after-the-log"),
+    pytest.param(False, False, "1700000001", id="within-the-intent"),
+    pytest.param(True, False, "1700000001", id="before-the-flip"),
+    pytest.param(True, True, "1700000002", id="before-the-commit"),
 ]
 
 
-@pytest.mark.parametrize(("flipped", "logged", "live"), CUT_SHORT)
+@pytest.mark.parametrize(("intended", "flipped", "live"), CUT_SHORT)
 def test_whoever_takes_the_lock_settles_what_was_cut_short(
-    artifacts: Artifacts, flipped: bool, logged: bytes, live: str
+    artifacts: Artifacts, intended: bool, flipped: bool, live: str
 ) -> None:
-    second = entry("1700000002", "1700000001")
-    with locked(artifacts):
-        switch(artifacts, entry("1700000001"))
-    (artifacts.root / PENDING).write_bytes(canonical(second))
+    with locked(artifacts, RULES):
+        switch(artifacts, change("1700000001"))
+    if intended:
+        append(artifacts.promotions, change("1700000002", "1700000001"))
     if flipped:
         flip(artifacts, "1700000002")
     with artifacts.promotions.open("ab") as file:
-        file.write(logged)
-    assert interrupted(artifacts)
-    with locked(artifacts):
+        file.write(b'{"digest":"0')
+    assert state(artifacts).live == live
+    with locked(artifacts, RULES):
         pass
-    assert live_id(artifacts) == live
-    assert read_log(artifacts.promotions) == [entry("1700000001"), second][: 1 if live == "1700000001" else 2]
-    assert not interrupted(artifacts)
+    found = state(artifacts)
+    assert (found.live, found.open) == (live, None)
+    assert found.change is not None
+    assert (found.change.to, logged(artifacts)[-1]) == (live, live)
+
+
+def test_a_change_cut_short_whose_link_somebody_moved_is_refused(artifacts: Artifacts) -> None:
+    append(artifacts.promotions, change("1700000001"))
+    flip(artifacts, "1700000002")
+    with pytest.raises(RegistryError) as refused:
+        settle(artifacts)
+    assert str(refused.value) == (
+        "a promote from nothing to 1700000001 was cut short, and latest points at 1700000002; see: modelgates recover"
+    )
+
+
+def test_what_fails_after_the_flip_is_put_back(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(artifacts, RULES):
+        switch(artifacts, change("1700000001"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "_commit", full)
+    with pytest.raises(OSError, match="No space left"), locked(artifacts, RULES):
+        switch(artifacts, change("1700000002", "1700000001"))
+    assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
+    assert state(artifacts).open is None
+
+
+def test_a_flip_that_did_not_happen_is_not_believed(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(artifacts, RULES):
+        switch(artifacts, change("1700000001"))
+    monkeypatch.setattr(Path, "replace", lambda *_: None)
+    with pytest.raises(OSError, match="Does not point at 1700000002 after the flip"), locked(artifacts, RULES):
+        switch(artifacts, change("1700000002", "1700000001"))
+    assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
+
+
+def test_a_reader_sees_link_and_log_of_one_moment(artifacts: Artifacts) -> None:
+    with locked(artifacts, RULES):
+        switch(artifacts, change("1700000001"))
+    fork = multiprocessing.get_context("fork")
+    stop = fork.Event()
+    writer = fork.Process(daemon=True, target=_switch_until, args=(artifacts.root, stop))
+    writer.start()
+    try:
+        seen = {state(artifacts).live for _ in range(3_000)}
+    finally:
+        stop.set()
+        writer.join()
+    assert seen == {"1700000001", "1700000002"}
+
+
+def _switch_until(root: Path, stop: "multiprocessing.synchronize.Event") -> None:
+    artifacts, here, there = Artifacts(root), "1700000001", "1700000002"
+    while not stop.is_set():
+        with locked(artifacts, RULES):
+            switch(artifacts, change(there, here))
+        here, there = there, here
 
 
 def test_a_link_moved_by_hand_is_not_taken_for_a_crash(artifacts: Artifacts) -> None:
-    with locked(artifacts):
-        switch(artifacts, entry("1700000001"))
+    with locked(artifacts, RULES):
+        switch(artifacts, change("1700000001"))
     artifacts.latest.unlink()
     artifacts.latest.symlink_to("1700000002")
-    with locked(artifacts):
+    with locked(artifacts, RULES):
         pass
-    with pytest.raises(RegistryError, match=r"promotions\.log says 1700000001 is live, latest points at 1700000002"):
+    with pytest.raises(
+        RegistryError, match=r"promotions\.log says 1700000001 is live, latest points at 1700000002: somebody moved"
+    ):
         is_first(artifacts)
 
 
-def test_a_pending_change_that_cannot_be_read_is_refused(artifacts: Artifacts) -> None:
-    (artifacts.root / PENDING).write_bytes(b"\0")
-    with pytest.raises(FormatError, match=r"\.pending\.json: not JSON"), locked(artifacts):
-        pass
-
-
 def _hold(root: Path, inside: "multiprocessing.synchronize.Event", leave: "multiprocessing.synchronize.Event") -> None:
-    with locked(Artifacts(root)):
+    with locked(Artifacts(root), RULES):
         inside.set()
         leave.wait()
 
 
 def _enter(root: Path, entered: "multiprocessing.synchronize.Event") -> None:
-    with locked(Artifacts(root)):
+    with locked(Artifacts(root), RULES):
         entered.set()
 
 
@@ -196,14 +260,14 @@ def test_a_link_in_the_locks_place_is_not_followed(artifacts: Artifacts) -> None
     victim = artifacts.root / "victim"
     victim.write_text("precious")
     artifacts.lock.symlink_to(victim)
-    with pytest.raises(OSError, match=r"\.lock"), locked(artifacts):
+    with pytest.raises(OSError, match=r"\.lock"), locked(artifacts, RULES):
         pass
     assert victim.read_text() == "precious"
 
 
 def test_a_mistyped_folder_is_not_made(tmp_path: Path) -> None:
     said = "typo: no such artifacts folder; pack a model first, or give --artifacts"
-    with pytest.raises(RegistryError, match=said), locked(Artifacts(tmp_path / "typo")):
+    with pytest.raises(RegistryError, match=said), locked(Artifacts(tmp_path / "typo"), RULES):
         pass
     assert not (tmp_path / "typo").exists()
 

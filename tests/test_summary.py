@@ -46,12 +46,14 @@ def test_long_names_give_way_so_that_the_table_fits_the_terminal(pytester: pytes
     assert why == f"{name} WARN: measured 2 x, limit ≤ 1"
 
 
-def test_a_gate_of_two_limits_has_two_rows_and_one_reason(pytester: pytest.Pytester, good_model: Path) -> None:
+def test_a_gate_of_several_limits_has_a_row_each_and_one_reason(pytester: pytest.Pytester, good_model: Path) -> None:
     policy = pytester.path / "policy.toml"
     policy.write_text('[slo."pnl.net_exposure"]\nat_least = 0.01\n')
     lines = table(run(pytester, f"--model-dir={good_model}", f"--policy={policy}", "-m", "pnl", "-k", "exposure"))
-    assert [line.split()[0] for line in lines] == ["gate", "pnl.exposure", "pnl.net_exposure", "pnl.exposure"]
-    assert lines[3].startswith("pnl.exposure WARN: measured ")
+    shown = ["pnl.exposure", "pnl.net_exposure", "pnl.largest_weight"]
+    assert [line.split()[0] for line in lines] == ["gate", *shown, "pnl.exposure", "metric:"]
+    assert [line.split()[-1] for line in lines[1:4]] == ["passed", "WARN", "passed"]
+    assert lines[4].startswith("pnl.exposure WARN: pnl.net_exposure measured ")
 
 
 def test_a_soft_gate_that_broke_is_red_and_one_that_could_not_measure_yellow(pytester: pytest.Pytester) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import ModelgatesError
-from pytest_modelgates.model.manifest import verify
+from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.model.spec import read_packing_list
 from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.templates import TEMPLATES, write_templates

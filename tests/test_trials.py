@@ -3,11 +3,12 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.sharpe import Sharpe, deflated_sharpe, minimum_backtest_years, probabilistic_sharpe
-from pytest_modelgates.stats.trials import after_trials, count_trials
+from pytest_modelgates.stats.trials import after_trials, align_trials, count_trials
 
 SHARPE = Sharpe(ratio=0.05, n=2500, skewness=-0.5, kurtosis=6)
 
@@ -69,3 +70,13 @@ def test_it_refuses_and_says_why(arguments: dict[str, Any], message: str) -> Non
 def test_less_than_one_trial_is_refused() -> None:
     with pytest.raises(StatisticsError, match=r"^0 trials, expected at least 1: what was packed is one$"):
         count_trials(0, 3)
+
+
+def test_series_of_trials_end_on_the_same_day_and_copies_count_once() -> None:
+    random = np.random.default_rng(0)
+    chosen, other = random.standard_normal((2, 6)), random.standard_normal((2, 4))
+    still = np.stack([np.zeros(6), np.zeros(6)])
+    found = align_trials([tuple(chosen), tuple(other), tuple(chosen), tuple(other), tuple(still)])
+    assert found.at_hand == 5
+    np.testing.assert_array_equal(found.net, np.stack([chosen[0, 2:], other[0]], axis=1))
+    np.testing.assert_array_equal(found.ic_net, np.stack([chosen[1, 2:], other[1]], axis=1))

@@ -1,7 +1,10 @@
-"""What the record of one gate amounts to."""
+"""What the record of one gate amounts to, and what many verdicts amount to."""
 
+import itertools
 import math
+import re
 
+import msgspec
 import pytest
 from handmade import evidence, phase, record
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.registry.policy import load_policy
 from pytest_modelgates.registry.report import GateRecord
-from pytest_modelgates.registry.verdict import Verdict, base_name, judge
+from pytest_modelgates.registry.verdict import Verdict, base_name, combine, judge, promotes
 
 POLICY = load_policy(None)
 P = "significance.p_against"
@@ -132,3 +135,73 @@ def test_the_limit_is_the_policys_whatever_the_evidence_says(value: float) -> No
 def test_a_parameter_is_no_part_of_the_limits_name() -> None:
     assert base_name("ablation.harmless[a[b]]") == "ablation.harmless"
     assert judge(record("ablation.harmless[price]", POLICY), POLICY)[0] is Verdict.PASSED
+
+
+# The truth table: what the verdict of the row and that of the column amount to.
+TABLE = """
+                 | passed           no reference yet inconclusive not run errored failed
+passed           | passed           no reference yet inconclusive not run errored failed
+no reference yet | no reference yet no reference yet inconclusive not run errored failed
+inconclusive     | inconclusive     inconclusive     inconclusive not run errored failed
+not run          | not run          not run          not run      not run errored failed
+errored          | errored          errored          errored      errored errored failed
+failed           | failed           failed           failed       failed  failed  failed
+"""
+WORDS = re.compile("|".join(Verdict))
+HEADING, *ROWS = (line.partition("|") for line in TABLE.strip("\n").splitlines())
+PAIRS = [
+    pytest.param(row.strip(), column, wanted, id=f"{row.strip()}+{column}".replace(" ", "-"))
+    for row, _, cells in ROWS
+    for column, wanted in zip(WORDS.findall(HEADING[2]), WORDS.findall(cells), strict=True)
+]
+VERDICTS = st.lists(st.sampled_from(list(Verdict)))
+
+
+def test_the_table_is_of_every_pair() -> None:
+    assert sorted(pair.values[:2] for pair in PAIRS) == sorted(itertools.product(Verdict, Verdict))
+
+
+@pytest.mark.parametrize(("one", "other", "wanted"), PAIRS)
+def test_two_verdicts_amount_to_what_the_table_says(one: str, other: str, wanted: str) -> None:
+    assert combine([Verdict(one), Verdict(other)]) == wanted
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_one_verdict_is_itself(verdict: Verdict) -> None:
+    assert combine([verdict]) is verdict
+
+
+def test_nothing_is_vacuously_true() -> None:
+    assert combine([]) is Verdict.NOT_RUN
+    assert not promotes(combine([]), POLICY, first=True)
+
+
+@given(verdicts=VERDICTS.filter(len), data=st.data())
+def test_neither_order_nor_grouping_nor_repetition_matters(verdicts: list[Verdict], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, len(verdicts)))
+    parts = [part for part in (verdicts[:cut], verdicts[cut:]) if part]
+    assert combine(map(combine, parts)) is combine(verdicts)
+    assert combine(data.draw(st.permutations(verdicts)) + verdicts) is combine(verdicts)
+
+
+PROMOTE = [
+    pytest.param("passed", True, True, id="passed"),
+    pytest.param("no reference yet", False, True, id="no-reference-yet"),
+    *(pytest.param(word, False, False, id=word) for word in ("inconclusive", "not run", "errored", "failed")),
+]
+
+
+@pytest.mark.parametrize(("verdict", "later", "first"), PROMOTE)
+def test_only_passed_promotes_bar_what_the_policy_says_for_the_first(verdict: str, later: bool, first: bool) -> None:
+    stern = msgspec.structs.replace(
+        POLICY, promotion=msgspec.structs.replace(POLICY.promotion, first_without_reference=False)
+    )
+    assert promotes(Verdict(verdict), POLICY, first=False) is later
+    assert promotes(Verdict(verdict), POLICY, first=True) is first
+    assert promotes(Verdict(verdict), stern, first=True) is later
+
+
+@given(verdicts=VERDICTS, first=st.booleans())
+def test_several_promote_exactly_if_there_are_some_and_each_does(verdicts: list[Verdict], first: bool) -> None:
+    each = [promotes(verdict, POLICY, first=first) for verdict in verdicts]
+    assert promotes(combine(verdicts), POLICY, first=first) == (bool(each) and all(each))

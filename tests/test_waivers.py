@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from gate_runs import outcomes, own_gate, report_of, run
+from gate_runs import ledger_of, outcomes, own_gate, report_of, run
 from handmade import Desk, green_ledger, green_run, modelgates, record, write_report
 from test_decide import POLICY, subject_of
 
@@ -115,6 +115,18 @@ def test_a_run_shows_the_waiver_and_is_green_until_it_ends(pytester: pytest.Pyte
         ]
     )
     assert report_of(model)["tests"][0]["outcome"] == "warned"
+    shown = f"mine.answer waived until {TODAY} by Ada Lovelace: the exchange changed its tick size"
+    assert ledger_of(model).models[model.name].waivers == (shown,)
+
+
+def test_a_run_is_red_if_what_is_waived_did_not_run(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="hard", value="pytest.skip('waived')")
+    policy = pytester.path / "registry" / "policy.toml"
+    policy.write_text(policy.read_text() + ROW.format(gate="mine.answer", digest=tree_digest(model), until=TODAY))
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert (int(result.ret), outcomes(result)) == (1, {"skipped": 1})
+    result.stdout.fnmatch_lines(["mine.answer not run: was skipped"])
+    assert ledger_of(model).models[model.name].waivers == ()
 
 
 def test_the_log_and_status_keep_the_waiver(desk: Desk) -> None:
@@ -125,6 +137,7 @@ def test_the_log_and_status_keep_the_waiver(desk: Desk) -> None:
     promote(desk.artifacts, desk.candidate, report, desk.policy, reason="urgent")
     shown = f"drift.psi waived until {TODAY} by Ada Lovelace: the exchange changed its tick size"
     assert read_log(desk.artifacts.promotions)[-1].waivers == (shown,)
+    assert f"    {shown}" in modelgates("log", "--artifacts", desk.artifacts.root).stdout.splitlines()
     assert shown in modelgates("status", "--artifacts", desk.artifacts.root).stdout.splitlines()
 
 

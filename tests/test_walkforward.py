@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import binomtest, kstest, linregress, norm, ttest_1samp
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short, length_folds, retained, stitch
+from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short, length_folds, retained
 
 
 def test_folds_by_hand() -> None:
@@ -140,29 +140,6 @@ def test_joined_folds_can_be_judged_unless_one_is_left(sizes: list[int], purge: 
     assert joined.size == sum(sizes)
     if len(set(joined.tolist())) > 1:
         folds(np.random.default_rng(0).standard_normal(joined.size), joined, purge=purge)
-
-
-def test_each_folds_model_speaks_on_its_own_days() -> None:
-    one, two = np.full((4, 2), 1.0), np.full((4, 2), 2.0)
-    assert stitch({"a": one, "b": two}, ["a", "a", "b", "a"])[:, 0].tolist() == [1, 1, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [
-        pytest.param(
-            {"a": np.ones((2, 1))}, "models of folds ['a'] for folds ['a', 'b']: give one a fold", id="missing"
-        ),
-        pytest.param(
-            {"a": np.ones((2, 1)), "b": np.ones((3, 1))},
-            "fold b has scores of shape (3, 1) for 2 days: score them all",
-            id="shapes",
-        ),
-    ],
-)
-def test_stitching_refuses_and_says_why(scores: dict[str, ArrayLike], message: str) -> None:
-    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
-        stitch(scores, ["a", "b"])
 
 
 def test_what_is_retained_needs_something_to_keep() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gate_runs import bare_model, ledger_of, outcomes, own_gate, record_of, reports_of, run
+from gate_runs import PLAIN, SHIPPED, bare_model, ledger_of, outcomes, own_gate, record_of, reports_of, run
 
 from pytest_modelgates.registry.report import Ledger, read_report
 
@@ -35,7 +35,7 @@ def test_two_workers_leave_the_same_ledger(pytester: pytest.Pytester, good_model
     one, two = (read_report(pytester.path / f"{name}.json").modelgates for name in ("alone", "together"))
     assert normalised(one) == normalised(two)
     records = {record.gate: record for record in two.models[good_model.name].gates}
-    assert len(records) == 29
+    assert len(records) == SHIPPED
     for name in MEASURED_BY_THE_CLOCK:
         (shown,) = records[name].evidence
         assert (shown.state, shown.sample) == ("inconclusive", 0)
@@ -116,3 +116,42 @@ def test_a_worker_that_dies_leaves_a_red_run(pytester: pytest.Pytester) -> None:
         """
     )
     assert run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "1").ret != 0
+
+
+@pytest.mark.parametrize("how", ["load", "loadfile", "loadscope", "loadgroup", "worksteal"])
+def test_a_run_that_loses_a_worker_ends(pytester: pytest.Pytester, how: str) -> None:
+    """A worker that takes the place of another waits for a second test before it runs its first."""
+    model = own_gate(pytester, severity="hard")
+    pytester.makepyfile(
+        test_dies="""
+        import os, pytest
+
+        @pytest.mark.gate("mine.answer")
+        def test_answer(gate):
+            os._exit(0)
+        """,
+        test_lives="""
+        def test_one(): pass
+        def test_two(): pass
+        def test_three(): pass
+        """,
+    )
+    words = (f"--model-dir={model}", "test_lives.py", "test_dies.py", "-n", "2", f"--dist={how}")
+    assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1
+
+
+def test_a_lost_worker_is_not_mended_by_repeating(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="hard", value="0")
+    pytester.makepyfile(
+        test_dies="""
+        import os, pathlib
+
+        def test_dies():
+            tried = pathlib.Path("tried")
+            if not tried.exists():
+                tried.touch()
+                os._exit(0)
+        """
+    )
+    words = (f"--model-dir={model}", "test_mine.py", "test_dies.py", "-n", "2", "--reruns=2")
+    assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1

@@ -156,23 +156,26 @@ class Demonstration:
         return read_report(self.reports[name]).modelgates.models[self.ids[name]].gates
 
     def print_table(self) -> None:
-        """Print every gate of every model: what was measured, against which limit."""
+        """Print every limit of every gate: what was measured of each model."""
         marks = {Verdict.PASSED: " ", Verdict.NO_REFERENCE: "–"}
         print()
         for number, (name, model_id) in enumerate(self.ids.items(), start=1):
             print(f"({number}) {model_id} {name}: {'refused' if name in self.refusals else 'promoted'}")
-        print(f"{'gate':<30}{'limit':<10}" + "".join(f"{f'({number})':>8}  " for number in range(1, len(self.ids) + 1)))
+        print(f"{'gate':<30}{'limit':<13}" + "".join(f"{f'({number})':>8}  " for number in range(1, len(self.ids) + 1)))
         cells: dict[str, dict[str, str]] = {}
         for name in self.ids:
             for record in self.records(name):
                 verdict = judge(record, self.policy)[0]
-                value = record.evidence[0].value if record.evidence else None
-                mark = marks.get(verdict, "✗" if record.severity == "hard" else "!")
-                row = cells.setdefault(record.gate, {"severity": record.severity})
-                row[name] = f"{'-' if value is None else f'{value:.3g}'} {mark}"
-        for gate, row in cells.items():
+                for shown in record.evidence:
+                    kept = self.policy.limit(shown.slo).hold(shown.value)
+                    mark = " " if kept else marks.get(verdict, "✗" if record.severity == "hard" else "!")
+                    row = cells.setdefault(record.gate if shown.slo == base_name(record.gate) else shown.slo, {})
+                    row[name] = f"{'-' if shown.value is None else f'{shown.value:.3g}'} {mark}"
+        order = list(self.policy.slo)
+        for gate in sorted(cells, key=lambda name: (name.partition(".")[0], order.index(base_name(name)))):
+            row = cells[gate]
             limit = str(self.policy.limit(base_name(gate))).replace(" ", "")
-            print(f"{gate:<30}{limit:<10}" + "".join(f"{row[name]:>10}" for name in self.ids).rstrip())
+            print(f"{gate:<30}{limit:<13}" + "".join(f"{row.get(name, '- !'):>10}" for name in self.ids).rstrip())
         print("✗ a hard gate that does not pass   ! a soft one that warns   – no reference before the first promotion")
 
     def evidence(self, name: str, gate: str) -> dict[str, str | float | int | None]:

@@ -1,7 +1,5 @@
 """Logs of predictions: one JSON line for each row that was scored, or could not be. Lines are appended whole."""
 
-import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -11,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from ..model.files import sync_folder
 from ..model.manifest import Moment, Sha256
 from ..model.sidecar import Crc32
 
@@ -33,39 +30,6 @@ class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 def encode_predictions(records: Iterable[Prediction]) -> bytes:
     """Encode records as JSON lines."""
     return msgspec.json.Encoder().encode_lines(list(records))
-
-
-def append_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Append lines to a log: all of them or none, never mixed with those of another process.
-
-    Parameters
-    ----------
-    path : Path
-    content : bytes
-        Whole lines, each with its newline.
-    durable : bool
-        Wait until they survive a power cut.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        # A write may be cut short (disk, quota), so order among processes takes a lock; closing releases it.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        size = os.fstat(descriptor).st_size
-        # What a power cut left without its newline must not swallow the first line of ours.
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        rest = memoryview(b"\n" + content if torn else content)
-        try:
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            if durable:
-                os.fsync(descriptor)
-                sync_folder(path.parent)
-        except BaseException:
-            os.ftruncate(descriptor, size)
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Prediction]:

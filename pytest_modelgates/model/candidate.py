@@ -9,23 +9,15 @@ from numpy.typing import NDArray
 from ..errors import ModelgatesError
 from ..stats.consequences import rows_at_thresholds
 from . import layout
-from .files import read_bytes, read_json, sha256
-from .manifest import Manifest, digest_problems, file_set_problems
+from .files import sha256
+from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
 from .panel import Panel
 from .parity import BATCH_SIZES, Parity, measure_parity
+from .pinned import Pinned
 from .session import OnnxModel
-from .sidecar import ParityClaim, Sidecar
+from .sidecar import REFERENCE, ParityClaim, Sidecar
 from .trees import split_thresholds
-
-
-def _panel_key(directory: Path) -> str | None:
-    """Key of another model's panel; None if it cannot be read, which is that model's trouble."""
-    try:
-        sidecar = read_json(directory / layout.SIDECAR, Sidecar)
-        return Panel.read(read_bytes(directory / layout.PANEL), sidecar).key
-    except (ModelgatesError, OSError):
-        return None
 
 
 class Candidate:
@@ -37,24 +29,28 @@ class Candidate:
         self.artifacts = layout.Artifacts.of(directory)
 
     @cached_property
+    def _files(self) -> Pinned:
+        return Pinned(self.directory)
+
+    @cached_property
     def manifest(self) -> Manifest:
         """What the files must be."""
-        return read_json(self.directory / layout.MANIFEST, Manifest)
+        return self._files.manifest
 
     @cached_property
     def sidecar(self) -> Sidecar:
         """Schema and metadata."""
-        return read_json(self.directory / layout.SIDECAR, Sidecar)
+        return self._files.sidecar
 
     @cached_property
     def parity_claim(self) -> ParityClaim:
         """What packing says it measured."""
-        return read_json(self.directory / layout.PARITY, ParityClaim)
+        return self._files.json(layout.PARITY, ParityClaim)
 
     @cached_property
     def onnx_bytes(self) -> bytes:
         """The ONNX file."""
-        return read_bytes(self.directory / layout.MODEL)
+        return self._files.read(layout.MODEL)
 
     @cached_property
     def model(self) -> OnnxModel:
@@ -64,7 +60,7 @@ class Candidate:
     @cached_property
     def panel(self) -> Panel:
         """The out-of-sample rows."""
-        return Panel.read(read_bytes(self.directory / layout.PANEL), self.sidecar)
+        return Panel.read(self._files.read(layout.PANEL), self.sidecar)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
@@ -85,22 +81,44 @@ class Candidate:
     @cached_property
     def seed(self) -> int:
         """A seed that depends on the panel's bytes alone, so that a verdict can be repeated."""
-        return int(sha256(read_bytes(self.directory / layout.PANEL))[:8], 16)
+        return int(sha256(self._files.read(layout.PANEL))[:8], 16)
 
     @cached_property
+    def others(self) -> list["Candidate"]:
+        """The other models of this registry that are judged by the same times, assets and targets, newest first."""
+        found = (path for path in self.artifacts.models.iterdir() if layout.is_id(path.name))
+        names = sorted((path for path in found if path.name != self.model_id), reverse=True)
+        return [other for other in map(Candidate, names) if other.judged_by(self.panel)]
+
+    @property
     def seen(self) -> int:
-        """How many models of this registry, this one among them, are judged by the same times, assets and targets."""
-        # `latest` is a link to one of them.
-        others = (path for path in self.artifacts.models.iterdir() if path.is_dir() and not path.is_symlink())
-        return 1 + sum(_panel_key(path) == self.panel.key for path in others if path.name != self.model_id)
+        """How many models of this registry, this one among them, are judged by these rows."""
+        return 1 + len(self.others)
+
+    def judged_by(self, panel: Panel) -> bool:
+        """Whether this model's own panel has the same rows; one that cannot be read has not."""
+        try:
+            # Not held open: there may be more such models than a process may open files.
+            with Pinned(self.directory) as files:
+                content, side = files.read(layout.PANEL), files.sidecar
+            if Panel.rows(content) != len(panel.frame):
+                return False
+            return Panel.read(content, side, columns=[*side.keys, side.target]).key == panel.key
+        except (ModelgatesError, OSError):
+            return False
+
+    def read_reference(self) -> NDArray[np.float64]:
+        """The native model's score of every row, without the rest of the panel."""
+        content = self._files.read(layout.PANEL)
+        return Panel.read(content, self.sidecar, columns=[REFERENCE]).reference
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""
-        return file_set_problems(self.directory)
+        return self._files.file_set_problems()
 
     def changed_files(self) -> list[str]:
         """Files that are not what the manifest says."""
-        return digest_problems(self.directory, self.manifest)
+        return self._files.digest_problems()
 
     def soundness_problems(self, domains: tuple[str, ...]) -> list[str]:
         """What is wrong with the ONNX file."""

@@ -1,11 +1,15 @@
 """Files written whole or not at all, strict JSON, and digests. Knows no file format of its own."""
 
+import ctypes
+import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
+import re
 import secrets
-import stat
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,20 +18,26 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import FormatError
+from .plain import digest_plain, open_folder, open_plain
 
 T = TypeVar("T")
 
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
+# From linux/fcntl.h, linux/fs.h and, of macOS, sys/stdio.h.
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
 MAX_JSON_BYTES = 64 * 2**20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 MAX_DIGITS = 640  # the fewest that a Python may be set to read
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that readers, and a crash, see either the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_whole(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mode: int = FOLDER_MODE) -> None:
+    """Write a file so that readers, and a crash, see either the old content or the new; the umask has no say."""
+    make_folder(path.parent, mode=folder_mode)
     # Not the process id: two threads share it, and so may two containers on one volume.
     staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with staged.open("wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -36,6 +46,84 @@ def write_whole(path: Path, content: bytes) -> None:
         staged.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int = FILE_MODE) -> None:
+    """Append lines to a log: all of them or none, never mixed with those of another process.
+
+    Parameters
+    ----------
+    path : Path
+    content : bytes
+        Whole lines, each with its newline.
+    durable : bool
+        Wait until they survive a power cut.
+    mode : int
+        Of a new file, whatever the umask.
+    """
+    make_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        # A write may be cut short (disk, quota), so order among processes takes a lock; closing releases it.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        if not size:
+            os.fchmod(descriptor, mode)  # the umask took some of it away
+        # What a power cut left without its newline must not swallow the first line of ours.
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        rest = memoryview(b"\n" + content if torn else content)
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if durable:
+                os.fsync(descriptor)
+                if not size:
+                    sync_folder(path.parent)
+        except BaseException:
+            os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
+    """Make a folder and those above it that are missing, each with this mode whatever the umask."""
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode=mode)
+    try:
+        path.mkdir()
+    except FileExistsError:  # by another process meanwhile, or a file, over which the next step stumbles
+        return
+    path.chmod(mode)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename where nothing lies yet: a plain rename would replace an empty directory without a word.
+
+    On a file system that cannot refuse this by itself, such as NFS, an empty directory is still replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If anything lies at `target`.
+    """
+    sys.audit("os.rename", source, target, -1, -1)
+    libc, names = ctypes.CDLL(None, use_errno=True), (os.fsencode(source), os.fsencode(target))
+    ctypes.set_errno(errno.ENOSYS)
+    failed = -1
+    if hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE)
+    elif hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(*names, _RENAME_EXCL)
+    if not failed:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        raise OSError(code, os.strerror(code), str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
 
 
 def sync_folder(folder: Path) -> None:
@@ -47,16 +135,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def last_line_digest(path: Path) -> str | None:
-    """Digest the last line of a log, reading no more than its tail; None if there is no line."""
+def last_line(path: Path) -> bytes | None:
+    """Read the last whole line of a log, and no more than its tail; None if there is no line."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 2**16))
-            lines = file.read().splitlines()
+            lines = file.read().split(b"\n")[:-1]
     except FileNotFoundError:
         return None
-    return sha256(lines[-1]) if lines else None
+    return lines[-1] if lines else None
 
 
 def sha256(content: bytes) -> str:
@@ -79,11 +167,20 @@ def tree_digest(folder: Path) -> str:
 
 
 def listing(folder: Path) -> dict[str, str]:
-    """Digest each file of a folder, by name."""
-    return {
-        entry.name: sha256_of(entry) if stat.S_ISREG(entry.lstat().st_mode) else "not a file"
-        for entry in folder.iterdir()
-    }
+    """Digest each plain file of a folder, by name; what is none, or larger than any, is not opened or not read."""
+    descriptor = open_folder(folder)
+    try:
+        return {name: _digest_in(descriptor, name) for name in os.listdir(descriptor)}
+    finally:
+        os.close(descriptor)
+
+
+def _digest_in(folder: int, name: str) -> str:
+    try:
+        with open_plain(folder, name, name) as file:
+            return digest_plain(file)
+    except FormatError:
+        return "not a file"
 
 
 def listing_digest(files: Mapping[str, str]) -> str:
@@ -123,13 +220,24 @@ def parse_json(content: bytes, source: str) -> Any:
             raise FormatError(f"{source}: key {keys.most_common(1)[0][0]!r} appears twice; keep one")
         return dict(pairs)
 
+    suspect = []
+
     def whole(text: str) -> float:
-        return int(text) if len(text) <= MAX_DIGITS else math.inf
+        return int(text) if len(text) <= MAX_DIGITS else real("Infinity")
+
+    def real(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            suspect.append(text)
+        return number
 
     try:
-        value = json.loads(content.decode("utf-8"), parse_int=whole, object_pairs_hook=unique)
-        for place in _odd_places(value, "$"):
-            raise FormatError(f"{source}: {printable(place)}; mend it or leave the key out")
+        text = content.decode("utf-8")
+        value = json.loads(text, parse_int=whole, parse_float=real, parse_constant=real, object_pairs_hook=unique)
+        # Looking at every place costs more than reading; it is worth it only where there is one to name.
+        if suspect or _SURROGATE.search(text):
+            for place in _odd_places(value, "$"):
+                raise FormatError(f"{source}: {printable(place)}; mend it or leave the key out")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: not JSON in UTF-8 ({error})") from error
     return value

@@ -1,10 +1,12 @@
 """Where everything lies: the names in a model directory and the folders of the artifacts root."""
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RegistryError
+from .files import FOLDER_MODE, append_whole, make_folder, write_whole
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -19,16 +21,21 @@ FILES = (MODEL, SIDECAR, PARITY, BENCH, CHANGES, PANEL, MANIFEST)
 _MODEL_ID = re.compile(r"[0-9]{10,12}\Z")
 
 
+def is_id(name: str) -> bool:
+    """Whether a name is a model id: the Unix time of packing, in seconds."""
+    return _MODEL_ID.match(name) is not None
+
+
 def checked_id(name: str) -> str:
-    """Return `name` if it is a model id: the Unix time of packing, in seconds."""
-    if not _MODEL_ID.match(name):
+    """Return `name` if it is a model id."""
+    if not is_id(name):
         raise RegistryError(f"{name!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678")
     return name
 
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The artifacts root and what lies where below it."""
+    """The artifacts root, and what lies where below it; what is written there has the root's own permissions."""
 
     root: Path
 
@@ -36,6 +43,28 @@ class Artifacts:
     def of(cls, model_dir: Path) -> "Artifacts":
         """Find the root from a model directory, which lies two levels below it."""
         return cls(model_dir.resolve().parent.parent)
+
+    @property
+    def directory_mode(self) -> int:
+        """The permissions of new directories: those of the root; 0755 before there is one. The umask has no say."""
+        try:
+            return stat.S_IMODE(self.root.stat().st_mode) & 0o775 | 0o700
+        except FileNotFoundError:
+            return FOLDER_MODE
+
+    @property
+    def file_mode(self) -> int:
+        """The permissions of new files: those of directories without the right to enter them."""
+        return self.directory_mode & 0o666
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file below the root, whole or not at all; see `write_whole`."""
+        write_whole(path, content, mode=self.file_mode, folder_mode=self.directory_mode)
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Append lines to a log below the root; see `append_whole`."""
+        make_folder(path.parent, mode=self.directory_mode)
+        append_whole(path, content, mode=self.file_mode)
 
     @property
     def models(self) -> Path:
@@ -90,6 +119,11 @@ class Artifacts:
         """What one model's gates did on its twins."""
         return self.root / "proofs" / f"{checked_id(model_id)}.json"
 
+    @property
+    def all_reports(self) -> Path:
+        """The reports of every model's gate runs."""
+        return self.root / "reports"
+
     def reports(self, model_id: str) -> Path:
         """The reports of one model's gate runs."""
-        return self.root / "reports" / checked_id(model_id)
+        return self.all_reports / checked_id(model_id)

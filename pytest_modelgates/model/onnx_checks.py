@@ -16,9 +16,23 @@ CRC_KEY = "modelgates.schema_crc32"
 def parse_onnx(content: bytes) -> onnx.ModelProto:
     """Parse the bytes of an ONNX file without touching any other file."""
     try:
-        return onnx.load_model_from_string(content)
+        model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises its own DecodeError, or on some inputs a plain one
         raise OnnxError(f"model.onnx: not an ONNX file ({first_line(error)})") from error
+    if _is_garbled(model):
+        raise OnnxError("model.onnx: not an ONNX file (a name in it is not UTF-8)")
+    return model
+
+
+def _is_garbled(message: Any) -> bool:
+    """Whether any text is no text: protobuf gives such bytes as they are, where everybody expects a `str`."""
+    for field, value in message.ListFields():
+        several = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+        if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in several):
+            return True
+        if field.type == field.TYPE_MESSAGE and any(map(_is_garbled, several)):
+            return True
+    return False
 
 
 def soundness_problems(content: bytes, domains: Sequence[str]) -> list[str]:
@@ -117,8 +131,9 @@ def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    training = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
     graphs: Iterable[onnx.GraphProto] = [
-        *_graphs(model.graph),
+        *(graph for root in (model.graph, *training) for graph in _graphs(root)),
         *(graph for function in model.functions for node in function.node for graph in _subgraphs(node)),
     ]
     for graph in graphs:

@@ -1,5 +1,6 @@
 """Packing: from a fitted model and its panel to a model directory, whole or not at all."""
 
+import fcntl
 import importlib.metadata
 import os
 import platform
@@ -15,30 +16,37 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from ..errors import PackError
+from ..errors import ModelgatesError, PackError
+from ..stats.baseline import named_metric
 from . import layout
 from .convert import NativeScore, convert, finish
 from .files import (
     canonical,
     first_line,
-    last_line_digest,
+    listing,
+    make_folder,
     parse_json,
+    read_bytes,
     readable,
+    rename_new,
     sha256,
-    sync_folder,
     typed,
-    write_whole,
 )
-from .layout import Artifacts
-from .manifest import FileEntry, Lineage, Manifest
+from .layout import Artifacts, checked_id
+from .manifest import FileEntry, Lineage, Manifest, head_of
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
 from .parity import BATCH_SIZES, measure_parity
+from .pinned import Pinned
 from .session import OnnxModel
-from .sidecar import REFERENCE, RET_NEXT, BenchClaim, ParityClaim, Sidecar, schema_crc32
+from .sidecar import BASELINE, REFERENCE, BenchClaim, ParityClaim, Sidecar, Task, schema_crc32
 
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
 PARITY_TOLERANCE = 1e-5
+MEANINGS = {
+    BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
+    REFERENCE: "the native model's score, which a ready ONNX model needs",
+}
 
 
 def pack(
@@ -46,18 +54,21 @@ def pack(
     panel: pd.DataFrame,
     *,
     features: Mapping[str, str],
-    horizon: int,
-    trained_until: date,
     changes: str,
+    task: Task = "signal",
+    horizon: int = 0,
+    metric: str | None = None,
+    trained_until: date | None = None,
     tried: int | None = None,
-    time: str = "time",
-    asset: str = "asset",
+    time: str | None = None,
+    asset: str | None = None,
     target: str = "target",
+    volume: str | None = None,
     nullable: Sequence[str] = (),
     output: tuple[str, int] | None = None,
     code: str | None = None,
     data: str | None = None,
-    artifacts: str | Path = "artifacts",
+    artifacts: str | Path | Artifacts = "artifacts",
 ) -> Path:
     """Write a model directory.
 
@@ -68,27 +79,37 @@ def pack(
         external data is then moved inside.
     panel : DataFrame
         Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
-        next day's return). For a ready ONNX model also ``reference``, the native model's score of each float32 row.
+        next day's return). For a model that is no signal: `time` and `asset` if there are such columns, the features,
+        `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of each row.
+        For a ready ONNX model also ``reference``, the native model's score of each float32 row.
     features : mapping of str to str
         Feature name to feature group, in the order in which the model takes them.
-    horizon : int
-        How far the target looks ahead [days].
-    trained_until : date
-        The last price date that any training label used.
     changes : str
         What changed and why, for people.
+    task : {"signal", "classification", "regression"}
+        What kind of model it is; a signal is traded on.
+    horizon : int
+        How far a signal's target looks ahead [days].
+    metric : str, optional
+        For a model that is no signal: the name of the scorer of scikit-learn by which it must beat its baseline.
+    trained_until : date, optional
+        The last date that any training label used; needed if the panel has a column of times.
     tried : int, optional
         How many candidates were tried on this panel, this one included.
-    time, asset, target : str
-        Column names.
+    time, asset, target : str, optional
+        Column names. `time` and `asset` are "time" and "asset" for a signal, and no columns otherwise; `asset` names
+        what a row is of, such as a customer.
+    volume : str, optional
+        Name of the column of what the whole market traded of the asset that day, in money; without one, neither the
+        share of it that a trade is nor the impact of that share can be measured.
     nullable : sequence of str
         Features that may be NaN.
     output : (str, int), optional
         Name of the ONNX output and the column of it that is the score; the last output's last column if left out.
     code, data : str, optional
         Where the model came from: a commit, a digest.
-    artifacts : path
-        The artifacts root.
+    artifacts : path or Artifacts
+        The artifacts root; `Artifacts` also says with which modes files and directories are made.
 
     Returns
     -------
@@ -101,6 +122,8 @@ def pack(
         If the panel lacks a column or rows, or the model cannot be converted or scored.
     FormatError
         If the sidecar that would be written is not one that can be read.
+    StatisticsError
+        If scikit-learn has no such metric.
     """
     if not changes.strip():
         raise PackError("no changes given: say in a line what changed and why, for whoever reads CHANGES.md")
@@ -118,21 +141,28 @@ def pack(
         ],
         "schema_crc32": crc,
         "output": _output(proto, output),
-        "time": time,
-        "asset": asset,
+        "task": task,
+        "time": time or ("time" if task == "signal" else None),
+        "asset": asset or ("asset" if task == "signal" else None),
         "target": target,
         "horizon": horizon,
         "trained_until": trained_until,
+        "metric": metric,
         "tried": tried,
+        "volume": volume,
     }
     try:
         sidecar = typed(parse_json(readable(wanted), layout.SIDECAR), Sidecar, layout.SIDECAR)
     except (TypeError, UnicodeEncodeError) as error:
         raise PackError(f"{layout.SIDECAR}: {error}; give plain Python values") from error
+    if sidecar.metric is not None:
+        named_metric(sidecar.metric, labels=sidecar.task == "classification")
     frame = _checked(panel, sidecar, needs_reference=native is None)
     if native is not None:
         frame[REFERENCE] = native(frame[sidecar.names].to_numpy(np.float32))
-    frame = frame[sidecar.panel_columns].sort_values([time, asset], kind="stable", ignore_index=True)
+    frame = frame[sidecar.panel_columns]
+    if sidecar.keys:
+        frame = frame.sort_values(sidecar.keys, kind="stable", ignore_index=True)
     content = finish(proto, sidecar.names, crc)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
@@ -166,9 +196,9 @@ def pack(
         layout.CHANGES: changes.strip().encode() + b"\n",
         layout.PANEL: frame.to_parquet(index=False),
     }
-    return _publish(
-        Artifacts(Path(artifacts).resolve()), contents, Lineage(code=code, data=data, libraries=_versions())
-    )
+    if not isinstance(artifacts, Artifacts):
+        artifacts = Artifacts(Path(artifacts).resolve())
+    return _publish(artifacts, contents, Lineage(code=code, data=data, libraries=_versions()))
 
 
 def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore | None]:
@@ -196,11 +226,7 @@ def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) ->
     wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
     missing = [name for name in wanted if name not in panel]
     if missing:
-        hint = (
-            f"; {REFERENCE!r} is the native model's score, which a ready ONNX model needs"
-            if REFERENCE in missing
-            else ""
-        )
+        hint = "".join(f"; {name!r} is {what}" for name, what in MEANINGS.items() if name in missing)
         raise PackError(
             f"the panel has no column {', '.join(map(repr, missing))}; it holds {', '.join(map(str, panel))}{hint}"
         )
@@ -210,16 +236,22 @@ def _checked(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) ->
     if not frame.columns.is_unique:
         twice = ", ".join(repr(name) for name in frame.columns[frame.columns.duplicated()])
         raise PackError(f"the panel has two columns {twice}; keep one")
-    for name in (sidecar.time, sidecar.asset):
+    for name in sidecar.keys:
         if count := int(frame[name].isna().sum()):
             raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
-    dtypes |= {name: "float64" for name in wanted if name in (sidecar.target, RET_NEXT, REFERENCE)}
+    dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
     for name, dtype in dtypes.items():
         frame[name] = _cast(frame[name], dtype)
-    frame[sidecar.time] = _dates(frame[sidecar.time])
-    # As logs and live feeds write it; categories or a mix of kinds would have an order of their own.
-    frame[sidecar.asset] = frame[sidecar.asset].astype(str)
+    if sidecar.time is not None:
+        frame[sidecar.time] = _dates(frame[sidecar.time])
+    if sidecar.asset is not None:
+        # As logs and live feeds write it; categories or a mix of kinds would have an order of their own.
+        frame[sidecar.asset] = frame[sidecar.asset].astype(str)
+    if sidecar.task == "classification" and not frame[sidecar.target].isin([0, 1]).all():
+        raise PackError(
+            f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
+        )
     return frame
 
 
@@ -249,40 +281,63 @@ def _dates(column: Any) -> Any:
 
 
 def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
-    artifacts.models.mkdir(parents=True, exist_ok=True)
+    make_folder(artifacts.models, mode=artifacts.directory_mode)
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
     try:
-        staging.chmod(0o755)
-        for name, content in contents.items():
-            write_whole(staging / name, content)
-        while True:
-            created = datetime.now(UTC).replace(microsecond=0)
-            directory = artifacts.model(str(int(created.timestamp())))
-            manifest = Manifest(
-                id=directory.name,
-                created=created,
-                lineage=lineage,
-                audit_head=last_line_digest(artifacts.promotions),
-                files={
-                    name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()
-                },
-            )
-            write_whole(staging / layout.MANIFEST, canonical(manifest))
-            try:
-                # Fails on a directory that holds anything, so two models of one second never merge.
-                staging.rename(directory)
-            except OSError:
-                if not directory.exists():
-                    raise
-                clock.sleep(1 - clock.time() % 1)
-            else:
-                break
+        # Held until the end: what a killed pack left is what nobody holds.
+        with Pinned(staging):
+            for name, content in contents.items():
+                artifacts.write(staging / name, content)
+            staging.chmod(artifacts.directory_mode)
+            directory = _claim(artifacts, staging, contents, lineage)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    sync_folder(artifacts.models)
-    write_whole(artifacts.latest_id, f"{directory.name}\n".encode())
+    _note_newest(artifacts, directory.name)
     return directory
+
+
+def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
+    """Give what was staged the first second that no other model has."""
+    files = {name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
+    while True:
+        created = datetime.now(UTC).replace(microsecond=0)
+        directory = artifacts.model(str(int(created.timestamp())))
+        manifest = Manifest(
+            id=directory.name,
+            created=created,
+            lineage=lineage,
+            audit_head=head_of(artifacts.promotions),
+            files=files,
+        )
+        stated = canonical(manifest)
+        artifacts.write(staging / layout.MANIFEST, stated)
+        written = {name: entry.sha256 for name, entry in files.items()} | {layout.MANIFEST: sha256(stated)}
+        if listing(staging) != written:
+            raise PackError(f"{artifacts.models}: what was written is not what is there; is the disk sound?")
+        try:
+            rename_new(staging, directory)
+        except FileExistsError:
+            clock.sleep(1 - clock.time() % 1)
+        else:
+            Pinned(directory).close()  # raises if nothing is there
+            return directory
+
+
+def _note_newest(artifacts: Artifacts, model_id: str) -> None:
+    """Make the new name durable and write it down as the newest, unless another pack was faster with a newer one."""
+    models = os.open(artifacts.models, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(models, fcntl.LOCK_EX)
+        os.fsync(models)
+        try:
+            noted = checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
+        except (ModelgatesError, UnicodeDecodeError):
+            noted = "0"
+        if int(noted) < int(model_id):
+            artifacts.write(artifacts.latest_id, f"{model_id}\n".encode())
+    finally:
+        os.close(models)
 
 
 def _versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The panel: out-of-sample rows of time, asset, features, realised returns and the native model's scores."""
+"""The panel: out-of-sample rows of keys, features, outcomes and the native model's scores."""
 
 import io
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import FormatError
 from .files import first_line, printable, sha256
-from .sidecar import REFERENCE, RET_NEXT, Sidecar
+from .layout import SIDECAR
+from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
 
@@ -24,17 +26,27 @@ class Panel:
     sidecar: Sidecar
 
     @classmethod
-    def read(cls, content: bytes, sidecar: Sidecar) -> "Panel":
-        """Read the bytes of `evaluation.parquet`; the columns are checked by what uses them."""
+    def read(cls, content: bytes, sidecar: Sidecar, *, columns: list[str] | None = None) -> "Panel":
+        """Read the bytes of `evaluation.parquet`, or some columns of it; they are checked by what uses them."""
         try:
-            frame = pd.read_parquet(io.BytesIO(content))
+            frame = pd.read_parquet(io.BytesIO(content), columns=columns)
         except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
             raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
         # A file may bring row labels of its own.
         return cls(frame.reset_index(drop=True), sidecar)
 
-    def column(self, name: str) -> "pd.Series":
-        """One column that must be there."""
+    @staticmethod
+    def rows(content: bytes) -> int:
+        """Number of rows in the bytes of `evaluation.parquet`, by its footer."""
+        try:
+            return int(pq.read_metadata(io.BytesIO(content)).num_rows)
+        except Exception as error:  # as above
+            raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
+
+    def column(self, name: str | None) -> "pd.Series":
+        """One column that must be there, and that the sidecar names."""
+        if name is None:
+            raise FormatError(f"{SIDECAR}: names no such column, as a {self.sidecar.task} model need not")
         if name not in self.frame:
             raise FormatError(f"evaluation.parquet: has no column {name!r}; it holds {', '.join(map(str, self.frame))}")
         return self.frame[name]
@@ -58,6 +70,16 @@ class Panel:
         return np.asarray(self.numbers(REFERENCE), dtype=np.float64)
 
     @cached_property
+    def outcome(self) -> Matrix:
+        """What happened: the target of every row."""
+        return np.asarray(self.numbers(self.sidecar.target), dtype=np.float64)
+
+    @cached_property
+    def baseline(self) -> Matrix:
+        """What the declared baseline predicts of every row."""
+        return np.asarray(self.numbers(BASELINE), dtype=np.float64)
+
+    @cached_property
     def times(self) -> NDArray[np.datetime64]:
         """The time of every row."""
         column = self.column(self.sidecar.time)
@@ -65,12 +87,14 @@ class Panel:
             raise FormatError(
                 f"evaluation.parquet: {self.sidecar.time} is {column.dtype}, expected dates without a zone; pack again"
             )
-        self._refuse_missing(self.sidecar.time, column.isna().to_numpy())
+        self._refuse_missing(column)
         return np.asarray(column.to_numpy())
 
     @cached_property
     def day_codes(self) -> NDArray[np.int64]:
-        """Which day each row belongs to, counted from the first."""
+        """Which day each row belongs to, counted from the first; all to one if the sidecar names no time."""
+        if self.sidecar.time is None:
+            return np.zeros(len(self.frame), dtype=np.int64)
         return np.unique(self.times, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
@@ -88,13 +112,24 @@ class Panel:
             raise FormatError(
                 f"evaluation.parquet: {self.sidecar.asset} holds what is no name ({error}); pack again"
             ) from error
-        self._refuse_missing(self.sidecar.asset, codes < 0)
+        self._refuse_missing(column)
         return codes
 
     @cached_property
     def returns(self) -> Matrix:
         """The next day's return by day and asset."""
         return self.by_day(np.asarray(self.numbers(RET_NEXT), dtype=np.float64))
+
+    @cached_property
+    def volume(self) -> Matrix | None:
+        """What the whole market traded by day and asset [money]; None if the panel does not say.
+
+        An asset without a row keeps its last volume, for a position in it is closed then.
+        """
+        if self.sidecar.volume is None:
+            return None
+        volume = self.by_day(np.asarray(self.numbers(self.sidecar.volume), dtype=np.float64))
+        return np.asarray(pd.DataFrame(volume).ffill())
 
     def by_day(self, values: Matrix) -> Matrix:
         """Lay one value a row out as a matrix.
@@ -128,7 +163,7 @@ class Panel:
     @cached_property
     def key(self) -> str:
         """Digest of what a model is judged by: the times, assets and targets of all rows."""
-        columns = [self.sidecar.time, self.sidecar.asset, self.sidecar.target]
+        columns = [*self.sidecar.keys, self.sidecar.target]
         rows = pd.util.hash_pandas_object(pd.DataFrame({place: self.column(c) for place, c in enumerate(columns)}))
         return sha256(rows.to_numpy().tobytes())
 
@@ -141,12 +176,12 @@ class Panel:
         return rows
 
     def live_rows(self, count: int) -> pd.DataFrame:
-        """The first rows as a live feed would bring them: time, asset and features."""
-        return self.frame[[self.sidecar.time, self.sidecar.asset, *self.sidecar.names]].head(count)
+        """The first rows as a live feed would bring them: keys and features."""
+        return self.frame[[*self.sidecar.keys, *self.sidecar.names]].head(count)
 
     def schema(self) -> list[tuple[str, str]]:
-        """Name and dtype of the columns between the keys and the returns: the features as the file has them."""
-        outer = {self.sidecar.time, self.sidecar.asset, self.sidecar.target, RET_NEXT, REFERENCE}
+        """Name and dtype of the columns between the keys and the outcomes: the features as the file has them."""
+        outer = {*self.sidecar.keys, *self.sidecar.outcomes}
         return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
 
     def column_problems(self) -> list[str]:
@@ -159,27 +194,26 @@ class Panel:
         return problems
 
     def dtype_problems(self) -> list[str]:
-        """Columns whose dtype is not the sidecar's; returns and scores are float64, times are dates."""
+        """Columns whose dtype is not the sidecar's; outcomes are float64, times are dates."""
         wanted = {feature.name: feature.dtype for feature in self.sidecar.features}
-        wanted |= dict.fromkeys([self.sidecar.target, RET_NEXT, REFERENCE], "float64")
+        wanted |= dict.fromkeys(self.sidecar.outcomes, "float64")
         found = {name: str(self.column(name).dtype) for name in wanted}
         problems = [
             f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype
         ]
-        if not pd.api.types.is_datetime64_dtype(self.column(self.sidecar.time).dtype):
-            problems.append(
-                f"{self.sidecar.time} is {self.column(self.sidecar.time).dtype}, expected dates without a time zone"
-            )
+        time = self.sidecar.time
+        if time is not None and not pd.api.types.is_datetime64_dtype(self.column(time).dtype):
+            problems.append(f"{time} is {self.column(time).dtype}, expected dates without a time zone")
         return problems
 
     def not_finite(self) -> list[str]:
         """Columns with an infinity, with NaN where the sidecar allows none, or with what is no number."""
         nullable = {feature.name for feature in self.sidecar.features if feature.nullable}
         problems = []
-        for name in [self.sidecar.time, self.sidecar.asset]:
+        for name in self.sidecar.keys:
             if missing := int(self.column(name).isna().sum()):
                 problems.append(f"{name} is missing in {missing} rows")
-        for name in [*self.sidecar.names, self.sidecar.target, RET_NEXT, REFERENCE]:
+        for name in [*self.sidecar.names, *self.sidecar.outcomes]:
             if not _holds_numbers(self.column(name)):
                 problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
                 continue
@@ -190,12 +224,11 @@ class Panel:
         return problems
 
     def repeated_rows(self) -> list[str]:
-        """Rows whose time and asset another row has too."""
-        twice = pd.DataFrame({"day": self.day_codes, "asset": self.asset_codes}).duplicated()
+        """Rows whose asset has another row on the same day: the same evidence a minute later would count twice."""
+        day = self.times.astype("datetime64[D]").astype(np.int64)
+        twice = pd.DataFrame({"day": day, "asset": self.asset_codes}).duplicated()
         assets = self.column(self.sidecar.asset)
-        return [
-            f"{pd.Timestamp(self.times[row]):%Y-%m-%d} {printable(str(assets[row]))}" for row in np.flatnonzero(twice)
-        ]
+        return [f"{self._date(int(row))}{printable(str(assets[row]))}" for row in np.flatnonzero(twice)]
 
     def unordered_rows(self) -> list[str]:
         """Rows that come before the row above them."""
@@ -209,10 +242,13 @@ class Panel:
         early = np.asarray(times.normalize() <= pd.Timestamp(self.sidecar.trained_until))
         return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
 
-    def _refuse_missing(self, name: str, missing: NDArray[np.bool_]) -> None:
-        if missing.any():
+    def _date(self, row: int) -> str:
+        return "" if self.sidecar.time is None else f"{pd.Timestamp(self.times[row]):%Y-%m-%d} "
+
+    def _refuse_missing(self, column: "pd.Series") -> None:
+        if missing := int(column.isna().sum()):
             raise FormatError(
-                f"evaluation.parquet: {name} is missing in {missing.sum()} rows; drop them and pack again"
+                f"evaluation.parquet: {column.name} is missing in {missing} rows; drop them and pack again"
             )
 
 

@@ -14,6 +14,7 @@ from ..errors import FormatError
 Crc32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Task = Literal["signal", "classification", "regression"]
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,22 +36,35 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The content of `sidecar.json`.
 
-    `horizon` counts days; `trained_until` is the last price date that any training label used; `tried` is
-    how many candidates were tried on this panel, or null if nobody counted.
+    `asset` is what a row is of, an asset or a customer. `horizon` counts days, 0 for what is no signal;
+    `trained_until` is the last date that any training label used; `metric` names the scorer by which a model that
+    is no signal is held against its baseline; `tried` is how many candidates were tried on this panel, or null if
+    nobody counted; `volume` the column of what the whole market traded of the asset that day, in money, or null.
     """
 
     format: Literal[1] = 1
     features: Annotated[tuple[Feature, ...], msgspec.Meta(min_length=1)]
     schema_crc32: Crc32
     output: Output
-    time: str
-    asset: str
+    task: Task = "signal"
+    time: str | None = None
+    asset: str | None = None
     target: str
-    horizon: Positive
-    trained_until: date
+    horizon: Count = 0
+    trained_until: date | None = None
+    metric: str | None = None
     tried: Positive | None
+    volume: str | None = None
 
     def __post_init__(self) -> None:
+        needed = ("time", "asset", "horizon") if self.task == "signal" else ("metric",)
+        if lacking := [name for name in needed if not getattr(self, name)]:
+            raise ValueError(f"A {self.task} model must say its {' and '.join(f'`{name}`' for name in lacking)}")
+        foreign = ("metric",) if self.task == "signal" else ("horizon", "volume")
+        if too_many := [name for name in foreign if getattr(self, name)]:
+            raise ValueError(f"A {self.task} model has no `{too_many[0]}`; leave it out, or name another `task`")
+        if (self.time is None) != (self.trained_until is None):
+            raise ValueError("`time` and `trained_until` go together; give both or neither")
         twice = [name for name, count in Counter(self.panel_columns).items() if count > 1]
         if twice:
             raise ValueError(f"Column `{twice[0]}` has two meanings; rename one")
@@ -69,12 +83,24 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return positions
 
     @property
+    def keys(self) -> list[str]:
+        """The columns that say which row it is: those of time and asset, as far as there are any."""
+        return [name for name in (self.time, self.asset) if name is not None]
+
+    @property
+    def outcomes(self) -> list[str]:
+        """The columns of what happened and what was predicted: all float64."""
+        volume = [] if self.volume is None else [self.volume]
+        return [self.target, RET_NEXT if self.task == "signal" else BASELINE, *volume, REFERENCE]
+
+    @property
     def panel_columns(self) -> list[str]:
         """Every column of the panel, in order."""
-        return [self.time, self.asset, *self.names, self.target, RET_NEXT, REFERENCE]
+        return [*self.keys, *self.names, *self.outcomes]
 
 
 RET_NEXT = "ret_next"
+BASELINE = "baseline"
 REFERENCE = "reference"
 
 

@@ -13,20 +13,23 @@ from ..errors import FormatError, MissingExtraError, PackError
 from .convert import extra
 from .files import first_line, read_bytes, typed
 from .pack import pack
-from .sidecar import Count, Positive
+from .sidecar import Count, Positive, Task
 
 
 class PackingList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `modelgates pack` must be told besides the files; `groups` lists features in the order of the model."""
 
     groups: dict[str, tuple[str, ...]]
-    horizon: Positive
-    trained_until: date
     changes: str
+    task: Task = "signal"
+    horizon: Count = 0
+    metric: str | None = None
+    trained_until: date | None = None
     tried: Positive | None = None
-    time: str = "time"
-    asset: str = "asset"
+    time: str | None = None
+    asset: str | None = None
     target: str = "target"
+    volume: str | None = None
     nullable: tuple[str, ...] = ()
     output: tuple[str, Count] | None = None
     code: str | None = None

@@ -7,8 +7,7 @@ from ..drift.records import by_row_key, day_of, read_predictions
 from ..errors import RegistryError, StatisticsError
 from ..model.files import tree_digest
 from ..model.layout import Artifacts
-from ..registry.audit import check_agreement, read_log
-from ..registry.store import is_model, live_id
+from ..registry.store import is_model, state
 from ..stats.agreement import DailyAgreement, daily_agreement
 
 
@@ -30,11 +29,10 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Dail
 
 def live_digest(artifacts: Artifacts) -> str:
     """Digest of the live model as the audit log has it."""
-    entries, live = read_log(artifacts.promotions), live_id(artifacts)
-    check_agreement(entries, live)
-    if live is None:
+    found = state(artifacts)
+    if found.change is None:
         raise RegistryError(f"nothing is live under {artifacts.models}: promote a model first")
-    return entries[-1].digest
+    return found.change.digest
 
 
 def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:

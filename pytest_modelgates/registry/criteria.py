@@ -46,9 +46,12 @@ def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night
 
     A report that cannot be read counts as a night without parity: what did not verifiably run is not green.
     """
-    oldest = (now - timedelta(days=policy.promotion.parity_nights + 1)).strftime("%Y%m%d")
+    first = now - timedelta(days=policy.promotion.parity_nights + 1)
+    oldest = first.strftime("%Y%m%d")
     runs: dict[date, list[tuple[int, bool, str, bool]]] = {}
-    for path in (artifacts.root / "reports").glob("*/*.json"):
+    # A folder that did not change since holds no report of these nights; there may be thousands of old ones.
+    folders = [path for path in artifacts.all_reports.glob("*/") if path.stat().st_mtime >= first.timestamp()]
+    for path in (path for folder in folders for path in folder.glob("*.json")):
         if not (NIGHT.match(path.stem) and oldest <= path.stem[:8] <= now.strftime("%Y%m%d")):
             continue
         try:

@@ -9,10 +9,7 @@ from .criteria import Reason
 from .policy import Policy, Waiver
 from .report import GateRecord, ModelRun, Report
 from .suite import CORE, Trust
-from .verdict import Verdict, base_name, judge
-
-# A gate that measured and missed may be waived; one that did not run shows nothing that could be.
-WAIVABLE = (Verdict.FAILED, Verdict.INCONCLUSIVE)
+from .verdict import Verdict, base_name, combine, promotes, weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +56,15 @@ def report_reasons(
     run = ledger.models[subject.model_id]
     required = policy.required_gates(subject.sidecar)
     reasons = _run_reasons(subject, report, run, policy, now=now, gate=gate)
-    if not required:
-        reasons.append(Reason("the policy requires no hard gate, so nothing would be shown", "give it hard gates"))
+    if misfit := policy.misfit(subject.sidecar):
+        reasons.append(Reason(f"{subject.model_id} {misfit[0]}", misfit[1]))
     # A team's own hard gates count as well, under whatever parameters they ran.
     own = [record.gate for record in run.gates if _is_hard(record, policy)]
     judged = list(dict.fromkeys([*required, *own]))
     reasons += _hand_reasons(report, run, judged, policy, trust, repair=f"modelgates gate {subject.directory}")
-    missed, waivers = _gate_reasons(subject, run, policy, judged, first=first, now=now, gate=gate)
+    missed, counted, waivers = _gate_reasons(subject, run, policy, judged, first=first, now=now, gate=gate)
+    if not missed and not promotes(combine(counted[name] for name in required), policy, first=first):
+        missed.append(Reason("the policy requires no hard gate, so nothing would be shown", "give it hard gates"))
     return [*reasons, *missed], waivers
 
 
@@ -129,13 +128,14 @@ def _hand_reasons(
 
 
 def _gate_reasons(
-    subject: Subject, run: ModelRun, policy: Policy, required: list[str], *, first: bool, now: datetime, gate: str
-) -> tuple[list[Reason], list[Waiver]]:
+    subject: Subject, run: ModelRun, policy: Policy, judged: list[str], *, first: bool, now: datetime, gate: str
+) -> tuple[list[Reason], dict[str, Verdict], list[Waiver]]:
+    """Give what speaks against each gate, what each counts as, and the waivers that were needed."""
     records: dict[str, list[GateRecord]] = {}
     for record in run.gates:
         records.setdefault(record.gate, []).append(record)
-    reasons, waivers = [], []
-    for name in required:
+    reasons, counted, waivers = [], dict.fromkeys(judged, Verdict.NOT_RUN), []
+    for name in judged:
         found = records.get(name, [])
         if len(found) != 1:
             text = "is not in the report" if not found else f"is in the report {len(found)} times"
@@ -147,15 +147,16 @@ def _gate_reasons(
             continue
         if record.severity != "hard":
             reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", gate))
-        verdict, why = judge(record, policy)
-        if verdict is Verdict.PASSED or (verdict is Verdict.NO_REFERENCE and first):
+        counted[name], why, waiver = weigh(record, policy, digest=subject.digest, day=now.date())
+        if waiver:
+            waivers.append(waiver)
+            counted[name] = Verdict.PASSED
+        if promotes(counted[name], policy, first=first):
             continue
         row = policy.waiver_of(name, subject.digest)
-        if row and row.until >= now.date() and verdict in WAIVABLE:
-            waivers.append(row)
-            continue
-        expired = f"; its waiver ended on {row.until}" if row and row.until < now.date() else ""
+        expired = f"; its waiver ended on {row.until}" if row and not row.in_force(now.date()) else ""
         # What did not run says nothing of the model: another run mends that, no other model.
-        repair = gate if verdict in (Verdict.NOT_RUN, Verdict.ERRORED) else policy.limit(base_name(name)).advice
-        reasons.append(Reason(f"{name} {verdict}: {why}{expired}", repair))
-    return reasons, waivers
+        ran = counted[name] not in (Verdict.NOT_RUN, Verdict.ERRORED)
+        repair = policy.limit(base_name(name)).advice if ran else gate
+        reasons.append(Reason(f"{name} {counted[name]}: {why}{expired}", repair))
+    return reasons, counted, waivers

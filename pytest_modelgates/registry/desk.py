@@ -1,38 +1,34 @@
-"""What people ask of the registry: what is live, what is there, what is the reference."""
+"""What people ask of the registry: what is live, and what is there."""
 
-import io
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
-import numpy as np
-import pandas as pd
 
-from ..drift import save_golden_predictions
-from ..drift.golden import COLUMN
-from ..errors import FormatError, ModelgatesError
-from ..model.files import read_bytes, read_json
-from ..model.layout import CHANGES, MANIFEST, SIDECAR, Artifacts
-from ..model.manifest import Manifest, verify
-from ..model.sidecar import Sidecar
-from .audit import check_agreement, past_live, read_log
-from .promote import reference
-from .store import interrupted, link_target, live_id, locked, model_ids, newest_id
+from ..errors import FormatError, IntegrityError, ModelgatesError
+from ..model.layout import CHANGES, Artifacts
+from ..model.pinned import Pinned, verify
+from .assurance import assurance
+from .audit import EMPTY, Tail, changes, tail
+from .lock import is_held
+from .policy import Policy
+from .store import link_target, live_id, model_ids, newest_id, state
 
 T = TypeVar("T")
-State = Literal["live", "past", "candidate", "damaged"]
+Standing = Literal["live", "past", "candidate", "damaged"]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What is live, since when and by whom, and what is wrong."""
+    """What is live, since when and by whom, how sure that is, and what is wrong."""
 
     live: str | None
     digest: str | None
     since: datetime | None
     actor: str | None
     assurance: str
+    audit_log: str
     waivers: list[str]
     newest: str | None
     problems: list[str]
@@ -56,6 +52,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             *([f"digest: sha256:{self.digest}"] if self.digest else []),
             f"newest candidate: {self.newest or 'none'}",
             f"assurance: {self.assurance}",
+            f"audit log: {self.audit_log}",
             *self.waivers,
             *(f"problem: {problem}" for problem in self.problems),
         ]
@@ -66,36 +63,40 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     created: datetime | None
-    state: State
+    state: Standing
     changes: str
 
 
-def status(artifacts: Artifacts) -> Status:
-    """Look at link, log and live model, and say everything that is wrong with them."""
+def status(artifacts: Artifacts, policy: Policy) -> Status:
+    """Look at link, log and live model, and say everything that is wrong with them. Reads only the end of the log."""
     problems: list[str] = []
-    if interrupted(artifacts):
-        with locked(artifacts):
-            pass  # whoever takes the lock settles it
-    entries = _unless(problems, lambda: read_log(artifacts.promotions)) or []
+    end = _unless(problems, lambda: tail(artifacts.promotions)) or Tail(EMPTY, None, None)
     live = _unless(problems, lambda: link_target(artifacts))
-    _unless(problems, lambda: check_agreement(entries, live))
+    _unless(problems, lambda: state(artifacts))
     newest = _unless(problems, lambda: newest_id(artifacts))
-    entry = next((entry for entry in reversed(entries) if entry.to == live), None)
+    if end.open and not is_held(artifacts.lock):
+        problems.append(
+            f"a {end.open.action} to {end.open.to} was cut short; the next change settles it, or: modelgates recover"
+        )
+    change = end.change_to(live)
     digest = None
     if live is not None:
         try:
             digest = verify(artifacts.model(live))
         except ModelgatesError as error:
             problems += str(error).splitlines()
-        if digest and entry and digest != entry.digest:
-            problems.append(f"{live} has other bytes than when it was promoted (sha256:{entry.digest[:16]}…)")
+        if digest and change and digest != change.digest:
+            problems.append(f"{live} has other bytes than when it was promoted (sha256:{change.digest[:16]}…)")
+    level, doubts = _unless(problems, lambda: assurance(artifacts, policy.evidence.keys, newest)) or ("not sound", [])
+    problems += doubts
     return Status(
         live=live,
         digest=digest,
-        since=entry.time if entry else None,
-        actor=entry.actor if entry else None,
-        assurance=f"signed by {entry.sealed_by}" if entry and entry.sealed_by else "digest-bound, unsigned",
-        waivers=list(entry.waivers) if entry else [],
+        since=change.time if change else None,
+        actor=change.actor if change else None,
+        assurance=f"signed by {change.sealed_by}" if change and change.sealed_by else "digest-bound, unsigned",
+        audit_log=level,
+        waivers=list(change.waivers) if change else [],
         newest=newest,
         problems=problems,
     )
@@ -105,48 +106,34 @@ def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:
     try:
         return ask()
     except ModelgatesError as error:
-        problems.append(str(error))
+        if str(error) not in problems:
+            problems.append(str(error))
         return None
 
 
-def listing(artifacts: Artifacts) -> list[Row]:
-    """List every model directory, oldest first."""
-    live, past = live_id(artifacts), set(past_live(read_log(artifacts.promotions)))
-    rows = []
-    for model_id in model_ids(artifacts):
-        directory = artifacts.model(model_id)
-        try:
-            created = read_json(directory / MANIFEST, Manifest).created
-            changes = (read_bytes(directory / CHANGES).decode(errors="replace").splitlines() or [""])[0]
-        except FormatError as error:
-            rows.append(Row(id=model_id, created=None, state="damaged", changes=str(error)))
-        else:
-            state: State = "live" if model_id == live else "past" if model_id in past else "candidate"
-            rows.append(Row(id=model_id, created=created, state=state, changes=changes))
-    return rows
+def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
+    """List model directories, oldest first; only the newest `last` of them if that is given."""
+    live, ids = live_id(artifacts), model_ids(artifacts)
+    rows = [_row(artifacts.model(model_id)) for model_id in (ids[-last:] if last else ids)]
+    # Nothing was promoted before it was packed, so the log need not be read further back.
+    oldest = min((row.created for row in rows if row.created), default=None)
+    past = set()
+    for change in changes(artifacts.promotions):
+        if oldest is None or change.time < oldest:
+            break
+        past.add(change.to)
+
+    def placed(row: Row) -> Row:
+        standing: Standing = "live" if row.id == live else "past" if row.id in past else "candidate"
+        return msgspec.structs.replace(row, state=standing)
+
+    return [placed(row) if row.created else row for row in rows]
 
 
-def set_golden(artifacts: Artifacts, model_id: str, source: Path | None) -> Path:
-    """Save a model's panel predictions, or the predictions in a file, as its golden."""
-    directory = artifacts.model(model_id)
-    digest = verify(directory)
-    if source is None:
-        values = reference(directory, read_json(directory / SIDECAR, Sidecar))
-    else:
-        values = _predictions_in(source)
-    # The metadata of all goldens is one file, which a promotion writes too.
-    with locked(artifacts):
-        return save_golden_predictions(
-            values, model_id, folder=artifacts.golden, digest=digest if source is None else None
-        )
-
-
-def _predictions_in(source: Path) -> np.ndarray:
-    content = io.BytesIO(read_bytes(source))
+def _row(directory: Path) -> Row:
     try:
-        frame = pd.read_csv(content) if source.suffix == ".csv" else pd.read_parquet(content)
-    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
-        raise FormatError(f"{source}: neither CSV nor Parquet ({error})") from error
-    if COLUMN not in frame:
-        raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
-    return np.asarray(frame[COLUMN])
+        with Pinned(directory) as model:
+            created, text = model.manifest.created, model.read(CHANGES).decode(errors="replace")
+    except (FormatError, IntegrityError) as error:
+        return Row(id=directory.name, created=None, state="damaged", changes=str(error))
+    return Row(id=directory.name, created=created, state="candidate", changes=(text.splitlines() or [""])[0])

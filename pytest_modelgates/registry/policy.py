@@ -1,5 +1,6 @@
 """The policy: every SLO, what promotion asks for, and how gates measure. A team's file over the packaged default."""
 
+import json
 import math
 import os
 import tomllib
@@ -13,12 +14,11 @@ import msgspec
 
 from ..errors import FormatError, PolicyError
 from ..model.files import canonical, sha256, typed
-from ..model.sidecar import Sidecar
+from ..model.sidecar import Sidecar, Task
 
 Severity = Literal["hard", "soft"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # the upper end keeps infinity out
-
 PLACE = Path("registry") / "policy.toml"
 
 
@@ -77,8 +77,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named limit.
 
-    `gate` is the gate that measures it, if not the one of its own name; `each` its parameter; `twin` the function
-    (``file.py:name``) that makes a model which must fail it.
+    `gate` is the gate that measures it, if not the one of its own name; `each` what of the model its parameters come
+    from, `parameters` those of a gate whose own they are; `twin` the function (``file.py:name``) that makes a model
+    which must fail it.
     """
 
     unit: str
@@ -86,22 +87,36 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     advice: str
     gate: str | None = None
     each: Literal["feature_group"] | None = None
+    parameters: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
     twin: str | None = None
 
 
 class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What promotion asks for besides the hard gates, once something is live; 0 switches one off."""
+    """What promotion asks for besides the hard gates, once something is live; 0 switches one off.
+
+    `first_without_reference` says whether *no reference yet* admits a model while nothing was ever live.
+    """
 
     parity_nights: Annotated[int, msgspec.Meta(ge=0, le=366)]
     shadow_hours: Annotated[float, msgspec.Meta(ge=0, le=8784)]
     drift_psi: NonNegative
+    first_without_reference: bool
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What trading costs."""
+    """What trading and holding cost, named as in `stats.costs.Costs`, and the `capital` that trades."""
 
-    bps_per_turnover: NonNegative
+    half_spread_bps: NonNegative
+    commission_bps: NonNegative
+    slippage_bps: NonNegative
     borrow_bps_per_year: NonNegative
+    impact_bps: NonNegative
+    capital: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+
+    @property
+    def per_turnover_bps(self) -> float:
+        """Cost of a unit of turnover, whatever its size [basis points]."""
+        return self.half_spread_bps + self.commission_bps + self.slippage_bps
 
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -147,6 +162,15 @@ class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
 
 
+class RegistryRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the registry is kept, and who may change it; nobody named means anybody."""
+
+    may_promote: tuple[str, ...]
+    may_roll_back: tuple[str, ...]
+    lock_timeout_s: NonNegative
+    network_file_system: bool
+
+
 class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One hard gate that need not pass, for one model's bytes, until the end of one day (UTC)."""
 
@@ -155,6 +179,10 @@ class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reason: Annotated[str, msgspec.Meta(min_length=1)]
     owner: Annotated[str, msgspec.Meta(min_length=1)]
     until: date
+
+    def in_force(self, day: date) -> bool:
+        """Whether it still counts on a day."""
+        return day <= self.until
 
     def __str__(self) -> str:
         """One line for people."""
@@ -166,6 +194,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     format: Literal[1]
     not_applicable: tuple[str, ...]
+    tasks: dict[Task, tuple[str, ...]]
     promotion: Promotion
     costs: Costs
     significance: SignificanceRules
@@ -174,6 +203,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     onnx: OnnxRules
     evidence: EvidenceRules
     hermetic: HermeticLimits
+    registry: RegistryRules
     waiver: tuple[Waiver, ...] = ()
     slo: dict[str, Slo]
 
@@ -198,16 +228,38 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Names of the SLOs that a gate must show evidence for; `gate` without its parameter."""
         return [name for name, slo in self.slo.items() if (slo.gate or name) == gate]
 
-    def applies(self, gate: str) -> bool:
-        """Whether a gate's family applies to this team's kind of model."""
-        return gate.partition(".")[0] not in self.not_applicable
+    def foreign(self, task: Task | None) -> tuple[str, ...]:
+        """Families, and single gates, that do not apply to one kind of model; None is a kind that cannot be read."""
+        return (*self.not_applicable, *(self.tasks.get(task, ()) if task else ()))
+
+    def applies(self, gate: str, task: Task | None) -> bool:
+        """Whether a gate applies to one kind of model."""
+        return not {gate.partition("[")[0], gate.partition(".")[0]} & set(self.foreign(task))
+
+    def misfit(self, sidecar: Sidecar) -> tuple[str, str] | None:
+        """Why this policy cannot judge a model, and what to write into it; None if it can.
+
+        A family that a model cannot answer must be declared foreign here; which kinds of models are admitted is never
+        for the model to say.
+        """
+        task, unanswerable = sidecar.task, _unanswerable(sidecar)
+        asked = [name for name in unanswerable if self.applies(name, task)]
+        if task in self.tasks and not asked:
+            return None
+        what = f"the policy asks it for {', '.join(asked)}" if task in self.tasks else "the policy admits none"
+        wanted = json.dumps(list(dict.fromkeys([*self.tasks.get(task, ()), *unanswerable])))
+        return (
+            f"is a {task} model, and {what}",
+            f"if it is meant to, write under [tasks] of the policy: {task} = {wanted}",
+        )
 
     def required_gates(self, sidecar: Sidecar) -> list[str]:
-        """Every hard gate that a model must pass, with parameters from the model's own sidecar."""
+        """Every hard gate that a model must pass, with parameters from its own sidecar or from here."""
         required = []
         for name, slo in self.slo.items():
-            if slo.severity == "hard" and slo.gate is None and self.applies(name):
-                required += [f"{name}[{group}]" for group in sidecar.groups] if slo.each else [name]
+            if slo.severity == "hard" and slo.gate is None and self.applies(name, sidecar.task):
+                parameters = sidecar.groups if slo.each else slo.parameters
+                required += [name] if parameters is None else [f"{name}[{parameter}]" for parameter in parameters]
         return required
 
 
@@ -240,12 +292,23 @@ def load_policy(path: Path | None) -> Policy:
     for name, slo in policy.slo.items():
         _check_slo(source, name, slo, policy)
     families = {name.partition(".")[0] for name in policy.slo}
-    for family in policy.not_applicable:
-        if family not in families:
-            raise PolicyError(
-                f"{source}: not_applicable: no family {family!r}; there are {', '.join(sorted(families))}"
-            )
+    for place, names in [("not_applicable", policy.not_applicable), *policy.tasks.items()]:
+        for name in names:
+            if name not in families and name not in policy.slo:
+                raise PolicyError(f"{source}: {place}: no family {name!r}; there are {', '.join(sorted(families))}")
     return policy
+
+
+def _unanswerable(sidecar: Sidecar) -> list[str]:
+    """Families, and single gates, whose question needs what the sidecar does not name."""
+    if sidecar.task == "signal":
+        return ["metric"]
+    found = ["significance", "ablation", "pnl", "wf"]
+    if sidecar.time is None:
+        found += ["data.no_overlap", "shadow"]
+    if sidecar.asset is None:
+        found += ["data.unique_keys", "data.ordered"]
+    return found
 
 
 def find_policy(folder: Path) -> Path | None:
@@ -287,6 +350,10 @@ def _check_slo(source: str, name: str, slo: Slo, policy: Policy) -> None:
         raise PolicyError(f'{source}: [slo."{name}"] has two bounds on one side; keep the open or the closed one')
     if slo.lower > slo.upper or (slo.lower == slo.upper and None in (slo.at_least, slo.at_most)):
         raise PolicyError(f'{source}: [slo."{name}"] has limits that nothing keeps ({slo})')
+    if slo.parameters and (slo.each or slo.gate):
+        raise PolicyError(
+            f'{source}: [slo."{name}"] has parameters and {"each" if slo.each else "gate"}; keep one, they contradict'
+        )
     if slo.gate is not None and slo.gate not in policy.slo:
         raise PolicyError(f'{source}: [slo."{name}"] is measured by {slo.gate!r}, which is no gate of the policy')
     if slo.gate is not None and slo.severity == "hard" and policy.slo[slo.gate].severity == "soft":

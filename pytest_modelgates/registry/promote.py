@@ -1,31 +1,27 @@
-"""Promotion and rollback: gather what there is, let `decide` judge, and change the registry in one step."""
+"""Promotion: gather what there is, let `decide` judge, and change the registry in one step."""
 
-import getpass
-import os
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-import msgspec
 import numpy as np
 
 from ..drift import save_golden_predictions
 from ..drift.records import read_predictions
-from ..errors import FormatError, ModelgatesError, RefusedError, RegistryError
-from ..model.files import read_json
-from ..model.layout import MANIFEST, PANEL, SIDECAR, Artifacts
-from ..model.manifest import Manifest, verified_bytes, verify
-from ..model.panel import Panel
-from ..model.sidecar import Sidecar
-from .audit import Entry, check_agreement, past_live, read_log
+from ..errors import ModelgatesError, RefusedError, RegistryError
+from ..model.layout import Artifacts
+from ..model.pinned import Pinned
+from .actor import actor, may_not
+from .audit import Intent
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
 from .policy import Policy, Waiver
 from .proof import proof_reasons, read_proof
+from .reference import reference
 from .report import Report, read_report
-from .store import is_first, is_model, link_target, live_id, locked, switch
+from .seal import load_key
+from .store import Done, is_model, locked, state, switch
 from .suite import trust
 
 SERVE_LATENCY = "latency.serve_p95_ms"
@@ -70,24 +66,27 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     directory = artifacts.model(model_id)
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
-    report, first, live = read_report(report_path, keys=policy.evidence.keys), is_first(artifacts), live_id(artifacts)
+    report, live = read_report(report_path, keys=policy.evidence.keys), state(artifacts).live
+    first = live is None
     gate = f"pytest --model-dir={directory}"
     try:
-        digest = verify(directory)
+        with Pinned(directory) as model:
+            digest, golden = model.verify(), reference(model)
+            subject = Subject(model_id, str(directory), digest, model.manifest, model.sidecar)
     except ModelgatesError as error:
         lost = [Reason(line, "pack it again") for line in str(error).splitlines()]
         return Plan(model_id, live, "", report.digest, lost, [], report.sealed_by, np.empty(0))
-    sidecar = read_json(directory / SIDECAR, Sidecar)
-    subject = Subject(model_id, str(directory), digest, read_json(directory / MANIFEST, Manifest), sidecar)
-    golden = reference(directory, sidecar)
     known = trust(policy, Path.cwd())
     reasons, waivers = report_reasons(subject, report, policy, known, first=first, now=now, gate=gate)
     if policy.evidence.proof:
-        proof, required = read_proof(artifacts.proof(model_id)), policy.required_gates(sidecar)
+        proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys)
+        required = policy.required_gates(subject.sidecar)
         prove = f"modelgates prove {directory}"
         reasons += proof_reasons(proof, required, policy, known, digest=digest, repair=prove)
     if model_id == live:
         reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
+    if why := may_not("promote", policy.registry.may_promote):
+        reasons.append(Reason(why, "ask one of them, or add the actor to [registry] may_promote in the policy"))
     if not first:
         reasons += night_reasons(
             nights(artifacts, policy, now=now), policy, today=now.date(), repair=f"{gate} every night"
@@ -98,16 +97,22 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     return Plan(model_id, live, digest, report.digest, reasons, waivers, report.sealed_by, golden)
 
 
-def reference(directory: Path, sidecar: Sidecar) -> np.ndarray:
-    """Read a model's panel predictions, which are its golden."""
-    try:
-        return Panel.read(verified_bytes(directory, PANEL), sidecar).reference
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
-
-
-def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, reason: str) -> Entry:
+def promote(
+    artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, reason: str, key: Path | None = None
+) -> Done:
     """Make a model live.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    model_id : str
+    report_path : Path
+        The report of its gate run.
+    policy : Policy
+    reason : str
+        For the audit log.
+    key : Path, optional
+        The private key that signs the end of the log.
 
     Raises
     ------
@@ -116,72 +121,23 @@ def promote(artifacts: Artifacts, model_id: str, report_path: Path, policy: Poli
     """
     if not reason.strip():
         raise RefusedError('a promotion needs a reason: --reason "…"')
-    with locked(artifacts):
+    private = load_key(key) if key else None
+    with locked(artifacts, policy.registry):
         now = datetime.now(UTC)
         plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
         plan.refuse()
         save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
-        entry = _entry("promote", plan.live, model_id, plan.digest, reason.strip(), now)
-        entry = msgspec.structs.replace(
-            entry,
+        change = Intent(
+            time=now,
+            actor=actor(),
+            host=socket.gethostname(),
+            action="promote",
+            from_=plan.live,
+            to=model_id,
+            digest=plan.digest,
             report_digest=plan.report_digest,
             sealed_by=plan.sealed_by,
             waivers=tuple(map(str, plan.waivers)),
+            reason=reason.strip(),
         )
-        switch(artifacts, entry)
-        return entry
-
-
-def rollback(artifacts: Artifacts, model_id: str, *, reason: str) -> Entry:
-    """Make a model live again that was live before.
-
-    Raises
-    ------
-    RefusedError
-        If no reason is given, or the model was never live, or is live now.
-    IntegrityError
-        If its files are not what they were.
-    """
-    if not reason.strip():
-        raise RefusedError('a rollback needs a reason: --reason "…"')
-    with locked(artifacts):
-        # What the link names may be gone: that is when a rollback is needed most.
-        entries, live = read_log(artifacts.promotions), link_target(artifacts)
-        check_agreement(entries, live)
-        past = [name for name in past_live(entries) if name != live]
-        if model_id == live:
-            raise RefusedError(f"{model_id} is live already")
-        if model_id not in past:
-            raise RefusedError(f"{model_id} was never live; rollback goes to one of: {', '.join(past) or 'none yet'}")
-        digest = verify(artifacts.model(model_id))
-        was = next(entry.digest for entry in reversed(entries) if entry.to == model_id)
-        if digest != was:
-            raise RefusedError(
-                f"{model_id} has other bytes ({digest[:12]}…) than when it was live ({was[:12]}…); roll back further"
-            )
-        entry = _entry("rollback", live, model_id, digest, reason.strip(), datetime.now(UTC))
-        switch(artifacts, entry)
-        return entry
-
-
-def _entry(
-    action: Literal["promote", "rollback"], live: str | None, model_id: str, digest: str, reason: str, now: datetime
-) -> Entry:
-    return Entry(
-        time=now,
-        actor=os.environ.get("MODELGATES_ACTOR") or _user(),
-        host=socket.gethostname(),
-        action=action,
-        from_=live,
-        to=model_id,
-        digest=digest,
-        report_digest=None,
-        reason=reason,
-    )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, ImportError, OSError):  # a container's user may have no name
-        return f"uid {os.getuid()}"
+        return switch(artifacts, change, key=private)

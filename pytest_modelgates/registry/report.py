@@ -7,12 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..errors import FormatError, SealError
-from ..model.files import listing_digest, parse_json, read_bytes, sha256, typed
+from ..model.files import parse_json, read_bytes, sha256, typed
 from ..model.manifest import Moment, Sha256
 from .policy import Bounds, Severity
-from .seal import open_seal
-
-SEALED_SUFFIX = ".dsse.json"
+from .seal import SEALED_SUFFIX, open_statement
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -59,12 +57,13 @@ class GateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ModelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every gate that ran on one model, and the model's bytes before and after."""
+    """Every gate that ran on one model, the model's bytes before and after, and the waivers that let a gate off."""
 
     directory: str
     digest_before: Sha256
     digest_after: Sha256
     gates: tuple[GateRecord, ...]
+    waivers: tuple[str, ...] = ()
 
 
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -109,29 +108,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sealed_by: str | None = None
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """One file that a statement is about."""
-
-    name: str
-    digest: dict[str, str]
-
-
-class TestResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The predicate of a test-result statement, with the whole report in it."""
-
-    result: Literal["PASSED", "WARNED", "FAILED"]
-    report: Report
-
-
-class Statement(msgspec.Struct, frozen=True, kw_only=True, rename={"type_": "_type"}):
-    """An in-toto statement of a gate run."""
-
-    type_: Literal["https://in-toto.io/Statement/v1"]
-    subject: tuple[Subject, ...]
-    predicateType: Literal["https://in-toto.io/attestation/test-result/v0.1"]  # noqa: N815  # the standard's word
-    predicate: TestResult
-
-
 def read_report(path: Path, *, keys: Sequence[str] = ()) -> Report:
     """Read a report, or one in an envelope, strictly.
 
@@ -160,14 +136,15 @@ def _read(path: Path, keys: Sequence[str]) -> Report:
     content, sealed_by = read_bytes(path), None
     digest = sha256(content)
     if path.name.endswith(SEALED_SUFFIX):
-        content, sealed_by = open_seal(content, keys, str(path))
-        statement = typed(parse_json(content, str(path)), Statement, str(path))
-        found = msgspec.structs.replace(statement.predicate.report, digest=digest, sealed_by=sealed_by)
-        named = {entry.name: entry.digest.get("sha256", "") for entry in statement.subject}
-        if listing_digest(named) not in {run.digest_after for run in found.modelgates.models.values()}:
-            raise SealError(f"{path}: the statement's subject is not the model that its ledger is of")
-        return found
-    parsed = parse_json(content, str(path))
+        statement, sealed_by = open_statement(content, keys, str(path))
+        parsed = statement.predicate.report
+    else:
+        statement, parsed = None, parse_json(content, str(path))
     if not isinstance(parsed, dict) or "modelgates" not in parsed:
         raise FormatError(f"{path}: not the report of a gate run")
-    return msgspec.structs.replace(typed(parsed, Report, str(path)), digest=digest)
+    # What only the reader can know is not for the file to say.
+    found = msgspec.structs.replace(typed(parsed, Report, str(path)), digest=digest, sealed_by=sealed_by)
+    models = found.modelgates.models.values()
+    if statement and statement.digest not in {run.digest_after for run in models}:
+        raise SealError(f"{path}: the statement's subject is not the model that its ledger is of")
+    return found

@@ -1,16 +1,17 @@
-"""Seals: a gate run as an in-toto test-result statement in a DSSE envelope, signed with Ed25519."""
+"""Seals: a report or a proof as an in-toto test-result statement in a DSSE envelope, signed with Ed25519."""
 
 import base64
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from ..errors import MissingExtraError, SealError
-from ..model.files import canonical, parse_json, read_bytes, sha256, typed
+from ..model.files import canonical, listing_digest, parse_json, read_bytes, sha256, typed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +20,9 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 KEY_PREFIX = "ed25519:"
+SEALED_SUFFIX = ".dsse.json"
+
+Result = Literal["PASSED", "WARNED", "FAILED"]
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +40,36 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     signatures: tuple[Signature, ...]
 
 
-def statement(
-    files: Mapping[str, str], predicate: Mapping[str, Any], *, result: Literal["PASSED", "WARNED", "FAILED"]
-) -> bytes:
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """One file that a statement is about."""
+
+    name: str
+    digest: dict[str, str]
+
+
+class Predicate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test-result statement says, with the whole report or the whole proof in it."""
+
+    result: Result
+    report: Any = None
+    proof: Any = None
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True, rename={"type_": "_type"}):
+    """An in-toto statement."""
+
+    type_: Literal["https://in-toto.io/Statement/v1"]
+    subject: tuple[Subject, ...]
+    predicateType: Literal["https://in-toto.io/attestation/test-result/v0.1"]  # noqa: N815  # the standard's word
+    predicate: Predicate
+
+    @property
+    def digest(self) -> str:
+        """Digest of the model directory that it is about."""
+        return listing_digest({entry.name: entry.digest.get("sha256", "") for entry in self.subject})
+
+
+def statement(files: Mapping[str, str], predicate: Mapping[str, Any], *, result: Result) -> bytes:
     """Write an in-toto statement.
 
     Parameters
@@ -128,6 +159,23 @@ def seal(payload: bytes, key: "Ed25519PrivateKey") -> bytes:
     )
 
 
+def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
+    """Sign a line of the audit log, in hex. No envelope begins like one, so neither passes for the other."""
+    return key.sign(content).hex()
+
+
+def signer(content: bytes, signature: str, keys: Sequence[str]) -> str | None:
+    """Find which of the keys that the policy lists signed a line of the audit log; None if none did."""
+    _ed25519()
+    from cryptography.exceptions import InvalidSignature
+
+    for listed in keys:
+        with suppress(InvalidSignature, ValueError):
+            _public(listed).verify(bytes.fromhex(signature), content)
+            return listed
+    return None
+
+
 def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, str]:
     """Check an envelope against the keys that the policy lists.
 
@@ -152,10 +200,7 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
     from cryptography.exceptions import InvalidSignature
 
     for listed in keys:
-        try:
-            public = _ed25519().Ed25519PublicKey.from_public_bytes(bytes.fromhex(listed.removeprefix(KEY_PREFIX)))
-        except ValueError as error:
-            raise SealError(f"the policy's key {listed!r} is no Ed25519 public key ({error})") from error
+        public = _public(listed)
         for signature in signatures:
             try:
                 public.verify(signature, _encoding(payload))
@@ -163,6 +208,19 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
                 continue
             return payload, listed
     raise SealError(f"{source}: signed by none of the {len(keys)} keys that the policy lists")
+
+
+def open_statement(content: bytes, keys: Sequence[str], source: str) -> tuple[Statement, str]:
+    """Check an envelope as `open_seal` does, and read the statement in it."""
+    payload, sealed_by = open_seal(content, keys, source)
+    return typed(parse_json(payload, source), Statement, source), sealed_by
+
+
+def _public(listed: str) -> Any:
+    try:
+        return _ed25519().Ed25519PublicKey.from_public_bytes(bytes.fromhex(listed.removeprefix(KEY_PREFIX)))
+    except ValueError as error:
+        raise SealError(f"the policy's key {listed!r} is no Ed25519 public key ({error})") from error
 
 
 def _encoding(payload: bytes) -> bytes:

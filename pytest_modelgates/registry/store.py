@@ -1,37 +1,71 @@
-"""The registry on disk: which model is live, and the one step that changes it, whole or not at all."""
+"""The registry on disk: which model is live, and the one step that changes it, whole or not at all.
+
+The link is the truth and the log is written ahead of it: intent, flip, commit, each durable before the next begins.
+"""
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import RegistryError
-from ..model.files import canonical, read_bytes, read_json, sync_folder, write_whole
-from ..model.layout import MODEL, Artifacts, checked_id
-from .audit import Entry, append_entry, check_agreement, drop_torn_line, read_log
+from ..errors import ModelgatesError, RegistryError
+from ..model.files import read_bytes, sync_folder
+from ..model.layout import MODEL, Artifacts, checked_id, is_id
+from .audit import Abort, Commit, Head, Intent, append, changes, committed, drop_torn_line, tail
+from .lock import locked_file, refuse_network
+from .policy import RegistryRules
+from .seal import sign
 
-PENDING = ".pending.json"
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+ONNX_LINK = f"latest/{MODEL}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What link and log say together: what is live, by which change, and what was cut short or is under way."""
+
+    live: str | None
+    change: Intent | None
+    open: Intent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A change that took place, and the end of the log after it."""
+
+    change: Intent
+    head: Head
 
 
 @contextmanager
-def locked(artifacts: Artifacts) -> Iterator[None]:
-    """Hold the registry's lock, so that two changes never interleave; first settle one that was cut short."""
+def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
+    """Hold the registry's lock, so that two changes never interleave; first settle one that was cut short.
+
+    Raises
+    ------
+    RegistryError
+        If the lock did not come free, or the registry lies where locks do not hold.
+    """
+    with lock(artifacts, rules):
+        settle(artifacts)
+        yield
+
+
+@contextmanager
+def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
+    """Hold the registry's lock and settle nothing."""
     if not artifacts.root.is_dir():
         raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
-    descriptor = os.open(artifacts.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        _settle(artifacts)
+    if not rules.network_file_system:
+        refuse_network(artifacts.root)
+    with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
         yield
-    finally:
-        os.close(descriptor)
-
-
-def interrupted(artifacts: Artifacts) -> bool:
-    """Whether a change is under way or was cut short."""
-    return (artifacts.root / PENDING).exists()
 
 
 def link_target(artifacts: Artifacts) -> str | None:
@@ -49,11 +83,13 @@ def link_target(artifacts: Artifacts) -> str | None:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise RegistryError(f"{artifacts.latest} is not a symlink; move away what lies in its place") from error
+        raise RegistryError(f"{artifacts.latest} is not a symlink; see: modelgates recover") from error
     try:
         return checked_id(target)
     except RegistryError as error:
-        raise RegistryError(f"{artifacts.latest} leads to {target!r}, expected a model beside it") from error
+        raise RegistryError(
+            f"{artifacts.latest} leads to {target!r}, expected a model beside it; see: modelgates recover"
+        ) from error
 
 
 def live_id(artifacts: Artifacts) -> str | None:
@@ -70,53 +106,99 @@ def live_id(artifacts: Artifacts) -> str | None:
     return target
 
 
+def state(artifacts: Artifacts) -> State:
+    """Read link and log as of one moment, though a change may be under way.
+
+    Raises
+    ------
+    RegistryError
+        If they name different models.
+    """
+    # Whoever moves the link writes to the log before and after, so a log that did not change in between is of its time.
+    log, target, after = tail(artifacts.promotions), link_target(artifacts), tail(artifacts.promotions)
+    while after != log:
+        log, target, after = after, link_target(artifacts), tail(artifacts.promotions)
+    logged = log.change.to if log.change else None
+    if target not in (logged, log.open.to if log.open else logged):
+        raise RegistryError(
+            f"promotions.log says {logged or 'nothing'} is live, latest points at {target or 'nothing'}: somebody "
+            "moved the link or lost the log; see: modelgates recover"
+        )
+    return State(target, log.change_to(target), log.open)
+
+
 def is_first(artifacts: Artifacts) -> bool:
-    """Whether nothing was ever promoted here: no entry in the log and no `latest`; one without the other is refused."""
-    entries, live = read_log(artifacts.promotions), live_id(artifacts)
-    check_agreement(entries, live)
-    return live is None
+    """Whether nothing was ever promoted here: nothing in the log and no `latest`; one without the other is refused."""
+    return state(artifacts).live is None
 
 
-def switch(artifacts: Artifacts, entry: Entry) -> None:
+def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
+    """Ids of the other models that were live, the last one first, each once, and no more than are asked for."""
+    seen = {live}
+    for change in changes(artifacts.promotions):
+        if change.to not in seen:
+            seen.add(change.to)
+            yield change.to
+
+
+def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
     """Move the link and write the log: both, or neither. The caller holds the lock.
 
-    The entry is first put down as pending; whoever takes the lock after a crash finds it and finishes or forgets it.
+    Whoever takes the lock after a crash finds an intent without an outcome, and finishes it or not as the link says.
     """
-    pending = artifacts.root / PENDING
-    write_whole(pending, canonical(entry))
+    append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
-        flip(artifacts, entry.to)
-        append_entry(artifacts.promotions, entry)
+        flip(artifacts, change.to)
+        _commit(artifacts, key)
+        return Done(change, tail(artifacts.promotions).head)
     except BaseException:
-        if read_log(artifacts.promotions)[-1:] != [entry]:
-            _point(artifacts, entry.from_)
-        pending.unlink()
+        # What cannot be put back now is settled by whoever comes next.
+        with suppress(OSError, ModelgatesError):
+            if tail(artifacts.promotions).open:
+                _point(artifacts, change.from_)
+                append(artifacts.promotions, Abort(time=datetime.now(UTC)))
         raise
-    with suppress(OSError):  # done is done; whoever takes the lock next finds it finished
-        pending.unlink()
 
 
-def _settle(artifacts: Artifacts) -> None:
-    pending = artifacts.root / PENDING
-    if not pending.exists():
-        return
-    entry = read_json(pending, Entry)
+def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None") -> None:
+    signature = sign(committed(tail(artifacts.promotions).head), key) if key else None
+    append(artifacts.promotions, Commit(time=datetime.now(UTC), signature=signature))
+
+
+def settle(artifacts: Artifacts) -> None:
+    """Finish or forget a change that was cut short, as the link says. The caller holds the lock.
+
+    Raises
+    ------
+    RegistryError
+        If the link says neither.
+    """
     drop_torn_line(artifacts.promotions)
-    if link_target(artifacts) == entry.to and read_log(artifacts.promotions)[-1:] != [entry]:
-        append_entry(artifacts.promotions, entry)
-    pending.unlink()
+    change = tail(artifacts.promotions).open
+    if change is None:
+        return
+    target = link_target(artifacts)
+    if target not in (change.to, change.from_):
+        raise RegistryError(
+            f"a {change.action} from {change.from_ or 'nothing'} to {change.to} was cut short, and latest points at "
+            f"{target or 'nothing'}; see: modelgates recover"
+        )
+    # The crash may have come before the flip was durable.
+    sync_folder(artifacts.models)
+    if target == change.to:
+        _commit(artifacts, None)
+    else:
+        append(artifacts.promotions, Abort(time=datetime.now(UTC)))
 
 
 def flip(artifacts: Artifacts, model_id: str) -> None:
     """Point `latest` at a model in one atomic, durable step."""
     # First the link through `latest`, which never changes: once `latest` has moved, nothing is left to fail.
-    if not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == f"latest/{MODEL}"):
-        _link(artifacts.latest_onnx, f"latest/{MODEL}")
+    if not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == ONNX_LINK):
+        _link(artifacts.latest_onnx, ONNX_LINK)
     _point(artifacts, model_id)
     if os.readlink(artifacts.latest) != model_id:
-        raise RegistryError(
-            f"{artifacts.latest} does not point at {model_id} after the flip; is another program moving it?"
-        )
+        raise OSError(errno.EIO, f"Does not point at {model_id} after the flip", str(artifacts.latest))
 
 
 def _point(artifacts: Artifacts, model_id: str | None) -> None:
@@ -128,7 +210,7 @@ def _point(artifacts: Artifacts, model_id: str | None) -> None:
 
 
 def _link(path: Path, target: str) -> None:
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged = path.with_name(f".{path.name}.new")  # one name, as the lock admits one writer
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)
     staged.replace(path)
@@ -148,13 +230,12 @@ def model_ids(artifacts: Artifacts) -> list[str]:
     """Every model directory's id, oldest first."""
     if not artifacts.models.is_dir():
         return []
-    return sorted((entry.name for entry in artifacts.models.iterdir() if is_model(entry)), key=int)
+    with os.scandir(artifacts.models) as entries:
+        return sorted(
+            (entry.name for entry in entries if is_id(entry.name) and entry.is_dir(follow_symlinks=False)), key=int
+        )
 
 
 def is_model(directory: Path) -> bool:
     """Whether a path is a directory, not a link to one, and named as a model."""
-    try:
-        checked_id(directory.name)
-    except RegistryError:
-        return False
-    return directory.is_dir() and not directory.is_symlink()
+    return is_id(directory.name) and directory.is_dir() and not directory.is_symlink()

@@ -1,6 +1,7 @@
 """Which gate files a promoter trusts: the shipped suite and the team's own, by their digests."""
 
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 from ..errors import PolicyError
@@ -49,5 +50,5 @@ def trusted_digests(policy: Policy, root: Path) -> set[str]:
 
 def package_digest() -> str:
     """Digest the code of this package without its gates, which are digested file by file."""
-    files = sorted(path for path in PACKAGE.rglob("*.py") if (PACKAGE / "gates") not in path.parents)
-    return sha256(canonical({str(path.relative_to(PACKAGE)): sha256_of(path) for path in files}))
+    names = [name for name in glob("**/*.py", root_dir=PACKAGE, recursive=True) if not name.startswith("gates/")]
+    return sha256(canonical({name: sha256(PACKAGE.joinpath(name).read_bytes()) for name in names}))

@@ -1,6 +1,7 @@
 """The serving adapter: loads the bytes that it verified, scores rows batch by batch, logs every one of them."""
 
 import math
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,17 +10,30 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..drift.records import Prediction, append_whole, encode_predictions
-from ..errors import FormatError, OnnxError
-from ..model.files import read_json
-from ..model.layout import MODEL, SIDECAR, Artifacts
-from ..model.manifest import verified_bytes, verify
+from ..drift.records import Prediction, encode_predictions
+from ..errors import FormatError, GoneError, OnnxError
+from ..model.layout import MODEL, Artifacts
+from ..model.pinned import Pinned
 from ..model.session import OnnxModel
-from ..model.sidecar import Sidecar
 from .guards import refuse_if_killed
 from .source import read_csv, row_errors, row_keys
 
 Arm = Literal["live", "shadow"]
+
+
+def _pinned(onnx_path: Path) -> Pinned:
+    """Follow a path to a model's directory, again if it was cleaned up on the way there."""
+    while True:
+        path = Path(os.path.realpath(onnx_path))
+        if path.name != MODEL and path.is_file():
+            raise FormatError(f"{onnx_path}: not the {MODEL} of a model directory; pack the model first")
+        try:
+            if path.name != MODEL:
+                raise GoneError(path)
+            return Pinned(path.parent)
+        except GoneError:
+            if Path(os.path.realpath(onnx_path)) == path:
+                raise FormatError(f"{onnx_path}: no such model") from None
 
 
 class Adapter:
@@ -40,18 +54,16 @@ class Adapter:
     """
 
     def __init__(self, onnx_path: Path, *, arm: Arm, log: Path | None = None) -> None:
-        directory = onnx_path.resolve().parent
-        if not onnx_path.is_file():
-            raise FormatError(f"{onnx_path}: no such model")
-        if onnx_path.resolve().name != MODEL:
-            raise FormatError(f"{onnx_path}: not the {MODEL} of a model directory; pack the model first")
-        self.digest = verify(directory)
-        self.model_id = directory.name
-        self.sidecar = read_json(directory / SIDECAR, Sidecar)
-        self._model = OnnxModel(verified_bytes(directory, MODEL), self.sidecar)
+        # Kept open, so that nobody cleans up what is being served.
+        self._files = _pinned(onnx_path)
+        self.digest = self._files.verify()
+        self.model_id = self._files.model_id
+        self.sidecar = self._files.sidecar
+        self._model = OnnxModel(self._files.verified(MODEL), self.sidecar)
         self._arm: Arm = arm
-        artifacts = Artifacts.of(directory)
-        self.log = log or (artifacts.predictions if arm == "live" else artifacts.shadow_predictions)
+        self._artifacts = Artifacts.of(self._files.directory)
+        own = self._artifacts.predictions if arm == "live" else self._artifacts.shadow_predictions
+        self.log = log or own
 
     def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
         """Score a CSV file; what cannot be read at all leaves one record that says so."""
@@ -113,4 +125,4 @@ class Adapter:
         )
 
     def _append(self, records: list[Prediction]) -> None:
-        append_whole(self.log, encode_predictions(records))
+        self._artifacts.append(self.log, encode_predictions(records))

@@ -18,15 +18,15 @@ def read_csv(path: Path, sidecar: Sidecar) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Time and asset as text, the features with the sidecar's dtypes.
+        The keys (time, asset) as text, the features with the sidecar's dtypes.
 
     Raises
     ------
     FormatError
-        If the columns are not time, asset and the features in the sidecar's order, or hold what is no number.
+        If the columns are not the keys and the features in the sidecar's order, or hold what is no number.
     """
-    expected = [sidecar.time, sidecar.asset, *sidecar.names]
-    dtypes = {sidecar.time: "str", sidecar.asset: "str"} | {entry.name: entry.dtype for entry in sidecar.features}
+    expected = [*sidecar.keys, *sidecar.names]
+    dtypes = dict.fromkeys(sidecar.keys, "str") | {entry.name: entry.dtype for entry in sidecar.features}
     # pandas 2 wraps what does not fit 32 bits.
     narrow = [entry.name for entry in sidecar.features if entry.dtype == "int32"]
     try:
@@ -55,8 +55,12 @@ def read_csv(path: Path, sidecar: Sidecar) -> pd.DataFrame:
 
 
 def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
-    """Name each row by time and asset, so that two logs can be paired."""
-    return [f"{time}|{asset}" for time, asset in zip(frame[sidecar.time], frame[sidecar.asset], strict=True)]
+    """Name each row, so that two logs can be paired: by time and asset, or by its content if the sidecar names none."""
+    parts = [frame[name] for name in sidecar.keys]
+    if sidecar.asset is None:  # a row's number would name another row in the next file
+        content = pd.util.hash_pandas_object(frame[sidecar.names], index=False)
+        parts.append(content.map("{:016x}".format))
+    return ["|".join(map(str, row)) for row in zip(*parts, strict=True)]
 
 
 def row_errors(frame: pd.DataFrame, sidecar: Sidecar) -> list[str | None]:
@@ -67,7 +71,7 @@ def row_errors(frame: pd.DataFrame, sidecar: Sidecar) -> list[str | None]:
         bad = np.isinf(values) if feature.nullable else ~np.isfinite(values)
         for row in np.flatnonzero(bad):
             errors[row] = f"schema: {feature.name} is {values[row]}"
-    for name in (sidecar.time, sidecar.asset):
+    for name in sidecar.keys:
         for index, value in enumerate(frame[name]):
             if value == "":
                 errors[index] = f"schema: {name} is empty"

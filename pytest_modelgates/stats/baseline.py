@@ -3,6 +3,7 @@
 scikit-learn is imported only when a metric is asked for by name.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ Series = NDArray[np.float64]
 Metric = Callable[[Series, Series], float]
 
 MINIMUM_ROWS = 100
+MINIMUM_OF_A_CLASS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ def beats_baseline(
     *,
     metric: Metric,
     seed: int,
+    classes: bool = False,
     days: ArrayLike | None = None,
     bound: float = 0.0,
     n_resamples: int = 999,
@@ -56,6 +59,8 @@ def beats_baseline(
         Of truth and predictions, higher is better; see `named_metric`.
     seed : int
         Of the random numbers, at least 0.
+    classes : bool, default False
+        The truth is 0 or 1, and there must be enough rows of both.
     days : array_like, shape (n_rows,), optional
         Rows of a day, or of whatever else binds them, are resampled together.
     bound : float, default 0
@@ -70,8 +75,8 @@ def beats_baseline(
     Raises
     ------
     StatisticsError
-        If lengths differ, a value is not finite, there are fewer than 100 rows or 20 days, the metric is no number, or
-        it cannot be told on more than one resample in a hundred.
+        If lengths differ, a value is not finite, there are fewer than 100 rows, 20 days or 20 rows of a class, the
+        metric is no number, or it cannot be told on more than one resample in a hundred.
 
     Notes
     -----
@@ -88,13 +93,23 @@ def beats_baseline(
         raise StatisticsError(f"{y.size} truths, {ours.size} and {theirs.size} predictions: pair them row by row")
     if n_resamples < 1 or seed < 0 or not np.isfinite(bound):
         raise StatisticsError(f"{n_resamples} resamples, seed {seed}, bound {bound}: expected at least 1, 0, a number")
-    found = float(metric(y, ours)), float(metric(y, theirs))
-    gain = found[0] - found[1]
-    if not np.isfinite(gain):
-        raise StatisticsError(f"the metric is {found[0]} for the model and {found[1]} for the baseline, not numbers")
-    units = _units(y.size, days)
-    random = np.random.default_rng(seed)
-    gains = np.array([_gain(metric, y, ours, theirs, _draw(random, units)) for _ in range(n_resamples)])
+    of_class = int((y == 0).sum()), int((y == 1).sum())
+    if classes and min(of_class) < MINIMUM_OF_A_CLASS:
+        raise StatisticsError(
+            f"{of_class[0]} rows of class 0 and {of_class[1]} of class 1, expected at least {MINIMUM_OF_A_CLASS} of "
+            "each: measure more"
+        )
+    units, random = _units(y.size, days), np.random.default_rng(seed)
+    with warnings.catch_warnings():  # on a resample of one class, where others raise
+        warnings.simplefilter("ignore")
+        found = _told(metric, y, ours), _told(metric, y, theirs)
+        gain = found[0] - found[1]
+        if not np.isfinite(gain):
+            raise StatisticsError(
+                f"the metric is {found[0]} for the model and {found[1]} for the baseline, not numbers"
+            )
+        draws = (_draw(random, units) for _ in range(n_resamples))
+        gains = np.array([_told(metric, y[rows], ours[rows]) - _told(metric, y[rows], theirs[rows]) for rows in draws])
     told = gains[np.isfinite(gains)]
     if told.size < 0.99 * n_resamples:
         raise StatisticsError(f"the metric is no number on {n_resamples - told.size} of {n_resamples} resamples")
@@ -127,26 +142,27 @@ def _draw(random: np.random.Generator, units: list[NDArray[np.int64]] | NDArray[
     return units[chosen] if isinstance(units, np.ndarray) else np.concatenate([units[index] for index in chosen])
 
 
-def _gain(metric: Metric, y: Series, ours: Series, theirs: Series, rows: NDArray[np.int64]) -> float:
+def _told(metric: Metric, truth: Series, predictions: Series) -> float:
     try:
-        return float(metric(y[rows], ours[rows])) - float(metric(y[rows], theirs[rows]))
-    except ValueError:  # what scikit-learn raises on a resample of one class
+        return float(metric(truth, predictions))
+    except ValueError:  # what scikit-learn raises where a metric is not defined
         return float("nan")
 
 
-def named_metric(name: str) -> Metric:
+def named_metric(name: str, *, labels: bool = False) -> Metric:
     """Look a metric of scikit-learn up by the name of its scorer, such as "r2", "roc_auc" or "neg_log_loss".
 
     Parameters
     ----------
     name : str
         One of ``sklearn.metrics.get_scorer_names()``; higher is better for all of them.
+    labels : bool, default False
+        Predictions are chances of class 1; a metric of labels, such as "accuracy", sees class 1 from 0.5 on.
 
     Returns
     -------
     callable
-        Of truth and predictions. The predictions are chances of class 1 for a metric of chances, labels or values
-        otherwise.
+        Of truth and predictions.
 
     Raises
     ------
@@ -160,7 +176,7 @@ def named_metric(name: str) -> Metric:
         from sklearn.metrics import get_scorer
     except ImportError as error:
         raise MissingExtraError(
-            "metrics need scikit-learn; install it: pip install 'pytest-modelgates[pack]'"
+            "metrics need scikit-learn; install it: pip install 'pytest-modelgates[metrics]'"
         ) from error
     try:
         scorer = get_scorer(name)
@@ -176,7 +192,7 @@ def named_metric(name: str) -> Metric:
             return self
 
         def predict(self, X: Any) -> Any:  # noqa: N803
-            return np.asarray(X)
+            return (np.asarray(X) >= 0.5).astype(np.float64) if labels else np.asarray(X)
 
         def predict_proba(self, X: Any) -> Any:  # noqa: N803
             chance = np.asarray(X, dtype=np.float64)

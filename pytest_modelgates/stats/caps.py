@@ -76,7 +76,9 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
     return scaled
 
 
-def hold_within(held: Held, returns: ArrayLike, caps: Caps, *, cost_bps: float | Costs) -> Capped:
+def hold_within(
+    held: Held, returns: ArrayLike, caps: Caps, *, cost_bps: float | Costs, volume: ArrayLike | None = None
+) -> Capped:
     """Follow a held position within caps, and compare.
 
     Parameters
@@ -87,7 +89,7 @@ def hold_within(held: Held, returns: ArrayLike, caps: Caps, *, cost_bps: float |
         The returns it was held on.
     caps : Caps
         What it may be.
-    cost_bps : float or Costs
+    cost_bps, volume
         What it costs, as for `hold`.
 
     Returns
@@ -97,6 +99,7 @@ def hold_within(held: Held, returns: ArrayLike, caps: Caps, *, cost_bps: float |
     """
     earned = np.asarray(returns, dtype=np.float64)[held.first :]
     cut = within(held.weights, caps)
-    free, bound = (follow(weights, earned, cost_bps=cost_bps, first=1) for weights in (held.weights, cut))
+    market = None if volume is None else np.asarray(volume, dtype=np.float64)[held.first :]
+    free, bound = (follow(kept, earned, cost_bps=cost_bps, first=1, volume=market) for kept in (held.weights, cut))
     binding = (np.abs(cut - held.weights) > 1e-12).any(axis=1)
     return Capped(held=bound, days=int(binding.sum()), cost=float((free.net - bound.net).mean()))

@@ -16,14 +16,14 @@ class Costs:
     """What a position costs.
 
     `half_spread_bps`, `commission_bps` and `slippage_bps` are paid on each unit of turnover [basis points];
-    `borrow_bps` on what is sold short [basis points a year]; `impact_bps` on each unit of turnover that is a whole
+    `borrow_bps_per_year` on what is sold short [basis points]; `impact_bps` on each unit of turnover that is a whole
     day's volume, and less by the root of its share [basis points].
     """
 
     half_spread_bps: float = 0.0
     commission_bps: float = 0.0
     slippage_bps: float = 0.0
-    borrow_bps: float = 0.0
+    borrow_bps_per_year: float = 0.0
     impact_bps: float = 0.0
     days_per_year: float = 252.0
 
@@ -78,8 +78,10 @@ def daily_cost(
     .. [1] R. Almgren, C. Thum, E. Hauptmann and H. Li, Direct estimation of equity market impact, Risk 18(7):58, 2005.
     """
     paid = costs.per_turnover_bps * BASIS_POINT * traded.sum(axis=1)
-    if costs.borrow_bps:
-        paid = paid - costs.borrow_bps * BASIS_POINT / costs.days_per_year * np.minimum(position, 0.0).sum(axis=1)
+    if costs.borrow_bps_per_year:
+        paid = paid - costs.borrow_bps_per_year * BASIS_POINT / costs.days_per_year * np.minimum(position, 0.0).sum(
+            axis=1
+        )
     if costs.impact_bps:
         if volume is None:
             raise StatisticsError("impact is charged by participation: give the volumes, or set impact_bps to 0")

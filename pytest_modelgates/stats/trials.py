@@ -4,7 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from ..errors import StatisticsError
+from .quantiles import is_constant
 from .sharpe import Sharpe, deflated_sharpe, minimum_backtest_years, minimum_track_record, probabilistic_sharpe
 from .significance import holm
 
@@ -24,6 +28,41 @@ class Trials:
     deflated_sharpe: float | None
     track_record_days: float
     backtest_years: float | None
+
+
+# So many trials are looked at, lest a long history slow every run.
+NEWEST = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrialSeries:
+    """What the trials that are `at_hand` would have earned on the same days; of each other trial nothing is known.
+
+    `net` [share of capital a day] and `ic_net` have shape (n_days, n_trials), the trial that was chosen first. Copies
+    of a series and series that never vary are `at_hand`, but have no column.
+    """
+
+    net: NDArray[np.float64]
+    ic_net: NDArray[np.float64]
+    at_hand: int
+
+
+def align_trials(trials: Sequence[tuple[ArrayLike, ArrayLike]]) -> TrialSeries:
+    """Lay the series of several trials side by side, as far back as the shortest of them goes.
+
+    Parameters
+    ----------
+    trials : sequence of (array_like, array_like), each of shape (n_days_of_it,)
+        Net return and IC after costs of each trial, the one that was chosen first; all end on the same day.
+    """
+    pairs = [(np.asarray(net, dtype=np.float64), np.asarray(ic, dtype=np.float64)) for net, ic in trials]
+    days = min(len(net) for net, _ in pairs)
+    tails = [np.stack([net[-days:], ic[-days:]]) for net, ic in pairs]
+    chosen, *others = tails
+    different = {tail.tobytes(): tail for tail in others if not (is_constant(tail[0]) or is_constant(tail[1]))}
+    different.pop(chosen.tobytes(), None)
+    net, ic_net = np.stack([chosen, *different.values()], axis=2)
+    return TrialSeries(net=net, ic_net=ic_net, at_hand=len(pairs))
 
 
 def count_trials(declared: int | None, seen: int | None) -> int | None:

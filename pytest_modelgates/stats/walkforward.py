@@ -1,6 +1,5 @@
 """How a daily IC holds up from fold to fold, and whether the worst fold is worse than bad luck."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -167,45 +166,6 @@ def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -
         pair = stretches[first : first + 2]
         stretches[first : first + 2] = [[max(pair, key=lambda part: part[1])[0], sum(days for _, days in pair)]]
     return np.repeat([name for name, _ in stretches], [days for _, days in stretches])
-
-
-def stitch(scores: Mapping[Any, ArrayLike], labels: ArrayLike) -> NDArray[np.float64]:
-    """Put the scores of one model a fold together, each on the days of its own fold.
-
-    Parameters
-    ----------
-    scores : mapping of label to array_like of float, shape (n_days, n_assets)
-        What each fold's model says of every day.
-    labels : array_like, shape (n_days,)
-        The fold of each day.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_days, n_assets)
-
-    Raises
-    ------
-    StatisticsError
-        If a fold has no model, a model no fold, or shapes differ.
-    """
-    fold = np.asarray(labels)
-    wanted, given = set(fold.tolist()), set(scores)
-    if wanted != given:
-        raise StatisticsError(
-            f"models of folds {sorted(map(str, given))} for folds {sorted(map(str, wanted))}: give one a fold"
-        )
-    stitched: NDArray[np.float64] | None = None
-    for name, values in scores.items():
-        matrix = np.asarray(values, dtype=np.float64)
-        if stitched is None:
-            stitched = np.full_like(matrix, np.nan)
-        if matrix.shape != stitched.shape or len(matrix) != fold.size:
-            raise StatisticsError(
-                f"fold {name} has scores of shape {matrix.shape} for {fold.size} days: score them all"
-            )
-        stitched[fold == name] = matrix[fold == name]
-    assert stitched is not None
-    return stitched
 
 
 def retained(out_of_sample: float, in_sample: float) -> float | None:

@@ -1,6 +1,8 @@
 """Whether the tests reject as often as they say. Takes minutes: ``pytest -m slow tests/calibration``."""
 
 import pytest
+from baseline_sweep import CASES
+from baseline_sweep import rejections as baseline_rejections
 from calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
 
 pytestmark = pytest.mark.slow
@@ -40,3 +42,13 @@ def test_no_family_of_groups_is_blamed_too_often(groups: int, joint: bool) -> No
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_at_most_one_model_of_noise_in_ten_passes_every_hard_gate(horizon: int) -> None:
     assert false_passes(runs=300, horizon=horizon) <= 0.10 + 0.05
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_model_as_good_as_its_baseline_is_called_better_no_more_often_than_asked(case: str) -> None:
+    # Three standard errors of 400 samples, and what the bootstrap itself is off by.
+    assert baseline_rejections(case, 250, runs=400)[0] <= 0.10 + 0.05
+
+
+def test_a_better_model_is_seen_on_a_thousand_rows() -> None:
+    assert baseline_rejections("roc_auc, 30 % of class 1", 1000, runs=100, skilled=True)[0] >= 0.8

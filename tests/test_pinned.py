@@ -1,5 +1,9 @@
-"""What `modelgates verify` finds, and that what is used is what was hashed."""
+"""What `modelgates verify` finds, and that what is used is what was hashed and stays where it is."""
 
+import errno
+import fcntl
+import gc
+import io
 import json
 import os
 import re
@@ -7,15 +11,19 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from pytest_modelgates.cli import main
-from pytest_modelgates.errors import IntegrityError
+from pytest_modelgates.errors import FormatError, GoneError, IntegrityError
+from pytest_modelgates.model import pinned
+from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.files import canonical, sha256, tree_digest
 from pytest_modelgates.model.layout import FILES, MANIFEST
-from pytest_modelgates.model.manifest import problems_of, verified_bytes, verify
+from pytest_modelgates.model.pinned import MAX_MANIFEST_BYTES, Pinned, verify
+from pytest_modelgates.model.plain import MAX_FILE_BYTES, digest_plain
+from pytest_modelgates.serving.adapter import Adapter
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], object], *, seal: bool = True) -> None:
@@ -186,27 +194,170 @@ def test_verify_says_in_a_line_each_what_is_wrong(
     assert str(refusal.value).splitlines() == found
 
 
-def test_what_is_no_directory_is_one_problem(tmp_path: Path) -> None:
-    assert problems_of(tmp_path / "nowhere") == [f"{tmp_path / 'nowhere'}: no such directory"]
+def test_what_is_no_directory_of_its_own_is_not_pinned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
-    assert problems_of(tmp_path / "file") == [f"{tmp_path / 'file'}: no such directory"]
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in ("nowhere", "file", "file/below", "link"):
+        with pytest.raises(GoneError, match=f"^{re.escape(str(tmp_path / name))}: no such directory$"):
+            Pinned(tmp_path / name)
+    assert main(["verify", str(tmp_path / "nowhere")]) == 1
+    assert capsys.readouterr().out == f"{tmp_path / 'nowhere'}: no such directory\n"
 
 
 def test_a_model_under_another_id_is_not_sound(good_model: Path) -> None:
     copy = good_model.with_name("1000000000")
     shutil.copytree(good_model, copy)
-    assert problems_of(copy) == [f"manifest.json: written for model {good_model.name}, found in 1000000000"]
+    assert Pinned(copy).problems() == [f"manifest.json: written for model {good_model.name}, found in 1000000000"]
 
 
 def test_verified_bytes_are_those_of_the_manifest(good_model: Path) -> None:
-    assert verified_bytes(good_model, "model.onnx") == (good_model / "model.onnx").read_bytes()
+    assert Pinned(good_model).verified("model.onnx") == (good_model / "model.onnx").read_bytes()
     _flip_last_bit(good_model)
     message = f"{good_model.name}: model.onnx is not the file that manifest.json lists; run modelgates verify"
     with pytest.raises(IntegrityError, match=f"^{re.escape(message)}$"):
-        verified_bytes(good_model, "model.onnx")
+        Pinned(good_model).verified("model.onnx")
 
 
 def test_a_file_that_the_manifest_does_not_list_is_never_used(good_model: Path) -> None:
     (good_model / "other").write_bytes(b"")
     with pytest.raises(IntegrityError, match=r"other is not the file that manifest\.json lists"):
-        verified_bytes(good_model, "other")
+        Pinned(good_model).verified("other")
+
+
+ORDERS: list[tuple[Callable[[Pinned], object], Callable[[Pinned], object]]] = [
+    (Pinned.verify, lambda model: model.read("CHANGES.md")),
+    (lambda model: model.read("CHANGES.md"), Pinned.verify),
+]
+
+
+@pytest.mark.parametrize(("first", "then"), ORDERS, ids=["digested-first", "read-first"])
+def test_what_was_read_once_is_what_is_read_ever_after(
+    good_model: Path, first: Callable[[Pinned], object], then: Callable[[Pinned], object]
+) -> None:
+    model = Pinned(good_model)
+    first(model)
+    content = (good_model / "CHANGES.md").read_bytes()
+    (good_model / "CHANGES.md").write_bytes(content.swapcase())
+    message = f"{good_model.name}: CHANGES.md changed while it was in use; leave a packed model alone"
+    with pytest.raises(IntegrityError, match=f"^{re.escape(message)}$"):
+        then(model)
+    (good_model / "CHANGES.md").write_bytes(content)
+    then(model)
+
+
+def test_a_pinned_model_is_read_to_its_end_wherever_it_is_moved(good_model: Path) -> None:
+    """Where it was lies another by then."""
+    model = Pinned(good_model)
+    content = (good_model / "model.onnx").read_bytes()
+    good_model.rename(good_model.with_name("away"))
+    good_model.mkdir()
+    (good_model / "model.onnx").write_bytes(b"another")
+    assert model.verified("model.onnx") == content
+    assert model.verify() == tree_digest(good_model.with_name("away"))
+
+
+def _may_delete(directory: Path) -> bool:
+    """Whether a cleaner gets the lock that it must have before it deletes."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def test_a_model_in_use_is_leased_until_it_is_let_go(good_model: Path) -> None:
+    with Pinned(good_model), Pinned(good_model) as second:
+        assert not _may_delete(good_model)
+    assert _may_delete(good_model)
+    second.close()
+    held = Candidate(good_model)
+    assert held.sidecar.names
+    adapter = Adapter(good_model / "model.onnx", arm="shadow")
+    assert not _may_delete(good_model)
+    del held
+    assert not _may_delete(good_model)
+    del adapter
+    gc.collect()
+    assert _may_delete(good_model)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_model_moved_away_before_the_lease_was_had_is_gone(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    def moved(descriptor: int, operation: int) -> None:
+        good_model.rename(good_model.with_name(".trash"))
+        if replaced:
+            good_model.mkdir()
+
+    monkeypatch.setattr(fcntl, "flock", moved)
+    with pytest.raises(GoneError, match=f"{good_model.name}: no such directory$"):
+        Pinned(good_model)
+
+
+@pytest.mark.parametrize(("code", "skipped"), [(errno.EOPNOTSUPP, True), (errno.ENOSYS, True), (errno.EIO, False)])
+def test_only_a_file_system_without_locks_goes_without(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch, code: int, skipped: bool
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    if skipped:
+        assert verify(good_model)
+        return
+    with pytest.raises(OSError, match=os.strerror(code)):
+        verify(good_model)
+
+
+def test_files_are_digested_once_and_none_of_another_size(good_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digested = []
+
+    def count(file: BinaryIO, *, limit: int) -> str:
+        digested.append(limit)
+        return digest_plain(file, limit=limit)
+
+    monkeypatch.setattr(pinned, "digest_plain", count)
+    verify(good_model)
+    assert sorted(digested) == sorted((good_model / name).stat().st_size for name in FILES if name != MANIFEST)
+    digested.clear()
+    for name in FILES:
+        if name != MANIFEST:
+            with (good_model / name).open("ab") as file:
+                file.truncate(10**12)
+    with pytest.raises(IntegrityError, match="1000000000000 bytes, the manifest says"):
+        verify(good_model)
+    assert digested == []
+
+
+def test_a_file_is_read_no_further_than_its_size(tmp_path: Path) -> None:
+    class Endless(io.RawIOBase):
+        """A file that grows as fast as it is read."""
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            return len(buffer)
+
+    assert digest_plain(Endless(), limit=10**6) != sha256(bytes(10**6))
+
+
+def test_more_than_protobuf_can_hold_is_not_read(good_model: Path) -> None:
+    with (good_model / "model.onnx").open("ab") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    message = f"{good_model}/model.onnx: 2147483649 bytes, expected at most 2147483648"
+    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
+        Pinned(good_model).read("model.onnx")
+    assert re.fullmatch("[0-9a-f]{64}", tree_digest(good_model))
+
+
+def test_a_manifest_has_a_cap(good_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (good_model / MANIFEST).write_bytes(b" " * (MAX_MANIFEST_BYTES + 1))
+    assert main(["verify", str(good_model)]) == 1
+    assert capsys.readouterr().out == (
+        f"{good_model.name}: {good_model}/manifest.json: 1048577 bytes, expected at most 1048576\n"
+    )

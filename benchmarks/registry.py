@@ -1,0 +1,167 @@
+"""What the registry costs: promoting a large model against hashing it, a flip with its log, and what age changes.
+
+    python -m benchmarks.registry [ROUNDS]
+
+Medians of pairs measured side by side. Promised: promoting a model of 50 MB takes at most 1.3 times as long as hashing
+it once; flip and log of a small one at most 5 ms; status, list and promote are no slower beside 10,000 old models and
+100,000 lines of log.
+"""
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from handmade import LENIENT, Desk, green_report
+
+from conftest import invented_panel, pack_ridge
+from pytest_modelgates.model.files import canonical, read_json, sha256, sha256_of
+from pytest_modelgates.model.layout import MANIFEST, MODEL, Artifacts
+from pytest_modelgates.model.manifest import FileEntry, Manifest
+from pytest_modelgates.model.pinned import verify
+from pytest_modelgates.registry.audit import Commit, Intent, read_log, tail
+from pytest_modelgates.registry.desk import listing, status
+from pytest_modelgates.registry.promote import promote
+from pytest_modelgates.registry.rollback import rollback
+from pytest_modelgates.registry.store import locked, switch
+
+MEGABYTES = 50
+OLD_MODELS, OLD_LINES = 10_000, 100_000
+
+
+def milliseconds(action: Callable[[], object]) -> float:
+    """Time one call [ms]."""
+    begin = time.perf_counter_ns()
+    action()
+    return (time.perf_counter_ns() - begin) / 1e6
+
+
+def enlarge(directory: Path, megabytes: int) -> None:
+    """Give a packed model a tensor of that size."""
+    path = directory / MODEL
+    model = onnx.load(str(path))
+    padding = np.random.default_rng(1).standard_normal(megabytes * 125_000).view(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(padding, "padding"))
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    manifest = read_json(directory / MANIFEST, Manifest)
+    entry = FileEntry(sha256=sha256_of(path), size=path.stat().st_size)
+    (directory / MANIFEST).write_bytes(
+        canonical(msgspec.structs.replace(manifest, files=manifest.files | {MODEL: entry}))
+    )
+
+
+def registry(root: Path) -> Desk:
+    """A registry with a live model and a candidate, both small."""
+    artifacts, policy = Artifacts(root / "artifacts"), root / "policy.toml"
+    names = [pack_ridge(artifacts.root, invented_panel(seed=seed)).name for seed in (1, 2)]
+    policy.write_text(LENIENT)
+    desk = Desk(artifacts, *names, policy)
+    promote(artifacts, desk.live, green_report(desk, desk.live), desk.policy, reason="first")
+    return desk
+
+
+def there_and_back(desk: Desk, report: Path) -> float:
+    """Time a promotion of the candidate, and undo it."""
+    policy = desk.policy
+    taken = milliseconds(lambda: promote(desk.artifacts, desk.candidate, report, policy, reason="there"))
+    rollback(desk.artifacts, desk.live, policy, reason="back")
+    return taken
+
+
+def flip_and_log(desk: Desk) -> float:
+    """Time the change of link and log alone, there and back, and halve it."""
+    last, rules = read_log(desk.artifacts.promotions)[-1], desk.policy.registry
+    there = msgspec.structs.replace(last, from_=desk.live, to=desk.candidate)
+    back = msgspec.structs.replace(last, from_=desk.candidate, to=desk.live)
+
+    def both() -> None:
+        for change in (there, back):
+            with locked(desk.artifacts, rules):
+                switch(desk.artifacts, change)
+
+    return milliseconds(both) / 2
+
+
+def age(desk: Desk) -> None:
+    """Add old models, and lines of log before those there are."""
+    oldest = desk.artifacts.model(desk.live)
+    for number in range(OLD_MODELS):
+        directory = desk.artifacts.model(str(1_000_000_000 + number))
+        directory.mkdir()
+        for name in (MANIFEST, "CHANGES.md"):
+            shutil.copy(oldest / name, directory / name)
+    recent = desk.artifacts.promotions.read_bytes().splitlines()
+    intent = msgspec.json.decode(recent[0], type=Intent)
+    lines: list[bytes] = []
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    for n in range(1, OLD_LINES + 1):
+        prev = sha256(lines[-1]) if lines else None
+        old: Intent | Commit = (
+            msgspec.structs.replace(intent, n=n, prev=prev, time=long_ago)
+            if n % 2
+            else Commit(n=n, prev=prev, time=long_ago)
+        )
+        lines.append(canonical(old)[:-1])
+    for line in recent:
+        record = msgspec.json.decode(line, type=Intent | Commit)
+        record = msgspec.structs.replace(record, n=len(lines) + 1, prev=sha256(lines[-1]))
+        lines.append(canonical(record)[:-1])
+    desk.artifacts.promotions.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def main() -> int:
+    """Measure, print, and fail if a promise is not kept."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    kept = []
+    with tempfile.TemporaryDirectory() as name:
+        large = registry(Path(name) / "large")
+        enlarge(large.artifacts.model(large.candidate), MEGABYTES)
+        model, report = large.artifacts.model(large.candidate) / MODEL, green_report(large)
+        pairs = [(milliseconds(lambda: sha256_of(model)), there_and_back(large, report)) for _ in range(rounds)]
+        hashing, promoting = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(promotion / digest for digest, promotion in pairs)
+        kept.append(ratio <= 1.3)
+        print(
+            f"promoting {MEGABYTES} MB: {promoting:.1f} ms, hashing it {hashing:.1f} ms: {ratio:.2f} times "
+            "(at most 1.3)"
+        )
+
+        small = registry(Path(name) / "small")
+        flip = statistics.median(flip_and_log(small) for _ in range(rounds * 4))
+        kept.append(flip <= 5)
+        print(f"flip and log: {flip:.2f} ms (at most 5)")
+
+        old = registry(Path(name) / "old")
+        policy = old.policy
+        age(old)
+        assert tail(old.artifacts.promotions).change is not None
+        verify(old.artifacts.model(old.live))
+        reports = {id(desk): green_report(desk) for desk in (small, old)}
+        questions: dict[str, Callable[[Desk], float]] = {
+            "status": lambda desk: milliseconds(lambda: status(desk.artifacts, policy)),
+            "list": lambda desk: milliseconds(lambda: listing(desk.artifacts, last=2)),
+            "promote": lambda desk: there_and_back(desk, reports[id(desk)]),
+        }
+        for verb, ask in questions.items():
+            times = [(ask(small), ask(old)) for _ in range(rounds)]
+            young, aged = (statistics.median(column) for column in zip(*times, strict=True))
+            print(
+                f"{verb}: {young:.1f} ms in a new registry, {aged:.1f} ms beside {OLD_MODELS} models and "
+                f"{OLD_LINES} lines"
+            )
+            kept.append(aged - young <= 10)
+    return 0 if all(kept) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Plain files of an open folder, reached by name: no path is joined, no link followed, nothing waited for."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import FormatError
+
+# The most that protobuf, and so an ONNX file, can hold.
+MAX_FILE_BYTES = 2**31
+NOT_PLAIN = "not a plain file with one name (a link, folder or device)"
+_CHUNK = 2**18
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without O_NONBLOCK a pipe is waited for until somebody writes into it.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# What opening a link, a socket or the node of an absent device says.
+_ODD = {errno.ELOOP, errno.ENXIO, errno.ENODEV}
+
+
+def open_folder(path: Path) -> int:
+    """Open a folder that is none by a link; the caller closes the descriptor."""
+    return os.open(path, _FOLDER)
+
+
+def is_plain(entry: os.stat_result) -> bool:
+    """Whether this is a regular file that has one name."""
+    return stat.S_ISREG(entry.st_mode) and entry.st_nlink == 1
+
+
+@contextmanager
+def open_plain(folder: int, name: str, source: object, *, limit: int = MAX_FILE_BYTES) -> Iterator[BinaryIO]:
+    """Open a plain file of an open folder; `source` is what messages call it.
+
+    Raises
+    ------
+    FormatError
+        If it is missing, no plain file, or larger than `limit` [bytes]; not a byte was read then.
+    """
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=folder)
+    except FileNotFoundError as error:
+        raise FormatError(f"{source}: no such file") from error
+    except OSError as error:
+        if error.errno not in _ODD:
+            raise
+        raise FormatError(f"{source}: {NOT_PLAIN}") from error
+    try:
+        entry = os.fstat(descriptor)
+        if not is_plain(entry):
+            raise FormatError(f"{source}: {NOT_PLAIN}")
+        if entry.st_size > limit:
+            raise FormatError(f"{source}: {entry.st_size} bytes, expected at most {limit}")
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def digest_plain(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
+    """Digest an open file; one that grows beyond `limit` meanwhile is not read on, and its digest is another."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+    while limit >= 0 and (count := file.readinto(buffer)):  # type: ignore[attr-defined]  # BinaryIO does not know it
+        digest.update(buffer[:count])
+        limit -= count
+    return digest.hexdigest()

@@ -1,0 +1,112 @@
+"""Deleting old models: never the live one, the one before it, a candidate, or one that somebody reads."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import RegistryError
+from ..model.files import sync_folder
+from ..model.layout import Artifacts
+from .policy import RegistryRules
+from .store import locked, model_ids, past_live, state
+
+TRASH, STAGING = ".trash-", ".staging-"
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A folder that was deleted, or would be."""
+
+    name: str
+    size: int
+    """Of its files [bytes]."""
+
+
+def collect(artifacts: Artifacts, rules: RegistryRules, *, keep: int, dry_run: bool = False) -> list[Removed]:
+    """Delete models older than the live one but for the newest `keep`, and what killed commands left behind.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    rules : RegistryRules
+    keep : int
+        How many of the models that may go are kept all the same.
+    dry_run : bool
+        Delete nothing.
+
+    Returns
+    -------
+    list of Removed
+        Models, oldest first, then leftovers. What a reader holds open is kept.
+
+    Raises
+    ------
+    RegistryError
+        If link and log disagree: then nobody knows what may go.
+    """
+    if keep < 0:
+        raise RegistryError(f"cannot keep {keep} models; give 0 or more")
+    removed = []
+    with locked(artifacts, rules):
+        if not artifacts.models.is_dir():
+            return []
+        for name in [*_expendable(artifacts, keep), *_leftovers(artifacts.models)]:
+            with _unread(artifacts.models / name) as free:
+                if not free:
+                    continue
+                removed.append(Removed(name, _size(artifacts.models / name)))
+                if not dry_run:
+                    _delete(artifacts.models / name)
+    return removed
+
+
+def _expendable(artifacts: Artifacts, keep: int) -> list[str]:
+    live = state(artifacts).live
+    if live is None:
+        return []  # all of them are candidates
+    ids = model_ids(artifacts)
+    # A rollback would go to this one.
+    previous = next((name for name in past_live(artifacts, live) if name in ids), None)
+    # What is newer than the live model is a candidate still.
+    older = [name for name in ids if int(name) < int(live) and name != previous]
+    return older[: max(0, len(older) - keep)]
+
+
+def _leftovers(models: Path) -> list[str]:
+    with os.scandir(models) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.startswith((TRASH, STAGING)) and entry.is_dir(follow_symlinks=False)
+        )
+
+
+@contextmanager
+def _unread(directory: Path) -> Iterator[bool]:
+    """Hold a directory exclusively, so that nobody begins to read it; False if somebody does already."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+def _size(directory: Path) -> int:
+    return sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
+
+
+def _delete(directory: Path) -> None:
+    # By rename first: whoever looks sees a whole model or none.
+    trash = directory if directory.name.startswith(TRASH) else directory.with_name(f"{TRASH}{directory.name}")
+    directory.rename(trash)
+    sync_folder(trash.parent)
+    shutil.rmtree(trash)

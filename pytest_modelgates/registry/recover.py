@@ -1,0 +1,81 @@
+"""Putting the registry right after a crash or somebody's hand: first in words, then, when told, in deed.
+
+The link is made to follow the log, which is chained; what the log itself lost cannot be brought back from here.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import RegistryError
+from ..model.layout import Artifacts
+from .audit import Abort, append, drop_torn_line, read_chain, tail, torn_bytes
+from .policy import RegistryRules
+from .store import ONNX_LINK, flip, lock, settle
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do: in words, and as a function."""
+
+    text: str
+    do: Callable[[], object]
+
+
+def recover(artifacts: Artifacts, rules: RegistryRules, *, do: bool) -> list[str]:
+    """Find what is wrong with link and log, and put it right if told to.
+
+    Returns
+    -------
+    list of str
+        What was done, or would be; empty if nothing is wrong.
+
+    Raises
+    ------
+    RegistryError
+        If the log is not whole: which model should be live is not guessed.
+    """
+    with lock(artifacts, rules):
+        steps = list(_steps(artifacts))
+        if do:
+            for step in steps:
+                step.do()
+        return [step.text for step in steps]
+
+
+def _steps(artifacts: Artifacts) -> Iterator[Step]:
+    path, link = artifacts.promotions, _text(artifacts.latest)
+    if problems := [f"{path}: {problem}" for problem in read_chain(path).problems]:
+        raise RegistryError("\n".join([*problems, "put the log back from a copy; nothing here can tell what it said"]))
+    if count := torn_bytes(path):
+        yield Step(f"cut off the {count} bytes that a crash left behind the log's end", lambda: drop_torn_line(path))
+    end = tail(path)
+    logged = end.change.to if end.change else None
+    if end.open and link == end.open.to:
+        logged = link
+        yield Step(f"finish the {end.open.action} to {link} that was cut short", lambda: settle(artifacts))
+    elif end.open:
+        text = f"forget the {end.open.action} to {end.open.to} that was cut short"
+        yield Step(text, lambda: append(path, Abort(time=datetime.now(UTC))))
+    if logged is None:
+        if os.path.lexists(artifacts.latest):
+            raise RegistryError(
+                f"{artifacts.latest} is there, and {path} knows no promotion: put the log back from a copy"
+            )
+        return
+    if link != logged:
+        if os.path.lexists(artifacts.latest) and not artifacts.latest.is_symlink():
+            aside = artifacts.latest.with_name(f"latest.moved-{int(time.time())}")
+            yield Step(f"move what lies in the place of latest to {aside}", lambda: artifacts.latest.rename(aside))
+        was = f"points at {link!r}" if link else "is missing or no link"
+        yield Step(f"point latest at {logged}, which the log says is live; it {was}", lambda: flip(artifacts, logged))
+    elif _text(artifacts.latest_onnx) != ONNX_LINK:
+        yield Step(f"point latest.onnx at {ONNX_LINK}", lambda: flip(artifacts, logged))
+
+
+def _text(path: Path) -> str | None:
+    """What a link says, unchecked; None if there is no link."""
+    return os.readlink(path) if path.is_symlink() else None

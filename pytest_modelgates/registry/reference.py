@@ -1,0 +1,49 @@
+"""A model's reference predictions, its golden: what it scored on its own panel, or what a file says."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..drift import save_golden_predictions
+from ..drift.golden import COLUMN
+from ..errors import FormatError
+from ..model.files import read_bytes
+from ..model.layout import PANEL, Artifacts
+from ..model.panel import Panel
+from ..model.pinned import Pinned
+from ..model.sidecar import REFERENCE
+from .policy import RegistryRules
+from .store import locked
+
+
+def reference(model: Pinned) -> np.ndarray:
+    """Read a model's panel predictions, which are its golden."""
+    try:
+        return Panel.read(model.verified(PANEL), model.sidecar, columns=[REFERENCE]).reference
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{model.directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
+
+
+def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
+    """Save a model's panel predictions, or the predictions in a file, as its golden."""
+    with Pinned(artifacts.model(model_id)) as model:
+        digest = model.verify()
+        values = reference(model) if source is None else _predictions_in(source)
+    # The metadata of all goldens is one file, which a promotion writes too.
+    with locked(artifacts, rules):
+        return save_golden_predictions(
+            values, model_id, folder=artifacts.golden, digest=digest if source is None else None
+        )
+
+
+def _predictions_in(source: Path) -> np.ndarray:
+    content = io.BytesIO(read_bytes(source))
+    try:
+        frame = pd.read_csv(content) if source.suffix == ".csv" else pd.read_parquet(content)
+    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
+        raise FormatError(f"{source}: neither CSV nor Parquet ({error})") from error
+    if COLUMN not in frame:
+        raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
+    return np.asarray(frame[COLUMN])

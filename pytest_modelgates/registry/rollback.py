@@ -1,0 +1,57 @@
+"""Rollback: back to a model that was live before and is, byte for byte, what it was then."""
+
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import RefusedError
+from ..model.layout import Artifacts
+from ..model.pinned import verify
+from .actor import actor, may_not
+from .audit import Intent, changes
+from .policy import Policy
+from .seal import load_key
+from .store import Done, locked, past_live, state, switch
+
+
+def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str, key: Path | None = None) -> Done:
+    """Make a model live again that was live before; parameters as for `promote`.
+
+    Raises
+    ------
+    RefusedError
+        If no reason is given, the actor may not, or the model was never live, or is live now.
+    IntegrityError
+        If its files are not what they were.
+    """
+    if not reason.strip():
+        raise RefusedError('a rollback needs a reason: --reason "…"')
+    if why := may_not("roll back", policy.registry.may_roll_back):
+        raise RefusedError(why)
+    private = load_key(key) if key else None
+    with locked(artifacts, policy.registry):
+        # What the link names may be gone: that is when a rollback is needed most.
+        live = state(artifacts).live
+        if model_id == live:
+            raise RefusedError(f"{model_id} is live already")
+        was = next((change.digest for change in changes(artifacts.promotions) if change.to == model_id), None)
+        if was is None:
+            past = ", ".join(past_live(artifacts, live)) or "none yet"
+            raise RefusedError(f"{model_id} was never live; rollback goes to one of: {past}")
+        digest = verify(artifacts.model(model_id))
+        if digest != was:
+            raise RefusedError(
+                f"{model_id} has other bytes ({digest[:12]}…) than when it was live ({was[:12]}…); roll back further"
+            )
+        change = Intent(
+            time=datetime.now(UTC),
+            actor=actor(),
+            host=socket.gethostname(),
+            action="rollback",
+            from_=live,
+            to=model_id,
+            digest=digest,
+            report_digest=None,
+            reason=reason.strip(),
+        )
+        return switch(artifacts, change, key=private)

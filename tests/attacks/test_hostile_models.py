@@ -1,0 +1,157 @@
+"""ONNX files that read what they must not, or never end. The manifest lists them, so only careful reading helps."""
+
+import os
+import re
+from pathlib import Path
+
+import hostile_models
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from handmade import Desk, modelgates
+from test_attacks import everything, feed, in_time, reseal, rows_of
+
+from conftest import FEATURES, invented_panel
+from pytest_modelgates import pack
+from pytest_modelgates.cli import main
+from pytest_modelgates.errors import PackError
+from pytest_modelgates.hermetic import run_gates
+from pytest_modelgates.registry.policy import load_policy
+from pytest_modelgates.registry.verdict import judge
+
+pytest_plugins = ["handmade"]
+__all__ = ["feed"]
+
+ROWS = [pytest.param(keys, id=name) for name, keys in rows_of("onnx").items()]
+SECRET = np.array([[3], [4]], np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of whoever reads a model, with what its weights may be said to lie in."""
+    folder = tmp_path / "reader" / "here"
+    folder.mkdir(parents=True)
+    for path in (folder.parent / "secret.bin", folder / "plain.bin"):
+        path.write_bytes(SECRET.tobytes())
+    os.link(folder.parent / "secret.bin", folder / "second-name.bin")
+    (folder / "link.bin").symlink_to("../secret.bin")
+    (folder / "linked").symlink_to("..")
+    os.mkfifo(folder / "pipe.bin")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def replace(desk: Desk, model: onnx.ModelProto) -> Path:
+    """Put an ONNX file into the candidate's directory, and into its manifest."""
+    directory = desk.artifacts.model(desk.candidate)
+    (directory / "model.onnx").write_bytes(model.SerializeToString())
+    reseal(directory, "model.onnx")
+    return directory
+
+
+def outside(row: dict[str, str]) -> onnx.ModelProto:
+    """The model of a row."""
+    return hostile_models.external(**{key: value for key, value in row.items() if key != "loads"})
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.values[0].get("loads")])
+def test_onnx_runtime_would_read_it(row: dict[str, str], folder: Path) -> None:
+    """What is defended against here: hashing the file is not hashing the model."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    content = outside(row).SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"features": np.ones((1, 2), np.float32)})[0], SECRET)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_weights_outside_the_file_are_never_loaded(
+    row: dict[str, str], folder: Path, desk: Desk, feed: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = replace(desk, outside(row))
+    before = everything(desk.artifacts.root)
+    with in_time():
+        assert main(["shadow", "--onnx", str(directory / "model.onnx"), "--csv", str(feed)]) == 1
+    assert capfd.readouterr() == (
+        "",
+        "modelgates: model.onnx: tensor 'weights' lies outside the file (external data); "
+        "pack it again, which moves such tensors inside\n",
+    )
+    assert everything(desk.artifacts.root) == before
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.id != "beside-the-reader"])
+def test_packing_moves_no_weights_inside_but_those_beside_the_model(row: dict[str, str], folder: Path) -> None:
+    """Onnx itself sees to that, since 1.21."""
+    (folder / "their.onnx").write_bytes(outside(row).SerializeToString())
+    panel = invented_panel(days=4)
+    with in_time(), pytest.raises(PackError, match=r"^their\.onnx: not an ONNX model that can be read \(.+\)$"):
+        pack(
+            "their.onnx",
+            panel.assign(reference=0.0),
+            features=FEATURES,
+            horizon=1,
+            trained_until=panel["time"].min().date(),
+            changes="theirs",
+            artifacts=folder / "artifacts",
+        )
+    assert not (folder / "artifacts").exists()
+
+
+UNSOUND = [
+    pytest.param(hostile_models.external("plain.bin"), "tensor 'weights' lies outside the file (external data)"),
+    pytest.param(hostile_models.foreign(), "operator domain 'com.microsoft' is not allowed"),
+    pytest.param(hostile_models.unknown(), "operator domain 'org.evil' is not allowed"),
+]
+
+
+@pytest.mark.parametrize(("model", "says"), UNSOUND, ids=["outside", "foreign-operator", "unknown-operator"])
+def test_the_gates_refuse_it(
+    model: onnx.ModelProto, says: str, folder: Path, desk: Desk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = replace(desk, model)
+    policy = load_policy(None)
+    report, _ = run_gates(directory, policy, policy_file=None, root=folder, selection=("-m", "integrity"))
+    verdicts = {gate.gate: judge(gate, policy)[0] for gate in report.modelgates.models[directory.name].gates}
+    assert verdicts == {
+        "integrity.required_files": "passed",
+        "integrity.sha256": "passed",
+        "integrity.onnx_is_sound": "failed",
+    }
+    assert says in capfd.readouterr().out
+
+
+GREEDY = [
+    pytest.param(
+        hostile_models.huge(),
+        "memory_gib = 5\nminutes = 5",
+        r"ONNX Runtime cannot score these rows \(.*Failed to allocate memory for requested buffer of size 274877906944",
+        id="memory",
+    ),
+    pytest.param(
+        hostile_models.endless(),
+        "memory_gib = 5\nminutes = 0.25",
+        r"modelgates: the gates ran longer than 0\.25 minutes and were stopped; raise \[hermetic\] minutes",
+        id="time",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "limits", "says"), GREEDY)
+def test_a_greedy_model_ends_in_a_clear_failure(
+    model: onnx.ModelProto, limits: str, says: str, desk: Desk, tmp_path: Path
+) -> None:
+    directory = replace(desk, model)
+    policy = tmp_path / "greedy.toml"
+    policy.write_text(f"format = 1\n[hermetic]\n{limits}\n")
+    before = desk.state()
+    done = modelgates("gate", directory, "--policy", policy, cwd=tmp_path, timeout=120)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert re.search(says, said), said
+    # So it was the model that was stopped, not the start of the run.
+    assert "test_ablation.py" in said
+    assert "Traceback" not in said
+    assert desk.state() == before

@@ -1,0 +1,160 @@
+"""Small registries to be spoiled, and what must hold of one whatever happened; judged without the code under test."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from handmade import LENIENT, green_ledger, write_report
+
+from conftest import invented_panel, pack_ridge
+from pytest_modelgates.cli import main
+from pytest_modelgates.model.files import canonical
+from pytest_modelgates.model.layout import CHANGES, MANIFEST
+from pytest_modelgates.registry.policy import load_policy
+
+# Promoted in this order; the last is for the promotion that must still work when all is over.
+OLDEST, OLD, NEW, NEXT = "1700000001", "1700000002", "1700000003", "1700000004"
+MODELS = (OLDEST, OLD, NEW, NEXT)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A folder with `artifacts`, a lenient policy and a green report of each model."""
+
+    folder: Path
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifacts root."""
+        return self.folder / "artifacts"
+
+    @property
+    def models(self) -> Path:
+        """Every model directory, by id."""
+        return self.artifacts / "models"
+
+    @property
+    def latest(self) -> Path:
+        """The link."""
+        return self.models / "latest"
+
+    @property
+    def log(self) -> Path:
+        """The audit log."""
+        return self.artifacts / "promotions.log"
+
+    def copy_to(self, folder: Path) -> "Registry":
+        """Make a fresh copy in place of whatever lies there."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Registry(folder)
+
+    def live(self) -> str | None:
+        """What the link says, if there is one."""
+        return os.readlink(self.latest) if self.latest.is_symlink() else None
+
+    def model_problems(self, model_id: str) -> list[str]:
+        """Everything that keeps a model directory from being complete and what its manifest says."""
+        directory = self.models / model_id
+        try:
+            files = json.loads((directory / MANIFEST).read_bytes())["files"]
+            found = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in files}
+        except (OSError, ValueError) as error:
+            return [f"{model_id} is not complete: {error}"]
+        return [f"{model_id}/{name} is other bytes" for name in files if found[name] != files[name]["sha256"]]
+
+    def problems(self, allowed: tuple[str | None, ...], *, agree: bool = True) -> list[str]:
+        """What may never be, not even between a crash and the next command; `agree` asks link and log to."""
+        if os.path.lexists(self.latest) and not self.latest.is_symlink():
+            return ["latest is no link"]
+        live = self.live()
+        found = [f"latest says {live}, expected one of {allowed}"] if live not in allowed else []
+        for model_id in {path.name for path in self.models.glob("1*")} | ({live} if live else set()):
+            found += self.model_problems(model_id)
+        try:
+            logged, under_way = self.logged()
+        except (ValueError, KeyError) as error:
+            return [*found, f"the log holds a line that does not belong there: {error}"]
+        if agree and live not in (logged, under_way):
+            found.append(f"the log says {logged}, latest says {live}, and no change to that is under way")
+        return found + (self._golden_problems(logged) if logged else [])
+
+    def logged(self) -> tuple[str | None, str | None]:
+        """What the log says is live, and what will be if the last change is finished; a torn last line is none."""
+        content = self.log.read_bytes() if self.log.exists() else b""
+        logged, opened, previous = None, None, None
+        for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+            record = json.loads(line)
+            if (record["n"], record["prev"]) != (number, previous):
+                raise ValueError(f"record {record['n']} as line {number}")
+            if (record["record"] == "intent") == (opened is not None):
+                raise ValueError(f"{record['record']} as line {number}")
+            if record["record"] == "commit":
+                logged = opened["to"]
+            opened = record if record["record"] == "intent" else None
+            previous = hashlib.sha256(line).hexdigest()
+        return logged, opened["to"] if opened else logged
+
+    def _golden_problems(self, model_id: str) -> list[str]:
+        golden = self.artifacts / "golden"
+        try:
+            wanted = json.loads((golden / "metadata.json").read_bytes())["goldens"][model_id]["sha256"]
+            found = hashlib.sha256((golden / f"{model_id}.parquet").read_bytes()).hexdigest()
+        except (OSError, ValueError, KeyError) as error:
+            return [f"the golden of {model_id} is lost: {error!r}"]
+        return [] if found == wanted else [f"the golden of {model_id} is other bytes"]
+
+
+def build(folder: Path) -> Registry:
+    """Pack one small model, and make others of it under other names, each with a green report."""
+    registry = Registry(folder)
+    artifacts = registry.artifacts
+    packed = pack_ridge(artifacts, invented_panel(days=5))
+    (folder / "policy.toml").write_text(LENIENT)
+    policy = load_policy(folder / "policy.toml")
+    for model_id in MODELS:
+        directory = artifacts / "models" / model_id
+        shutil.copytree(packed, directory)
+        changes = f"This is {model_id}.\n".encode()
+        (directory / CHANGES).write_bytes(changes)
+        manifest = json.loads((directory / MANIFEST).read_bytes())
+        manifest["id"], manifest["created"] = model_id, datetime.fromtimestamp(int(model_id), UTC).isoformat()
+        manifest["files"][CHANGES] = {"sha256": hashlib.sha256(changes).hexdigest(), "size": len(changes)}
+        (directory / MANIFEST).write_bytes(canonical(manifest))
+        write_report(folder / f"{model_id}.json", green_ledger(directory, policy))
+    shutil.copy(packed / "model.onnx", folder / "model.onnx")
+    shutil.copy(packed / "evaluation.parquet", folder / "panel.parquet")
+    (folder / "pack.toml").write_text(
+        'horizon = 1\ntrained_until = 2019-12-31\nchanges = "again"\n'
+        '[groups]\nprice = ["momentum"]\nfundamental = ["value"]\n'
+    )
+    shutil.rmtree(packed)
+    return registry
+
+
+def promotion(model_id: str) -> list[str]:
+    """The command that promotes by the report at hand."""
+    return ["promote", "--report", f"{model_id}.json", "--policy", "policy.toml"]
+
+
+def rollback(model_id: str) -> list[str]:
+    """The command that goes back."""
+    return ["rollback", model_id, "--reason", "a drill"]
+
+
+GC = ["gc", "--keep", "0"]
+RECOVER = ["recover", "--yes"]
+PACK = ["pack", "model.onnx", "--panel", "panel.parquet", "--spec", "pack.toml"]
+
+
+def command(registry: Registry, words: list[str]) -> tuple[int, str]:
+    """Run a command in this process and return its status and all that it said."""
+    said = io.StringIO()
+    with contextlib.chdir(registry.folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        return main(words), said.getvalue()

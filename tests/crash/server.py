@@ -1,0 +1,197 @@
+"""Runs `modelgates` commands in forked children, so that the imports are paid once; strace may attach to a child.
+
+Reads requests as JSON lines, answers each with one. Each child is the real command from its first statement on.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import onnxruntime  # noqa: F401  the heavy imports, before any fork
+import pandas as pd
+import pyarrow.parquet
+
+from pytest_modelgates import cli
+from pytest_modelgates.model import pack, spec  # noqa: F401
+from pytest_modelgates.registry import audit, desk, garbage, promote, recover, store  # noqa: F401
+
+SECONDS, HANGS = 60, 124
+PTRACER, ANYBODY = 0x59616D61, -1
+
+
+def no_fsync() -> None:
+    """Nothing is ever waited for."""
+    os.fsync = lambda descriptor: None
+
+
+def no_folder_fsync() -> None:
+    """Bytes are waited for, names are not."""
+    genuine = os.fsync
+    os.fsync = lambda descriptor: None if stat.S_ISDIR(os.fstat(descriptor).st_mode) else genuine(descriptor)
+
+
+def no_lock() -> None:
+    """Everybody has the lock."""
+    fcntl.flock = lambda descriptor, how: None
+
+
+def naive_link() -> None:
+    """`ln -sf` of old: take the link away, make it anew."""
+    genuine = os.replace
+
+    def replace(source: Any, target: Any, **options: Any) -> None:
+        if os.path.islink(source) and os.path.lexists(target):
+            os.unlink(target)
+            os.symlink(os.readlink(source), target)
+            os.unlink(source)
+        else:
+            genuine(source, target, **options)
+
+    os.replace = replace
+
+
+def no_intent() -> None:
+    """The log is written when all is done."""
+    genuine, intents = store.append, []
+
+    def append(path: Path, record: Any, **options: Any) -> Any:
+        if isinstance(record, audit.Intent):
+            intents.append(record)
+            return record
+        while intents:
+            genuine(path, intents.pop(), **options)
+        return genuine(path, record, **options)
+
+    store.append = append
+
+
+def killed_before_the_flip() -> None:
+    """The machine stops in the middle of a change."""
+    store.flip = lambda artifacts, model_id: os._exit(9)
+
+
+def killed_after_the_flip() -> None:
+    """The machine stops before the log says that all is done."""
+    store._commit = lambda artifacts, key: os._exit(9)
+
+
+DEFENCES = (no_fsync, no_folder_fsync, no_lock, no_intent, naive_link)
+MUTANTS = {each.__name__: each for each in (*DEFENCES, killed_before_the_flip, killed_after_the_flip)}
+
+
+def child(commands: list[list[str]], mutant: str | None, ready: int | None) -> int:
+    """Run commands one after the other until one fails; once `ready` says so."""
+    if mutant:
+        MUTANTS[mutant]()
+    if ready is not None:
+        # Poll and no read: strace may interrupt what it finds us in, and calls are counted.
+        ctypes.CDLL(None).prctl(PTRACER, ANYBODY, 0, 0, 0)
+        waiting = select.poll()
+        waiting.register(ready, select.POLLIN)
+        waiting.poll()
+    for command in commands:
+        status = race(*command[1:]) if command[0] == "race" else cli.main(command)
+        if status:
+            return status
+    return 0
+
+
+def race(*words: str) -> int:
+    """Not a command of `modelgates`, but many of them at once."""
+    sys.path[:0] = [str(folder) for folder in Path(__file__).parents[:3]]
+    from race import main
+
+    main(*words)
+    return 0
+
+
+def attach(pid: int, options: list[str]) -> "subprocess.Popen[str]":
+    """Start strace on a child, and wait until it has hold of it."""
+    tracer = subprocess.Popen(["strace", "-p", str(pid), *options], stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    said = tracer.stderr.readline()
+    if "attached" not in said:
+        raise RuntimeError(f"strace cannot attach: {said}{tracer.stderr.read()}")
+    return tracer
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Run one request in a child and say how it ended and what it printed."""
+    traced = request.get("strace")
+    ready, go = os.pipe()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                os.close(go)
+                os.chdir(request["folder"])
+                status = child(request["commands"], request.get("mutant"), ready if traced else None)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        os.close(ready)
+        try:
+            tracer = attach(pid, traced) if traced else None
+            os.write(go, b"g")
+            ended = wait(pid)
+            if tracer is not None:
+                tracer.communicate()
+        finally:
+            os.close(go)
+        printed = []
+        for file in (out, err):
+            file.seek(0)
+            printed.append(file.read().decode(errors="replace"))
+    return {"status": ended, "out": printed[0], "err": printed[1]}
+
+
+def wait(pid: int) -> int:
+    """Wait for a child, but not for ever; one that hangs counts as a status of its own."""
+    handle = os.pidfd_open(pid)
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    hangs = not waiting.poll(SECONDS * 1000)
+    os.close(handle)
+    if hangs:
+        os.kill(pid, signal.SIGKILL)
+    ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return HANGS if hangs else ended
+
+
+def warm() -> None:
+    """Touch what pandas and pyarrow import only when they are first used."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.parquet"
+        pd.DataFrame({"x": [1.0]}).to_parquet(path, index=False)
+        pd.read_parquet(path)
+        pyarrow.parquet.read_table(path)
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    sys.argv = ["modelgates"]
+    os.environ["PYTHONHASHSEED"] = "0"
+    warm()
+    channel = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        channel.write(json.dumps(run(json.loads(line))) + "\n")
+        channel.flush()
+
+
+if __name__ == "__main__":
+    main()

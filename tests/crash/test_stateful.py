@@ -1,0 +1,143 @@
+"""The registry against a model of itself, over any order of commands, crashes and hands on the link."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from registries import MODELS, Registry, command, promotion, rollback
+
+pytest_plugins = ["seeds"]
+
+SABOTAGED = ("write", "fsync", "replace", "rename", "symlink", "unlink", "mkdir")
+CALLS = st.integers(1, 30)
+ANY = st.sampled_from(MODELS)
+
+
+def killed(registry: Registry, words: list[str], nth: int) -> int:
+    """Run a command in a child that vanishes at the n-th call which would change the disk; 9 if it did."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    left = nth
+
+    def sabotage(name: str) -> None:
+        genuine = getattr(os, name)
+
+        def call(*arguments: object, **options: object) -> object:
+            nonlocal left
+            left -= 1
+            if not left:
+                os._exit(9)
+            return genuine(*arguments, **options)
+
+        setattr(os, name, call)
+
+    for name in SABOTAGED:
+        sabotage(name)
+    try:
+        os._exit(command(registry, words)[0])
+    finally:
+        os._exit(70)
+
+
+class Machine(RuleBasedStateMachine):
+    """What should be live, what was, and whether somebody moved the link."""
+
+    fresh: Registry
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.live: str | None = None
+        self.past: list[str] = []
+        self.moved = False
+
+    @initialize()
+    def begin(self) -> None:
+        self.registry = self.fresh.copy_to(self.folder / "registry")
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder)
+
+    def went(self, model_id: str) -> None:
+        """A change came through."""
+        self.past = [*[name for name in self.past if name != model_id], model_id]
+        self.live = model_id
+
+    def try_to(self, words: list[str], model_id: str, *, allowed: bool, nth: int | None = None) -> None:
+        """Run a command; it changes what it should exactly if it may."""
+        if nth is None:
+            status, said = command(self.registry, words)
+            assert (status == 0) == (allowed and not self.moved), said
+            assert status in (0, 1), said
+        else:
+            status = killed(self.registry, words, nth)
+            assert status in (0, 1, 9)
+            assert status == 1 or (allowed and not self.moved)
+        if allowed and not self.moved and self.registry.live() == model_id:
+            self.went(model_id)
+
+    @rule(model_id=ANY)
+    def promote(self, model_id: str) -> None:
+        self.try_to(promotion(model_id), model_id, allowed=model_id != self.live)
+
+    @rule(model_id=ANY, nth=CALLS)
+    def promote_and_crash(self, model_id: str, nth: int) -> None:
+        self.try_to(promotion(model_id), model_id, allowed=model_id != self.live, nth=nth)
+
+    @rule(model_id=ANY)
+    def roll_back(self, model_id: str) -> None:
+        self.try_to(rollback(model_id), model_id, allowed=model_id in self.past and model_id != self.live)
+
+    @rule(model_id=ANY, nth=CALLS)
+    def roll_back_and_crash(self, model_id: str, nth: int) -> None:
+        allowed = model_id in self.past and model_id != self.live
+        self.try_to(rollback(model_id), model_id, allowed=allowed, nth=nth)
+
+    @precondition(lambda self: self.live and not self.moved)
+    @rule(model_id=ANY)
+    def move_the_link_by_hand(self, model_id: str) -> None:
+        command(self.registry, ["status"])  # what a crash left is settled
+        self.registry.latest.unlink()
+        self.registry.latest.symlink_to(model_id)
+        self.moved = model_id != self.live
+
+    @precondition(lambda self: self.moved)
+    @rule()
+    def put_the_link_back(self) -> None:
+        self.registry.latest.unlink()
+        self.registry.latest.symlink_to(str(self.live))
+        self.moved = False
+
+    @invariant()
+    def holds(self) -> None:
+        if self.moved:
+            status, said = command(self.registry, ["status"])
+            assert (status, "problem: " in said) == (1, True)
+        else:
+            assert self.registry.problems((self.live,)) == []
+
+    @rule()
+    def look(self) -> None:
+        status, said = command(self.registry, ["status"])
+        assert status == int(self.moved), said
+        if not self.moved:
+            assert f"live: {self.live}" in said if self.live else "nothing is live" in said
+
+
+@pytest.mark.parametrize("examples", [6, pytest.param(200, marks=pytest.mark.crash)])
+def test_the_registry_does_what_a_model_of_it_does(fresh: Registry, examples: int) -> None:
+    machine = type("Machine", (Machine,), {"fresh": fresh})
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=20, deadline=None))

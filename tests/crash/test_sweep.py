@@ -1,0 +1,30 @@
+"""Commands that are killed, or whose system calls fail or lie, wherever they touch the registry."""
+
+import pytest
+from sweep import ERRORS, Case, Workshop
+
+pytest_plugins = ["seeds"]
+
+COMMANDS = ("first", "promote", "rollback", "pack", "gc", "recover finishes", "recover forgets", "recover puts back")
+WAYS = ("KILL", *ERRORS, "LIE")
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_wherever_a_command_is_spoiled_the_registry_stays_sound(
+    workshop: Workshop, cases: dict[str, Case], name: str, how: str
+) -> None:
+    found = workshop.sweep(cases[name], [how])
+    print(f"\n{name} {how}: {found}")
+    assert found.bad == []
+    assert found.missed == []
+    assert found.hit > (3 if how == "LIE" else 50)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_sample_of_the_sweep(workshop: Workshop, cases: dict[str, Case], name: str) -> None:
+    found = workshop.sweep(cases[name], ("KILL", "EIO", "ENOSPC", "LIE"), every=23)
+    assert found.bad == []
+    assert found.missed == []
+    assert found.hit > 10
