@@ -59,3 +59,7 @@ class HermeticError(ModelgatesError):
 
 class ProofError(ModelgatesError):
     """Whether the gates can fail could not be tried."""
+
+
+class UsageError(ModelgatesError):
+    """A command was called in a way it does not understand."""
