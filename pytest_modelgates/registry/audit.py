@@ -4,7 +4,6 @@ What is about to change comes first, what became of it after; each line holds th
 edited, lost or swapped one shows.
 """
 
-import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..errors import FormatError
-from ..model.files import append_whole, canonical, first_line, sha256
+from ..model.files import append_whole, canonical, close_quietly, first_line, sha256
 from ..model.manifest import Moment, Sha256
 
 BLOCK, LONGEST = 2**14, 2**20
@@ -128,14 +127,13 @@ def _backwards(path: Path) -> Iterator[bytes]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return
-    with os.fdopen(descriptor, "rb") as file:
-        start, rest = file.seek(0, os.SEEK_END), b""
+    try:
+        start, rest = os.fstat(descriptor).st_size, b""
         ended = False  # what follows the last newline is no line yet
         while start:
             size = min(BLOCK, start)
             start -= size
-            file.seek(start)
-            rest, *whole = (file.read(size) + rest).split(b"\n")
+            rest, *whole = (os.pread(descriptor, size, start) + rest).split(b"\n")
             if whole:
                 yield from reversed(whole if ended else whole[:-1])
                 ended = True
@@ -143,6 +141,8 @@ def _backwards(path: Path) -> Iterator[bytes]:
                 raise FormatError(f"{path}: a line of more than {LONGEST} bytes, which nobody wrote; put the log back")
         if ended:
             yield rest
+    finally:
+        close_quietly(descriptor)
 
 
 def tail(path: Path) -> Tail:
@@ -178,21 +178,19 @@ def live_at(path: Path, moment: datetime) -> Intent | None:
     return next((change for change in changes(path) if change.time <= moment), None)
 
 
-def append(path: Path, record: Line, *, mode: int = 0o644) -> Line:
+def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
     """Append a record as the next link of the chain, durably; the log is as it was if that fails.
 
     Returns
     -------
-    Intent, Commit or Abort
-        The record with its number and the digest of the one before.
+    Head
+        The new end of the log.
     """
     last = next(((line.n, digest) for line, digest in lines(path)), (0, None))
     record = msgspec.structs.replace(record, n=last[0] + 1, prev=last[1])
     content = canonical(record)
     append_whole(path, content, durable=True, mode=mode)
-    if next(_backwards(path), b"") + b"\n" != content:
-        raise OSError(errno.EIO, "What was written is not there; do not trust this disk", str(path))
-    return record
+    return Head(record.n, sha256(content[:-1]))
 
 
 def torn_bytes(path: Path) -> int:

