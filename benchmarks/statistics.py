@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.statistics [--rows 1250000]``
 
-Needs the peers it compares with, which nothing else here does, in an environment of its own:
-``pip install -e . alphalens-reloaded==0.5.1 arch==8.0.0 skfolio==1.12.2 purgedcv==0.1.11 lightgbm onnxmltools``
-Each time is the best of several, alternating between the two sides, so that a busy machine hurts both.
+Needs the peers it compares with, some of which nothing else here does, in an environment of its own:
+``pip install -e '.[pack]' --group peers``. Each time is the best of several, alternating between the two sides, so that
+a busy machine hurts both. Where both sides compute the same number, it is compared first: a difference ends the run.
 """
 
 import argparse
@@ -61,6 +61,11 @@ def best(*sides: Callable[[], Any], rounds: int) -> list[float]:
     return times.min(axis=0).tolist()
 
 
+def agree(what: str, ours: Any, theirs: Any) -> None:
+    """End the run unless a peer computes what we do."""
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12, err_msg=what)
+
+
 def row(what: str, ours: float, limit: str, kept: bool, ratio: float) -> None:
     """Print one line of the table."""
     print(f"| {what} | {1e3 * ours:.3g} ms | {ratio:.3g} × | {limit} | {'yes' if kept else 'NO'} |", flush=True)
@@ -107,6 +112,7 @@ def rank_ic() -> None:
         np.argsort(y, axis=1)
 
     plain, bare = best(lambda: daily_rank_ic(a, b), lambda: two_sorts(a, b), rounds=25)
+    agree("rank IC and alphalens", daily_rank_ic(a, b), factor_information_coefficient(frame)["1D"])
     alphalens = best(lambda: factor_information_coefficient(frame), rounds=1)[0]
     faster("daily rank IC, 2,500 × 500, alphalens", plain, alphalens, 10)
     costlier("the same, two argsorts, no ties", plain, bare, 2)
@@ -127,6 +133,9 @@ def backtest_overfitting() -> None:
     x = np.random.default_rng(0).standard_normal((2000, 100))
     ours = best(lambda: overfitting(x), rounds=5)[0]
     row("PBO, 2,000 × 100, S = 16", ours, "≤ 300 ms", ours <= 0.3, ours / 0.3)
+    few = x[:, :10]
+    told = purgedcv.probability_of_backtest_overfitting(few.T, 8)
+    agree("PBO and purgedcv", overfitting(few, blocks=8).probability, told.pbo)
     theirs = best(lambda: purgedcv.probability_of_backtest_overfitting(x.T, 16), rounds=1)[0]
     faster("the same, purgedcv", ours, theirs, 20)
 

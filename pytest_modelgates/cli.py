@@ -235,11 +235,8 @@ def _policy(arguments: argparse.Namespace) -> Policy:
     return load_policy(path or find_policy(Path.cwd()))
 
 
-def _artifacts(arguments: argparse.Namespace, policy: Policy | None = None) -> Artifacts:
-    root = arguments.artifacts.resolve()
-    if policy is None:
-        return Artifacts(root)
-    return Artifacts(root, int(policy.registry.file_mode, 8), int(policy.registry.directory_mode, 8))
+def _artifacts(arguments: argparse.Namespace) -> Artifacts:
+    return Artifacts(arguments.artifacts.resolve())
 
 
 def _key(arguments: argparse.Namespace) -> Path | None:
@@ -284,12 +281,11 @@ def _promote(arguments: argparse.Namespace) -> int:
     if report is None and arguments.model is None:
         raise UsageError("promote what? Give a model directory, or --report FILE")
     if report is None:
-        directory, found = _model_directory(arguments.model)
-        model_id, arguments.artifacts = directory.name, found.root
+        directory, artifacts = _model_directory(arguments.model)
+        model_id = directory.name
         report, _ = _run_gates(directory, arguments, ["-m", "hard"])
-        artifacts = _artifacts(arguments, policy)
     else:
-        artifacts = _artifacts(arguments, policy)
+        artifacts = _artifacts(arguments)
         model_id = arguments.model
         if model_id is None:
             model_id = promote.model_of(read_report(report, keys=policy.evidence.keys), report)
@@ -321,7 +317,7 @@ def _prove(arguments: argparse.Namespace) -> int:
     policy, key = _policy(arguments), _key(arguments)
     proof = prove(directory, policy, policy_file=arguments.policy or find_policy(Path.cwd()), root=Path.cwd())
     content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
-    path = store_proof(artifacts.proof(directory.name), content, sealed=key is not None)
+    path = store_proof(artifacts, directory.name, content, sealed=key is not None)
     if arguments.json:
         _print_json(proof)
     else:
@@ -352,7 +348,6 @@ def _model_directory(given: str) -> tuple[Path, Artifacts]:
 def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[str]) -> tuple[Path, "Report"]:
     """Run the gates hermetically and keep the report, sealed if there is a key."""
     from .hermetic import run_gates, seal_report
-    from .model.files import write_whole
     from .registry.seal import SEALED_SUFFIX
 
     artifacts, key = Artifacts.of(directory), _key(arguments)
@@ -360,10 +355,10 @@ def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[s
     policy = _policy(arguments)
     report, content = run_gates(directory, policy, policy_file=policy_file, root=Path.cwd(), selection=selection)
     path = artifacts.reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
-    write_whole(path, content)
+    artifacts.write(path, content)
     if key is not None:
         path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
-        write_whole(path, seal_report(report, content, directory, policy, key))
+        artifacts.write(path, seal_report(report, content, directory, policy, key))
     print(f"kept: {path}")
     return path, report
 
@@ -373,7 +368,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
     from .registry.store import past_live, state
 
     policy, model_id, reason = _policy(arguments), arguments.model, arguments.reason
-    artifacts = _artifacts(arguments, policy)
+    artifacts = _artifacts(arguments)
     if model_id is None:
         live = state(artifacts).live
         past = [name for name in past_live(artifacts, live) if artifacts.model(name).is_dir()]
@@ -459,7 +454,7 @@ def _recover(arguments: argparse.Namespace) -> int:
     from .registry.recover import recover
 
     policy = _policy(arguments)
-    steps = recover(_artifacts(arguments, policy), policy.registry, do=arguments.yes)
+    steps = recover(_artifacts(arguments), policy.registry, do=arguments.yes)
     for step in steps:
         print(f"{'did' if arguments.yes else 'would'}: {step}")
     if not steps:
@@ -473,7 +468,7 @@ def _gc(arguments: argparse.Namespace) -> int:
     from .registry.garbage import collect
 
     policy = _policy(arguments)
-    removed = collect(_artifacts(arguments, policy), policy.registry, keep=arguments.keep, dry_run=arguments.dry_run)
+    removed = collect(_artifacts(arguments), policy.registry, keep=arguments.keep, dry_run=arguments.dry_run)
     for folder in removed:
         print(f"{folder.name}  {folder.size} bytes")
     total = sum(folder.size for folder in removed)
@@ -485,7 +480,7 @@ def _golden_set(arguments: argparse.Namespace) -> int:
     from .registry.reference import set_golden
 
     policy = _policy(arguments)
-    print(set_golden(_artifacts(arguments, policy), arguments.model, arguments.source, policy.registry))
+    print(set_golden(_artifacts(arguments), arguments.model, arguments.source, policy.registry))
     return 0
 
 

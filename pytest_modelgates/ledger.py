@@ -17,7 +17,7 @@ import pytest
 from .errors import FormatError, IntegrityError, ModelgatesError
 from .gate import Gate, NoReference, printable
 from .hands import fixture_origins, foreign_hooks
-from .model.files import canonical, readable, sha256, sha256_of, tree_digest, write_whole
+from .model.files import canonical, readable, sha256, sha256_of, tree_digest
 from .model.layout import Artifacts, checked_id
 from .model.pinned import Pinned
 from .model.sidecar import Sidecar
@@ -360,8 +360,9 @@ class Run:
             return
         ledger = msgspec.to_builtins(self.ledger(exit_status))
         content = readable(_plain({**report, "exitcode": exit_status, "modelgates": ledger}))
+        artifacts = Artifacts.of(self.model_dirs[0])
         for path in self.report_paths():
-            write_whole(path, content)
+            artifacts.write(path, content)
 
 
 RUN = pytest.StashKey[Run]()

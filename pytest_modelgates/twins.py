@@ -15,7 +15,7 @@ from .drift.records import Prediction, encode_predictions
 from .errors import ModelgatesError
 from .model import layout
 from .model.candidate import Candidate
-from .model.files import append_whole, canonical, readable, sha256_of, tree_digest
+from .model.files import canonical, readable, sha256_of, tree_digest
 from .model.manifest import FileEntry
 from .model.onnx_checks import parse_onnx
 from .model.session import OnnxModel
@@ -325,7 +325,7 @@ def shifted_shadow(target: Path) -> None:
         )
         for row, value in enumerate(values)
     ]
-    append_whole(candidate.artifacts.shadow_predictions, encode_predictions(rows))
+    candidate.artifacts.append(candidate.artifacts.shadow_predictions, encode_predictions(rows))
 
 
 TWINS: dict[str, tuple[Change, ...]] = {

@@ -51,6 +51,20 @@ def test_the_three_p_values_are_ordered(seed: int, spread: float) -> None:
     assert 0 < found.lower <= found.consistent <= found.upper <= 1
 
 
+def test_a_series_counts_from_the_threshold_of_hansen_on() -> None:
+    # Hansen 2005, equation 9: only means of at least -sqrt(2 log log n) standard errors are shifted to 0.
+    n = 200
+    noise = gains(9, n=n, means=(0.0, 0.0))
+    noise = (noise - noise.mean(axis=0)) / noise.std(axis=0)
+    threshold = -np.sqrt(2 * np.log(np.log(n)) / n)
+    above, below = (
+        superior_ability(noise + np.array([0.1, threshold + side]), seed=1, block=1, n_resamples=999)
+        for side in (1e-9, -1e-9)
+    )
+    assert above.lower < above.consistent == above.upper
+    assert below.lower == below.consistent < below.upper == above.upper
+
+
 def test_one_series_is_tested_like_a_mean() -> None:
     x = gains(4, means=(0.08,))
     alone = mean_exceeds(x[:, 0], seed=1)

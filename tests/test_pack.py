@@ -21,12 +21,14 @@ from onnx_models import linear, one_node, write_with_data_outside
 
 from conftest import pack_ridge
 from pytest_modelgates import pack
+from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.errors import FormatError, GoneError, ModelgatesError, PackError
 from pytest_modelgates.model import pack as pack_module
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.files import rename_new, sha256, write_whole
 from pytest_modelgates.model.layout import FILES, Artifacts
 from pytest_modelgates.model.pinned import Pinned, verify
+from pytest_modelgates.registry.audit import Commit, append
 from pytest_modelgates.registry.desk import listing
 from pytest_modelgates.registry.store import model_ids
 
@@ -518,10 +520,10 @@ def test_the_newest_id_never_goes_back(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forget(path: Path, content: bytes, *, mode: int) -> None:
-        write_whole(path, content[:-1] if path.name == "bench.json" else content, mode=mode)
+    def forget(_: Artifacts, path: Path, content: bytes) -> None:
+        write_whole(path, content[:-1] if path.name == "bench.json" else content)
 
-    monkeypatch.setattr(pack_module, "write_whole", forget)
+    monkeypatch.setattr(Artifacts, "write", forget)
     message = f"{tmp_path}/models: what was written is not what is there; is the disk sound?"
     with pytest.raises(PackError, match=f"^{re.escape(message)}$"):
         pack_ready(tmp_path)
@@ -558,17 +560,22 @@ def test_what_is_being_packed_is_leased_until_it_is_published(tmp_path: Path, mo
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_modes_are_those_of_the_artifacts_whatever_the_umask(tmp_path: Path, umask: int) -> None:
-    usual, narrow = Artifacts(tmp_path / "usual"), Artifacts(tmp_path / "narrow", file_mode=0o640, directory_mode=0o750)
+    usual, shared, narrow = (Artifacts(tmp_path / name) for name in ("usual", "shared", "narrow"))
+    for artifacts, mode in ((shared, 0o2775), (narrow, 0o750)):
+        artifacts.root.mkdir()
+        artifacts.root.chmod(mode)
     before = os.umask(umask)
     try:
-        for artifacts in (usual, narrow):
+        for artifacts in (usual, shared, narrow):
             pack_ready(artifacts)
+            append(artifacts.promotions, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode)
+            artifacts.append(artifacts.shadow_predictions, b"{}\n")
+            save_golden_predictions([1.0], "1700000000", folder=artifacts.golden)
     finally:
         os.umask(before)
-    for artifacts in (usual, narrow):
-        for path in [artifacts.root, *artifacts.root.rglob("*")]:
-            wanted = artifacts.directory_mode if path.is_dir() else artifacts.file_mode
-            assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o775, 0o664), (narrow, 0o750, 0o640)):
+        for path in artifacts.root.rglob("*"):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o777 == (folders if path.is_dir() else files), path
 
 
 # What follows packs in a process of its own, so that it can be denied every step in turn, and killed at each.

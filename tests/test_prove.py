@@ -398,9 +398,7 @@ def reasons_of(directory: Path, policy: Policy) -> list[str]:
 
 
 def keep(directory: Path, content: bytes, *, sealed: bool) -> Path:
-    place = Artifacts.of(directory).proof(directory.name)
-    place.parent.mkdir(exist_ok=True)
-    return store_proof(place, content, sealed=sealed)
+    return store_proof(Artifacts.of(directory), directory.name, content, sealed=sealed)
 
 
 def test_a_sealed_proof_is_taken_where_seals_are_asked_for(

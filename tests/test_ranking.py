@@ -13,7 +13,7 @@ from scipy.stats import pearsonr, rankdata
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.ranking import follow, held_weights, hold, rank_weights
-from pytest_modelgates.stats.ranks import Matrix
+from pytest_modelgates.stats.ranks import Matrix, daily_rank_ic
 
 NAN = np.nan
 SHAPES = st.tuples(st.integers(8, 14), st.integers(2, 6))
@@ -99,6 +99,19 @@ def test_gross_return_gives_the_answer_of_alphalens() -> None:
     held = hold(ALPHALENS_FACTOR, ALPHALENS_FORWARD, horizon=1, cost_bps=0, lag=0)
     np.testing.assert_allclose(held.gross, [-1.25, -1.25], rtol=1e-15)
     np.testing.assert_allclose(held.ic, [-1, -1], rtol=1e-15)
+    # A constant factor.
+    assert hold([[1, 1, 1, 1]], [[4, 3, 2, 1]], horizon=1, cost_bps=0, lag=0).gross.tolist() == [0]
+
+
+def test_random_scores_give_the_answers_of_alphalens() -> None:
+    # alphalens-reloaded 0.5.1: factor_information_coefficient, and factor_returns(demeaned=True) of the ranks of a day.
+    random = np.random.RandomState(7)
+    scores, returns = np.round(random.standard_normal((5, 40)), 1), 0.01 * random.standard_normal((5, 40))
+    ics = [-0.33435101697760505, -0.1352176815744747, 0.030897840808237452, 0.04853094073148597, 0.1075168370852594]
+    earned = [-0.002863897128882537, -0.0006898046809880705, 0.0001436863770806785, 5.689690651766529e-05]
+    np.testing.assert_allclose(daily_rank_ic(scores, returns), ics, rtol=1e-13)
+    held = hold(scores, returns, horizon=1, cost_bps=0, lag=0)
+    np.testing.assert_allclose(held.gross, [*earned, 0.001819002520918669], rtol=1e-13)
 
 
 def test_one_turn_of_the_book_by_hand() -> None:

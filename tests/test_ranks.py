@@ -25,6 +25,7 @@ def test_rank_ic_gives_the_answers_of_alphalens_and_scipy() -> None:
     np.testing.assert_allclose(
         daily_rank_ic([[1, 2, 3, 4], [4, 3, 2, 1]], [[4, 3, 2, 1], [1, 2, 3, 4]]), [-1, -1], rtol=1e-15
     )
+    np.testing.assert_allclose(daily_rank_ic([[1, 2, 3, 4], [4, 3, 2, 1]], [[1, 2, 3, 4], [4, 3, 2, 1]]), [1, 1])
     # SciPy's documentation of spearmanr.
     np.testing.assert_allclose(daily_rank_ic([[1, 2, 3, 4, 5]], [[5, 6, 7, 8, 7]]), [0.8207826816681233], rtol=1e-14)
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError, IntegrityError, StatisticsError
-from ..model.files import read_bytes, read_json, readable, sha256, write_whole
-from ..model.layout import checked_id
+from ..model.files import read_bytes, read_json, readable, sha256
+from ..model.layout import Artifacts, checked_id
 from ..model.manifest import Moment, Sha256
 
 METADATA = "metadata.json"
@@ -73,10 +73,11 @@ def save_golden_predictions(
         raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
     path = Path(folder) / f"{checked_id(model_id)}.parquet"
     content = pd.DataFrame({COLUMN: values}).to_parquet(index=False)
-    write_whole(path, content)
+    artifacts = Artifacts(Path(folder).parent)
+    artifacts.write(path, content)
     entry = Golden(rows=values.size, sha256=sha256(content), saved=datetime.now(UTC), digest=digest)
     metadata = GoldenMetadata(goldens=golden_metadata(folder).goldens | {model_id: entry})
-    write_whole(Path(folder) / METADATA, readable(metadata))
+    artifacts.write(Path(folder) / METADATA, readable(metadata))
     return path
 
 

@@ -1,11 +1,12 @@
 """Where everything lies: the names in a model directory and the folders of the artifacts root."""
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RegistryError
-from .files import FILE_MODE, FOLDER_MODE
+from .files import FOLDER_MODE, append_whole, make_folder, write_whole
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -34,16 +35,36 @@ def checked_id(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The artifacts root, what lies where below it, and with which permissions, whatever the umask."""
+    """The artifacts root, and what lies where below it; what is written there has the root's own permissions."""
 
     root: Path
-    file_mode: int = FILE_MODE
-    directory_mode: int = FOLDER_MODE
 
     @classmethod
     def of(cls, model_dir: Path) -> "Artifacts":
         """Find the root from a model directory, which lies two levels below it."""
         return cls(model_dir.resolve().parent.parent)
+
+    @property
+    def directory_mode(self) -> int:
+        """The permissions of new directories: those of the root; 0755 before there is one. The umask has no say."""
+        try:
+            return stat.S_IMODE(self.root.stat().st_mode) & 0o775 | 0o700
+        except FileNotFoundError:
+            return FOLDER_MODE
+
+    @property
+    def file_mode(self) -> int:
+        """The permissions of new files: those of directories without the right to enter them."""
+        return self.directory_mode & 0o666
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file below the root, whole or not at all; see `write_whole`."""
+        write_whole(path, content, mode=self.file_mode, folder_mode=self.directory_mode)
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Append lines to a log below the root; see `append_whole`."""
+        make_folder(path.parent, mode=self.directory_mode)
+        append_whole(path, content, mode=self.file_mode)
 
     @property
     def models(self) -> Path:

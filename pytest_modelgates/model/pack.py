@@ -31,7 +31,6 @@ from .files import (
     rename_new,
     sha256,
     typed,
-    write_whole,
 )
 from .layout import Artifacts, checked_id
 from .manifest import FileEntry, Lineage, Manifest, head_of
@@ -288,7 +287,7 @@ def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Linea
         # Held until the end: what a killed pack left is what nobody holds.
         with Pinned(staging):
             for name, content in contents.items():
-                write_whole(staging / name, content, mode=artifacts.file_mode)
+                artifacts.write(staging / name, content)
             staging.chmod(artifacts.directory_mode)
             directory = _claim(artifacts, staging, contents, lineage)
     except BaseException:
@@ -312,7 +311,7 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
             files=files,
         )
         stated = canonical(manifest)
-        write_whole(staging / layout.MANIFEST, stated, mode=artifacts.file_mode)
+        artifacts.write(staging / layout.MANIFEST, stated)
         written = {name: entry.sha256 for name, entry in files.items()} | {layout.MANIFEST: sha256(stated)}
         if listing(staging) != written:
             raise PackError(f"{artifacts.models}: what was written is not what is there; is the disk sound?")
@@ -336,7 +335,7 @@ def _note_newest(artifacts: Artifacts, model_id: str) -> None:
         except (ModelgatesError, UnicodeDecodeError):
             noted = "0"
         if int(noted) < int(model_id):
-            write_whole(artifacts.latest_id, f"{model_id}\n".encode(), mode=artifacts.file_mode)
+            artifacts.write(artifacts.latest_id, f"{model_id}\n".encode())
     finally:
         os.close(models)
 

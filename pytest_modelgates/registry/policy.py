@@ -19,8 +19,6 @@ from ..model.sidecar import Sidecar, Task
 Severity = Literal["hard", "soft"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # the upper end keeps infinity out
-Mode = Annotated[str, msgspec.Meta(pattern=r"^0[0-7]{3}\Z")]
-
 PLACE = Path("registry") / "policy.toml"
 
 
@@ -169,8 +167,6 @@ class RegistryRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     may_promote: tuple[str, ...]
     may_roll_back: tuple[str, ...]
-    file_mode: Mode
-    directory_mode: Mode
     lock_timeout_s: NonNegative
     network_file_system: bool
 

@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from ..errors import FormatError, SealError
-from ..model.files import canonical, read_bytes, read_json, sha256, typed, write_whole
+from ..model.files import canonical, read_bytes, read_json, sha256, typed
+from ..model.layout import Artifacts
 from ..model.manifest import Moment, Sha256
 from .criteria import Reason
 from .policy import Policy
@@ -87,10 +88,11 @@ def suite_digest(gates: Iterable[str]) -> str:
     return sha256(canonical(sorted(gates)))
 
 
-def store_proof(path: Path, content: bytes, *, sealed: bool) -> Path:
+def store_proof(artifacts: Artifacts, model_id: str, content: bytes, *, sealed: bool) -> Path:
     """Write a proof where promotion looks for it, in place of an older one, and say where that is."""
+    path = artifacts.proof(model_id)
     places = {False: path, True: path.with_suffix(SEALED_SUFFIX)}
-    write_whole(places[sealed], content)
+    artifacts.write(places[sealed], content)
     places[not sealed].unlink(missing_ok=True)
     return places[sealed]
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from ..drift.records import Prediction, encode_predictions
 from ..errors import FormatError, GoneError, OnnxError
-from ..model.files import append_whole
 from ..model.layout import MODEL, Artifacts
 from ..model.pinned import Pinned
 from ..model.session import OnnxModel
@@ -62,8 +61,9 @@ class Adapter:
         self.sidecar = self._files.sidecar
         self._model = OnnxModel(self._files.verified(MODEL), self.sidecar)
         self._arm: Arm = arm
-        artifacts = Artifacts.of(self._files.directory)
-        self.log = log or (artifacts.predictions if arm == "live" else artifacts.shadow_predictions)
+        self._artifacts = Artifacts.of(self._files.directory)
+        own = self._artifacts.predictions if arm == "live" else self._artifacts.shadow_predictions
+        self.log = log or own
 
     def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
         """Score a CSV file; what cannot be read at all leaves one record that says so."""
@@ -125,4 +125,4 @@ class Adapter:
         )
 
     def _append(self, records: list[Prediction]) -> None:
-        append_whole(self.log, encode_predictions(records))
+        self._artifacts.append(self.log, encode_predictions(records))

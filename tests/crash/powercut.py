@@ -47,7 +47,7 @@ def calls(trace: str, root: Path) -> Iterator[Call]:
             else:
                 text = _plain(word["text"])
                 words.append(os.path.join(base, text) if _is_name(match["call"], words) else text)
-        paths = words[:1] if match["call"] == "write" else words
+        paths = words[:1] if match["call"] in ("write", "pwrite64") else words
         if any(path.startswith(os.fsencode(root)) for path in paths):
             yield Call(match["call"], words, match["rest"], int(match["result"]))
 
@@ -145,11 +145,12 @@ class Disk:
                 self._name({place: inode})
             elif "O_TRUNC" in call.rest:
                 self._cut(self._inode(words[-1]), 0)
-        elif kind == "write":
-            inode = self._inode(words[0])
-            data = words[1][: call.result]
-            self.changes.append(Change(self.steps, inode=inode, offset=self._sizes[inode], content=data))
-            self._sizes[inode] += len(data)
+        elif kind in ("write", "pwrite64"):
+            inode, data = self._inode(words[0]), words[1][: call.result]
+            # Nobody writes where an earlier write without an offset left off but at the end.
+            offset = self._sizes[inode] if kind == "write" else int(call.rest.rsplit(",", 1)[1])
+            self.changes.append(Change(self.steps, inode=inode, offset=offset, content=data))
+            self._sizes[inode] = max(self._sizes[inode], offset + len(data))
         elif kind in ("fsync", "fdatasync"):
             self._last(self._inode(words[0]))
         elif kind in ("rename", "renameat", "renameat2"):

@@ -35,9 +35,14 @@ class Registry:
         return self.folder / "artifacts"
 
     @property
+    def models(self) -> Path:
+        """Every model directory, by id."""
+        return self.artifacts / "models"
+
+    @property
     def latest(self) -> Path:
         """The link."""
-        return self.artifacts / "models" / "latest"
+        return self.models / "latest"
 
     @property
     def log(self) -> Path:
@@ -56,7 +61,7 @@ class Registry:
 
     def model_problems(self, model_id: str) -> list[str]:
         """Everything that keeps a model directory from being complete and what its manifest says."""
-        directory = self.artifacts / "models" / model_id
+        directory = self.models / model_id
         try:
             files = json.loads((directory / MANIFEST).read_bytes())["files"]
             found = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in files}
@@ -64,28 +69,46 @@ class Registry:
             return [f"{model_id} is not complete: {error}"]
         return [f"{model_id}/{name} is other bytes" for name in files if found[name] != files[name]["sha256"]]
 
-    def problems(self, allowed: tuple[str | None, ...]) -> list[str]:
-        """What may never be, not even between a crash and the next command."""
+    def problems(self, allowed: tuple[str | None, ...], *, agree: bool = True) -> list[str]:
+        """What may never be, not even between a crash and the next command; `agree` asks link and log to."""
         if os.path.lexists(self.latest) and not self.latest.is_symlink():
             return ["latest is no link"]
         live = self.live()
         found = [f"latest says {live}, expected one of {allowed}"] if live not in allowed else []
-        found += self.model_problems(live) if live else []
-        return found + self._log_problems(live)
+        for model_id in {path.name for path in self.models.glob("1*")} | ({live} if live else set()):
+            found += self.model_problems(model_id)
+        try:
+            logged, under_way = self.logged()
+        except (ValueError, KeyError) as error:
+            return [*found, f"the log holds a line that does not belong there: {error}"]
+        if agree and live not in (logged, under_way):
+            found.append(f"the log says {logged}, latest says {live}, and no change to that is under way")
+        return found + (self._golden_problems(logged) if logged else [])
 
-    def _log_problems(self, live: str | None) -> list[str]:
+    def logged(self) -> tuple[str | None, str | None]:
+        """What the log says is live, and what will be if the last change is finished; a torn last line is none."""
         content = self.log.read_bytes() if self.log.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1].splitlines()
-        logged: str | None = None
-        for line in whole:
-            try:
-                logged = json.loads(line)["to"]
-            except (ValueError, KeyError) as error:
-                return [f"the log holds a line that is no record: {error}"]
-        pending = self.artifacts / ".pending.json"
-        if pending.exists():
-            return []
-        return [] if logged == live else [f"the log says {logged}, latest says {live}, and nothing is under way"]
+        logged, opened, previous = None, None, None
+        for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+            record = json.loads(line)
+            if (record["n"], record["prev"]) != (number, previous):
+                raise ValueError(f"record {record['n']} as line {number}")
+            if (record["record"] == "intent") == (opened is not None):
+                raise ValueError(f"{record['record']} as line {number}")
+            if record["record"] == "commit":
+                logged = opened["to"]
+            opened = record if record["record"] == "intent" else None
+            previous = hashlib.sha256(line).hexdigest()
+        return logged, opened["to"] if opened else logged
+
+    def _golden_problems(self, model_id: str) -> list[str]:
+        golden = self.artifacts / "golden"
+        try:
+            wanted = json.loads((golden / "metadata.json").read_bytes())["goldens"][model_id]["sha256"]
+            found = hashlib.sha256((golden / f"{model_id}.parquet").read_bytes()).hexdigest()
+        except (OSError, ValueError, KeyError) as error:
+            return [f"the golden of {model_id} is lost: {error!r}"]
+        return [] if found == wanted else [f"the golden of {model_id} is other bytes"]
 
 
 def build(folder: Path) -> Registry:
@@ -125,6 +148,8 @@ def rollback(model_id: str) -> list[str]:
     return ["rollback", model_id, "--reason", "a drill"]
 
 
+GC = ["gc", "--keep", "0"]
+RECOVER = ["recover", "--yes"]
 PACK = ["pack", "model.onnx", "--panel", "panel.parquet", "--spec", "pack.toml"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from injection import Server
-from registries import NEW, OLD, OLDEST, PACK, Registry, build, promotion, rollback
+from registries import GC, NEW, OLD, OLDEST, PACK, RECOVER, Registry, build, promotion, rollback
 from sweep import WORKERS, Case, Workshop
 
 
@@ -43,13 +43,30 @@ def used(fresh: Registry, servers: list[Server]) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def cases(fresh: Registry, used: Registry) -> dict[str, Case]:
+def cases(fresh: Registry, used: Registry, servers: list[Server]) -> dict[str, Case]:
     """Every command that changes a registry, by name."""
+
+    def prepared(name: str, command: list[str], mutant: str | None = None) -> Registry:
+        registry = used.copy_to(fresh.folder.with_name(name))
+        done = servers[0].run(registry.folder, command, mutant=mutant)
+        assert (done.status == 0) == (mutant is None), done.err
+        return registry
+
+    full = prepared("full", promotion(NEW))
+    (full.models / ".staging-x").mkdir()
+    (full.models / ".staging-x" / "model.onnx").write_bytes(b"half")
+    moved = used.copy_to(fresh.folder.with_name("moved"))
+    moved.latest.unlink()
+    moved.latest.symlink_to(OLDEST)
     return {
         "first": Case(fresh, promotion(OLDEST), None, OLDEST),
         "promote": Case(used, promotion(NEW), OLD, NEW),
         "rollback": Case(used, rollback(OLDEST), OLD, OLDEST),
         "pack": Case(used, PACK, OLD, OLD),
+        "gc": Case(full, GC, NEW, NEW),
+        "recover finishes": Case(prepared("flipped", promotion(NEW), "killed_after_the_flip"), RECOVER, NEW, NEW),
+        "recover forgets": Case(prepared("begun", promotion(NEW), "killed_before_the_flip"), RECOVER, OLD, OLD),
+        "recover puts back": Case(moved, RECOVER, OLDEST, OLD, agree=False),
     }
 
 

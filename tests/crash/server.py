@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import pyarrow.parquet
 
 from pytest_modelgates import cli
 from pytest_modelgates.model import pack, spec  # noqa: F401
-from pytest_modelgates.registry import desk, promote, store  # noqa: F401
+from pytest_modelgates.registry import audit, desk, garbage, promote, recover, store  # noqa: F401
 
 SECONDS, HANGS = 60, 124
 PTRACER, ANYBODY = 0x59616D61, -1
@@ -60,9 +59,33 @@ def naive_link() -> None:
     os.replace = replace
 
 
-MUTANTS: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (no_fsync, no_folder_fsync, no_lock, naive_link)
-}
+def no_intent() -> None:
+    """The log is written when all is done."""
+    genuine, intents = store.append, []
+
+    def append(path: Path, record: Any, **options: Any) -> Any:
+        if isinstance(record, audit.Intent):
+            intents.append(record)
+            return record
+        while intents:
+            genuine(path, intents.pop(), **options)
+        return genuine(path, record, **options)
+
+    store.append = append
+
+
+def killed_before_the_flip() -> None:
+    """The machine stops in the middle of a change."""
+    store.flip = lambda artifacts, model_id: os._exit(9)
+
+
+def killed_after_the_flip() -> None:
+    """The machine stops before the log says that all is done."""
+    store._commit = lambda artifacts, key: os._exit(9)
+
+
+DEFENCES = (no_fsync, no_folder_fsync, no_lock, no_intent, naive_link)
+MUTANTS = {each.__name__: each for each in (*DEFENCES, killed_before_the_flip, killed_after_the_flip)}
 
 
 def child(commands: list[list[str]], mutant: str | None, ready: int | None) -> int:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from injection import Outcome, Point, Server, points
-from registries import NEXT, Registry, promotion
+from registries import NEXT, RECOVER, Registry, promotion
 
 ERRORS = ("EIO", "ENOSPC", "EACCES", "EMFILE")
 WORKERS = 2
+SOUND = (["status"], ["log", "--verify"])
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Case:
     command: list[str]
     before: str | None
     after: str | None
+    agree: bool = True
+    """Whether link and log agree before the command."""
 
 
 @dataclass
@@ -67,14 +70,15 @@ class Workshop:
     def sweep(self, case: Case, hows: Sequence[str], *, every: int = 1) -> Figures:
         """Spoil every call, or every n-th, in each way; judge what is left, and whether the next command mends it."""
         found, guard = Figures(), threading.Lock()
-        todo = [(point, how) for how in hows for point in self.record(case) if point.fault(how)][::every]
+        spoilt = [(point, how) for how in hows for point in self.record(case) if point.fault(how)]
 
-        def one(job: tuple[Point, str]) -> None:
-            point, how = job
+        def one(job: tuple[int, tuple[Point, str]]) -> None:
+            number, (point, how) = job
             with self.bench() as (server, folder):
                 registry = case.seed.copy_to(folder)
                 outcome = server.traced(folder, case.command, "-e", f"inject={point.fault(how)}")
-                problems = judge(case, registry, outcome, how) + afterwards(server, registry, (case.before, case.after))
+                problems = judge(case, registry, outcome, how)
+                problems += afterwards(server, registry, case, recover=bool(number % 2))
             with guard:
                 if not outcome.hit:
                     found.missed.append(f"{how} {point.line}")
@@ -84,13 +88,13 @@ class Workshop:
                         found.bad.append(f"{how} at {point.line}\n    " + "\n    ".join(problems))
 
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(one, todo))
+            list(pool.map(one, enumerate(spoilt[::every])))
         return found
 
 
 def judge(case: Case, registry: Registry, outcome: Outcome, how: str) -> list[str]:
     """Hold what is left against the promises, before anything had a chance to mend it."""
-    found = registry.problems((case.before, case.after))
+    found = registry.problems((case.before, case.after), agree=case.agree)
     if "Traceback" in outcome.err:
         found.append(f"a traceback: {outcome.err}")
     if how == "KILL":
@@ -107,11 +111,13 @@ def judge(case: Case, registry: Registry, outcome: Outcome, how: str) -> list[st
     return found
 
 
-def afterwards(server: Server, registry: Registry, allowed: tuple[str | None, ...]) -> list[str]:
-    """Let the next command settle what was cut short, and promote once more."""
-    settled = server.run(registry.folder, ["status"])
-    found = [f"status is not sound: {settled.out}{settled.err}"] if settled.status else []
-    found += [f"after status: {problem}" for problem in registry.problems(allowed)]
-    honest = server.run(registry.folder, promotion(NEXT))
-    found += [f"no promotion any more: {honest.err}"] if honest.status else []
+def afterwards(server: Server, registry: Registry, case: Case, *, recover: bool) -> list[str]:
+    """Let the next promotion, or `recover` before it, settle what was cut short; then everything must be sound."""
+    found = []
+    if recover or not case.agree:
+        settled = server.run(registry.folder, RECOVER, *SOUND)
+        found += [f"not recovered: {settled.out}{settled.err}"] if settled.status else []
+        found += [f"after recover: {problem}" for problem in registry.problems((case.before, case.after))]
+    honest = server.run(registry.folder, promotion(NEXT), *SOUND)
+    found += [f"not sound after the next promotion: {honest.out}{honest.err}"] if honest.status else []
     return found + [f"after the next promotion: {problem}" for problem in registry.problems((NEXT,))]

@@ -5,7 +5,7 @@ from sweep import ERRORS, Case, Workshop
 
 pytest_plugins = ["seeds"]
 
-COMMANDS = ("first", "promote", "rollback", "pack")
+COMMANDS = ("first", "promote", "rollback", "pack", "gc", "recover finishes", "recover forgets", "recover puts back")
 WAYS = ("KILL", *ERRORS, "LIE")
 
 
@@ -13,7 +13,7 @@ WAYS = ("KILL", *ERRORS, "LIE")
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_wherever_a_command_is_spoiled_the_registry_stays_sound(
-    workshop: Workshop, cases: dict[str, Case], name: str, how: str, record_property: object
+    workshop: Workshop, cases: dict[str, Case], name: str, how: str
 ) -> None:
     found = workshop.sweep(cases[name], [how])
     print(f"\n{name} {how}: {found}")
