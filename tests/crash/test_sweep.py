@@ -27,5 +27,5 @@ def test_wherever_a_command_is_spoiled_the_registry_stays_sound(
 def test_a_sample_of_the_sweep(workshop: Workshop, cases: dict[str, Case], name: str) -> None:
     found = workshop.sweep(cases[name], ("KILL", "EIO", "ENOSPC", "LIE"), every=31)
     assert found.bad == []
-    assert len(found.missed) <= 1
+    assert len(found.missed) <= found.hit / 5  # as above, and every name has its last call
     assert found.hit > 3
