@@ -10,7 +10,8 @@ from handmade import Desk, green_report
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.files import sha256
-from pytest_modelgates.registry.audit import Abort, Head, append, decoded, read_log, tail
+from pytest_modelgates.model.manifest import Head
+from pytest_modelgates.registry.audit import Abort, append, decoded, read_log, tail
 from pytest_modelgates.registry.desk import status
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback

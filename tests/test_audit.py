@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.errors import FormatError
+from pytest_modelgates.errors import FormatError, RegistryError
 from pytest_modelgates.model.files import canonical, sha256
+from pytest_modelgates.model.logs import BLOCK, LONGEST, drop_torn_line
 from pytest_modelgates.registry.audit import (
-    BLOCK,
     EMPTY,
-    LONGEST,
     Abort,
     Commit,
     Intent,
     append,
-    drop_torn_line,
     live_at,
     read_chain,
     read_log,
@@ -214,6 +212,13 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"x" * (LONGEST + BLOCK) + b"\n")
     with pytest.raises(FormatError, match="a line of more than 1048576 bytes, which nobody wrote; put the log back"):
         tail(tmp_path / "log")
+
+
+def test_what_could_not_be_read_again_is_not_written(log: Path) -> None:
+    before = log.read_bytes()
+    with pytest.raises(RegistryError, match="bytes, expected at most 1048576: give a shorter reason"):
+        append(log, intent("1700000001", reason="x" * LONGEST))
+    assert log.read_bytes() == before
 
 
 def test_a_link_in_the_logs_place_is_not_followed(log: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RegistryError
-from .files import FOLDER_MODE, append_whole, make_folder, write_whole
+from .files import FOLDER_MODE, make_folder, write_whole
+from .logs import append_whole
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
