@@ -15,9 +15,10 @@ from .drift.records import Prediction, encode_predictions
 from .errors import ModelgatesError
 from .model import layout
 from .model.candidate import Candidate
-from .model.files import canonical, readable, sha256_of, tree_digest
+from .model.files import canonical, readable, tree_digest
 from .model.manifest import FileEntry
 from .model.onnx_checks import parse_onnx
+from .model.parity import PARITY_TOLERANCE
 from .model.session import OnnxModel
 from .model.sidecar import BASELINE, REFERENCE, RET_NEXT
 from .stats.agreement import disordered
@@ -49,14 +50,13 @@ def _restate(source: Path, target: Path) -> None:
         if old.onnx_bytes != new.onnx_bytes or not _scored(old).equals(_scored(new)):
             parity = new.parity
             if np.isfinite(parity.max_abs_diff):
-                claim = msgspec.structs.replace(
-                    new.parity_claim, ok=parity.scaled <= 1e-5, max_abs_diff=parity.max_abs_diff, rows=parity.rows
-                )
+                ok, worst = parity.scaled <= PARITY_TOLERANCE, parity.max_abs_diff
+                claim = msgspec.structs.replace(new.parity_claim, ok=ok, max_abs_diff=worst, rows=parity.rows)
                 (target / layout.PARITY).write_bytes(readable(claim))
     except ModelgatesError:
         pass  # what cannot be scored any more has no parity to state
     paths = [target / name for name in layout.FILES if name != layout.MANIFEST and (target / name).is_file()]
-    files = {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in paths}
+    files = {path.name: FileEntry.of(path.read_bytes()) for path in paths}
     manifest = msgspec.structs.replace(new.manifest, id=target.name, files=files)
     (target / layout.MANIFEST).write_bytes(canonical(manifest))
 

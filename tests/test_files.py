@@ -247,6 +247,7 @@ def test_a_path_through_a_file_is_no_file(tmp_path: Path) -> None:
 def test_printable_text_fits_a_line_and_any_terminal(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
+    assert (shown == text) == text.isprintable()
     assert printable(shown) == shown
     shown.encode()
 

@@ -1,6 +1,9 @@
 """The manifest: which files a model directory holds, their sizes and digests, and where the model came from."""
 
+import importlib.metadata
+import platform
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,6 +46,11 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     sha256: Sha256
     size: Annotated[int, msgspec.Meta(ge=0)]
 
+    @classmethod
+    def of(cls, content: bytes) -> "FileEntry":
+        """Write down what a file is."""
+        return cls(sha256=sha256(content), size=len(content))
+
 
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a model was made from: a commit or digest of the code and of the data, and library versions."""
@@ -50,6 +58,17 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     code: str | None = None
     data: str | None = None
     libraries: dict[str, str]
+
+
+def installed(names: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of those libraries that are installed."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
