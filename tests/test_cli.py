@@ -313,6 +313,34 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
     assert (done.returncode, done.stderr) == (3, "")
 
 
+def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(desk: Desk) -> None:
+    root = f"--artifacts={desk.artifacts.root}"
+    verbs = [
+        ["status", root],
+        ["list", root],
+        ["log", root],
+        ["log", root, "--verify"],
+        ["verify", str(desk.artifacts.model(desk.live))],
+        ["recover", root],
+        ["gc", root, "--keep=1"],
+        ["rollback", root, desk.candidate, "--reason=drill"],
+    ]
+    script = f"""
+import sys
+from pytest_modelgates.cli import main
+for verb in {verbs}:
+    code = main(verb)
+    heavy = {{"numpy", "pandas", "pyarrow", "scipy", "sklearn", "onnx", "onnxruntime", "pytest"}} & set(sys.modules)
+    print("RAN", verb[0], code, *sorted(heavy))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=desk.artifacts.root.parent
+    )
+    ran = [line for line in done.stdout.splitlines() if line.startswith("RAN")]
+    assert ran == [f"RAN {verb[0]} {int(verb[0] == 'rollback')}" for verb in verbs]
+    assert f"{desk.candidate} was never live" in done.stderr
+
+
 def test_a_terminal_that_knows_no_arrow_shows_the_rest(desk: Desk) -> None:
     done = modelgates("log", "--artifacts", desk.artifacts.root, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"})
     assert done.returncode == 0
