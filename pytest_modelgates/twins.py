@@ -17,7 +17,7 @@ from .model import layout
 from .model.candidate import Candidate
 from .model.files import canonical, readable, tree_digest
 from .model.manifest import FileEntry
-from .model.onnx_checks import parse_onnx
+from .model.onnx_checks import inputs_of, parse_onnx
 from .model.parity import PARITY_TOLERANCE
 from .model.session import OnnxModel
 from .model.sidecar import BASELINE, REFERENCE, RET_NEXT
@@ -127,7 +127,7 @@ def changed_dtype(target: Path) -> None:
 def renamed_input(target: Path) -> None:
     """The ONNX model asks for an input that is no feature: instead of its first, or beside a single matrix."""
     model = parse_onnx(Candidate(target).onnx_bytes)
-    inputs = _inputs(model)
+    inputs = inputs_of(model.graph)
     if len(inputs) == 1:  # whose name is free
         inputs.append(model.graph.input.add())
         inputs[1].CopyFrom(inputs[0])
@@ -194,11 +194,6 @@ def perturbed_weights(target: Path) -> None:
     _write_model(target, model)
 
 
-def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    return [entry for entry in model.graph.input if entry.name not in weights]
-
-
 def _with_term(candidate: Candidate, position: int, size: float) -> onnx.ModelProto:
     """Add a feature to the score, `size` times as large as the score itself."""
     model, sidecar = parse_onnx(candidate.onnx_bytes), candidate.sidecar
@@ -209,7 +204,7 @@ def _with_term(candidate: Candidate, position: int, size: float) -> onnx.ModelPr
         for ends in (node.input, node.output):
             ends[:] = ["twin/score" if end == name else end for end in ends]
     kind = next(entry for entry in graph.output if entry.name == name).type.tensor_type
-    inputs = {entry.name for entry in _inputs(model)}
+    inputs = {entry.name for entry in inputs_of(model.graph)}
     column = sidecar.names[position]
     if column not in inputs or len(inputs) < len(sidecar.names):
         graph.node.append(helper.make_node("Gather", [*inputs, "twin/position"], ["twin/column"], axis=1))

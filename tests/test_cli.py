@@ -19,7 +19,7 @@ from conftest import FEATURES, invented_panel
 from pytest_modelgates.cli import main
 from pytest_modelgates.drift.records import read_predictions
 from pytest_modelgates.model.files import tree_digest
-from pytest_modelgates.monitoring.compare import live_digest
+from pytest_modelgates.monitoring.compare import live_change
 from pytest_modelgates.registry.audit import read_log
 
 pytest_plugins = ["handmade"]
@@ -43,7 +43,7 @@ def served(desk: Desk) -> Desk:
     """The same with predictions of both models on the same rows."""
     drawn = np.random.default_rng(8).choice(golden_of(desk.artifacts.model(desk.live)), 400).tolist()
     artifacts = desk.artifacts
-    log_predictions(artifacts.predictions, predictions(live_digest(artifacts), drawn, arm="live"))
+    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, drawn, arm="live"))
     digest = tree_digest(artifacts.model(desk.candidate))
     log_predictions(artifacts.shadow_predictions, predictions(digest, drawn))
     return desk
@@ -127,7 +127,7 @@ def test_golden_set_and_show(desk: Desk, capsys: Capture, tmp_path: Path) -> Non
 def test_a_drift_check_ends_with_one_on_drift(served: Desk, capsys: Capture) -> None:
     assert asked(served, "drift-check") == 0
     assert ": no drift over 400 live predictions" in capsys.readouterr().out
-    moved = predictions(live_digest(served.artifacts), [float(value) for value in range(400)], arm="live")
+    moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="live")
     log_predictions(served.artifacts.predictions, moved)
     assert asked(served, "drift-check", "--last", 400) == 1
     assert f"{served.live}: DRIFT over 400 live predictions" in capsys.readouterr().out
@@ -410,7 +410,7 @@ def attacked(first_promotion: tuple[Desk, object], tmp_path_factory: pytest.Temp
     (root / "policy.toml").rename(desk.policy_file)
     (desk.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
     drawn = golden_of(desk.artifacts.model(desk.live))[:300]
-    log_predictions(desk.artifacts.predictions, predictions(live_digest(desk.artifacts), drawn, arm="live"))
+    log_predictions(desk.artifacts.predictions, predictions(live_change(desk.artifacts).digest, drawn, arm="live"))
     green_report(desk)
     return desk
 
