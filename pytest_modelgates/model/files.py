@@ -149,6 +149,7 @@ def last_line(path: Path) -> bytes | None:
     """Read the last whole line of a log, and no more than its tail; None if there is no line."""
     try:
         with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # what is being appended may yet be taken back
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 2**16))
             lines = file.read().split(b"\n")[:-1]
