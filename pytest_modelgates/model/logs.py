@@ -53,8 +53,14 @@ def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int
         close_quietly(descriptor)
 
 
-def lines_from_end(path: Path) -> Iterator[bytes]:
+def lines_from_end(path: Path, *, settled: bool = False) -> Iterator[bytes]:
     """Read whole lines without their newlines, the last one first and no more than is asked for; no file has none.
+
+    Parameters
+    ----------
+    path : Path
+    settled : bool, default False
+        Wait for whoever appends: what is being written may yet be taken back.
 
     Raises
     ------
@@ -66,7 +72,11 @@ def lines_from_end(path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         return
     try:
+        if settled:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
         start, rest = os.fstat(descriptor).st_size, b""
+        if settled:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         ended = False  # what follows the last newline is no line yet
         while start:
             size = min(BLOCK, start)

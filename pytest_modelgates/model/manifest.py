@@ -88,7 +88,7 @@ class _Numbered(msgspec.Struct):
 
 def head_of(log: Path) -> str | None:
     """Read where the audit log ends, as a `Head` is printed; None if it is empty."""
-    line = next(lines_from_end(log), None)
+    line = next(lines_from_end(log, settled=True), None)
     if line is None:
         return None
     return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -32,7 +33,7 @@ class Outcome:
     @property
     def hit(self) -> bool:
         """Whether strace did what it was told to do."""
-        return "(INJECTED)" in self.trace or "+++ killed by SIGKILL +++" in self.trace
+        return "(INJECTED)" in self.trace or self.status == -signal.SIGKILL
 
 
 @dataclass(frozen=True)
