@@ -49,9 +49,7 @@ def rows(days: int = 4, assets: int = 3, dtype: str = "float32") -> pd.DataFrame
     return frame
 
 
-def pack_ready(
-    artifacts: Path | Artifacts, panel: pd.DataFrame | None = None, model: Any = None, **changes: Any
-) -> Path:
+def pack_ready(artifacts: Path, panel: pd.DataFrame | None = None, model: Any = None, **changes: Any) -> Path:
     """Pack a model built by hand."""
     given: dict[str, Any] = {
         "features": FEATURES,
@@ -573,15 +571,15 @@ def test_modes_are_those_of_the_artifacts_whatever_the_umask(tmp_path: Path, uma
     before = os.umask(umask)
     try:
         for artifacts in (usual, shared, narrow):
-            pack_ready(artifacts)
+            pack_ready(artifacts.root)
             append(artifacts.promotions, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode)
             artifacts.append(artifacts.shadow_predictions, b"{}\n")
             save_golden_predictions([1.0], "1700000000", folder=artifacts.golden)
     finally:
         os.umask(before)
-    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o775, 0o664), (narrow, 0o750, 0o640)):
+    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o2775, 0o664), (narrow, 0o750, 0o640)):
         for path in artifacts.root.rglob("*"):
-            assert stat.S_IMODE(path.stat().st_mode) & 0o777 == (folders if path.is_dir() else files), path
+            assert stat.S_IMODE(path.stat().st_mode) == (folders if path.is_dir() else files), path
 
 
 # What follows packs in a process of its own, so that it can be denied every step in turn, and killed at each.

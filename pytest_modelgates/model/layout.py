@@ -50,7 +50,8 @@ class Artifacts:
     def directory_mode(self) -> int:
         """The permissions of new directories: those of the root; 0755 before there is one. The umask has no say."""
         try:
-            return stat.S_IMODE(self.root.stat().st_mode) & 0o775 | 0o700
+            # With the set-group-ID bit, by which what a group shares stays the group's.
+            return stat.S_IMODE(self.root.stat().st_mode) & 0o2775 | 0o700
         except FileNotFoundError:
             return FOLDER_MODE
 

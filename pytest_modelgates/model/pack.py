@@ -67,7 +67,7 @@ def pack(
     output: tuple[str, int] | None = None,
     code: str | None = None,
     data: str | None = None,
-    artifacts: str | Path | Artifacts = "artifacts",
+    artifacts: str | Path = "artifacts",
 ) -> Path:
     """Write a model directory.
 
@@ -107,8 +107,8 @@ def pack(
         Name of the ONNX output and the column of it that is the score; the last output's last column if left out.
     code, data : str, optional
         Where the model came from: a commit, a digest.
-    artifacts : path or Artifacts
-        The artifacts root; `Artifacts` also says with which modes files and directories are made.
+    artifacts : path
+        The artifacts root, whose permissions what is written has.
 
     Returns
     -------
@@ -195,9 +195,9 @@ def pack(
         layout.CHANGES: changes.strip().encode() + b"\n",
         layout.PANEL: frame.to_parquet(index=False),
     }
-    if not isinstance(artifacts, Artifacts):
-        artifacts = Artifacts(Path(artifacts).resolve())
-    return _publish(artifacts, contents, Lineage(code=code, data=data, libraries=installed(LIBRARIES)))
+    return _publish(
+        Artifacts(Path(artifacts).resolve()), contents, Lineage(code=code, data=data, libraries=installed(LIBRARIES))
+    )
 
 
 def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore | None]:
