@@ -34,7 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     id: str
     created: Moment
     lineage: Lineage
-    audit_head: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*:[0-9a-f]{64}\Z")] | None
+    audit_head: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z")] | None
     files: dict[str, FileEntry]
 
 

@@ -6,11 +6,13 @@ edited, lost or swapped one shows.
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 import msgspec
 
@@ -122,13 +124,33 @@ def lines(path: Path) -> Iterator[tuple[Line, str]]:
         raise FormatError(f"{path}: begins with record {after.n}, so the lines before it are lost; put the log back")
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | None]:
+    """Open the log, None if there is none; no link is followed, for what it leads to might be cut and written to."""
+    try:
+        # Without O_NONBLOCK a pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise FormatError(f"{path}: a link, expected the log itself; put the log back") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FormatError(f"{path}: a folder or pipe, expected a plain file; put the log back")
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
 def _backwards(path: Path) -> Iterator[bytes]:
     """Read whole lines from the end of a file, block by block."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    with os.fdopen(descriptor, "rb") as file:
+    with _opened(path) as file:
+        if file is None:
+            return
         start, rest = file.seek(0, os.SEEK_END), b""
         ended = False  # what follows the last newline is no line yet
         while start:
@@ -189,6 +211,8 @@ def append(path: Path, record: Line, *, mode: int = 0o644) -> Line:
     last = next(((line.n, digest) for line, digest in lines(path)), (0, None))
     record = msgspec.structs.replace(record, n=last[0] + 1, prev=last[1])
     content = canonical(record)
+    if len(content) > LONGEST:
+        raise FormatError(f"{path}: a record of {len(content)} bytes, at most {LONGEST} are read again; say less")
     append_whole(path, content, durable=True, mode=mode)
     if next(_backwards(path), b"") + b"\n" != content:
         raise OSError(errno.EIO, "What was written is not there; do not trust this disk", str(path))
@@ -197,13 +221,12 @@ def append(path: Path, record: Line, *, mode: int = 0o644) -> Line:
 
 def torn_bytes(path: Path) -> int:
     """Count what an interrupted write left behind the last newline [bytes]."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LONGEST))
-            tail = file.read()
-    except FileNotFoundError:
-        return 0
+    with _opened(path) as file:
+        if file is None:
+            return 0
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LONGEST))
+        tail = file.read()
     return len(tail) - tail.rfind(b"\n") - 1
 
 
@@ -238,10 +261,8 @@ def read_chain(path: Path) -> Chain:
     a crash left behind the last newline is no line.
     """
     found = Chain([], [], [])
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return found
+    with _opened(path) as file:
+        content = file.read() if file else b""
     previous: Line | None = None
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
