@@ -4,13 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from handmade import Desk, green_report
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.files import canonical, sha256
 from pytest_modelgates.model.layout import MANIFEST
-from pytest_modelgates.registry.audit import Head, decoded, read_chain, read_log, tail
+from pytest_modelgates.registry.audit import Abort, Head, append, decoded, read_chain, read_log, tail
 from pytest_modelgates.registry.desk import status
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
@@ -84,6 +85,18 @@ def test_promote_and_rollback_take_the_key_as_gate_does(desk: Desk, tmp_path: Pa
 def test_without_a_head_kept_elsewhere_a_log_is_chained_only(desk: Desk) -> None:
     shutil.rmtree(desk.artifacts.model(desk.candidate))
     assert status(desk.artifacts, desk.policy).audit_log == "chained only"
+
+
+def test_a_head_that_was_kept_while_a_change_was_under_way_is_still_one(desk: Desk) -> None:
+    # The last commit is older than the head: the search for one must not pass by the other.
+    change = read_log(desk.artifacts.promotions)[-1]
+    append(desk.artifacts.promotions, msgspec.structs.replace(change, from_=desk.live, to=desk.candidate))
+    append(desk.artifacts.promotions, Abort(time=change.time))
+    manifest = desk.artifacts.model(desk.candidate) / "manifest.json"
+    content = json.loads(manifest.read_bytes()) | {"audit_head": str(tail(desk.artifacts.promotions).head)}
+    manifest.write_text(json.dumps(content))
+    found = status(desk.artifacts, desk.policy)
+    assert (found.audit_log, found.problems) == (f"chained, head kept by {desk.candidate}", [])
 
 
 def test_a_cut_tail_shows_by_the_head_that_a_later_model_kept(desk: Desk, capsys: Capture) -> None:

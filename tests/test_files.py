@@ -1,6 +1,7 @@
 """Files written whole or not at all, strict JSON, and digests."""
 
 import ctypes
+import fcntl
 import json
 import os
 import re
@@ -89,6 +90,20 @@ def test_the_last_whole_line_of_a_log_is_read(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("first\nzweite ü\nto")
     assert last_line(tmp_path / "log") == "zweite ü".encode()
     assert last_line(tmp_path / "none") is None
+
+
+def test_the_last_line_is_not_read_while_one_is_written(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("first\n")
+    with (tmp_path / "log").open("ab") as writer, ThreadPoolExecutor() as pool:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        writer.write(b"second\n")
+        writer.flush()
+        read = pool.submit(last_line, tmp_path / "log")
+        with pytest.raises(TimeoutError):
+            read.result(0.1)
+        writer.truncate(6)
+        fcntl.flock(writer, fcntl.LOCK_UN)
+        assert read.result(30) == b"first"
 
 
 def test_an_empty_log_has_no_last_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import secrets
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,18 +72,27 @@ def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int
             os.fchmod(descriptor, mode)  # the umask took some of it away
         # What a power cut left without its newline must not swallow the first line of ours.
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        rest = memoryview(b"\n" + content if torn else content)
+        wanted = b"\n" + content if torn else content
+        rest = memoryview(wanted)
         try:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             if durable:
                 os.fsync(descriptor)
+                if os.pread(descriptor, len(wanted), size) != wanted:
+                    raise OSError(errno.EIO, "What was written is not there; do not trust this disk", str(path))
                 if not size:
                     sync_folder(path.parent)
         except BaseException:
             os.ftruncate(descriptor, size)
             raise
     finally:
+        close_quietly(descriptor)
+
+
+def close_quietly(descriptor: int) -> None:
+    """Close what was synced, or only read or locked: an error changes nothing about that, and closed it is."""
+    with suppress(OSError):
         os.close(descriptor)
 
 
@@ -139,6 +149,7 @@ def last_line(path: Path) -> bytes | None:
     """Read the last whole line of a log, and no more than its tail; None if there is no line."""
     try:
         with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # what is being appended may yet be taken back
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 2**16))
             lines = file.read().split(b"\n")[:-1]

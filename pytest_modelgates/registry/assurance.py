@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..errors import FormatError, IntegrityError
 from ..model.layout import Artifacts
 from ..model.pinned import Pinned
-from .audit import EMPTY, Commit, Head, committed, lines, read_chain
+from .audit import Commit, Head, committed, lines, read_chain
 from .seal import signer
 from .store import model_ids
 
@@ -36,15 +36,16 @@ def assurance(artifacts: Artifacts, keys: Sequence[str], newest: str | None) -> 
     """
     kept = _kept_head(artifacts, newest) if newest else None
     last: Commit | None = None
-    seen = EMPTY
+    holds = False
     for record, digest in lines(artifacts.promotions):
         if last is None and isinstance(record, Commit):
             last = record
-        seen = Head(record.n, digest)
-        if last and (kept is None or seen.n <= kept.n):
+        # The head may be newer than the last commit: an abort, or what is under way.
+        holds = holds or Head(record.n, digest) == kept
+        if last and (kept is None or record.n <= kept.n):
             break
     levels, problems = ["chained"], []
-    if kept and kept == seen:
+    if kept and holds:
         levels.append(f"head kept by {newest}")
     elif kept:
         problems.append(LOST.format(kept.n, newest))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import RegistryError
+from ..model.files import close_quietly
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "fuse.glusterfs")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -45,7 +46,7 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
             os.pwrite(descriptor, holder.encode(), 0)
         yield
     finally:
-        os.close(descriptor)
+        close_quietly(descriptor)
 
 
 def _take(descriptor: int, path: Path, timeout_s: float) -> None:
@@ -74,7 +75,7 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     finally:
-        os.close(descriptor)
+        close_quietly(descriptor)
     return False
 
 

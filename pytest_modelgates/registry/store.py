@@ -149,8 +149,7 @@ def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | No
     append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
         flip(artifacts, change.to)
-        _commit(artifacts, key)
-        return Done(change, tail(artifacts.promotions).head)
+        return Done(change, _commit(artifacts, key))
     except BaseException:
         # What cannot be put back now is settled by whoever comes next.
         with suppress(OSError, ModelgatesError):
@@ -160,9 +159,9 @@ def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | No
         raise
 
 
-def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None") -> None:
+def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None") -> Head:
     signature = sign(committed(tail(artifacts.promotions).head), key) if key else None
-    append(artifacts.promotions, Commit(time=datetime.now(UTC), signature=signature))
+    return append(artifacts.promotions, Commit(time=datetime.now(UTC), signature=signature))
 
 
 def settle(artifacts: Artifacts) -> None:

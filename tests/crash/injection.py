@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -32,7 +33,7 @@ class Outcome:
     @property
     def hit(self) -> bool:
         """Whether strace did what it was told to do."""
-        return "(INJECTED)" in self.trace or "+++ killed by SIGKILL +++" in self.trace
+        return "(INJECTED)" in self.trace or self.status == -signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,14 @@ class Point:
         if how == "KILL":
             return f"{self.call}:signal=KILL:when={self.ordinal}"
         if how == "LIE":
-            if self.call not in CHANGES or self.result < 0:
+            # What else is written is read back by nobody; a lie about it shows when it is used, by its digest.
+            if self.call not in CHANGES or self.result < 0 or not re.search(r"promotions\.log|/models[/>]", self.line):
                 return None
             return f"{self.call}:retval={self.result}:when={self.ordinal}"
+        if self.call in ("lseek", "ioctl"):
+            return None  # which touch no disk
+        if self.call == "close" and "promotions.log" in self.line:
+            return None  # Linux closes whatever it says, strace does not: its lock would be kept
         return f"{self.call}:error={how}:when={self.ordinal}"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from handmade import green_ledger, write_report
-from registries import PACK, Registry, promotion, rollback
+from registries import GC, PACK, Registry, promotion, rollback
 
 from pytest_modelgates import cli
 from pytest_modelgates.registry.policy import load_policy
@@ -30,8 +30,8 @@ def choose(registry: Registry, chance: random.Random) -> list[str]:
     """One command, on a model that is there."""
     there = sorted(path.name for path in (registry.artifacts / "models").glob("1*") if path.is_dir())
     model_id = chance.choice(there)
-    (kind,) = chance.choices(["promote", "rollback", "pack"], [40, 58, 2])
-    return PACK if kind == "pack" else promotion(model_id) if kind == "promote" else rollback(model_id)
+    either = {"promote": promotion(model_id), "rollback": rollback(model_id), "gc": [*GC[:-1], "2"], "pack": PACK}
+    return either[chance.choices(list(either), [40, 50, 8, 2])[0]]
 
 
 def run(command: list[str], chance: random.Random) -> str:
@@ -86,6 +86,8 @@ def read_once(latest: Path) -> str:
         return "missing"
     try:
         fcntl.flock(folder, fcntl.LOCK_SH)
+        if not there(folder, latest.parent):
+            return "gone before it was held"
         manifest = json.loads(content(folder, "manifest.json"))
         found = {name: hashlib.sha256(content(folder, name)).hexdigest() for name in manifest["files"]}
     except (OSError, ValueError):
@@ -94,6 +96,12 @@ def read_once(latest: Path) -> str:
         os.close(folder)
     good = all(found[name] == entry["sha256"] for name, entry in manifest["files"].items())
     return "read" if good else "mixed"
+
+
+def there(folder: int, models: Path) -> bool:
+    """Whether a pinned folder still lies where models lie: whoever cleans up may have come first."""
+    name = Path(os.readlink(f"/proc/self/fd/{folder}")).name
+    return (models / name).is_dir() and name.isdigit()
 
 
 def content(folder: int, name: str) -> bytes:

@@ -75,8 +75,11 @@ class Workshop:
         def one(job: tuple[int, tuple[Point, str]]) -> None:
             number, (point, how) = job
             with self.bench() as (server, folder):
-                registry = case.seed.copy_to(folder)
-                outcome = server.traced(folder, case.command, "-e", f"inject={point.fault(how)}")
+                for _ in range(3):  # a call may be one earlier or later than when it was recorded
+                    registry = case.seed.copy_to(folder)
+                    outcome = server.traced(folder, case.command, "-e", f"inject={point.fault(how)}")
+                    if outcome.hit:
+                        break
                 problems = judge(case, registry, outcome, how)
                 problems += afterwards(server, registry, case, recover=bool(number % 2))
             with guard:
@@ -102,16 +105,16 @@ def judge(case: Case, registry: Registry, outcome: Outcome, how: str) -> list[st
     live = registry.live()
     if outcome.status == 0 and live != case.after:
         found.append(f"exit status 0, and {live} is live, expected {case.after}")
-    if outcome.status != 0 and live != case.before:
+    if outcome.status != 0 and live != case.before and case.agree:
         found.append(f"exit status {outcome.status}, and {live} is live, expected {case.before}: {outcome.err}")
-    if outcome.status not in (0, 3):
+    if outcome.status not in ((0, 1, 3) if how == "LIE" else (0, 3)):
         found.append(f"exit status {outcome.status}, expected 3 or a fault without effect: {outcome.err}")
     if outcome.status and not (outcome.err.startswith("modelgates: ") and outcome.err.count("\n") == 1):
         found.append(f"more than one line: {outcome.err}")
     return found
 
 
-def afterwards(server: Server, registry: Registry, case: Case, *, recover: bool) -> list[str]:
+def afterwards(server: Server, registry: Registry, case: Case, *, recover: bool, golden: bool = True) -> list[str]:
     """Let the next promotion, or `recover` before it, settle what was cut short; then everything must be sound."""
     found = []
     if recover or not case.agree:

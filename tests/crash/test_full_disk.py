@@ -67,4 +67,4 @@ def test_however_little_space_is_left_the_registry_stays_sound(
     print(f"\n{name}: {ended.count(3)} of {len(ended)} levels of {what} were too low, {len(bad)} bad")
     assert bad == []
     assert ended[-1] == 0, "the disk was always too small"
-    assert 3 in ended or name == "rollback", "the disk was never full"
+    assert 3 in ended or name not in ("first", "promote", "pack"), "the disk was never full"

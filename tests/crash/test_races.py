@@ -1,11 +1,18 @@
 """Writers and readers at once."""
 
 import json
+import multiprocessing
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from injection import Server
-from registries import Registry, command
+from race import read_once
+from registries import NEW, OLD, OLDEST, RECOVER, Registry, command
+
+from pytest_modelgates.model.layout import Artifacts
+from pytest_modelgates.registry.store import flip
 
 pytest_plugins = ["seeds"]
 
@@ -21,8 +28,10 @@ def wrong(registry: Registry, seen: dict[str, int]) -> list[str]:
     """Everything that a reader or the registry has to complain about."""
     found = [f"{count} reads {what}" for what, count in seen.items() if what in ("missing", "mixed", "unverifiable")]
     found += [f"{what}, {count} times" for what, count in seen.items() if what.endswith((" 2", " 3", " 70"))]
-    status, said = command(registry, ["status"])
-    return [*found, *([said] if status else []), *registry.problems((registry.live(),))]
+    for words in (RECOVER, ["status"], ["log", "--verify"]):
+        status, said = command(registry, words)
+        found += [said] if status else []
+    return found + registry.problems((registry.live(),))
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(20, marks=pytest.mark.crash)])
@@ -45,3 +54,26 @@ def test_without_a_defence_the_race_is_lost(servers: list[Server], used: Registr
         if wrong(registry, race(servers[0], registry, 2, mutant=mutant)):
             return
     pytest.fail("nobody saw anything wrong")
+
+
+@pytest.mark.parametrize("flips", [2_000, pytest.param(100_000, marks=pytest.mark.crash)])
+def test_whoever_resolves_the_link_once_never_misses_while_it_flips(used: Registry, tmp_path: Path, flips: int) -> None:
+    registry = used.copy_to(tmp_path / "flips")
+    fork = multiprocessing.get_context("fork")
+    flipper = fork.Process(daemon=True, target=flip_so_often, args=(registry, flips))
+    flipper.start()
+    seen: Counter[str] = Counter()
+    while flipper.is_alive():
+        seen[read_once(registry.latest)] += 1
+    flipper.join()
+    print(f"\n{flips} flips: {dict(seen)}")
+    assert flipper.exitcode == 0
+    assert set(seen) == {"read"}
+    assert seen["read"] > flips / 100
+
+
+def flip_so_often(registry: Registry, flips: int) -> None:
+    """Flip to and fro; whether it lasts is not asked here, so nobody waits for the disk."""
+    os.fsync = lambda descriptor: None
+    for number in range(flips):
+        flip(Artifacts(registry.artifacts), (OLDEST, OLD, NEW)[number % 3])

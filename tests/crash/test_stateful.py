@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from registries import MODELS, Registry, command, promotion, rollback
+from registries import GC, MODELS, RECOVER, Registry, command, promotion, rollback
 
 pytest_plugins = ["seeds"]
 
@@ -62,6 +62,7 @@ class Machine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.live: str | None = None
         self.past: list[str] = []
+        self.there = set(MODELS)
         self.moved = False
 
     @initialize()
@@ -91,25 +92,37 @@ class Machine(RuleBasedStateMachine):
 
     @rule(model_id=ANY)
     def promote(self, model_id: str) -> None:
-        self.try_to(promotion(model_id), model_id, allowed=model_id != self.live)
+        self.try_to(promotion(model_id), model_id, allowed=model_id in self.there - {self.live})
 
     @rule(model_id=ANY, nth=CALLS)
     def promote_and_crash(self, model_id: str, nth: int) -> None:
-        self.try_to(promotion(model_id), model_id, allowed=model_id != self.live, nth=nth)
+        self.try_to(promotion(model_id), model_id, allowed=model_id in self.there - {self.live}, nth=nth)
 
     @rule(model_id=ANY)
     def roll_back(self, model_id: str) -> None:
-        self.try_to(rollback(model_id), model_id, allowed=model_id in self.past and model_id != self.live)
+        self.try_to(rollback(model_id), model_id, allowed=self.may_go_back(model_id))
 
     @rule(model_id=ANY, nth=CALLS)
     def roll_back_and_crash(self, model_id: str, nth: int) -> None:
-        allowed = model_id in self.past and model_id != self.live
-        self.try_to(rollback(model_id), model_id, allowed=allowed, nth=nth)
+        self.try_to(rollback(model_id), model_id, allowed=self.may_go_back(model_id), nth=nth)
+
+    def may_go_back(self, model_id: str) -> bool:
+        """It was live, is not, and is still there."""
+        return model_id in self.there.intersection(self.past) - {self.live}
+
+    @rule()
+    def collect_garbage(self) -> None:
+        status, said = command(self.registry, GC)
+        assert status == int(self.moved), said
+        if self.live and not self.moved:
+            previous = next((name for name in reversed(self.past) if name in self.there - {self.live}), None)
+            self.there -= {name for name in self.there if name < self.live and name != previous}
+        assert {path.name for path in self.registry.models.glob("1*")} == self.there
 
     @precondition(lambda self: self.live and not self.moved)
     @rule(model_id=ANY)
     def move_the_link_by_hand(self, model_id: str) -> None:
-        command(self.registry, ["status"])  # what a crash left is settled
+        command(self.registry, RECOVER)  # what a crash left is settled
         self.registry.latest.unlink()
         self.registry.latest.symlink_to(model_id)
         self.moved = model_id != self.live
@@ -121,6 +134,19 @@ class Machine(RuleBasedStateMachine):
         self.registry.latest.symlink_to(str(self.live))
         self.moved = False
 
+    @rule()
+    def recover(self) -> None:
+        before = self.registry.live()
+        status, said = command(self.registry, ["recover"])
+        assert not self.moved or (status, self.registry.live()) == (1, before), said
+        status, said = command(self.registry, RECOVER)
+        assert status == 0, said
+        self.moved = False
+        for words in (["status"], ["log", "--verify"]):
+            status, said = command(self.registry, words)
+            assert status == 0, said
+        assert self.registry.live() == self.live
+
     @invariant()
     def holds(self) -> None:
         if self.moved:
@@ -128,13 +154,6 @@ class Machine(RuleBasedStateMachine):
             assert (status, "problem: " in said) == (1, True)
         else:
             assert self.registry.problems((self.live,)) == []
-
-    @rule()
-    def look(self) -> None:
-        status, said = command(self.registry, ["status"])
-        assert status == int(self.moved), said
-        if not self.moved:
-            assert f"live: {self.live}" in said if self.live else "nothing is live" in said
 
 
 @pytest.mark.parametrize("examples", [6, pytest.param(200, marks=pytest.mark.crash)])
