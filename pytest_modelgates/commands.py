@@ -186,18 +186,20 @@ def rollback(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show what is live, and everything that is wrong; 1 if something is."""
+    from .model.files import printable
     from .registry.desk import status
 
     found = status(_artifacts(arguments), _policy(arguments))
     if arguments.json:
         _print_json(found)
     else:
-        print("\n".join(found.lines()))
+        print("\n".join(map(printable, found.lines())))
     return 0 if found.sound else 1
 
 
 def list_models(arguments: argparse.Namespace) -> int:
     """Show model directories, oldest first."""
+    from .model.files import printable
     from .registry.desk import listing
 
     rows = listing(_artifacts(arguments), last=None if arguments.all else arguments.last)
@@ -206,16 +208,17 @@ def list_models(arguments: argparse.Namespace) -> int:
     else:
         for row in rows:
             created = f"{row.created:%Y-%m-%d %H:%M:%S}" if row.created else "-"
-            print(f"{row.id}  {created:19}  {row.state:9}  {row.changes}")
+            print(f"{row.id}  {created:19}  {row.state:9}  {printable(row.changes)}")
     return 0
 
 
 def log(arguments: argparse.Namespace) -> int:
     """Show every promotion and rollback."""
+    from .model.files import printable
     from .registry.audit import live_at, read_log
 
     artifacts = _artifacts(arguments)
-    if arguments.verify:
+    if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
     if arguments.at is not None:
         found = live_at(artifacts.promotions, arguments.at)
@@ -231,10 +234,10 @@ def log(arguments: argparse.Namespace) -> int:
         for change in changes:
             print(
                 f"{change.time:%Y-%m-%d %H:%M:%S}  {change.action:8}  {change.from_ or '-'} → {change.to}  "
-                f"{change.actor}  {' '.join(change.reason.split())}"
+                f"{printable(change.actor)}  {printable(' '.join(change.reason.split()))}"
             )
             for waiver in change.waivers:
-                print(f"    {waiver}")
+                print(f"    {printable(waiver)}")
     return 0
 
 

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from handmade import Desk, golden_of, green_report, log_predictions, modelgates, predictions
@@ -20,7 +21,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.drift.records import read_predictions
 from pytest_modelgates.model.files import tree_digest
 from pytest_modelgates.monitoring.compare import live_change
-from pytest_modelgates.registry.audit import read_log
+from pytest_modelgates.registry.audit import Commit, append, read_log
 
 pytest_plugins = ["handmade"]
 
@@ -69,6 +70,60 @@ def test_a_reason_never_takes_two_lines_of_the_log(desk: Desk, capsys: Capture) 
     capsys.readouterr()
     assert asked(desk, "log") == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("  a 2026 b")
+
+
+def test_what_the_log_shows_plays_no_tricks_on_a_terminal(desk: Desk, capsys: Capture) -> None:
+    (entry,) = read_log(desk.artifacts.promotions)
+    forged = msgspec.structs.replace(entry, actor="eve\n2026", reason="\x1b[2J", waivers=("\r",))
+    append(desk.artifacts.promotions, forged)
+    append(desk.artifacts.promotions, Commit(time=entry.time))
+    assert asked(desk, "log") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {desk.live}  eve\\n2026  \\x1b[2J",
+        "    \\r",
+    ]
+    assert asked(desk, "status") == 0
+    assert ", by eve\\n2026\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("reason", "logged"),
+    [
+        pytest.param("it \udcff was", "it \\udcff was", id="not-utf8"),
+        pytest.param("\x1b[31mred", "\\x1b[31mred", id="escape"),
+        pytest.param(" two\n lines ", "two lines", id="two-lines"),
+    ],
+)
+def test_a_reason_is_logged_as_one_printable_line(desk: Desk, reason: str, logged: str) -> None:
+    command = ["promote", "--report", green_report(desk), "--policy", desk.policy_file, "--reason", reason]
+    assert asked(desk, *command) == 0
+    assert read_log(desk.artifacts.promotions)[-1].reason == logged
+
+
+@pytest.mark.parametrize(
+    ("actor", "reason", "said"),
+    [
+        pytest.param(
+            "ada\udcff",
+            "x",
+            "the actor ada\\udcff… is no name; give $MODELGATES_ACTOR at most 200 printable characters in UTF-8",
+            id="actor-not-utf8",
+        ),
+        pytest.param("ada\n2026", "x", "the actor ada\\n2026… is no name; ", id="actor-two-lines"),
+        pytest.param("a" * 201, "x", f"the actor {'a' * 40}… is no name; ", id="actor-long"),
+        pytest.param(
+            "ada", "x" * 10_001, "a reason of 10001 characters, at most 10000 are logged; say it shorter", id="essay"
+        ),
+    ],
+)
+def test_who_and_why_must_fit_into_the_log(
+    desk: Desk, capsys: Capture, monkeypatch: pytest.MonkeyPatch, actor: str, reason: str, said: str
+) -> None:
+    monkeypatch.setenv("MODELGATES_ACTOR", actor)
+    report, before = green_report(desk), desk.state()
+    assert asked(desk, "promote", "--report", report, "--policy", desk.policy_file, "--reason", reason) == 1
+    assert said in capsys.readouterr().err
+    assert desk.state() == before
 
 
 def test_the_log_knows_what_was_live_at_a_time(desk: Desk, capsys: Capture) -> None:

@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import FormatError
@@ -53,6 +55,27 @@ def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int
         close_quietly(descriptor)
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
+    """Open a log, None if there is none; no link is followed, for what it leads to might be cut and written to."""
+    try:
+        # Without O_NONBLOCK a pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise FormatError(f"{path}: a link, expected the log itself; put the log back") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FormatError(f"{path}: a folder or pipe, expected a plain file; put the log back")
+        yield descriptor
+    finally:
+        close_quietly(descriptor)
+
+
 def lines_from_end(path: Path, *, settled: bool = False) -> Iterator[bytes]:
     """Read whole lines without their newlines, the last one first and no more than is asked for; no file has none.
 
@@ -67,11 +90,9 @@ def lines_from_end(path: Path, *, settled: bool = False) -> Iterator[bytes]:
     FormatError
         At a line longer than any that was ever written.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
+    with _opened(path) as descriptor:
+        if descriptor is None:
+            return
         if settled:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         start, rest = os.fstat(descriptor).st_size, b""
@@ -89,19 +110,15 @@ def lines_from_end(path: Path, *, settled: bool = False) -> Iterator[bytes]:
                 raise FormatError(f"{path}: a line of more than {LONGEST} bytes, which nobody wrote; put the log back")
         if ended:
             yield rest
-    finally:
-        close_quietly(descriptor)
 
 
 def torn_bytes(path: Path) -> int:
     """Count what an interrupted write left behind the last newline [bytes]."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LONGEST))
-            tail = file.read()
-    except FileNotFoundError:
-        return 0
+    with _opened(path) as descriptor:
+        if descriptor is None:
+            return 0
+        size = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, LONGEST, max(0, size - LONGEST))
     return len(tail) - tail.rfind(b"\n") - 1
 
 

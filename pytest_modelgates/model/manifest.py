@@ -17,7 +17,7 @@ from .logs import lines_from_end
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-HEAD = r"^[1-9][0-9]*:[0-9a-f]{64}\Z"
+HEAD = r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z"
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,12 +181,8 @@ def read_chain(path: Path) -> Chain:
     a crash left behind the last newline is no line.
     """
     found = Chain([], [], [])
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return found
     previous: Line | None = None
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    for number, line in enumerate(reversed([*lines_from_end(path)]), start=1):
         try:
             record = decoded(line, f"line {number}")
         except FormatError as error:

@@ -12,7 +12,7 @@ from ..drift.records import read_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
 from ..model.layout import Artifacts
 from ..model.pinned import Pinned
-from .actor import actor, may_not
+from .actor import actor, may_not, stated
 from .audit import Intent
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
@@ -119,14 +119,12 @@ def promote(
     RefusedError
         With every reason, one a line. Nothing has changed then.
     """
-    if not reason.strip():
-        raise RefusedError('a promotion needs a reason: --reason "…"')
+    reason = stated(reason, "promotion")
     private = load_key(key) if key else None
     with locked(artifacts, policy.registry):
         now = datetime.now(UTC)
         plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
         plan.refuse()
-        save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
         change = Intent(
             time=now,
             actor=actor(),
@@ -138,6 +136,7 @@ def promote(
             report_digest=plan.report_digest,
             sealed_by=plan.sealed_by,
             waivers=tuple(map(str, plan.waivers)),
-            reason=reason.strip(),
+            reason=reason,
         )
+        save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
         return switch(artifacts, change, key=private)

@@ -195,11 +195,16 @@ def settle(artifacts: Artifacts) -> None:
 def flip(artifacts: Artifacts, model_id: str) -> None:
     """Point `latest` at a model in one atomic, durable step."""
     # First the link through `latest`, which never changes: once `latest` has moved, nothing is left to fail.
-    if not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == ONNX_LINK):
+    if onnx_astray(artifacts):
         _link(artifacts.latest_onnx, ONNX_LINK)
     _point(artifacts, model_id)
     if os.readlink(artifacts.latest) != model_id:
         raise OSError(errno.EIO, f"Does not point at {model_id} after the flip", str(artifacts.latest))
+
+
+def onnx_astray(artifacts: Artifacts) -> bool:
+    """Whether `latest.onnx`, which servers open, does not lead through `latest`."""
+    return not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == ONNX_LINK)
 
 
 def _point(artifacts: Artifacts, model_id: str | None) -> None:
