@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import PolicyError, RefusedError, UsageError
-from .model.layout import Artifacts, checked_id
+from .model.layout import Artifacts, checked_id, newest_id
 from .registry.policy import Policy, find_policy, load_policy
 
 if TYPE_CHECKING:
@@ -319,7 +319,6 @@ def compare(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from .monitoring.compare import compare
-    from .registry.store import newest_id
 
     artifacts = _artifacts(arguments)
     model_id = newest_id(artifacts) if arguments.model is None else arguments.model

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import RegistryError
-from .files import FOLDER_MODE, make_folder, write_whole
+from .files import FOLDER_MODE, make_folder, read_bytes, write_whole
 from .logs import append_whole
 
 MODEL = "model.onnx"
@@ -134,3 +134,13 @@ class Artifacts:
     def new_report(self, model_id: str, started: datetime) -> Path:
         """The report of a run that began at a moment of UTC; names sort by time."""
         return self.reports(model_id) / f"{started:%Y%m%dT%H%M%S.%fZ}.json"
+
+
+def newest_id(artifacts: Artifacts) -> str | None:
+    """Read the id of the newest packed candidate; None before the first one."""
+    if not artifacts.latest_id.exists():
+        return None
+    try:
+        return checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
+    except (UnicodeDecodeError, RegistryError) as error:
+        raise RegistryError(f"{artifacts.latest_id}: holds no model id; write the newest one into it") from error

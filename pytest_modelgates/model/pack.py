@@ -26,13 +26,12 @@ from .files import (
     listing,
     make_folder,
     parse_json,
-    read_bytes,
     readable,
     rename_new,
     sha256,
     typed,
 )
-from .layout import Artifacts, checked_id
+from .layout import Artifacts, newest_id
 from .manifest import FileEntry, Lineage, Manifest, head_of, installed
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
@@ -330,8 +329,8 @@ def _note_newest(artifacts: Artifacts, model_id: str) -> None:
         fcntl.flock(models, fcntl.LOCK_EX)
         os.fsync(models)
         try:
-            noted = checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
-        except (ModelgatesError, UnicodeDecodeError):
+            noted = newest_id(artifacts) or "0"
+        except ModelgatesError:  # whatever lies there is not newer
             noted = "0"
         if int(noted) < int(model_id):
             artifacts.write(artifacts.latest_id, f"{model_id}\n".encode())

@@ -8,13 +8,13 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ..errors import FormatError, IntegrityError, ModelgatesError
-from ..model.layout import CHANGES, Artifacts
+from ..model.layout import CHANGES, Artifacts, newest_id
 from ..model.pinned import Pinned, verify
 from .assurance import assurance
 from .audit import EMPTY, Tail, changes, tail
 from .lock import is_held
 from .policy import Policy
-from .store import ONNX_LINK, link_target, live_id, model_ids, newest_id, onnx_astray, state
+from .store import ONNX_LINK, link_target, live_id, model_ids, onnx_astray, state
 
 T = TypeVar("T")
 Standing = Literal["live", "past", "candidate", "damaged"]

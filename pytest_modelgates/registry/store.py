@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelgatesError, RegistryError
-from ..model.files import read_bytes, sync_folder
+from ..model.files import sync_folder
 from ..model.layout import MODEL, Artifacts, checked_id, is_id
 from ..model.logs import drop_torn_line
 from ..model.manifest import Head
@@ -220,16 +220,6 @@ def _link(path: Path, target: str) -> None:
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)
     staged.replace(path)
-
-
-def newest_id(artifacts: Artifacts) -> str | None:
-    """Read the id of the newest packed candidate; None before the first one."""
-    if not artifacts.latest_id.exists():
-        return None
-    try:
-        return checked_id(read_bytes(artifacts.latest_id).decode("ascii").strip())
-    except (UnicodeDecodeError, RegistryError) as error:
-        raise RegistryError(f"{artifacts.latest_id}: holds no model id; write the newest one into it") from error
 
 
 def model_ids(artifacts: Artifacts) -> list[str]:
