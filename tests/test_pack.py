@@ -573,9 +573,9 @@ def test_modes_are_those_of_the_artifacts_whatever_the_umask(tmp_path: Path, uma
             save_golden_predictions([1.0], "1700000000", folder=artifacts.golden)
     finally:
         os.umask(before)
-    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o775, 0o664), (narrow, 0o750, 0o640)):
+    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o2775, 0o664), (narrow, 0o750, 0o640)):
         for path in artifacts.root.rglob("*"):
-            assert stat.S_IMODE(path.stat().st_mode) & 0o777 == (folders if path.is_dir() else files), path
+            assert stat.S_IMODE(path.stat().st_mode) == (folders if path.is_dir() else files), path
 
 
 # What follows packs in a process of its own, so that it can be denied every step in turn, and killed at each.

@@ -48,7 +48,8 @@ class Artifacts:
     def directory_mode(self) -> int:
         """The permissions of new directories: those of the root; 0755 before there is one. The umask has no say."""
         try:
-            return stat.S_IMODE(self.root.stat().st_mode) & 0o775 | 0o700
+            # With the bit by which what lies in a folder has its group: else a group could write at the top alone.
+            return stat.S_IMODE(self.root.stat().st_mode) & 0o2775 | 0o700
         except FileNotFoundError:
             return FOLDER_MODE
 
