@@ -3,18 +3,15 @@
 import argparse
 import io
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import commands
-from .errors import ModelgatesError, UsageError
-
-if TYPE_CHECKING:
-    from .registry.audit import Head
+from .errors import FormatError, ModelgatesError, UsageError
+from .model.manifest import Head
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,12 +209,11 @@ def _count(text: str) -> int:
     return count
 
 
-def _head(text: str) -> "Head":
-    from .registry.audit import Head
-
-    if not re.fullmatch("[1-9][0-9]*:[0-9a-f]{64}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256")
-    return Head.parse(text)
+def _head(text: str) -> Head:
+    try:
+        return Head.parse(text)
+    except FormatError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[s
     policy_file = arguments.policy or find_policy(Path.cwd())
     policy = _policy(arguments)
     report, content = run_gates(directory, policy, policy_file=policy_file, root=Path.cwd(), selection=selection)
-    path = artifacts.reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    path = artifacts.new_report(directory.name, datetime.now(UTC))
     artifacts.write(path, content)
     if key is not None:
         path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
@@ -225,22 +225,22 @@ def log(arguments: argparse.Namespace) -> int:
     if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
     if arguments.at is not None:
-        entry = live_at(artifacts.promotions, arguments.at)
+        found = live_at(artifacts.promotions, arguments.at)
         if arguments.json:
-            _print_json({"live": entry.to if entry else None})
+            _print_json({"live": found.to if found else None})
         else:
-            print(entry.to if entry else "nothing was live then")
+            print(found.to if found else "nothing was live then")
         return 0
-    entries = read_log(artifacts.promotions)
+    changes = read_log(artifacts.promotions)
     if arguments.json:
-        _print_json(entries)
+        _print_json(changes)
     else:
-        for entry in entries:
+        for change in changes:
             print(
-                f"{entry.time:%Y-%m-%d %H:%M:%S}  {entry.action:8}  {entry.from_ or '-'} → {entry.to}  "
-                f"{printable(entry.actor)}  {printable(' '.join(entry.reason.split()))}"
+                f"{change.time:%Y-%m-%d %H:%M:%S}  {change.action:8}  {change.from_ or '-'} → {change.to}  "
+                f"{printable(change.actor)}  {printable(' '.join(change.reason.split()))}"
             )
-            for waiver in entry.waivers:
+            for waiver in change.waivers:
                 print(f"    {printable(waiver)}")
     return 0
 

@@ -11,7 +11,8 @@ from handmade import Desk, green_report
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.files import canonical, sha256
 from pytest_modelgates.model.layout import MANIFEST
-from pytest_modelgates.registry.audit import Abort, Head, append, decoded, read_chain, read_log, tail
+from pytest_modelgates.model.manifest import Head
+from pytest_modelgates.registry.audit import Abort, append, decoded, read_chain, read_log, tail
 from pytest_modelgates.registry.desk import status
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback

@@ -20,7 +20,7 @@ from conftest import FEATURES, invented_panel
 from pytest_modelgates.cli import main
 from pytest_modelgates.drift.records import read_predictions
 from pytest_modelgates.model.files import tree_digest
-from pytest_modelgates.monitoring.compare import live_digest
+from pytest_modelgates.monitoring.compare import live_change
 from pytest_modelgates.registry.audit import Commit, append, read_log
 
 pytest_plugins = ["handmade"]
@@ -44,7 +44,7 @@ def served(desk: Desk) -> Desk:
     """The same with predictions of both models on the same rows."""
     drawn = np.random.default_rng(8).choice(golden_of(desk.artifacts.model(desk.live)), 400).tolist()
     artifacts = desk.artifacts
-    log_predictions(artifacts.predictions, predictions(live_digest(artifacts), drawn, arm="live"))
+    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, drawn, arm="live"))
     digest = tree_digest(artifacts.model(desk.candidate))
     log_predictions(artifacts.shadow_predictions, predictions(digest, drawn))
     return desk
@@ -191,7 +191,7 @@ def test_golden_set_and_show(desk: Desk, capsys: Capture, tmp_path: Path) -> Non
 def test_a_drift_check_ends_with_one_on_drift(served: Desk, capsys: Capture) -> None:
     assert asked(served, "drift-check") == 0
     assert ": no drift over 400 live predictions" in capsys.readouterr().out
-    moved = predictions(live_digest(served.artifacts), [float(value) for value in range(400)], arm="live")
+    moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="live")
     log_predictions(served.artifacts.predictions, moved)
     assert asked(served, "drift-check", "--last", 400) == 1
     assert f"{served.live}: DRIFT over 400 live predictions" in capsys.readouterr().out
@@ -377,6 +377,34 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
     assert (done.returncode, done.stderr) == (3, "")
 
 
+def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(desk: Desk) -> None:
+    root = f"--artifacts={desk.artifacts.root}"
+    verbs = [
+        ["status", root],
+        ["list", root],
+        ["log", root],
+        ["log", root, "--verify"],
+        ["verify", str(desk.artifacts.model(desk.live))],
+        ["recover", root],
+        ["gc", root, "--keep=1"],
+        ["rollback", root, desk.candidate, "--reason=drill"],
+    ]
+    script = f"""
+import sys
+from pytest_modelgates.cli import main
+for verb in {verbs}:
+    code = main(verb)
+    heavy = {{"numpy", "pandas", "pyarrow", "scipy", "sklearn", "onnx", "onnxruntime", "pytest"}} & set(sys.modules)
+    print("RAN", verb[0], code, *sorted(heavy))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=desk.artifacts.root.parent
+    )
+    ran = [line for line in done.stdout.splitlines() if line.startswith("RAN")]
+    assert ran == [f"RAN {verb[0]} {int(verb[0] == 'rollback')}" for verb in verbs]
+    assert f"{desk.candidate} was never live" in done.stderr
+
+
 def test_a_terminal_that_knows_no_arrow_shows_the_rest(desk: Desk) -> None:
     done = modelgates("log", "--artifacts", desk.artifacts.root, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"})
     assert done.returncode == 0
@@ -446,7 +474,7 @@ def attacked(first_promotion: tuple[Desk, object], tmp_path_factory: pytest.Temp
     (root / "policy.toml").rename(desk.policy_file)
     (desk.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
     drawn = golden_of(desk.artifacts.model(desk.live))[:300]
-    log_predictions(desk.artifacts.predictions, predictions(live_digest(desk.artifacts), drawn, arm="live"))
+    log_predictions(desk.artifacts.predictions, predictions(live_change(desk.artifacts).digest, drawn, arm="live"))
     green_report(desk)
     return desk
 

@@ -116,6 +116,12 @@ def test_the_manifest_says_where_the_model_came_from_and_where_the_log_stood(tmp
     assert manifest.audit_head == "2:" + sha256(b'{"n":2}')
 
 
+def test_where_the_log_stood_is_read_from_a_long_line_too(tmp_path: Path) -> None:
+    line = b'{"n":1,"reason":"%b"}' % (b"x" * 100_000)
+    (tmp_path / "promotions.log").write_bytes(line + b"\n")
+    assert Candidate(pack_ready(tmp_path)).manifest.audit_head == "1:" + sha256(line)
+
+
 def test_a_log_that_is_none_is_refused_before_anything_is_published(tmp_path: Path) -> None:
     (tmp_path / "promotions.log").write_bytes(b"{}\n")
     with pytest.raises(FormatError, match=r"promotions\.log: Object missing required field `n`"):

@@ -3,10 +3,12 @@
 import re
 import stat
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import RegistryError
-from .files import FOLDER_MODE, append_whole, make_folder, write_whole
+from .files import FOLDER_MODE, make_folder, write_whole
+from .logs import append_whole
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -128,3 +130,7 @@ class Artifacts:
     def reports(self, model_id: str) -> Path:
         """The reports of one model's gate runs."""
         return self.all_reports / checked_id(model_id)
+
+    def new_report(self, model_id: str, started: datetime) -> Path:
+        """The report of a run that began at a moment of UTC; names sort by time."""
+        return self.reports(model_id) / f"{started:%Y%m%dT%H%M%S.%fZ}.json"

@@ -33,16 +33,15 @@ from .files import (
     typed,
 )
 from .layout import Artifacts, checked_id
-from .manifest import FileEntry, Lineage, Manifest, head_of
+from .manifest import FileEntry, Lineage, Manifest, head_of, installed
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
-from .parity import BATCH_SIZES, measure_parity
+from .parity import BATCH_SIZES, PARITY_TOLERANCE, measure_parity
 from .pinned import Pinned
 from .session import OnnxModel
 from .sidecar import BASELINE, REFERENCE, BenchClaim, ParityClaim, Sidecar, Task, schema_crc32
 
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
-PARITY_TOLERANCE = 1e-5
 MEANINGS = {
     BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
     REFERENCE: "the native model's score, which a ready ONNX model needs",
@@ -198,7 +197,7 @@ def pack(
     }
     if not isinstance(artifacts, Artifacts):
         artifacts = Artifacts(Path(artifacts).resolve())
-    return _publish(artifacts, contents, Lineage(code=code, data=data, libraries=_versions()))
+    return _publish(artifacts, contents, Lineage(code=code, data=data, libraries=installed(LIBRARIES)))
 
 
 def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore | None]:
@@ -299,7 +298,7 @@ def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Linea
 
 def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
     """Give what was staged the first second that no other model has."""
-    files = {name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
+    files = {name: FileEntry.of(content) for name, content in contents.items()}
     while True:
         created = datetime.now(UTC).replace(microsecond=0)
         directory = artifacts.model(str(int(created.timestamp())))
@@ -338,13 +337,3 @@ def _note_newest(artifacts: Artifacts, model_id: str) -> None:
             artifacts.write(artifacts.latest_id, f"{model_id}\n".encode())
     finally:
         os.close(models)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"python": platform.python_version(), **found}

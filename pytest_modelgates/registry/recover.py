@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..errors import RegistryError
 from ..model.layout import Artifacts
-from .audit import Abort, append, drop_torn_line, read_chain, tail, torn_bytes
+from ..model.logs import drop_torn_line, torn_bytes
+from .audit import Abort, append, read_chain, tail
 from .policy import RegistryRules
 from .store import ONNX_LINK, flip, lock, onnx_astray, settle
 

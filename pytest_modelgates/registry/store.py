@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from ..errors import ModelgatesError, RegistryError
 from ..model.files import read_bytes, sync_folder
 from ..model.layout import MODEL, Artifacts, checked_id, is_id
-from .audit import Abort, Commit, Head, Intent, append, changes, committed, drop_torn_line, tail
+from ..model.logs import drop_torn_line
+from ..model.manifest import Head
+from .audit import Abort, Commit, Intent, append, changes, committed, tail
 from .lock import locked_file, refuse_network
 from .policy import RegistryRules
 from .seal import sign
