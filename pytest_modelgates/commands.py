@@ -25,7 +25,11 @@ def _policy(arguments: argparse.Namespace) -> Policy:
 
 
 def _artifacts(arguments: argparse.Namespace) -> Artifacts:
-    return Artifacts(arguments.artifacts.resolve())
+    from .registry.store import refuse_nothing
+
+    artifacts = Artifacts(arguments.artifacts.resolve())
+    refuse_nothing(artifacts)
+    return artifacts
 
 
 def _key(arguments: argparse.Namespace) -> Path | None:

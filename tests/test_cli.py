@@ -72,6 +72,15 @@ def test_a_reason_never_takes_two_lines_of_the_log(desk: Desk, capsys: Capture) 
     assert capsys.readouterr().out.splitlines()[1].endswith("  a 2026 b")
 
 
+@pytest.mark.parametrize("verb", ["status", "list", "log", "log --verify", "golden show", "compare"])
+def test_a_mistyped_folder_is_no_registry_without_problems(tmp_path: Path, capsys: Capture, verb: str) -> None:
+    assert main([*verb.split(), "--artifacts", str(tmp_path / "artefacts")]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"modelgates: {tmp_path / 'artefacts'}: no such artifacts folder; pack a model first, or give --artifacts\n",
+    )
+
+
 def test_what_the_log_shows_plays_no_tricks_on_a_terminal(desk: Desk, capsys: Capture) -> None:
     (entry,) = read_log(desk.artifacts.promotions)
     forged = msgspec.structs.replace(entry, actor="eve\n2026", reason="\x1b[2J", waivers=("\r",))

@@ -62,12 +62,17 @@ def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
 @contextmanager
 def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
     """Hold the registry's lock and settle nothing."""
-    if not artifacts.root.is_dir():
-        raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
+    refuse_nothing(artifacts)
     if not rules.network_file_system:
         refuse_network(artifacts.root)
     with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
         yield
+
+
+def refuse_nothing(artifacts: Artifacts) -> None:
+    """Refuse an artifacts root that is not there: of a mistyped one nothing would be wrong."""
+    if not artifacts.root.is_dir():
+        raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
 
 
 def link_target(artifacts: Artifacts) -> str | None:
