@@ -1,6 +1,7 @@
 """System calls of a command that touch a registry, recorded and then spoiled one by one with strace."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,12 +14,19 @@ from typing import Any
 
 SERVER = Path(__file__).with_name("server.py")
 LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
+# The folder, dates and random names.
+PASSING = re.compile(r"/worker\d|[0-9a-f]{10,}|staging-\w+")
+# The descriptor and the name with which the arguments begin.
+LEADING = re.compile(r'(?:\w+<(?P<open>[^>]*)>(?:, )?)?(?:"(?P<name>[^"]*)")?')
 RESULT = re.compile(r"\) += (?P<result>-?\d+)[^)]*$")
 # What a file system does; process and memory calls have no path.
 CALLS = "trace=%file,%desc"
 # Calls that change something, so that they can be said to have when they have not.
 CHANGES = ("write", "pwrite64", "rename", "renameat", "renameat2", "symlink", "symlinkat", "unlink", "unlinkat")
 CHANGES += ("mkdir", "mkdirat", "rmdir", "ftruncate", "truncate", "chmod", "fchmod", "fchmodat", "link", "linkat")
+
+# Calls whose string is what a file holds, and no name.
+CONTENTS = ("read", "write", "pread64", "pwrite64")
 
 
 @dataclass(frozen=True)
@@ -31,9 +39,13 @@ class Outcome:
     trace: str = ""
 
     @property
-    def hit(self) -> bool:
-        """Whether strace did what it was told to do."""
-        return "(INJECTED)" in self.trace or self.status == -signal.SIGKILL
+    def struck(self) -> str | None:
+        """The call of the first thread to which strace did what it was told to do."""
+        line = None
+        for line, rest in main_thread(self.trace):
+            if "(INJECTED)" in rest:
+                return line
+        return line if self.status == -signal.SIGKILL else None
 
 
 @dataclass(frozen=True)
@@ -60,13 +72,19 @@ class Point:
             return None  # Linux closes whatever it says, strace does not: its lock would be kept
         return f"{self.call}:error={how}:when={self.ordinal}"
 
+    def is_that_of(self, line: str | None) -> bool:
+        """Whether another run's line is the same call on the same file."""
+        return line is not None and touched(line) == touched(self.line)
+
 
 class Server:
     """A process that has imported everything and runs commands in children of its own."""
 
     def __init__(self, before: Sequence[str] = ()) -> None:
-        command = [*before, sys.executable, "-IB", str(SERVER)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [*before, sys.executable, "-sPB", str(SERVER)]
+        # Sets in one order everywhere: what one server recorded another must repeat, call by call.
+        seeded = os.environ | {"PYTHONHASHSEED": "0"}
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=seeded)
 
     @property
     def pid(self) -> int:
@@ -95,13 +113,32 @@ class Server:
         return Outcome(outcome.status, outcome.out, outcome.err, trace.read_text(errors="replace"))
 
 
+def main_thread(trace: str) -> Iterator[tuple[str, str]]:
+    """Every call of the first thread, and what was said of it in this line or one that resumes it."""
+    main, begun = trace.split(" ", 1)[0], ""
+    for line in trace.splitlines():
+        if not line.startswith(f"{main} "):
+            continue
+        begun = line if LINE.match(line) else begun
+        yield begun, line
+
+
+def touched(line: str) -> tuple[str, ...]:
+    """The call and the file it touches, without what differs from run to run."""
+    match = LINE.match(line)
+    assert match is not None, line
+    leading = LEADING.match(match["rest"])
+    assert leading is not None
+    name = "" if match["call"] in CONTENTS else leading["name"]
+    return match["call"], *(PASSING.sub("*", word or "") for word in (leading["open"], name))
+
+
 def points(trace: str, root: Path) -> Iterator[Point]:
     """Every call of the first thread that names a path below the root, by number or by name."""
     seen: Counter[str] = Counter()
-    main = trace.split(" ", 1)[0]
-    for line in trace.splitlines():
-        match = LINE.match(line)
-        if match is None or match["pid"] != main:
+    for line, said in main_thread(trace):
+        match = LINE.match(said)
+        if match is None:
             continue
         seen[match["call"]] += 1
         if str(root) in match["rest"]:

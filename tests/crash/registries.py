@@ -135,6 +135,8 @@ def build(folder: Path) -> Registry:
         '[groups]\nprice = ["momentum"]\nfundamental = ["value"]\n'
     )
     shutil.rmtree(packed)
+    # A model packed in this very second would not be newer, and its sweep would differ from a later one.
+    (artifacts / "latest_id.txt").write_text(f"{NEXT}\n")
     return registry
 
 

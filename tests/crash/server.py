@@ -5,10 +5,12 @@ Reads requests as JSON lines, answers each with one. Each child is the real comm
 
 import ctypes
 import fcntl
+import getpass
 import json
 import os
 import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -88,15 +90,16 @@ DEFENCES = (no_fsync, no_folder_fsync, no_lock, no_intent, naive_link)
 MUTANTS = {each.__name__: each for each in (*DEFENCES, killed_before_the_flip, killed_after_the_flip)}
 
 
-def child(commands: list[list[str]], mutant: str | None, ready: int | None) -> int:
-    """Run commands one after the other until one fails; once `ready` says so."""
+def child(commands: list[list[str]], mutant: str | None, gate: socket.socket | None) -> int:
+    """Run commands one after the other until one fails; if there is a gate, once somebody opens it."""
     if mutant:
         MUTANTS[mutant]()
-    if ready is not None:
+    if gate is not None:
         # Poll and no read: strace may interrupt what it finds us in, and calls are counted.
         ctypes.CDLL(None).prctl(PTRACER, ANYBODY, 0, 0, 0)
         waiting = select.poll()
-        waiting.register(ready, select.POLLIN)
+        waiting.register(gate, select.POLLIN)
+        gate.send(b"w")
         waiting.poll()
     for command in commands:
         status = race(*command[1:]) if command[0] == "race" else cli.main(command)
@@ -127,32 +130,31 @@ def attach(pid: int, options: list[str]) -> "subprocess.Popen[str]":
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run one request in a child and say how it ended and what it printed."""
     traced = request.get("strace")
-    ready, go = os.pipe()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    gate, opener = socket.socketpair()
+    with gate, opener, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
                 os.dup2(out.fileno(), 1)
                 os.dup2(err.fileno(), 2)
-                os.close(go)
+                opener.close()
                 os.chdir(request["folder"])
-                status = child(request["commands"], request.get("mutant"), ready if traced else None)
+                status = child(request["commands"], request.get("mutant"), gate if traced else None)
             except BaseException:
                 sys.excepthook(*sys.exc_info())
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(status)
-        os.close(ready)
-        try:
-            tracer = attach(pid, traced) if traced else None
-            os.write(go, b"g")
-            ended = wait(pid)
-            if tracer is not None:
-                tracer.communicate()
-        finally:
-            os.close(go)
+        gate.close()
+        if traced:
+            opener.recv(1)  # what a child does before it waits would be counted, if strace were early
+            tracer = attach(pid, traced)
+            opener.send(b"g")
+        ended = wait(pid)
+        if traced:
+            tracer.communicate()
         printed = []
         for file in (out, err):
             file.seek(0)
@@ -174,7 +176,8 @@ def wait(pid: int) -> int:
 
 
 def warm() -> None:
-    """Touch what pandas and pyarrow import only when they are first used."""
+    """Touch what pandas and pyarrow import, and the C library reads, only on first use: calls are counted."""
+    getpass.getuser()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.parquet"
         pd.DataFrame({"x": [1.0]}).to_parquet(path, index=False)
@@ -185,7 +188,6 @@ def warm() -> None:
 def main() -> None:
     """Serve until the input ends."""
     sys.argv = ["modelgates"]
-    os.environ["PYTHONHASHSEED"] = "0"
     warm()
     channel = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
