@@ -54,7 +54,7 @@ def enlarge(directory: Path, megabytes: int) -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(padding, "padding"))
     path.write_bytes(model.SerializeToString(deterministic=True))
     manifest = read_json(directory / MANIFEST, Manifest)
-    entry = FileEntry(sha256=sha256_of(path), size=path.stat().st_size)
+    entry = FileEntry.of(path.read_bytes())
     (directory / MANIFEST).write_bytes(
         canonical(msgspec.structs.replace(manifest, files=manifest.files | {MODEL: entry}))
     )

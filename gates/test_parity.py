@@ -9,6 +9,7 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.agreement import disordered
 from pytest_modelgates.stats.consequences import consequences, tied_rows
+from pytest_modelgates.stats.costs import Costs
 
 
 @pytest.mark.hard
@@ -28,7 +29,7 @@ def test_claim(candidate: Candidate, gate: Gate) -> None:
 
 @pytest.mark.hard
 @pytest.mark.gate("parity.decisions")
-def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
+def test_decisions(candidate: Candidate, panel: Panel, costs: Costs, gate: Gate) -> None:
     """Rows of one day, or all if there are no days, whose native scores are clearly apart keep their order."""
     tolerance = gate.policy.limit("parity.max_abs_diff").upper * candidate.parity.scale
     offenders = disordered(panel.reference, candidate.scores, panel.day_codes, margin=2 * tolerance)
@@ -39,7 +40,7 @@ def test_decisions(candidate: Candidate, panel: Panel, gate: Gate) -> None:
             panel.by_day(candidate.scores),
             panel.returns,
             horizon=candidate.sidecar.horizon,
-            cost_bps=gate.policy.costs.per_turnover_bps,
+            cost_bps=costs.per_turnover_bps,
         )
         trades = {
             "trades_that_differ": moved.trades,

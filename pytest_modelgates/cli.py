@@ -3,18 +3,15 @@
 import argparse
 import io
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import commands
-from .errors import ModelgatesError, UsageError
-
-if TYPE_CHECKING:
-    from .registry.audit import Head
+from .errors import FormatError, ModelgatesError, UsageError
+from .model.manifest import Head
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
-            print(f"modelgates: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+            place = error.filename2 or error.filename or ""  # of a rename, what was to be replaced
+            print(f"modelgates: {error.strerror or error}: {place}".rstrip(": "), file=sys.stderr)
         _drop_output()
         return 3
     except KeyboardInterrupt:
@@ -73,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
             "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
         )
 
+    def key(sub: argparse.ArgumentParser, use: str) -> None:
+        sub.add_argument("--key", metavar="FILE", help=f"{use} with this private key; default: ${commands.KEY}")
+
     def as_json(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="print JSON")
 
@@ -89,12 +90,12 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("gate", commands.gate)
     sub.add_argument("model", help="a model directory")
-    sub.add_argument("--key", metavar="FILE", help=f"seal the report with this private key; default: ${commands.KEY}")
+    key(sub, "seal the report")
     policy(sub)
 
     sub = verb("prove", commands.prove)
     sub.add_argument("model", help="a model directory")
-    sub.add_argument("--key", metavar="FILE", help=f"seal the proof with this private key; default: ${commands.KEY}")
+    key(sub, "seal the proof")
     policy(sub)
     as_json(sub)
 
@@ -108,12 +109,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--report", type=Path, help="the report of a gate run")
     sub.add_argument("--reason", default="all hard gates passed", help="for the audit log")
     sub.add_argument("--dry-run", action="store_true", help="print the plan and every reason against it")
+    key(sub, "seal the report and sign the log")
     artifacts(sub)
     policy(sub)
 
     sub = verb("rollback", commands.rollback)
     sub.add_argument("model", nargs="?", help="its id; asked for on a terminal if left out")
     sub.add_argument("--reason", default="", help="for the audit log; must be given")
+    key(sub, "sign the log")
     artifacts(sub)
     policy(sub)
 
@@ -133,7 +136,9 @@ def parser() -> argparse.ArgumentParser:
         "--at", type=_moment, metavar="TIME", help="what was live then (ISO 8601; UTC unless it says otherwise)"
     )
     sub.add_argument("--verify", action="store_true", help="check every line, signature and kept head; 1 if one is off")
-    sub.add_argument("--head", type=_head, metavar="N:SHA256", help="with --verify: a head that promote printed once")
+    sub.add_argument(
+        "--head", type=_head, metavar="N:SHA256", help="check it all, and against a head that promote printed once"
+    )
     artifacts(sub)
     policy(sub)
     as_json(sub)
@@ -204,12 +209,11 @@ def _count(text: str) -> int:
     return count
 
 
-def _head(text: str) -> "Head":
-    from .registry.audit import Head
-
-    if not re.fullmatch("[1-9][0-9]*:[0-9a-f]{64}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256")
-    return Head.parse(text)
+def _head(text: str) -> Head:
+    try:
+        return Head.parse(text)
+    except FormatError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import PolicyError, RefusedError, UsageError
-from .model.layout import Artifacts, checked_id
+from .model.layout import Artifacts, checked_id, newest_id
 from .registry.policy import Policy, find_policy, load_policy
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ def _policy(arguments: argparse.Namespace) -> Policy:
 
 
 def _artifacts(arguments: argparse.Namespace) -> Artifacts:
-    return Artifacts(arguments.artifacts.resolve())
+    from .registry.store import refuse_nothing
+
+    artifacts = Artifacts(arguments.artifacts.resolve())
+    refuse_nothing(artifacts)
+    return artifacts
 
 
 def _key(arguments: argparse.Namespace) -> Path | None:
@@ -149,7 +153,7 @@ def _run_gates(directory: Path, arguments: argparse.Namespace, selection: list[s
     policy_file = arguments.policy or find_policy(Path.cwd())
     policy = _policy(arguments)
     report, content = run_gates(directory, policy, policy_file=policy_file, root=Path.cwd(), selection=selection)
-    path = artifacts.reports(directory.name) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    path = artifacts.new_report(directory.name, datetime.now(UTC))
     artifacts.write(path, content)
     if key is not None:
         path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
@@ -186,18 +190,20 @@ def rollback(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show what is live, and everything that is wrong; 1 if something is."""
+    from .model.files import printable
     from .registry.desk import status
 
     found = status(_artifacts(arguments), _policy(arguments))
     if arguments.json:
         _print_json(found)
     else:
-        print("\n".join(found.lines()))
+        print("\n".join(map(printable, found.lines())))
     return 0 if found.sound else 1
 
 
 def list_models(arguments: argparse.Namespace) -> int:
     """Show model directories, oldest first."""
+    from .model.files import printable
     from .registry.desk import listing
 
     rows = listing(_artifacts(arguments), last=None if arguments.all else arguments.last)
@@ -206,35 +212,36 @@ def list_models(arguments: argparse.Namespace) -> int:
     else:
         for row in rows:
             created = f"{row.created:%Y-%m-%d %H:%M:%S}" if row.created else "-"
-            print(f"{row.id}  {created:19}  {row.state:9}  {row.changes}")
+            print(f"{row.id}  {created:19}  {row.state:9}  {printable(row.changes)}")
     return 0
 
 
 def log(arguments: argparse.Namespace) -> int:
     """Show every promotion and rollback."""
+    from .model.files import printable
     from .registry.audit import live_at, read_log
 
     artifacts = _artifacts(arguments)
-    if arguments.verify:
+    if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
     if arguments.at is not None:
-        entry = live_at(artifacts.promotions, arguments.at)
+        found = live_at(artifacts.promotions, arguments.at)
         if arguments.json:
-            _print_json({"live": entry.to if entry else None})
+            _print_json({"live": found.to if found else None})
         else:
-            print(entry.to if entry else "nothing was live then")
+            print(found.to if found else "nothing was live then")
         return 0
-    entries = read_log(artifacts.promotions)
+    changes = read_log(artifacts.promotions)
     if arguments.json:
-        _print_json(entries)
+        _print_json(changes)
     else:
-        for entry in entries:
+        for change in changes:
             print(
-                f"{entry.time:%Y-%m-%d %H:%M:%S}  {entry.action:8}  {entry.from_ or '-'} → {entry.to}  "
-                f"{entry.actor}  {' '.join(entry.reason.split())}"
+                f"{change.time:%Y-%m-%d %H:%M:%S}  {change.action:8}  {change.from_ or '-'} → {change.to}  "
+                f"{printable(change.actor)}  {printable(' '.join(change.reason.split()))}"
             )
-            for waiver in entry.waivers:
-                print(f"    {waiver}")
+            for waiver in change.waivers:
+                print(f"    {printable(waiver)}")
     return 0
 
 
@@ -316,7 +323,6 @@ def compare(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from .monitoring.compare import compare
-    from .registry.store import newest_id
 
     artifacts = _artifacts(arguments)
     model_id = newest_id(artifacts) if arguments.model is None else arguments.model

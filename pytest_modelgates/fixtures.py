@@ -318,10 +318,12 @@ def years(panel: Panel, held: Held) -> Folds:
 @pytest.fixture(scope="session")
 def enough(panel: Panel, held: Held) -> Callable[[Gate], None]:
     """Refuses a verdict on too few days or names; asked inside the gate, whose evidence then says so."""
+    import numpy as np
+
     from .stats.sufficiency import median_names, too_little
 
     def check(gate: Gate) -> None:
-        names = median_names(panel.returns[held.first :] == panel.returns[held.first :])
+        names = median_names(~np.isnan(panel.returns[held.first :]))
         if why := too_little(days=len(held.net), horizon=1, names=names, overlapping=False):
             gate.inconclusive(why, sample=len(held.net))
 

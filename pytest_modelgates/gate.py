@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import pytest
 
+from .model.files import printable
 from .registry.policy import Policy, Slo
 from .registry.report import Evidence
 from .registry.verdict import base_name
@@ -102,7 +103,7 @@ class Gate:
         """Record how many things offend, and fail unless there are none."""
         name = base_name(self.name)
         limit = self.policy.limit(name)
-        shown = "; ".join(map(printable, offenders[:5]))
+        shown = "; ".join(printable(str(offender)) for offender in offenders[:5])
         shown += f"; and {len(offenders) - 5} more" if len(offenders) > 5 else ""
         self.evidence.append(_evidence(name, limit, value=float(len(offenders)), note=shown or None))
         if not limit.hold(len(offenders)):
@@ -158,11 +159,6 @@ def _plain(entry: object) -> Detail:
         return entry
     number: Detail = entry.item() if hasattr(entry, "item") else entry  # type: ignore[assignment]  # numpy's, or Python's
     return None if isinstance(number, float) and not math.isfinite(number) else number
-
-
-def printable(text: object) -> str:
-    """Escape what a hostile file name would do to a terminal or to the report."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
 
 
 def _short(entry: Detail) -> str:

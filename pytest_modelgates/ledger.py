@@ -1,9 +1,7 @@
 """What a run leaves: who each gate is, the phases it went through, what it measured, and on which bytes."""
 
-import importlib.metadata
 import math
 import os
-import platform
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -15,10 +13,11 @@ import msgspec
 import pytest
 
 from .errors import FormatError, IntegrityError, ModelgatesError
-from .gate import Gate, NoReference, printable
+from .gate import Gate, NoReference
 from .hands import fixture_origins, foreign_hooks
-from .model.files import canonical, readable, sha256, sha256_of, tree_digest
+from .model.files import canonical, printable, readable, sha256, sha256_of, tree_digest
 from .model.layout import Artifacts, checked_id
+from .model.manifest import installed
 from .model.pinned import Pinned
 from .model.sidecar import Sidecar
 from .registry.policy import Policy, Severity, Waiver, find_policy, load_policy
@@ -332,7 +331,7 @@ class Run:
                 hooks={origin: tuple(sorted(names)) for origin, names in sorted(self._hooks.items())},
                 optimize=sys.flags.optimize,
                 nonce=os.environ.get(NONCE),
-                libraries=_versions(),
+                libraries=installed(LIBRARIES) | {"platform": sys.platform},
             ),
             models={
                 directory.name: ModelRun(
@@ -351,8 +350,7 @@ class Run:
         own = [Path(file) for file in [getattr(self._option, "json_report_file", None)] if file and file != "none"]
         if self._option.gate_report:
             return [Path(self._option.gate_report), *own]
-        name = f"{self.started:%Y%m%dT%H%M%S}.{self.started.microsecond:06d}Z.json"
-        return [*(Artifacts.of(directory).reports(directory.name) / name for directory in self.model_dirs), *own]
+        return [*(Artifacts.of(path).new_report(path.name, self.started) for path in self.model_dirs), *own]
 
     def write(self, report: dict[str, Any], exit_status: int) -> None:
         """Write the report with the ledger in it; without a gate there is nothing to report."""
@@ -381,13 +379,3 @@ def _plain(value: Any) -> Any:
             return value
         case _:
             return str(value).encode("utf-8", "backslashreplace").decode()
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": sys.platform}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -15,9 +15,10 @@ from .drift.records import Prediction, encode_predictions
 from .errors import ModelgatesError
 from .model import layout
 from .model.candidate import Candidate
-from .model.files import canonical, readable, sha256_of, tree_digest
+from .model.files import canonical, readable, tree_digest
 from .model.manifest import FileEntry
-from .model.onnx_checks import parse_onnx
+from .model.onnx_checks import inputs_of, parse_onnx
+from .model.parity import PARITY_TOLERANCE
 from .model.session import OnnxModel
 from .model.sidecar import BASELINE, REFERENCE, RET_NEXT
 from .stats.agreement import disordered
@@ -49,14 +50,13 @@ def _restate(source: Path, target: Path) -> None:
         if old.onnx_bytes != new.onnx_bytes or not _scored(old).equals(_scored(new)):
             parity = new.parity
             if np.isfinite(parity.max_abs_diff):
-                claim = msgspec.structs.replace(
-                    new.parity_claim, ok=parity.scaled <= 1e-5, max_abs_diff=parity.max_abs_diff, rows=parity.rows
-                )
+                ok, worst = parity.scaled <= PARITY_TOLERANCE, parity.max_abs_diff
+                claim = msgspec.structs.replace(new.parity_claim, ok=ok, max_abs_diff=worst, rows=parity.rows)
                 (target / layout.PARITY).write_bytes(readable(claim))
     except ModelgatesError:
         pass  # what cannot be scored any more has no parity to state
     paths = [target / name for name in layout.FILES if name != layout.MANIFEST and (target / name).is_file()]
-    files = {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in paths}
+    files = {path.name: FileEntry.of(path.read_bytes()) for path in paths}
     manifest = msgspec.structs.replace(new.manifest, id=target.name, files=files)
     (target / layout.MANIFEST).write_bytes(canonical(manifest))
 
@@ -127,7 +127,7 @@ def changed_dtype(target: Path) -> None:
 def renamed_input(target: Path) -> None:
     """The ONNX model asks for an input that is no feature: instead of its first, or beside a single matrix."""
     model = parse_onnx(Candidate(target).onnx_bytes)
-    inputs = _inputs(model)
+    inputs = inputs_of(model.graph)
     if len(inputs) == 1:  # whose name is free
         inputs.append(model.graph.input.add())
         inputs[1].CopyFrom(inputs[0])
@@ -194,11 +194,6 @@ def perturbed_weights(target: Path) -> None:
     _write_model(target, model)
 
 
-def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    return [entry for entry in model.graph.input if entry.name not in weights]
-
-
 def _with_term(candidate: Candidate, position: int, size: float) -> onnx.ModelProto:
     """Add a feature to the score, `size` times as large as the score itself."""
     model, sidecar = parse_onnx(candidate.onnx_bytes), candidate.sidecar
@@ -209,7 +204,7 @@ def _with_term(candidate: Candidate, position: int, size: float) -> onnx.ModelPr
         for ends in (node.input, node.output):
             ends[:] = ["twin/score" if end == name else end for end in ends]
     kind = next(entry for entry in graph.output if entry.name == name).type.tensor_type
-    inputs = {entry.name for entry in _inputs(model)}
+    inputs = {entry.name for entry in inputs_of(model.graph)}
     column = sidecar.names[position]
     if column not in inputs or len(inputs) < len(sidecar.names):
         graph.node.append(helper.make_node("Gather", [*inputs, "twin/position"], ["twin/column"], axis=1))

@@ -15,8 +15,9 @@ import pytest
 
 from conftest import invented_panel, pack_ridge
 from pytest_modelgates.drift.records import Prediction, encode_predictions
-from pytest_modelgates.model.files import append_whole, canonical, read_json, readable, sha256, sha256_of, tree_digest
+from pytest_modelgates.model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest
 from pytest_modelgates.model.layout import SIDECAR, Artifacts
+from pytest_modelgates.model.logs import append_whole
 from pytest_modelgates.model.pinned import Pinned
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.policy import Policy, Slo, load_policy

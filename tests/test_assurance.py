@@ -9,8 +9,10 @@ import pytest
 from handmade import Desk, green_report
 
 from pytest_modelgates.cli import main
-from pytest_modelgates.model.files import sha256
-from pytest_modelgates.registry.audit import Abort, Head, append, decoded, read_log, tail
+from pytest_modelgates.model.files import canonical, sha256
+from pytest_modelgates.model.layout import MANIFEST
+from pytest_modelgates.model.manifest import Head
+from pytest_modelgates.registry.audit import Abort, append, decoded, read_chain, read_log, tail
 from pytest_modelgates.registry.desk import status
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
@@ -50,6 +52,34 @@ def test_a_whole_log_is_said_to_be_one(desk: Desk, capsys: Capture) -> None:
     said = f"{desk.artifacts.promotions}: 2 records, 0 signed, 1 heads kept by models; head {end}\n"
     assert capsys.readouterr().out == said
     assert verify(desk, "--head", end) == 0
+
+
+def test_a_head_is_held_against_the_log_whether_or_not_verify_is_said(desk: Desk, capsys: Capture) -> None:
+    arguments = ["log", "--artifacts", str(desk.artifacts.root), "--head"]
+    assert main([*arguments, str(tail(desk.artifacts.promotions).head)]) == 0
+    assert main([*arguments, f"2:{'0' * 64}"]) == 1
+    assert "problem: record 2 is not, or no longer, the one that --head kept" in capsys.readouterr().out
+
+
+def test_a_manifest_whose_head_no_log_can_have_is_no_manifest(desk: Desk, capsys: Capture) -> None:
+    directory = desk.artifacts.model(desk.candidate)
+    manifest = json.loads((directory / MANIFEST).read_bytes())
+    manifest["audit_head"] = "9" * 5000 + ":" + "0" * 64
+    (directory / MANIFEST).write_bytes(canonical(manifest))
+    assert verify(desk) == 0
+    assert " 0 heads kept by models; " in capsys.readouterr().out
+    assert main(["verify", str(directory)]) == 1
+    assert "`$.audit_head`" in capsys.readouterr().out
+
+
+def test_promote_and_rollback_take_the_key_as_gate_does(desk: Desk, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    with desk.policy_file.open("a") as file:
+        file.write(f'[evidence]\nkeys = ["{generate_key(key)}"]\n')
+    registry = ["--key", str(key), "--artifacts", str(desk.artifacts.root), "--policy", str(desk.policy_file)]
+    for command in (["promote", "--report", str(green_report(desk))], ["rollback", desk.live, "--reason", "x"]):
+        assert main([*command, *registry]) == 0
+    assert len([commit for commit in read_chain(desk.artifacts.promotions).commits if commit.signature]) == 2
     assert verify(desk, "--json") == 0
 
 

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.errors import FormatError
+from pytest_modelgates.errors import FormatError, RegistryError
 from pytest_modelgates.model.files import canonical, sha256
+from pytest_modelgates.model.logs import BLOCK, LONGEST, drop_torn_line
 from pytest_modelgates.registry.audit import (
-    BLOCK,
     EMPTY,
-    LONGEST,
     Abort,
     Commit,
     Intent,
     append,
-    drop_torn_line,
     live_at,
     read_chain,
     read_log,
@@ -216,10 +214,35 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
         tail(tmp_path / "log")
 
 
-def test_a_link_in_the_logs_place_is_not_followed(log: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(log)
-    with pytest.raises(OSError, match="link"):
-        append(tmp_path / "link", intent("1700000001"))
+def test_what_could_not_be_read_again_is_not_written(log: Path) -> None:
+    before = log.read_bytes()
+    with pytest.raises(RegistryError, match="bytes, expected at most 1048576: give a shorter reason"):
+        append(log, intent("1700000001", reason="x" * LONGEST))
+    assert log.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "use",
+    [tail, drop_torn_line, read_chain, lambda path: append(path, intent("1700000001"))],
+    ids=lambda use: use.__name__,
+)
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        pytest.param(lambda path: path.symlink_to("precious"), "a link, expected the log itself", id="link"),
+        pytest.param(lambda path: path.symlink_to("nowhere"), "a link, expected the log itself", id="dangling-link"),
+        pytest.param(os.mkfifo, "a folder or pipe, expected a plain file", id="pipe"),
+        pytest.param(os.mkdir, "a folder or pipe, expected a plain file", id="folder"),
+    ],
+)
+def test_only_a_plain_file_is_a_log(
+    tmp_path: Path, put: Callable[[Path], None], said: str, use: Callable[[Path], object]
+) -> None:
+    (tmp_path / "precious").write_bytes(b"somebody else's\nlines")
+    put(tmp_path / "log")
+    with pytest.raises(FormatError, match=f"log: {said}; put the log back"):
+        use(tmp_path / "log")
+    assert (tmp_path / "precious").read_bytes() == b"somebody else's\nlines"
 
 
 def test_a_write_that_did_not_arrive_is_not_believed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

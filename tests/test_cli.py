@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from handmade import Desk, golden_of, green_report, log_predictions, modelgates, predictions
@@ -19,8 +20,8 @@ from conftest import FEATURES, invented_panel
 from pytest_modelgates.cli import main
 from pytest_modelgates.drift.records import read_predictions
 from pytest_modelgates.model.files import tree_digest
-from pytest_modelgates.monitoring.compare import live_digest
-from pytest_modelgates.registry.audit import read_log
+from pytest_modelgates.monitoring.compare import live_change
+from pytest_modelgates.registry.audit import Commit, append, read_log
 
 pytest_plugins = ["handmade"]
 
@@ -43,7 +44,7 @@ def served(desk: Desk) -> Desk:
     """The same with predictions of both models on the same rows."""
     drawn = np.random.default_rng(8).choice(golden_of(desk.artifacts.model(desk.live)), 400).tolist()
     artifacts = desk.artifacts
-    log_predictions(artifacts.predictions, predictions(live_digest(artifacts), drawn, arm="live"))
+    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, drawn, arm="live"))
     digest = tree_digest(artifacts.model(desk.candidate))
     log_predictions(artifacts.shadow_predictions, predictions(digest, drawn))
     return desk
@@ -69,6 +70,69 @@ def test_a_reason_never_takes_two_lines_of_the_log(desk: Desk, capsys: Capture) 
     capsys.readouterr()
     assert asked(desk, "log") == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("  a 2026 b")
+
+
+@pytest.mark.parametrize("verb", ["status", "list", "log", "log --verify", "golden show", "compare"])
+def test_a_mistyped_folder_is_no_registry_without_problems(tmp_path: Path, capsys: Capture, verb: str) -> None:
+    assert main([*verb.split(), "--artifacts", str(tmp_path / "artefacts")]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"modelgates: {tmp_path / 'artefacts'}: no such artifacts folder; pack a model first, or give --artifacts\n",
+    )
+
+
+def test_what_the_log_shows_plays_no_tricks_on_a_terminal(desk: Desk, capsys: Capture) -> None:
+    (entry,) = read_log(desk.artifacts.promotions)
+    forged = msgspec.structs.replace(entry, actor="eve\n2026", reason="\x1b[2J", waivers=("\r",))
+    append(desk.artifacts.promotions, forged)
+    append(desk.artifacts.promotions, Commit(time=entry.time))
+    assert asked(desk, "log") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {desk.live}  eve\\n2026  \\x1b[2J",
+        "    \\r",
+    ]
+    assert asked(desk, "status") == 0
+    assert ", by eve\\n2026\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("reason", "logged"),
+    [
+        pytest.param("it \udcff was", "it \\udcff was", id="not-utf8"),
+        pytest.param("\x1b[31mred", "\\x1b[31mred", id="escape"),
+        pytest.param(" two\n lines ", "two lines", id="two-lines"),
+    ],
+)
+def test_a_reason_is_logged_as_one_printable_line(desk: Desk, reason: str, logged: str) -> None:
+    command = ["promote", "--report", green_report(desk), "--policy", desk.policy_file, "--reason", reason]
+    assert asked(desk, *command) == 0
+    assert read_log(desk.artifacts.promotions)[-1].reason == logged
+
+
+@pytest.mark.parametrize(
+    ("actor", "reason", "said"),
+    [
+        pytest.param(
+            "ada\udcff",
+            "x",
+            "the actor ada\\udcff… is no name; give $MODELGATES_ACTOR at most 200 printable characters in UTF-8",
+            id="actor-not-utf8",
+        ),
+        pytest.param("ada\n2026", "x", "the actor ada\\n2026… is no name; ", id="actor-two-lines"),
+        pytest.param("a" * 201, "x", f"the actor {'a' * 40}… is no name; ", id="actor-long"),
+        pytest.param(
+            "ada", "x" * 10_001, "a reason of 10001 characters, at most 10000 are logged; say it shorter", id="essay"
+        ),
+    ],
+)
+def test_who_and_why_must_fit_into_the_log(
+    desk: Desk, capsys: Capture, monkeypatch: pytest.MonkeyPatch, actor: str, reason: str, said: str
+) -> None:
+    monkeypatch.setenv("MODELGATES_ACTOR", actor)
+    report, before = green_report(desk), desk.state()
+    assert asked(desk, "promote", "--report", report, "--policy", desk.policy_file, "--reason", reason) == 1
+    assert said in capsys.readouterr().err
+    assert desk.state() == before
 
 
 def test_the_log_knows_what_was_live_at_a_time(desk: Desk, capsys: Capture) -> None:
@@ -127,7 +191,7 @@ def test_golden_set_and_show(desk: Desk, capsys: Capture, tmp_path: Path) -> Non
 def test_a_drift_check_ends_with_one_on_drift(served: Desk, capsys: Capture) -> None:
     assert asked(served, "drift-check") == 0
     assert ": no drift over 400 live predictions" in capsys.readouterr().out
-    moved = predictions(live_digest(served.artifacts), [float(value) for value in range(400)], arm="live")
+    moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="live")
     log_predictions(served.artifacts.predictions, moved)
     assert asked(served, "drift-check", "--last", 400) == 1
     assert f"{served.live}: DRIFT over 400 live predictions" in capsys.readouterr().out
@@ -313,6 +377,34 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
     assert (done.returncode, done.stderr) == (3, "")
 
 
+def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(desk: Desk) -> None:
+    root = f"--artifacts={desk.artifacts.root}"
+    verbs = [
+        ["status", root],
+        ["list", root],
+        ["log", root],
+        ["log", root, "--verify"],
+        ["verify", str(desk.artifacts.model(desk.live))],
+        ["recover", root],
+        ["gc", root, "--keep=1"],
+        ["rollback", root, desk.candidate, "--reason=drill"],
+    ]
+    script = f"""
+import sys
+from pytest_modelgates.cli import main
+for verb in {verbs}:
+    code = main(verb)
+    heavy = {{"numpy", "pandas", "pyarrow", "scipy", "sklearn", "onnx", "onnxruntime", "pytest"}} & set(sys.modules)
+    print("RAN", verb[0], code, *sorted(heavy))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=desk.artifacts.root.parent
+    )
+    ran = [line for line in done.stdout.splitlines() if line.startswith("RAN")]
+    assert ran == [f"RAN {verb[0]} {int(verb[0] == 'rollback')}" for verb in verbs]
+    assert f"{desk.candidate} was never live" in done.stderr
+
+
 def test_a_terminal_that_knows_no_arrow_shows_the_rest(desk: Desk) -> None:
     done = modelgates("log", "--artifacts", desk.artifacts.root, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"})
     assert done.returncode == 0
@@ -382,7 +474,7 @@ def attacked(first_promotion: tuple[Desk, object], tmp_path_factory: pytest.Temp
     (root / "policy.toml").rename(desk.policy_file)
     (desk.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
     drawn = golden_of(desk.artifacts.model(desk.live))[:300]
-    log_predictions(desk.artifacts.predictions, predictions(live_digest(desk.artifacts), drawn, arm="live"))
+    log_predictions(desk.artifacts.predictions, predictions(live_change(desk.artifacts).digest, drawn, arm="live"))
     green_report(desk)
     return desk
 

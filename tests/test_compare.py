@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from pytest_modelgates.errors import RegistryError, StatisticsError
 from pytest_modelgates.model.files import tree_digest
-from pytest_modelgates.monitoring.compare import agreement, compare, live_digest
+from pytest_modelgates.monitoring.compare import agreement, compare, live_change
 
 pytest_plugins = ["handmade"]
 
@@ -48,7 +48,7 @@ def test_too_few_shared_rows_say_what_to_do(shared: int) -> None:
 def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(desk: Desk) -> None:
     artifacts, candidate = desk.artifacts, desk.artifacts.model(desk.candidate)
     values = [float(value) for value in range(500)]
-    log_predictions(artifacts.predictions, predictions(live_digest(artifacts), values, arm="live"))
+    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, values, arm="live"))
     log_predictions(artifacts.predictions, predictions("1" * 64, values[::-1], arm="live"))
     log_predictions(artifacts.shadow_predictions, predictions(tree_digest(candidate), values[:415]))
     found = compare(artifacts, candidate)
@@ -68,4 +68,4 @@ def test_without_a_live_model_there_is_nothing_to_compare_with(empty_desk: Desk)
 def test_a_link_without_its_log_is_refused(desk: Desk) -> None:
     desk.artifacts.promotions.unlink()
     with pytest.raises(RegistryError, match=r"promotions\.log says nothing is live"):
-        live_digest(desk.artifacts)
+        live_change(desk.artifacts)

@@ -98,7 +98,7 @@ class Reports:
         ledger = green_ledger(self.model, POLICY, finished=then, run=run)
         stamp = then + timedelta(days=age - named) if named is not None else then
         return write_report(
-            self.artifacts.reports(model_id) / f"{stamp:%Y%m%dT%H%M%S.%fZ}.json",
+            self.artifacts.new_report(model_id, stamp),
             msgspec.structs.replace(ledger, models={model_id: run}),
         )
 

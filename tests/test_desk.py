@@ -60,6 +60,14 @@ def test_status_names_a_live_model_that_is_gone(desk: Desk) -> None:
     assert found.problems == [f"{directory}: no such directory"]
 
 
+def test_status_names_an_onnx_link_that_leads_past_the_live_model(desk: Desk) -> None:
+    desk.artifacts.latest_onnx.unlink()
+    desk.artifacts.latest_onnx.symlink_to(f"{desk.candidate}/model.onnx")
+    assert status(desk.artifacts, desk.policy).problems == [
+        f"{desk.artifacts.latest_onnx} does not lead to latest/model.onnx; see: modelgates recover"
+    ]
+
+
 def test_status_of_a_link_without_its_log_is_still_printed(desk: Desk) -> None:
     desk.artifacts.promotions.unlink()
     found = status(desk.artifacts, desk.policy)

@@ -5,7 +5,7 @@ import pytest
 from handmade import Desk, golden_of, log_predictions, predictions
 
 from pytest_modelgates.errors import FormatError, StatisticsError
-from pytest_modelgates.monitoring.compare import live_digest
+from pytest_modelgates.monitoring.compare import live_change
 from pytest_modelgates.monitoring.drift_check import check_live, in_words, limits_of
 from pytest_modelgates.registry.policy import load_policy
 
@@ -19,7 +19,9 @@ def calm(desk: Desk) -> list[float]:
 
 
 def log(desk: Desk, values: list[float], digest: str | None = None) -> None:
-    log_predictions(desk.artifacts.predictions, predictions(digest or live_digest(desk.artifacts), values, arm="live"))
+    log_predictions(
+        desk.artifacts.predictions, predictions(digest or live_change(desk.artifacts).digest, values, arm="live")
+    )
 
 
 def test_the_limits_are_those_of_the_gates() -> None:

@@ -23,7 +23,6 @@ from pytest_modelgates.model.files import (
     MAX_JSON_BYTES,
     canonical,
     first_line,
-    last_line,
     listing,
     parse_json,
     printable,
@@ -83,18 +82,6 @@ def test_threads_that_write_one_file_never_trip_over_each_other(tmp_path: Path) 
         list(pool.map(lambda content: write_whole(tmp_path / "file", content), contents))
     assert (tmp_path / "file").read_bytes() in contents
     assert os.listdir(tmp_path) == ["file"]
-
-
-def test_the_last_whole_line_of_a_log_is_read(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("first\nzweite ü\nto")
-    assert last_line(tmp_path / "log") == "zweite ü".encode()
-    assert last_line(tmp_path / "none") is None
-
-
-def test_an_empty_log_has_no_last_line(tmp_path: Path) -> None:
-    for content in ("", "to"):
-        (tmp_path / "log").write_text(content)
-        assert last_line(tmp_path / "log") is None
 
 
 def test_tree_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:
@@ -260,6 +247,7 @@ def test_a_path_through_a_file_is_no_file(tmp_path: Path) -> None:
 def test_printable_text_fits_a_line_and_any_terminal(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
+    assert (shown == text) == text.isprintable()
     assert printable(shown) == shown
     shown.encode()
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import PolicyError
-from pytest_modelgates.gate import Gate, NoReference, printable
+from pytest_modelgates.gate import Gate, NoReference
 from pytest_modelgates.registry.policy import Policy, load_policy
 
 PARITY = "parity.max_abs_diff"
@@ -165,15 +165,3 @@ def test_an_unknown_limit_says_which_table_to_add(policy: Policy) -> None:
         "no SLO 'mine.answer' in the policy; add [slo.\"mine.answer\"] with its bounds, unit, severity and advice"
     )
     assert gate.evidence == []
-
-
-@given(st.text())
-def test_what_is_shown_can_be_printed_and_stays_readable(text: str) -> None:
-    shown = printable(text)
-    assert shown.isprintable()
-    assert (shown == text) == text.isprintable()
-    shown.encode("utf-8")
-
-
-def test_a_hostile_name_is_escaped() -> None:
-    assert printable("a\x1b[2J\n\udcff é") == "a\\x1b[2J\\n\\udcff é"

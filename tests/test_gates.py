@@ -491,7 +491,7 @@ def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytes
     candidate = Candidate(world.directory)
     gate_alone(pytester, world, "parity.decisions")
     told = record_of(world.directory, "parity.decisions").evidence[0].detail
-    panel, cost = candidate.panel, load_policy(None).costs.per_turnover_bps
+    panel, cost = candidate.panel, load_policy(None).costs.half_spread_bps  # the packaged policy's only cost
     native, onnx_runtime = (
         hold(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
         for scores in (panel.reference, candidate.scores)

@@ -1,6 +1,7 @@
 """Model ids, and where everything lies below the artifacts root."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def test_every_place_keeps_the_name_that_others_rely_on() -> None:
         "evaluation.parquet",
         "manifest.json",
     }
+    moment = datetime(2026, 11, 23, 7, 30, 0, 1, tzinfo=UTC)
     places = {
         "models": artifacts.models,
         "models/1763884678": artifacts.model("1763884678"),
@@ -69,5 +71,6 @@ def test_every_place_keeps_the_name_that_others_rely_on() -> None:
         "predictions.jsonl": artifacts.predictions,
         "shadow/predictions.jsonl": artifacts.shadow_predictions,
         "reports/1763884678": artifacts.reports("1763884678"),
+        "reports/1763884678/20261123T073000.000001Z.json": artifacts.new_report("1763884678", moment),
     }
     assert {name: Path("artifacts") / name for name in places} == places

@@ -49,9 +49,7 @@ def rows(days: int = 4, assets: int = 3, dtype: str = "float32") -> pd.DataFrame
     return frame
 
 
-def pack_ready(
-    artifacts: Path | Artifacts, panel: pd.DataFrame | None = None, model: Any = None, **changes: Any
-) -> Path:
+def pack_ready(artifacts: Path, panel: pd.DataFrame | None = None, model: Any = None, **changes: Any) -> Path:
     """Pack a model built by hand."""
     given: dict[str, Any] = {
         "features": FEATURES,
@@ -114,6 +112,12 @@ def test_the_manifest_says_where_the_model_came_from_and_where_the_log_stood(tmp
     manifest = Candidate(pack_ready(tmp_path, code="abc", data="def")).manifest
     assert (manifest.lineage.code, manifest.lineage.data) == ("abc", "def")
     assert manifest.audit_head == "2:" + sha256(b'{"n":2}')
+
+
+def test_where_the_log_stood_is_read_from_a_long_line_too(tmp_path: Path) -> None:
+    line = b'{"n":1,"reason":"%b"}' % (b"x" * 100_000)
+    (tmp_path / "promotions.log").write_bytes(line + b"\n")
+    assert Candidate(pack_ready(tmp_path)).manifest.audit_head == "1:" + sha256(line)
 
 
 def test_a_log_that_is_none_is_refused_before_anything_is_published(tmp_path: Path) -> None:
@@ -567,15 +571,15 @@ def test_modes_are_those_of_the_artifacts_whatever_the_umask(tmp_path: Path, uma
     before = os.umask(umask)
     try:
         for artifacts in (usual, shared, narrow):
-            pack_ready(artifacts)
+            pack_ready(artifacts.root)
             append(artifacts.promotions, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode)
             artifacts.append(artifacts.shadow_predictions, b"{}\n")
             save_golden_predictions([1.0], "1700000000", folder=artifacts.golden)
     finally:
         os.umask(before)
-    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o775, 0o664), (narrow, 0o750, 0o640)):
+    for artifacts, folders, files in ((usual, 0o755, 0o644), (shared, 0o2775, 0o664), (narrow, 0o750, 0o640)):
         for path in artifacts.root.rglob("*"):
-            assert stat.S_IMODE(path.stat().st_mode) & 0o777 == (folders if path.is_dir() else files), path
+            assert stat.S_IMODE(path.stat().st_mode) == (folders if path.is_dir() else files), path
 
 
 # What follows packs in a process of its own, so that it can be denied every step in turn, and killed at each.

@@ -108,7 +108,8 @@ def test_the_packaged_policy_has_the_guides_numbers() -> None:
     assert {name: (slo.severity, str(slo)) for name, slo in DEFAULT.slo.items()} == GATES
     asked = DEFAULT.promotion
     assert (asked.parity_nights, asked.shadow_hours, asked.drift_psi) == (7, 24, 0.25)
-    assert DEFAULT.costs.per_turnover_bps == 2
+    costs = DEFAULT.costs
+    assert (costs.half_spread_bps, costs.commission_bps, costs.slippage_bps) == (2, 0, 0)
     assert DEFAULT.onnx.domains == ("", "ai.onnx.ml")
     assert all(slo.advice and slo.unit for slo in DEFAULT.slo.values())
 

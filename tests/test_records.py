@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.drift.records import by_row_key, day_of, encode_predictions, read_predictions, values_of
 from pytest_modelgates.errors import FormatError
-from pytest_modelgates.model.files import append_whole
+from pytest_modelgates.model.logs import append_whole
 
 DIGEST = "0" * 64
 

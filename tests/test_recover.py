@@ -92,6 +92,12 @@ CASES = [
         "live",
         id="onnx-link-missing",
     ),
+    pytest.param(
+        lambda desk: (desk.artifacts.latest_onnx.unlink(), desk.artifacts.latest_onnx.mkdir()),
+        ["move what lies in the place of latest.onnx to {models}/latest.onnx.moved-", "point latest.onnx at latest/"],
+        "live",
+        id="folder-in-the-onnx-links-place",
+    ),
 ]
 
 

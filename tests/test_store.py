@@ -9,7 +9,7 @@ import pytest
 from handmade import Desk
 
 from pytest_modelgates.errors import RegistryError
-from pytest_modelgates.model.layout import Artifacts
+from pytest_modelgates.model.layout import Artifacts, newest_id
 from pytest_modelgates.registry import store
 from pytest_modelgates.registry.audit import Intent, append, read_log, tail
 from pytest_modelgates.registry.policy import load_policy
@@ -20,7 +20,6 @@ from pytest_modelgates.registry.store import (
     live_id,
     locked,
     model_ids,
-    newest_id,
     settle,
     state,
     switch,

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -109,9 +110,7 @@ class Demonstration:
     def gate(self, name: str, *, expect: int) -> None:
         """Run every gate on a candidate."""
         model_id = self.ids[name]
-        self.reports[name] = (
-            self.artifacts.reports(model_id) / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.000000Z.json"
-        )
+        self.reports[name] = self.artifacts.new_report(model_id, datetime.now(UTC))
         self.run(
             "pytest",
             f"--model-dir={self.artifacts.model(model_id)}",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from pytest_modelgates.errors import StatisticsError
+from ..errors import StatisticsError
 
 MINIMUM_ROWS = 170
 """Fewest values a side that carry a verdict [count]: with fewer, chance lifts a ten-bin PSI over 0.20 once in 20."""

@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import fcntl
 import hashlib
 import json
 import math
@@ -47,47 +46,6 @@ def write_whole(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mod
         staged.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int = FILE_MODE) -> None:
-    """Append lines to a log: all of them or none, never mixed with those of another process.
-
-    Parameters
-    ----------
-    path : Path
-    content : bytes
-        Whole lines, each with its newline.
-    durable : bool
-        Wait until they survive a power cut.
-    mode : int
-        Of a new file, whatever the umask.
-    """
-    make_folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
-    try:
-        # A write may be cut short (disk, quota), so order among processes takes a lock; closing releases it.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        size = os.fstat(descriptor).st_size
-        if not size:
-            os.fchmod(descriptor, mode)  # the umask took some of it away
-        # What a power cut left without its newline must not swallow the first line of ours.
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        wanted = b"\n" + content if torn else content
-        rest = memoryview(wanted)
-        try:
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            if durable:
-                os.fsync(descriptor)
-                if os.pread(descriptor, len(wanted), size) != wanted:
-                    raise OSError(errno.EIO, "What was written is not there; do not trust this disk", str(path))
-                if not size:
-                    sync_folder(path.parent)
-        except BaseException:
-            os.ftruncate(descriptor, size)
-            raise
-    finally:
-        close_quietly(descriptor)
 
 
 def close_quietly(descriptor: int) -> None:
@@ -143,18 +101,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def last_line(path: Path) -> bytes | None:
-    """Read the last whole line of a log, and no more than its tail; None if there is no line."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 2**16))
-            lines = file.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return None
-    return lines[-1] if lines else None
 
 
 def sha256(content: bytes) -> str:

@@ -3,10 +3,12 @@
 import re
 import stat
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import RegistryError
-from .files import FOLDER_MODE, append_whole, make_folder, write_whole
+from .files import FOLDER_MODE, make_folder, read_bytes, write_whole
+from .logs import append_whole
 
 MODEL = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -48,7 +50,8 @@ class Artifacts:
     def directory_mode(self) -> int:
         """The permissions of new directories: those of the root; 0755 before there is one. The umask has no say."""
         try:
-            return stat.S_IMODE(self.root.stat().st_mode) & 0o775 | 0o700
+            # With the set-group-ID bit, by which what a group shares stays the group's.
+            return stat.S_IMODE(self.root.stat().st_mode) & 0o2775 | 0o700
         except FileNotFoundError:
             return FOLDER_MODE
 
@@ -127,3 +130,17 @@ class Artifacts:
     def reports(self, model_id: str) -> Path:
         """The reports of one model's gate runs."""
         return self.all_reports / checked_id(model_id)
+
+    def new_report(self, model_id: str, started: datetime) -> Path:
+        """The report of a run that began at a moment of UTC; names sort by time."""
+        return self.reports(model_id) / f"{started:%Y%m%dT%H%M%S.%fZ}.json"
+
+
+def newest_id(artifacts: Artifacts) -> str | None:
+    """Read the id of the newest packed candidate; None before the first one."""
+    if not artifacts.latest_id.exists():
+        return None
+    try:
+        return checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
+    except (UnicodeDecodeError, RegistryError) as error:
+        raise RegistryError(f"{artifacts.latest_id}: holds no model id; write the newest one into it") from error

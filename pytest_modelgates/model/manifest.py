@@ -1,15 +1,43 @@
 """The manifest: which files a model directory holds, their sizes and digests, and where the model came from."""
 
+import importlib.metadata
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from .files import last_line, parse_json, sha256, typed
+from ..errors import FormatError
+from .files import parse_json, sha256, typed
+from .logs import lines_from_end
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+HEAD = r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a log: how many lines, and the digest of the last. Kept elsewhere, it shows a log that was cut."""
+
+    n: int
+    digest: str | None
+
+    def __str__(self) -> str:
+        """The form in which it is printed and asked for."""
+        return f"{self.n}:{self.digest or 'empty'}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """Read that form again."""
+        if not re.match(HEAD, text):
+            raise FormatError(f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256")
+        number, _, digest = text.partition(":")
+        return cls(int(number), digest)
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -17,6 +45,11 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     sha256: Sha256
     size: Annotated[int, msgspec.Meta(ge=0)]
+
+    @classmethod
+    def of(cls, content: bytes) -> "FileEntry":
+        """Write down what a file is."""
+        return cls(sha256=sha256(content), size=len(content))
 
 
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,6 +60,17 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     libraries: dict[str, str]
 
 
+def installed(names: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of those libraries that are installed."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The content of `manifest.json`; `audit_head` is where the audit log ended at packing, see `head_of`."""
 
@@ -34,7 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     id: str
     created: Moment
     lineage: Lineage
-    audit_head: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*:[0-9a-f]{64}\Z")] | None
+    audit_head: Annotated[str, msgspec.Meta(pattern=HEAD)] | None
     files: dict[str, FileEntry]
 
 
@@ -43,8 +87,8 @@ class _Numbered(msgspec.Struct):
 
 
 def head_of(log: Path) -> str | None:
-    """Read where the audit log ends: the number of its last line, a colon, its SHA-256; None if it is empty."""
-    line = last_line(log)
+    """Read where the audit log ends, as a `Head` is printed; None if it is empty."""
+    line = next(lines_from_end(log, settled=True), None)
     if line is None:
         return None
-    return f"{typed(parse_json(line, str(log)), _Numbered, str(log)).n}:{sha256(line)}"
+    return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

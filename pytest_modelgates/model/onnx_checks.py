@@ -81,8 +81,7 @@ def external_data_problems(model: onnx.ModelProto) -> list[str]:
 
 def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]:
     """Find the numpy dtype that a model takes for each feature: from its one matrix, or one input a feature."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = {entry.name: entry.type for entry in model.graph.input if entry.name not in weights}
+    inputs = {entry.name: entry.type for entry in inputs_of(model.graph)}
 
     def dtype(name: str) -> str:
         if not (kind := inputs[name].tensor_type.elem_type):
@@ -97,6 +96,12 @@ def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]
         f"model.onnx: takes {', '.join(sorted(inputs))}; expected one matrix, or one input for each "
         f"of {', '.join(names)}"
     )
+
+
+def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """What a caller must give: older files list their weights among the inputs too."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [entry for entry in graph.input if entry.name not in weights]
 
 
 def recorded_schema(content: bytes) -> tuple[list[str] | None, str | None]:

@@ -26,23 +26,21 @@ from .files import (
     listing,
     make_folder,
     parse_json,
-    read_bytes,
     readable,
     rename_new,
     sha256,
     typed,
 )
-from .layout import Artifacts, checked_id
-from .manifest import FileEntry, Lineage, Manifest, head_of
+from .layout import Artifacts, newest_id
+from .manifest import FileEntry, Lineage, Manifest, head_of, installed
 from .onnx_checks import input_dtypes, parse_onnx
 from .panel import Panel
-from .parity import BATCH_SIZES, measure_parity
+from .parity import BATCH_SIZES, PARITY_TOLERANCE, measure_parity
 from .pinned import Pinned
 from .session import OnnxModel
 from .sidecar import BASELINE, REFERENCE, BenchClaim, ParityClaim, Sidecar, Task, schema_crc32
 
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
-PARITY_TOLERANCE = 1e-5
 MEANINGS = {
     BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
     REFERENCE: "the native model's score, which a ready ONNX model needs",
@@ -68,7 +66,7 @@ def pack(
     output: tuple[str, int] | None = None,
     code: str | None = None,
     data: str | None = None,
-    artifacts: str | Path | Artifacts = "artifacts",
+    artifacts: str | Path = "artifacts",
 ) -> Path:
     """Write a model directory.
 
@@ -108,8 +106,8 @@ def pack(
         Name of the ONNX output and the column of it that is the score; the last output's last column if left out.
     code, data : str, optional
         Where the model came from: a commit, a digest.
-    artifacts : path or Artifacts
-        The artifacts root; `Artifacts` also says with which modes files and directories are made.
+    artifacts : path
+        The artifacts root, whose permissions what is written has.
 
     Returns
     -------
@@ -196,9 +194,9 @@ def pack(
         layout.CHANGES: changes.strip().encode() + b"\n",
         layout.PANEL: frame.to_parquet(index=False),
     }
-    if not isinstance(artifacts, Artifacts):
-        artifacts = Artifacts(Path(artifacts).resolve())
-    return _publish(artifacts, contents, Lineage(code=code, data=data, libraries=_versions()))
+    return _publish(
+        Artifacts(Path(artifacts).resolve()), contents, Lineage(code=code, data=data, libraries=installed(LIBRARIES))
+    )
 
 
 def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore | None]:
@@ -299,7 +297,7 @@ def _publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Linea
 
 def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
     """Give what was staged the first second that no other model has."""
-    files = {name: FileEntry(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
+    files = {name: FileEntry.of(content) for name, content in contents.items()}
     while True:
         created = datetime.now(UTC).replace(microsecond=0)
         directory = artifacts.model(str(int(created.timestamp())))
@@ -331,20 +329,10 @@ def _note_newest(artifacts: Artifacts, model_id: str) -> None:
         fcntl.flock(models, fcntl.LOCK_EX)
         os.fsync(models)
         try:
-            noted = checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
-        except (ModelgatesError, UnicodeDecodeError):
+            noted = newest_id(artifacts) or "0"
+        except ModelgatesError:  # whatever lies there is not newer
             noted = "0"
         if int(noted) < int(model_id):
             artifacts.write(artifacts.latest_id, f"{model_id}\n".encode())
     finally:
         os.close(models)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"python": platform.python_version(), **found}

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -254,3 +255,13 @@ class Panel:
 
 def _holds_numbers(column: "pd.Series") -> bool:
     return isinstance(column.dtype, np.dtype) and column.dtype.kind in "bfiu"
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read somebody's table: CSV by its suffix, else Parquet."""
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file")
+    try:
+        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
+        raise FormatError(f"{path}: neither CSV nor Parquet ({first_line(error)})") from error

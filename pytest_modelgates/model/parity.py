@@ -9,6 +9,8 @@ from ..errors import StatisticsError
 from .session import OnnxModel
 
 BATCH_SIZES = (1, 32, 1024)
+# What a claim calls a difference of no account, on the scale of the scores; the gate takes its limit from the policy.
+PARITY_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True)

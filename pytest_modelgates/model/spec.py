@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 from ..errors import FormatError, MissingExtraError, PackError
 from .convert import extra
 from .files import first_line, read_bytes, typed
 from .pack import pack
+from .panel import read_table
 from .sidecar import Count, Positive, Task
 
 
@@ -72,7 +72,7 @@ def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) ->
     wanted = read_packing_list(spec)
     return pack(
         _load_model(model),
-        _load_panel(panel),
+        read_table(panel),
         features={name: group for group, names in wanted.groups.items() for name in names},
         artifacts=artifacts,
         **{field: getattr(wanted, field) for field in wanted.__struct_fields__ if field != "groups"},
@@ -95,12 +95,3 @@ def _load_model(path: Path) -> Any:
         raise
     except Exception as error:  # a joblib file runs code, which may raise anything
         raise PackError(f"{path}: cannot be loaded ({first_line(error)})") from error
-
-
-def _load_panel(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise PackError(f"{path}: no such file")
-    try:
-        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's parse errors are one or the other
-        raise PackError(f"{path}: neither CSV nor Parquet ({first_line(error)})") from error

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from .onnx_checks import all_nodes
+from .onnx_checks import all_nodes, inputs_of
 
 _TREES = {"TreeEnsembleRegressor", "TreeEnsembleClassifier", "TreeEnsemble"}
 # Modes of a node of `TreeEnsemble` that compare with a number: all but membership of a set.
@@ -45,8 +45,7 @@ def split_thresholds(model: onnx.ModelProto, names: Sequence[str]) -> Thresholds
 
 def _columns(graph: onnx.GraphProto, name: str, features: Sequence[str]) -> list[int] | None:
     """Tell which features the columns of a tensor are; None if they are computed, or of a graph inside the graph."""
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [entry.name for entry in graph.input if entry.name not in weights]
+    inputs = [entry.name for entry in inputs_of(graph)]
     if inputs == [name]:
         return list(range(len(features)))
     if name in inputs:

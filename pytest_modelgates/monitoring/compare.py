@@ -7,6 +7,7 @@ from ..drift.records import by_row_key, day_of, read_predictions
 from ..errors import RegistryError, StatisticsError
 from ..model.files import tree_digest
 from ..model.layout import Artifacts
+from ..registry.audit import Intent
 from ..registry.store import is_model, state
 from ..stats.agreement import DailyAgreement, daily_agreement
 
@@ -27,12 +28,12 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Dail
     return daily_agreement([candidate[key] for key in keys], [live[key] for key in keys], [*map(day_of, keys)])
 
 
-def live_digest(artifacts: Artifacts) -> str:
-    """Digest of the live model as the audit log has it."""
+def live_change(artifacts: Artifacts) -> Intent:
+    """The change by which the live model went live: its id, and its digest as the audit log has it."""
     found = state(artifacts)
     if found.change is None:
         raise RegistryError(f"nothing is live under {artifacts.models}: promote a model first")
-    return found.change.digest
+    return found.change
 
 
 def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:
@@ -40,5 +41,5 @@ def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:
     if not is_model(model_dir):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
     candidate = by_row_key(read_predictions(artifacts.shadow_predictions, digest=tree_digest(model_dir)))
-    live = by_row_key(read_predictions(artifacts.predictions, digest=live_digest(artifacts)))
+    live = by_row_key(read_predictions(artifacts.predictions, digest=live_change(artifacts).digest))
     return agreement(candidate, live)

@@ -5,7 +5,7 @@ from ..drift.distance import DriftLimits, DriftReport
 from ..drift.records import read_predictions, values_of
 from ..model.layout import Artifacts
 from ..registry.policy import Policy
-from .compare import live_digest
+from .compare import live_change
 
 
 def limits_of(policy: Policy) -> DriftLimits:
@@ -36,11 +36,10 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
         Rows compared.
     DriftReport
     """
-    digest = live_digest(artifacts)
-    current = values_of(read_predictions(artifacts.predictions, digest=digest))[-last if last else 0 :]
-    model_id = artifacts.latest.readlink().name
-    golden = load_golden_predictions(model_id, folder=artifacts.golden)
-    return model_id, len(current), detect_drift(golden, current, limits=limits_of(policy))
+    live = live_change(artifacts)
+    current = values_of(read_predictions(artifacts.predictions, digest=live.digest))[-last if last else 0 :]
+    golden = load_golden_predictions(live.to, folder=artifacts.golden)
+    return live.to, len(current), detect_drift(golden, current, limits=limits_of(policy))
 
 
 def in_words(model_id: str, rows: int, report: DriftReport) -> str:

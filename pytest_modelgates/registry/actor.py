@@ -1,13 +1,40 @@
-"""Who acts on the registry, and whether the policy lets them."""
+"""Who acts on the registry and why, as the audit log takes it, and whether the policy lets them."""
 
 import getpass
 import os
 from collections.abc import Sequence
 
+from ..errors import RefusedError
+from ..model.files import printable
+
+LONGEST_ACTOR, LONGEST_REASON = 200, 10_000
+
 
 def actor() -> str:
     """Name who acts, as far as can be told: ``$MODELGATES_ACTOR``, else the user."""
-    return os.environ.get("MODELGATES_ACTOR") or _user()
+    name = os.environ.get("MODELGATES_ACTOR") or _user()
+    if not name.isprintable() or len(name) > LONGEST_ACTOR:
+        raise RefusedError(
+            f"the actor {printable(name[:40])}… is no name; give $MODELGATES_ACTOR at most {LONGEST_ACTOR} printable "
+            "characters in UTF-8"
+        )
+    return name
+
+
+def stated(reason: str, verb: str) -> str:
+    """Take a reason into one line that breaks no terminal and no log.
+
+    Raises
+    ------
+    RefusedError
+        If there is none, or it is a whole document.
+    """
+    line = printable(" ".join(reason.split()))
+    if not line:
+        raise RefusedError(f'a {verb} needs a reason: --reason "…"')
+    if len(line) > LONGEST_REASON:
+        raise RefusedError(f"a reason of {len(line)} characters, at most {LONGEST_REASON} are logged; say it shorter")
+    return line
 
 
 def may_not(verb: str, listed: Sequence[str]) -> str | None:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from ..errors import FormatError, IntegrityError
 from ..model.layout import Artifacts
+from ..model.manifest import Head
 from ..model.pinned import Pinned
-from .audit import Commit, Head, committed, lines, read_chain
+from .audit import Commit, committed, lines, read_chain
 from .seal import signer
 from .store import model_ids
 

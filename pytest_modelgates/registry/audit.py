@@ -4,7 +4,6 @@ What is about to change comes first, what became of it after; each line holds th
 edited, lost or swapped one shows.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +12,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ..errors import FormatError
-from ..model.files import append_whole, canonical, close_quietly, first_line, sha256
-from ..model.manifest import Moment, Sha256
-
-BLOCK, LONGEST = 2**14, 2**20
+from ..errors import FormatError, RegistryError
+from ..model.files import canonical, first_line, sha256
+from ..model.logs import LONGEST, append_whole, lines_from_end
+from ..model.manifest import Head, Moment, Sha256
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="record"):
@@ -57,24 +55,6 @@ Line = Intent | Commit | Abort
 _decoder = msgspec.json.Decoder(Line)
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a log: how many lines, and the digest of the last. Kept elsewhere, it shows a log that was cut."""
-
-    n: int
-    digest: str | None
-
-    def __str__(self) -> str:
-        """The form in which it is printed and asked for."""
-        return f"{self.n}:{self.digest or 'empty'}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Head":
-        """Read that form again."""
-        number, _, digest = text.partition(":")
-        return cls(int(number), digest)
-
-
 EMPTY = Head(0, None)
 
 
@@ -111,7 +91,7 @@ def lines(path: Path) -> Iterator[tuple[Line, str]]:
         At the first line that is no record, or not the one that the line after it was chained to.
     """
     after: Line | None = None
-    for back, line in enumerate(_backwards(path), start=1):
+    for back, line in enumerate(lines_from_end(path), start=1):
         record, digest = decoded(line, f"{path}, line {back} from the end"), sha256(line)
         if after is not None and (record.n, digest) != (after.n - 1, after.prev):
             raise FormatError(f"{path}: the chain breaks before record {after.n}; see: modelgates log --verify")
@@ -119,30 +99,6 @@ def lines(path: Path) -> Iterator[tuple[Line, str]]:
         after = record
     if after is not None and (after.n, after.prev) != (1, None):
         raise FormatError(f"{path}: begins with record {after.n}, so the lines before it are lost; put the log back")
-
-
-def _backwards(path: Path) -> Iterator[bytes]:
-    """Read whole lines from the end of a file, block by block."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
-        start, rest = os.fstat(descriptor).st_size, b""
-        ended = False  # what follows the last newline is no line yet
-        while start:
-            size = min(BLOCK, start)
-            start -= size
-            rest, *whole = (os.pread(descriptor, size, start) + rest).split(b"\n")
-            if whole:
-                yield from reversed(whole if ended else whole[:-1])
-                ended = True
-            if len(rest) > LONGEST:
-                raise FormatError(f"{path}: a line of more than {LONGEST} bytes, which nobody wrote; put the log back")
-        if ended:
-            yield rest
-    finally:
-        close_quietly(descriptor)
 
 
 def tail(path: Path) -> Tail:
@@ -185,30 +141,19 @@ def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
     -------
     Head
         The new end of the log.
+
+    Raises
+    ------
+    RegistryError
+        If the record is too long to be read again.
     """
     last = next(((line.n, digest) for line, digest in lines(path)), (0, None))
     record = msgspec.structs.replace(record, n=last[0] + 1, prev=last[1])
     content = canonical(record)
+    if len(content) > LONGEST:
+        raise RegistryError(f"a record of {len(content)} bytes, expected at most {LONGEST}: give a shorter reason")
     append_whole(path, content, durable=True, mode=mode)
     return Head(record.n, sha256(content[:-1]))
-
-
-def torn_bytes(path: Path) -> int:
-    """Count what an interrupted write left behind the last newline [bytes]."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LONGEST))
-            tail = file.read()
-    except FileNotFoundError:
-        return 0
-    return len(tail) - tail.rfind(b"\n") - 1
-
-
-def drop_torn_line(path: Path) -> None:
-    """Cut off what an interrupted write left behind the last newline."""
-    if count := torn_bytes(path):
-        os.truncate(path, path.stat().st_size - count)
 
 
 def committed(intent: Head) -> bytes:
@@ -236,12 +181,8 @@ def read_chain(path: Path) -> Chain:
     a crash left behind the last newline is no line.
     """
     found = Chain([], [], [])
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return found
     previous: Line | None = None
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    for number, line in enumerate(reversed([*lines_from_end(path)]), start=1):
         try:
             record = decoded(line, f"line {number}")
         except FormatError as error:

@@ -8,13 +8,13 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ..errors import FormatError, IntegrityError, ModelgatesError
-from ..model.layout import CHANGES, Artifacts
+from ..model.layout import CHANGES, Artifacts, newest_id
 from ..model.pinned import Pinned, verify
 from .assurance import assurance
 from .audit import EMPTY, Tail, changes, tail
 from .lock import is_held
 from .policy import Policy
-from .store import link_target, live_id, model_ids, newest_id, state
+from .store import ONNX_LINK, link_target, live_id, model_ids, onnx_astray, state
 
 T = TypeVar("T")
 Standing = Literal["live", "past", "candidate", "damaged"]
@@ -78,6 +78,8 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
         problems.append(
             f"a {end.open.action} to {end.open.to} was cut short; the next change settles it, or: modelgates recover"
         )
+    if live is not None and onnx_astray(artifacts):
+        problems.append(f"{artifacts.latest_onnx} does not lead to {ONNX_LINK}; see: modelgates recover")
     change = end.change_to(live)
     digest = None
     if live is not None:

@@ -14,6 +14,7 @@ import msgspec
 
 from ..errors import FormatError, PolicyError
 from ..model.files import canonical, sha256, typed
+from ..model.manifest import Sha256
 from ..model.sidecar import Sidecar, Task
 
 Severity = Literal["hard", "soft"]
@@ -113,11 +114,6 @@ class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     impact_bps: NonNegative
     capital: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
 
-    @property
-    def per_turnover_bps(self) -> float:
-        """Cost of a unit of turnover, whatever its size [basis points]."""
-        return self.half_spread_bps + self.commission_bps + self.slippage_bps
-
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a failure is one."""
@@ -175,7 +171,7 @@ class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One hard gate that need not pass, for one model's bytes, until the end of one day (UTC)."""
 
     gate: str
-    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    digest: Sha256
     reason: Annotated[str, msgspec.Meta(min_length=1)]
     owner: Annotated[str, msgspec.Meta(min_length=1)]
     until: date

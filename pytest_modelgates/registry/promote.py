@@ -1,6 +1,7 @@
 """Promotion: gather what there is, let `decide` judge, and change the registry in one step."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..drift.records import read_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
 from ..model.layout import Artifacts
 from ..model.pinned import Pinned
-from .actor import actor, may_not
+from .actor import actor, may_not, stated
 from .audit import Intent
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
@@ -66,17 +67,19 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     directory = artifacts.model(model_id)
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
-    report, live = read_report(report_path, keys=policy.evidence.keys), state(artifacts).live
+    # Hashing leaves the interpreter free, so all that the model is held against is read meanwhile.
+    with ThreadPoolExecutor(1) as beside:
+        looking = beside.submit(_look, directory)
+        report, live = read_report(report_path, keys=policy.evidence.keys), state(artifacts).live
+        known = trust(policy, Path.cwd())
     first = live is None
     gate = f"pytest --model-dir={directory}"
     try:
-        with Pinned(directory) as model:
-            digest, golden = model.verify(), reference(model)
-            subject = Subject(model_id, str(directory), digest, model.manifest, model.sidecar)
+        subject, golden = looking.result()
     except ModelgatesError as error:
         lost = [Reason(line, "pack it again") for line in str(error).splitlines()]
         return Plan(model_id, live, "", report.digest, lost, [], report.sealed_by, np.empty(0))
-    known = trust(policy, Path.cwd())
+    digest = subject.digest
     reasons, waivers = report_reasons(subject, report, policy, known, first=first, now=now, gate=gate)
     if policy.evidence.proof:
         proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys)
@@ -95,6 +98,13 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         shadow = f"modelgates shadow --onnx {directory / 'model.onnx'} --csv live_data.csv"
         reasons += shadow_reasons(records, golden, policy, policy.limit(SERVE_LATENCY), repair=shadow)
     return Plan(model_id, live, digest, report.digest, reasons, waivers, report.sealed_by, golden)
+
+
+def _look(directory: Path) -> tuple[Subject, np.ndarray]:
+    """Verify a model, and read what is said of it and its golden."""
+    with Pinned(directory) as model:
+        digest, golden = model.verify(), reference(model)
+        return Subject(model.model_id, str(directory), digest, model.manifest, model.sidecar), golden
 
 
 def promote(
@@ -119,14 +129,12 @@ def promote(
     RefusedError
         With every reason, one a line. Nothing has changed then.
     """
-    if not reason.strip():
-        raise RefusedError('a promotion needs a reason: --reason "…"')
+    reason = stated(reason, "promotion")
     private = load_key(key) if key else None
     with locked(artifacts, policy.registry):
         now = datetime.now(UTC)
         plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
         plan.refuse()
-        save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
         change = Intent(
             time=now,
             actor=actor(),
@@ -138,6 +146,7 @@ def promote(
             report_digest=plan.report_digest,
             sealed_by=plan.sealed_by,
             waivers=tuple(map(str, plan.waivers)),
-            reason=reason.strip(),
+            reason=reason,
         )
+        save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
         return switch(artifacts, change, key=private)

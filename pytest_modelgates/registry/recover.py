@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from ..errors import RegistryError
 from ..model.layout import Artifacts
-from .audit import Abort, append, drop_torn_line, read_chain, tail, torn_bytes
+from ..model.logs import drop_torn_line, torn_bytes
+from .audit import Abort, append, read_chain, tail
 from .policy import RegistryRules
-from .store import ONNX_LINK, flip, lock, settle
+from .store import ONNX_LINK, flip, lock, onnx_astray, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,14 @@ def _steps(artifacts: Artifacts) -> Iterator[Step]:
                 f"{artifacts.latest} is there, and {path} knows no promotion: put the log back from a copy"
             )
         return
+    for place in (artifacts.latest, artifacts.latest_onnx):
+        if os.path.lexists(place) and not place.is_symlink():
+            aside = place.with_name(f"{place.name}.moved-{int(time.time())}")
+            yield Step(f"move what lies in the place of {place.name} to {aside}", partial(place.rename, aside))
     if link != logged:
-        if os.path.lexists(artifacts.latest) and not artifacts.latest.is_symlink():
-            aside = artifacts.latest.with_name(f"latest.moved-{int(time.time())}")
-            yield Step(f"move what lies in the place of latest to {aside}", lambda: artifacts.latest.rename(aside))
         was = f"points at {link!r}" if link else "is missing or no link"
         yield Step(f"point latest at {logged}, which the log says is live; it {was}", lambda: flip(artifacts, logged))
-    elif _text(artifacts.latest_onnx) != ONNX_LINK:
+    elif onnx_astray(artifacts):
         yield Step(f"point latest.onnx at {ONNX_LINK}", lambda: flip(artifacts, logged))
 
 

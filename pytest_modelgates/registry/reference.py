@@ -1,17 +1,14 @@
 """A model's reference predictions, its golden: what it scored on its own panel, or what a file says."""
 
-import io
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
 from ..errors import FormatError
-from ..model.files import read_bytes
 from ..model.layout import PANEL, Artifacts
-from ..model.panel import Panel
+from ..model.panel import Panel, read_table
 from ..model.pinned import Pinned
 from ..model.sidecar import REFERENCE
 from .policy import RegistryRules
@@ -39,11 +36,7 @@ def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: 
 
 
 def _predictions_in(source: Path) -> np.ndarray:
-    content = io.BytesIO(read_bytes(source))
-    try:
-        frame = pd.read_csv(content) if source.suffix == ".csv" else pd.read_parquet(content)
-    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
-        raise FormatError(f"{source}: neither CSV nor Parquet ({error})") from error
+    frame = read_table(source)
     if COLUMN not in frame:
         raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
     return np.asarray(frame[COLUMN])

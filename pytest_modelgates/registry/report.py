@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from ..errors import FormatError, SealError
 from ..model.files import parse_json, read_bytes, sha256, typed
 from ..model.manifest import Moment, Sha256
+from ..model.sidecar import Count
 from .policy import Bounds, Severity
 from .seal import SEALED_SUFFIX, open_statement
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):

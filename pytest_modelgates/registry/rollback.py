@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import RefusedError
 from ..model.layout import Artifacts
 from ..model.pinned import verify
-from .actor import actor, may_not
+from .actor import actor, may_not, stated
 from .audit import Intent, changes
 from .policy import Policy
 from .seal import load_key
@@ -24,8 +24,7 @@ def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str
     IntegrityError
         If its files are not what they were.
     """
-    if not reason.strip():
-        raise RefusedError('a rollback needs a reason: --reason "…"')
+    reason = stated(reason, "rollback")
     if why := may_not("roll back", policy.registry.may_roll_back):
         raise RefusedError(why)
     private = load_key(key) if key else None
@@ -52,6 +51,6 @@ def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str
             to=model_id,
             digest=digest,
             report_digest=None,
-            reason=reason.strip(),
+            reason=reason,
         )
         return switch(artifacts, change, key=private)

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelgatesError, RegistryError
-from ..model.files import read_bytes, sync_folder
+from ..model.files import sync_folder
 from ..model.layout import MODEL, Artifacts, checked_id, is_id
-from .audit import Abort, Commit, Head, Intent, append, changes, committed, drop_torn_line, tail
+from ..model.logs import drop_torn_line
+from ..model.manifest import Head
+from .audit import Abort, Commit, Intent, append, changes, committed, tail
 from .lock import locked_file, refuse_network
 from .policy import RegistryRules
 from .seal import sign
@@ -60,12 +62,17 @@ def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
 @contextmanager
 def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
     """Hold the registry's lock and settle nothing."""
-    if not artifacts.root.is_dir():
-        raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
+    refuse_nothing(artifacts)
     if not rules.network_file_system:
         refuse_network(artifacts.root)
     with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
         yield
+
+
+def refuse_nothing(artifacts: Artifacts) -> None:
+    """Refuse an artifacts root that is not there: of a mistyped one nothing would be wrong."""
+    if not artifacts.root.is_dir():
+        raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
 
 
 def link_target(artifacts: Artifacts) -> str | None:
@@ -193,11 +200,16 @@ def settle(artifacts: Artifacts) -> None:
 def flip(artifacts: Artifacts, model_id: str) -> None:
     """Point `latest` at a model in one atomic, durable step."""
     # First the link through `latest`, which never changes: once `latest` has moved, nothing is left to fail.
-    if not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == ONNX_LINK):
+    if onnx_astray(artifacts):
         _link(artifacts.latest_onnx, ONNX_LINK)
     _point(artifacts, model_id)
     if os.readlink(artifacts.latest) != model_id:
         raise OSError(errno.EIO, f"Does not point at {model_id} after the flip", str(artifacts.latest))
+
+
+def onnx_astray(artifacts: Artifacts) -> bool:
+    """Whether `latest.onnx`, which servers open, does not lead through `latest`."""
+    return not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == ONNX_LINK)
 
 
 def _point(artifacts: Artifacts, model_id: str | None) -> None:
@@ -213,16 +225,6 @@ def _link(path: Path, target: str) -> None:
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)
     staged.replace(path)
-
-
-def newest_id(artifacts: Artifacts) -> str | None:
-    """Read the id of the newest packed candidate; None before the first one."""
-    if not artifacts.latest_id.exists():
-        return None
-    try:
-        return checked_id(read_bytes(artifacts.latest_id).decode("ascii").strip())
-    except (UnicodeDecodeError, RegistryError) as error:
-        raise RegistryError(f"{artifacts.latest_id}: holds no model id; write the newest one into it") from error
 
 
 def model_ids(artifacts: Artifacts) -> list[str]:

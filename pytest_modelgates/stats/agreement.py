@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from .days import rows_by_day
 from .quantiles import finite_series, is_constant
 from .ranks import average_ranks
 from .resampling import MINIMUM_VALUES
@@ -66,13 +67,7 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
     x, y = _paired(a, b, ("a", "b"))
     if not 0 < top < 1:
         raise StatisticsError(f"the top share is {top}, expected a number between 0 and 1, such as 0.1")
-    day = np.asarray(days)
-    if day.shape != x.shape:
-        raise StatisticsError(f"{x.size} rows, days of shape {day.shape}: give one day a row")
-    code = np.unique(day, return_inverse=True)[1]
-    order = np.argsort(code, kind="stable")
-    stretches = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
-    pairs = [(x[rows], y[rows]) for rows in stretches if rows.size > 1]
+    pairs = [(x[rows], y[rows]) for rows in rows_by_day(days, rows=x.size) if rows.size > 1]
     if len(pairs) < MINIMUM_VALUES:
         raise StatisticsError(
             f"{len(pairs)} days with two rows or more, at least {MINIMUM_VALUES} are needed: score more days by both"
@@ -130,16 +125,10 @@ def disordered(native: ArrayLike, other: ArrayLike, days: ArrayLike, *, margin: 
     not above it; running extremes over sorted scores find both in O(n log n), without looking at pairs.
     """
     reference, copy = _paired(native, other, ("native", "other"))
-    day = np.asarray(days)
-    if day.shape != reference.shape:
-        raise StatisticsError(f"{reference.size} rows, days of shape {day.shape}: give one day a row")
     if not (np.isfinite(margin) and margin >= 0):
         raise StatisticsError(f"margin is {margin}, expected a number of at least 0")
-    _, code = np.unique(day, return_inverse=True)
-    order = np.lexsort((reference, code))
-    bounds = np.flatnonzero(np.diff(code[order])) + 1
-    stretches = zip(np.split(reference[order], bounds), np.split(copy[order], bounds), strict=True)
-    return sum(_disordered_of_a_day(low_to_high, scores, margin) for low_to_high, scores in stretches)
+    stretches = (rows[np.argsort(reference[rows])] for rows in rows_by_day(days, rows=reference.size))
+    return sum(_disordered_of_a_day(reference[rows], copy[rows], margin) for rows in stretches)
 
 
 def _disordered_of_a_day(reference: NDArray[np.float64], copy: NDArray[np.float64], margin: float) -> int:

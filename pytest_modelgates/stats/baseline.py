@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import MissingExtraError, StatisticsError
+from .days import rows_by_day
 from .quantiles import finite_series
+from .resampling import MINIMUM_VALUES
 
 Series = NDArray[np.float64]
 Metric = Callable[[Series, Series], float]
@@ -126,14 +128,9 @@ def beats_baseline(
 def _units(rows: int, days: ArrayLike | None) -> list[NDArray[np.int64]] | NDArray[np.int64]:
     if days is None:
         return np.arange(rows)
-    day = np.asarray(days)
-    if day.shape != (rows,):
-        raise StatisticsError(f"{rows} rows, days of shape {day.shape}: give one day a row")
-    code = np.unique(day, return_inverse=True)[1]
-    order = np.argsort(code, kind="stable")
-    units = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
-    if len(units) < 20:
-        raise StatisticsError(f"{len(units)} days, expected at least 20: leave days out to resample rows")
+    units = rows_by_day(days, rows=rows)
+    if len(units) < MINIMUM_VALUES:
+        raise StatisticsError(f"{len(units)} days, expected at least {MINIMUM_VALUES}: leave days out to resample rows")
     return units
 
 

@@ -10,6 +10,7 @@ from ..errors import StatisticsError
 from .quantiles import finite_series, refuse_constant
 from .ranks import Matrix, daily_matrix, daily_rank_ic
 from .significance import ewc_p_value
+from .sufficiency import needed_days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ def rank_ic_decay(
                 horizon=horizon,
                 mean=float(ic.mean()),
                 ratio=information_ratio(ic),
-                p_value=ewc_p_value(ic)[0] if ic.size >= max(25 * horizon, 100) else None,
+                p_value=ewc_p_value(ic)[0] if ic.size >= needed_days(horizon) else None,
                 n=ic.size,
             )
         )

@@ -75,6 +75,7 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
         raise StatisticsError(
             f"net return is {net[0]:g} on all {net.size} days, expected one that varies: was a position held?"
         )
+    sharpe = sharpe_of(net)
     wealth = np.concatenate([[1.0], np.cumprod(np.maximum(1 + net, 0.0))])
     earned, traded = float(held.gross.sum()), float(held.turnover.sum())
     # Weights that add up to 1 on paper add up to 1 and a bit in binary: a limit of 1 must not fail on that bit.
@@ -87,7 +88,7 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
         largest = float(participation(trades, np.asarray(volume)[1:]).max(initial=0.0))
     return PaperPnl(
         annual_return=float(net.mean() * days_per_year),
-        sharpe=float(net.mean() / net.std(ddof=1) * math.sqrt(days_per_year)),
+        sharpe=sharpe.ratio * math.sqrt(days_per_year),
         max_drawdown=float((1 - wealth / np.maximum.accumulate(wealth)).max()),
         mean_turnover=float(held.turnover.mean()),
         largest_gross=gross_exposure,
@@ -95,6 +96,6 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
         largest_weight=float(np.abs(held.weights).max()),
         break_even_bps=1e4 * earned / traded if traded > 0 else math.copysign(math.inf, earned),
         p_value=ewc_p_value(net)[0] if net.size >= MINIMUM_VALUES else None,
-        probabilistic_sharpe=probabilistic_sharpe(sharpe_of(net)),
+        probabilistic_sharpe=probabilistic_sharpe(sharpe),
         largest_participation=largest,
     )

@@ -42,12 +42,17 @@ def too_little(*, days: int, horizon: int, names: float, overlapping: bool) -> s
     """
     if horizon < 1:
         raise StatisticsError(f"horizon is {horizon} days, expected at least 1")
-    needed = max(MINIMUM_DAYS, MINIMUM_HORIZONS * horizon if overlapping else 0)
+    needed = needed_days(horizon) if overlapping else MINIMUM_DAYS
     if days < needed:
         return f"{days} held days, at least {needed} are needed: {needed - days} more"
     if names < MINIMUM_NAMES:
         return f"{names:g} assets on the median day, at least {MINIMUM_NAMES} are needed"
     return None
+
+
+def needed_days(horizon: int) -> int:
+    """The fewest days of a series whose neighbours overlap by all but one day of the horizon."""
+    return max(MINIMUM_DAYS, MINIMUM_HORIZONS * horizon)
 
 
 def median_names(present: ArrayLike) -> float:

@@ -1,0 +1,34 @@
+"""Rows of a panel by their day."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import StatisticsError
+
+
+def rows_by_day(days: ArrayLike, *, rows: int) -> list[NDArray[np.int64]]:
+    """Find the rows of each day.
+
+    Parameters
+    ----------
+    days : array_like, shape (n_rows,)
+        The day of each row, ordered like time, rows in any order.
+    rows : int
+        How many rows there are.
+
+    Returns
+    -------
+    list of ndarray of int64
+        Positions of one day's rows each, in their own order; days ascend.
+
+    Raises
+    ------
+    StatisticsError
+        If there is not one day a row.
+    """
+    day = np.asarray(days)
+    if day.shape != (rows,):
+        raise StatisticsError(f"{rows} rows, days of shape {day.shape}: give one day a row")
+    code = np.unique(day, return_inverse=True)[1]
+    order = np.argsort(code, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
