@@ -127,7 +127,8 @@ GREEDY = [
     pytest.param(
         hostile_models.huge(),
         "memory_gib = 5\nminutes = 5",
-        r"ONNX Runtime cannot score these rows \(.*Failed to allocate memory for requested buffer of size 274877906944",
+        # The one version when it loads the model and computes what is constant, the other when it scores.
+        r"ONNX Runtime cannot (load it|score these rows) \(.*(bad_alloc|Failed to allocate memory)",
         id="memory",
     ),
     pytest.param(
