@@ -1,7 +1,6 @@
 """Promotion: gather what there is, let `decide` judge, and change the registry in one step."""
 
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,19 +66,17 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     directory = artifacts.model(model_id)
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
-    # Hashing leaves the interpreter free, so all that the model is held against is read meanwhile.
-    with ThreadPoolExecutor(1) as beside:
-        looking = beside.submit(_look, directory)
-        report, live = read_report(report_path, keys=policy.evidence.keys), state(artifacts).live
-        known = trust(policy, Path.cwd())
+    report, live = read_report(report_path, keys=policy.evidence.keys), state(artifacts).live
     first = live is None
     gate = f"pytest --model-dir={directory}"
     try:
-        subject, golden = looking.result()
+        with Pinned(directory) as model:
+            digest, golden = model.verify(), reference(model)
+            subject = Subject(model_id, str(directory), digest, model.manifest, model.sidecar)
     except ModelgatesError as error:
         lost = [Reason(line, "pack it again") for line in str(error).splitlines()]
         return Plan(model_id, live, "", report.digest, lost, [], report.sealed_by, np.empty(0))
-    digest = subject.digest
+    known = trust(policy, Path.cwd())
     reasons, waivers = report_reasons(subject, report, policy, known, first=first, now=now, gate=gate)
     if policy.evidence.proof:
         proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys)
@@ -98,13 +95,6 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         shadow = f"modelgates shadow --onnx {directory / 'model.onnx'} --csv live_data.csv"
         reasons += shadow_reasons(records, golden, policy, policy.limit(SERVE_LATENCY), repair=shadow)
     return Plan(model_id, live, digest, report.digest, reasons, waivers, report.sealed_by, golden)
-
-
-def _look(directory: Path) -> tuple[Subject, np.ndarray]:
-    """Verify a model, and read what is said of it and its golden."""
-    with Pinned(directory) as model:
-        digest, golden = model.verify(), reference(model)
-        return Subject(model.model_id, str(directory), digest, model.manifest, model.sidecar), golden
 
 
 def promote(
