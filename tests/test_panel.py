@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from onnx_models import sidecar
 
 from pytest_modelgates.errors import FormatError
-from pytest_modelgates.model.panel import Panel
+from pytest_modelgates.model.panel import Panel, read_reference
 
 SIDECAR = sidecar("a", "b")
 Change = Callable[[pd.DataFrame], object]
@@ -344,6 +344,15 @@ GARBAGE = [
 def test_what_is_no_parquet_is_refused_in_a_line(content: bytes) -> None:
     with pytest.raises(FormatError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
         Panel.read(content, SIDECAR)
+    with pytest.raises(FormatError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
+        read_reference(content)
+
+
+def test_the_native_scores_alone_are_those_of_the_panel() -> None:
+    content = rows().to_parquet()
+    np.testing.assert_array_equal(read_reference(content), Panel.read(content, SIDECAR).reference)
+    with pytest.raises(FormatError, match=r"^evaluation\.parquet: reference is object, expected numbers; pack again$"):
+        read_reference(_parquet(reference=pa.array(["high"])))
 
 
 def test_rows_without_any_expected_column_are_all_missing() -> None:

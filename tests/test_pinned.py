@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pytest
 
 from pytest_modelgates.cli import main
@@ -344,6 +345,24 @@ def test_a_file_is_read_no_further_than_its_size(tmp_path: Path) -> None:
             return len(buffer)
 
     assert digest_plain(Endless(), limit=10**6) != sha256(bytes(10**6))
+    assert digest_plain(Endless(), limit=3 * 2**20) != sha256(bytes(3 * 2**20))
+
+
+@pytest.mark.parametrize("size", [0, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20, 3 * 2**20 + 5])
+def test_a_digest_is_that_of_all_pieces_in_their_order(size: int) -> None:
+    content = np.random.default_rng(0).bytes(size)
+    assert digest_plain(io.BytesIO(content), limit=size) == sha256(content)
+
+
+def test_a_piece_that_cannot_be_read_ends_the_digest() -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 2**20:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        digest_plain(Broken(bytes(4 * 2**20)))
 
 
 def test_more_than_protobuf_can_hold_is_not_read(good_model: Path) -> None:

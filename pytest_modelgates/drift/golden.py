@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError, IntegrityError, StatisticsError
@@ -72,7 +73,7 @@ def save_golden_predictions(
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
         raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
     path = Path(folder) / f"{checked_id(model_id)}.parquet"
-    content = pd.DataFrame({COLUMN: values}).to_parquet(index=False)
+    content = _parquet(values)
     artifacts = Artifacts(Path(folder).parent)
     artifacts.write(path, content)
     entry = Golden(rows=values.size, sha256=sha256(content), saved=datetime.now(UTC), digest=digest)
@@ -114,6 +115,12 @@ def load_golden_predictions(
     if sha256(content) != goldens[model_id].sha256:
         raise IntegrityError(f"{path}: not the file that {METADATA} lists; set it again: {again}")
     try:
-        return np.asarray(pd.read_parquet(io.BytesIO(content))[COLUMN], dtype=np.float64)
+        return np.asarray(pq.read_table(io.BytesIO(content))[COLUMN], dtype=np.float64)
     except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
         raise FormatError(f"{path}: holds no predictions ({error}); set it again: {again}") from error
+
+
+def _parquet(values: NDArray[np.float64]) -> bytes:
+    content = io.BytesIO()
+    pq.write_table(pa.table({COLUMN: values}), content, use_dictionary=False)  # hardly a score comes twice
+    return content.getvalue()

@@ -12,11 +12,11 @@ from . import layout
 from .files import sha256
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
-from .panel import Panel
+from .panel import Panel, read_reference
 from .parity import BATCH_SIZES, Parity, measure_parity
 from .pinned import Pinned
 from .session import OnnxModel
-from .sidecar import REFERENCE, ParityClaim, Sidecar
+from .sidecar import ParityClaim, Sidecar
 from .trees import split_thresholds
 
 
@@ -109,8 +109,7 @@ class Candidate:
 
     def read_reference(self) -> NDArray[np.float64]:
         """The native model's score of every row, without the rest of the panel."""
-        content = self._files.read(layout.PANEL)
-        return Panel.read(content, self.sidecar, columns=[REFERENCE]).reference
+        return read_reference(self._files.read(layout.PANEL))
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""

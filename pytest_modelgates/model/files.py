@@ -171,10 +171,11 @@ def parse_json(content: bytes, source: str) -> Any:
         raise FormatError(f"{source}: more than {MAX_JSON_BYTES} bytes of JSON, which is the most that is read")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = Counter(key for key, _ in pairs)
-        if len(keys) < len(pairs):
-            raise FormatError(f"{source}: key {keys.most_common(1)[0][0]!r} appears twice; keep one")
-        return dict(pairs)
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            (twice, _), *_ = Counter(key for key, _ in pairs).most_common()
+            raise FormatError(f"{source}: key {twice!r} appears twice; keep one")
+        return found
 
     suspect = []
 

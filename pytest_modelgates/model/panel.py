@@ -32,7 +32,7 @@ class Panel:
         try:
             frame = pd.read_parquet(io.BytesIO(content), columns=columns)
         except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
-            raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
+            raise _no_parquet(error) from error
         # A file may bring row labels of its own.
         return cls(frame.reset_index(drop=True), sidecar)
 
@@ -42,7 +42,7 @@ class Panel:
         try:
             return int(pq.read_metadata(io.BytesIO(content)).num_rows)
         except Exception as error:  # as above
-            raise FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})") from error
+            raise _no_parquet(error) from error
 
     def column(self, name: str | None) -> "pd.Series":
         """One column that must be there, and that the sidecar names."""
@@ -55,8 +55,8 @@ class Panel:
     def numbers(self, name: str) -> NDArray[np.generic]:
         """One column that must be there and hold numbers."""
         column = self.column(name)
-        if not _holds_numbers(column):
-            raise FormatError(f"evaluation.parquet: {name} is {column.dtype}, expected numbers; pack again")
+        if not _are_numbers(column.dtype):
+            raise _no_numbers(name, column.dtype)
         return np.asarray(column.to_numpy())
 
     @cached_property
@@ -215,7 +215,7 @@ class Panel:
             if missing := int(self.column(name).isna().sum()):
                 problems.append(f"{name} is missing in {missing} rows")
         for name in [*self.sidecar.names, *self.sidecar.outcomes]:
-            if not _holds_numbers(self.column(name)):
+            if not _are_numbers(self.column(name).dtype):
                 problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
                 continue
             values = self.numbers(name)
@@ -253,8 +253,27 @@ class Panel:
             )
 
 
-def _holds_numbers(column: "pd.Series") -> bool:
-    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "bfiu"
+def read_reference(content: bytes) -> Matrix:
+    """Read the native model's score of every row from the bytes of `evaluation.parquet`, and nothing else of it."""
+    try:
+        scores = pq.ParquetFile(io.BytesIO(content)).read(columns=[REFERENCE], use_threads=False)[REFERENCE].to_numpy()
+    except Exception as error:  # as above
+        raise _no_parquet(error) from error
+    if not _are_numbers(scores.dtype):
+        raise _no_numbers(REFERENCE, scores.dtype)
+    return np.asarray(scores, dtype=np.float64)
+
+
+def _are_numbers(dtype: object) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in "bfiu"
+
+
+def _no_numbers(name: str, dtype: object) -> FormatError:
+    return FormatError(f"evaluation.parquet: {name} is {dtype}, expected numbers; pack again")
+
+
+def _no_parquet(error: Exception) -> FormatError:
+    return FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})")
 
 
 def read_table(path: Path) -> "pd.DataFrame":

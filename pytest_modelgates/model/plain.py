@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +15,7 @@ from ..errors import FormatError
 # The most that protobuf, and so an ONNX file, can hold.
 MAX_FILE_BYTES = 2**31
 NOT_PLAIN = "not a plain file with one name (a link, folder or device)"
-_CHUNK = 2**18
+_CHUNK = 2**20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK a pipe is waited for until somebody writes into it.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -63,8 +64,15 @@ def open_plain(folder: int, name: str, source: object, *, limit: int = MAX_FILE_
 
 def digest_plain(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
     """Digest an open file; one that grows beyond `limit` meanwhile is not read on, and its digest is another."""
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
-    while limit >= 0 and (count := file.readinto(buffer)):  # type: ignore[attr-defined]  # BinaryIO does not know it
-        digest.update(buffer[:count])
-        limit -= count
+    piece = file.read(_CHUNK)
+    if len(piece) < _CHUNK:
+        return hashlib.sha256(piece).hexdigest()
+    digest = hashlib.sha256()
+    # A sixth of the time is reading: the next piece is read while one is digested.
+    with ThreadPoolExecutor(1) as reader:
+        while piece and limit >= 0:
+            following = reader.submit(file.read, _CHUNK)
+            digest.update(piece)
+            limit -= len(piece)
+            piece = following.result()
     return digest.hexdigest()

@@ -94,12 +94,12 @@ def file_system(path: Path, mounts: str) -> str:
     str
         Such as ``"ext4"``; empty if no mount point leads to the path.
     """
-    found, longest = "", -1
+    found, longest = "", 0
     for line in mounts.splitlines():
         fields = line.split()
-        point = Path(fields[4].encode().decode("unicode_escape"))
-        if path.is_relative_to(point) and len(point.parts) >= longest:
-            found, longest = fields[fields.index("-") + 1], len(point.parts)
+        point = fields[4].encode().decode("unicode_escape").rstrip("/") + "/"
+        if f"{path}/".startswith(point) and len(point) >= longest:
+            found, longest = fields[fields.index("-") + 1], len(point)
     return found
 
 

@@ -8,19 +8,15 @@ from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
 from ..errors import FormatError
 from ..model.layout import PANEL, Artifacts
-from ..model.panel import Panel, read_table
+from ..model.panel import read_reference, read_table
 from ..model.pinned import Pinned
-from ..model.sidecar import REFERENCE
 from .policy import RegistryRules
 from .store import locked
 
 
 def reference(model: Pinned) -> np.ndarray:
     """Read a model's panel predictions, which are its golden."""
-    try:
-        return Panel.read(model.verified(PANEL), model.sidecar, columns=[REFERENCE]).reference
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{model.directory / PANEL}: its predictions are no numbers ({error}); pack again") from error
+    return read_reference(model.verified(PANEL))
 
 
 def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:

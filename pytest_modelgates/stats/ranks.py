@@ -9,7 +9,7 @@ from ..errors import StatisticsError
 
 Matrix = NDArray[np.float64]
 Series = NDArray[np.float64]
-_CHUNK = 1 << 16  # values ranked at a time; what fits the cache is ranked twice as fast
+_CHUNK = 1 << 15  # values ranked at a time; what fits the cache is ranked twice as fast
 
 
 def daily_matrix(values: ArrayLike, name: str) -> Matrix:
@@ -78,8 +78,15 @@ def _chunks(values: Matrix) -> Iterator[slice]:
 
 
 def _centred(values: Matrix, missing: NDArray[np.bool_] | None) -> Matrix:
+    order, ordered = _sorted_ranks(values, missing)
+    ranks = np.empty(values.shape)
+    ranks.ravel()[order] = ordered
+    return ranks
+
+
+def _sorted_ranks(values: Matrix, missing: NDArray[np.bool_] | None) -> tuple[NDArray[np.intp], Matrix]:
+    """Sort each row: the places in the flat matrix, and the centred rank of what stands there."""
     rows, columns = values.shape
-    ranks = np.empty((rows, columns))
     # Sorted last either way, but a sort that need not look out for NaN is five times as fast.
     filled = np.where(missing, np.inf, values) if missing is not None else np.ascontiguousarray(values)
     order = np.argsort(filled, axis=1)
@@ -95,8 +102,7 @@ def _centred(values: Matrix, missing: NDArray[np.bool_] | None) -> Matrix:
         centred[tied] = _tie_means(~equal[tied], centred[tied])
     if missing is not None:
         centred[np.arange(columns) >= counts] = 0.0
-    ranks.ravel()[order] = centred
-    return ranks
+    return order, centred
 
 
 def _tie_means(differs: NDArray[np.bool_], ranks: Matrix) -> Matrix:
@@ -137,7 +143,8 @@ def daily_rank_ic(scores: ArrayLike, target: ArrayLike) -> Series:
 def _rank_ic(a: Matrix, b: Matrix) -> Series:
     unpaired = np.isnan(a) | np.isnan(b)
     missing = unpaired if unpaired.any() else None
-    x, y = _centred(a, missing), _centred(b, missing)
+    order, x = _sorted_ranks(a, missing)
+    y = _centred(b, missing).ravel()[order]
     product, x_square, y_square = (np.einsum("ij,ij->i", *pair) for pair in ((x, y), (x, x), (y, y)))
     size = np.sqrt(x_square * y_square)
     ic: Series = np.divide(product, size, out=np.full(len(a), np.nan), where=size > 0)
