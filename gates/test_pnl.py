@@ -1,12 +1,16 @@
 """What following the scores on paper would have earned, traded and risked."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 
 from pytest_modelgates.gate import Gate
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.caps import Capped
 from pytest_modelgates.stats.costs import Costs
+from pytest_modelgates.stats.decay import top_turnover
 from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
 from pytest_modelgates.stats.ranking import Held
 
@@ -23,7 +27,7 @@ def test_after_costs(held: Held, paper: PaperPnl, costs: Costs, enough: Enough, 
         {
             "pnl.after_costs": paper.annual_return,
             "pnl.sharpe": paper.sharpe,
-            "pnl.drawdown": paper.max_drawdown,
+            "pnl.drawdown": paper.risk.max_drawdown,
             "pnl.p_value": paper.p_value,
             "pnl.probabilistic_sharpe": paper.probabilistic_sharpe,
             "pnl.break_even": paper.break_even_bps,
@@ -32,14 +36,23 @@ def test_after_costs(held: Held, paper: PaperPnl, costs: Costs, enough: Enough, 
         per_turnover_bps=costs.per_turnover_bps,
         borrow_bps_per_year=costs.borrow_bps_per_year,
         impact_bps=costs.impact_bps or "not charged",
+        sharpe_error=paper.sharpe_error,
+        volatility=math.sqrt(252) * paper.risk.volatility,
+        sortino=math.sqrt(252) * paper.risk.sortino,
+        omega=paper.risk.omega,
+        value_at_risk=paper.risk.value_at_risk,
+        expected_shortfall=paper.risk.expected_shortfall,
+        alpha=paper.alpha,
+        beta=paper.beta,
     )
 
 
 @pytest.mark.soft
 @pytest.mark.gate("pnl.turnover")
-def test_turnover(held: Held, paper: PaperPnl, gate: Gate) -> None:
+def test_turnover(candidate: Candidate, panel: Panel, held: Held, paper: PaperPnl, gate: Gate) -> None:
     """The sum of weight changes stays below the limit, on the average day."""
-    gate.check(paper.mean_turnover, sample=len(held.net))
+    replaced = top_turnover(panel.by_day(candidate.scores))
+    gate.check(paper.mean_turnover, sample=len(held.net), top_tenth_replaced=float(replaced.mean()))
 
 
 @pytest.mark.soft

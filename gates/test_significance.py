@@ -1,5 +1,6 @@
 """Whether the signal earns anything after costs that chance would not."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from pytest_modelgates.stats.ranking import Held
 from pytest_modelgates.stats.sharpe import minimum_track_record, sharpe_of
 from pytest_modelgates.stats.significance import MeanTest, ewc_p_value
 from pytest_modelgates.stats.sufficiency import minimum_detectable, more_days
-from pytest_modelgates.stats.trials import NEWEST, TrialSeries, after_trials, count_trials
+from pytest_modelgates.stats.trials import NEWEST, TrialSeries, after_trials, count_trials, ratio_variance
 
 Enough = Callable[[Gate], None]
 HORIZONS = (1, 5, 10, 21)
@@ -74,12 +75,17 @@ def test_rank_ic(candidate: Candidate, panel: Panel, enough: Enough, gate: Gate)
 @pytest.mark.soft
 @pytest.mark.gate("significance.deflated_sharpe")
 def test_deflated_sharpe(
-    held: Held, skill: Callable[[], MeanTest], tried: Callable[[Gate], int], enough: Enough, gate: Gate
+    held: Held,
+    skill: Callable[[], MeanTest],
+    trials: TrialSeries,
+    tried: Callable[[Gate], int],
+    enough: Enough,
+    gate: Gate,
 ) -> None:
     """The Sharpe ratio, the p-value and the days are enough for as many trials."""
     enough(gate)
-    trials = tried(gate)
-    after = after_trials(skill().p_against, sharpe_of(held.net), trials=trials)
+    count, variance = tried(gate), ratio_variance(trials)
+    after = after_trials(skill().p_against, sharpe_of(held.net), trials=count, variance=variance)
     assert after.deflated_sharpe is not None
     assert after.p_adjusted is not None
     assert after.backtest_years is not None
@@ -90,7 +96,9 @@ def test_deflated_sharpe(
             "significance.backtest_length": 252 * after.backtest_years / len(held.net),
         },
         sample=len(held.net),
-        tried=trials,
+        tried=count,
+        at_hand=trials.at_hand,
+        spread_of_trials=math.sqrt(252 * variance),
         probabilistic_sharpe=after.probabilistic_sharpe,
         backtest_years=after.backtest_years,
     )

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.decay import forward_returns, information_ratio, rank_ic_decay
+from pytest_modelgates.stats.decay import forward_returns, information_ratio, rank_ic_decay, top_turnover
 from pytest_modelgates.stats.significance import ewc_p_value
 
 NAN = np.nan
@@ -53,7 +53,40 @@ def test_the_ratio_a_year_grows_with_the_root_of_the_days() -> None:
     assert information_ratio(ic, days_per_year=256) == pytest.approx(16)
 
 
+# alphalens-reloaded, tests/test_performance.py, quantile_turnover of four names, each a quantile of its own.
+TURNING = [[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3, 4], [1, 2, 3, 4]]
+INNER = [[1, 2, 3, 4], [1, 3, 2, 4]] * 5 + [[1, 2, 3, 4]]
+QUANTILES = [
+    pytest.param(TURNING, 4, 1, [1, 1, 0], id="a-day"),
+    pytest.param(TURNING, 4, 2, [0, 1], id="two-days"),
+    pytest.param(TURNING, 4, 3, [0], id="three-days"),
+    pytest.param([[1, 2, 3, 4]] * 4, 3, 1, [0, 0, 0], id="still"),
+    pytest.param([[1, 2, 3, 4], [4, 3, 2, 1]] * 2, 2, 1, [1, 1, 1], id="every-day"),
+    pytest.param([*INNER, [1, 3, 2, 4]], 3, 4, [0] * 8, id="four-days"),
+    pytest.param([*INNER, [1, 2, 3, 4]], 3, 10, [0, 1], id="ten-days"),
+]
+
+
+@pytest.mark.parametrize(("quantiles", "quantile", "lag", "turnover"), QUANTILES)
+def test_the_turnover_of_the_top_gives_the_answers_of_alphalens(
+    quantiles: list[list[int]], quantile: int, lag: int, turnover: list[float]
+) -> None:
+    # Scored by how near a name's quantile is to the one that alphalens looks at, that one is the top.
+    scores = -np.abs(np.array(quantiles, dtype=np.float64) - quantile)
+    assert top_turnover(scores, share=0.25, lag=lag).tolist() == turnover
+
+
+def test_a_name_that_has_no_row_leaves_the_top_and_ties_leave_none_in_it() -> None:
+    assert top_turnover([[1, 2, 3], [1, 2, NAN], [2, 2, NAN], [1, 2, 3]]).tolist() == [1, 0, 1]
+
+
 REFUSED = [
+    pytest.param(lambda: top_turnover([[1.0], [2.0]], lag=0), "lag is 0 days, expected at least 1", id="turnover-lag"),
+    pytest.param(
+        lambda: top_turnover([[1.0], [2.0]], share=1),
+        "the top share is 1, expected a number between 0 and 1, such as 0.1",
+        id="turnover-share",
+    ),
     pytest.param(
         lambda: forward_returns([[0.1]], horizon=0),
         "horizon 0 and lag 1, expected at least 1 and at least 0 days",

@@ -321,7 +321,7 @@ BAD = [
     pytest.param(
         "significance.deflated_sharpe",
         returns(more_noise),
-        "measured 0.* chance, limit 0.95 ≤ · ≤ 1, tried 2, *",
+        "measured 0.* chance, limit 0.95 ≤ · ≤ 1, tried 2, at_hand *, spread_of_trials 0.*, *",
         id="luck",
     ),
     pytest.param(
@@ -417,7 +417,8 @@ BAD = [
     pytest.param(
         "pnl.after_costs",
         returns(lambda frame: -frame["ret_next"]),
-        "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged",
+        "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged, "
+        "sharpe_error *, volatility *, sortino -*, omega 0.*, value_at_risk -*, expected_shortfall -*, alpha *, beta *",
         id="a-loss",
     ),
     pytest.param(
@@ -437,7 +438,7 @@ BAD = [
         lambda world: world.edit_panel(
             lambda frame: frame.assign(momentum=np.random.default_rng(5).standard_normal(len(frame)).astype(np.float32))
         ),
-        "measured 0.* /day, limit 0 ≤ · ≤ 0.5",
+        "measured 0.* /day, limit 0 ≤ · ≤ 0.5, top_tenth_replaced 0.*",
         id="restless",
     ),
     pytest.param(

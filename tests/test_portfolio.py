@@ -1,5 +1,6 @@
 """What a position earned on paper."""
 
+import dataclasses
 import math
 import re
 from typing import Any
@@ -13,14 +14,9 @@ from numpy.typing import ArrayLike
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranking import Held, hold
-from pytest_modelgates.stats.sharpe import probabilistic_sharpe, sharpe_of
+from pytest_modelgates.stats.risk import alpha_beta, risk_of
+from pytest_modelgates.stats.sharpe import probabilistic_sharpe, sharpe_error, sharpe_of
 from pytest_modelgates.stats.significance import ewc_p_value
-
-# The 24 months of Bacon, Practical Portfolio Performance, as in R's PerformanceAnalytics (data portfolio_bacon).
-BACON = [
-    *(0.003, 0.026, 0.011, -0.010, 0.015, 0.025, 0.016, 0.067, -0.014, 0.040, -0.005, 0.081),
-    *(0.040, -0.037, -0.061, 0.017, -0.049, -0.022, 0.070, 0.058, -0.065, 0.024, -0.005, -0.009),
-]
 
 
 def held_with(net: ArrayLike, *, weights: ArrayLike | None = None, turnover: float = 0.5, cost: float = 0.0) -> Held:
@@ -34,17 +30,10 @@ def held_with(net: ArrayLike, *, weights: ArrayLike | None = None, turnover: flo
         cost=np.full(days, cost),
         net=series,
         turnover=np.full(days, turnover),
+        market=series / 2,
         ic=np.zeros(days),
         ic_net=np.zeros(days),
     )
-
-
-def test_sharpe_and_drawdown_give_the_answers_of_performance_analytics() -> None:
-    pnl = paper_pnl(held_with(BACON), days_per_year=12)
-    # PerformanceAnalytics 2.1.0: SharpeRatio.annualized(geometric=FALSE) and maxDrawdown.
-    assert pnl.sharpe == pytest.approx(0.788320254814486, rel=1e-12)
-    assert pnl.max_drawdown == pytest.approx(0.144672955739218, rel=1e-12)
-    assert pnl.annual_return == pytest.approx(12 * sum(BACON) / 24)
 
 
 def test_turnover_exposure_and_break_even_by_hand() -> None:
@@ -79,18 +68,6 @@ def test_at_the_break_even_cost_nothing_is_earned(seed: int) -> None:
         assert hold(scores, returns, horizon=2, cost_bps=break_even).net.sum() == pytest.approx(0, abs=1e-12)
 
 
-@given(net=st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2).filter(lambda net: min(net) < max(net)))
-def test_a_drawdown_is_a_share_of_the_peak(net: list[float]) -> None:
-    drawdown = paper_pnl(held_with(net)).max_drawdown
-    assert 0 <= drawdown < 1
-    assert drawdown >= -min(net) - 1e-12
-    assert (drawdown > 0) == (min(net) < 0)
-
-
-def test_losing_everything_ends_in_a_drawdown_of_one() -> None:
-    assert paper_pnl(held_with([0.1, -1.5, 0.3])).max_drawdown == 1
-
-
 @pytest.mark.parametrize(("net", "break_even"), [([0.01, 0.02], math.inf), ([-0.01, -0.02], -math.inf)])
 def test_without_a_trade_no_cost_matters(net: list[float], break_even: float) -> None:
     assert paper_pnl(held_with(net, turnover=0)).break_even_bps == break_even
@@ -121,6 +98,27 @@ def test_the_net_return_is_tested_like_any_mean() -> None:
     assert pnl.p_value == ewc_p_value(net)[0]
     assert pnl.probabilistic_sharpe == probabilistic_sharpe(sharpe_of(net))
     assert paper_pnl(held_with(net[:19])).p_value is None
+
+
+def test_ratios_are_a_year_and_risk_is_a_day() -> None:
+    net = np.random.default_rng(2).standard_normal(300) / 100
+    pnl, ratio = paper_pnl(held_with(net), days_per_year=252), sharpe_of(net)
+    assert pnl.annual_return == pytest.approx(252 * net.mean())
+    assert pnl.sharpe == pytest.approx(math.sqrt(252) * ratio.ratio)
+    assert pnl.sharpe_error == pytest.approx(math.sqrt(252) * sharpe_error(ratio))
+    assert pnl.risk == risk_of(net)
+
+
+def test_alpha_and_beta_are_those_of_the_net_return_against_all_names() -> None:
+    random = np.random.default_rng(3)
+    scores, returns = random.standard_normal((60, 5)), 0.01 * random.standard_normal((60, 5))
+    held = hold(scores, returns, horizon=1, cost_bps=5)
+    np.testing.assert_allclose(held.market, returns[1:].mean(axis=1))
+    split, pnl = alpha_beta(held.net, held.market), paper_pnl(held, days_per_year=250)
+    assert split is not None
+    assert (pnl.alpha, pnl.beta) == (250 * split[0], split[1])
+    still = paper_pnl(dataclasses.replace(held, market=np.zeros(59)))
+    assert (still.alpha, still.beta) == (None, None)
 
 
 def test_participation_is_known_where_volumes_are() -> None:

@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, rankdata
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.costs import Costs
-from pytest_modelgates.stats.ranking import follow, held_weights, hold, rank_weights
+from pytest_modelgates.stats.ranking import follow, gross_one, held_weights, hold, rank_weights
 from pytest_modelgates.stats.ranks import Matrix, daily_rank_ic
 
 NAN = np.nan
@@ -59,12 +59,18 @@ def hold_by_hand(scores: Matrix, returns: Matrix, horizon: int, lag: int, bps: f
     return told[lag + horizon - 1 :]
 
 
-# alphalens-reloaded, tests/test_performance.py, factor_weights demeaned: its factor values are ranks already.
-ALPHALENS_WEIGHTS = [0.125, 0.375, -0.125, -0.375, 0]
+# alphalens-reloaded, tests/test_performance.py, factor_weights: by values, where ours are by their ranks.
+ALPHALENS_VALUES = np.array([[3, 4, 2, 1, NAN], [3, 4, -2, -1, NAN], [3, NAN, NAN, 1, 4]])
+ALPHALENS_DEMEANED = [[0.125, 0.375, -0.125, -0.375, 0], [0.2, 0.3, -0.3, -0.2, 0], [0.1, 0, 0, -0.5, 0.4]]
+ALPHALENS_PLAIN = [[0.3, 0.4, 0.2, 0.1, 0], [0.3, 0.4, -0.2, -0.1, 0], [0.375, 0, 0, 0.125, 0.5]]
 
 
-def test_weights_give_the_answer_of_alphalens() -> None:
-    np.testing.assert_allclose(rank_weights([[3, 4, 2, 1, NAN]]), [ALPHALENS_WEIGHTS], rtol=1e-15)
+def test_weights_give_the_answers_of_alphalens() -> None:
+    about = ALPHALENS_VALUES - np.nanmean(ALPHALENS_VALUES, axis=1, keepdims=True)
+    np.testing.assert_allclose(gross_one(np.nan_to_num(about)), ALPHALENS_DEMEANED, rtol=1e-15)
+    np.testing.assert_allclose(gross_one(np.nan_to_num(ALPHALENS_VALUES)), ALPHALENS_PLAIN, rtol=1e-15)
+    # The first day's values are ranks already.
+    np.testing.assert_allclose(rank_weights(ALPHALENS_VALUES[:1]), ALPHALENS_DEMEANED[:1], rtol=1e-15)
 
 
 def test_equal_scores_ask_for_no_position() -> None:

@@ -8,16 +8,22 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata, spearmanr
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.ranks import Matrix, average_ranks, centred_ranks, daily_rank_ic
+from pytest_modelgates.stats.ranks import Matrix, centred_ranks, daily_rank_ic, highest
 
 NAN = np.nan
 SHAPES = st.tuples(st.integers(8, 14), st.integers(2, 6))
 TIED = st.integers(-4, 4).map(float)
 
 
+def scipys(values: Matrix) -> Matrix:
+    """Average ranks by SciPy, about 0, and 0 for NaN."""
+    middle = ((~np.isnan(values)).sum(axis=1, keepdims=True) + 1) / 2
+    return np.nan_to_num(rankdata(values, axis=1, nan_policy="omit") - middle)
+
+
 @given(values=arrays(np.float64, SHAPES, elements=TIED | st.just(NAN)))
 def test_ranks_agree_with_scipy(values: Matrix) -> None:
-    np.testing.assert_array_equal(average_ranks(values), rankdata(values, axis=1, nan_policy="omit"))
+    np.testing.assert_array_equal(centred_ranks(values), scipys(values))
 
 
 def test_rank_ic_gives_the_answers_of_alphalens_and_scipy() -> None:
@@ -56,7 +62,7 @@ def test_large_matrices_are_ranked_like_small_ones(digits: int, gaps: float) -> 
     random = np.random.default_rng(1)
     values, other = np.round(random.standard_normal((2, 700, 120)), digits)
     values[random.random(values.shape) < gaps] = NAN
-    np.testing.assert_array_equal(average_ranks(values), rankdata(values, axis=1, nan_policy="omit"))
+    np.testing.assert_array_equal(centred_ranks(values), scipys(values))
     expected = [spearmanr(a, b, nan_policy="omit").statistic for a, b in zip(values, other, strict=True)]
     np.testing.assert_allclose(daily_rank_ic(values, other), expected, rtol=1e-12)
 
@@ -74,3 +80,22 @@ def test_a_matrix_without_columns_has_no_ranks() -> None:
 def test_opposite_infinities_are_counted() -> None:
     with pytest.raises(StatisticsError, match=r"^scores has 2 infinite values, expected numbers or NaN"):
         daily_rank_ic([[np.inf, -np.inf, NAN]], [[1, 2, 3]])
+
+
+def test_the_highest_share_is_at_least_one_name_and_leaves_ties_at_its_edge_out() -> None:
+    days = np.array([[4, 3, 2, 1, NAN], [3, 3, 2, 1, NAN], [NAN, NAN, NAN, 1, NAN], [2, 2, 2, 2, 2], [NAN] * 5])
+    assert highest(days, 0.1).sum(axis=1).tolist() == [1, 0, 1, 0, 0]
+    assert highest(days, 0.5)[:2].astype(int).tolist() == [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0]]
+    assert highest(days, 0.9)[:4].sum(axis=1).tolist() == [4, 4, 1, 0]
+    # Two of three names are wanted, and all three are alike.
+    assert not highest(np.array([[0.0, 0.0, 0.0]]), 0.5).any()
+
+
+@given(values=arrays(np.float64, SHAPES, elements=TIED | st.just(NAN)), share=st.floats(0.01, 0.99))
+def test_no_name_outside_the_highest_share_scores_more_than_one_in_it(values: Matrix, share: float) -> None:
+    for day, top in zip(values, highest(values, share), strict=True):
+        there = ~np.isnan(day)
+        assert top.sum() <= max(1, round(share * there.sum()))
+        assert not (top & ~there).any()
+        if top.any():
+            assert day[top].min() > max(day[there & ~top], default=-np.inf)

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.sharpe import Sharpe, deflated_sharpe, minimum_backtest_years, probabilistic_sharpe
-from pytest_modelgates.stats.trials import after_trials, align_trials, count_trials
+from pytest_modelgates.stats.sharpe import (
+    Sharpe,
+    deflated_sharpe,
+    minimum_backtest_years,
+    probabilistic_sharpe,
+    sharpe_of,
+)
+from pytest_modelgates.stats.trials import after_trials, align_trials, count_trials, ratio_variance
 
 SHARPE = Sharpe(ratio=0.05, n=2500, skewness=-0.5, kurtosis=6)
 
@@ -80,3 +86,16 @@ def test_series_of_trials_end_on_the_same_day_and_copies_count_once() -> None:
     assert found.at_hand == 5
     np.testing.assert_array_equal(found.net, np.stack([chosen[0, 2:], other[0]], axis=1))
     np.testing.assert_array_equal(found.ic_net, np.stack([chosen[1, 2:], other[1]], axis=1))
+
+
+def test_ratios_scatter_at_least_as_widely_as_those_of_trials_without_skill() -> None:
+    random = np.random.default_rng(0)
+    luck = random.standard_normal((4, 500))
+    alone, alike, apart = (
+        align_trials([(net, net) for net in nets])
+        for nets in (luck[:1], [luck[0], luck[0] + 1e-3 * luck[1]], luck + np.array([[0.3], [0.0], [0.1], [-0.2]]))
+    )
+    assert ratio_variance(alone) == ratio_variance(alike) == 1 / 499
+    ratios = [sharpe_of(net).ratio for net in apart.net.T]
+    assert ratio_variance(apart) == pytest.approx(np.var(ratios, ddof=1))
+    assert ratio_variance(apart) > 1 / 499

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import StatisticsError
 from .days import rows_by_day
 from .quantiles import finite_series, is_constant
-from .ranks import average_ranks
+from .ranks import centred_ranks, highest
 from .resampling import MINIMUM_VALUES
 from .significance import ewc_bounds
 
@@ -65,8 +65,6 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
     days would let differences between days, which decide no trade, pass for agreement.
     """
     x, y = _paired(a, b, ("a", "b"))
-    if not 0 < top < 1:
-        raise StatisticsError(f"the top share is {top}, expected a number between 0 and 1, such as 0.1")
     pairs = [(x[rows], y[rows]) for rows in rows_by_day(days, rows=x.size) if rows.size > 1]
     if len(pairs) < MINIMUM_VALUES:
         raise StatisticsError(
@@ -88,12 +86,10 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
 
 
 def _agreement_of_a_day(a: NDArray[np.float64], b: NDArray[np.float64], top: float) -> tuple[float, float]:
-    x, y = average_ranks(np.stack([a, b])) - (a.size + 1) / 2
-    wanted = max(1, round(top * a.size))
-    # Names tied across the edge of the tenth are in neither: who would be bought is then a matter of luck.
-    high = a.size / 2 - wanted
-    both = int(((x > high) & (y > high)).sum())
-    return float((x @ y) / np.sqrt((x @ x) * (y @ y))), both / wanted
+    both = np.stack([a, b])
+    x, y = centred_ranks(both)
+    in_common = highest(both, top).all(axis=0).sum() / max(1, round(top * a.size))
+    return float((x @ y) / np.sqrt((x @ x) * (y @ y))), float(in_common)
 
 
 def disordered(native: ArrayLike, other: ArrayLike, days: ArrayLike, *, margin: float) -> int:

@@ -1,4 +1,4 @@
-"""The rank IC of returns over several days, how it decays with the horizon, and how steady an IC is."""
+"""How long scores last: the rank IC over several horizons, its steadiness, and how soon other names are on top."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
 from .quantiles import finite_series, refuse_constant
-from .ranks import Matrix, daily_matrix, daily_rank_ic
+from .ranks import Matrix, Series, daily_matrix, daily_rank_ic, highest
 from .significance import ewc_p_value
 from .sufficiency import needed_days
 
@@ -101,6 +101,35 @@ def rank_ic_decay(
             )
         )
     return tuple(told)
+
+
+def top_turnover(scores: ArrayLike, *, share: float = 0.1, lag: int = 1) -> Series:
+    """Measure how much of each day's highest scored share was not in it some days before.
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n_days, n_assets)
+        NaN means that the asset has no row that day.
+    share : float, default 0.1
+        The share of names, at least one.
+    lag : int, default 1
+        Days between the two [days].
+
+    Returns
+    -------
+    ndarray of float64, shape (n_days - lag,)
+        From 0 to 1, as alphalens defines the turnover of a quantile; 0 for a day on which ties leave none on top.
+
+    Raises
+    ------
+    StatisticsError
+        If the scores are no matrix or infinite, the share does not lie between 0 and 1, or the lag below 1.
+    """
+    if lag < 1:
+        raise StatisticsError(f"lag is {lag} days, expected at least 1")
+    top = highest(daily_matrix(scores, "scores"), share)
+    entered = (top[lag:] & ~top[:-lag]).sum(axis=1)
+    return np.asarray(entered / np.maximum(1, top[lag:].sum(axis=1)), dtype=np.float64)
 
 
 def information_ratio(ic: ArrayLike, *, days_per_year: float = 1.0) -> float:

@@ -11,7 +11,8 @@ from .costs import participation
 from .quantiles import finite_series, is_constant
 from .ranking import Held
 from .resampling import MINIMUM_VALUES
-from .sharpe import probabilistic_sharpe, sharpe_of
+from .risk import Risk, alpha_beta, risk_of
+from .sharpe import probabilistic_sharpe, sharpe_error, sharpe_of
 from .significance import ewc_p_value
 
 
@@ -19,18 +20,20 @@ from .significance import ewc_p_value
 class PaperPnl:
     """A position on paper, after costs.
 
-    `annual_return` [share of capital a year, simple], `sharpe` [a year], `max_drawdown` [share of the highest capital
-    so far, returns reinvested, 0 to 1], `mean_turnover` [share of capital a day], `largest_gross`, `largest_net` and
-    `largest_weight` in size on any day [share of capital], `break_even_bps`: the cost at which nothing would have been
-    earned [basis points], infinite for a position that earned or lost without a trade. `p_value`: one-sided, by
-    cosines, of a mean net return of at most 0; None below 20 days. `probabilistic_sharpe`: the chance that a record
-    without skill would have shown less, for independent days. `largest_participation`: the largest share of a day's
-    volume that any trade is; None if the volumes are not known.
+    `annual_return` [share of capital a year, simple], `sharpe` [a year] and its standard error, `risk` of the net
+    return of a day, `mean_turnover` [share of capital a day], `largest_gross`, `largest_net` and `largest_weight` in
+    size on any day [share of capital], `break_even_bps`: the cost at which nothing would have been earned [basis
+    points], infinite for a position that earned or lost without a trade. `p_value`: one-sided, by cosines, of a mean
+    net return of at most 0; None below 20 days. `probabilistic_sharpe`: the chance that a record without skill would
+    have shown less, for independent days. `alpha` [a year] and `beta` against the mean return of all names; None if
+    that never varies. `largest_participation`: the largest share of a day's volume that any trade is; None if the
+    volumes are not known.
     """
 
     annual_return: float
     sharpe: float
-    max_drawdown: float
+    sharpe_error: float
+    risk: Risk
     mean_turnover: float
     largest_gross: float
     largest_net: float
@@ -38,6 +41,8 @@ class PaperPnl:
     break_even_bps: float
     p_value: float | None
     probabilistic_sharpe: float
+    alpha: float | None
+    beta: float | None
     largest_participation: float | None
 
 
@@ -56,7 +61,7 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
     Returns
     -------
     PaperPnl
-        Returns, drawdown, turnover and exposure.
+        Returns, risk, turnover and exposure.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
     Notes
     -----
     The Sharpe ratio is sqrt(days_per_year) mean / sd with n - 1 in the variance, without a riskless rate: the position
-    finances itself. A day that loses all capital ends in a drawdown of 1.
+    finances itself.
     """
     net = finite_series(held.net, name="net return", at_least=2)
     if not (math.isfinite(days_per_year) and days_per_year > 0):
@@ -75,8 +80,8 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
         raise StatisticsError(
             f"net return is {net[0]:g} on all {net.size} days, expected one that varies: was a position held?"
         )
-    sharpe = sharpe_of(net)
-    wealth = np.concatenate([[1.0], np.cumprod(np.maximum(1 + net, 0.0))])
+    sharpe, year = sharpe_of(net), math.sqrt(days_per_year)
+    alpha, beta = alpha_beta(net, held.market) or (None, None)
     earned, traded = float(held.gross.sum()), float(held.turnover.sum())
     # Weights that add up to 1 on paper add up to 1 and a bit in binary: a limit of 1 must not fail on that bit.
     gross_exposure = round(float(np.abs(held.weights).sum(axis=1).max()), 12)
@@ -88,8 +93,9 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
         largest = float(participation(trades, np.asarray(volume)[1:]).max(initial=0.0))
     return PaperPnl(
         annual_return=float(net.mean() * days_per_year),
-        sharpe=sharpe.ratio * math.sqrt(days_per_year),
-        max_drawdown=float((1 - wealth / np.maximum.accumulate(wealth)).max()),
+        sharpe=year * sharpe.ratio,
+        sharpe_error=year * sharpe_error(sharpe),
+        risk=risk_of(net),
         mean_turnover=float(held.turnover.mean()),
         largest_gross=gross_exposure,
         largest_net=net_exposure,
@@ -97,5 +103,7 @@ def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | Non
         break_even_bps=1e4 * earned / traded if traded > 0 else math.copysign(math.inf, earned),
         p_value=ewc_p_value(net)[0] if net.size >= MINIMUM_VALUES else None,
         probabilistic_sharpe=probabilistic_sharpe(sharpe),
+        alpha=None if alpha is None else days_per_year * alpha,
+        beta=beta,
         largest_participation=largest,
     )

@@ -19,7 +19,8 @@ class Held:
 
     `first` is the index of the first complete day in the matrices given; `weights` has shape (n_held, n_assets), all
     other arrays (n_held,). `gross`, `cost` and `net` are returns [share of capital a day], `turnover` is the sum of the
-    absolute changes of the weights [share of capital a day], `ic` and `ic_net` are correlations before and after costs.
+    absolute changes of the weights [share of capital a day], `market` the mean return of all names [share a day], `ic`
+    and `ic_net` are correlations before and after costs.
     """
 
     first: int
@@ -28,6 +29,7 @@ class Held:
     cost: Series
     net: Series
     turnover: Series
+    market: Series
     ic: Series
     ic_net: Series
 
@@ -51,9 +53,13 @@ def rank_weights(scores: ArrayLike) -> Matrix:
     StatisticsError
         If the scores are no matrix or infinite.
     """
-    centred = centred_ranks(daily_matrix(scores, "scores"))
-    gross = np.abs(centred).sum(axis=1, keepdims=True)
-    weights: Matrix = np.divide(centred, gross, out=np.zeros_like(centred), where=gross > 0)
+    return gross_one(centred_ranks(daily_matrix(scores, "scores")))
+
+
+def gross_one(values: Matrix) -> Matrix:
+    """Scale each row so that the sizes of its values add up to 1; a row of zeros stays."""
+    gross = np.abs(values).sum(axis=1, keepdims=True)
+    weights: Matrix = np.divide(values, gross, out=np.zeros_like(values), where=gross > 0)
     return weights
 
 
@@ -207,7 +213,8 @@ def follow(
     earned = np.where(missing, 0.0, earned[first:])
     gross = np.einsum("ij,ij->i", held, earned)
     cost = daily_cost(traded, held, costs, None if volume is None else np.asarray(volume)[first:])
-    scale = _size_of_a_perfect_day(held, earned, missing)
+    market = earned.sum(axis=1) / np.maximum((~missing).sum(axis=1), 1)
+    scale = _size_of_a_perfect_day(held, earned, market, missing)
     ic, ic_net = (np.divide(x, scale, out=np.zeros_like(x), where=scale > 0) for x in (gross, gross - cost))
     return Held(
         first=first,
@@ -216,6 +223,7 @@ def follow(
         cost=cost,
         net=gross - cost,
         turnover=traded.sum(axis=1),
+        market=market,
         ic=ic,
         ic_net=ic_net,
     )
@@ -227,10 +235,9 @@ def _flat(cost_bps: float) -> Costs:
     return Costs(half_spread_bps=cost_bps)
 
 
-def _size_of_a_perfect_day(position: Matrix, earned: Matrix, missing: NDArray[np.bool_]) -> Series:
+def _size_of_a_perfect_day(position: Matrix, earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> Series:
     """Return N sd(W) sd(r) of each day: what the position earns when it agrees perfectly with the returns."""
-    names = np.maximum((~missing).sum(axis=1), 1)
-    away = earned - (earned.sum(axis=1) / names)[:, np.newaxis]
+    away = earned - market[:, np.newaxis]
     # Equal returns leave rounding in `away`; a cost divided by that would be an IC of any size.
     highest = np.where(missing, -np.inf, earned).max(axis=1, initial=-np.inf)
     lowest = np.where(missing, np.inf, earned).min(axis=1, initial=np.inf)

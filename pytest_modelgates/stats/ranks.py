@@ -31,26 +31,6 @@ def same_shape(a: Matrix, b: Matrix, names: str) -> None:
         raise StatisticsError(f"{names} have shapes {a.shape} and {b.shape}, expected the same: align days and assets")
 
 
-def average_ranks(values: Matrix) -> Matrix:
-    """Rank each row from 1 upwards.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (n_rows, n_columns)
-        NaN is left out of the ranking.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_rows, n_columns)
-        Ranks; ties share their mean, NaN stays NaN.
-    """
-    ranks = centred_ranks(values)
-    counts = (~np.isnan(values)).sum(axis=1, keepdims=True)
-    ranks += (counts + 1) / 2
-    ranks[np.isnan(values)] = np.nan
-    return ranks
-
-
 def centred_ranks(values: Matrix) -> Matrix:
     """Rank each row about 0: average ranks less their mean, and 0 for NaN.
 
@@ -68,6 +48,27 @@ def centred_ranks(values: Matrix) -> Matrix:
         missing = np.isnan(values[days])
         ranks[days] = _centred(values[days], missing if missing.any() else None)
     return ranks
+
+
+def highest(values: Matrix, share: float) -> NDArray[np.bool_]:
+    """Tell which names are of the highest `share` of each row, at least one.
+
+    Names tied across the edge are not: which of them would be taken is a matter of luck. Nor is NaN.
+
+    Raises
+    ------
+    StatisticsError
+        If the share does not lie between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise StatisticsError(f"the top share is {share}, expected a number between 0 and 1, such as 0.1")
+    there = ~np.isnan(values)
+    wanted = np.maximum(1, np.rint(share * there.sum(axis=1, keepdims=True))).astype(np.intp)
+    filled = np.where(there, values, -np.inf)
+    # What is above the best name that is one too many; where there is none, above the column put before the first.
+    ordered = np.sort(np.pad(filled, ((0, 0), (1, 0)), constant_values=-np.inf), axis=1)
+    top: NDArray[np.bool_] = filled > np.take_along_axis(ordered, values.shape[1] - wanted, axis=1)
+    return top
 
 
 def _chunks(values: Matrix) -> Iterator[slice]:

@@ -65,6 +65,25 @@ def align_trials(trials: Sequence[tuple[ArrayLike, ArrayLike]]) -> TrialSeries:
     return TrialSeries(net=net, ic_net=ic_net, at_hand=len(pairs))
 
 
+def ratio_variance(trials: TrialSeries) -> float:
+    """Estimate how widely the Sharpe ratios of trials scatter [per period, squared].
+
+    Parameters
+    ----------
+    trials : TrialSeries
+        Those at hand.
+
+    Returns
+    -------
+    float
+        The variance of their ratios with n - 1, but no less than that of trials without skill, 1 / (n_days - 1): a few
+        that resemble each other say little of those that are not at hand.
+    """
+    ratios = trials.net.mean(axis=0) / trials.net.std(axis=0, ddof=1)
+    luck = 1 / (len(trials.net) - 1)
+    return max(luck, float(ratios.var(ddof=1))) if ratios.size > 1 else luck
+
+
 def count_trials(declared: int | None, seen: int | None) -> int | None:
     """Return the larger of the trials declared and those the registry saw on the same panel.
 

@@ -1,0 +1,108 @@
+"""What a series of returns risks: its spread, its bad days, its deepest fall, and how much of it is the market."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import StatisticsError
+from .quantiles import finite_series, is_constant, quantile, refuse_constant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """The risk of a series of returns; every number but the drawdown is per period.
+
+    `volatility`: standard deviation with n - 1 in its variance; `downside_deviation`: root of the mean squared loss, in
+    which gains count as 0; `sortino`: mean over that, and `omega`: sum of gains over sum of losses, both infinite
+    without a loss; `value_at_risk`: the return below which the worst 5 % lie, and `expected_shortfall`, their mean;
+    `max_drawdown`: the deepest fall [share of the highest capital so far, returns reinvested, 0 to 1].
+    """
+
+    volatility: float
+    downside_deviation: float
+    sortino: float
+    omega: float
+    value_at_risk: float
+    expected_shortfall: float
+    max_drawdown: float
+
+
+def risk_of(returns: ArrayLike, *, tail: float = 0.05) -> Risk:
+    """Measure the risk of a series of returns.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Returns of each period, n >= 2 [share of capital].
+    tail : float, default 0.05
+        The share of periods that counts as the worst.
+
+    Returns
+    -------
+    Risk
+        A period that loses all capital ends in a drawdown of 1.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant, or the tail is no share.
+
+    References
+    ----------
+    .. [1] F. A. Sortino and R. van der Meer, Downside risk, Journal of Portfolio Management 17(4):27, 1991.
+    .. [2] C. Keating and W. F. Shadwick, A universal performance measure, Journal of Performance Measurement 6(3):59,
+       2002.
+    .. [3] C. Acerbi and D. Tasche, On the coherence of expected shortfall, Journal of Banking and Finance 26:1487,
+       2002.
+    """
+    series = finite_series(returns, name="returns", at_least=2)
+    refuse_constant(series)
+    if not 0 < tail < 1:
+        raise StatisticsError(f"the tail is {tail}, expected a share between 0 and 1, such as 0.05")
+    gains, losses = np.maximum(series, 0.0), np.maximum(-series, 0.0)
+    downside = math.sqrt(float((losses**2).mean()))
+    worst = quantile(series, tail)
+    wealth = np.concatenate([[1.0], np.cumprod(np.maximum(1 + series, 0.0))])
+    return Risk(
+        volatility=float(series.std(ddof=1)),
+        downside_deviation=downside,
+        sortino=float(series.mean()) / downside if downside else math.inf,
+        omega=float(gains.sum() / losses.sum()) if downside else math.inf,
+        value_at_risk=worst,
+        expected_shortfall=float(series[series <= worst].mean()),
+        max_drawdown=float((1 - wealth / np.maximum.accumulate(wealth)).max()),
+    )
+
+
+def alpha_beta(returns: ArrayLike, market: ArrayLike) -> tuple[float, float] | None:
+    """Split returns into what the market explains and what it does not, by least squares.
+
+    Parameters
+    ----------
+    returns, market : array_like of float, shape (n,)
+        Of each period, n >= 2.
+
+    Returns
+    -------
+    (float, float) or None
+        Intercept [per period] and slope; None of a market that never moves.
+
+    Raises
+    ------
+    StatisticsError
+        If a series is too short or not finite, or the lengths differ.
+
+    References
+    ----------
+    .. [1] M. C. Jensen, The performance of mutual funds in the period 1945-1964, Journal of Finance 23:389, 1968.
+    """
+    y, x = finite_series(returns, name="returns", at_least=2), finite_series(market, name="market", at_least=2)
+    if y.size != x.size:
+        raise StatisticsError(f"{y.size} returns, {x.size} of the market: give both of the same periods")
+    if is_constant(x):
+        return None
+    away = x - x.mean()
+    beta = float(away @ y / (away @ away))
+    return float(y.mean() - beta * x.mean()), beta
