@@ -68,6 +68,10 @@ def test_losing_everything_ends_in_a_drawdown_of_one() -> None:
     assert risk_of([0.1, -1.5, 0.3]).max_drawdown == 1
 
 
+def test_capital_that_grows_beyond_all_numbers_still_falls_by_what_it_falls() -> None:
+    assert risk_of([9.0] * 400 + [-0.25] + [9.0] * 400).max_drawdown == pytest.approx(0.25)
+
+
 @given(returns=st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2).filter(lambda r: min(r) < max(r)))
 def test_a_drawdown_is_a_share_of_the_peak_and_the_tail_is_no_better_than_its_edge(returns: list[float]) -> None:
     risk = risk_of(returns)
