@@ -1,4 +1,4 @@
-"""Whether the signal holds year by year."""
+"""Whether the signal holds year by year, or quarter by quarter in a panel within one year."""
 
 import pytest
 
@@ -23,4 +23,4 @@ def test_worst_fold(years: Folds, gate: Gate) -> None:
     With K years this holds the worst z-score against the 5 % quantile of the minimum of K normals.
     """
     worst = int(years.z.argmin())
-    gate.check(years.worst_p, sample=len(years.means), worst_z=years.worst_z, worst_year=str(years.labels[worst]))
+    gate.check(years.worst_p, sample=len(years.means), worst_z=years.worst_z, worst_fold=str(years.labels[worst]))
