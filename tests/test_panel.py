@@ -101,6 +101,16 @@ def test_a_matrix_by_day_holds_each_value_at_its_day_and_asset(order: list[int])
     assert panel.by_day(panel.reference).tolist() == np.arange(4.0, 16).reshape(3, 4).tolist()
 
 
+def test_markets_that_close_at_different_hours_share_a_day() -> None:
+    # A row of the matrix for each hour would close every position at the other market's hour.
+    late = rows().assign(hour=lambda frame: np.where(frame["asset"] < "A2", 16, 18))
+    late = late.assign(time=late["time"] + pd.to_timedelta(late.pop("hour"), unit="h"))
+    panel = panel_of(late.sort_values(["time", "asset"]))
+    assert problems(panel) == []
+    np.testing.assert_array_equal(panel.returns, panel_of(rows()).returns)
+    assert panel.days.equals(panel_of(rows()).days)
+
+
 def test_a_missing_row_is_nan_in_the_matrix() -> None:
     panel = panel_of(rows().drop(5))
     assert np.argwhere(np.isnan(panel.returns)).tolist() == [[1, 1]]
@@ -251,7 +261,7 @@ def test_the_row_of_no_asset_would_have_taken_another_ones_place() -> None:
 
 
 def test_two_rows_of_one_time_and_asset_make_no_matrix() -> None:
-    message = "evaluation.parquet: two rows share a time and an asset; keep one"
+    message = "evaluation.parquet: two rows share a day and an asset; keep one"
     with pytest.raises(FormatError, match=f"^{message}$"):
         panel_of(pd.concat([rows(), rows().tail(1)])).by_day(np.zeros(13))
 

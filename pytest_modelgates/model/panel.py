@@ -92,16 +92,21 @@ class Panel:
         return np.asarray(column.to_numpy())
 
     @cached_property
+    def _dates(self) -> NDArray[np.datetime64]:
+        """The day of every row, whatever its hour: markets do not close together."""
+        return self.times.astype("datetime64[D]")
+
+    @cached_property
     def day_codes(self) -> NDArray[np.int64]:
         """Which day each row belongs to, counted from the first; all to one if the sidecar names no time."""
         if self.sidecar.time is None:
             return np.zeros(len(self.frame), dtype=np.int64)
-        return np.unique(self.times, return_inverse=True)[1].astype(np.int64)
+        return np.unique(self._dates, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def days(self) -> "pd.DatetimeIndex":
         """The days, ascending."""
-        return pd.DatetimeIndex(np.unique(self.times))
+        return pd.DatetimeIndex(np.unique(self._dates))
 
     @cached_property
     def asset_codes(self) -> NDArray[np.int64]:
@@ -147,7 +152,7 @@ class Panel:
         Raises
         ------
         FormatError
-            If two rows share a time and an asset.
+            If two rows share a day and an asset.
         """
         matrix = np.full((len(self.days), int(self.asset_codes.max(initial=0)) + 1), np.nan)
         matrix.ravel()[self._cells] = values
@@ -158,7 +163,7 @@ class Panel:
         """Where each row lies in a matrix of days and assets."""
         cells: NDArray[np.int64] = self.day_codes * (self.asset_codes.max(initial=0) + 1) + self.asset_codes
         if np.bincount(cells, minlength=1).max() > 1:
-            raise FormatError("evaluation.parquet: two rows share a time and an asset; keep one")
+            raise FormatError("evaluation.parquet: two rows share a day and an asset; keep one")
         return cells
 
     @cached_property
@@ -226,15 +231,15 @@ class Panel:
 
     def repeated_rows(self) -> list[str]:
         """Rows whose asset has another row on the same day: the same evidence a minute later would count twice."""
-        day = self.times.astype("datetime64[D]").astype(np.int64)
-        twice = pd.DataFrame({"day": day, "asset": self.asset_codes}).duplicated()
+        twice = pd.DataFrame({"day": self._dates.astype(np.int64), "asset": self.asset_codes}).duplicated()
         assets = self.column(self.sidecar.asset)
         return [f"{self._date(int(row))}{printable(str(assets[row]))}" for row in np.flatnonzero(twice)]
 
     def unordered_rows(self) -> list[str]:
         """Rows that come before the row above them."""
-        days, assets = self.day_codes, self.asset_codes
-        back = (days[1:] < days[:-1]) | ((days[1:] == days[:-1]) & (assets[1:] < assets[:-1]))
+        times = self.day_codes if self.sidecar.time is None else self.times.astype(np.int64)
+        assets = self.asset_codes
+        back = (times[1:] < times[:-1]) | ((times[1:] == times[:-1]) & (assets[1:] < assets[:-1]))
         return [f"row {row + 1}" for row in np.flatnonzero(back)]
 
     def overlapping_rows(self) -> list[str]:
