@@ -272,7 +272,7 @@ def recover(arguments: argparse.Namespace) -> int:
 
 
 def gc(arguments: argparse.Namespace) -> int:
-    """Delete old models: none that is live, was live before it, is newer, or is being read."""
+    """Delete old models: never the live one, the one before it, a newer one, or one that is being read."""
     from .registry.garbage import collect
 
     policy = _policy(arguments)
