@@ -213,6 +213,8 @@ def list_models(arguments: argparse.Namespace) -> int:
         for row in rows:
             created = f"{row.created:%Y-%m-%d %H:%M:%S}" if row.created else "-"
             print(f"{row.id}  {created:19}  {row.state:9}  {printable(row.changes)}")
+        if not rows:
+            print("no model was packed yet")
     return 0
 
 
@@ -242,6 +244,8 @@ def log(arguments: argparse.Namespace) -> int:
             )
             for waiver in change.waivers:
                 print(f"    {printable(waiver)}")
+        if not changes:
+            print("nothing was promoted yet")
     return 0
 
 
@@ -303,6 +307,8 @@ def golden_show(arguments: argparse.Namespace) -> int:
     else:
         for model_id, entry in sorted(metadata.goldens.items()):
             print(f"{model_id}  {entry.rows} rows  saved {entry.saved:%Y-%m-%d %H:%M:%S}  sha256:{entry.sha256[:16]}")
+        if not metadata.goldens:
+            print("no golden yet; promotion saves one, so does: modelgates golden set ID")
     return 0
 
 

@@ -153,6 +153,16 @@ def test_what_is_no_time_is_wrong_usage(desk: Desk, capsys: Capture, time: str) 
     assert f"argument --at: {time!r} is no time such as 2026-11-23T07:30" in capsys.readouterr().err
 
 
+def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
+    for verb, said in (
+        (["list"], "no model was packed yet"),
+        (["log"], "nothing was promoted yet"),
+        (["golden", "show"], "no golden yet; promotion saves one, so does: modelgates golden set ID"),
+    ):
+        assert main([*verb, "--artifacts", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"{said}\n"
+
+
 def test_everything_that_prints_prints_json_too(served: Desk, capsys: Capture) -> None:
     def parsed(*arguments: object) -> object:
         assert asked(served, *arguments, "--json") == 0
