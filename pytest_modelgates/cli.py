@@ -46,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Lead a closed standard stream nowhere: its number would go to a file of the registry, for others to print into."""
+    """Lead a closed standard stream nowhere, lest a file of the registry gets its number, and what others print."""
     for name in ("stdin", "stdout", "stderr"):  # by number, as the lowest free one is given
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115  # until the end
 
 
 def _say(why: str) -> None:
