@@ -137,7 +137,7 @@ def keygen(arguments: argparse.Namespace) -> int:
 def _model_directory(given: str) -> tuple[Path, Artifacts]:
     directory = Path(given).resolve()
     if not directory.is_dir():
-        raise RefusedError(f"{given}: no such model directory; with an id, give --report FILE too")
+        raise RefusedError(f"{given}: no such model directory; give its path, such as artifacts/models/1763884678")
     artifacts = Artifacts.of(directory)
     if artifacts.model(directory.name) != directory:
         raise RefusedError(f"{directory}: lies in no folder `models`, expected artifacts/models/{directory.name}")
@@ -202,7 +202,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def list_models(arguments: argparse.Namespace) -> int:
-    """Show model directories, oldest first."""
+    """Show model directories, oldest first; times are UTC."""
     from .model.files import printable
     from .registry.desk import listing
 
@@ -217,7 +217,7 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 
 def log(arguments: argparse.Namespace) -> int:
-    """Show every promotion and rollback."""
+    """Show every promotion and rollback; times are UTC."""
     from .model.files import printable
     from .registry.audit import live_at, read_log
 

@@ -35,9 +35,11 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         for row, colour in some:
             terminal.write_line(_line(row, widths), **{colour: True})
         for record in records[name]:
-            if why := judge(record, run.policy)[1]:
+            verdict, why = judge(record, run.policy)
+            advice = f" → {run.policy.limit(base_name(record.gate)).advice}" if verdict is Verdict.FAILED else ""
+            if why:
                 terminal.write_line(
-                    f"{record.gate} {_verdict(run, record, name)}: {why}", **{_colour(run, record, name): True}
+                    f"{record.gate} {_verdict(run, record, name)}: {why}{advice}", **{_colour(run, record, name): True}
                 )
             if waiver := run.waiver(record.gate, name):
                 terminal.write_line(str(waiver), yellow=True)

@@ -289,8 +289,9 @@ def test_promote_of_nothing_is_wrong_usage(capsys: Capture) -> None:
 
 def test_what_is_refused_says_so_in_one_line(desk: Desk, capsys: Capture, tmp_path: Path) -> None:
     policy, report = tmp_path / "gone.toml", tmp_path / "gone.json"
+    path = "give its path, such as artifacts/models/1763884678"
     for arguments, said in (
-        (["promote", "1700000000"], "1700000000: no such model directory; with an id, give --report FILE too"),
+        (["promote", "1700000000"], f"1700000000: no such model directory; {path}"),
         (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
         (["promote", "--report", report, "--policy", policy], f"{policy}: no such policy file"),
         (["compare", "1700000000"], f"1700000000 is unknown: no directory {desk.artifacts.models / '1700000000'}"),
