@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ Option = Callable[[argparse.ArgumentParser], object]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a refusal is an answer, not a traceback."""
+    _open_streams()
     if sys.platform == "win32":
-        print("modelgates: needs symlinks and file locks of Linux or macOS; run it there, or in WSL", file=sys.stderr)
+        _say("needs symlinks and file locks of Linux or macOS; run it there, or in WSL")
         return 3
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -30,21 +32,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = command(arguments)
         sys.stdout.flush()
         return done
-    except UsageError as error:
-        print(f"modelgates: {error}", file=sys.stderr)
-        return 2
     except ModelgatesError as error:
-        print(f"modelgates: {error}", file=sys.stderr)
-        return 1
+        _say(str(error))
+        failed = 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
             place = error.filename2 or error.filename or ""  # of a rename, what was to be replaced
-            print(f"modelgates: {error.strerror or error}: {place}".rstrip(": "), file=sys.stderr)
-        _drop_output()
-        return 3
+            _say(f"{error.strerror or error}: {place}".rstrip(": "))
+        failed = 3
     except KeyboardInterrupt:
-        print("modelgates: interrupted", file=sys.stderr)
-        return 130
+        _say("interrupted")
+        failed = 130
+    _drop_output()
+    return failed
+
+
+def _open_streams() -> None:
+    """Lead a closed standard stream nowhere, lest a file of the registry gets its number, and what others print."""
+    for name in ("stdin", "stdout", "stderr"):  # by number, as the lowest free one is given
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115  # until the end
+
+
+def _say(why: str) -> None:
+    """Say why on stderr; the status must not depend on whether that can be written to."""
+    with suppress(OSError):
+        print(f"modelgates: {why}", file=sys.stderr)
 
 
 def _drop_output() -> None:

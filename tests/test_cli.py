@@ -22,6 +22,7 @@ from pytest_modelgates.drift.records import read_predictions
 from pytest_modelgates.model.files import tree_digest
 from pytest_modelgates.monitoring.compare import live_change
 from pytest_modelgates.registry.audit import Commit, append, read_log
+from pytest_modelgates.registry.store import live_id
 
 pytest_plugins = ["handmade"]
 
@@ -386,6 +387,43 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=["stdin", "stdout", "stderr", "all"])
+def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_place(
+    desk: Desk, closed: list[int]
+) -> None:
+    code = (
+        "import os, sys; from pytest_modelgates import cli; from pytest_modelgates.registry import promote; "
+        "switch = promote.switch; noise = lambda: [os.write(number, b'noise') for number in (1, 2)]; "
+        "promote.switch = lambda *given, **more: (noise(), switch(*given, **more))[1]; sys.exit(cli.main())"
+    )
+    words = [
+        "promote",
+        "--report",
+        green_report(desk),
+        "--policy",
+        desk.policy_file,
+        "--artifacts",
+        desk.artifacts.root,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], preexec_fn=lambda: [os.close(number) for number in closed]
+    )
+    assert done.returncode == 0
+    assert live_id(desk.artifacts) == desk.candidate
+    assert desk.artifacts.lock.read_text().startswith("process ")
+
+
+STATUSES = {"full": (["log"], 3), "usage": (["promote"], 2), "refused": (["promote", "--report", "nowhere"], 1)}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize(("words", "status"), STATUSES.values(), ids=STATUSES)
+def test_the_status_holds_where_nothing_can_be_said(desk: Desk, words: list[str], status: int) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "pytest_modelgates.cli", *words, "--artifacts", str(desk.artifacts.root)]
+        assert subprocess.run(command, stdout=full, stderr=full).returncode == status
 
 
 def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(desk: Desk) -> None:

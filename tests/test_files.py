@@ -314,3 +314,10 @@ def test_a_listing_opens_nothing_that_is_no_plain_file(tmp_path: Path) -> None:
     found = listing(tmp_path)
     assert found.pop("plain") == sha256(b"")
     assert found == dict.fromkeys(["twice", "again", "link", "pipe", "sparse"], "not a file")
+
+
+def test_the_name_of_a_new_folder_is_durable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    write_whole(tmp_path / "a" / "b" / "file", b"")
+    assert {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino, (tmp_path / "a" / "b").stat().st_ino} < set(synced)

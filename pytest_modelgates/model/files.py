@@ -55,7 +55,7 @@ def close_quietly(descriptor: int) -> None:
 
 
 def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
-    """Make a folder and those above it that are missing, each with this mode whatever the umask."""
+    """Make a folder and those above it that are missing, durably, each with this mode whatever the umask."""
     if path.is_dir():
         return
     make_folder(path.parent, mode=mode)
@@ -64,6 +64,7 @@ def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
     except FileExistsError:  # by another process meanwhile, or a file, over which the next step stumbles
         return
     path.chmod(mode)
+    sync_folder(path.parent)
 
 
 def rename_new(source: Path, target: Path) -> None:

@@ -5,6 +5,9 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from ..errors import RegistryError
 from .files import FOLDER_MODE, make_folder, read_bytes, write_whole
@@ -20,7 +23,9 @@ MANIFEST = "manifest.json"
 FILES = (MODEL, SIDECAR, PARITY, BENCH, CHANGES, PANEL, MANIFEST)
 
 # Not \d, which matches full-width digits, and not $, which matches before a newline.
-_MODEL_ID = re.compile(r"[0-9]{10,12}\Z")
+_ID = r"^[0-9]{10,12}\Z"
+_MODEL_ID = re.compile(_ID)
+ModelId = Annotated[str, msgspec.Meta(pattern=_ID)]
 
 
 def is_id(name: str) -> bool:
