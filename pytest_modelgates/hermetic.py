@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import HermeticError
-from .model.files import listing, parse_json
+from .model.files import listing, parse_json, read_bytes
 from .registry.policy import Policy
 from .registry.report import Report, read_report
 from .registry.seal import Result, load_key, seal, statement
@@ -91,7 +91,7 @@ def run_gates(
             raise HermeticError(
                 f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
             )
-        content, found = report.read_bytes(), read_report(report)
+        content, found = read_bytes(report), read_report(report)
     if found.modelgates.run.nonce != nonce:
         raise HermeticError(
             f"the report of {directory.name} is not of this run; something else writes to {folder.parent}"
