@@ -174,8 +174,10 @@ def test_more_json_than_the_cap_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
         file.truncate(2**40)  # holds nothing; to read it all would take a terabyte of memory
-    with pytest.raises(FormatError, match=f"^{path}: more than {MAX_JSON_BYTES} bytes of JSON, which is the most"):
+    with pytest.raises(FormatError, match=f"^{path}: {2**40} bytes, expected at most {MAX_JSON_BYTES}$"):
         read_json(path, Machine)
+    with pytest.raises(FormatError, match=f"^text: more than {MAX_JSON_BYTES} bytes of JSON, which is the most"):
+        parse_json(bytes(MAX_JSON_BYTES + 1), "text")
 
 
 GOOD = {"name": "a", "cores": 2}

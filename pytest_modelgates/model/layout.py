@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from ..errors import RegistryError
+from ..errors import FormatError, RegistryError
 from .files import FOLDER_MODE, make_folder, read_bytes, write_whole
 from .logs import append_whole
 
@@ -147,5 +147,5 @@ def newest_id(artifacts: Artifacts) -> str | None:
         return None
     try:
         return checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
-    except (UnicodeDecodeError, RegistryError) as error:
+    except (UnicodeDecodeError, FormatError, RegistryError) as error:
         raise RegistryError(f"{artifacts.latest_id}: holds no model id; write the newest one into it") from error

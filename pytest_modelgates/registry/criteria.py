@@ -12,6 +12,7 @@ from ..drift import psi
 from ..drift.distance import MINIMUM_ROWS
 from ..drift.records import Prediction, values_of
 from ..errors import FormatError, MissingExtraError, RegistryError, SealError, StatisticsError
+from ..model.files import printable
 from ..model.layout import Artifacts, checked_id
 from .policy import Bounds, Policy
 from .report import read_report
@@ -28,8 +29,8 @@ class Reason:
     repair: str
 
     def __str__(self) -> str:
-        """One line for people."""
-        return f"{self.text} → {self.repair}"
+        """One line for people, whatever a report made of its names."""
+        return printable(f"{self.text} → {self.repair}")
 
 
 @dataclass(frozen=True, slots=True)
