@@ -15,7 +15,7 @@ from pytest_modelgates.drift.records import Prediction, read_predictions
 from pytest_modelgates.model.files import listing
 from pytest_modelgates.model.layout import Artifacts
 from pytest_modelgates.registry.criteria import Night, night_reasons, nights, shadow_reasons, streak
-from pytest_modelgates.registry.policy import Policy, load_policy
+from pytest_modelgates.registry.policy import EvidenceRules, Policy, load_policy
 from pytest_modelgates.registry.seal import SEALED_SUFFIX, generate_key, load_key, seal, statement
 
 POLICY = load_policy(None)
@@ -176,11 +176,25 @@ def test_a_sealed_report_counts_if_a_listed_key_signed_it_else_the_plain_one_bes
     sealed = seal(content, load_key(tmp_path / "key.pem"))
     plain.with_name(plain.stem + SEALED_SUFFIX).write_bytes(sealed)
     assert reports.streak == 1, "nobody listed the key"
+    strict = msgspec.structs.replace(POLICY.evidence, keys=(public,), level="sealed")
+
+    def of_policy(rules: EvidenceRules) -> int:
+        policy = msgspec.structs.replace(POLICY, evidence=rules)
+        return streak(nights(reports.artifacts, policy, now=NOW), today=NOW.date())
+
+    assert of_policy(strict) == 1
     plain.unlink()
     assert reports.streak == 0
-    rules = msgspec.structs.replace(POLICY.evidence, keys=(public,))
+    for level in ("any", "sealed"):
+        assert of_policy(msgspec.structs.replace(strict, level=level)) == 1
+
+
+def test_where_seals_are_asked_for_a_plain_report_only_speaks_against_its_night(reports: Reports) -> None:
+    rules = msgspec.structs.replace(POLICY.evidence, level="sealed")
     policy = msgspec.structs.replace(POLICY, evidence=rules)
-    assert streak(nights(reports.artifacts, policy, now=NOW), today=NOW.date()) == 1
+    reports.add(0)
+    assert reports.streak == 1
+    assert [night.parity for night in nights(reports.artifacts, policy, now=NOW)] == [False]
 
 
 @pytest.mark.parametrize(

@@ -453,6 +453,15 @@ BAD = [
         "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_year 202*",
         id="an-awful-year",
     ),
+    *(
+        pytest.param(
+            gate,
+            lambda world: world.edit_panel(lambda frame: frame[frame["time"].dt.year == frame["time"].dt.year.min()]),
+            "inconclusive: fold 20* is the only one, expected at least 2: give more days or shorter folds",
+            id=f"one-year-{gate}",
+        )
+        for gate in ("wf.positive_folds", "wf.worst_fold")
+    ),
 ]
 
 

@@ -2,14 +2,11 @@
 
 import json
 import os
-<<<<<<< HEAD
 import re
-=======
 import signal
 import subprocess
 import sys
 import time
->>>>>>> reg-4
 from datetime import UTC, datetime
 from pathlib import Path
 

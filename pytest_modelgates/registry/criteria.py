@@ -67,7 +67,7 @@ def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night
 
 
 def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool | None:
-    """Judge parity by one report; None if the run measured none (``-m pnl``), or no listed key sealed it."""
+    """Judge parity by one report; None if the run measured none (``-m pnl``), or lacks a seal that counts."""
     wanted = sorted(name for name, slo in policy.slo.items() if name.startswith("parity.") and slo.severity == "hard")
     try:
         report = read_report(path, keys=policy.evidence.keys)
@@ -82,6 +82,8 @@ def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool
     if not records:
         return None
     passed = sorted(record.gate for record in records if judge(record, policy)[0] is Verdict.PASSED)
+    if passed == wanted and policy.evidence.level == "sealed" and report.sealed_by is None:
+        return None  # it may speak against the night, but not for it
     return passed == wanted
 
 
