@@ -430,7 +430,7 @@ BAD = [
     pytest.param(
         "pnl.participation",
         lambda world: world.edit_panel(lambda frame: frame.assign(dollars=1e5)),
-        "measured 1.* share, limit 0 ≤ · ≤ 0.05, capital 1e+06",
+        "measured 1.* share, limit 0 ≤ · ≤ 0.05, capital 1000000",
         id="too-thin",
     ),
     pytest.param(
