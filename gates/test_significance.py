@@ -21,7 +21,7 @@ from pytest_modelgates.stats.significance import MeanTest, ewc_p_value
 from pytest_modelgates.stats.sufficiency import minimum_detectable, more_days
 from pytest_modelgates.stats.trials import NEWEST, TrialSeries, after_trials, count_trials, ratio_variance
 
-Enough = Callable[[Gate], None]
+Enough = Callable[..., None]
 HORIZONS = (1, 5, 10, 21)
 
 
@@ -59,8 +59,9 @@ def test_p_against(candidate: Candidate, held: Held, skill: Callable[[], MeanTes
 @pytest.mark.gate("significance.rank_ic")
 def test_rank_ic(candidate: Candidate, panel: Panel, enough: Enough, gate: Gate) -> None:
     """The scores rank the returns over the horizon, before costs; how that decays is in the evidence."""
-    enough(gate)
-    scores, horizon = panel.by_day(candidate.scores), candidate.sidecar.horizon
+    horizon = candidate.sidecar.horizon
+    enough(gate, horizon)
+    scores = panel.by_day(candidate.scores)
     own, *others = rank_ic_decay(scores, panel.returns, horizons=[horizon, *HORIZONS])
     decay: dict[str, Any] = {f"ic_{other.horizon}": other.mean for other in others}
     gate.check(

@@ -1,4 +1,4 @@
-"""Whether the signal holds year by year."""
+"""Whether the signal holds year by year, or quarter by quarter in a panel within one year."""
 
 from collections.abc import Callable
 
@@ -27,4 +27,4 @@ def test_worst_fold(years: Callable[[Gate], Folds], gate: Gate) -> None:
     """
     found = years(gate)
     worst = str(found.labels[int(found.z.argmin())])
-    gate.check(found.worst_p, sample=len(found.means), worst_z=found.worst_z, worst_year=worst)
+    gate.check(found.worst_p, sample=len(found.means), worst_z=found.worst_z, worst_fold=worst)
