@@ -12,6 +12,7 @@ from pytest_modelgates.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.comparison import step_down, superior_ability
+from pytest_modelgates.stats.days import DAYS_PER_YEAR
 from pytest_modelgates.stats.decay import rank_ic_decay
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.ranking import Held
@@ -94,12 +95,12 @@ def test_deflated_sharpe(
         {
             "significance.deflated_sharpe": after.deflated_sharpe,
             "significance.p_bonferroni": after.p_adjusted,
-            "significance.backtest_length": 252 * after.backtest_years / len(held.net),
+            "significance.backtest_length": DAYS_PER_YEAR * after.backtest_years / len(held.net),
         },
         sample=len(held.net),
         tried=count,
         at_hand=trials.at_hand,
-        spread_of_trials=math.sqrt(252 * variance),
+        spread_of_trials=math.sqrt(DAYS_PER_YEAR * variance),
         probabilistic_sharpe=after.probabilistic_sharpe,
         backtest_years=after.backtest_years,
     )

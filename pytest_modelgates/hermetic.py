@@ -1,5 +1,6 @@
 """The hermetic run: gates in a child process that nothing in the user's environment or repository can reach."""
 
+import math
 import os
 import resource
 import secrets
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import HermeticError
-from .model.files import listing, parse_json
+from .model.files import listing, parse_json, read_bytes
 from .registry.policy import Policy
 from .registry.report import Report, read_report
 from .registry.seal import Result, load_key, seal, statement
@@ -90,7 +91,7 @@ def run_gates(
             raise HermeticError(
                 f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
             )
-        content, found = report.read_bytes(), read_report(report)
+        content, found = read_bytes(report), read_report(report)
     if found.modelgates.run.nonce != nonce:
         raise HermeticError(
             f"the report of {directory.name} is not of this run; something else writes to {folder.parent}"
@@ -105,10 +106,13 @@ def run_gates(
 def _run(
     command: Sequence[str], environment: dict[str, str], folder: Path, policy: Policy, *, quiet: bool
 ) -> tuple[int, str]:
-    memory = int(policy.hermetic.memory_gib * 2**30)
+    memory, seconds = int(policy.hermetic.memory_gib * 2**30), policy.hermetic.minutes * 60
+    # All that it could use in this time; only one whose parent was killed comes so far.
+    work = math.ceil(seconds * (os.cpu_count() or 1))
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (work, work))
 
     with subprocess.Popen(
         command,
@@ -122,9 +126,12 @@ def _run(
         preexec_fn=limit,  # no thread of ours runs
     ) as child:
         try:
-            output, _ = child.communicate(timeout=policy.hermetic.minutes * 60)
-        except subprocess.TimeoutExpired as error:
+            output, _ = child.communicate(timeout=seconds)
+        except BaseException as error:  # Ctrl-C does not reach another session
             os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             raise HermeticError(
                 f"the gates ran longer than {policy.hermetic.minutes:g} minutes and were stopped; "
                 "raise [hermetic] minutes in the policy if the model is that large"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,8 +125,8 @@ def _place(log: Path) -> dict[str, object]:
         pytest.param(b'{"time": "2026', "no record of the audit log (Input data was truncated)", id="torn"),
         pytest.param(b"{}", "no record of the audit log (Object missing required field `record`)", id="empty"),
         pytest.param(b"\xff", "no record of the audit log (JSON is malformed", id="no-text"),
-        pytest.param(canonical(intent("1"))[:-2] + b',"n":7}', "not as it was written", id="duplicate-key"),
-        pytest.param(canonical(intent("1"))[:-1] + b" ", "not as it was written", id="a-space"),
+        pytest.param(canonical(intent("1700000004"))[:-2] + b',"n":7}', "not as it was written", id="duplicate-key"),
+        pytest.param(canonical(intent("1700000004"))[:-1] + b" ", "not as it was written", id="a-space"),
     ],
 )
 def test_a_line_that_is_no_record_is_named(log: Path, line: bytes, said: str) -> None:
@@ -212,6 +213,26 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"x" * (LONGEST + BLOCK) + b"\n")
     with pytest.raises(FormatError, match="a line of more than 1048576 bytes, which nobody wrote; put the log back"):
         tail(tmp_path / "log")
+
+
+@pytest.mark.parametrize("head", [b"", b"a line\n"])
+def test_what_no_crash_left_behind_the_end_is_not_cut_off(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "log").write_bytes(head + b"x" * (LONGEST + 1))
+    with pytest.raises(FormatError, match="a line of more than 1048576 bytes, which nobody wrote; put the log back"):
+        drop_torn_line(tmp_path / "log")
+    assert (tmp_path / "log").stat().st_size == len(head) + LONGEST + 1
+    (tmp_path / "log").write_bytes(head + b"x" * LONGEST)
+    drop_torn_line(tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == head
+
+
+@pytest.mark.parametrize("place", ["to", "from_"])
+@pytest.mark.parametrize("name", ["../../etc", "latest", "1700000001\n", "１７０００００００１"])
+def test_a_record_names_models_by_ids_alone(log: Path, place: str, name: str) -> None:
+    """Whoever can write the log can chain it anew; `recover` would point the link there."""
+    append(log, msgspec.structs.replace(intent("1700000004"), **{place: name}))
+    with pytest.raises(FormatError, match=r"no record of the audit log \(Expected `str` matching regex"):
+        tail(log)
 
 
 def test_what_could_not_be_read_again_is_not_written(log: Path) -> None:

@@ -22,6 +22,7 @@ from pytest_modelgates.drift.records import read_predictions
 from pytest_modelgates.model.files import tree_digest
 from pytest_modelgates.monitoring.compare import live_change
 from pytest_modelgates.registry.audit import Commit, append, read_log
+from pytest_modelgates.registry.store import live_id
 
 pytest_plugins = ["handmade"]
 
@@ -151,6 +152,16 @@ def test_what_is_no_time_is_wrong_usage(desk: Desk, capsys: Capture, time: str) 
         asked(desk, "log", "--at", time)
     assert ended.value.code == 2
     assert f"argument --at: {time!r} is no time such as 2026-11-23T07:30" in capsys.readouterr().err
+
+
+def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
+    for verb, said in (
+        (["list"], "no model was packed yet"),
+        (["log"], "nothing was promoted yet"),
+        (["golden", "show"], "no golden yet; promotion saves one, so does: modelgates golden set ID"),
+    ):
+        assert main([*verb, "--artifacts", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"{said}\n"
 
 
 def test_everything_that_prints_prints_json_too(served: Desk, capsys: Capture) -> None:
@@ -288,8 +299,9 @@ def test_promote_of_nothing_is_wrong_usage(capsys: Capture) -> None:
 
 def test_what_is_refused_says_so_in_one_line(desk: Desk, capsys: Capture, tmp_path: Path) -> None:
     policy, report = tmp_path / "gone.toml", tmp_path / "gone.json"
+    path = "give its path, such as artifacts/models/1763884678"
     for arguments, said in (
-        (["promote", "1700000000"], "1700000000: no such model directory; with an id, give --report FILE too"),
+        (["promote", "1700000000"], f"1700000000: no such model directory; {path}"),
         (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
         (["promote", "--report", report, "--policy", policy], f"{policy}: no such policy file"),
         (["compare", "1700000000"], f"1700000000 is unknown: no directory {desk.artifacts.models / '1700000000'}"),
@@ -375,6 +387,43 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=["stdin", "stdout", "stderr", "all"])
+def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_place(
+    desk: Desk, closed: list[int]
+) -> None:
+    code = (
+        "import os, sys; from pytest_modelgates import cli; from pytest_modelgates.registry import promote; "
+        "switch = promote.switch; noise = lambda: [os.write(number, b'noise') for number in (1, 2)]; "
+        "promote.switch = lambda *given, **more: (noise(), switch(*given, **more))[1]; sys.exit(cli.main())"
+    )
+    words = [
+        "promote",
+        "--report",
+        green_report(desk),
+        "--policy",
+        desk.policy_file,
+        "--artifacts",
+        desk.artifacts.root,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], preexec_fn=lambda: [os.close(number) for number in closed]
+    )
+    assert done.returncode == 0
+    assert live_id(desk.artifacts) == desk.candidate
+    assert desk.artifacts.lock.read_text().startswith("process ")
+
+
+STATUSES = {"full": (["log"], 3), "usage": (["promote"], 2), "refused": (["promote", "--report", "nowhere"], 1)}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize(("words", "status"), STATUSES.values(), ids=STATUSES)
+def test_the_status_holds_where_nothing_can_be_said(desk: Desk, words: list[str], status: int) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "pytest_modelgates.cli", *words, "--artifacts", str(desk.artifacts.root)]
+        assert subprocess.run(command, stdout=full, stderr=full).returncode == status
 
 
 def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(desk: Desk) -> None:

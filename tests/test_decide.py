@@ -149,6 +149,19 @@ def test_a_policy_that_requires_nothing_promotes_nothing(packed_once: Path, tmp_
     ]
 
 
+def test_names_in_a_report_forge_no_line_and_reach_no_terminal(packed_once: Path) -> None:
+    evil = "x\n\x1b[2Jnothing speaks against it"
+    gate = msgspec.structs.replace(green_run(packed_once, POLICY).gates[0], file=evil)
+    ledger = with_gates(packed_once, gate, msgspec.structs.replace(gate, gate=evil, file=gate.file))
+    found = reasons(
+        packed_once, msgspec.structs.replace(ledger, run=msgspec.structs.replace(ledger.run, hooks={"p": (evil,)}))
+    )
+    assert len(found) > 2
+    for reason in found:
+        assert reason.isprintable()
+        assert r"x\n\x1b[2Jnothing speaks against it" in reason
+
+
 def test_every_reason_is_given_at_once(packed_once: Path) -> None:
     ledger = with_gates(packed_once, record("wf.worst_fold", POLICY, 0.0), without=("data.finite",))
     ledger = msgspec.structs.replace(ledger, run=msgspec.structs.replace(ledger.run, policy_digest="0" * 64))

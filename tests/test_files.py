@@ -174,8 +174,10 @@ def test_more_json_than_the_cap_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
         file.truncate(2**40)  # holds nothing; to read it all would take a terabyte of memory
-    with pytest.raises(FormatError, match=f"^{path}: more than {MAX_JSON_BYTES} bytes of JSON, which is the most"):
+    with pytest.raises(FormatError, match=f"^{path}: {2**40} bytes, expected at most {MAX_JSON_BYTES}$"):
         read_json(path, Machine)
+    with pytest.raises(FormatError, match=f"^text: more than {MAX_JSON_BYTES} bytes of JSON, which is the most"):
+        parse_json(bytes(MAX_JSON_BYTES + 1), "text")
 
 
 GOOD = {"name": "a", "cores": 2}
@@ -314,3 +316,10 @@ def test_a_listing_opens_nothing_that_is_no_plain_file(tmp_path: Path) -> None:
     found = listing(tmp_path)
     assert found.pop("plain") == sha256(b"")
     assert found == dict.fromkeys(["twice", "again", "link", "pipe", "sparse"], "not a file")
+
+
+def test_the_name_of_a_new_folder_is_durable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    write_whole(tmp_path / "a" / "b" / "file", b"")
+    assert {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino, (tmp_path / "a" / "b").stat().st_ino} < set(synced)

@@ -10,6 +10,7 @@ import pytest
 from handmade import Desk
 
 from pytest_modelgates.cli import main
+from pytest_modelgates.model.pinned import Pinned
 from pytest_modelgates.registry.audit import Commit, append, read_log
 from pytest_modelgates.registry.desk import status
 from pytest_modelgates.registry.garbage import collect
@@ -109,11 +110,33 @@ def test_a_model_that_cannot_be_deleted_whole_is_out_of_sight_and_goes_next_time
     with monkeypatch.context() as broken:
         broken.setattr(shutil, "rmtree", busy)
         assert gc(crowded, 0) == 3
-    assert capsys.readouterr().err == f"modelgates: Input/output error: {crowded.artifacts.models}/.trash-{OLD[0]}\n"
+    assert capsys.readouterr().err == f"modelgates: Input/output error: {crowded.artifacts.models}/.trash-{OLD[0]}-0\n"
     assert OLD[0] not in model_ids(crowded.artifacts)
     assert gc(crowded, 0) == 0
     assert not list(crowded.artifacts.models.glob(".trash-*"))
     assert live_id(crowded.artifacts) == crowded.live
+
+
+def test_what_was_put_back_beside_its_own_trash_goes_again(crowded: Desk) -> None:
+    trash = crowded.artifacts.models / f".trash-{OLD[0]}-0"
+    shutil.copytree(crowded.artifacts.model(OLD[0]), trash)
+    with Pinned(trash):  # so it stays
+        removed = collect(crowded.artifacts, crowded.policy.registry, keep=0)
+    assert [folder.name for folder in removed] == [OLD[0], OLD[2]]
+    assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=0)] == [trash.name]
+
+
+def test_a_pack_that_ends_meanwhile_is_none_of_its_business(
+    crowded: Desk, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    staged = crowded.artifacts.models / ".staging-abc"
+    shutil.copytree(crowded.artifacts.model(crowded.live), staged)
+    delete = shutil.rmtree
+    named = crowded.artifacts.model("1999999999")
+    monkeypatch.setattr(shutil, "rmtree", lambda path: (delete(path), staged.exists() and staged.rename(named)))
+    assert gc(crowded, 0) == 0
+    assert capsys.readouterr().out.endswith(" MB in 2 folders\n")
+    assert named.is_dir()
 
 
 @pytest.mark.parametrize("keep", ["-1", "x", "１", ""])

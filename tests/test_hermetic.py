@@ -2,6 +2,11 @@
 
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,7 +81,7 @@ def own_suite(folder: Path, body: str, *, memory_gib: float = 16, minutes: float
     """A suite of one gate of a team's own, and the policy that names it."""
     (folder / "checks").mkdir()
     gate = f'@pytest.mark.gate("own.rows")\ndef test_rows(gate):\n    {body}\n    gate.check(0)\n'
-    (folder / "checks" / "test_own.py").write_text(f"import pytest, signal, time\n\n{gate}")
+    (folder / "checks" / "test_own.py").write_text(f"import os, pytest, resource, signal, time\n\n{gate}")
     slo = 'at_most = 0\nunit = "rows"\nseverity = "hard"\nadvice = "drop the rows"\n'
     limits = f"memory_gib = {memory_gib}\nminutes = {minutes}\n"
     text = f'[slo."own.rows"]\n{slo}[evidence]\nsuites = ["checks"]\n[hermetic]\n{limits}'
@@ -92,6 +97,30 @@ def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: P
     assert done.returncode == 1
     assert "modelgates: the gates ran longer than 0.25 minutes and were stopped; raise [hermetic]" in done.stderr
     assert not (good_model.parents[1] / "reports").exists()
+
+
+def test_whoever_interrupts_the_command_ends_its_gates(good_model: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    own_suite(tmp_path, f"open({str(place)!r}, 'w').write(str(os.getpid())); time.sleep(10_000)")
+    command = [sys.executable, "-m", "pytest_modelgates.cli", "gate", str(good_model)]
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # a shell's background ignores it
+    with subprocess.Popen(command, cwd=tmp_path, preexec_fn=heard) as run:
+        while not (place.exists() and place.read_text()):
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+    assert run.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(place.read_text()), signal.SIGKILL)
+
+
+def test_gates_whose_command_was_killed_have_a_limit_of_their_own(good_model: Path, tmp_path: Path) -> None:
+    body = "assert set(resource.getrlimit(resource.RLIMIT_CPU)) == {90 * os.cpu_count()}"
+    policy = own_suite(tmp_path, body, minutes=1.5)
+    policy_file = tmp_path / "registry" / "policy.toml"
+    report, _ = run_gates(good_model, policy, policy_file=policy_file, root=tmp_path, selection=("-m", "own"))
+    (record,) = report.modelgates.models[good_model.name].gates
+    assert judge(record, policy)[0] is Verdict.PASSED
 
 
 def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Path) -> None:
@@ -138,7 +167,11 @@ def test_a_sealed_report_names_its_key(sealed: tuple[Path, str]) -> None:
 
 
 def test_a_sealed_report_of_no_listed_key_is_refused(sealed: tuple[Path, str]) -> None:
-    with pytest.raises(SealError, match="signed by none of the 0 keys that the policy lists"):
+    message = (
+        "signed by none of the 0 keys that the policy lists → modelgates gate DIR --key FILE, by a key that "
+        "[evidence] keys lists"
+    )
+    with pytest.raises(SealError, match=f"{re.escape(message)}$"):
         read_report(sealed[0])
 
 

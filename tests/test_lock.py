@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.errors import RegistryError
+from pytest_modelgates.model.layout import Artifacts
 from pytest_modelgates.registry import lock
 from pytest_modelgates.registry.lock import file_system, is_held, locked_file, refuse_network
+from pytest_modelgates.registry.policy import load_policy
+from pytest_modelgates.registry.store import locked
 
 
 def test_whoever_waits_too_long_is_told_who_holds_it(tmp_path: Path) -> None:
@@ -44,6 +47,11 @@ def test_a_lock_that_never_was_is_not_held(tmp_path: Path) -> None:
     assert not is_held(tmp_path / ".lock")
 
 
+def test_nobody_waits_for_a_pipe_in_the_locks_place(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    assert not is_held(tmp_path / ".lock")
+
+
 def test_the_lock_file_stays_and_has_its_mode(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
@@ -72,7 +80,9 @@ MOUNTS = r"""
 37 36 0:33 / /srv/models/local rw - tmpfs tmpfs rw
 38 22 0:34 / /mnt/with\040space rw - cifs //server/share rw
 39 22 0:35 / /srv/model rw - xfs /dev/vdb rw
-""".strip()
+40 22 0:36 / /mnt/données rw - nfs /srv rw
+41 22 0:37 / /mnt/a{nbsp}b{formfeed}c{latin1} rw - nfs /srv rw
+""".strip().format(nbsp="\u00a0", formfeed="\f", latin1="\udce9")
 
 
 @pytest.mark.parametrize(
@@ -84,10 +94,12 @@ MOUNTS = r"""
         ("/srv/models/local/artifacts", "tmpfs"),
         ("/srv/model/artifacts", "xfs"),
         ("/mnt/with space/x", "cifs"),
+        ("/mnt/données/x", "nfs"),
+        ("/mnt/a\u00a0b\fc\udce9/x", "nfs"),
     ],
 )
 def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
-    assert file_system(Path(path), MOUNTS) == kind
+    assert file_system(Path(path), os.fsencode(MOUNTS)) == kind
 
 
 def test_a_network_file_system_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +111,18 @@ def test_a_network_file_system_is_refused_by_name(tmp_path: Path, monkeypatch: p
         f"{tmp_path} lies on nfs4, a network file system, whose locks do not hold when a server is lost; keep the "
         "registry on a local disk, or set network_file_system = true under [registry] in the policy"
     )
+
+
+def test_models_on_a_network_file_system_of_their_own_are_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounts").write_text(f"36 22 0:32 / {tmp_path}/models rw - nfs4 server:/models rw\n")
+    monkeypatch.setattr(lock, "MOUNTS", tmp_path / "mounts")
+    with (
+        pytest.raises(RegistryError, match=rf"^{tmp_path}/models lies on nfs4, a network file system"),
+        locked(Artifacts(tmp_path), load_policy(None).registry),
+    ):
+        pass
 
 
 def test_the_disk_of_this_machine_is_not_refused(tmp_path: Path) -> None:

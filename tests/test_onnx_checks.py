@@ -70,6 +70,15 @@ def with_training_weight(tensor: onnx.TensorProto) -> onnx.ModelProto:
     return model
 
 
+def with_default(tensor: onnx.TensorProto) -> onnx.ModelProto:
+    """Build a function whose constant is the default of an attribute of its own."""
+    constant = helper.make_node("Constant", [], ["score"])
+    constant.attribute.add(name="value", ref_attr_name="weights", type=onnx.AttributeProto.TENSOR)
+    model = function(constant)
+    model.functions[0].attribute_proto.append(helper.make_attribute("weights", tensor))
+    return model
+
+
 EXTERNAL = {
     "training": with_training_weight,
     "initializer": with_weight,
@@ -79,6 +88,7 @@ EXTERNAL = {
         helper.make_node("Constant", [], ["score"], sparse_value=onnx.SparseTensorProto(values=tensor))
     ),
     "weight-of-a-branch": lambda tensor: branch(helper.make_node("Identity", ["w"], ["score"]), weights=[tensor]),
+    "default-of-a-function": with_default,
     "constant-of-a-function": lambda tensor: function(helper.make_node("Constant", [], ["score"], value=tensor)),
 }
 

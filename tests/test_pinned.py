@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -363,6 +364,19 @@ def test_a_piece_that_cannot_be_read_ends_the_digest() -> None:
 
     with pytest.raises(OSError, match="Input/output error"):
         digest_plain(Broken(bytes(4 * 2**20)))
+
+
+def test_without_a_thread_to_read_with_the_machine_has_failed(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    (good_model / "CHANGES.md").write_bytes(bytes(2**21))
+    rewrite(good_model / MANIFEST, lambda manifest: manifest["files"]["CHANGES.md"].update(size=2**21))
+    monkeypatch.setattr(threading.Thread, "start", exhausted)
+    assert main(["verify", str(good_model)]) == 3
+    assert capsys.readouterr().err == "modelgates: No thread left to read with\n"
 
 
 def test_more_than_protobuf_can_hold_is_not_read(good_model: Path) -> None:

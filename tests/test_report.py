@@ -100,3 +100,11 @@ def test_no_bytes_raise_anything_but_a_refusal(tmp_path_factory: pytest.TempPath
     file.write_bytes(content)
     with pytest.raises(FormatError):
         read_report(file)
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.dsse.json"])
+def test_a_terabyte_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(FormatError, match=rf"{name}: 1000000000000 bytes, expected at most 67108864 → "):
+        read_report(tmp_path / name)

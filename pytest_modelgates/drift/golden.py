@@ -15,6 +15,7 @@ from ..errors import FormatError, IntegrityError, StatisticsError
 from ..model.files import read_bytes, read_json, readable, sha256
 from ..model.layout import Artifacts, checked_id
 from ..model.manifest import Moment, Sha256
+from ..model.plain import MAX_FILE_BYTES
 
 METADATA = "metadata.json"
 COLUMN = "prediction"
@@ -111,7 +112,7 @@ def load_golden_predictions(
     if model_id is None or model_id not in goldens:
         raise FormatError(f"{folder}: no golden of {model_id or 'any model'}; set one: modelgates golden set ID")
     path = Path(folder) / f"{checked_id(model_id)}.parquet"
-    content, again = read_bytes(path), f"modelgates golden set {model_id}"
+    content, again = read_bytes(path, limit=MAX_FILE_BYTES), f"modelgates golden set {model_id}"
     if sha256(content) != goldens[model_id].sha256:
         raise IntegrityError(f"{path}: not the file that {METADATA} lists; set it again: {again}")
     try:

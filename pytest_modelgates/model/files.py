@@ -55,7 +55,7 @@ def close_quietly(descriptor: int) -> None:
 
 
 def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
-    """Make a folder and those above it that are missing, each with this mode whatever the umask."""
+    """Make a folder and those above it that are missing, durably, each with this mode whatever the umask."""
     if path.is_dir():
         return
     make_folder(path.parent, mode=mode)
@@ -64,6 +64,7 @@ def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
     except FileExistsError:  # by another process meanwhile, or a file, over which the next step stumbles
         return
     path.chmod(mode)
+    sync_folder(path.parent)
 
 
 def rename_new(source: Path, target: Path) -> None:
@@ -233,14 +234,17 @@ def typed(value: Any, kind: type[T], source: str) -> T:
         raise FormatError(f"{source}: {printable(str(error))}") from error
 
 
-def read_bytes(path: Path, *, limit: int = -1) -> bytes:
-    """Read a file that must be there, or no more than `limit` bytes of it."""
+def read_bytes(path: Path, *, limit: int = MAX_JSON_BYTES) -> bytes:
+    """Read a file that must be there; `limit` is the most that it may hold [bytes]."""
     if not path.is_file():  # a pipe or a device in its place would be read for ever
         raise FormatError(f"{path}: no such file")
     with path.open("rb") as file:
-        return file.read(limit)
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise FormatError(f"{path}: {size} bytes, expected at most {limit}")
+        return file.read(size)
 
 
 def read_json(path: Path, kind: type[T]) -> T:
     """Read a JSON file strictly as a type."""
-    return typed(parse_json(read_bytes(path, limit=MAX_JSON_BYTES + 1), str(path)), kind, str(path))
+    return typed(parse_json(read_bytes(path), str(path)), kind, str(path))

@@ -5,8 +5,11 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from ..errors import RegistryError
+import msgspec
+
+from ..errors import FormatError, RegistryError
 from .files import FOLDER_MODE, make_folder, read_bytes, write_whole
 from .logs import append_whole
 
@@ -20,7 +23,9 @@ MANIFEST = "manifest.json"
 FILES = (MODEL, SIDECAR, PARITY, BENCH, CHANGES, PANEL, MANIFEST)
 
 # Not \d, which matches full-width digits, and not $, which matches before a newline.
-_MODEL_ID = re.compile(r"[0-9]{10,12}\Z")
+_ID = r"^[0-9]{10,12}\Z"
+_MODEL_ID = re.compile(_ID)
+ModelId = Annotated[str, msgspec.Meta(pattern=_ID)]
 
 
 def is_id(name: str) -> bool:
@@ -142,5 +147,5 @@ def newest_id(artifacts: Artifacts) -> str | None:
         return None
     try:
         return checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
-    except (UnicodeDecodeError, RegistryError) as error:
+    except (UnicodeDecodeError, FormatError, RegistryError) as error:
         raise RegistryError(f"{artifacts.latest_id}: holds no model id; write the newest one into it") from error

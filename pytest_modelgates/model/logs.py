@@ -107,19 +107,32 @@ def lines_from_end(path: Path, *, settled: bool = False) -> Iterator[bytes]:
                 yield from reversed(whole if ended else whole[:-1])
                 ended = True
             if len(rest) > LONGEST:
-                raise FormatError(f"{path}: a line of more than {LONGEST} bytes, which nobody wrote; put the log back")
+                raise _too_long(path)
         if ended:
             yield rest
 
 
+def _too_long(path: Path) -> FormatError:
+    return FormatError(f"{path}: a line of more than {LONGEST} bytes, which nobody wrote; put the log back")
+
+
 def torn_bytes(path: Path) -> int:
-    """Count what an interrupted write left behind the last newline [bytes]."""
+    """Count what an interrupted write left behind the last newline [bytes].
+
+    Raises
+    ------
+    FormatError
+        If it is more than any write.
+    """
     with _opened(path) as descriptor:
         if descriptor is None:
             return 0
         size = os.fstat(descriptor).st_size
-        tail = os.pread(descriptor, LONGEST, max(0, size - LONGEST))
-    return len(tail) - tail.rfind(b"\n") - 1
+        tail = os.pread(descriptor, LONGEST + 1, max(0, size - LONGEST - 1))
+    count = len(tail) - tail.rfind(b"\n") - 1
+    if count > LONGEST:
+        raise _too_long(path)
+    return count
 
 
 def drop_torn_line(path: Path) -> None:

@@ -1,12 +1,14 @@
 """What an ONNX file must be before anything runs it: well-formed, self-contained, of known operators."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import onnx
 
 from ..errors import OnnxError
 from .files import first_line, parse_json, typed
+
+T = TypeVar("T")
 
 OLDEST_OPSET = 8
 FEATURES_KEY = "modelgates.features"
@@ -74,7 +76,7 @@ def external_data_problems(model: onnx.ModelProto) -> list[str]:
     """List tensors that lie outside the file: ONNX Runtime would read them from wherever their path leads."""
     return [
         f"tensor {tensor.name!r} lies outside the file (external data)"
-        for tensor in _tensors(model)
+        for tensor in _within(model, onnx.TensorProto)
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data
     ]
 
@@ -112,46 +114,16 @@ def recorded_schema(content: bytes) -> tuple[list[str] | None, str | None]:
     return parsed, properties.get(CRC_KEY)
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        yield from _subgraphs(node)
-
-
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            yield from _graphs(graph)
-
-
 def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Go through every node of a model, those of graphs and functions inside it too."""
-    for graph in _graphs(model.graph):
-        yield from graph.node
-    for function in model.functions:
-        yield from function.node
-        for node in function.node:
-            for graph in _subgraphs(node):
-                yield from graph.node
+    """Go through every node of a model, wherever it lies."""
+    return _within(model, onnx.NodeProto)
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    training = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
-    graphs: Iterable[onnx.GraphProto] = [
-        *(graph for root in (model.graph, *training) for graph in _graphs(root)),
-        *(graph for function in model.functions for node in function.node for graph in _subgraphs(node)),
-    ]
-    for graph in graphs:
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for node in all_nodes(model):
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for sparse in [
-                *([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []),
-                *attribute.sparse_tensors,
-            ]:
-                yield from (sparse.values, sparse.indices)
+def _within(message: Any, kind: type[T]) -> Iterator[T]:
+    """Find every message of a kind, through all fields: a walk that knew them by name would miss the next one."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for item in [value] if hasattr(value, "ListFields") else value:
+                if isinstance(item, kind):
+                    yield item
+                yield from _within(item, kind)

@@ -71,7 +71,10 @@ def digest_plain(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
     # A sixth of the time is reading: the next piece is read while one is digested.
     with ThreadPoolExecutor(1) as reader:
         while piece and limit >= 0:
-            following = reader.submit(file.read, _CHUNK)
+            try:
+                following = reader.submit(file.read, _CHUNK)
+            except RuntimeError as error:  # what Python makes of it
+                raise OSError(errno.EAGAIN, "No thread left to read with") from error
             digest.update(piece)
             limit -= len(piece)
             piece = following.result()

@@ -14,6 +14,7 @@ import msgspec
 
 from ..errors import FormatError, RegistryError
 from ..model.files import canonical, first_line, sha256
+from ..model.layout import ModelId
 from ..model.logs import LONGEST, append_whole, lines_from_end
 from ..model.manifest import Head, Moment, Sha256
 
@@ -32,8 +33,8 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
     actor: str
     host: str
     action: Literal["promote", "rollback"]
-    from_: str | None
-    to: str
+    from_: ModelId | None
+    to: ModelId
     digest: Sha256
     report_digest: Sha256 | None
     sealed_by: str | None = None

@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from ..errors import RegistryError
 from ..model.files import sync_folder
 from ..model.layout import Artifacts
+from ..model.plain import open_folder
 from .policy import RegistryRules
 from .store import locked, model_ids, past_live, state
 
@@ -87,8 +89,12 @@ def _leftovers(models: Path) -> list[str]:
 
 @contextmanager
 def _unread(directory: Path) -> Iterator[bool]:
-    """Hold a directory exclusively, so that nobody begins to read it; False if somebody does already."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Hold a directory exclusively, so that nobody begins to read it; False if somebody does already, or it is gone."""
+    try:
+        descriptor = open_folder(directory)
+    except FileNotFoundError:  # a pack has given it its name meanwhile
+        yield False
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,7 +112,11 @@ def _size(directory: Path) -> int:
 
 def _delete(directory: Path) -> None:
     # By rename first: whoever looks sees a whole model or none.
-    trash = directory if directory.name.startswith(TRASH) else directory.with_name(f"{TRASH}{directory.name}")
-    directory.rename(trash)
-    sync_folder(trash.parent)
+    trash = directory
+    if not directory.name.startswith(TRASH):
+        # What was deleted before may have been put back, and its trash still lie here.
+        places = (directory.with_name(f"{TRASH}{directory.name}-{number}") for number in count())
+        trash = next(place for place in places if not os.path.lexists(place))
+        directory.rename(trash)
+        sync_folder(trash.parent)
     shutil.rmtree(trash)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -67,7 +68,8 @@ def _take(descriptor: int, path: Path, timeout_s: float) -> None:
 def is_held(path: Path) -> bool:
     """Whether somebody holds the lock just now."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Without O_NONBLOCK a pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
@@ -79,14 +81,14 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def file_system(path: Path, mounts: str) -> str:
+def file_system(path: Path, mounts: bytes) -> str:
     """Find the type of the file system that a path lies on.
 
     Parameters
     ----------
     path : Path
         Absolute, without links.
-    mounts : str
+    mounts : bytes
         The content of ``/proc/self/mountinfo``, see proc(5): field 5 is the mount point, the one after ``-`` the type.
 
     Returns
@@ -94,13 +96,13 @@ def file_system(path: Path, mounts: str) -> str:
     str
         Such as ``"ext4"``; empty if no mount point leads to the path.
     """
-    found, longest = "", 0
-    for line in mounts.splitlines():
-        fields = line.split()
-        point = fields[4].encode().decode("unicode_escape").rstrip("/") + "/"
-        if f"{path}/".startswith(point) and len(point) >= longest:
-            found, longest = fields[fields.index("-") + 1], len(point)
-    return found
+    found, longest = b"", 0
+    # As bytes: a name may be no UTF-8, and hold what str takes for the end of a word or line.
+    for fields in (line.split(b" ") for line in mounts.split(b"\n") if line):
+        point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4]).rstrip(b"/") + b"/"
+        if (os.fsencode(path) + b"/").startswith(point) and len(point) >= longest:
+            found, longest = fields[fields.index(b"-") + 1], len(point)
+    return found.decode("ascii", "backslashreplace")
 
 
 def refuse_network(root: Path) -> None:
@@ -113,7 +115,7 @@ def refuse_network(root: Path) -> None:
     """
     if not MOUNTS.exists():  # not Linux
         return
-    kind = file_system(root.resolve(), MOUNTS.read_text("utf-8", "surrogateescape"))
+    kind = file_system(root.resolve(), MOUNTS.read_bytes())
     if kind in NETWORK:
         raise RegistryError(
             f"{root} lies on {kind}, a network file system, whose locks do not hold when a server is lost; keep the "

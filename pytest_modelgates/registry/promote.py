@@ -10,6 +10,7 @@ import numpy as np
 from ..drift import save_golden_predictions
 from ..drift.records import read_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
+from ..model.files import printable
 from ..model.layout import Artifacts
 from ..model.pinned import Pinned
 from .actor import actor, may_not, stated
@@ -51,7 +52,9 @@ def model_of(report: Report, source: Path) -> str:
     """The one model that a report is of."""
     names = list(report.modelgates.models)
     if len(names) != 1:
-        raise RefusedError(f"{source}: a report of {len(names)} models ({', '.join(names)}); name the one to promote")
+        raise RefusedError(
+            f"{source}: a report of {len(names)} models ({printable(', '.join(names))}); name the one to promote"
+        )
     return names[0]
 
 

@@ -64,7 +64,8 @@ def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
     """Hold the registry's lock and settle nothing."""
     refuse_nothing(artifacts)
     if not rules.network_file_system:
-        refuse_network(artifacts.root)
+        for folder in (artifacts.root, artifacts.models):  # the link may lie on a mount of its own
+            refuse_network(folder)
     with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
         yield
 
