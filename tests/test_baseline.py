@@ -149,3 +149,13 @@ def test_a_metric_that_is_not_defined_says_so() -> None:
 def test_a_metric_that_nobody_knows_is_refused() -> None:
     with pytest.raises(StatisticsError, match=r"^scikit-learn has no scorer 'sharpe'; see sklearn\.metrics"):
         named_metric("sharpe")
+
+
+def test_rows_that_come_four_times_over_make_chance_pass_as_often_as_the_documentation_says() -> None:
+    passed = 0
+    for seed in range(300):
+        truth, one, other = np.random.default_rng(seed).standard_normal((3, 100))
+        rows = (np.repeat(values, 4) for values in (truth, truth + one, truth + other))
+        test = beats_baseline(*rows, metric=lambda y, p: -float(np.abs(y - p).mean()), seed=seed, n_resamples=199)
+        passed += test.p_value <= 0.10
+    assert 0.19 <= passed / 300 <= 0.35
