@@ -25,7 +25,7 @@ from pytest_modelgates.model.sidecar import Feature, Output, Sidecar, schema_crc
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.caps import Caps, hold_within
 from pytest_modelgates.stats.comparison import step_down, superior_ability
-from pytest_modelgates.stats.decay import rank_ic_decay
+from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranking import hold
@@ -176,7 +176,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     test = mean_exceeds(held.ic_net, horizon=5, seed=1)
     caps = Caps(weight=0.2, gross=1, net=0.05)
     told: list[Any] = [test, paper_pnl(held), hold_within(held, panel.returns, caps, cost_bps=2)]
-    told.append(rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]))
+    told.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
     told.append(after_trials(test.p_against, sharpe_of(held.net), trials=10))
     labels = join_short(calendar_folds(panel.days.to_numpy()[held.first :]), purge=held.first)
     told.append(folds(held.ic_net, labels, purge=held.first))

@@ -10,6 +10,7 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.caps import Capped
 from pytest_modelgates.stats.costs import Costs
+from pytest_modelgates.stats.days import DAYS_PER_YEAR
 from pytest_modelgates.stats.decay import top_turnover
 from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
 from pytest_modelgates.stats.ranking import Held
@@ -37,8 +38,8 @@ def test_after_costs(held: Held, paper: PaperPnl, costs: Costs, enough: Enough, 
         borrow_bps_per_year=costs.borrow_bps_per_year,
         impact_bps=costs.impact_bps or "not charged",
         sharpe_error=paper.sharpe_error,
-        volatility=math.sqrt(252) * paper.risk.volatility,
-        sortino=math.sqrt(252) * paper.risk.sortino,
+        volatility=math.sqrt(DAYS_PER_YEAR) * paper.risk.volatility,
+        sortino=math.sqrt(DAYS_PER_YEAR) * paper.risk.sortino,
         omega=paper.risk.omega,
         value_at_risk=paper.risk.value_at_risk,
         expected_shortfall=paper.risk.expected_shortfall,
@@ -78,7 +79,7 @@ def test_within_limits(capped: Capped, enough: Enough, gate: Gate) -> None:
         paper_pnl(capped.held).annual_return,
         sample=len(capped.held.net),
         days_cut=capped.days,
-        cost_a_year=252 * capped.cost,
+        cost_a_year=DAYS_PER_YEAR * capped.cost,
     )
 
 

@@ -12,6 +12,7 @@ from pytest_modelgates.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.comparison import step_down, superior_ability
+from pytest_modelgates.stats.days import DAYS_PER_YEAR
 from pytest_modelgates.stats.decay import rank_ic_decay
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.ranking import Held
@@ -20,7 +21,7 @@ from pytest_modelgates.stats.significance import MeanTest, ewc_p_value
 from pytest_modelgates.stats.sufficiency import minimum_detectable, more_days
 from pytest_modelgates.stats.trials import NEWEST, TrialSeries, after_trials, count_trials, ratio_variance
 
-Enough = Callable[[Gate], None]
+Enough = Callable[..., None]
 HORIZONS = (1, 5, 10, 21)
 
 
@@ -58,8 +59,9 @@ def test_p_against(candidate: Candidate, held: Held, skill: Callable[[], MeanTes
 @pytest.mark.gate("significance.rank_ic")
 def test_rank_ic(candidate: Candidate, panel: Panel, enough: Enough, gate: Gate) -> None:
     """The scores rank the returns over the horizon, before costs; how that decays is in the evidence."""
-    enough(gate)
-    scores, horizon = panel.by_day(candidate.scores), candidate.sidecar.horizon
+    horizon = candidate.sidecar.horizon
+    enough(gate, horizon)
+    scores = panel.by_day(candidate.scores)
     own, *others = rank_ic_decay(scores, panel.returns, horizons=[horizon, *HORIZONS])
     decay: dict[str, Any] = {f"ic_{other.horizon}": other.mean for other in others}
     gate.check(
@@ -93,12 +95,12 @@ def test_deflated_sharpe(
         {
             "significance.deflated_sharpe": after.deflated_sharpe,
             "significance.p_bonferroni": after.p_adjusted,
-            "significance.backtest_length": 252 * after.backtest_years / len(held.net),
+            "significance.backtest_length": DAYS_PER_YEAR * after.backtest_years / len(held.net),
         },
         sample=len(held.net),
         tried=count,
         at_hand=trials.at_hand,
-        spread_of_trials=math.sqrt(252 * variance),
+        spread_of_trials=math.sqrt(DAYS_PER_YEAR * variance),
         probabilistic_sharpe=after.probabilistic_sharpe,
         backtest_years=after.backtest_years,
     )

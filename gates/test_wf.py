@@ -1,4 +1,6 @@
-"""Whether the signal holds year by year."""
+"""Whether the signal holds year by year, or quarter by quarter in a panel within one year."""
+
+from collections.abc import Callable
 
 import pytest
 
@@ -8,19 +10,21 @@ from pytest_modelgates.stats.walkforward import Folds
 
 @pytest.mark.hard
 @pytest.mark.gate("wf.positive_folds")
-def test_positive_folds(years: Folds, gate: Gate) -> None:
+def test_positive_folds(years: Callable[[Gate], Folds], gate: Gate) -> None:
     """The IC after costs is positive in enough calendar years."""
+    found = years(gate)
     gate.check(
-        years.share_positive, sample=len(years.means), p_value=years.positive_p, median=years.median, slope=years.slope
+        found.share_positive, sample=len(found.means), p_value=found.positive_p, median=found.median, slope=found.slope
     )
 
 
 @pytest.mark.hard
 @pytest.mark.gate("wf.worst_fold")
-def test_worst_fold(years: Folds, gate: Gate) -> None:
+def test_worst_fold(years: Callable[[Gate], Folds], gate: Gate) -> None:
     """The worst year is no worse than the worst of as many normal years may be, in one case of twenty.
 
     With K years this holds the worst z-score against the 5 % quantile of the minimum of K normals.
     """
-    worst = int(years.z.argmin())
-    gate.check(years.worst_p, sample=len(years.means), worst_z=years.worst_z, worst_year=str(years.labels[worst]))
+    found = years(gate)
+    worst = str(found.labels[int(found.z.argmin())])
+    gate.check(found.worst_p, sample=len(found.means), worst_z=found.worst_z, worst_fold=worst)

@@ -14,6 +14,8 @@ from . import commands
 from .errors import FormatError, ModelgatesError, UsageError
 from .model.manifest import Head
 
+Option = Callable[[argparse.ArgumentParser], object]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a refusal is an answer, not a traceback."""
@@ -70,81 +72,52 @@ def parser() -> argparse.ArgumentParser:
     """Every verb with its options."""
     top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
     verbs = top.add_subparsers(required=True, metavar="VERB")
+    shared: list[tuple[argparse.ArgumentParser, Sequence[Option]]] = []
 
-    def verb(name: str, command: Callable[[argparse.Namespace], int], of: Any = verbs) -> argparse.ArgumentParser:
-        sub: argparse.ArgumentParser = of.add_parser(name, help=command.__doc__, description=command.__doc__)
+    def verb(name: str, command: Callable[[argparse.Namespace], int], *options: Option, of: Any = verbs) -> Any:
+        sub = of.add_parser(name, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
+        shared.append((sub, options))
         return sub
 
-    def artifacts(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="the artifacts root")
-
-    def policy(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
-        )
-
-    def key(sub: argparse.ArgumentParser, use: str) -> None:
-        sub.add_argument("--key", metavar="FILE", help=f"{use} with this private key; default: ${commands.KEY}")
-
-    def as_json(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--json", action="store_true", help="print JSON")
-
-    sub = verb("pack", commands.pack)
+    sub = verb("pack", commands.pack, _artifacts)
     sub.add_argument(
         "model", type=Path, help="an .onnx file, a LightGBM .txt file, or a .joblib file of your own (it runs code)"
     )
     sub.add_argument("--panel", type=Path, required=True, help="Parquet or CSV")
     sub.add_argument("--spec", type=Path, required=True, help="packing list (TOML); modelgates init writes an example")
-    artifacts(sub)
 
     sub = verb("verify", commands.verify)
     sub.add_argument("directory", type=Path)
 
-    sub = verb("gate", commands.gate)
+    sub = verb("gate", commands.gate, _key("seal the report"), _policy)
     sub.add_argument("model", help="a model directory")
-    key(sub, "seal the report")
-    policy(sub)
 
-    sub = verb("prove", commands.prove)
+    sub = verb("prove", commands.prove, _key("seal the proof"), _policy, _json)
     sub.add_argument("model", help="a model directory")
-    key(sub, "seal the proof")
-    policy(sub)
-    as_json(sub)
 
     sub = verb("keygen", commands.keygen)
     sub.add_argument("file", type=Path)
 
-    sub = verb("promote", commands.promote)
+    sub = verb("promote", commands.promote, _key("seal the report and sign the log"), _artifacts, _policy)
     sub.add_argument(
         "model", nargs="?", help="a model directory, whose hard gates are run first; a report; with --report, an id"
     )
     sub.add_argument("--report", type=Path, help="the report of a gate run")
     sub.add_argument("--reason", default="all hard gates passed", help="for the audit log")
     sub.add_argument("--dry-run", action="store_true", help="print the plan and every reason against it")
-    key(sub, "seal the report and sign the log")
-    artifacts(sub)
-    policy(sub)
 
-    sub = verb("rollback", commands.rollback)
+    sub = verb("rollback", commands.rollback, _key("sign the log"), _artifacts, _policy)
     sub.add_argument("model", nargs="?", help="its id; asked for on a terminal if left out")
     sub.add_argument("--reason", default="", help="for the audit log; must be given")
-    key(sub, "sign the log")
-    artifacts(sub)
-    policy(sub)
 
-    sub = verb("status", commands.status)
-    artifacts(sub)
-    policy(sub)
-    as_json(sub)
+    verb("status", commands.status, _artifacts, _policy, _json)
 
-    sub = verb("list", commands.list_models)
+    sub = verb("list", commands.list_models, _artifacts, _json)
     sub.add_argument("--last", type=_count, default=20, metavar="N", help="only the newest N; default: 20")
     sub.add_argument("--all", action="store_true", help="all of them")
-    artifacts(sub)
-    as_json(sub)
 
-    sub = verb("log", commands.log)
+    sub = verb("log", commands.log, _artifacts, _policy, _json)
     sub.add_argument(
         "--at", type=_moment, metavar="TIME", help="what was live then (ISO 8601; UTC unless it says otherwise)"
     )
@@ -152,43 +125,27 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--head", type=_head, metavar="N:SHA256", help="check it all, and against a head that promote printed once"
     )
-    artifacts(sub)
-    policy(sub)
-    as_json(sub)
 
-    sub = verb("recover", commands.recover)
+    sub = verb("recover", commands.recover, _artifacts, _policy)
     sub.add_argument("--yes", action="store_true", help="do it")
-    artifacts(sub)
-    policy(sub)
 
-    sub = verb("gc", commands.gc)
+    sub = verb("gc", commands.gc, _artifacts, _policy)
     sub.add_argument("--keep", type=_whole, required=True, metavar="N", help="keep the newest N of those all the same")
     sub.add_argument("--dry-run", action="store_true", help="only say what would go")
-    artifacts(sub)
-    policy(sub)
 
     golden = verbs.add_parser("golden", help="Set or show reference predictions.").add_subparsers(
         required=True, metavar="VERB"
     )
-    sub = verb("set", commands.golden_set, of=golden)
+    sub = verb("set", commands.golden_set, _artifacts, _policy, of=golden)
     sub.add_argument("model", help="its id")
     sub.add_argument("--from", dest="source", type=Path, help="Parquet or CSV with a column `prediction`")
-    artifacts(sub)
-    policy(sub)
-    sub = verb("show", commands.golden_show, of=golden)
-    artifacts(sub)
-    as_json(sub)
+    verb("show", commands.golden_show, _artifacts, _json, of=golden)
 
-    sub = verb("drift-check", commands.drift_check)
+    sub = verb("drift-check", commands.drift_check, _artifacts, _policy, _json)
     sub.add_argument("--last", type=_count, metavar="N", help="only the newest N rows")
-    artifacts(sub)
-    policy(sub)
-    as_json(sub)
 
-    sub = verb("compare", commands.compare)
+    sub = verb("compare", commands.compare, _artifacts, _json)
     sub.add_argument("model", nargs="?", help="the candidate's id; the newest packed one if left out")
-    artifacts(sub)
-    as_json(sub)
 
     for name, command in (("serve", commands.serve), ("shadow", commands.shadow)):
         sub = verb(name, command)
@@ -199,7 +156,31 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("init", commands.init)
     sub.add_argument("directory", type=Path, nargs="?", default=Path())
+
+    for sub, options in shared:  # last, as help lists them in this order
+        for option in options:
+            option(sub)
     return top
+
+
+def _artifacts(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="the artifacts root")
+
+
+def _policy(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
+    )
+
+
+def _key(use: str) -> Option:
+    return lambda sub: sub.add_argument(
+        "--key", metavar="FILE", help=f"{use} with this private key; default: ${commands.KEY}"
+    )
+
+
+def _json(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _moment(text: str) -> datetime:

@@ -137,7 +137,7 @@ def keygen(arguments: argparse.Namespace) -> int:
 def _model_directory(given: str) -> tuple[Path, Artifacts]:
     directory = Path(given).resolve()
     if not directory.is_dir():
-        raise RefusedError(f"{given}: no such model directory; with an id, give --report FILE too")
+        raise RefusedError(f"{given}: no such model directory; give its path, such as artifacts/models/1763884678")
     artifacts = Artifacts.of(directory)
     if artifacts.model(directory.name) != directory:
         raise RefusedError(f"{directory}: lies in no folder `models`, expected artifacts/models/{directory.name}")
@@ -202,7 +202,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def list_models(arguments: argparse.Namespace) -> int:
-    """Show model directories, oldest first."""
+    """Show model directories, oldest first; times are UTC."""
     from .model.files import printable
     from .registry.desk import listing
 
@@ -213,11 +213,13 @@ def list_models(arguments: argparse.Namespace) -> int:
         for row in rows:
             created = f"{row.created:%Y-%m-%d %H:%M:%S}" if row.created else "-"
             print(f"{row.id}  {created:19}  {row.state:9}  {printable(row.changes)}")
+        if not rows:
+            print("no model was packed yet")
     return 0
 
 
 def log(arguments: argparse.Namespace) -> int:
-    """Show every promotion and rollback."""
+    """Show every promotion and rollback; times are UTC."""
     from .model.files import printable
     from .registry.audit import live_at, read_log
 
@@ -242,6 +244,8 @@ def log(arguments: argparse.Namespace) -> int:
             )
             for waiver in change.waivers:
                 print(f"    {printable(waiver)}")
+        if not changes:
+            print("nothing was promoted yet")
     return 0
 
 
@@ -272,7 +276,7 @@ def recover(arguments: argparse.Namespace) -> int:
 
 
 def gc(arguments: argparse.Namespace) -> int:
-    """Delete old models: none that is live, was live before it, is newer, or is being read."""
+    """Delete old models: never the live one, the one before it, a newer one, or one that is being read."""
     from .registry.garbage import collect
 
     policy = _policy(arguments)
@@ -303,6 +307,8 @@ def golden_show(arguments: argparse.Namespace) -> int:
     else:
         for model_id, entry in sorted(metadata.goldens.items()):
             print(f"{model_id}  {entry.rows} rows  saved {entry.saved:%Y-%m-%d %H:%M:%S}  sha256:{entry.sha256[:16]}")
+        if not metadata.goldens:
+            print("no golden yet; promotion saves one, so does: modelgates golden set ID")
     return 0
 
 

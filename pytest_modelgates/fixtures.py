@@ -307,24 +307,36 @@ def against_baseline(candidate: Candidate, panel: Panel) -> Callable[[Gate], Bas
 
 
 @pytest.fixture(scope="session")
-def years(panel: Panel, held: Held) -> Folds:
-    """The IC after costs by calendar year, without the days on which positions of the year before were held."""
+def years(panel: Panel, held: Held) -> Callable[[Gate], Folds]:
+    """The IC after costs by calendar year, without the days on which positions of the year before were held.
+
+    By quarter, if the panel lies within a year; asked for inside the gate, for one quarter tells nothing.
+    """
     from .stats.walkforward import calendar_folds, folds, join_short
 
-    labels = join_short(calendar_folds(panel.days.to_numpy()[held.first :]), purge=held.first)
-    return folds(held.ic_net, labels, purge=held.first)
+    def by_year(gate: Gate) -> Folds:
+        days = panel.days.to_numpy()[held.first :]
+        labels = join_short(calendar_folds(days), purge=held.first)
+        if labels[0] == labels[-1]:
+            labels = join_short(calendar_folds(days, unit="quarter"), purge=held.first)
+        try:
+            return folds(held.ic_net, labels, purge=held.first)
+        except StatisticsError as error:
+            gate.inconclusive(str(error))
+
+    return by_year
 
 
 @pytest.fixture(scope="session")
-def enough(panel: Panel, held: Held) -> Callable[[Gate], None]:
-    """Refuses a verdict on too few days or names; asked inside the gate, whose evidence then says so."""
+def enough(panel: Panel, held: Held) -> Callable[..., None]:
+    """Refuses a verdict on too few days, horizons or names; asked inside the gate, whose evidence then says so."""
     import numpy as np
 
     from .stats.sufficiency import median_names, too_little
 
-    def check(gate: Gate) -> None:
+    def check(gate: Gate, horizon: int = 1) -> None:
         names = median_names(~np.isnan(panel.returns[held.first :]))
-        if why := too_little(days=len(held.net), horizon=1, names=names, overlapping=False):
+        if why := too_little(days=len(held.net), horizon=horizon, names=names):
             gate.inconclusive(why, sample=len(held.net))
 
     return check

@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 
 from .model.files import printable
-from .registry.policy import Policy, Slo
+from .registry.policy import Policy, Slo, short
 from .registry.report import Evidence
 from .registry.verdict import base_name
 
@@ -97,7 +97,7 @@ class Gate:
         if limit.hold(value):
             return ""
         known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items())
-        return f"{name}: measured {value:.4g} {limit.unit}, limit {limit}{known}\n{limit.advice}"
+        return f"{name}: measured {short(value)} {limit.unit}, limit {limit}{known}\n{limit.advice}"
 
     def check_none(self, offenders: Sequence[object]) -> None:
         """Record how many things offend, and fail unless there are none."""
@@ -162,4 +162,4 @@ def _plain(entry: object) -> Detail:
 
 
 def _short(entry: Detail) -> str:
-    return f"{entry:.4g}" if isinstance(entry, float) else str(entry)
+    return short(entry) if isinstance(entry, float) else str(entry)

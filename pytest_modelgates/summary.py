@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from .ledger import Run
+from .registry.policy import short
 from .registry.report import GateRecord
 from .registry.verdict import Verdict, base_name, judge
 
@@ -35,9 +36,11 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         for row, colour in some:
             terminal.write_line(_line(row, widths), **{colour: True})
         for record in records[name]:
-            if why := judge(record, run.policy)[1]:
+            verdict, why = judge(record, run.policy)
+            advice = f" → {run.policy.limit(base_name(record.gate)).advice}" if verdict is Verdict.FAILED else ""
+            if why:
                 terminal.write_line(
-                    f"{record.gate} {_verdict(run, record, name)}: {why}", **{_colour(run, record, name): True}
+                    f"{record.gate} {_verdict(run, record, name)}: {why}{advice}", **{_colour(run, record, name): True}
                 )
             if waiver := run.waiver(record.gate, name):
                 terminal.write_line(str(waiver), yellow=True)
@@ -57,7 +60,7 @@ def _rows(run: Run, record: GateRecord, model_id: str) -> list[list[str]]:
     for evidence in record.evidence or (None,):
         name = base_name(record.gate) if evidence is None else evidence.slo
         limit, value = run.policy.limit(name), evidence.value if evidence else None
-        numbers = ["-" if value is None else f"{value:.3g} {limit.unit}", str(limit).replace(" ", "")]
+        numbers = ["-" if value is None else f"{short(value, 3)} {limit.unit}", str(limit).replace(" ", "")]
         margin = "-" if value is None else f"{limit.margin(value):.2g}"
         shown = record.gate if name == base_name(record.gate) else name
         verdict = _verdict(run, record, model_id)

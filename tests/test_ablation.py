@@ -108,6 +108,13 @@ def test_no_group_is_refused() -> None:
         ablate(ic(), {}, **OPTIONS)
 
 
+def test_days_without_a_number_are_refused() -> None:
+    holed = np.where(np.arange(1000) == 7, np.nan, ic())
+    for whole, without, name in ((holed, ic(), "IC"), (ic(), holed, "IC without a")):
+        with pytest.raises(StatisticsError, match=f"^{name} has 1 of 1000 values NaN or infinite: remove their cause$"):
+            ablate(whole, {"a": without}, **OPTIONS)
+
+
 def test_days_that_differ_are_refused() -> None:
     message = "a: (999,) days without the group, (1000,) with it; score the same panel"
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):

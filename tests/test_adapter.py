@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -120,10 +121,10 @@ def test_a_changed_file_is_not_served(good_model: Path) -> None:
 
 
 def test_only_the_model_of_a_model_directory_is_served(good_model: Path) -> None:
-    with pytest.raises(FormatError, match="no such model"):
-        Adapter(good_model.with_name("latest.onnx"), arm="live")
-    with pytest.raises(FormatError, match="no such model"):
-        Adapter(good_model, arm="live")
+    advice = "give artifacts/models/<id>/model.onnx, or artifacts/models/latest.onnx once a model is live"
+    for nowhere in (good_model.with_name("latest.onnx"), good_model):
+        with pytest.raises(FormatError, match=f"^{re.escape(f'{nowhere}: no model there; {advice}')}$"):
+            Adapter(nowhere, arm="live")
     with pytest.raises(FormatError, match=r"not the model\.onnx of a model directory; pack the model first"):
         Adapter(good_model / "sidecar.json", arm="live")
 

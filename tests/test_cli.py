@@ -154,6 +154,16 @@ def test_what_is_no_time_is_wrong_usage(desk: Desk, capsys: Capture, time: str) 
     assert f"argument --at: {time!r} is no time such as 2026-11-23T07:30" in capsys.readouterr().err
 
 
+def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
+    for verb, said in (
+        (["list"], "no model was packed yet"),
+        (["log"], "nothing was promoted yet"),
+        (["golden", "show"], "no golden yet; promotion saves one, so does: modelgates golden set ID"),
+    ):
+        assert main([*verb, "--artifacts", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"{said}\n"
+
+
 def test_everything_that_prints_prints_json_too(served: Desk, capsys: Capture) -> None:
     def parsed(*arguments: object) -> object:
         assert asked(served, *arguments, "--json") == 0
@@ -289,8 +299,9 @@ def test_promote_of_nothing_is_wrong_usage(capsys: Capture) -> None:
 
 def test_what_is_refused_says_so_in_one_line(desk: Desk, capsys: Capture, tmp_path: Path) -> None:
     policy, report = tmp_path / "gone.toml", tmp_path / "gone.json"
+    path = "give its path, such as artifacts/models/1763884678"
     for arguments, said in (
-        (["promote", "1700000000"], "1700000000: no such model directory; with an id, give --report FILE too"),
+        (["promote", "1700000000"], f"1700000000: no such model directory; {path}"),
         (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
         (["promote", "--report", report, "--policy", policy], f"{policy}: no such policy file"),
         (["compare", "1700000000"], f"1700000000 is unknown: no directory {desk.artifacts.models / '1700000000'}"),

@@ -14,6 +14,7 @@ from scipy.stats import binom
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.comparison import step_down, superior_ability
 from pytest_modelgates.stats.ranks import Matrix
+from pytest_modelgates.stats.resampling import stationary_bootstrap_variance
 from pytest_modelgates.stats.significance import holm, mean_exceeds
 
 
@@ -31,6 +32,8 @@ def test_p_values_agree_with_arch(means: tuple[float, ...]) -> None:
     # arch takes losses, and compares the benchmark's with the models'.
     theirs = SPA(np.zeros(len(x)), -x, block_size=5, reps=4999, seed=2)
     theirs.compute()
+    ours = [stationary_bootstrap_variance(column, block=5) for column in x.T]
+    np.testing.assert_allclose(ours, theirs._loss_diff_var, rtol=1e-12)
     for name in ("lower", "consistent", "upper"):
         assert getattr(found, name) == pytest.approx(theirs.pvalues[name], abs=0.03)
     assert found.best == 0

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx_models import linear, sidecar
 
-from pytest_modelgates.errors import MissingExtraError, PackError
-from pytest_modelgates.model.convert import GRAPH_NAME, LIGHTGBM_ZERO, convert, extra, finish, floor_float32
+from pytest_modelgates.errors import PackError
+from pytest_modelgates.extras import extra
+from pytest_modelgates.model.convert import GRAPH_NAME, LIGHTGBM_ZERO, convert, finish, floor_float32
 from pytest_modelgates.model.onnx_checks import recorded_schema, soundness_problems
 from pytest_modelgates.model.session import OnnxModel
 
@@ -295,12 +296,6 @@ def test_a_native_model_that_cannot_score_is_refused_in_a_line() -> None:
     _, native = convert(pipeline("Ridge").fit(DOUBLES, TARGET), NAMES)
     with pytest.raises(PackError, match=r"^the native model cannot score the panel \(Input X contains NaN\.\)$"):
         native(np.full((1, 2), np.nan, np.float32))
-
-
-def test_a_library_that_is_not_installed_is_named_with_the_extra_that_brings_it() -> None:
-    message = "no_such_library is not installed; run: pip install 'pytest-modelgates[pack]'"
-    with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
-        extra("no_such_library.part")
 
 
 def test_finished_bytes_hold_the_schema_and_are_sound() -> None:

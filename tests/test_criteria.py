@@ -1,5 +1,6 @@
 """Quiet nights, hours in shadow, no drift: what promotion asks for besides the gates."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.drift.records import Prediction, read_predictions
+from pytest_modelgates.model.files import listing
 from pytest_modelgates.model.layout import Artifacts
 from pytest_modelgates.registry.criteria import Night, night_reasons, nights, shadow_reasons, streak
-from pytest_modelgates.registry.policy import Policy, load_policy
+from pytest_modelgates.registry.policy import EvidenceRules, Policy, load_policy
+from pytest_modelgates.registry.seal import SEALED_SUFFIX, generate_key, load_key, seal, statement
 
 POLICY = load_policy(None)
 NOW = datetime(2026, 3, 3, 6, tzinfo=UTC)
@@ -161,6 +164,37 @@ def test_a_report_that_cannot_be_read_is_a_night_without_parity(reports: Reports
         report = reports.add(age)
     report.write_bytes(b"\0")
     assert reports.streak == 2
+
+
+def test_a_sealed_report_counts_if_a_listed_key_signed_it_else_the_plain_one_beside_it(
+    reports: Reports, tmp_path: Path
+) -> None:
+    public = generate_key(tmp_path / "key.pem")
+    plain = reports.add(0)
+    predicate = {"report": json.loads(plain.read_bytes())}
+    content = statement(listing(reports.model), predicate, result="PASSED")
+    sealed = seal(content, load_key(tmp_path / "key.pem"))
+    plain.with_name(plain.stem + SEALED_SUFFIX).write_bytes(sealed)
+    assert reports.streak == 1, "nobody listed the key"
+    strict = msgspec.structs.replace(POLICY.evidence, keys=(public,), level="sealed")
+
+    def of_policy(rules: EvidenceRules) -> int:
+        policy = msgspec.structs.replace(POLICY, evidence=rules)
+        return streak(nights(reports.artifacts, policy, now=NOW), today=NOW.date())
+
+    assert of_policy(strict) == 1
+    plain.unlink()
+    assert reports.streak == 0
+    for level in ("any", "sealed"):
+        assert of_policy(msgspec.structs.replace(strict, level=level)) == 1
+
+
+def test_where_seals_are_asked_for_a_plain_report_only_speaks_against_its_night(reports: Reports) -> None:
+    rules = msgspec.structs.replace(POLICY.evidence, level="sealed")
+    policy = msgspec.structs.replace(POLICY, evidence=rules)
+    reports.add(0)
+    assert reports.streak == 1
+    assert [night.parity for night in nights(reports.artifacts, policy, now=NOW)] == [False]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Whether the live model's recent predictions still look like its golden."""
 
+import re
+
 import numpy as np
 import pytest
 from handmade import Desk, golden_of, log_predictions, predictions
@@ -54,7 +56,11 @@ def test_only_the_newest_rows_count_if_asked(desk: Desk, calm: list[float]) -> N
 
 def test_records_of_other_models_do_not_count(desk: Desk, calm: list[float]) -> None:
     log(desk, [value + 1 for value in calm], digest="1" * 64)
-    with pytest.raises(StatisticsError, match="current is empty"):
+    message = (
+        f"{desk.artifacts.predictions}: no prediction of {desk.live}, which is live; run: modelgates serve --onnx "
+        f"{desk.artifacts.latest_onnx} --csv live_data.csv"
+    )
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         check_live(desk.artifacts, desk.policy)
 
 

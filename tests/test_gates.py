@@ -430,7 +430,7 @@ BAD = [
     pytest.param(
         "pnl.participation",
         lambda world: world.edit_panel(lambda frame: frame.assign(dollars=1e5)),
-        "measured 1.* share, limit 0 ≤ · ≤ 0.05, capital 1e+06",
+        "measured 1.* share, limit 0 ≤ · ≤ 0.05, capital 1000000",
         id="too-thin",
     ),
     pytest.param(
@@ -450,8 +450,17 @@ BAD = [
     pytest.param(
         "wf.worst_fold",
         returns(later_years_turn),
-        "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_year 202*",
+        "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_fold 202*",
         id="an-awful-year",
+    ),
+    *(
+        pytest.param(
+            gate,
+            lambda world: world.edit_panel(lambda frame: frame[frame["time"] < "2020-04-01"]),
+            "inconclusive: fold 2020-Q1 is the only one, expected at least 2: give more days or shorter folds",
+            id=f"one-quarter-{gate}",
+        )
+        for gate in ("wf.positive_folds", "wf.worst_fold")
     ),
 ]
 

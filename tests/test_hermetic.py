@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,7 +167,11 @@ def test_a_sealed_report_names_its_key(sealed: tuple[Path, str]) -> None:
 
 
 def test_a_sealed_report_of_no_listed_key_is_refused(sealed: tuple[Path, str]) -> None:
-    with pytest.raises(SealError, match="signed by none of the 0 keys that the policy lists"):
+    message = (
+        "signed by none of the 0 keys that the policy lists → modelgates gate DIR --key FILE, by a key that "
+        "[evidence] keys lists"
+    )
+    with pytest.raises(SealError, match=f"{re.escape(message)}$"):
         read_report(sealed[0])
 
 

@@ -52,6 +52,7 @@ def test_a_regression_is_as_sure_as_by_the_newey_of_stata() -> None:
     np.testing.assert_allclose(fit.params, [4.3742216647032, -0.61399696947899, -9.4816727746549], rtol=1e-11)
     errors = [0.33125644884286, 0.29582347593197, 1.1859338087713]
     np.testing.assert_allclose(fit.bse, errors, rtol=1e-11)
+    np.testing.assert_allclose(fit.tvalues, [13.20494, -2.07555, -7.99511], atol=5e-6)
     # What each quarter adds to a coefficient is a series whose mean is the coefficient's error. 13 cosines: up to 20 %.
     influence = len(x) * (x * fit.resid[:, np.newaxis]) @ np.linalg.inv(x.T @ x)
     np.testing.assert_allclose([ewc_error(column) for column in influence.T], errors, rtol=0.40)

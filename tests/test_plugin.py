@@ -338,7 +338,7 @@ def test_a_failing_soft_gate_warns_in_yellow_with_its_numbers(pytester: pytest.P
         [
             r".*test_answer\[1700000000\] .*\x1b\[33mWARN\x1b.*",
             r"\x1b\[33mmine\.answer +soft 2 x +≤1 +-1 +WARN\x1b.*",
-            r"\x1b\[33mmine\.answer WARN: measured 2 x, limit ≤ 1\x1b.*",
+            r"\x1b\[33mmine\.answer WARN: measured 2 x, limit ≤ 1 → give less\x1b.*",
             r".*1 warned.*",
         ]
     )

@@ -14,7 +14,7 @@ from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.model.files import read_json
 from pytest_modelgates.model.layout import SIDECAR
 from pytest_modelgates.model.sidecar import Sidecar
-from pytest_modelgates.registry.policy import Bounds, Policy, find_policy, load_policy
+from pytest_modelgates.registry.policy import Bounds, Policy, find_policy, load_policy, short
 
 DEFAULT = load_policy(None)
 
@@ -319,3 +319,19 @@ def test_a_repositorys_policy_is_found_and_a_lost_one_is_not_passed_over(tmp_pat
 
 def test_this_repositorys_own_policy_is_the_packaged_one() -> None:
     assert load_policy(Path(__file__).parents[1] / "registry" / "policy.toml").digest == DEFAULT.digest
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(12_000, "12000", id="a-count"),
+        pytest.param(-98_765.4, "-98765", id="beyond-the-digits"),
+        pytest.param(9999.6, "10000", id="just-below"),
+        pytest.param(0.000123456, "0.0001235", id="small"),
+        pytest.param(0.0, "0", id="zero"),
+        pytest.param(1e20, "1e+20", id="huge"),
+        pytest.param(float("inf"), "inf", id="endless"),
+    ],
+)
+def test_a_count_is_written_whole(value: float, text: str) -> None:
+    assert short(value) == text

@@ -39,6 +39,24 @@ REFUSED = [
     pytest.param([], 0.5, "sample has 0 values, expected at least 1: measure more", id="empty"),
     pytest.param([1, np.nan], 0.5, "sample has 1 of 2 values NaN or infinite: remove their cause", id="nan"),
     pytest.param([1, np.inf], 0.5, "sample has 1 of 2 values NaN or infinite: remove their cause", id="infinite"),
+    pytest.param(
+        [-2e100, 1], 0.5, "sample reaches 2e+100 in size, expected at most 1e+100: use another unit", id="too-large"
+    ),
+    pytest.param(
+        ["a"],
+        0.5,
+        "sample cannot be read as numbers (<U1): give one real number a place",
+        id="text",
+    ),
+    pytest.param(
+        [1j], 0.5, "sample cannot be read as numbers (complex128): give one real number a place", id="complex"
+    ),
+    pytest.param(
+        np.array([1, "a"], dtype=object),
+        0.5,
+        "sample cannot be read as numbers (could not convert string to float: 'a'): give one real number a place",
+        id="objects",
+    ),
     pytest.param([[1, 2]], 0.5, "sample has 2 dimensions, expected 1: give one number a row", id="matrix"),
     pytest.param([1], 95, "the share is 95, expected 0 to 1: 0.95 asks for the 95th percentile", id="percent"),
     pytest.param([1], np.nan, "the share is nan, expected 0 to 1: 0.95 asks for the 95th percentile", id="nan-share"),
@@ -51,10 +69,16 @@ def test_quantile_refuses_and_says_why(sample: list[float], share: float, messag
         quantile(sample, share)
 
 
-def test_a_series_is_returned_as_float64() -> None:
-    series = finite_series(np.array([1, 2], dtype=np.float32))
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.uint64, object])
+def test_a_series_is_returned_as_float64(dtype: type) -> None:
+    series = finite_series(np.array([1, 2], dtype=dtype))
     assert series.dtype == np.float64
     assert series.tolist() == [1, 2]
+
+
+def test_rows_of_unequal_length_are_no_numbers() -> None:
+    with pytest.raises(StatisticsError, match=r"^sample cannot be read as numbers \(setting an array element"):
+        quantile([[1, 2], [3]], 0.5)
 
 
 @pytest.mark.parametrize("series", [np.full(3, 0.1), np.array([0.1, 0.1 + 1e-200]), np.array([0.0, 5e-324])])

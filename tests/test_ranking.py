@@ -14,6 +14,7 @@ from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.ranking import follow, gross_one, held_weights, hold, rank_weights
 from pytest_modelgates.stats.ranks import Matrix, daily_rank_ic
+from pytest_modelgates.stats.significance import ewc_p_value
 
 NAN = np.nan
 SHAPES = st.tuples(st.integers(8, 14), st.integers(2, 6))
@@ -35,6 +36,7 @@ def hold_by_hand(scores: Matrix, returns: Matrix, horizon: int, lag: int, bps: f
     """Follow the definition day by day, name by name."""
     days, assets = scores.shape
     before, told = [0.0] * assets, []
+    apart = np.nanmax(returns, axis=1, initial=-1) - np.nanmin(returns, axis=1, initial=1)
     for day in range(days):
         position = [0.0] * assets
         for age in range(lag, lag + horizon):
@@ -55,7 +57,8 @@ def hold_by_hand(scores: Matrix, returns: Matrix, horizon: int, lag: int, bps: f
         about_zero = np.sqrt(sum(weight**2 for weight in position) / len(names)) if names else 0.0
         scale = len(names) * spread * about_zero
         net = gross - turnover * bps / 1e4
-        told.append({"gross": gross, "net": net, "turnover": turnover, "ic_net": net / scale if scale else 0.0})
+        moves = scale and apart[day] > 1e-3 * np.median(apart[lag + horizon - 1 :])
+        told.append({"gross": gross, "net": net, "turnover": turnover, "ic_net": net / scale if moves else 0.0})
     return told[lag + horizon - 1 :]
 
 
@@ -209,6 +212,16 @@ def test_a_day_whose_returns_are_equal_has_no_ic_at_any_cost() -> None:
     held = hold([[1, 2, 3]] * 2, [[0.1, 0.1, 0.1]] * 2, horizon=1, cost_bps=50, lag=0)
     assert held.ic.tolist() == held.ic_net.tolist() == [0, 0]
     assert held.net[0] < 0
+
+
+@pytest.mark.parametrize("rounding", [1e-12, 1e-9, 1e-7])
+def test_prices_carried_forward_over_a_holiday_and_rounded_are_no_day_of_huge_costs(rounding: float) -> None:
+    scores, returns = panel(3, days=500, assets=12)
+    returns[250] = rounding * np.random.default_rng(1).standard_normal(12)
+    held = hold(scores, returns, horizon=1, cost_bps=2)
+    assert held.ic_net[250 - held.first] == held.ic[250 - held.first] == 0
+    assert held.net[250 - held.first] < 0
+    assert ewc_p_value(held.ic_net)[0] < 0.01
 
 
 def test_a_day_without_rows_or_position_has_no_ic() -> None:

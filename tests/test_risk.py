@@ -13,20 +13,31 @@ from hypothesis import strategies as st
 from scipy.stats import linregress
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.ranking import hold
+from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
+from pytest_modelgates.stats.ranking import follow, hold
 from pytest_modelgates.stats.risk import Risk, alpha_beta, risk_of
 from pytest_modelgates.stats.sharpe import sharpe_of
 
 # Ten series, Bacon's 24 months among them, and what R's PerformanceAnalytics 2.1.0 makes of them, as kept by vetted.
 SERIES = json.loads(files("vetted").joinpath("data", "fixtures.json").read_text())
 ANSWERS = json.loads(files("vetted").joinpath("data", "oracle.json").read_text())["values"]
+
+
+def on_paper(returns: list[float], year: float) -> PaperPnl:
+    """Hold all capital in one name that returns these."""
+    held = follow(np.ones((len(returns), 1)), np.array(returns)[:, np.newaxis], cost_bps=0)
+    return paper_pnl(held, days_per_year=year)
+
+
 # R has further definitions of the same quantities; these are the ones that are used here.
 IN_R: dict[str, Callable[[list[float], float], float]] = {
+    "Return.annualized(R, scale, geometric=FALSE)": lambda returns, year: on_paper(returns, year).annual_return,
+    "StdDev.annualized(R, scale)": lambda returns, year: (
+        on_paper(returns, year).annual_return / on_paper(returns, year).sharpe
+    ),
     "mean": lambda returns, year: float(np.mean(returns)),
     "StdDev(R)": lambda returns, year: risk_of(returns).volatility,
-    "SharpeRatio.annualized(R, 0, scale, geometric=FALSE)": lambda returns, year: (
-        sharpe_of(returns).ratio * math.sqrt(year)
-    ),
+    "SharpeRatio.annualized(R, 0, scale, geometric=FALSE)": lambda returns, year: on_paper(returns, year).sharpe,
     "DownsideDeviation(R, MAR=0, method='full')": lambda returns, year: risk_of(returns).downside_deviation,
     "SortinoRatio(R, MAR=0)": lambda returns, year: risk_of(returns).sortino,
     "Omega(R, L=0, method='simple')": lambda returns, year: risk_of(returns).omega,
@@ -66,6 +77,10 @@ def test_the_worst_days_by_hand() -> None:
 
 def test_losing_everything_ends_in_a_drawdown_of_one() -> None:
     assert risk_of([0.1, -1.5, 0.3]).max_drawdown == 1
+
+
+def test_capital_that_grows_beyond_all_numbers_still_falls_by_what_it_falls() -> None:
+    assert risk_of([9.0] * 400 + [-0.25] + [9.0] * 400).max_drawdown == pytest.approx(0.25)
 
 
 @given(returns=st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2).filter(lambda r: min(r) < max(r)))

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from pytest_modelgates.errors import FormatError, SealError
+from pytest_modelgates.errors import FormatError, MissingExtraError, SealError
 from pytest_modelgates.registry.seal import generate_key, load_key, open_seal, public_key, seal, statement
 
 PAYLOAD = statement({"model.onnx": "0" * 64}, {"configuration": []}, result="PASSED")
@@ -79,6 +81,16 @@ def test_another_payload_type_is_refused(sealed: tuple[bytes, str]) -> None:
     envelope = json.loads(sealed[0]) | {"payloadType": "text/plain"}
     with pytest.raises(FormatError, match="payloadType"):
         open_seal(json.dumps(envelope).encode(), [sealed[1]], "run.dsse.json")
+
+
+def test_without_cryptography_a_seal_is_refused_with_the_extra_that_brings_it(
+    sealed: tuple[bytes, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    message = "cryptography is not installed; run: pip install 'pytest-modelgates[sign]'"
+    with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
+        open_seal(sealed[0], [sealed[1]], "report")
 
 
 def test_what_is_not_base64_is_refused(sealed: tuple[bytes, str]) -> None:

@@ -37,6 +37,13 @@ def test_moments_agree_with_scipy() -> None:
     assert found.kurtosis == pytest.approx(kurtosis(returns, fisher=False), rel=1e-12)
 
 
+@pytest.mark.parametrize("unit", [1e-90, 1e90])
+def test_moments_know_no_unit(unit: float) -> None:
+    returns = np.random.default_rng(1).standard_t(5, 400) + 0.1
+    one, other = sharpe_of(returns), sharpe_of(unit * returns)
+    assert (other.ratio, other.skewness, other.kurtosis) == pytest.approx((one.ratio, one.skewness, one.kurtosis))
+
+
 # Bailey and Lopez de Prado 2012, section 3, as in esvhd/pypbo, tests/test_pbo.py.
 HEDGE_FUND = {"ratio": 1.585 / math.sqrt(12), "n": 24}
 

@@ -1,5 +1,6 @@
 """What the gates of a signal say of costs, of the position, of other trials and of the future."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -107,6 +108,19 @@ def test_money_is_not_judged_on_99_days(pytester: pytest.Pytester, tmp_path: Pat
     model = pack_ridge(tmp_path / "artifacts", invented_panel(days=100))
     for gate in ("pnl.after_costs", "pnl.within_limits"):
         assert measured(pytester, model, gate)[gate].note == "99 held days, at least 100 are needed: 1 more"
+
+
+def test_a_rank_ic_over_too_few_horizons_is_no_verdict(pytester: pytest.Pytester, good_model: Path) -> None:
+    path = good_model / "sidecar.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "horizon": 20}))
+    shown = measured(pytester, good_model, "significance.rank_ic")["significance.rank_ic"]
+    assert (shown.state, shown.note) == ("inconclusive", f"{DAYS - 20} held days, at least 500 are needed: 120 more")
+
+
+def test_a_panel_within_one_year_is_judged_by_quarters(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    model = pack_ridge(tmp_path / "artifacts", invented_panel(days=200))
+    assert measured(pytester, model, "wf.positive_folds")["wf.positive_folds"].sample == 3
+    assert measured(pytester, model, "wf.worst_fold")["wf.worst_fold"].detail["worst_fold"].startswith("2020-Q")
 
 
 BY_TRIALS = ["significance.deflated_sharpe", "significance.pbo", "significance.spa"]

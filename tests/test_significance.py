@@ -41,6 +41,12 @@ def test_ewc_follows_its_formula(n: int, cosines: int) -> None:
     assert (p, nu) == pytest.approx(ewc_by_hand(series, 0.01), rel=1e-9)
 
 
+@pytest.mark.parametrize("j", [1, 2, 3, 8])
+def test_no_cosine_is_lost_where_the_rule_gives_a_whole_number(j: int) -> None:
+    # 0.4 (125 j^3)^(2/3) = 10 j^2, but 1,000 ** (2 / 3) is 99.99999999999997.
+    assert ewc_p_value(moving_average(j, 125 * j**3, 1))[1] == 10 * j**2
+
+
 @settings(max_examples=50)
 @given(seed=st.integers(0, 2**32), bounds=st.tuples(st.floats(-1, 1), st.floats(-1, 1)), scale=st.floats(0.01, 100))
 def test_ewc_grows_with_the_bound_and_knows_no_unit(seed: int, bounds: tuple[float, float], scale: float) -> None:

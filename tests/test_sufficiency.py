@@ -10,7 +10,7 @@ from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.significance import ewc_p_value
 from pytest_modelgates.stats.sufficiency import median_names, minimum_detectable, more_days, too_little
 
-ENOUGH = {"days": 100, "horizon": 5, "names": 10, "overlapping": False}
+ENOUGH = {"days": 100, "horizon": 1, "names": 10}
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,9 @@ ENOUGH = {"days": 100, "horizon": 5, "names": 10, "overlapping": False}
         pytest.param({}, None, id="just-enough"),
         pytest.param({"days": 99}, "99 held days, at least 100 are needed: 1 more", id="days"),
         pytest.param({"names": 9.5}, "9.5 assets on the median day, at least 10 are needed", id="names"),
-        pytest.param({"horizon": 21}, None, id="held-days-do-not-overlap"),
-        pytest.param(
-            {"horizon": 21, "overlapping": True, "days": 524},
-            "524 held days, at least 525 are needed: 1 more",
-            id="horizons",
-        ),
+        pytest.param({"horizon": 4}, None, id="short-horizons"),
+        pytest.param({"horizon": 21, "days": 525}, None, id="just-enough-horizons"),
+        pytest.param({"horizon": 21, "days": 524}, "524 held days, at least 525 are needed: 1 more", id="horizons"),
     ],
 )
 def test_it_says_what_is_missing(change: dict[str, float], why: str | None) -> None:

@@ -43,7 +43,7 @@ def test_long_names_give_way_so_that_the_table_fits_the_terminal(pytester: pytes
     assert len(heading) <= COLUMNS
     assert row.startswith("mine.an_answer_whose_name")
     assert row.endswith("… soft 2 x      ≤1    -1     WARN")
-    assert why == f"{name} WARN: measured 2 x, limit ≤ 1"
+    assert why == f"{name} WARN: measured 2 x, limit ≤ 1 → give less"
 
 
 def test_a_gate_of_several_limits_has_a_row_each_and_one_reason(pytester: pytest.Pytester, good_model: Path) -> None:
@@ -94,4 +94,4 @@ def test_each_model_has_a_table_of_its_own(pytester: pytest.Pytester, good_model
     assert lines[2].split()[-1] == "passed"
     assert lines[3] == "model 1700000001"
     assert lines[5].split()[-1] == "failed"
-    assert lines[6] == "integrity.required_files failed: measured 7 files, limit ≤ 0"
+    assert lines[6].startswith("integrity.required_files failed: measured 7 files, limit ≤ 0 → ")

@@ -80,12 +80,26 @@ def test_less_than_one_trial_is_refused() -> None:
 
 def test_series_of_trials_end_on_the_same_day_and_copies_count_once() -> None:
     random = np.random.default_rng(0)
-    chosen, other = random.standard_normal((2, 6)), random.standard_normal((2, 4))
-    still = np.stack([np.zeros(6), np.zeros(6)])
+    chosen, other = random.standard_normal((2, 30)), random.standard_normal((2, 20))
+    still = np.zeros((2, 30))
     found = align_trials([tuple(chosen), tuple(other), tuple(chosen), tuple(other), tuple(still)])
     assert found.at_hand == 5
-    np.testing.assert_array_equal(found.net, np.stack([chosen[0, 2:], other[0]], axis=1))
-    np.testing.assert_array_equal(found.ic_net, np.stack([chosen[1, 2:], other[1]], axis=1))
+    np.testing.assert_array_equal(found.net, np.stack([chosen[0, 10:], other[0]], axis=1))
+    np.testing.assert_array_equal(found.ic_net, np.stack([chosen[1, 10:], other[1]], axis=1))
+
+
+def test_a_trial_held_for_too_few_days_to_be_compared_is_not_at_hand() -> None:
+    # Held over nearly the whole panel, it would cut all others down to its few days.
+    chosen, short = np.random.default_rng(0).standard_normal((2, 300)), np.ones((2, 19))
+    found = align_trials([tuple(chosen), tuple(short)])
+    assert (found.at_hand, found.net.shape) == (1, (300, 1))
+    assert align_trials([tuple(chosen), tuple(chosen[:, :20] + 1)]).net.shape == (20, 2)
+
+
+def test_a_trial_that_holds_nothing_has_no_ratio_to_scatter() -> None:
+    still, *others = [np.zeros(300), *np.random.default_rng(0).standard_normal((2, 300))]
+    scattered = ratio_variance(align_trials([(net, net) for net in (still, *others)]))
+    assert scattered == max(1 / 299, np.var([sharpe_of(net).ratio for net in others], ddof=1))
 
 
 def test_ratios_scatter_at_least_as_widely_as_those_of_trials_without_skill() -> None:

@@ -110,7 +110,7 @@ def test_a_run_shows_the_waiver_and_is_green_until_it_ends(pytester: pytest.Pyte
     result.stdout.fnmatch_lines(
         [
             "mine.answer *hard 2 x *WAIVED",
-            "mine.answer WAIVED: measured 2 x, limit ≤ 1",
+            "mine.answer WAIVED: measured 2 x, limit ≤ 1 → give less",
             f"mine.answer waived until {TODAY} by Ada Lovelace: the exchange changed its tick size",
         ]
     )

@@ -1,9 +1,7 @@
 """From a fitted estimator to ONNX bytes that decide every split as the native model does on float32 rows."""
 
-import importlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,8 @@ import onnx
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import MissingExtraError, PackError
+from ..errors import PackError
+from ..extras import extra
 from .files import canonical, first_line
 from .onnx_checks import CRC_KEY, FEATURES_KEY, external_data_problems
 
@@ -180,13 +179,3 @@ def _convert_sklearn(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto,
         return chances[:, 1] if chances.ndim == 2 and chances.shape[1] == 2 else chances
 
     return converted, predict
-
-
-def extra(name: str) -> ModuleType:
-    """Import an optional library, or say which extra brings it."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"{name.partition('.')[0]} is not installed; run: pip install 'pytest-modelgates[pack]'"
-        ) from error

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import FormatError, MissingExtraError, PackError
-from .convert import extra
+from ..extras import extra
 from .files import first_line, read_bytes, typed
 from .pack import pack
 from .panel import read_table

@@ -3,6 +3,7 @@
 from ..drift import detect_drift, load_golden_predictions
 from ..drift.distance import DriftLimits, DriftReport
 from ..drift.records import read_predictions, values_of
+from ..errors import StatisticsError
 from ..model.layout import Artifacts
 from ..registry.policy import Policy
 from .compare import live_change
@@ -35,9 +36,19 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     int
         Rows compared.
     DriftReport
+
+    Raises
+    ------
+    StatisticsError
+        If it has scored too few rows to tell.
     """
     live = live_change(artifacts)
     current = values_of(read_predictions(artifacts.predictions, digest=live.digest))[-last if last else 0 :]
+    if not current.size:
+        raise StatisticsError(
+            f"{artifacts.predictions}: no prediction of {live.to}, which is live; run: modelgates serve --onnx "
+            f"{artifacts.latest_onnx} --csv live_data.csv"
+        )
     golden = load_golden_predictions(live.to, folder=artifacts.golden)
     return live.to, len(current), detect_drift(golden, current, limits=limits_of(policy))
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..drift import psi
 from ..drift.distance import MINIMUM_ROWS
 from ..drift.records import Prediction, values_of
-from ..errors import FormatError, RegistryError, StatisticsError
+from ..errors import FormatError, MissingExtraError, RegistryError, SealError, StatisticsError
 from ..model.files import printable
 from ..model.layout import Artifacts, checked_id
 from .policy import Bounds, Policy
@@ -67,19 +67,23 @@ def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night
 
 
 def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool | None:
-    """Judge parity by one report; None if the run measured none, such as one with ``-m pnl``."""
+    """Judge parity by one report; None if the run measured none (``-m pnl``), or lacks a seal that counts."""
     wanted = sorted(name for name, slo in policy.slo.items() if name.startswith("parity.") and slo.severity == "hard")
     try:
-        report = read_report(path)
+        report = read_report(path, keys=policy.evidence.keys)
         records = [record for record in report.modelgates.models[model_id].gates if record.gate in wanted]
         # A report that was copied to the name of another night is of its own night still.
         if report.modelgates.run.started.astimezone(UTC).date() != day:
             return False
     except (FormatError, KeyError):
         return False
+    except (SealError, MissingExtraError):
+        return None  # the report that was sealed lies beside it
     if not records:
         return None
     passed = sorted(record.gate for record in records if judge(record, policy)[0] is Verdict.PASSED)
+    if passed == wanted and policy.evidence.level == "sealed" and report.sealed_by is None:
+        return None  # it may speak against the night, but not for it
     return passed == wanted
 
 

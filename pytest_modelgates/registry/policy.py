@@ -75,6 +75,11 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         return upper
 
 
+def short(value: float, digits: int = 4) -> str:
+    """Write a number with so many digits, a larger one whole: 12,000 rows are no 1.2e+04."""
+    return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
 class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named limit.
 

@@ -128,7 +128,7 @@ def read_report(path: Path, *, keys: Sequence[str] = ()) -> Report:
     except FormatError as error:
         raise FormatError(f"{error} → pytest --model-dir=DIR") from error
     except SealError as error:
-        raise SealError(f"{error} → modelgates gate DIR --key FILE") from error
+        raise SealError(f"{error} → modelgates gate DIR --key FILE, by a key that [evidence] keys lists") from error
 
 
 def _read(path: Path, keys: Sequence[str]) -> Report:

@@ -34,9 +34,10 @@ def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str
         if model_id == live:
             raise RefusedError(f"{model_id} is live already")
         was = next((change.digest for change in changes(artifacts.promotions) if change.to == model_id), None)
-        if was is None:
-            past = ", ".join(past_live(artifacts, live)) or "none yet"
-            raise RefusedError(f"{model_id} was never live; rollback goes to one of: {past}")
+        if was is None or not artifacts.model(model_id).is_dir():
+            lost = "was never live" if was is None else "is not there any more"
+            past = ", ".join(name for name in past_live(artifacts, live) if artifacts.model(name).is_dir())
+            raise RefusedError(f"{model_id} {lost}; rollback goes to one of: {past or 'none'}")
         digest = verify(artifacts.model(model_id))
         if digest != was:
             raise RefusedError(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from ..errors import MissingExtraError, SealError
+from ..errors import SealError
+from ..extras import extra
 from ..model.files import canonical, listing_digest, parse_json, read_bytes, sha256, typed
 
 if TYPE_CHECKING:
@@ -170,11 +171,8 @@ def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
 
 def signer(content: bytes, signature: str, keys: Sequence[str]) -> str | None:
     """Find which of the keys that the policy lists signed a line of the audit log; None if none did."""
-    _ed25519()
-    from cryptography.exceptions import InvalidSignature
-
     for listed in keys:
-        with suppress(InvalidSignature, ValueError):
+        with suppress(_invalid(), ValueError):
             _public(listed).verify(bytes.fromhex(signature), content)
             return listed
     return None
@@ -201,14 +199,12 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
         signatures = [base64.b64decode(entry.sig, validate=True) for entry in envelope.signatures]
     except ValueError as error:
         raise SealError(f"{source}: payload or signature is not base64 ({error})") from error
-    from cryptography.exceptions import InvalidSignature
-
     for listed in keys:
         public = _public(listed)
         for signature in signatures:
             try:
                 public.verify(signature, _encoding(payload))
-            except InvalidSignature:
+            except _invalid():
                 continue
             return payload, listed
     raise SealError(f"{source}: signed by none of the {len(keys)} keys that the policy lists")
@@ -234,15 +230,12 @@ def _encoding(payload: bytes) -> bytes:
 
 
 def _ed25519() -> Any:
-    try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("cryptography is not installed; run: pip install 'pytest-modelgates[sign]'") from error
-    return ed25519
+    return extra("cryptography.hazmat.primitives.asymmetric.ed25519", "sign")
 
 
 def _serialization() -> Any:
-    _ed25519()
-    from cryptography.hazmat.primitives import serialization
+    return extra("cryptography.hazmat.primitives.serialization", "sign")
 
-    return serialization
+
+def _invalid() -> Any:
+    return extra("cryptography.exceptions", "sign").InvalidSignature

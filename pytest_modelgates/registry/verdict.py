@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 
-from .policy import Policy, Waiver
+from .policy import Policy, Waiver, short
 from .report import GateRecord
 
 
@@ -79,7 +79,7 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
         for evidence in shown:
             limit = policy.limit(name)
             if not limit.hold(evidence.value):
-                measured = "nothing finite" if evidence.value is None else f"{evidence.value:.4g}"
+                measured = "nothing finite" if evidence.value is None else short(evidence.value)
                 of = "" if name == base_name(record.gate) else f"{name} "
                 return Verdict.FAILED, f"{of}measured {measured} {evidence.unit}, limit {limit}"
     if "call" in exceptions:

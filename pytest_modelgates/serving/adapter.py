@@ -33,7 +33,10 @@ def _pinned(onnx_path: Path) -> Pinned:
             return Pinned(path.parent)
         except GoneError:
             if Path(os.path.realpath(onnx_path)) == path:
-                raise FormatError(f"{onnx_path}: no such model") from None
+                raise FormatError(
+                    f"{onnx_path}: no model there; give artifacts/models/<id>/{MODEL}, or artifacts/models/latest.onnx "
+                    "once a model is live"
+                ) from None
 
 
 class Adapter:

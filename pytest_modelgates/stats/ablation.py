@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from .comparison import step_down
+from .quantiles import finite_series
+from .resampling import MINIMUM_VALUES
 from .significance import ewc_bounds, ewc_p_value, holm, mean_exceeds
 
 Outcome = Literal["harmful", "useful", "useless", "inconclusive"]
@@ -103,12 +105,12 @@ def ablate(
     .. [2] S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statistics 6:65, 1979.
     .. [3] J. P. Romano and M. Wolf, Stepwise multiple testing as formalized data snooping, Econometrica 73:1237, 2005.
     """
-    whole = np.asarray(ic, dtype=np.float64)
+    whole = finite_series(ic, name="IC", at_least=MINIMUM_VALUES)
     if not without:
         raise StatisticsError("no feature group to ablate; the sidecar gives every feature one")
     gains = {}
     for group, series in without.items():
-        rest = np.asarray(series, dtype=np.float64)
+        rest = finite_series(series, name=f"IC without {group}")
         if rest.shape != whole.shape:
             raise StatisticsError(
                 f"{group}: {rest.shape} days without the group, {whole.shape} with it; score the same panel"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import MissingExtraError, StatisticsError
+from ..errors import StatisticsError
+from ..extras import extra
 from .days import rows_by_day
 from .quantiles import finite_series
 from .resampling import MINIMUM_VALUES
@@ -168,15 +169,11 @@ def named_metric(name: str, *, labels: bool = False) -> Metric:
     StatisticsError
         If it knows no such scorer.
     """
+    metrics = extra("sklearn.metrics", "metrics")
+    from sklearn.base import BaseEstimator, ClassifierMixin
+
     try:
-        from sklearn.base import BaseEstimator, ClassifierMixin
-        from sklearn.metrics import get_scorer
-    except ImportError as error:
-        raise MissingExtraError(
-            "metrics need scikit-learn; install it: pip install 'pytest-modelgates[metrics]'"
-        ) from error
-    try:
-        scorer = get_scorer(name)
+        scorer = metrics.get_scorer(name)
     except ValueError as error:
         raise StatisticsError(f"scikit-learn has no scorer {name!r}; see sklearn.metrics.get_scorer_names()") from error
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .quantiles import finite_series, refuse_constant
+from .quantiles import finite_series, numbers, refuse_constant
 from .resampling import (
     MINIMUM_VALUES,
     optimal_block_length,
@@ -134,7 +134,7 @@ def step_down(
 
 
 def _checked(gains: ArrayLike, block: float | None) -> tuple[Matrix, float]:
-    series = np.asarray(gains, dtype=np.float64)
+    series = numbers(gains, name="gains")
     if series.ndim != 2 or series.shape[1] < 1:
         raise StatisticsError(f"gains have shape {series.shape}, expected one row a day and one column a series")
     if len(series) <= series.shape[1]:

@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from .costs import Costs
+from .days import rows_by_day
+from .quantiles import finite_series
 from .ranking import hold
 
 
@@ -113,11 +115,12 @@ def tied_rows(scores: ArrayLike, days: ArrayLike) -> int:
     scores : array_like of float, shape (n_rows,)
     days : array_like, shape (n_rows,)
         The day of each row.
+
+    Raises
+    ------
+    StatisticsError
+        If there is not one day a row, or a score is not finite.
     """
-    score, day = np.asarray(scores, dtype=np.float64), np.asarray(days)
-    order = np.lexsort((score, day))
-    equal = (np.diff(score[order]) == 0) & (day[order][1:] == day[order][:-1])
-    tied = np.zeros(score.size, dtype=bool)
-    tied[1:] |= equal
-    tied[:-1] |= equal
-    return int(tied.sum())
+    score = finite_series(scores, name="scores")
+    alike = (np.unique(score[rows], return_counts=True)[1] for rows in rows_by_day(days, rows=score.size))
+    return sum(int(counts[counts > 1].sum()) for counts in alike)

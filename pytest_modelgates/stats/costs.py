@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from .days import DAYS_PER_YEAR
 
 BASIS_POINT = 1e-4
 
@@ -25,7 +26,7 @@ class Costs:
     slippage_bps: float = 0.0
     borrow_bps_per_year: float = 0.0
     impact_bps: float = 0.0
-    days_per_year: float = 252.0
+    days_per_year: float = DAYS_PER_YEAR
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,9 +1,12 @@
-"""Rows of a panel by their day."""
+"""Days: how many make a year, and the rows of each."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+
+DAYS_PER_YEAR = 252
+"""On which is traded."""
 
 
 def rows_by_day(days: ArrayLike, *, rows: int) -> list[NDArray[np.int64]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .quantiles import is_constant
+from .quantiles import is_constant, numbers
 
 _CHUNK = 1 << 12
 
@@ -88,7 +88,7 @@ def overfitting(returns: ArrayLike, *, blocks: int = 16) -> Overfitting:
 
 
 def _checked(returns: ArrayLike, blocks: int) -> NDArray[np.float64]:
-    trials = np.asarray(returns, dtype=np.float64)
+    trials = numbers(returns, name="returns")
     if trials.ndim != 2:
         raise StatisticsError(f"returns have {trials.ndim} dimensions, expected 2: one row a day, one column a trial")
     days, count = trials.shape

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
 from .costs import participation
+from .days import DAYS_PER_YEAR
 from .quantiles import finite_series, is_constant
 from .ranking import Held
 from .resampling import MINIMUM_VALUES
@@ -46,7 +47,7 @@ class PaperPnl:
     largest_participation: float | None
 
 
-def paper_pnl(held: Held, *, days_per_year: float = 252, volume: ArrayLike | None = None) -> PaperPnl:
+def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: ArrayLike | None = None) -> PaperPnl:
     """Sum up what a held position earned after costs.
 
     Parameters

@@ -6,6 +6,19 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import StatisticsError
 
 Series = NDArray[np.float64]
+LARGEST = 1e100  # of what may still be squared, and a fourth power of it taken over a standard deviation
+
+
+def numbers(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
+    """Read real numbers of any dtype into an array of float64, NaN included, or raise StatisticsError."""
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind in "biufO":
+            return np.asarray(given, dtype=np.float64)
+        why = f"{given.dtype}"
+    except (TypeError, ValueError) as error:
+        why = str(error)
+    raise StatisticsError(f"{name} cannot be read as numbers ({why}): give one real number a place")
 
 
 def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1) -> Series:
@@ -28,15 +41,17 @@ def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1)
     Raises
     ------
     StatisticsError
-        If there are several dimensions, too few values, or one that is NaN or infinite.
+        If there are several dimensions, too few values, or one that is no number, NaN, infinite or beyond 1e100.
     """
-    series = np.asarray(values, dtype=np.float64)
+    series = numbers(values, name=name)
     if series.ndim != 1:
         raise StatisticsError(f"{name} has {series.ndim} dimensions, expected 1: give one number a row")
     if series.size < at_least:
         raise StatisticsError(f"{name} has {series.size} values, expected at least {at_least}: measure more")
     if bad := int((~np.isfinite(series)).sum()):
         raise StatisticsError(f"{name} has {bad} of {series.size} values NaN or infinite: remove their cause")
+    if (largest := float(np.abs(series).max(initial=0.0))) > LARGEST:
+        raise StatisticsError(f"{name} reaches {largest:.3g} in size, expected at most {LARGEST:g}: use another unit")
     return series
 
 

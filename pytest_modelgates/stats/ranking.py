@@ -12,6 +12,9 @@ from ..errors import StatisticsError
 from .costs import Costs, daily_cost
 from .ranks import Matrix, Series, centred_ranks, daily_matrix, same_shape
 
+# Returns of a day that lie nearer together, as a share of how far apart they lie on the median day, are equal.
+ROUNDING = 1e-3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Held:
@@ -149,8 +152,9 @@ def hold(
     is held is ``gross / (N sd(W) sd(r))``, and after costs ``(gross - cost) / (N sd(W) sd(r))``, with population
     standard deviations: it has the sign of the net return, does not change with any increasing transform of the scores,
     and falls linearly with the cost. sd(W) is taken about 0, the mean of a neutral position, lest a day on which closed
-    names leave nearly equal weights count without bound. A day without a position, or whose returns are all equal, has
-    IC 0. Weights are put back every day: drift between two closes is not counted as turnover.
+    names leave nearly equal weights count without bound. A day without a position has IC 0, and so has one whose
+    returns lie nearer together than a thousandth of what they do on the median day: prices carried forward, and their
+    rounding. Weights are put back every day: drift between two closes is not counted as turnover.
 
     References
     ----------
@@ -238,9 +242,11 @@ def _flat(cost_bps: float) -> Costs:
 def _size_of_a_perfect_day(position: Matrix, earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> Series:
     """Return N sd(W) sd(r) of each day: what the position earns when it agrees perfectly with the returns."""
     away = earned - market[:, np.newaxis]
-    # Equal returns leave rounding in `away`; a cost divided by that would be an IC of any size.
+    # Prices carried forward leave rounding; a cost divided by that would be an IC of any size.
     highest = np.where(missing, -np.inf, earned).max(axis=1, initial=-np.inf)
     lowest = np.where(missing, np.inf, earned).min(axis=1, initial=np.inf)
+    apart = highest - lowest
+    moves = apart > max(0.0, ROUNDING * float(np.median(apart))) if apart.size else apart > 0
     away[missing] = 0.0
     squares = np.einsum("ij,ij->i", position, position) * np.einsum("ij,ij->i", away, away)
-    return np.where(highest > lowest, np.sqrt(squares), 0.0)
+    return np.where(moves, np.sqrt(squares), 0.0)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from .quantiles import numbers
 
 Matrix = NDArray[np.float64]
 Series = NDArray[np.float64]
@@ -14,7 +15,7 @@ _CHUNK = 1 << 15  # values ranked at a time; what fits the cache is ranked twice
 
 def daily_matrix(values: ArrayLike, name: str) -> Matrix:
     """Read one row a day, one column an asset, NaN where there is no row; or raise StatisticsError."""
-    matrix = np.asarray(values, dtype=np.float64)
+    matrix = numbers(values, name=name)
     if matrix.ndim != 2:
         raise StatisticsError(f"{name} has {matrix.ndim} dimensions, expected 2: one row a day, one column an asset")
     # A sum of finite numbers, or one with NaN, is not the sign of an infinity; the rest is looked at value by value.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .quantiles import finite_series, refuse_constant
+from .quantiles import finite_series, numbers, refuse_constant
 
 MINIMUM_VALUES = 20
 _CHUNK = 1 << 16
@@ -63,7 +63,7 @@ def optimal_block_length(x: ArrayLike) -> float:
     if spectrum == 0:
         return float(longest)
     slope = 2 * (lags * window).sum()
-    return float(min((slope**2 / spectrum**2 * n) ** (1 / 3), longest))
+    return float(min(((slope / spectrum) ** 2 * n) ** (1 / 3), longest))
 
 
 def stationary_bootstrap_means(
@@ -145,7 +145,7 @@ def stationary_bootstrap_joint_means(
     How often a resample takes each day follows from where its blocks begin and end; the means of all series are then
     one product of matrices.
     """
-    series = np.asarray(x, dtype=np.float64)
+    series = numbers(x, name="series")
     if series.ndim != 2 or series.shape[1] < 1:
         raise StatisticsError(f"series have shape {series.shape}, expected one row a day and one column a series")
     for column in series.T:

@@ -64,7 +64,8 @@ def risk_of(returns: ArrayLike, *, tail: float = 0.05) -> Risk:
     gains, losses = np.maximum(series, 0.0), np.maximum(-series, 0.0)
     downside = math.sqrt(float((losses**2).mean()))
     worst = quantile(series, tail)
-    wealth = np.concatenate([[1.0], np.cumprod(np.maximum(1 + series, 0.0))])
+    with np.errstate(divide="ignore"):  # the logarithm of no capital at all
+        wealth = np.concatenate([[0.0], np.cumsum(np.log1p(np.maximum(series, -1.0)))])
     return Risk(
         volatility=float(series.std(ddof=1)),
         downside_deviation=downside,
@@ -72,7 +73,7 @@ def risk_of(returns: ArrayLike, *, tail: float = 0.05) -> Risk:
         omega=float(gains.sum() / losses.sum()) if downside else math.inf,
         value_at_risk=worst,
         expected_shortfall=float(series[series <= worst].mean()),
-        max_drawdown=float((1 - wealth / np.maximum.accumulate(wealth)).max()),
+        max_drawdown=-float(np.expm1((wealth - np.maximum.accumulate(wealth)).min())),
     )
 
 

@@ -60,13 +60,12 @@ def sharpe_of(returns: ArrayLike, *, riskless: float = 0.0) -> Sharpe:
     """
     series = finite_series(returns, name="returns", at_least=2)
     refuse_constant(series)
-    away = series - series.mean()
-    spread = math.sqrt((away**2).mean())
+    z = (series - series.mean()) / series.std()
     return Sharpe(
         ratio=float((series.mean() - riskless) / series.std(ddof=1)),
         n=series.size,
-        skewness=float((away**3).mean() / spread**3),
-        kurtosis=float((away**4).mean() / spread**4),
+        skewness=float((z**3).mean()),
+        kurtosis=float((z**4).mean()),
     )
 
 

@@ -15,7 +15,7 @@ MINIMUM_HORIZONS = 25
 MINIMUM_NAMES = 10
 
 
-def too_little(*, days: int, horizon: int, names: float, overlapping: bool) -> str | None:
+def too_little(*, days: int, horizon: int, names: float) -> str | None:
     """Say why a panel is too small for a verdict, or None.
 
     Parameters
@@ -23,11 +23,9 @@ def too_little(*, days: int, horizon: int, names: float, overlapping: bool) -> s
     days : int
         Days on which a position was held.
     horizon : int
-        Over which neighbours overlap [days].
+        Over which neighbours overlap [days]; 1 for the daily IC of a held position.
     names : float
         Assets on the median day.
-    overlapping : bool
-        Whether the series tested overlaps; the daily IC of a held position does not.
 
     Returns
     -------
@@ -42,7 +40,7 @@ def too_little(*, days: int, horizon: int, names: float, overlapping: bool) -> s
     """
     if horizon < 1:
         raise StatisticsError(f"horizon is {horizon} days, expected at least 1")
-    needed = needed_days(horizon) if overlapping else MINIMUM_DAYS
+    needed = needed_days(horizon)
     if days < needed:
         return f"{days} held days, at least {needed} are needed: {needed - days} more"
     if names < MINIMUM_NAMES:

@@ -8,8 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .quantiles import is_constant
-from .sharpe import Sharpe, deflated_sharpe, minimum_backtest_years, minimum_track_record, probabilistic_sharpe
+from .quantiles import is_constant, numbers
+from .resampling import MINIMUM_VALUES
+from .sharpe import (
+    Sharpe,
+    deflated_sharpe,
+    minimum_backtest_years,
+    minimum_track_record,
+    probabilistic_sharpe,
+    sharpe_of,
+)
 from .significance import holm
 
 
@@ -53,9 +61,11 @@ def align_trials(trials: Sequence[tuple[ArrayLike, ArrayLike]]) -> TrialSeries:
     Parameters
     ----------
     trials : sequence of (array_like, array_like), each of shape (n_days_of_it,)
-        Net return and IC after costs of each trial, the one that was chosen first; all end on the same day.
+        Net return and IC after costs of each trial, the one that was chosen first; all end on the same day. Others of
+        fewer than 20 days are not at hand, for all would be compared on those few.
     """
-    pairs = [(np.asarray(net, dtype=np.float64), np.asarray(ic, dtype=np.float64)) for net, ic in trials]
+    read = [(numbers(net, name="net return"), numbers(ic, name="IC")) for net, ic in trials]
+    pairs = [read[0], *(pair for pair in read[1:] if pair[0].size >= MINIMUM_VALUES)]
     days = min(len(net) for net, _ in pairs)
     tails = [np.stack([net[-days:], ic[-days:]]) for net, ic in pairs]
     chosen, *others = tails
@@ -79,9 +89,9 @@ def ratio_variance(trials: TrialSeries) -> float:
         The variance of their ratios with n - 1, but no less than that of trials without skill, 1 / (n_days - 1): a few
         that resemble each other say little of those that are not at hand.
     """
-    ratios = trials.net.mean(axis=0) / trials.net.std(axis=0, ddof=1)
+    ratios = [sharpe_of(net).ratio for net in trials.net.T if not is_constant(net)]
     luck = 1 / (len(trials.net) - 1)
-    return max(luck, float(ratios.var(ddof=1))) if ratios.size > 1 else luck
+    return max(luck, float(np.var(ratios, ddof=1))) if len(ratios) > 1 else luck
 
 
 def count_trials(declared: int | None, seen: int | None) -> int | None:

@@ -1,11 +1,16 @@
 """Whether the tests reject as often as they say. Takes minutes: ``pytest -m slow tests/calibration``."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from baseline_sweep import CASES
 from baseline_sweep import rejections as baseline_rejections
 from calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
+from holes_sweep import HOLES, passes
 
 pytestmark = pytest.mark.slow
+TEXT = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("n", [n for n in LENGTHS if n >= 500])
@@ -52,3 +57,14 @@ def test_a_model_as_good_as_its_baseline_is_called_better_no_more_often_than_ask
 
 def test_a_better_model_is_seen_on_a_thousand_rows() -> None:
     assert baseline_rejections("roc_auc, 30 % of class 1", 1000, runs=100, skilled=True)[0] >= 0.8
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("hole", HOLES)
+def test_what_no_gate_can_see_passes_as_often_as_the_documentation_says(hole: str) -> None:
+    _, *told = HOLES[hole]
+    assert f"| {hole} | {told[0]:.1f} | {told[1]:.1f} |" in TEXT
+    found = 100 * np.array(passes(hole, runs=200))
+    # Three standard errors of 200 samples, at least of a share of 1 %.
+    shares = np.clip(np.array(told) / 100, 0.01, 0.99)
+    assert (np.abs(found - told) <= 300 * np.sqrt(shares * (1 - shares) / 200)).all()

@@ -1,0 +1,16 @@
+"""Libraries that only some of the work needs."""
+
+import importlib
+from types import ModuleType
+
+from .errors import MissingExtraError
+
+
+def extra(module: str, name: str = "pack") -> ModuleType:
+    """Import a module of an optional library, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{module.partition('.')[0]} is not installed; run: pip install 'pytest-modelgates[{name}]'"
+        ) from error
