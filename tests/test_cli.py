@@ -348,6 +348,12 @@ def test_a_full_disk_leaves_no_half_a_golden(desk: Desk) -> None:
     assert [path.name for path in desk.artifacts.golden.iterdir() if desk.candidate in path.name] == []
 
 
+def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    assert modelgates("keygen", tmp_path / "key", preexec_fn=lambda: limited(9)).returncode == 3
+    assert modelgates("keygen", tmp_path / "key").returncode == 0
+
+
 def test_a_full_disk_does_not_tear_a_prediction_log(desk: Desk, rows: Path) -> None:
     log = desk.artifacts.predictions
     done = modelgates(

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes, said: st
     assert str(refused.value).startswith(f"{log}, line 2: no record of a prediction (")
     assert said in str(refused.value)
     assert str(refused.value).endswith("; a line that a crash cut short may go")
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_only_a_plain_file_is_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    put(tmp_path / "log")
+    with pytest.raises(FormatError, match="log: a folder or pipe, expected a plain file; put the log back"):
+        list(read_predictions(tmp_path / "log"))
 
 
 def test_what_a_crash_left_swallows_no_later_record(tmp_path: Path) -> None:

@@ -177,3 +177,12 @@ def _first(desk: Desk) -> Intent:
         report_digest=None,
         reason="why",
     )
+
+
+def test_recover_says_when_what_the_log_calls_live_is_damaged(desk: Desk, capsys: Capture) -> None:
+    by_hand(desk.artifacts, desk.candidate)
+    (desk.artifacts.model(desk.live) / "CHANGES.md").write_text("changed")
+    assert recover(desk) == 1
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(f"would: {POINT.format(live=desk.live)}points at {desk.candidate!r}; ")
+    assert first.endswith(f"; {desk.live} is damaged: afterwards roll back")

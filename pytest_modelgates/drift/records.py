@@ -44,8 +44,10 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
     Raises
     ------
     FormatError
-        With the line that is no record.
+        With the line that is no record, or if the log is no plain file.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise FormatError(f"{path}: a folder or pipe, expected a plain file; put the log back")
     decode = msgspec.json.Decoder(Prediction).decode
     try:
         file = path.open("rb")

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ..errors import RegistryError
+from ..errors import ModelgatesError, RegistryError
 from ..model.layout import Artifacts
 from ..model.logs import drop_torn_line, torn_bytes
+from ..model.pinned import verify
 from .audit import Abort, append, read_chain, tail
 from .policy import RegistryRules
 from .store import ONNX_LINK, flip, lock, onnx_astray, settle
@@ -74,9 +75,18 @@ def _steps(artifacts: Artifacts) -> Iterator[Step]:
             yield Step(f"move what lies in the place of {place.name} to {aside}", partial(place.rename, aside))
     if link != logged:
         was = f"points at {link!r}" if link else "is missing or no link"
-        yield Step(f"point latest at {logged}, which the log says is live; it {was}", lambda: flip(artifacts, logged))
+        damage = "" if _is_sound(artifacts.model(logged)) else f"; {logged} is damaged: afterwards roll back"
+        text = f"point latest at {logged}, which the log says is live; it {was}{damage}"
+        yield Step(text, lambda: flip(artifacts, logged))
     elif onnx_astray(artifacts):
         yield Step(f"point latest.onnx at {ONNX_LINK}", lambda: flip(artifacts, logged))
+
+
+def _is_sound(directory: Path) -> bool:
+    try:
+        return bool(verify(directory))
+    except ModelgatesError:
+        return False
 
 
 def _text(path: Path) -> str | None:

@@ -124,8 +124,12 @@ def generate_key(path: Path) -> str:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise SealError(f"{path}: there is a file already; a key is never overwritten, choose another name") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except BaseException:  # half a key would bar the place for a whole one
+        path.unlink()
+        raise
     return public_key(key)
 
 
