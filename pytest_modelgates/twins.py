@@ -348,6 +348,7 @@ TWINS: dict[str, tuple[Change, ...]] = {
     "significance.deflated_sharpe": (against_score,),
     "significance.track_record": (against_score,),
     "pnl.after_costs": (against_score,),
+    "pnl.sharpe": (against_score,),
     "pnl.within_limits": (against_score,),
 }
 # Twins of gates with a feature group, which they are told.

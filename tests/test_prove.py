@@ -81,7 +81,7 @@ def test_every_shipped_hard_gate_goes_red_on_its_twin(
 
 
 MADE_HARD = ["significance.rank_ic", "significance.deflated_sharpe", "significance.track_record"]
-MADE_HARD += ["pnl.after_costs", "pnl.within_limits"]
+MADE_HARD += ["pnl.after_costs", "pnl.sharpe", "pnl.within_limits"]
 
 
 def test_soft_gates_that_a_policy_makes_hard_have_twins_too(good_model: Path, tmp_path: Path) -> None:

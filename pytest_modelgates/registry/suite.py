@@ -55,8 +55,12 @@ def package_digest() -> str:
 
 def _code(folder: Path) -> dict[str, str]:
     """Digest every Python file below a folder, by its path in it."""
-    digests = {}
-    for place, _, names in os.walk(folder, followlinks=True):
+    digests, seen = {}, set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # a link to a folder above would be followed without end
+            folders.clear()
+            continue
+        seen.add(real)
         for path in (os.path.join(place, name) for name in names if name.endswith(".py")):
             with open(path, "rb", buffering=0) as file:  # this and no Path: a hundred small files in half the time
                 digests[path.removeprefix(f"{folder}/")] = sha256(file.readall())

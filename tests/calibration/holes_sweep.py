@@ -92,22 +92,22 @@ def repeated(random: Random) -> Panel:
     return tuple(np.tile(values[: DAYS // 2], (2, 1)) for values in (scores, returns))  # type: ignore[return-value]
 
 
-# What it is, and the shares that pass by the table [%]: the hard gates, and these if pnl.after_costs were hard too.
-HOLES: dict[str, tuple[Callable[[Random], Panel], float, float]] = {
-    "none: 20 invented names, scores that last": (invented, 6.0, 3.4),
-    "scores that last, on the example's real prices": (real, 19.9, 6.9),
-    "a factor of mean 0 that crashes one day in 20": (crashing, 100.0, 4.6),
-    "IC of mean 0, -0.9 one day in 100, 120 days": (skewed(120), 29.6, 29.6),
-    "the same, 750 days": (skewed(750), 12.5, 0.0),
-    "one row in 200 left out, knowing what it will lose": (rows_left_out, 96.9, 92.3),
-    "one day in 50 left out, knowing its IC": (days_left_out, 45.7, 33.4),
-    "the same days twice, one after the other": (repeated, 11.5, 8.1),
+# What it is, and the shares that pass by the table [%]: the hard gates, and with pnl.after_costs and pnl.sharpe hard too.
+HOLES: dict[str, tuple[Callable[[Random], Panel], float, float, float]] = {
+    "none: 20 invented names, scores that last": (invented, 6.0, 6.0, 3.4),
+    "scores that last, on the example's real prices": (real, 19.9, 19.3, 6.9),
+    "a factor of mean 0 that crashes one day in 20": (crashing, 100.0, 47.3, 4.6),
+    "IC of mean 0, -0.9 one day in 100, 120 days": (skewed(120), 29.6, 29.6, 29.6),
+    "the same, 750 days": (skewed(750), 12.5, 12.5, 0.0),
+    "one row in 200 left out, knowing what it will lose": (rows_left_out, 96.9, 96.9, 92.3),
+    "one day in 50 left out, knowing its IC": (days_left_out, 45.7, 45.7, 33.4),
+    "the same days twice, one after the other": (repeated, 11.5, 11.5, 8.1),
 }
 
 
-def passes(hole: str, *, runs: int) -> tuple[float, float]:
-    """Share of models that pass p_against and the folds at 2 bp, and that would if `pnl.after_costs` were hard too."""
-    passed = np.zeros((runs, 2), dtype=bool)
+def passes(hole: str, *, runs: int) -> list[float]:
+    """Share of models that pass p_against and the folds at 2 bp, with `pnl.after_costs` too, and with `pnl.sharpe`."""
+    passed = np.zeros((runs, 3), dtype=bool)
     for run in range(runs):
         held = hold(*HOLES[hole][0](np.random.default_rng([run, 7])), horizon=1, cost_bps=2)
         if mean_exceeds(held.ic_net, n_resamples=499, seed=run).p_against > 0.10:
@@ -115,11 +115,12 @@ def passes(hole: str, *, runs: int) -> tuple[float, float]:
         days = len(held.ic_net)
         years = folds(held.ic_net, length_folds(days, length=min(252, days // 2)), purge=held.first)
         paper = paper_pnl(held)
-        earns = paper.annual_return > 0 and paper.p_value <= 0.10 and paper.probabilistic_sharpe >= 0.95
         good = years.share_positive >= 0.5 and years.worst_p >= 0.05
-        passed[run] = good, good and earns and paper.risk.max_drawdown <= 0.3
-    hard, both = passed.mean(axis=0).tolist()
-    return hard, both
+        earns = good and paper.annual_return > 0 and paper.break_even_bps > 2
+        surely = paper.p_value <= 0.10 and paper.probabilistic_sharpe >= 0.95 and paper.risk.max_drawdown <= 0.3
+        passed[run] = good, earns, earns and surely
+    shares: list[float] = passed.mean(axis=0).tolist()
+    return shares
 
 
 def main() -> None:
@@ -127,10 +128,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=1000)
     runs = arguments.parse_args().runs
-    print("| without skill | passes | `pnl.after_costs` hard too |\n|---|---|---|")
+    print("| without skill | passes | `pnl.after_costs` hard too | and `pnl.sharpe` |\n|---|---|---|---|")
     for hole in HOLES:
-        hard, both = passes(hole, runs=runs)
-        print(f"| {hole} | {100 * hard:.1f} | {100 * both:.1f} |", flush=True)
+        print("|", " | ".join([hole, *(f"{100 * share:.1f}" for share in passes(hole, runs=runs))]), "|", flush=True)
 
 
 if __name__ == "__main__":
