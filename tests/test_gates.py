@@ -417,13 +417,15 @@ BAD = [
     pytest.param(
         "pnl.after_costs",
         returns(lambda frame: -frame["ret_next"]),
-        "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged, alpha *, beta *",
+        "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged, "
+        "alpha *, beta *",
         id="a-loss",
     ),
     pytest.param(
         "pnl.sharpe",
         returns(lambda frame: -frame["ret_next"]),
-        "measured -* /year, limit > 0, sharpe_error *, volatility *, sortino -*, omega 0.*, value_at_risk -*, *_shortfall -*",
+        "measured -* /year, limit > 0, sharpe_error *, volatility *, sortino -*, omega 0.*, value_at_risk -*, "
+        "expected_shortfall -*",
         id="a-loss-for-its-risk",
     ),
     pytest.param(

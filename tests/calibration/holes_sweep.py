@@ -92,7 +92,7 @@ def repeated(random: Random) -> Panel:
     return tuple(np.tile(values[: DAYS // 2], (2, 1)) for values in (scores, returns))  # type: ignore[return-value]
 
 
-# What it is, and the shares that pass by the table [%]: the hard gates, and with pnl.after_costs and pnl.sharpe hard too.
+# What it is, and the shares that pass by the table [%]: the hard gates, pnl.after_costs too, and pnl.sharpe.
 HOLES: dict[str, tuple[Callable[[Random], Panel], float, float, float]] = {
     "none: 20 invented names, scores that last": (invented, 6.0, 6.0, 3.4),
     "scores that last, on the example's real prices": (real, 19.9, 19.3, 6.9),
