@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from handmade import Desk
 
 from pytest_modelgates.model.files import tree_digest
@@ -88,6 +89,19 @@ def test_status_says_everything_that_is_wrong_at_once(desk: Desk) -> None:
     for said in ("promotions.log, line 1 from the end: no record of the audit log", "latest_id.txt: holds no"):
         assert [problem for problem in found.problems if said in problem]
     assert [problem for problem in found.problems if problem.startswith(f"{desk.live}: model.onnx: ")]
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["file", "model"])
+def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_known(desk: Desk, lost: bool) -> None:
+    if lost:
+        desk.artifacts.latest_id.unlink()
+    else:
+        desk.artifacts.latest_id.write_text("1999999999\n")
+    found = status(desk.artifacts, desk.policy)
+    assert found.audit_log == "chained only"
+    assert found.problems == [
+        f"{desk.artifacts.latest_id}: names no model that is there; write the newest one's id into it"
+    ]
 
 
 def test_status_names_a_change_that_was_cut_short(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from .assurance import assurance
 from .audit import EMPTY, Tail, changes, tail
 from .lock import is_held
 from .policy import Policy
-from .store import ONNX_LINK, link_target, live_id, model_ids, onnx_astray, state
+from .store import ONNX_LINK, is_model, link_target, live_id, model_ids, onnx_astray, state
 
 T = TypeVar("T")
 Standing = Literal["live", "past", "candidate", "damaged"]
@@ -74,6 +74,9 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
     live = _unless(problems, lambda: link_target(artifacts))
     _unless(problems, lambda: state(artifacts))
     newest = _unless(problems, lambda: newest_id(artifacts))
+    # The newest model's manifest keeps a head of the log: without it a cut tail would go unseen here.
+    if not is_model(artifacts.model(newest)) if newest else live and not artifacts.latest_id.exists():
+        problems.append(f"{artifacts.latest_id}: names no model that is there; write the newest one's id into it")
     if end.open and not is_held(artifacts.lock):
         problems.append(
             f"a {end.open.action} to {end.open.to} was cut short; the next change settles it, or: modelgates recover"
