@@ -16,8 +16,9 @@ import pytest
 from conftest import invented_panel, pack_ridge
 from pytest_modelgates.drift.records import Prediction, encode_predictions
 from pytest_modelgates.model.files import canonical, read_json, readable, sha256, sha256_of, tree_digest
-from pytest_modelgates.model.layout import SIDECAR, Artifacts
+from pytest_modelgates.model.layout import MANIFEST, SIDECAR, Artifacts
 from pytest_modelgates.model.logs import append_whole
+from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.pinned import Pinned
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.registry.policy import Policy, Slo, load_policy
@@ -223,4 +224,6 @@ def empty_desk(desk: Desk) -> Desk:
     desk.artifacts.latest_onnx.unlink()
     desk.artifacts.promotions.unlink()
     shutil.rmtree(desk.artifacts.golden)
+    path = desk.artifacts.model(desk.candidate) / MANIFEST
+    path.write_bytes(canonical(msgspec.structs.replace(read_json(path, Manifest), audit_head=None)))
     return desk

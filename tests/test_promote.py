@@ -228,6 +228,18 @@ def test_a_log_without_its_link_is_no_first_model(desk: Desk, capsys: pytest.Cap
     assert f"promotions.log says {logged} is live, latest points at {linked}" in said
 
 
+def test_a_registry_that_lost_both_log_and_link_is_none_before_its_first_promotion(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.artifacts.promotions.unlink()
+    desk.artifacts.latest.unlink()
+    for model_id in (desk.live, desk.candidate):
+        assert refusal(desk, green_report(desk, model_id), capsys).splitlines()[1:] == [
+            f"  record 2 is not, or no longer, the one that {desk.candidate} kept: the log was cut off or written anew "
+            "→ put promotions.log and latest back"
+        ]
+
+
 def test_what_promotion_asks_for_comes_with_the_first_live_model(
     empty_desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from ..model.files import printable
 from ..model.layout import Artifacts
 from ..model.pinned import Pinned
 from .actor import actor, may_not, stated
+from .assurance import verify_log
 from .audit import Intent
 from .criteria import Reason, night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
@@ -90,7 +91,11 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
     if why := may_not("promote", policy.registry.may_promote):
         reasons.append(Reason(why, "ask one of them, or add the actor to [registry] may_promote in the policy"))
-    if not first:
+    if first:
+        # Nothing is live, but a manifest that kept a head says that something was.
+        contradicted = verify_log(artifacts, policy.evidence.keys)[1]
+        reasons += [Reason(problem, "put promotions.log and latest back") for problem in contradicted]
+    else:
         reasons += night_reasons(
             nights(artifacts, policy, now=now), policy, today=now.date(), repair=f"{gate} every night"
         )
