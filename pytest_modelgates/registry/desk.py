@@ -75,7 +75,7 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
     _unless(problems, lambda: state(artifacts))
     newest = _unless(problems, lambda: newest_id(artifacts))
     # The newest model's manifest keeps a head of the log: without it a cut tail would go unseen here.
-    if not is_model(artifacts.model(newest)) if newest else live and not artifacts.latest_id.exists():
+    if newest and not is_model(artifacts.model(newest)):
         problems.append(f"{artifacts.latest_id}: names no model that is there; write the newest one's id into it")
     if end.open and not is_held(artifacts.lock):
         problems.append(
