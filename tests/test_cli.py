@@ -400,7 +400,8 @@ def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_pla
     desk: Desk, closed: list[int]
 ) -> None:
     code = (
-        "import os, sys; from pytest_modelgates import cli; from pytest_modelgates.registry import promote; "
+        "import os, sys; from pytest_modelgates import cli; cli._open_streams(); "  # before a library opens a file
+        "from pytest_modelgates.registry import promote; "
         "switch = promote.switch; noise = lambda: [os.write(number, b'noise') for number in (1, 2)]; "
         "promote.switch = lambda *given, **more: (noise(), switch(*given, **more))[1]; sys.exit(cli.main())"
     )
