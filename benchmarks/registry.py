@@ -22,18 +22,18 @@ import onnx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from handmade import LENIENT, Desk, green_report
-
-from conftest import invented_panel, pack_ridge
-from pytest_modelgates.model.files import canonical, read_json, sha256, sha256_of
-from pytest_modelgates.model.layout import MANIFEST, MODEL, Artifacts
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit.chain import Commit, Intent, read_log, tail
+from pytest_modelgates.model.directory import MANIFEST, MODEL, verify
 from pytest_modelgates.model.manifest import FileEntry, Manifest
-from pytest_modelgates.model.pinned import verify
-from pytest_modelgates.registry.audit import Commit, Intent, read_log, tail
-from pytest_modelgates.registry.desk import listing, status
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
+from pytest_modelgates.registry.status import listing, status
 from pytest_modelgates.registry.store import locked, switch
+from pytest_modelgates.storage.digests import sha256, sha256_of
+from pytest_modelgates.storage.strict_json import canonical, read_json
+from tests.support.handmade import LENIENT, Desk, green_report
+from tests.support.panels import invented_panel, pack_ridge
 
 MEGABYTES = 50
 OLD_MODELS, OLD_LINES = 10_000, 100_000

@@ -20,15 +20,16 @@ import numpy as np
 import pandas as pd
 
 from pytest_modelgates.model.panel import Panel
+from pytest_modelgates.model.schema import schema_crc32
 from pytest_modelgates.model.session import OnnxModel
-from pytest_modelgates.model.sidecar import Feature, Output, Sidecar, schema_crc32
+from pytest_modelgates.model.sidecar import Feature, Output, Sidecar
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.caps import Caps, hold_within
 from pytest_modelgates.stats.comparison import step_down, superior_ability
 from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
+from pytest_modelgates.stats.holdings import hold
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.portfolio import paper_pnl
-from pytest_modelgates.stats.ranking import hold
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.resampling import stationary_bootstrap_means
 from pytest_modelgates.stats.sharpe import sharpe_of

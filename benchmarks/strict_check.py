@@ -16,16 +16,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import pack_ridge
-from pytest_modelgates.model.files import read_json
-from pytest_modelgates.model.layout import MANIFEST, SIDECAR
+from pytest_modelgates.evidence.report import read_report
+from pytest_modelgates.evidence.trust import trust
+from pytest_modelgates.model.directory import MANIFEST, SIDECAR, verify
 from pytest_modelgates.model.manifest import Manifest
-from pytest_modelgates.model.pinned import verify
 from pytest_modelgates.model.sidecar import Sidecar
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.decide import Subject, report_reasons
-from pytest_modelgates.registry.policy import load_policy
-from pytest_modelgates.registry.report import read_report
-from pytest_modelgates.registry.suite import trust
+from pytest_modelgates.storage.strict_json import read_json
+from tests.support.panels import pack_ridge
 
 PROMISED_MS = 20.0
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pytest_modelgates.drift import ks_test, psi
-from pytest_modelgates.gate import Gate
+from pytest_modelgates.gating.gate import Gate
 
 Scores = NDArray[np.float64]
 LiveScores = Callable[[Gate], Scores]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_modelgates.gate import Gate
+from pytest_modelgates.gating.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from pytest_modelgates.gate import Gate
+from pytest_modelgates.gating.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.agreement import disordered
-from pytest_modelgates.stats.consequences import consequences, tied_rows
+from pytest_modelgates.stats.copy_effects import consequences, tied_rows
 from pytest_modelgates.stats.costs import Costs
 
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_modelgates.gate import Gate
+from pytest_modelgates.gating.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.caps import Capped
 from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.days import DAYS_PER_YEAR
 from pytest_modelgates.stats.decay import top_turnover
+from pytest_modelgates.stats.holdings import Held
 from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
-from pytest_modelgates.stats.ranking import Held
 
 Enough = Callable[[Gate], None]
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.gate import Gate
+from pytest_modelgates.gating.gate import Gate
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.stats.comparison import step_down, superior_ability
 from pytest_modelgates.stats.days import DAYS_PER_YEAR
 from pytest_modelgates.stats.decay import rank_ic_decay
+from pytest_modelgates.stats.holdings import Held
 from pytest_modelgates.stats.overfitting import overfitting
-from pytest_modelgates.stats.ranking import Held
 from pytest_modelgates.stats.sharpe import minimum_track_record, sharpe_of
 from pytest_modelgates.stats.significance import MeanTest, ewc_p_value
 from pytest_modelgates.stats.sufficiency import minimum_detectable, more_days

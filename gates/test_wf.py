@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_modelgates.gate import Gate
+from pytest_modelgates.gating.gate import Gate
 from pytest_modelgates.stats.walkforward import Folds
 
 

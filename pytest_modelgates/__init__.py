@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .model.pack import pack
+    from .packing.pack import pack
 
 __all__ = ["pack"]
 
@@ -11,7 +11,7 @@ __all__ = ["pack"]
 def __getattr__(name: str) -> Any:
     """Import `pack` when it is first asked for: pytest imports this package in every run of its environment."""
     if name == "pack":
-        from .model.pack import pack
+        from .packing.pack import pack
 
         return pack
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

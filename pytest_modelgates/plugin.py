@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .ledger import Run
+    from .gating.ledger import Run
 
 MARKERS = (
     "hard: a gate that must pass before a model is promoted",
@@ -67,16 +67,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.model_dir:
         config.pluginmanager.register(NoModelHooks(), "modelgates-no-model")
         return
-    from . import fixtures, ledger
-    from .registry import suite
+    from .evidence.trust import shipped_gates
+    from .gating import fixtures
+    from .gating.ledger import RUN, Run
 
-    run = config.stash[ledger.RUN] = ledger.Run(config)
+    run = config.stash[RUN] = Run(config)
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args = [str(suite.shipped_gates())]
+        config.args = [str(shipped_gates())]
         # A repository may name its own tests otherwise.
         config.addinivalue_line("python_files", "test_*.py")
         config.addinivalue_line("python_functions", "test")
-    config.pluginmanager.register(fixtures, "modelgates-fixtures")
+    for module in fixtures.MODULES:
+        config.pluginmanager.register(module)
     config.pluginmanager.register(GateHooks(run), "modelgates-gates")
     if not hasattr(config, "workerinput"):
         _start_report(config)
@@ -146,7 +148,7 @@ class GateHooks(RefusalHooks):
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run every gate on every model, and those of feature groups on every group of that model's sidecar."""
-        from .ledger import feature_groups
+        from .gating.collection import feature_groups
 
         if "model_dir" not in metafunc.fixturenames:
             return
@@ -161,10 +163,10 @@ class GateHooks(RefusalHooks):
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Mark the gates before `-m` looks at them; set those aside whose family the policy says does not apply."""
-        from .ledger import prepare
+        from .gating.collection import prepare
 
         try:
-            foreign = prepare(items, self._run, config)
+            foreign = prepare(items, self._run.policy, self._run.tasks, config)
         except pytest.UsageError as error:
             _refuse(config, items, error)
             return
@@ -175,7 +177,7 @@ class GateHooks(RefusalHooks):
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Count attempts: plugins that repeat a test until it passes leave no other trace."""
-        from .ledger import ATTEMPTS
+        from .gating.collection import ATTEMPTS
 
         item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
 
@@ -184,7 +186,7 @@ class GateHooks(RefusalHooks):
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Record each phase, outside of every other plugin."""
-        from .ledger import settle
+        from .gating.ledger import settle
 
         report = yield
         settle(item, call, report, self._run)
@@ -227,7 +229,7 @@ class ReportHooks:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """Print the one table."""
-        from .summary import write_table
+        from .gating.summary import write_table
 
         if not _only_looks(config):
             write_table(terminalreporter, self._run)

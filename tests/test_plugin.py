@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from gate_runs import (
+
+from tests.support.gate_runs import (
     GATES,
     MODEL_ID,
     POLICY,
@@ -607,7 +608,7 @@ def test_a_run_without_a_model_imports_nothing_heavy(pytester: pytest.Pytester) 
         def test_modules(pytestconfig):
             assert pytestconfig.pluginmanager.hasplugin("modelgates")
             heavy = {"numpy", "scipy", "pandas", "onnx", "onnxruntime", "pyarrow", "msgspec"}
-            assert not (heavy | {"pytest_modelgates.ledger"}) & set(sys.modules)
+            assert not (heavy | {"pytest_modelgates.gating.ledger"}) & set(sys.modules)
         """
     )
     result = run_apart(pytester)

@@ -16,13 +16,15 @@ from pathlib import Path
 import pandas as pd
 
 from pytest_modelgates import pack
-from pytest_modelgates.model.files import sha256_of
-from pytest_modelgates.model.layout import MODEL, Artifacts
-from pytest_modelgates.registry.audit import read_log
-from pytest_modelgates.registry.policy import Policy, load_policy
-from pytest_modelgates.registry.report import GateRecord, read_report
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit.chain import read_log
+from pytest_modelgates.evidence.report import GateRecord, read_report
+from pytest_modelgates.evidence.verdict import Verdict, base_name, judge
+from pytest_modelgates.model.directory import MODEL
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.registry.store import live_id
-from pytest_modelgates.registry.verdict import Verdict, base_name, judge
+from pytest_modelgates.storage.digests import sha256_of
 
 from .features import DATA, FEATURES, GROUPS, load_prices
 from .models import MODELS, Trained

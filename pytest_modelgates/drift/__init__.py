@@ -1,6 +1,6 @@
 """Whether what a model predicts now still looks like what it predicted on its panel."""
 
-from .distance import DriftLimits, detect_drift, ks_test, psi
+from .distances import DriftLimits, detect_drift, ks_test, psi
 from .golden import load_golden_predictions, save_golden_predictions
 
 __all__ = ["DriftLimits", "detect_drift", "ks_test", "load_golden_predictions", "psi", "save_golden_predictions"]

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
+from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, IntegrityError, StatisticsError
-from ..model.files import read_bytes, read_json, readable, sha256
-from ..model.layout import Artifacts, checked_id
-from ..model.manifest import Moment, Sha256
-from ..model.plain import MAX_FILE_BYTES
+from ..storage.digests import Sha256, sha256
+from ..storage.regular_files import MAX_FILE_BYTES
+from ..storage.strict_json import Moment, read_bytes, read_json, readable
 
 METADATA = "metadata.json"
 COLUMN = "prediction"

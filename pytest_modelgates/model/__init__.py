@@ -1,1 +1,1 @@
-"""What a model directory holds, and how it is written, read and run."""
+"""A model directory: what it holds, and how it is read and run."""

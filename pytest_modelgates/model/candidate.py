@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..artifacts import Artifacts, is_id
 from ..errors import ModelgatesError
-from ..stats.consequences import rows_at_thresholds
-from . import layout
-from .files import sha256
+from ..stats.copy_effects import rows_at_thresholds
+from ..storage.digests import sha256
+from .directory import MODEL, PANEL, PARITY, Pinned
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
 from .panel import Panel, read_reference
 from .parity import BATCH_SIZES, Parity, measure_parity
-from .pinned import Pinned
 from .session import OnnxModel
 from .sidecar import ParityClaim, Sidecar
 from .trees import split_thresholds
@@ -26,7 +26,7 @@ class Candidate:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.model_id = directory.name
-        self.artifacts = layout.Artifacts.of(directory)
+        self.artifacts = Artifacts.of(directory)
 
     @cached_property
     def _files(self) -> Pinned:
@@ -45,12 +45,12 @@ class Candidate:
     @cached_property
     def parity_claim(self) -> ParityClaim:
         """What packing says it measured."""
-        return self._files.json(layout.PARITY, ParityClaim)
+        return self._files.json(PARITY, ParityClaim)
 
     @cached_property
     def onnx_bytes(self) -> bytes:
         """The ONNX file."""
-        return self._files.read(layout.MODEL)
+        return self._files.read(MODEL)
 
     @cached_property
     def model(self) -> OnnxModel:
@@ -60,7 +60,7 @@ class Candidate:
     @cached_property
     def panel(self) -> Panel:
         """The out-of-sample rows."""
-        return Panel.read(self._files.read(layout.PANEL), self.sidecar)
+        return Panel.read(self._files.read(PANEL), self.sidecar)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
@@ -81,12 +81,12 @@ class Candidate:
     @cached_property
     def seed(self) -> int:
         """A seed that depends on the panel's bytes alone, so that a verdict can be repeated."""
-        return int(sha256(self._files.read(layout.PANEL))[:8], 16)
+        return int(sha256(self._files.read(PANEL))[:8], 16)
 
     @cached_property
     def others(self) -> list["Candidate"]:
         """The other models of this registry that are judged by the same times, assets and targets, newest first."""
-        found = (path for path in self.artifacts.models.iterdir() if layout.is_id(path.name))
+        found = (path for path in self.artifacts.models.iterdir() if is_id(path.name))
         names = sorted((path for path in found if path.name != self.model_id), reverse=True)
         return [other for other in map(Candidate, names) if other.judged_by(self.panel)]
 
@@ -100,7 +100,7 @@ class Candidate:
         try:
             # Not held open: there may be more such models than a process may open files.
             with Pinned(self.directory) as files:
-                content, side = files.read(layout.PANEL), files.sidecar
+                content, side = files.read(PANEL), files.sidecar
             if Panel.rows(content) != len(panel.frame):
                 return False
             return Panel.read(content, side, columns=[*side.keys, side.target]).key == panel.key
@@ -109,7 +109,7 @@ class Candidate:
 
     def read_reference(self) -> NDArray[np.float64]:
         """The native model's score of every row, without the rest of the panel."""
-        return read_reference(self._files.read(layout.PANEL))
+        return read_reference(self._files.read(PANEL))
 
     def missing_files(self) -> list[str]:
         """Names that are missing, foreign or no plain files."""

@@ -2,42 +2,14 @@
 
 import importlib.metadata
 import platform
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from ..errors import FormatError
-from .files import parse_json, sha256, typed
-from .logs import lines_from_end
-
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-HEAD = r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z"
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a log: how many lines, and the digest of the last. Kept elsewhere, it shows a log that was cut."""
-
-    n: int
-    digest: str | None
-
-    def __str__(self) -> str:
-        """The form in which it is printed and asked for."""
-        return f"{self.n}:{self.digest or 'empty'}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Head":
-        """Read that form again."""
-        if not re.match(HEAD, text):
-            raise FormatError(f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256")
-        number, _, digest = text.partition(":")
-        return cls(int(number), digest)
+from ..audit.head import HEAD
+from ..storage.digests import Sha256, sha256
+from ..storage.strict_json import Moment
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,15 +52,3 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     lineage: Lineage
     audit_head: Annotated[str, msgspec.Meta(pattern=HEAD)] | None
     files: dict[str, FileEntry]
-
-
-class _Numbered(msgspec.Struct):
-    n: Annotated[int, msgspec.Meta(ge=1)]
-
-
-def head_of(log: Path) -> str | None:
-    """Read where the audit log ends, as a `Head` is printed; None if it is empty."""
-    line = next(lines_from_end(log, settled=True), None)
-    if line is None:
-        return None
-    return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 import onnx
 
 from ..errors import OnnxError
-from .files import first_line, parse_json, typed
+from ..storage.strict_json import parse_json, typed
+from ..storage.text import first_line
 
 T = TypeVar("T")
 

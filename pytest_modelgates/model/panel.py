@@ -3,7 +3,6 @@
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from .files import first_line, printable, sha256
-from .layout import SIDECAR
+from ..storage.digests import sha256
+from ..storage.text import first_line, printable
+from .directory import SIDECAR
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
@@ -279,13 +279,3 @@ def _no_numbers(name: str, dtype: object) -> FormatError:
 
 def _no_parquet(error: Exception) -> FormatError:
     return FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})")
-
-
-def read_table(path: Path) -> "pd.DataFrame":
-    """Read somebody's table: CSV by its suffix, else Parquet."""
-    if not path.is_file():
-        raise FormatError(f"{path}: no such file")
-    try:
-        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
-        raise FormatError(f"{path}: neither CSV nor Parquet ({first_line(error)})") from error

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import OnnxError
-from .files import first_line
+from ..storage.text import first_line
 from .onnx_checks import external_data_problems, parse_onnx
 from .sidecar import BatchTimes, Sidecar
 

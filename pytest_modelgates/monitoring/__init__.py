@@ -1,1 +1,1 @@
-"""Watching what is live: comparison with shadow, drift."""
+"""What watches the live model: comparison with shadow, drift."""

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..drift.records import by_row_key, day_of, read_predictions
+from ..artifacts import Artifacts
 from ..errors import RegistryError, StatisticsError
-from ..model.files import tree_digest
-from ..model.layout import Artifacts
-from ..registry.audit import Intent
-from ..registry.store import is_model, state
+from ..predictions.records import by_row_key, day_of, read_predictions
+from ..registry.store import is_model, live_change
 from ..stats.agreement import DailyAgreement, daily_agreement
+from ..storage.digests import tree_digest
 
 
 def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> DailyAgreement:
@@ -26,14 +25,6 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Dail
             f"{len(keys)} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
         )
     return daily_agreement([candidate[key] for key in keys], [live[key] for key in keys], [*map(day_of, keys)])
-
-
-def live_change(artifacts: Artifacts) -> Intent:
-    """The change by which the live model went live: its id, and its digest as the audit log has it."""
-    found = state(artifacts)
-    if found.change is None:
-        raise RegistryError(f"nothing is live under {artifacts.models}: promote a model first")
-    return found.change
 
 
 def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:

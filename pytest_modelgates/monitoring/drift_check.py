@@ -1,12 +1,12 @@
 """Whether the live model's recent predictions still look like its golden."""
 
+from ..artifacts import Artifacts
 from ..drift import detect_drift, load_golden_predictions
-from ..drift.distance import DriftLimits, DriftReport
-from ..drift.records import read_predictions, values_of
+from ..drift.distances import DriftLimits, DriftReport
 from ..errors import StatisticsError
-from ..model.layout import Artifacts
-from ..registry.policy import Policy
-from .compare import live_change
+from ..policy.policy import Policy
+from ..predictions.records import read_predictions, values_of
+from ..registry.store import live_change
 
 
 def limits_of(policy: Policy) -> DriftLimits:

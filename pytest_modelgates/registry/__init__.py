@@ -1,1 +1,1 @@
-"""What may go live and what is: policy, reports, decision, store, audit log. Knows no pytest and no ONNX Runtime."""
+"""What is live, what may go live, and every change of it. Knows no pytest and no ONNX Runtime."""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from ..errors import RefusedError
-from ..model.files import printable
+from ..storage.text import printable
 
 LONGEST_ACTOR, LONGEST_REASON = 200, 10_000
 

@@ -8,29 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from ..artifacts import Artifacts, checked_id
 from ..drift import psi
-from ..drift.distance import MINIMUM_ROWS
-from ..drift.records import Prediction, values_of
+from ..drift.distances import MINIMUM_ROWS
 from ..errors import FormatError, MissingExtraError, RegistryError, SealError, StatisticsError
-from ..model.files import printable
-from ..model.layout import Artifacts, checked_id
-from .policy import Bounds, Policy
-from .report import read_report
-from .verdict import Verdict, judge
+from ..evidence.reasons import Reason
+from ..evidence.report import read_report
+from ..evidence.verdict import Verdict, judge
+from ..policy.limits import Bounds
+from ..policy.policy import Policy
+from ..predictions.records import Prediction, values_of
 
 NIGHT = re.compile(r"[0-9]{8}")
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a promotion is refused, and the command that would repair it."""
-
-    text: str
-    repair: str
-
-    def __str__(self) -> str:
-        """One line for people, whatever a report made of its names."""
-        return printable(f"{self.text} → {self.repair}")
 
 
 @dataclass(frozen=True, slots=True)

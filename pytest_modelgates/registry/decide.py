@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ..evidence.reasons import Reason
+from ..evidence.report import GateRecord, ModelRun, Report
+from ..evidence.trust import CORE, Trust
+from ..evidence.verdict import Verdict, base_name, combine, promotes, weigh
 from ..model.manifest import Manifest
 from ..model.sidecar import Sidecar
-from .criteria import Reason
-from .policy import Policy, Waiver
-from .report import GateRecord, ModelRun, Report
-from .suite import CORE, Trust
-from .verdict import Verdict, base_name, combine, promotes, weigh
+from ..policy.policy import Policy
+from ..policy.sections import Waiver
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from ..artifacts import Artifacts
 from ..errors import RegistryError
-from ..model.files import sync_folder
-from ..model.layout import Artifacts
-from ..model.plain import open_folder
-from .policy import RegistryRules
+from ..policy.sections import RegistryRules
+from ..storage.atomic import sync_folder
+from ..storage.regular_files import open_folder
 from .store import locked, model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"

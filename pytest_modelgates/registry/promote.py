@@ -7,24 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
+from ..artifacts import Artifacts
+from ..audit.chain import Intent
 from ..drift import save_golden_predictions
-from ..drift.records import read_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
-from ..model.files import printable
-from ..model.layout import Artifacts
-from ..model.pinned import Pinned
+from ..evidence.proof import proof_reasons, read_proof
+from ..evidence.reasons import Reason
+from ..evidence.report import Report, read_report
+from ..evidence.seal import load_key
+from ..evidence.trust import trust
+from ..model.directory import Pinned
+from ..policy.policy import Policy
+from ..policy.sections import Waiver
+from ..predictions.records import read_predictions
+from ..storage.text import printable
 from .actor import actor, may_not, stated
-from .assurance import verify_log
-from .audit import Intent
-from .criteria import Reason, night_reasons, nights, shadow_reasons
+from .audit_check import verify_log
+from .criteria import night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
-from .policy import Policy, Waiver
-from .proof import proof_reasons, read_proof
-from .reference import reference
-from .report import Report, read_report
-from .seal import load_key
+from .golden import reference
 from .store import Done, is_model, locked, state, switch
-from .suite import trust
 
 SERVE_LATENCY = "latency.serve_p95_ms"
 

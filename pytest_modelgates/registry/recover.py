@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from ..artifacts import Artifacts
+from ..audit.chain import Abort, append, read_chain, tail
 from ..errors import ModelgatesError, RegistryError
-from ..model.layout import Artifacts
-from ..model.logs import drop_torn_line, torn_bytes
-from ..model.pinned import verify
-from .audit import Abort, append, read_chain, tail
-from .policy import RegistryRules
+from ..model.directory import verify
+from ..policy.sections import RegistryRules
+from ..storage.lines import drop_torn_line, torn_bytes
 from .store import ONNX_LINK, flip, lock, onnx_astray, settle
 
 

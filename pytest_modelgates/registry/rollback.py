@@ -4,13 +4,13 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..artifacts import Artifacts
+from ..audit.chain import Intent, changes
 from ..errors import RefusedError
-from ..model.layout import Artifacts
-from ..model.pinned import verify
+from ..evidence.seal import load_key
+from ..model.directory import verify
+from ..policy.policy import Policy
 from .actor import actor, may_not, stated
-from .audit import Intent, changes
-from .policy import Policy
-from .seal import load_key
 from .store import Done, locked, past_live, state, switch
 
 

@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..artifacts import Artifacts, checked_id, is_id
+from ..audit.chain import Abort, Commit, Intent, append, changes, committed, tail
+from ..audit.head import Head
+from ..audit.lock import locked_file, refuse_network
 from ..errors import ModelgatesError, RegistryError
-from ..model.files import sync_folder
-from ..model.layout import MODEL, Artifacts, checked_id, is_id
-from ..model.logs import drop_torn_line
-from ..model.manifest import Head
-from .audit import Abort, Commit, Intent, append, changes, committed, tail
-from .lock import locked_file, refuse_network
-from .policy import RegistryRules
-from .seal import sign
+from ..evidence.seal import sign
+from ..model.directory import MODEL
+from ..policy.sections import RegistryRules
+from ..storage.atomic import sync_folder
+from ..storage.lines import drop_torn_line
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -241,3 +242,11 @@ def model_ids(artifacts: Artifacts) -> list[str]:
 def is_model(directory: Path) -> bool:
     """Whether a path is a directory, not a link to one, and named as a model."""
     return is_id(directory.name) and directory.is_dir() and not directory.is_symlink()
+
+
+def live_change(artifacts: Artifacts) -> Intent:
+    """The change by which the live model went live: its id, and its digest as the audit log has it."""
+    found = state(artifacts)
+    if found.change is None:
+        raise RegistryError(f"nothing is live under {artifacts.models}: promote a model first")
+    return found.change

@@ -1,1 +1,1 @@
-"""From rows to logged predictions: source, schema check, model, guards, sink. No path leads from here to an order."""
+"""From rows to logged predictions. No path leads from here to an order."""

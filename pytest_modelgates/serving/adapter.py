@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..drift.records import Prediction, encode_predictions
+from ..artifacts import Artifacts
 from ..errors import FormatError, GoneError, OnnxError
-from ..model.layout import MODEL, Artifacts
-from ..model.pinned import Pinned
+from ..model.directory import MODEL, Pinned
 from ..model.session import OnnxModel
+from ..predictions.records import Prediction, encode_predictions
 from .guards import refuse_if_killed
-from .source import read_csv, row_errors, row_keys
+from .schema import row_errors, row_keys
+from .sources import read_csv
 
 Arm = Literal["live", "shadow"]
 

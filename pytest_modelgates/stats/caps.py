@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
 from .costs import Costs
-from .ranking import Held, follow
+from .holdings import Held, follow
 from .ranks import Matrix, daily_matrix
 
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from ..errors import StatisticsError
 from .costs import participation
 from .days import DAYS_PER_YEAR
+from .holdings import Held
 from .quantiles import finite_series, is_constant
-from .ranking import Held
 from .resampling import MINIMUM_VALUES
 from .risk import Risk, alpha_beta, risk_of
 from .sharpe import probabilistic_sharpe, sharpe_error, sharpe_of

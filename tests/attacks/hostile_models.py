@@ -3,7 +3,8 @@
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from onnx_models import finished, linear
+
+from tests.support.onnx_models import finished, linear
 
 SCORE = "variable"
 

@@ -28,14 +28,14 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from handmade import Desk, green_report, modelgates
 
-from conftest import FEATURES, invented_panel
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.cli import main
-from pytest_modelgates.model.files import canonical, sha256_of
-from pytest_modelgates.model.layout import MANIFEST, Artifacts
-
-pytest_plugins = ["handmade"]
+from pytest_modelgates.model.directory import MANIFEST
+from pytest_modelgates.storage.digests import sha256_of
+from pytest_modelgates.storage.strict_json import canonical
+from tests.support.handmade import Desk, green_report, modelgates
+from tests.support.panels import FEATURES, invented_panel
 
 HERE = Path(__file__).parent
 SECONDS = 20

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_attacks import in_time, reseal
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import ModelgatesError
-from pytest_modelgates.model.layout import MANIFEST
+from pytest_modelgates.model.directory import MANIFEST
 from pytest_modelgates.serving.adapter import Adapter
+from tests.attacks.test_attacks import in_time, reseal
 
 HERE = Path(__file__).parent
 SEED = 20261123

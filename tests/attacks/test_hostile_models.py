@@ -4,23 +4,22 @@ import os
 import re
 from pathlib import Path
 
-import hostile_models
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from handmade import Desk, modelgates
-from test_attacks import everything, feed, in_time, reseal, rows_of
 
-from conftest import FEATURES, invented_panel
 from pytest_modelgates import pack
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import PackError
-from pytest_modelgates.hermetic import run_gates
-from pytest_modelgates.registry.policy import load_policy
-from pytest_modelgates.registry.verdict import judge
+from pytest_modelgates.evidence.verdict import judge
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.proving.hermetic import run_gates
+from tests.attacks import hostile_models
+from tests.attacks.test_attacks import everything, feed, in_time, reseal, rows_of
+from tests.support.handmade import Desk, modelgates
+from tests.support.panels import FEATURES, invented_panel
 
-pytest_plugins = ["handmade"]
 __all__ = ["feed"]
 
 ROWS = [pytest.param(keys, id=name) for name, keys in rows_of("onnx").items()]

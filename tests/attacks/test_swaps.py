@@ -17,12 +17,12 @@ import onnxruntime
 import pandas as pd
 import pytest
 from onnx import numpy_helper
-from test_attacks import in_time
 
-from conftest import invented_panel, pack_ridge
 from pytest_modelgates.errors import ModelgatesError
-from pytest_modelgates.model.files import sha256, tree_digest
 from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.storage.digests import sha256, tree_digest
+from tests.attacks.test_attacks import in_time
+from tests.support.panels import invented_panel, pack_ridge
 
 ROW = pd.DataFrame({"time": ["t"], "asset": ["A"], "momentum": np.float32([1]), "value": np.float32([0])})
 BUILDS = 500

@@ -13,8 +13,8 @@ from scipy.special import ndtr, ndtri
 
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import daily_agreement
+from pytest_modelgates.stats.holdings import hold
 from pytest_modelgates.stats.quantiles import Series
-from pytest_modelgates.stats.ranking import hold
 from pytest_modelgates.stats.significance import mean_exceeds
 from pytest_modelgates.stats.walkforward import folds, length_folds
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from examples.sp500.features import load_prices
 from examples.sp500.models import MODELS
+from pytest_modelgates.stats.holdings import hold
 from pytest_modelgates.stats.portfolio import paper_pnl
-from pytest_modelgates.stats.ranking import hold
 from pytest_modelgates.stats.ranks import Matrix
 from pytest_modelgates.stats.significance import mean_exceeds
 from pytest_modelgates.stats.walkforward import folds, length_folds

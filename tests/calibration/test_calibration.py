@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baseline_sweep import CASES
-from baseline_sweep import rejections as baseline_rejections
-from calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
-from holes_sweep import HOLES, passes
+
+from tests.calibration.baseline_sweep import CASES
+from tests.calibration.baseline_sweep import rejections as baseline_rejections
+from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
+from tests.calibration.holes_sweep import HOLES, passes
 
 pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")

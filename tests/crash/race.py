@@ -16,11 +16,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from handmade import green_ledger, write_report
-from registries import GC, PACK, Registry, promotion, rollback
-
 from pytest_modelgates import cli
-from pytest_modelgates.registry.policy import load_policy
+from pytest_modelgates.policy.load import load_policy
+from tests.crash.registries import GC, PACK, Registry, promotion, rollback
+from tests.support.handmade import green_ledger, write_report
 
 WRITERS, READERS = 3, 2
 KILLED = 0.25

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from handmade import LENIENT, green_ledger, write_report
-
-from conftest import invented_panel, pack_ridge
 from pytest_modelgates.cli import main
-from pytest_modelgates.model.files import canonical
-from pytest_modelgates.model.layout import CHANGES, MANIFEST
-from pytest_modelgates.registry.policy import load_policy
+from pytest_modelgates.model.directory import CHANGES, MANIFEST
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.storage.strict_json import canonical
+from tests.support.handmade import LENIENT, green_ledger, write_report
+from tests.support.panels import invented_panel, pack_ridge
 
 # Promoted in this order; the last is for the promotion that must still work when all is over.
 OLDEST, OLD, NEW, NEXT = "1700000001", "1700000002", "1700000003", "1700000004"

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from injection import Server
-from registries import GC, NEW, OLD, OLDEST, PACK, RECOVER, Registry, build, promotion, rollback
-from sweep import WORKERS, Case, Workshop
+
+from tests.crash.injection import Server
+from tests.crash.registries import GC, NEW, OLD, OLDEST, PACK, RECOVER, Registry, build, promotion, rollback
+from tests.crash.sweep import WORKERS, Case, Workshop
 
 
 @pytest.fixture(scope="session")

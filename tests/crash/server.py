@@ -23,8 +23,9 @@ import pandas as pd
 import pyarrow.parquet
 
 from pytest_modelgates import cli
-from pytest_modelgates.model import pack, spec  # noqa: F401
-from pytest_modelgates.registry import audit, desk, garbage, promote, recover, store  # noqa: F401
+from pytest_modelgates.audit import chain as audit
+from pytest_modelgates.packing import pack  # noqa: F401
+from pytest_modelgates.registry import garbage, promote, recover, store  # noqa: F401
 
 SECONDS, HANGS = 60, 124
 PTRACER, ANYBODY = 0x59616D61, -1
@@ -111,7 +112,7 @@ def child(commands: list[list[str]], mutant: str | None, gate: socket.socket | N
 def race(*words: str) -> int:
     """Not a command of `modelgates`, but many of them at once."""
     sys.path[:0] = [str(folder) for folder in Path(__file__).parents[:3]]
-    from race import main
+    from tests.crash.race import main
 
     main(*words)
     return 0

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from injection import Outcome, Point, Server, points
-from registries import NEXT, RECOVER, Registry, promotion
+from tests.crash.injection import Outcome, Point, Server, points
+from tests.crash.registries import NEXT, RECOVER, Registry, promotion
 
 ERRORS = ("EIO", "ENOSPC", "EACCES", "EMFILE")
 WORKERS = 2

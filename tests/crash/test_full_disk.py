@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from injection import Server
-from sweep import Case, afterwards, judge
 
-pytest_plugins = ["seeds"]
+from tests.crash.injection import Server
+from tests.crash.sweep import Case, afterwards, judge
+
+pytest_plugins = ["tests.crash.seeds"]
 pytestmark = pytest.mark.crash
 
 LEVELS = 16

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from injection import Server
-from powercut import OPTIONS, Disk, calls, write_tree
-from registries import RECOVER, command
-from sweep import Case
 
-pytest_plugins = ["seeds"]
+from tests.crash.injection import Server
+from tests.crash.powercut import OPTIONS, Disk, calls, write_tree
+from tests.crash.registries import RECOVER, command
+from tests.crash.sweep import Case
+
+pytest_plugins = ["tests.crash.seeds"]
 
 COMMANDS = ("first", "promote", "rollback", "pack", "gc", "recover finishes", "recover forgets", "recover puts back")
 

@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from injection import Server
-from race import read_once
-from registries import NEW, OLD, OLDEST, RECOVER, Registry, command
 
-from pytest_modelgates.model.layout import Artifacts
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.registry.store import flip
+from tests.crash.injection import Server
+from tests.crash.race import read_once
+from tests.crash.registries import NEW, OLD, OLDEST, RECOVER, Registry, command
 
-pytest_plugins = ["seeds"]
+pytest_plugins = ["tests.crash.seeds"]
 
 
 def race(server: Server, registry: Registry, seconds: float, **more: object) -> dict[str, int]:

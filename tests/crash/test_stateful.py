@@ -16,9 +16,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from registries import GC, MODELS, RECOVER, Registry, command, promotion, rollback
 
-pytest_plugins = ["seeds"]
+from tests.crash.registries import GC, MODELS, RECOVER, Registry, command, promotion, rollback
+
+pytest_plugins = ["tests.crash.seeds"]
 
 SABOTAGED = ("write", "fsync", "replace", "rename", "symlink", "unlink", "mkdir")
 CALLS = st.integers(1, 30)

@@ -1,9 +1,10 @@
 """Commands that are killed, or whose system calls fail or lie, wherever they touch the registry."""
 
 import pytest
-from sweep import ERRORS, Case, Workshop
 
-pytest_plugins = ["seeds"]
+from tests.crash.sweep import ERRORS, Case, Workshop
+
+pytest_plugins = ["tests.crash.seeds"]
 
 COMMANDS = ("first", "promote", "rollback", "pack", "gc", "recover finishes", "recover forgets", "recover puts back")
 WAYS = ("KILL", *ERRORS, "LIE")

@@ -41,14 +41,16 @@ from typing import Any
 
 import pytest
 
-from conftest import pack_ridge
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.cli import main
-from pytest_modelgates.model.files import canonical, listing, tree_digest
-from pytest_modelgates.model.layout import MANIFEST, Artifacts
-from pytest_modelgates.registry.policy import load_policy
-from pytest_modelgates.registry.report import read_report
-from pytest_modelgates.registry.seal import generate_key, load_key, seal, statement
+from pytest_modelgates.evidence.report import read_report
+from pytest_modelgates.evidence.seal import generate_key, load_key, seal, statement
+from pytest_modelgates.model.directory import MANIFEST
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.store import live_id
+from pytest_modelgates.storage.digests import listing, tree_digest
+from pytest_modelgates.storage.strict_json import canonical
+from tests.support.panels import pack_ridge
 
 HERE = Path(__file__).parent
 SOURCES = Path(__file__).parents[2] / "pytest_modelgates"

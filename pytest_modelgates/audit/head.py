@@ -1,0 +1,47 @@
+"""The head of the audit log: how many records it holds, and the digest of the last one."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from ..errors import FormatError
+from ..storage.digests import sha256
+from ..storage.lines import lines_from_end
+from ..storage.strict_json import parse_json, typed
+
+HEAD = r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a log: how many lines, and the digest of the last. Kept elsewhere, it shows a log that was cut."""
+
+    n: int
+    digest: str | None
+
+    def __str__(self) -> str:
+        """The form in which it is printed and asked for."""
+        return f"{self.n}:{self.digest or 'empty'}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """Read that form again."""
+        if not re.match(HEAD, text):
+            raise FormatError(f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256")
+        number, _, digest = text.partition(":")
+        return cls(int(number), digest)
+
+
+class _Numbered(msgspec.Struct):
+    n: Annotated[int, msgspec.Meta(ge=1)]
+
+
+def head_of(log: Path) -> str | None:
+    """Read where the audit log ends, as a `Head` is printed; None if it is empty."""
+    line = next(lines_from_end(log, settled=True), None)
+    if line is None:
+        return None
+    return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

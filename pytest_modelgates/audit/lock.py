@@ -1,0 +1,123 @@
+"""The registry's lock: one writer at a time, which says who it is. Readers need none."""
+
+import fcntl
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import RegistryError
+from ..storage.atomic import close_quietly
+
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "fuse.glusterfs")
+MOUNTS = Path("/proc/self/mountinfo")
+PAUSE_S = 0.02
+
+
+@contextmanager
+def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[None]:
+    """Hold a lock file, which is never deleted: of an unlinked one there could be two holders.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there; a symlink in its place is not followed.
+    timeout_s : float
+        How long to wait for whoever holds it [s].
+    mode : int
+        Of a new file, whatever the umask.
+
+    Raises
+    ------
+    RegistryError
+        With who holds it, if it did not come free.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        _take(descriptor, path, timeout_s)
+        holder = f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        with suppress(OSError):  # a word to those who wait, no more
+            if not os.fstat(descriptor).st_size:
+                os.fchmod(descriptor, mode)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode(), 0)
+        yield
+    finally:
+        close_quietly(descriptor)
+
+
+def _take(descriptor: int, path: Path, timeout_s: float) -> None:
+    # flock, not lockf, which is lost when any descriptor of the file is closed and does not keep threads apart.
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                holder = os.pread(descriptor, 200, 0).decode("ascii", "backslashreplace") or "another process"
+                raise RegistryError(
+                    f"{path} is held by {holder}; waited {timeout_s:g} s: let it end, or end it, then try again"
+                ) from None
+            time.sleep(PAUSE_S)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock just now."""
+    try:
+        # Without O_NONBLOCK a pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        close_quietly(descriptor)
+    return False
+
+
+def file_system(path: Path, mounts: bytes) -> str:
+    """Find the type of the file system that a path lies on.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute, without links.
+    mounts : bytes
+        The content of ``/proc/self/mountinfo``, see proc(5): field 5 is the mount point, the one after ``-`` the type.
+
+    Returns
+    -------
+    str
+        Such as ``"ext4"``; empty if no mount point leads to the path.
+    """
+    found, longest = b"", 0
+    # As bytes: a name may be no UTF-8, and hold what str takes for the end of a word or line.
+    for fields in (line.split(b" ") for line in mounts.split(b"\n") if line):
+        point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4]).rstrip(b"/") + b"/"
+        if (os.fsencode(path) + b"/").startswith(point) and len(point) >= longest:
+            found, longest = fields[fields.index(b"-") + 1], len(point)
+    return found.decode("ascii", "backslashreplace")
+
+
+def refuse_network(root: Path) -> None:
+    """Refuse a registry on a network file system, whose locks and renames promise less.
+
+    Raises
+    ------
+    RegistryError
+        If it lies on one; where the system does not say, it does not.
+    """
+    if not MOUNTS.exists():  # not Linux
+        return
+    kind = file_system(root.resolve(), MOUNTS.read_bytes())
+    if kind in NETWORK:
+        raise RegistryError(
+            f"{root} lies on {kind}, a network file system, whose locks do not hold when a server is lost; keep the "
+            "registry on a local disk, or set network_file_system = true under [registry] in the policy"
+        )

@@ -1,0 +1,89 @@
+"""Verbs of the gates: `gate`, `prove`, `keygen`."""
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .options import (
+    JSON,
+    POLICY,
+    Verbs,
+    argument,
+    key_of,
+    key_option,
+    model_directory,
+    policy_file_of,
+    policy_of,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from ..evidence.report import Report
+
+MODEL = argument("model", help="a model directory")
+
+
+def register(verbs: Verbs) -> None:
+    """Add the verbs."""
+    verbs.add("gate", gate, MODEL, key_option("seal the report"), POLICY)
+    verbs.add("prove", prove, MODEL, key_option("seal the proof"), POLICY, JSON)
+    verbs.add("keygen", keygen, argument("file", type=Path))
+
+
+def gate(arguments: argparse.Namespace) -> int:
+    """Run the gates on a model where nothing else can reach them; 1 if the run is not green."""
+    directory, _ = model_directory(arguments.model)
+    _, report = run_gates(directory, arguments)
+    return 0 if report.modelgates.run.exit_status == 0 else 1
+
+
+def prove(arguments: argparse.Namespace) -> int:
+    """Run every hard gate on a twin of the model that it must not pass; 1 if one does pass."""
+    from ..evidence.proof import seal_proof, store_proof
+    from ..evidence.verdict import Verdict
+    from ..proving import prove as proving
+    from ..storage.digests import listing
+    from ..storage.strict_json import readable
+
+    directory, artifacts = model_directory(arguments.model)
+    policy, key = policy_of(arguments), key_of(arguments)
+    proof = proving.prove(directory, policy, policy_file=policy_file_of(arguments), root=Path.cwd())
+    content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
+    path = store_proof(artifacts, directory.name, content, sealed=key is not None)
+    if arguments.json:
+        print_json(proof)
+    else:
+        for trial in proof.trials:
+            colour = "red  " if trial.red(policy) else "GREEN" if trial.verdict == "passed" else "?    "
+            print(f"{colour}  {trial}")
+        print(f"kept: {path}")
+    return 0 if proof.verdict(policy) is Verdict.PASSED else 1
+
+
+def keygen(arguments: argparse.Namespace) -> int:
+    """Write a new private key and print its public half for the policy."""
+    from ..evidence.seal import generate_key
+
+    print(generate_key(arguments.file))
+    return 0
+
+
+def run_gates(directory: Path, arguments: argparse.Namespace, selection: Sequence[str] = ()) -> tuple[Path, "Report"]:
+    """Run the gates hermetically and keep the report, sealed if there is a key."""
+    from ..artifacts import Artifacts
+    from ..evidence.seal import SEALED_SUFFIX
+    from ..proving import hermetic
+
+    artifacts, key, policy = Artifacts.of(directory), key_of(arguments), policy_of(arguments)
+    report, content = hermetic.run_gates(
+        directory, policy, policy_file=policy_file_of(arguments), root=Path.cwd(), selection=selection
+    )
+    path = artifacts.new_report(directory.name, datetime.now(UTC))
+    artifacts.write(path, content)
+    if key is not None:
+        path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
+        artifacts.write(path, hermetic.seal_report(report, content, directory, policy, key))
+    print(f"kept: {path}")
+    return path, report

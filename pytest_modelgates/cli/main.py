@@ -1,0 +1,72 @@
+"""The command line from its first word to its exit status. 0 done, 1 refused, 2 used wrongly, 3 the machine failed."""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..errors import ModelgatesError, UsageError
+from . import gates, monitoring, packing, registry, scaffold, serving
+from .options import Command, Verbs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a refusal is an answer, not a traceback."""
+    _open_streams()
+    if sys.platform == "win32":
+        _say("needs symlinks and file locks of Linux or macOS; run it there, or in WSL")
+        return 3
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no → still shows the rest
+    arguments = parser().parse_args(argv)
+    command: Command = arguments.command
+    try:
+        done = command(arguments)
+        sys.stdout.flush()
+        return done
+    except ModelgatesError as error:
+        _say(str(error))
+        failed = 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
+            place = error.filename2 or error.filename or ""  # of a rename, what was to be replaced
+            _say(f"{error.strerror or error}: {place}".rstrip(": "))
+        failed = 3
+    except KeyboardInterrupt:
+        _say("interrupted")
+        failed = 130
+    _drop_output()
+    return failed
+
+
+def _open_streams() -> None:
+    """Lead a closed standard stream nowhere, lest a file of the registry gets its number, and what others print."""
+    for name in ("stdin", "stdout", "stderr"):  # by number, as the lowest free one is given
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115  # until the end
+
+
+def _say(why: str) -> None:
+    """Say why on stderr; the status must not depend on whether that can be written to."""
+    with suppress(OSError):
+        print(f"modelgates: {why}", file=sys.stderr)
+
+
+def _drop_output() -> None:
+    """Have the interpreter not stumble at its end over what cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every verb with its options."""
+    top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
+    verbs = Verbs(top)
+    for noun in (packing, gates, registry, monitoring, serving, scaffold):  # as help lists them
+        noun.register(verbs)
+    return top

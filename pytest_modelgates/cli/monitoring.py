@@ -1,0 +1,59 @@
+"""Verbs that watch what is live: `drift-check`, `compare`."""
+
+import argparse
+
+from ..artifacts import newest_id
+from ..errors import RefusedError
+from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, policy_of, print_json
+
+
+def register(verbs: Verbs) -> None:
+    """Add the verbs."""
+    verbs.add(
+        "drift-check",
+        drift_check,
+        argument("--last", type=count, metavar="N", help="only the newest N rows"),
+        ARTIFACTS,
+        POLICY,
+        JSON,
+    )
+    verbs.add(
+        "compare",
+        compare,
+        argument("model", nargs="?", help="the candidate's id; the newest packed one if left out"),
+        ARTIFACTS,
+        JSON,
+    )
+
+
+def drift_check(arguments: argparse.Namespace) -> int:
+    """Compare the live model's predictions with its golden; 1 on drift."""
+    from ..monitoring.drift_check import check_live, in_words
+
+    model_id, rows, report = check_live(artifacts_of(arguments), policy_of(arguments), last=arguments.last)
+    if arguments.json:
+        print_json({"model_id": model_id, "rows": rows, **report})
+    else:
+        print(in_words(model_id, rows, report))
+    return 1 if report["overall_drift"] else 0
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Correlate a candidate in shadow with the live model."""
+    from dataclasses import asdict
+
+    from ..monitoring import compare as monitoring
+
+    artifacts = artifacts_of(arguments)
+    model_id = newest_id(artifacts) if arguments.model is None else arguments.model
+    if model_id is None:
+        raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
+    found = monitoring.compare(artifacts, artifacts.model(model_id))
+    if arguments.json:
+        print_json({"model_id": model_id, **asdict(found)})
+    else:
+        print(
+            f"{model_id}: rank correlation by day {found.mean:.4f} with the live model, at least {found.lower:.4f} "
+            f"(95 %), top tenth {found.overlap:.2f} in common, over {found.days} days, {found.rows} rows"
+        )
+    return 0

@@ -1,0 +1,131 @@
+"""Options that several verbs share: how each is declared, and how its value is read."""
+
+import argparse
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import Artifacts
+from ..audit.head import Head
+from ..errors import FormatError, PolicyError, RefusedError
+from ..policy.load import find_policy, load_policy
+from ..policy.policy import Policy
+
+KEY_VARIABLE = "MODELGATES_KEY"
+
+Command = Callable[[argparse.Namespace], int]
+Option = Callable[[argparse.ArgumentParser], object]
+
+
+class Verbs:
+    """The verbs of the command line, or of one noun of it."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def add(self, name: str, command: Command, *options: Option) -> None:
+        """Add a verb, which its command's docstring describes; help lists the options in their order."""
+        parser = self._verbs.add_parser(name, help=command.__doc__, description=command.__doc__)
+        parser.set_defaults(command=command)
+        for option in options:
+            option(parser)
+
+    def noun(self, name: str, summary: str) -> "Verbs":
+        """Add a noun with verbs of its own, such as ``golden set``."""
+        return Verbs(self._verbs.add_parser(name, help=summary))
+
+
+def argument(*names: str, **details: Any) -> Option:
+    """Declare an argument as `argparse` does."""
+    return lambda parser: parser.add_argument(*names, **details)
+
+
+ARTIFACTS = argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="the artifacts root")
+POLICY = argument(
+    "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
+)
+JSON = argument("--json", action="store_true", help="print JSON")
+
+
+def key_option(use: str) -> Option:
+    """Declare the private key, and what the verb does with it."""
+    return argument("--key", metavar="FILE", help=f"{use} with this private key; default: ${KEY_VARIABLE}")
+
+
+def artifacts_of(arguments: argparse.Namespace) -> Artifacts:
+    """Find the artifacts root, which must be there."""
+    from ..registry.store import refuse_nothing
+
+    artifacts = Artifacts(arguments.artifacts.resolve())
+    refuse_nothing(artifacts)
+    return artifacts
+
+
+def policy_file_of(arguments: argparse.Namespace) -> Path | None:
+    """Find the policy file: the one asked for, else this repository's own; None for the packaged policy."""
+    path: Path | None = arguments.policy
+    if path is not None and not path.is_file():
+        raise PolicyError(f"{path}: no such policy file")
+    return path or find_policy(Path.cwd())
+
+
+def policy_of(arguments: argparse.Namespace) -> Policy:
+    """Read the policy in force."""
+    return load_policy(policy_file_of(arguments))
+
+
+def key_of(arguments: argparse.Namespace) -> Path | None:
+    """Find the private key: the option, else the environment's; None if there is neither."""
+    name = arguments.key or os.environ.get(KEY_VARIABLE)
+    return Path(name) if name else None
+
+
+def model_directory(given: str) -> tuple[Path, Artifacts]:
+    """Find a model directory, which must lie under an artifacts root, and that root."""
+    directory = Path(given).resolve()
+    if not directory.is_dir():
+        raise RefusedError(f"{given}: no such model directory; give its path, such as artifacts/models/1763884678")
+    artifacts = Artifacts.of(directory)
+    if artifacts.model(directory.name) != directory:
+        raise RefusedError(f"{directory}: lies in no folder `models`, expected artifacts/models/{directory.name}")
+    return directory, artifacts
+
+
+def print_json(value: Any) -> None:
+    """Print a result for programs."""
+    from ..storage.strict_json import readable
+
+    print(readable(value).decode(), end="")
+
+
+def moment(text: str) -> datetime:
+    """Read a moment; UTC unless it says otherwise."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T07:30") from error
+
+
+def whole(text: str) -> int:
+    """Read a whole number, 0 or more."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """Read a whole number, 1 or more."""
+    if not (number := whole(text)):
+        raise argparse.ArgumentTypeError("'0' is too few, give 1 or more")
+    return number
+
+
+def head(text: str) -> Head:
+    """Read the head of an audit log, as promote prints it."""
+    try:
+        return Head.parse(text)
+    except FormatError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

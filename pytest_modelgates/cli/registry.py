@@ -1,0 +1,278 @@
+"""Verbs of the registry: what goes live, what is live, and what was."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..artifacts import Artifacts, checked_id
+from ..errors import RefusedError, UsageError
+from .gates import run_gates
+from .options import (
+    ARTIFACTS,
+    JSON,
+    POLICY,
+    Verbs,
+    argument,
+    artifacts_of,
+    count,
+    head,
+    key_of,
+    key_option,
+    model_directory,
+    moment,
+    policy_of,
+    print_json,
+    whole,
+)
+
+
+def register(verbs: Verbs) -> None:
+    """Add the verbs."""
+    verbs.add(
+        "promote",
+        promote,
+        argument(
+            "model",
+            nargs="?",
+            help="a model directory, whose hard gates are run first; a report; with --report, an id",
+        ),
+        argument("--report", type=Path, help="the report of a gate run"),
+        argument("--reason", default="all hard gates passed", help="for the audit log"),
+        argument("--dry-run", action="store_true", help="print the plan and every reason against it"),
+        key_option("seal the report and sign the log"),
+        ARTIFACTS,
+        POLICY,
+    )
+    verbs.add(
+        "rollback",
+        rollback,
+        argument("model", nargs="?", help="its id; asked for on a terminal if left out"),
+        argument("--reason", default="", help="for the audit log; must be given"),
+        key_option("sign the log"),
+        ARTIFACTS,
+        POLICY,
+    )
+    verbs.add("status", status, ARTIFACTS, POLICY, JSON)
+    verbs.add(
+        "list",
+        list_models,
+        argument("--last", type=count, default=20, metavar="N", help="only the newest N; default: 20"),
+        argument("--all", action="store_true", help="all of them"),
+        ARTIFACTS,
+        JSON,
+    )
+    verbs.add(
+        "log",
+        log,
+        argument(
+            "--at", type=moment, metavar="TIME", help="what was live then (ISO 8601; UTC unless it says otherwise)"
+        ),
+        argument("--verify", action="store_true", help="check every line, signature and kept head; 1 if one is off"),
+        argument(
+            "--head", type=head, metavar="N:SHA256", help="check it all, and against a head that promote printed once"
+        ),
+        ARTIFACTS,
+        POLICY,
+        JSON,
+    )
+    verbs.add("recover", recover, argument("--yes", action="store_true", help="do it"), ARTIFACTS, POLICY)
+    verbs.add(
+        "gc",
+        gc,
+        argument("--keep", type=whole, required=True, metavar="N", help="keep the newest N of those all the same"),
+        argument("--dry-run", action="store_true", help="only say what would go"),
+        ARTIFACTS,
+        POLICY,
+    )
+    golden = verbs.noun("golden", "Set or show reference predictions.")
+    golden.add(
+        "set",
+        golden_set,
+        argument("model", help="its id"),
+        argument("--from", dest="source", type=Path, help="Parquet or CSV with a column `prediction`"),
+        ARTIFACTS,
+        POLICY,
+    )
+    golden.add("show", golden_show, ARTIFACTS, JSON)
+
+
+def promote(arguments: argparse.Namespace) -> int:
+    """Make a model live, if its report is of a fully green hard run."""
+    from ..evidence.report import read_report
+    from ..registry import promote as promotion
+
+    policy, report = policy_of(arguments), arguments.report
+    if report is None and arguments.model and Path(arguments.model).is_file():
+        report, arguments.model = Path(arguments.model), None
+    if report is None and arguments.model is None:
+        raise UsageError("promote what? Give a model directory, or --report FILE")
+    if report is None:
+        directory, artifacts = model_directory(arguments.model)
+        model_id = directory.name
+        report, _ = run_gates(directory, arguments, ["-m", "hard"])
+    else:
+        artifacts = artifacts_of(arguments)
+        model_id = arguments.model
+        if model_id is None:
+            model_id = promotion.model_of(read_report(report, keys=policy.evidence.keys), report)
+    if arguments.dry_run:
+        plan = promotion.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
+        print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
+        plan.refuse()
+        print("nothing speaks against it")
+        return 0
+    done = promotion.promote(artifacts, model_id, report, policy, reason=arguments.reason, key=key_of(arguments))
+    print(f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
+    print(f"audit log: {done.head}")
+    return 0
+
+
+def rollback(arguments: argparse.Namespace) -> int:
+    """Make a model live again that was live before."""
+    from ..registry import rollback as registry
+    from ..registry.store import past_live, state
+
+    policy, model_id, reason = policy_of(arguments), arguments.model, arguments.reason
+    artifacts = artifacts_of(arguments)
+    if model_id is None:
+        live = state(artifacts).live
+        past = [name for name in past_live(artifacts, live) if artifacts.model(name).is_dir()]
+        if not past:
+            raise RefusedError("no other model was ever live; there is nothing to roll back to")
+        if not sys.stdin.isatty():
+            raise UsageError(f"roll back to which model? Give one of {', '.join(past)}")
+        print(f"live: {live}\nwas live before: {', '.join(past)}")
+        try:
+            model_id = input(f"roll back to [{past[0]}]: ").strip() or past[0]
+            reason = reason or input("reason: ")
+        except EOFError:
+            raise RefusedError("nothing was chosen, nothing is rolled back") from None
+    done = registry.rollback(artifacts, checked_id(model_id), policy, reason=reason, key=key_of(arguments))
+    print(f"{model_id} is live again, in place of {done.change.from_} (sha256:{done.change.digest[:16]})")
+    print(f"audit log: {done.head}")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show what is live, and everything that is wrong; 1 if something is."""
+    from ..registry import status as registry
+    from ..storage.text import printable
+
+    found = registry.status(artifacts_of(arguments), policy_of(arguments))
+    if arguments.json:
+        print_json(found)
+    else:
+        print("\n".join(map(printable, found.lines())))
+    return 0 if found.sound else 1
+
+
+def list_models(arguments: argparse.Namespace) -> int:
+    """Show model directories, oldest first; times are UTC."""
+    from ..registry.status import listing
+    from ..storage.text import printable
+
+    rows = listing(artifacts_of(arguments), last=None if arguments.all else arguments.last)
+    if arguments.json:
+        print_json(rows)
+    else:
+        for row in rows:
+            created = f"{row.created:%Y-%m-%d %H:%M:%S}" if row.created else "-"
+            print(f"{row.id}  {created:19}  {row.state:9}  {printable(row.changes)}")
+        if not rows:
+            print("no model was packed yet")
+    return 0
+
+
+def log(arguments: argparse.Namespace) -> int:
+    """Show every promotion and rollback; times are UTC."""
+    from ..audit.chain import live_at, read_log
+    from ..storage.text import printable
+
+    artifacts = artifacts_of(arguments)
+    if arguments.verify or arguments.head:
+        return _verify_log(arguments, artifacts)
+    if arguments.at is not None:
+        found = live_at(artifacts.promotions, arguments.at)
+        if arguments.json:
+            print_json({"live": found.to if found else None})
+        else:
+            print(found.to if found else "nothing was live then")
+        return 0
+    changes = read_log(artifacts.promotions)
+    if arguments.json:
+        print_json(changes)
+    else:
+        for change in changes:
+            print(
+                f"{change.time:%Y-%m-%d %H:%M:%S}  {change.action:8}  {change.from_ or '-'} → {change.to}  "
+                f"{printable(change.actor)}  {printable(' '.join(change.reason.split()))}"
+            )
+            for waiver in change.waivers:
+                print(f"    {printable(waiver)}")
+        if not changes:
+            print("nothing was promoted yet")
+    return 0
+
+
+def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
+    from ..registry.audit_check import verify_log
+
+    found, problems = verify_log(artifacts, policy_of(arguments).evidence.keys, arguments.head)
+    if arguments.json:
+        print_json({"found": found, "problems": problems})
+    else:
+        print(f"{artifacts.promotions}: {found}", *(f"problem: {problem}" for problem in problems), sep="\n")
+    return 1 if problems else 0
+
+
+def recover(arguments: argparse.Namespace) -> int:
+    """Say what would put link and log right again; 1 if something would."""
+    from ..registry import recover as registry
+
+    policy = policy_of(arguments)
+    steps = registry.recover(artifacts_of(arguments), policy.registry, do=arguments.yes)
+    for step in steps:
+        print(f"{'did' if arguments.yes else 'would'}: {step}")
+    if not steps:
+        print("nothing to recover")
+    elif not arguments.yes:
+        print("nothing was done; to do it: modelgates recover --yes")
+    return 0 if arguments.yes or not steps else 1
+
+
+def gc(arguments: argparse.Namespace) -> int:
+    """Delete old models: never the live one, the one before it, a newer one, or one that is being read."""
+    from ..registry.garbage import collect
+
+    policy = policy_of(arguments)
+    removed = collect(artifacts_of(arguments), policy.registry, keep=arguments.keep, dry_run=arguments.dry_run)
+    for folder in removed:
+        print(f"{folder.name}  {folder.size} bytes")
+    total = sum(folder.size for folder in removed)
+    print(f"{'would free' if arguments.dry_run else 'freed'} {total / 1e6:.1f} MB in {len(removed)} folders")
+    return 0
+
+
+def golden_set(arguments: argparse.Namespace) -> int:
+    """Save a model's panel predictions, or those of a file, as its reference."""
+    from ..registry.golden import set_golden
+
+    policy = policy_of(arguments)
+    print(set_golden(artifacts_of(arguments), arguments.model, arguments.source, policy.registry))
+    return 0
+
+
+def golden_show(arguments: argparse.Namespace) -> int:
+    """Show what references there are."""
+    from ..drift.golden import golden_metadata
+
+    metadata = golden_metadata(artifacts_of(arguments).golden)
+    if arguments.json:
+        print_json(metadata)
+    else:
+        for model_id, entry in sorted(metadata.goldens.items()):
+            print(f"{model_id}  {entry.rows} rows  saved {entry.saved:%Y-%m-%d %H:%M:%S}  sha256:{entry.sha256[:16]}")
+        if not metadata.goldens:
+            print("no golden yet; promotion saves one, so does: modelgates golden set ID")
+    return 0

@@ -1,0 +1,64 @@
+"""What `modelgates init` writes into a team's own repository."""
+
+import argparse
+from importlib import resources
+from pathlib import Path
+
+from ..errors import ModelgatesError
+from .options import Verbs, argument
+
+# Name in the package (which knows no dot files) and place in the repository.
+TEMPLATES = {
+    "policy.toml": "registry/policy.toml",
+    "pack_example.py": "pack_example.py",
+    "packing_list.toml": "packing_list.toml",
+    "nightly.yml": ".github/workflows/modelgates-nightly.yml",
+    "gitignore": "artifacts/.gitignore",
+}
+
+
+def write_templates(root: Path) -> list[tuple[Path, bool]]:
+    """Write every template that is not there yet; a file of yours is never touched.
+
+    Parameters
+    ----------
+    root : Path
+        The repository.
+
+    Returns
+    -------
+    list of (Path, bool)
+        Each place, and whether it was written.
+
+    Raises
+    ------
+    ModelgatesError
+        If there is no such folder.
+    """
+    if not root.is_dir():
+        raise ModelgatesError(f"{root}: no such folder; make it first, or run this in your repository")
+    done = []
+    for name, place in TEMPLATES.items():
+        path = root / place
+        content = (resources.files(__package__) / "templates" / name).read_bytes()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with path.open("xb") as file:  # refuses a link too, even one that leads nowhere
+                file.write(content)
+        except FileExistsError:
+            done.append((path, False))
+        else:
+            done.append((path, True))
+    return done
+
+
+def register(verbs: Verbs) -> None:
+    """Add the verb."""
+    verbs.add("init", init, argument("directory", type=Path, nargs="?", default=Path()))
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Write a policy, a packing example, a nightly workflow and ignore rules into your repository."""
+    for path, written in write_templates(arguments.directory):
+        print(f"{'wrote' if written else 'kept '} {path}")
+    return 0

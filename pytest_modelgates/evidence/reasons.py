@@ -1,0 +1,17 @@
+"""Why a promotion is refused, and how to repair that."""
+
+from dataclasses import dataclass
+
+from ..storage.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a promotion is refused, and the command that would repair it."""
+
+    text: str
+    repair: str
+
+    def __str__(self) -> str:
+        """One line for people, whatever a report made of its names."""
+        return printable(f"{self.text} → {self.repair}")

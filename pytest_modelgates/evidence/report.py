@@ -1,0 +1,149 @@
+"""What a gate run leaves: the ledger inside the JSON report. Written by the pytest half, read by this one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import FormatError, SealError
+from ..model.sidecar import Count
+from ..policy.limits import Bounds, Severity
+from ..storage.digests import Sha256, sha256
+from ..storage.strict_json import Moment, parse_json, read_bytes, typed
+from .seal import SEALED_SUFFIX, open_statement
+
+
+class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a gate measured, and the limit it was held against.
+
+    `value` is null when nothing could be measured, and `note` then says why. `detail` holds further numbers.
+    """
+
+    slo: str
+    state: Literal["measured", "inconclusive", "no reference yet"]
+    value: float | None
+    unit: str
+    sample: Count | None = None
+    interval: tuple[float, float] | None = None
+    detail: dict[str, str | float | int | None] = {}
+    note: str | None = None
+
+
+class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One phase of one attempt; `exception` is the type that our own hook saw, whatever a report says later."""
+
+    when: Literal["setup", "call", "teardown"]
+    outcome: str
+    duration_s: float
+    exception: str | None
+
+
+class GateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One gate of one model: who it is, how often it ran, and what it measured.
+
+    `file` is a key of the run's `suite`; `fixtures` says where each fixture of the gate was defined.
+    """
+
+    gate: str
+    severity: Severity
+    node_id: str
+    file: str
+    fixtures: dict[str, str]
+    attempts: Count
+    phases: tuple[Phase, ...]
+    evidence: tuple[Evidence, ...]
+
+
+class ModelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every gate that ran on one model, the model's bytes before and after, and the waivers that let a gate off."""
+
+    directory: str
+    digest_before: Sha256
+    digest_after: Sha256
+    gates: tuple[GateRecord, ...]
+    waivers: tuple[str, ...] = ()
+
+
+class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The circumstances of a run.
+
+    `suite` holds the SHA-256 of every file that gates were collected from, `package_digest` is that of this package's
+    own code; `hooks` says who, besides pytest and this package, implements a hook that can alter a run; `optimize` is
+    above 0 when asserts were switched off; `nonce` is what the parent of a hermetic run gave it.
+    """
+
+    started: Moment
+    finished: Moment
+    exit_status: int
+    arguments: tuple[str, ...]
+    strict_soft: bool
+    policy_source: str
+    policy_digest: Sha256
+    not_applicable: tuple[str, ...]
+    suite: dict[str, Sha256]
+    suite_digest: Sha256
+    package_digest: Sha256
+    hooks: dict[str, tuple[str, ...]]
+    optimize: int
+    nonce: str | None
+    libraries: dict[str, str]
+
+
+class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The value under the key `modelgates` of a report."""
+
+    format: Literal[1] = 1
+    run: RunInfo
+    models: dict[str, ModelRun]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A report as read from disk: our ledger, pytest's own exit code in it, the file's digest, and who sealed it."""
+
+    exitcode: int
+    modelgates: Ledger
+    digest: str = ""
+    sealed_by: str | None = None
+
+
+def read_report(path: Path, *, keys: Sequence[str] = ()) -> Report:
+    """Read a report, or one in an envelope, strictly.
+
+    Parameters
+    ----------
+    path : Path
+    keys : sequence of str
+        Public keys that may have sealed an envelope.
+
+    Raises
+    ------
+    FormatError
+        If it is no JSON, or was not written by a gate run, or its ledger is not of the expected shape.
+    SealError
+        If it is an envelope that none of the keys signed.
+    """
+    try:
+        return _read(path, keys)
+    except FormatError as error:
+        raise FormatError(f"{error} → pytest --model-dir=DIR") from error
+    except SealError as error:
+        raise SealError(f"{error} → modelgates gate DIR --key FILE, by a key that [evidence] keys lists") from error
+
+
+def _read(path: Path, keys: Sequence[str]) -> Report:
+    content, sealed_by = read_bytes(path), None
+    digest = sha256(content)
+    if path.name.endswith(SEALED_SUFFIX):
+        statement, sealed_by = open_statement(content, keys, str(path))
+        parsed = statement.predicate.report
+    else:
+        statement, parsed = None, parse_json(content, str(path))
+    if not isinstance(parsed, dict) or "modelgates" not in parsed:
+        raise FormatError(f"{path}: not the report of a gate run")
+    # What only the reader can know is not for the file to say.
+    found = msgspec.structs.replace(typed(parsed, Report, str(path)), digest=digest, sealed_by=sealed_by)
+    models = found.modelgates.models.values()
+    if statement and statement.digest not in {run.digest_after for run in models}:
+        raise SealError(f"{path}: the statement's subject is not the model that its ledger is of")
+    return found

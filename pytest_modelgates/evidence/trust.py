@@ -1,0 +1,68 @@
+"""Which gate files a promoter trusts: the shipped suite and the team's own, by their digests."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PolicyError
+from ..policy.policy import Policy
+from ..storage.digests import sha256
+from ..storage.strict_json import canonical
+
+PACKAGE = Path(__file__).parent.parent
+# Origins of hooks and fixtures that are never foreign.
+CORE = ("_pytest", "pytest", "pluggy", PACKAGE.name)
+# How the parent of a hermetic run names it; the run repeats it in its ledger.
+NONCE = "MODELGATES_NONCE"
+
+
+def shipped_gates() -> Path:
+    """Find the suite: inside the package in a wheel, beside it in a checkout."""
+    inside = PACKAGE / "gates"
+    return inside if inside.is_dir() else PACKAGE.parent / "gates"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a promoter holds a run's code against: digests of gate files, and of this package."""
+
+    gates: frozenset[str]
+    package: str
+
+
+def trust(policy: Policy, root: Path) -> Trust:
+    """Digest what is installed here."""
+    return Trust(frozenset(trusted_digests(policy, root)), package_digest())
+
+
+def suite_folders(policy: Policy, root: Path) -> list[Path]:
+    """Every folder of gates that counts: the shipped one and those that the policy names, relative to `root`."""
+    own = [root / name for name in policy.evidence.suites]
+    for folder in own:
+        if not folder.is_dir():
+            raise PolicyError(f"the policy names the suite {folder}, which is no folder; mend suites = […]")
+    return [shipped_gates(), *own]
+
+
+def trusted_digests(policy: Policy, root: Path) -> set[str]:
+    """SHA-256 of every gate file that counts."""
+    return {digest for folder in suite_folders(policy, root) for digest in _code(folder).values()}
+
+
+def package_digest() -> str:
+    """Digest the code of this package without its gates, which are digested file by file."""
+    return sha256(canonical({name: digest for name, digest in _code(PACKAGE).items() if not name.startswith("gates/")}))
+
+
+def _code(folder: Path) -> dict[str, str]:
+    """Digest every Python file below a folder, by its path in it."""
+    digests, seen = {}, set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # a link to a folder above would be followed without end
+            folders.clear()
+            continue
+        seen.add(real)
+        for path in (os.path.join(place, name) for name in names if name.endswith(".py")):
+            with open(path, "rb", buffering=0) as file:  # this and no Path: a hundred small files in half the time
+                digests[path.removeprefix(f"{folder}/")] = sha256(file.readall())
+    return digests

@@ -1,0 +1,118 @@
+"""Which gates a run consists of: their names, severities, families and models."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from ..artifacts import checked_id
+from ..errors import FormatError, IntegrityError, ModelgatesError
+from ..evidence.verdict import base_name
+from ..model.directory import Pinned
+from ..model.sidecar import Sidecar, Task
+from ..policy.limits import Severity
+from ..policy.load import find_policy, load_policy
+from ..policy.policy import Policy
+from .gate import Gate
+
+GATE = pytest.StashKey[Gate]()
+ATTEMPTS = pytest.StashKey[int]()
+
+GROUPS = {"integrity": "data", "schema": "data", "data": "data", "significance": "signal", "ablation": "signal"}
+UNREADABLE = "unreadable-sidecar"
+
+
+def checked_model_dirs(given: Iterable[str]) -> list[Path]:
+    """Resolve every `--model-dir` once, so that a link that moves during the run changes nothing."""
+    directories: list[Path] = []
+    for name in given:
+        directory = Path(name).resolve()
+        if not directory.is_dir():
+            raise pytest.UsageError(f"--model-dir={name}: no such directory")
+        try:
+            checked_id(directory.name)
+        except ModelgatesError as error:
+            raise pytest.UsageError(f"--model-dir={name}: {error}") from error
+        if directory.name in {other.name for other in directories}:
+            raise pytest.UsageError(f"--model-dir={name}: model {directory.name} is given twice")
+        directories.append(directory)
+    return directories
+
+
+def policy_of(config: pytest.Config) -> tuple[Policy, str]:
+    """Find and read the policy as the command line does: the option, the repository's own, else the packaged one."""
+    path = Path(config.option.policy) if config.option.policy else find_policy(config.invocation_params.dir)
+    try:
+        return load_policy(path), str(path or "packaged default")
+    except ModelgatesError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def read_sidecar(directory: Path) -> Sidecar | None:
+    """The sidecar of a model; None if it cannot be read, so that its gates run and fail."""
+    try:
+        with Pinned(directory) as model:
+            return model.sidecar
+    except (FormatError, IntegrityError):
+        return None
+
+
+def feature_groups(directory: Path) -> list[str]:
+    """Feature groups of a model; one stand-in if its sidecar cannot be read."""
+    sidecar = read_sidecar(directory)
+    return list(sidecar.groups) if sidecar else [UNREADABLE]
+
+
+def identity(item: pytest.Item) -> str | None:
+    """A gate's declared name and its parameters other than the model; None for a test that is no gate."""
+    marker = item.get_closest_marker("gate")
+    if marker is None:
+        return None
+    if len(marker.args) != 1 or not isinstance(marker.args[0], str) or "." not in marker.args[0]:
+        raise pytest.UsageError(f'{item.nodeid}: write @pytest.mark.gate("family.name")')
+    callspec = getattr(item, "callspec", None)
+    values = [str(value) for key, value in (callspec.params if callspec else {}).items() if key != "model_dir"]
+    return marker.args[0] + (f"[{'-'.join(values)}]" if values else "")
+
+
+def severity(item: pytest.Item) -> Severity:
+    """A gate's severity, from its closest marker object; keywords also hold the names of folders and parameters."""
+    hard = next((marker.name == "hard" for marker in item.iter_markers() if marker.name in ("hard", "soft")), False)
+    return "hard" if hard else "soft"
+
+
+def prepare(
+    items: list[pytest.Item], policy: Policy, tasks: Mapping[str, Task | None], config: pytest.Config
+) -> list[pytest.Item]:
+    """Give every gate its severity, family and group as markers; return those that are not asked for."""
+    foreign, gates, only = [], 0, config.option.only_gate
+    for item in items:
+        name = identity(item)
+        if name is None:
+            continue
+        gates += 1
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if "model_dir" not in params:
+            raise pytest.UsageError(
+                f"{item.nodeid}: gate {name} asks for nothing of the model; it needs the fixture `gate`"
+            )
+        model_id = params["model_dir"].name
+        if not policy.applies(name, tasks[model_id]) or (only and f"{model_id}:{name}" not in only):
+            foreign.append(item)
+            continue
+        try:
+            wanted = policy.limit(base_name(name)).severity
+        except ModelgatesError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from error
+        # The policy's word on severity is the last one, whatever the file says.
+        item.own_markers = [marker for marker in item.own_markers if marker.name not in ("hard", "soft")]
+        item.add_marker(wanted)
+        family = name.partition(".")[0]
+        for mark in dict.fromkeys([family, GROUPS.get(family, family)]):
+            config.addinivalue_line("markers", f"{mark}: gates of the family or group {mark}")
+            item.add_marker(mark)
+    if not gates:
+        raise pytest.UsageError(
+            "--model-dir was given, but no gate was collected; look at the paths given and at addopts"
+        )
+    return foreign

@@ -1,0 +1,205 @@
+"""A model directory held open: whatever becomes of its path, what is listed, hashed and loaded is of one directory."""
+
+import errno
+import fcntl
+import os
+import weakref
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ..errors import FormatError, GoneError, IntegrityError
+from ..storage.digests import listing_digest, sha256
+from ..storage.regular_files import MAX_FILE_BYTES, NOT_PLAIN, digest_plain, is_plain, open_folder, open_plain
+from ..storage.strict_json import MAX_JSON_BYTES, parse_json, typed
+from ..storage.text import printable
+from .manifest import Manifest
+from .schema import sidecar_crc32
+from .sidecar import Sidecar
+
+T = TypeVar("T")
+
+MODEL = "model.onnx"
+SIDECAR = "sidecar.json"
+PARITY = "parity.json"
+BENCH = "bench.json"
+CHANGES = "CHANGES.md"
+PANEL = "evaluation.parquet"
+MANIFEST = "manifest.json"
+FILES = (MODEL, SIDECAR, PARITY, BENCH, CHANGES, PANEL, MANIFEST)
+MAX_MANIFEST_BYTES = 2**20
+# What a file system says that has no locks on folders.
+_NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+class Pinned:
+    """One model directory, opened once; a shared lock on it tells whoever cleans up that it is in use.
+
+    Every file is reached through the open directory. Bytes that were read or digested once must be the same ever
+    after, so what is loaded after `verify` is what was verified.
+
+    Parameters
+    ----------
+    directory : Path
+        The directory itself, not a link to it.
+
+    Raises
+    ------
+    GoneError
+        If there is no such directory, or it is moved away while it is opened.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.model_id = directory, directory.name
+        self._digests: dict[str, str] = {}
+        gone = GoneError(f"{directory}: no such directory")
+        try:
+            self._folder = open_folder(directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            raise gone from error
+        self._close = weakref.finalize(self, os.close, self._folder)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_SH)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        # Whoever cleans up may have moved it away before the lock was ours.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(directory), os.fstat(self._folder)):
+                return
+        raise gone
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._close()
+
+    def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
+        """Read a file as it is; `limit` is the most that it may hold [bytes].
+
+        Raises
+        ------
+        FormatError
+            If it is missing, no plain file, or too large.
+        IntegrityError
+            If it has other bytes than before.
+        """
+        with open_plain(self._folder, name, self.directory / name, limit=limit) as file:
+            # Python sets aside what is asked for, so not the whole limit.
+            content = file.read(os.fstat(file.fileno()).st_size + 1)
+        self._note(name, sha256(content))
+        return content
+
+    def verified(self, name: str) -> bytes:
+        """Read a file whose very bytes are those that the manifest lists."""
+        entry = self.manifest.files.get(name)
+        content = self.read(name) if entry else b""
+        if entry is None or self._digests[name] != entry.sha256:
+            raise IntegrityError(
+                f"{self.model_id}: {name} is not the file that {MANIFEST} lists; run modelgates verify"
+            )
+        return content
+
+    def json(self, name: str, kind: type[T], *, limit: int = MAX_JSON_BYTES) -> T:
+        """Read a JSON file strictly as a type."""
+        source = str(self.directory / name)
+        return typed(parse_json(self.read(name, limit=limit), source), kind, source)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the files must be."""
+        return self.json(MANIFEST, Manifest, limit=MAX_MANIFEST_BYTES)
+
+    @cached_property
+    def sidecar(self) -> Sidecar:
+        """Schema and metadata."""
+        return self.json(SIDECAR, Sidecar)
+
+    def file_set_problems(self) -> list[str]:
+        """Compare the names in the directory with the fixed set; only plain files may lie there."""
+        found = self._entries()
+        problems = [f"{name}: missing" for name in FILES if name not in found]
+        foreign = sorted(set(found) - set(FILES))
+        problems += [f"{printable(name)}: does not belong in a model directory" for name in foreign]
+        return problems + [f"{name}: {NOT_PLAIN}" for name in FILES if name in found and not is_plain(found[name])]
+
+    def digest_problems(self) -> list[str]:
+        """Compare size and SHA-256 of every file with the manifest; no file of another size is read."""
+        manifest, found, problems = self.manifest, self._entries(), []
+        if manifest.id != self.model_id:
+            problems.append(f"{MANIFEST}: written for model {printable(manifest.id)}, found in {self.model_id}")
+        expected = set(FILES) - {MANIFEST}
+        if set(manifest.files) != expected:
+            odd = printable(", ".join(sorted(set(manifest.files) ^ expected)))
+            problems.append(f"{MANIFEST}: must list every other file and nothing else; look at {odd}")
+        for name in sorted(expected & set(manifest.files)):
+            entry = manifest.files[name]
+            if name not in found:
+                problems.append(f"{name}: missing")
+            elif (size := found[name].st_size) != entry.size:
+                problems.append(f"{name}: {size} bytes, the manifest says {entry.size}")
+            elif (digest := self._digest(name, entry.size)) != entry.sha256:
+                problems.append(f"{name}: SHA-256 {digest[:12]}…, the manifest says {entry.sha256[:12]}…")
+        return problems
+
+    def problems(self) -> list[str]:
+        """List everything that is wrong: file set, sizes, SHA-256, manifest, schema CRC."""
+        problems = self.file_set_problems()
+        if problems:
+            return problems
+        for look in (self.digest_problems, self._schema_problems):
+            try:
+                problems += look()
+            except FormatError as error:
+                problems.append(str(error))
+        return problems
+
+    def verify(self) -> str:
+        """Return the digest of a sound model directory; every file is digested once.
+
+        Raises
+        ------
+        IntegrityError
+            With one line for each problem.
+        """
+        problems = self.problems()
+        if problems:
+            raise IntegrityError("\n".join(f"{self.model_id}: {problem}" for problem in problems))
+        return listing_digest(self._digests)
+
+    def _schema_problems(self) -> list[str]:
+        stated, crc = self.sidecar.schema_crc32, sidecar_crc32(self.sidecar)
+        return [] if crc == stated else [f"{SIDECAR}: schema_crc32 {stated}, its features give {crc}"]
+
+    def _entries(self) -> dict[str, os.stat_result]:
+        found = {}
+        for name in os.listdir(self._folder):
+            with suppress(FileNotFoundError):
+                found[name] = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        return found
+
+    def _digest(self, name: str, size: int) -> str:
+        with open_plain(self._folder, name, self.directory / name, limit=min(size, MAX_FILE_BYTES)) as file:
+            return self._note(name, digest_plain(file, limit=size))
+
+    def _note(self, name: str, digest: str) -> str:
+        if self._digests.setdefault(name, digest) != digest:
+            raise IntegrityError(f"{self.model_id}: {name} changed while it was in use; leave a packed model alone")
+        return digest
+
+
+def verify(directory: Path) -> str:
+    """Return the digest of a sound model directory; see `Pinned.verify`."""
+    with Pinned(directory) as model:
+        return model.verify()

@@ -1,0 +1,18 @@
+"""Tables that users bring: CSV or Parquet."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import FormatError
+from ..storage.text import first_line
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read somebody's table: CSV by its suffix, else Parquet."""
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file")
+    try:
+        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
+        raise FormatError(f"{path}: neither CSV nor Parquet ({first_line(error)})") from error

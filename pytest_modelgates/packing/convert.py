@@ -1,0 +1,182 @@
+"""From a fitted estimator to ONNX bytes that decide every split as the native model does on float32 rows."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import PackError
+from ..extras import extra
+from ..model.onnx_checks import CRC_KEY, FEATURES_KEY, external_data_problems
+from ..storage.strict_json import canonical
+from ..storage.text import first_line
+
+GRAPH_NAME = "modelgates"
+TARGET_OPSET = 15
+# LightGBM reads a feature as 0 up to this size (kZeroThreshold in its meta.h).
+LIGHTGBM_ZERO = float(np.float32(1e-35))
+
+NativeScore = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+
+
+def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore]:
+    """Convert a fitted estimator.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator, LightGBM estimator or Booster
+        Regressors score with `predict`, binary classifiers with the probability of their second class.
+    names : sequence of str
+        Features in the order the model takes them.
+
+    Returns
+    -------
+    onnx.ModelProto
+        With one float32 input of as many columns.
+    callable
+        The native model's score of float32 rows, shape (n_rows, n_features) to (n_rows,).
+
+    Raises
+    ------
+    PackError
+        If the converter does not know the estimator, or it was fitted on other features.
+    MissingExtraError
+        If the converters are not installed.
+    """
+    booster = getattr(model, "booster_", model)
+    if type(booster).__name__ == "Booster" and type(booster).__module__.startswith("lightgbm"):
+        # In names LightGBM has no spaces.
+        _check_features(_given(booster.feature_name()), [name.replace(" ", "_") for name in names])
+        converted, native = _convert_lightgbm(booster, len(names))
+    elif hasattr(model, "predict"):
+        fitted = getattr(model, "feature_names_in_", [None] * getattr(model, "n_features_in_", len(names)))
+        _check_features(_given(fitted), list(names))
+        converted, native = _convert_sklearn(model, names)
+    else:
+        raise PackError(
+            f"{type(model).__name__} is no model to pack: expected ONNX bytes, the path of an .onnx file, "
+            "or a fitted scikit-learn or LightGBM estimator"
+        )
+
+    def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        try:
+            prediction = np.asarray(native(rows), dtype=np.float64)
+        except Exception as error:  # whatever an estimator raises on rows that it does not like
+            raise PackError(f"the native model cannot score the panel ({first_line(error)})") from error
+        if prediction.ndim == 2 and prediction.shape[1] == 1:
+            prediction = prediction[:, 0]
+        if prediction.ndim != 1:
+            raise PackError(
+                f"the model gives {prediction.shape[1]} scores a row, expected one; "
+                "pack a regressor or a binary classifier"
+            )
+        return prediction
+
+    return converted, score
+
+
+def _given(fitted: Iterable[str | None]) -> list[str | None]:
+    """Leave out the names that LightGBM gives to columns without any."""
+    return [None if name == f"Column_{index}" else name for index, name in enumerate(fitted)]
+
+
+def _check_features(own: list[str | None], names: list[str]) -> None:
+    """Compare the features that a model was fitted on, as far as it knows their names, with those it is packed with."""
+    if len(own) != len(names):
+        raise PackError(
+            f"the model was fitted on {len(own)} features, {len(names)} are given: name them all, in its order"
+        )
+    for position, (fitted, given) in enumerate(zip(own, names, strict=True), start=1):
+        if fitted is not None and fitted != given:
+            raise PackError(
+                f"feature {position} of the model is {fitted!r}, {given!r} is given: name the features in its order"
+            )
+
+
+def floor_float32(threshold: float) -> float:
+    """Round down to a float32: for every float32 x, x <= threshold exactly if x <= the result."""
+    with np.errstate(over="ignore"):  # beyond float32 lies infinity, from where the next one down is its largest
+        nearest = np.float32(threshold)
+    return float(np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > threshold else nearest)
+
+
+def finish(model: onnx.ModelProto, names: Sequence[str], crc: str) -> bytes:
+    """Write the schema into a model and make its bytes depend on nothing but the model."""
+    outside = external_data_problems(model)
+    if outside:
+        raise PackError(f"{outside[0]}; give the path of the .onnx file, so that its data can be moved inside")
+    model.graph.name = GRAPH_NAME
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    properties |= {FEATURES_KEY: canonical(list(names)).decode().strip(), CRC_KEY: crc}
+    onnx.helper.set_model_props(model, dict(sorted(properties.items())))
+    # The converters list opsets in any order, skl2onnx some of them twice.
+    opsets = sorted({(entry.domain, entry.version) for entry in model.opset_import})
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(*opset) for opset in opsets)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _convert_lightgbm(booster: Any, n_features: int) -> tuple[onnx.ModelProto, Callable[..., Any]]:
+    lightgbm, onnxmltools = extra("lightgbm"), extra("onnxmltools")
+    types = extra("onnxmltools.convert.common.data_types")
+    exact = lightgbm.Booster(model_str=_floor_thresholds(booster.model_to_string()))
+    inputs = [("features", types.FloatTensorType([None, n_features]))]
+    try:
+        converted = onnxmltools.convert_lightgbm(
+            exact, name=GRAPH_NAME, initial_types=inputs, target_opset=TARGET_OPSET, zipmap=False
+        )
+    except Exception as error:  # the converters raise whatever goes wrong inside them
+        raise PackError(
+            f"onnxmltools cannot convert this LightGBM model ({first_line(error)}); pack ONNX bytes instead"
+        ) from error
+    return converted, booster.predict
+
+
+def _floor_thresholds(text: str) -> str:
+    """Round every threshold in LightGBM's text format down to float32; the sizes it lists no longer hold."""
+
+    def floor(line: re.Match[str]) -> str:
+        return "threshold=" + " ".join(repr(_floor_lightgbm(float(value))) for value in line[1].split())
+
+    return re.sub(r"(?m)^threshold=(.*)$", floor, re.sub(r"(?m)^tree_sizes=.*\n", "", text))
+
+
+def _floor_lightgbm(threshold: float) -> float:
+    """Round down, and never split the values that LightGBM takes for 0."""
+    if 0 <= threshold < LIGHTGBM_ZERO:
+        return LIGHTGBM_ZERO
+    if -LIGHTGBM_ZERO <= threshold < 0:
+        return float(np.nextafter(np.float32(-LIGHTGBM_ZERO), np.float32(-1)))
+    return floor_float32(threshold)
+
+
+def _convert_sklearn(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, Callable[..., Any]]:
+    skl2onnx, classifier = extra("skl2onnx"), extra("sklearn.base").is_classifier(model)
+    try:
+        extra("sklearn.utils.validation").check_is_fitted(model)
+        # Tree thresholds are rounded down by skl2onnx itself (sklearn_threshold).
+        converted = skl2onnx.to_onnx(
+            model,
+            np.zeros((1, len(names)), np.float32),
+            name=GRAPH_NAME,
+            target_opset={"": TARGET_OPSET, "ai.onnx.ml": 3},
+            options={"zipmap": False} if classifier else None,
+        )
+    except Exception as error:  # as above
+        raise PackError(
+            f"skl2onnx cannot convert {type(model).__name__} ({first_line(error)}); pack ONNX bytes instead"
+        ) from error
+
+    def predict(rows: NDArray[np.float32]) -> Any:
+        # An estimator that was fitted on a frame asks for its names again.
+        named = pd.DataFrame(rows, columns=list(names)) if hasattr(model, "feature_names_in_") else rows
+        if not classifier:
+            return model.predict(named)
+        chances = np.asarray(model.predict_proba(named))
+        return chances[:, 1] if chances.ndim == 2 and chances.shape[1] == 2 else chances
+
+    return converted, predict

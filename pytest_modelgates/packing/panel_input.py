@@ -1,0 +1,74 @@
+"""The panel as a user gives it, checked and cast to the schema."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import PackError
+from ..model.sidecar import BASELINE, REFERENCE, Sidecar
+from ..storage.text import first_line
+
+MEANINGS = {
+    BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
+    REFERENCE: "the native model's score, which a ready ONNX model needs",
+}
+
+
+def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> pd.DataFrame:
+    """Check a user's panel and cast it to the schema; the rows keep their order."""
+    wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
+    missing = [name for name in wanted if name not in panel]
+    if missing:
+        hint = "".join(f"; {name!r} is {what}" for name, what in MEANINGS.items() if name in missing)
+        raise PackError(
+            f"the panel has no column {', '.join(map(repr, missing))}; it holds {', '.join(map(str, panel))}{hint}"
+        )
+    if panel.empty:
+        raise PackError("the panel has no rows; give out-of-sample rows to measure the model on")
+    frame = panel[wanted].reset_index(drop=True)
+    if not frame.columns.is_unique:
+        twice = ", ".join(repr(name) for name in frame.columns[frame.columns.duplicated()])
+        raise PackError(f"the panel has two columns {twice}; keep one")
+    for name in sidecar.keys:
+        if count := int(frame[name].isna().sum()):
+            raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
+    dtypes = {feature.name: feature.dtype for feature in sidecar.features}
+    dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
+    for name, dtype in dtypes.items():
+        frame[name] = _cast(frame[name], dtype)
+    if sidecar.time is not None:
+        frame[sidecar.time] = _dates(frame[sidecar.time])
+    if sidecar.asset is not None:
+        # As logs and live feeds write it; categories or a mix of kinds would have an order of their own.
+        frame[sidecar.asset] = frame[sidecar.asset].astype(str)
+    if sidecar.task == "classification" and not frame[sidecar.target].isin([0, 1]).all():
+        raise PackError(
+            f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
+        )
+    return frame
+
+
+def _cast(column: Any, dtype: str) -> Any:
+    try:
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes an infinity, which gates refuse
+            cast = column.astype(dtype)
+    except (ValueError, TypeError) as error:
+        raise PackError(f"the panel's {column.name!r} cannot be {dtype} ({first_line(error)})") from error
+    if not dtype.startswith("float") and (changed := int((cast != column).sum())):
+        raise PackError(f"the panel's {column.name!r} holds {changed} values that {dtype} does not; mend them")
+    return cast
+
+
+def _dates(column: Any) -> Any:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        raise PackError(f"the panel's {column.name!r} is {column.dtype}; give dates")
+    try:
+        dates = pd.to_datetime(column, format="ISO8601")  # 01/02/2020 is two days
+    except (ValueError, TypeError) as error:
+        raise PackError(f"the panel's {column.name!r} does not hold ISO dates ({first_line(error)})") from error
+    if not pd.api.types.is_datetime64_dtype(dates.dtype):
+        raise PackError(
+            f"the panel's {column.name!r} is {dates.dtype}; give local dates without a time zone: .dt.tz_localize(None)"
+        )
+    return dates

@@ -1,0 +1,80 @@
+"""Publishing a packed model: staged, given an id, renamed into place, noted as the newest."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time as clock
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..artifacts import Artifacts, newest_id
+from ..audit.head import head_of
+from ..errors import ModelgatesError, PackError
+from ..model.directory import MANIFEST, Pinned
+from ..model.manifest import FileEntry, Lineage, Manifest
+from ..storage.atomic import make_folder, rename_new
+from ..storage.digests import listing, sha256
+from ..storage.strict_json import canonical
+
+
+def publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
+    """Write a model directory beside the others, whole or not at all, and note it as the newest."""
+    make_folder(artifacts.models, mode=artifacts.directory_mode)
+    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
+    try:
+        # Held until the end: what a killed pack left is what nobody holds.
+        with Pinned(staging):
+            for name, content in contents.items():
+                artifacts.write(staging / name, content)
+            staging.chmod(artifacts.directory_mode)
+            directory = _claim(artifacts, staging, contents, lineage)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    _note_newest(artifacts, directory.name)
+    return directory
+
+
+def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
+    """Give what was staged the first second that no other model has."""
+    files = {name: FileEntry.of(content) for name, content in contents.items()}
+    while True:
+        created = datetime.now(UTC).replace(microsecond=0)
+        directory = artifacts.model(str(int(created.timestamp())))
+        manifest = Manifest(
+            id=directory.name,
+            created=created,
+            lineage=lineage,
+            audit_head=head_of(artifacts.promotions),
+            files=files,
+        )
+        stated = canonical(manifest)
+        artifacts.write(staging / MANIFEST, stated)
+        written = {name: entry.sha256 for name, entry in files.items()} | {MANIFEST: sha256(stated)}
+        if listing(staging) != written:
+            raise PackError(f"{artifacts.models}: what was written is not what is there; is the disk sound?")
+        try:
+            rename_new(staging, directory)
+        except FileExistsError:
+            clock.sleep(1 - clock.time() % 1)
+        else:
+            Pinned(directory).close()  # raises if nothing is there
+            return directory
+
+
+def _note_newest(artifacts: Artifacts, model_id: str) -> None:
+    """Make the new name durable and write it down as the newest, unless another pack was faster with a newer one."""
+    models = os.open(artifacts.models, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(models, fcntl.LOCK_EX)
+        os.fsync(models)
+        try:
+            noted = newest_id(artifacts) or "0"
+        except ModelgatesError:  # whatever lies there is not newer
+            noted = "0"
+        if int(noted) < int(model_id):
+            artifacts.write(artifacts.latest_id, f"{model_id}\n".encode())
+    finally:
+        os.close(models)

@@ -1,0 +1,1 @@
+"""The policy: every SLO, what promotion asks for, and how gates measure."""

@@ -1,0 +1,84 @@
+"""Limits: two bounds, each open or closed, and the SLOs that name them."""
+
+import math
+from typing import Annotated, Literal
+
+import msgspec
+
+Severity = Literal["hard", "soft"]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # the upper end keeps infinity out
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """A lower and an upper bound, each open or closed; a missing one does not bind."""
+
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+
+    def hold(self, value: float | None) -> bool:
+        """Compare a value with both bounds; what is no finite number never holds."""
+        return (
+            value is not None
+            and math.isfinite(value)
+            and (self.above is None or value > self.above)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.below is None or value < self.below)
+            and (self.at_most is None or value <= self.at_most)
+        )
+
+    @property
+    def lower(self) -> float:
+        """The lower bound, whether open or closed; minus infinity if there is none."""
+        return next((bound for bound in (self.above, self.at_least) if bound is not None), -math.inf)
+
+    @property
+    def upper(self) -> float:
+        """The upper bound, whether open or closed; infinity if there is none."""
+        return next((bound for bound in (self.below, self.at_most) if bound is not None), math.inf)
+
+    def margin(self, value: float) -> float:
+        """Distance to the nearer bound, negative beyond it."""
+        return min(value - self.lower, self.upper - value)
+
+    def __str__(self) -> str:
+        """Both bounds as people write them, such as ``0 < · ≤ 60``."""
+        lower = (
+            f"{self.above:g} <"
+            if self.above is not None
+            else f"{self.at_least:g} ≤"
+            if self.at_least is not None
+            else ""
+        )
+        upper = (
+            f"< {self.below:g}" if self.below is not None else f"≤ {self.at_most:g}" if self.at_most is not None else ""
+        )
+        if lower and upper:
+            return f"{lower} · {upper}"
+        if lower:
+            return f"{'>' if self.above is not None else '≥'} {lower.split()[0]}"
+        return upper
+
+
+def short(value: float, digits: int = 4) -> str:
+    """Write a number with so many digits, a larger one whole: 12,000 rows are no 1.2e+04."""
+    return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A named limit.
+
+    `gate` is the gate that measures it, if not the one of its own name; `each` what of the model its parameters come
+    from, `parameters` those of a gate whose own they are; `twin` the function (``file.py:name``) that makes a model
+    which must fail it.
+    """
+
+    unit: str
+    severity: Severity
+    advice: str
+    gate: str | None = None
+    each: Literal["feature_group"] | None = None
+    parameters: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+    twin: str | None = None

@@ -1,0 +1,102 @@
+"""Reading a team's policy over the packaged default."""
+
+import math
+import os
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import FormatError, PolicyError
+from ..storage.strict_json import typed
+from .limits import Slo
+from .policy import Policy
+
+PLACE = Path("registry") / "policy.toml"
+
+
+def load_policy(path: Path | None) -> Policy:
+    """Read a policy over the packaged default.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A team's file; the packaged default alone if left out.
+
+    Raises
+    ------
+    PolicyError
+        If the file is missing, is no TOML, has an unknown key, a wrong type, or an SLO that bounds nothing.
+    """
+    default = tomllib.loads((resources.files(__package__) / "default.toml").read_text("utf-8"))
+    source = str(path or "the packaged policy")
+    try:
+        own = tomllib.loads(path.read_text("utf-8")) if path else {}
+        policy = typed(_over(_without_other_ends(default, own), own), Policy, source)
+    except FileNotFoundError as error:
+        raise PolicyError(f"{source}: no such policy file") from error
+    except OSError as error:
+        raise PolicyError(f"{source}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PolicyError(f"{source}: not TOML ({error})") from error
+    except FormatError as error:
+        raise PolicyError(str(error)) from error
+    for name, slo in policy.slo.items():
+        _check_slo(source, name, slo, policy)
+    families = {name.partition(".")[0] for name in policy.slo}
+    for place, names in [("not_applicable", policy.not_applicable), *policy.tasks.items()]:
+        for name in names:
+            if name not in families and name not in policy.slo:
+                raise PolicyError(f"{source}: {place}: no family {name!r}; there are {', '.join(sorted(families))}")
+    return policy
+
+
+def find_policy(folder: Path) -> Path | None:
+    """Find the policy of a repository, `registry/policy.toml`; None if it has none."""
+    place = folder / PLACE
+    # A dangling link is a policy that got lost, not none.
+    return place if os.path.lexists(place) else None
+
+
+def _over(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(default)
+    for key, value in own.items():
+        merged[key] = (
+            _over(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        )
+    return merged
+
+
+def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Drop an open bound of the default where the team gives a closed one, and the other way round."""
+    given = own.get("slo")
+    slos = {name: dict(slo) for name, slo in default["slo"].items()}
+    for name, slo in (given if isinstance(given, dict) else {}).items():
+        for one, other in (("above", "at_least"), ("below", "at_most")):
+            if name in slos and isinstance(slo, dict):
+                if one in slo:
+                    slos[name].pop(other, None)
+                if other in slo:
+                    slos[name].pop(one, None)
+    return default | {"slo": slos}
+
+
+def _check_slo(source: str, name: str, slo: Slo, policy: Policy) -> None:
+    bounds = [slo.above, slo.at_least, slo.below, slo.at_most]
+    given = [bound for bound in bounds if bound is not None]
+    if not given or not all(math.isfinite(bound) for bound in given):
+        raise PolicyError(f'{source}: [slo."{name}"] needs a finite bound: above or at_least, below or at_most')
+    if None not in bounds[:2] or None not in bounds[2:]:
+        raise PolicyError(f'{source}: [slo."{name}"] has two bounds on one side; keep the open or the closed one')
+    if slo.lower > slo.upper or (slo.lower == slo.upper and None in (slo.at_least, slo.at_most)):
+        raise PolicyError(f'{source}: [slo."{name}"] has limits that nothing keeps ({slo})')
+    if slo.parameters and (slo.each or slo.gate):
+        raise PolicyError(
+            f'{source}: [slo."{name}"] has parameters and {"each" if slo.each else "gate"}; keep one, they contradict'
+        )
+    if slo.gate is not None and slo.gate not in policy.slo:
+        raise PolicyError(f'{source}: [slo."{name}"] is measured by {slo.gate!r}, which is no gate of the policy')
+    if slo.gate is not None and slo.severity == "hard" and policy.slo[slo.gate].severity == "soft":
+        raise PolicyError(
+            f'{source}: [slo."{name}"] is hard, but {slo.gate}, which measures it, is soft; make both hard'
+        )

@@ -1,0 +1,111 @@
+"""The policy in force: its SLOs and sections, and what they ask of one model."""
+
+import json
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+from ..errors import PolicyError
+from ..model.sidecar import Sidecar, Task
+from ..storage.digests import sha256
+from ..storage.strict_json import canonical
+from .limits import Slo
+from .sections import (
+    AblationMargin,
+    Costs,
+    DriftTest,
+    EvidenceRules,
+    HermeticLimits,
+    OnnxRules,
+    Promotion,
+    RegistryRules,
+    SignificanceRules,
+    Waiver,
+)
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+    """The whole policy in force: the team's file over the packaged default."""
+
+    format: Literal[1]
+    not_applicable: tuple[str, ...]
+    tasks: dict[Task, tuple[str, ...]]
+    promotion: Promotion
+    costs: Costs
+    significance: SignificanceRules
+    ablation: AblationMargin
+    drift: DriftTest
+    onnx: OnnxRules
+    evidence: EvidenceRules
+    hermetic: HermeticLimits
+    registry: RegistryRules
+    waiver: tuple[Waiver, ...] = ()
+    slo: dict[str, Slo]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the policy in force, whatever files it came from."""
+        return sha256(canonical(self))
+
+    def limit(self, name: str) -> Slo:
+        """Find an SLO."""
+        if name not in self.slo:
+            raise PolicyError(
+                f'no SLO {name!r} in the policy; add [slo."{name}"] with its bounds, unit, severity and advice'
+            )
+        return self.slo[name]
+
+    def waiver_of(self, gate: str, digest: str) -> Waiver | None:
+        """Find the row that waives a gate for a model's bytes, expired or not."""
+        return next((row for row in self.waiver if row.gate == gate and row.digest == digest), None)
+
+    def slos_of(self, gate: str) -> list[str]:
+        """Names of the SLOs that a gate must show evidence for; `gate` without its parameter."""
+        return [name for name, slo in self.slo.items() if (slo.gate or name) == gate]
+
+    def foreign(self, task: Task | None) -> tuple[str, ...]:
+        """Families, and single gates, that do not apply to one kind of model; None is a kind that cannot be read."""
+        return (*self.not_applicable, *(self.tasks.get(task, ()) if task else ()))
+
+    def applies(self, gate: str, task: Task | None) -> bool:
+        """Whether a gate applies to one kind of model."""
+        return not {gate.partition("[")[0], gate.partition(".")[0]} & set(self.foreign(task))
+
+    def misfit(self, sidecar: Sidecar) -> tuple[str, str] | None:
+        """Why this policy cannot judge a model, and what to write into it; None if it can.
+
+        A family that a model cannot answer must be declared foreign here; which kinds of models are admitted is never
+        for the model to say.
+        """
+        task, unanswerable = sidecar.task, _unanswerable(sidecar)
+        asked = [name for name in unanswerable if self.applies(name, task)]
+        if task in self.tasks and not asked:
+            return None
+        what = f"the policy asks it for {', '.join(asked)}" if task in self.tasks else "the policy admits none"
+        wanted = json.dumps(list(dict.fromkeys([*self.tasks.get(task, ()), *unanswerable])))
+        return (
+            f"is a {task} model, and {what}",
+            f"if it is meant to, write under [tasks] of the policy: {task} = {wanted}",
+        )
+
+    def required_gates(self, sidecar: Sidecar) -> list[str]:
+        """Every hard gate that a model must pass, with parameters from its own sidecar or from here."""
+        required = []
+        for name, slo in self.slo.items():
+            if slo.severity == "hard" and slo.gate is None and self.applies(name, sidecar.task):
+                parameters = sidecar.groups if slo.each else slo.parameters
+                required += [name] if parameters is None else [f"{name}[{parameter}]" for parameter in parameters]
+        return required
+
+
+def _unanswerable(sidecar: Sidecar) -> list[str]:
+    """Families, and single gates, whose question needs what the sidecar does not name."""
+    if sidecar.task == "signal":
+        return ["metric"]
+    found = ["significance", "ablation", "pnl", "wf"]
+    if sidecar.time is None:
+        found += ["data.no_overlap", "shadow"]
+    if sidecar.asset is None:
+        found += ["data.unique_keys", "data.ordered"]
+    return found

@@ -1,0 +1,102 @@
+"""The sections of the policy other than its SLOs."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+import msgspec
+
+from ..storage.digests import Sha256
+from .limits import NonNegative, Share
+
+
+class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What promotion asks for besides the hard gates, once something is live; 0 switches one off.
+
+    `first_without_reference` says whether *no reference yet* admits a model while nothing was ever live.
+    """
+
+    parity_nights: Annotated[int, msgspec.Meta(ge=0, le=366)]
+    shadow_hours: Annotated[float, msgspec.Meta(ge=0, le=8784)]
+    drift_psi: NonNegative
+    first_without_reference: bool
+
+
+class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What trading and holding cost, named as in `stats.costs.Costs`, and the `capital` that trades."""
+
+    half_spread_bps: NonNegative
+    commission_bps: NonNegative
+    slippage_bps: NonNegative
+    borrow_bps_per_year: NonNegative
+    impact_bps: NonNegative
+    capital: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+
+
+class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a failure is one."""
+
+    detectable_ic: NonNegative
+
+
+class AblationMargin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much an ablation may improve the IC before it matters."""
+
+    margin: NonNegative
+    margin_share: Share
+
+
+class DriftTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a KS distance counts."""
+
+    ks_p: Share
+
+
+class OnnxRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an ONNX file may use."""
+
+    domains: tuple[str, ...]
+
+
+class EvidenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a report must be to promote by."""
+
+    level: Literal["any", "sealed"]
+    keys: tuple[str, ...]
+    max_age_hours: NonNegative
+    suites: tuple[str, ...]
+    plugins: tuple[str, ...]
+    proof: bool
+
+
+class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the process that runs the gates may use."""
+
+    memory_gib: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+
+
+class RegistryRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the registry is kept, and who may change it; nobody named means anybody."""
+
+    may_promote: tuple[str, ...]
+    may_roll_back: tuple[str, ...]
+    lock_timeout_s: NonNegative
+    network_file_system: bool
+
+
+class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One hard gate that need not pass, for one model's bytes, until the end of one day (UTC)."""
+
+    gate: str
+    digest: Sha256
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    owner: Annotated[str, msgspec.Meta(min_length=1)]
+    until: date
+
+    def in_force(self, day: date) -> bool:
+        """Whether it still counts on a day."""
+        return day <= self.until
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.gate} waived until {self.until} by {self.owner}: {self.reason}"

@@ -1,0 +1,1 @@
+"""The log of predictions: written by serving, read by everybody."""

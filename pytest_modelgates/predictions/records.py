@@ -1,0 +1,86 @@
+"""Logs of predictions: one JSON line for each row that was scored, or could not be. Lines are appended whole."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError
+from ..model.sidecar import Crc32
+from ..storage.digests import Sha256
+from ..storage.strict_json import Moment
+
+
+class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of a prediction log; `error` says why there is no prediction."""
+
+    time: Moment
+    row_key: str
+    model_id: str
+    digest: Sha256
+    schema_crc32: Crc32
+    prediction: float | None
+    latency_ms: float
+    arm: Literal["live", "shadow"]
+    error: str | None = None
+
+
+def encode_predictions(records: Iterable[Prediction]) -> bytes:
+    """Encode records as JSON lines."""
+    return msgspec.json.Encoder().encode_lines(list(records))
+
+
+def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Prediction]:
+    """Read a log line by line; no file is an empty log.
+
+    Parameters
+    ----------
+    path : Path
+    digest : str, optional
+        Only the records of this model.
+
+    Raises
+    ------
+    FormatError
+        With the line that is no record, or if the log is no plain file.
+    """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise FormatError(f"{path}: a folder or pipe, expected a plain file; put the log back")
+    decode = msgspec.json.Decoder(Prediction).decode
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise FormatError(
+                    f"{path}, line {number}: no record of a prediction ({error}); a line that a crash cut short may go"
+                ) from error
+            if digest is None or record.digest == digest:
+                yield record
+
+
+def by_row_key(records: Iterable[Prediction]) -> dict[str, float]:
+    """Keep the last prediction of each row, the newest last."""
+    found: dict[str, float] = {}
+    for record in records:
+        if record.prediction is not None:
+            found.pop(record.row_key, None)
+            found[record.row_key] = record.prediction
+    return found
+
+
+def day_of(row_key: str) -> str:
+    """Take the time out of a row key; what a CSV writes as ISO 8601 sorts like time."""
+    return row_key.partition("|")[0]
+
+
+def values_of(records: Iterable[Prediction]) -> NDArray[np.float64]:
+    """Take the last prediction of each row as an array: a row scored twice is still one row."""
+    return np.array(list(by_row_key(records).values()), dtype=np.float64)

@@ -1,0 +1,170 @@
+"""The hermetic run: gates in a child process that nothing in the user's environment or repository can reach."""
+
+import math
+import os
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import HermeticError
+from ..evidence.report import Report, read_report
+from ..evidence.seal import Result, load_key, seal, statement
+from ..evidence.trust import NONCE, suite_folders
+from ..evidence.verdict import Verdict, combine, promotes, weigh
+from ..policy.policy import Policy
+from ..storage.digests import listing
+from ..storage.strict_json import parse_json, read_bytes
+
+# Nothing else is loaded: no entry point of the environment, no conftest, no ini file of the repository.
+PLUGINS = (
+    "pytest_modelgates.plugin",
+    "pytest_jsonreport.plugin",
+    "pytest_metadata.plugin",
+    "pytest_benchmark.plugin",
+)
+KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+
+def run_gates(
+    directory: Path,
+    policy: Policy,
+    *,
+    policy_file: Path | None,
+    root: Path,
+    selection: Sequence[str] = (),
+    quiet: bool = False,
+) -> tuple[Report, bytes]:
+    """Run the gates on a model in a child process.
+
+    Parameters
+    ----------
+    directory : Path
+        The model directory.
+    policy : Policy
+        Names further suites, and the limits of memory and time.
+    policy_file : Path, optional
+        Where it was read from; the packaged default if left out.
+    root : Path
+        What the policy's suites are relative to.
+    selection : sequence of str
+        Further words for pytest, such as ``-m hard``.
+    quiet : bool
+        Keep what the child prints.
+
+    Returns
+    -------
+    Report
+    bytes
+        The file it was read from.
+
+    Raises
+    ------
+    HermeticError
+        If the child left no report of this very run, ran out of time, or ended otherwise than its report says.
+    """
+    nonce = secrets.token_hex(16)
+    with tempfile.TemporaryDirectory(prefix="modelgates-") as name:
+        folder = Path(name).resolve()
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        report = folder / "report.json"
+        command = [
+            *(sys.executable, "-I", "-m", "pytest", "-c", str(folder / "pytest.ini"), f"--rootdir={folder}"),
+            *("--noconftest", "--strict-markers", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"),
+            *(word for plugin in PLUGINS for word in ("-p", plugin)),
+            *(f"--model-dir={directory}", f"--gate-report={report}"),
+            *([f"--policy={policy_file.resolve()}"] if policy_file else []),
+            *selection,
+            *(str(path) for path in suite_folders(policy, root)),
+        ]
+        environment = {key: value for key, value in os.environ.items() if key in KEPT} | {
+            "HOME": str(folder),
+            "COLUMNS": os.environ.get("COLUMNS", "100"),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            NONCE: nonce,
+        }
+        status, output = _run(command, environment, folder, policy, quiet=quiet)
+        if not report.is_file():
+            raise HermeticError(
+                f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
+            )
+        content, found = read_bytes(report), read_report(report)
+    if found.modelgates.run.nonce != nonce:
+        raise HermeticError(
+            f"the report of {directory.name} is not of this run; something else writes to {folder.parent}"
+        )
+    if found.modelgates.run.exit_status != status:
+        raise HermeticError(
+            f"the gates of {directory.name} ended with {status}, their report says {found.modelgates.run.exit_status}"
+        )
+    return found, content
+
+
+def _run(
+    command: Sequence[str], environment: dict[str, str], folder: Path, policy: Policy, *, quiet: bool
+) -> tuple[int, str]:
+    memory, seconds = int(policy.hermetic.memory_gib * 2**30), policy.hermetic.minutes * 60
+    # All that it could use in this time; only one whose parent was killed comes so far.
+    work = math.ceil(seconds * (os.cpu_count() or 1))
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (work, work))
+
+    with subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        text=True,
+        start_new_session=True,
+        preexec_fn=limit,  # no thread of ours runs
+    ) as child:
+        try:
+            output, _ = child.communicate(timeout=seconds)
+        except BaseException as error:  # Ctrl-C does not reach another session
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise HermeticError(
+                f"the gates ran longer than {policy.hermetic.minutes:g} minutes and were stopped; "
+                "raise [hermetic] minutes in the policy if the model is that large"
+            ) from error
+    return child.returncode, output or ""
+
+
+def seal_report(report: Report, content: bytes, directory: Path, policy: Policy, key: Path) -> bytes:
+    """Seal what a hermetic run left: who vouches for it is whoever ran it, not the process that it ran in."""
+    private, run, model = load_key(key), report.modelgates.run, report.modelgates.models[directory.name]
+    judged: list[tuple[str, Verdict]] = []  # every gate
+    binding: list[tuple[str, Verdict]] = []  # the hard ones without a waiver
+    for record in model.gates:
+        verdict, _, waiver = weigh(record, policy, digest=model.digest_before, day=run.started.date())
+        judged.append((record.gate, verdict))
+        if record.severity == "hard" and not waiver:
+            binding.append((record.gate, verdict))
+    passed = [gate for gate, verdict in judged if verdict is Verdict.PASSED]
+    failed = [gate for gate, verdict in binding if not promotes(verdict, policy, first=True)]
+    predicate = {
+        "configuration": [
+            {"name": "policy", "digest": {"sha256": run.policy_digest}},
+            {"name": "gates", "digest": {"sha256": run.suite_digest}},
+        ],
+        "passedTests": passed,
+        "warnedTests": [gate for gate, _ in judged if gate not in passed and gate not in failed],
+        "failedTests": failed,
+        "report": parse_json(content, "report.json"),
+    }
+    worst = combine(verdict for _, verdict in judged)
+    if not promotes(combine(verdict for _, verdict in binding), policy, first=True):
+        result: Result = "FAILED"
+    else:
+        result = "PASSED" if worst is Verdict.PASSED else "WARNED"
+    return seal(statement(listing(directory), predicate, result=result), private)

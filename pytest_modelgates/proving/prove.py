@@ -1,0 +1,122 @@
+"""Negative controls: every required gate is run on a twin of the model that it must not pass."""
+
+import runpy
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from ..errors import PolicyError, ProofError
+from ..evidence.proof import Proof, Trial, suite_digest
+from ..evidence.report import GateRecord
+from ..evidence.trust import suite_folders, trust
+from ..evidence.verdict import Verdict, base_name, judge
+from ..model.directory import Pinned
+from ..policy.policy import Policy
+from ..storage.digests import tree_digest
+from ..storage.text import first_line
+from .hermetic import run_gates
+from .twin_files import Change
+from .twin_table import GROUP_TWINS, TWINS
+from .twins import make_twin
+
+# Ids of twins, which are 10 to 12 digits like any; the times that they would name are far away.
+FIRST_ID = 900_000_000_000
+
+
+def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Path) -> Proof:
+    """Run every hard gate that the policy requires of a model on each of its twins, all in one hermetic run.
+
+    Parameters
+    ----------
+    directory : Path
+        The model directory; it is only read.
+    policy, policy_file, root
+        As for `run_gates`; a gate's own ``twin`` is relative to `root`.
+
+    Raises
+    ------
+    IntegrityError
+        If the model directory is not sound.
+    PolicyError
+        If the policy names a twin that is not there.
+    ProofError
+        If a twin cannot be made, or model or gates changed meanwhile.
+    """
+    model, known = Pinned(directory), trust(policy, root)
+    digest, required = model.verify(), policy.required_gates(model.sidecar)
+    changes = {gate: _changes(gate, directory, policy, root) for gate in required}
+    # One twin serves every gate that it is meant for.
+    names = list(dict.fromkeys(name for own in changes.values() for name in own))
+    ids = {name: str(FIRST_ID + index) for index, name in enumerate(names)}
+    records: dict[tuple[str, str], GateRecord] = {}
+    with tempfile.TemporaryDirectory(prefix="modelgates-twins-") as folder:
+        twins = {name: Path(folder).resolve() / twin_id / "models" / twin_id for name, twin_id in ids.items()}
+        for name, twin in twins.items():
+            try:
+                make_twin(directory, twin, next(own[name] for own in changes.values() if name in own))
+            except Exception as error:  # a team's own twin may raise anything
+                raise ProofError(f"the twin {name} of {directory.name} cannot be made: {first_line(error)}") from error
+        if twins:
+            first, *others = twins.values()
+            words = [f"--only-gate={ids[name]}:{gate}" for gate, own in changes.items() for name in own]
+            words += [f"--model-dir={twin}" for twin in others]
+            report, _ = run_gates(first, policy, policy_file=policy_file, root=root, selection=words, quiet=True)
+            ledger = report.modelgates
+            if ledger.run.package_digest != known.package or not set(ledger.run.suite.values()) <= known.gates:
+                raise ProofError("gate files or this package changed during the run; run it again")
+            records = {(twin, record.gate): record for twin, run in ledger.models.items() for record in run.gates}
+    if tree_digest(directory) != digest:
+        raise ProofError(f"{directory.name} changed during the run; run it again")
+    trials = [_trial(gate, name, records.get((ids[name], gate)), policy) for gate in required for name in changes[gate]]
+    trials += [Trial(gate=gate, twin=None, verdict=Verdict.NOT_RUN, why="") for gate in required if not changes[gate]]
+    return Proof(
+        model_id=directory.name,
+        digest=digest,
+        package_digest=known.package,
+        suite_digest=suite_digest(known.gates),
+        policy_digest=policy.digest,
+        created=datetime.now(UTC),
+        trials=tuple(trials),
+    )
+
+
+def _changes(gate: str, directory: Path, policy: Policy, root: Path) -> dict[str, Change]:
+    base, group = base_name(gate), gate.partition("[")[2].removesuffix("]")
+    own = policy.limit(base).twin
+    if own is not None:
+        return {own: partial(_own_twin(own, policy, root), directory)}
+    if base in GROUP_TWINS:
+        change = GROUP_TWINS[base]
+        return {f"{change.__name__}[{group}]": lambda target: change(target, group)}
+    return {change.__name__: change for change in TWINS.get(base, ())}
+
+
+def _own_twin(name: str, policy: Policy, root: Path) -> Callable[[Path, Path], None]:
+    """Load a team's own twin. It lies among the gate files, so that their digests cover it."""
+    place, _, function = name.rpartition(":")
+    path = (root / place).resolve()
+    if not any(folder.resolve() in path.parents for folder in suite_folders(policy, root)):
+        raise PolicyError(f"the policy names the twin {name}, which lies in none of suites = […]; put it there")
+    try:
+        found: Callable[[Path, Path], None] = runpy.run_path(str(path))[function]
+    except Exception as error:  # whatever the file raises
+        raise PolicyError(f"the policy names the twin {name}, which cannot be loaded ({first_line(error)})") from error
+    return found
+
+
+def _trial(gate: str, twin: str, record: GateRecord | None, policy: Policy) -> Trial:
+    if record is None:
+        return Trial(gate=gate, twin=twin, verdict=Verdict.NOT_RUN, why="no gate file defines it")
+    verdict, why = judge(record, policy)
+    missed = [entry for entry in record.evidence if not policy.limit(entry.slo).hold(entry.value)]
+    shown = next(iter([*missed, *record.evidence]), None)
+    return Trial(
+        gate=gate,
+        twin=twin,
+        verdict=verdict,
+        why=why,
+        slo=shown.slo if shown else None,
+        measured=shown.value if shown else None,
+    )

@@ -1,0 +1,92 @@
+"""Changes of a twin's files, schema and panel."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from ..model.candidate import Candidate
+from ..model.directory import CHANGES, PANEL, PARITY, SIDECAR
+from ..storage.strict_json import readable
+
+Change = Callable[[Path], None]
+
+
+def write_panel(target: Path, frame: pd.DataFrame) -> None:
+    """Replace the panel."""
+    (target / PANEL).write_bytes(frame.to_parquet(index=False))
+
+
+def missing_file(target: Path) -> None:
+    """Without its list of changes."""
+    (target / CHANGES).unlink()
+
+
+def extra_file(target: Path) -> None:
+    """With a file of somebody's."""
+    (target / "conftest.py").write_text("")
+
+
+def changed_byte(target: Path) -> None:
+    """One bit other than what the manifest was written for."""
+    content = bytearray((target / CHANGES).read_bytes())
+    content[0] ^= 1
+    (target / CHANGES).write_bytes(content)
+
+
+def flipped_schema(target: Path) -> None:
+    """The sidecar's schema checksum differs in one bit."""
+    sidecar = Candidate(target).sidecar
+    crc = f"{int(sidecar.schema_crc32, 16) ^ 1:08x}"
+    (target / SIDECAR).write_bytes(readable(msgspec.structs.replace(sidecar, schema_crc32=crc)))
+
+
+def swapped_columns(target: Path) -> None:
+    """Two neighbouring columns of the panel in each other's place."""
+    panel = Candidate(target).panel
+    columns = list(panel.frame)
+    first = columns.index(panel.sidecar.names[0])
+    columns[first], columns[first + 1] = columns[first + 1], columns[first]
+    write_panel(target, panel.frame[columns])
+
+
+def changed_dtype(target: Path) -> None:
+    """The first feature in another dtype."""
+    panel = Candidate(target).panel
+    feature = panel.sidecar.features[0]
+    other = "float32" if feature.dtype == "float64" else "float64"
+    write_panel(target, panel.frame.astype({feature.name: other}))
+
+
+def infinite_feature(target: Path) -> None:
+    """Infinity in one row of the first feature that can hold it."""
+    panel = Candidate(target).panel
+    name = next((f.name for f in panel.sidecar.features if f.dtype.startswith("float")), panel.sidecar.target)
+    panel.frame.loc[0, name] = np.inf
+    write_panel(target, panel.frame)
+
+
+def duplicated_row(target: Path) -> None:
+    """The first row twice."""
+    frame = Candidate(target).panel.frame
+    write_panel(target, pd.concat([frame.head(1), frame]))
+
+
+def unsorted_rows(target: Path) -> None:
+    """The panel backwards."""
+    write_panel(target, Candidate(target).panel.frame[::-1])
+
+
+def early_row(target: Path) -> None:
+    """The first day at the last price date that a training label used."""
+    panel = Candidate(target).panel
+    panel.frame.loc[panel.day_codes == 0, panel.sidecar.time] = pd.Timestamp(panel.sidecar.trained_until)
+    write_panel(target, panel.frame)
+
+
+def edited_claim(target: Path) -> None:
+    """`parity.json` says the opposite."""
+    claim = Candidate(target).parity_claim
+    (target / PARITY).write_bytes(readable(msgspec.structs.replace(claim, ok=not claim.ok)))

@@ -1,0 +1,105 @@
+"""Changes of what a twin's market did: returns, baselines, live predictions."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.candidate import Candidate
+from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT
+from ..predictions.records import Prediction, encode_predictions
+from ..stats.holdings import hold
+from ..storage.digests import tree_digest
+from .twin_files import write_panel
+from .twin_models import SEED, with_term, write_model
+
+Matrix = NDArray[np.float64]
+SHADOW_ROWS = 1000
+# A change that is seen in every statistic, beside which a cost of some basis points is nothing [return a day].
+LARGE, NOISE = 0.05, 0.005
+
+
+def _positions(candidate: Candidate, features: NDArray[np.generic]) -> tuple[Matrix, int]:
+    """What is held each day, of length 1, and the first day on which all of it is."""
+    panel = candidate.panel
+    scores = panel.by_day(candidate.model.predict(features))
+    held = hold(scores, panel.returns, horizon=candidate.sidecar.horizon, cost_bps=0)
+    size = np.linalg.norm(held.weights, axis=1, keepdims=True)
+    return np.divide(held.weights, size, out=np.zeros_like(held.weights), where=size > 0), held.first
+
+
+def _write_returns(candidate: Candidate, direction: Matrix, first: int, days: NDArray[np.bool_]) -> None:
+    """Let returns follow `direction`, with a little noise, on the `days` chosen of those from `first` on."""
+    panel, rng = candidate.panel, np.random.default_rng(SEED)
+    size = np.sqrt((direction**2).mean(axis=1, keepdims=True))
+    unit = np.divide(direction, size, out=np.zeros_like(direction), where=size > 0)
+    returns = panel.returns.copy()
+    returns[first:][days] = (LARGE * unit + NOISE * rng.standard_normal(unit.shape))[days]
+    panel.frame[RET_NEXT] = returns[panel.day_codes, panel.asset_codes]
+    write_panel(candidate.directory, panel.frame)
+
+
+def against_score(target: Path) -> None:
+    """Returns that go against what the score holds, every day."""
+    candidate = Candidate(target)
+    held, first = _positions(candidate, candidate.panel.features)
+    _write_returns(candidate, -held, first, np.ones(len(held), dtype=bool))
+
+
+def ruinous_year(target: Path) -> None:
+    """Returns that go against what the score holds, in the year with most days."""
+    candidate = Candidate(target)
+    held, first = _positions(candidate, candidate.panel.features)
+    years = candidate.panel.days.year.to_numpy()[first : first + len(held)]
+    names, counts = np.unique(years, return_counts=True)
+    _write_returns(candidate, -held, first, years == names[counts.argmax()])
+
+
+def against_group(target: Path, group: str) -> None:
+    """Returns that punish what one feature group adds; a model that does not use the group is given a term in it."""
+    candidate = Candidate(target)
+    positions = candidate.sidecar.groups[group]
+    whole, without, first = _contribution(candidate, positions)
+    if (np.abs(whole - without).max(axis=1) > 1e-9).mean() < 0.5:
+        panel, name = candidate.panel, candidate.sidecar.names[positions[0]]
+        # Of values that differ from asset to asset, which a feature of the whole market's does not have.
+        noise = np.random.default_rng(SEED).integers(0, 2, len(panel.frame))
+        panel.frame[name] = noise.astype(candidate.sidecar.features[positions[0]].dtype)
+        write_panel(target, panel.frame)
+        write_model(target, with_term(Candidate(target), positions[0], 1))
+        candidate = Candidate(target)
+        candidate.panel.frame[REFERENCE] = candidate.scores
+        whole, without, first = _contribution(candidate, positions)
+    _write_returns(candidate, without - whole, first, np.ones(len(whole), dtype=bool))
+
+
+def _contribution(candidate: Candidate, positions: list[int]) -> tuple[Matrix, Matrix, int]:
+    whole, first = _positions(candidate, candidate.panel.features)
+    return whole, _positions(candidate, candidate.panel.neutralised(positions))[0], first
+
+
+def knowing_baseline(target: Path) -> None:
+    """A baseline that knows what happened."""
+    panel = Candidate(target).panel
+    panel.frame[BASELINE] = panel.outcome
+    write_panel(target, panel.frame)
+
+
+def shifted_shadow(target: Path) -> None:
+    """A log in which the model predicted in shadow what lies beyond everything that it predicted on its panel."""
+    candidate = Candidate(target)
+    golden, sidecar = candidate.panel.reference, candidate.sidecar
+    values = np.resize(golden, SHADOW_ROWS) + 2 * float(np.ptp(golden)) + 1
+    common = {"digest": tree_digest(target), "schema_crc32": sidecar.schema_crc32, "model_id": target.name}
+    rows = [
+        Prediction(
+            time=candidate.manifest.created,
+            row_key=f"twin|{row}",
+            prediction=float(value),
+            latency_ms=1.0,
+            arm="shadow",
+            **common,
+        )
+        for row, value in enumerate(values)
+    ]
+    candidate.artifacts.append(candidate.artifacts.shadow_predictions, encode_predictions(rows))

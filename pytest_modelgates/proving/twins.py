@@ -1,0 +1,47 @@
+"""Twins, the negative controls: copies of a model directory, each changed so that one gate must fail on it."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from ..errors import ModelgatesError
+from ..model.candidate import Candidate
+from ..model.directory import FILES, MANIFEST, PARITY
+from ..model.manifest import FileEntry
+from ..model.parity import PARITY_TOLERANCE
+from ..model.sidecar import REFERENCE
+from ..storage.strict_json import canonical, readable
+from .twin_files import Change, changed_byte
+
+
+def make_twin(source: Path, target: Path, change: Change) -> None:
+    """Copy a model directory under another id, change it, and make manifest and parity claim agree with the change."""
+    shutil.copytree(source, target)
+    _restate(target, target)
+    change(target)
+    if change is not changed_byte:  # whose whole point is that the manifest does not agree
+        _restate(source, target)
+
+
+def _restate(source: Path, target: Path) -> None:
+    old, new = Candidate(source), Candidate(target)
+    try:
+        if old.onnx_bytes != new.onnx_bytes or not _scored(old).equals(_scored(new)):
+            parity = new.parity
+            if np.isfinite(parity.max_abs_diff):
+                ok, worst = parity.scaled <= PARITY_TOLERANCE, parity.max_abs_diff
+                claim = msgspec.structs.replace(new.parity_claim, ok=ok, max_abs_diff=worst, rows=parity.rows)
+                (target / PARITY).write_bytes(readable(claim))
+    except ModelgatesError:
+        pass  # what cannot be scored any more has no parity to state
+    paths = [target / name for name in FILES if name != MANIFEST and (target / name).is_file()]
+    files = {path.name: FileEntry.of(path.read_bytes()) for path in paths}
+    manifest = msgspec.structs.replace(new.manifest, id=target.name, files=files)
+    (target / MANIFEST).write_bytes(canonical(manifest))
+
+
+def _scored(candidate: Candidate) -> pd.DataFrame:
+    return candidate.panel.frame.reindex(columns=[*candidate.sidecar.names, REFERENCE])

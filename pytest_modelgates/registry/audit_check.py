@@ -1,0 +1,102 @@
+"""How far the audit log can be believed.
+
+A chain shows an edited line, but no cut tail and no chain written anew: those show by a head kept elsewhere, in the
+manifest of a model packed later, in a printout, or under a signature.
+"""
+
+from collections.abc import Sequence
+
+from ..artifacts import Artifacts
+from ..audit.chain import Commit, committed, lines, read_chain
+from ..audit.head import Head
+from ..errors import FormatError, IntegrityError
+from ..evidence.seal import signer
+from ..model.directory import Pinned
+from .store import model_ids
+
+LOST = "record {} is not, or no longer, the one that {} kept: the log was cut off or written anew"
+
+
+def assurance(artifacts: Artifacts, keys: Sequence[str], newest: str | None) -> tuple[str, list[str]]:
+    """Judge the log by its end: by its last signature, and by the head that the newest model's manifest kept.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    keys : sequence of str
+        Public keys that the policy lists.
+    newest : str or None
+        The newest model.
+
+    Returns
+    -------
+    str
+        The level of assurance, in words.
+    list of str
+        What speaks against the log.
+    """
+    kept = _kept_head(artifacts, newest) if newest else None
+    last: Commit | None = None
+    holds = False
+    for record, digest in lines(artifacts.promotions):
+        if last is None and isinstance(record, Commit):
+            last = record
+        # The head may be newer than the last commit: an abort, or what is under way.
+        holds = holds or Head(record.n, digest) == kept
+        if last and (kept is None or record.n <= kept.n):
+            break
+    levels, problems = ["chained"], []
+    if kept and holds:
+        levels.append(f"head kept by {newest}")
+    elif kept:
+        problems.append(LOST.format(kept.n, newest))
+    if last and last.signature:
+        word, problem = _signature(last, keys)
+        levels.append(word)
+        problems += problem
+    return ", ".join(levels) if len(levels) > 1 else "chained only", problems
+
+
+def verify_log(artifacts: Artifacts, keys: Sequence[str], head: Head | None = None) -> tuple[str, list[str]]:
+    """Judge the whole log: every line, every signature, and the heads that all models and the caller kept.
+
+    Returns
+    -------
+    str
+        What was found, in words.
+    list of str
+        What speaks against the log; empty if nothing does.
+    """
+    chain = read_chain(artifacts.promotions)
+    problems = list(chain.problems)
+    heads = {model_id: _kept_head(artifacts, model_id) for model_id in model_ids(artifacts)}
+    kept = {model_id: head for model_id, head in heads.items() if head}
+    signed = 0
+    problems += [LOST.format(found.n, model_id) for model_id, found in kept.items() if not chain.holds(found)]
+    for commit in chain.commits:
+        if commit.signature:
+            signed += 1
+            problems += _signature(commit, keys)[1]
+    if head and not chain.holds(head):
+        problems.append(LOST.format(head.n, "--head"))
+    end = Head(len(chain.digests), chain.digests[-1] if chain.digests else None)
+    return f"{end.n} records, {signed} signed, {len(kept)} heads kept by models; head {end}", problems
+
+
+def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
+    try:
+        with Pinned(artifacts.model(model_id)) as model:
+            kept = model.manifest.audit_head
+    except (FormatError, IntegrityError):
+        return None  # modelgates verify names what is wrong with the manifest
+    return Head.parse(kept) if kept else None
+
+
+def _signature(commit: Commit, keys: Sequence[str]) -> tuple[str, list[str]]:
+    assert commit.signature is not None, "asked for signed commits only"
+    by = signer(committed(Head(commit.n - 1, commit.prev)), commit.signature, keys)
+    if by is None:
+        return "signed by no listed key", [
+            f"record {commit.n} is signed by none of the {len(keys)} keys that the policy lists"
+        ]
+    return f"head signed by {by}", []

@@ -1,0 +1,39 @@
+"""A model's reference predictions, its golden: what it scored on its own panel, or what a file says."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..artifacts import Artifacts
+from ..drift import save_golden_predictions
+from ..drift.golden import COLUMN
+from ..errors import FormatError
+from ..model.directory import PANEL, Pinned
+from ..model.panel import read_reference
+from ..model.tables import read_table
+from ..policy.sections import RegistryRules
+from .store import locked
+
+
+def reference(model: Pinned) -> np.ndarray:
+    """Read a model's panel predictions, which are its golden."""
+    return read_reference(model.verified(PANEL))
+
+
+def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
+    """Save a model's panel predictions, or the predictions in a file, as its golden."""
+    with Pinned(artifacts.model(model_id)) as model:
+        digest = model.verify()
+        values = reference(model) if source is None else _predictions_in(source)
+    # The metadata of all goldens is one file, which a promotion writes too.
+    with locked(artifacts, rules):
+        return save_golden_predictions(
+            values, model_id, folder=artifacts.golden, digest=digest if source is None else None
+        )
+
+
+def _predictions_in(source: Path) -> np.ndarray:
+    frame = read_table(source)
+    if COLUMN not in frame:
+        raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
+    return np.asarray(frame[COLUMN])

@@ -1,0 +1,126 @@
+"""What a small difference between two copies of a model does: rows at tree thresholds, ties, trades and money."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import StatisticsError
+from .costs import Costs
+from .days import rows_by_day
+from .holdings import hold
+from .quantiles import finite_series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequences:
+    """What following a copy's scores changes against following the original's.
+
+    `trades` that differ out of `all_trades` [cells of day and asset]; `turnover`, the mean absolute difference of the
+    weights; `largest_pnl`, the largest difference of a day's net return, and `pnl`, that of its mean, all three
+    [share of capital a day].
+    """
+
+    trades: int
+    all_trades: int
+    turnover: float
+    largest_pnl: float
+    pnl: float
+
+
+def consequences(
+    native: ArrayLike, other: ArrayLike, returns: ArrayLike, *, horizon: int, cost_bps: float | Costs
+) -> Consequences:
+    """Follow two sets of scores of the same rows, and compare what they trade and earn.
+
+    Parameters
+    ----------
+    native, other, returns : array_like of float, shape (n_days, n_assets)
+        Scores of the original, of the copy, and returns, as for `hold`.
+    horizon : int
+        How long each tranche is held [days].
+    cost_bps : float or Costs
+        As for `hold`.
+
+    Returns
+    -------
+    Consequences
+        From the second held day on.
+
+    Raises
+    ------
+    StatisticsError
+        As `hold`.
+    """
+    ours, theirs = (hold(scores, returns, horizon=horizon, cost_bps=cost_bps) for scores in (native, other))
+    first, second = (np.diff(held.weights, axis=0) for held in (ours, theirs))
+    # Weights are multiples of one over a few thousand; what is less is rounding.
+    differs = np.abs(first - second) > 1e-12
+    moved = theirs.net[1:] - ours.net[1:]
+    return Consequences(
+        trades=int(differs.sum()),
+        all_trades=int(((first != 0) | (second != 0)).sum()),
+        turnover=float(np.abs(ours.weights - theirs.weights).sum(axis=1).mean()),
+        largest_pnl=float(np.abs(moved).max(initial=0.0)),
+        pnl=float(moved.mean()) if moved.size else 0.0,
+    )
+
+
+def rows_at_thresholds(
+    features: NDArray[np.generic], thresholds: Mapping[int, ArrayLike], *, ulps: int = 1
+) -> NDArray[np.bool_]:
+    """Find the rows with a value so near a split of a tree that rounding to float32 may send it the other way.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_rows, n_features)
+        What the model is given.
+    thresholds : mapping of int to array_like of float
+        Split values of the trees by position of the feature.
+    ulps : int, default 1
+        How many steps of float32 count as near [count].
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows,)
+
+    Raises
+    ------
+    StatisticsError
+        If a threshold belongs to no feature or is not finite.
+    """
+    near = np.zeros(len(features), dtype=bool)
+    for position, splits in thresholds.items():
+        if not 0 <= position < features.shape[1]:
+            raise StatisticsError(f"thresholds of feature {position}, expected 0 to {features.shape[1] - 1}")
+        edges = np.unique(np.asarray(splits, dtype=np.float64))
+        if not np.isfinite(edges).all():
+            raise StatisticsError(f"feature {position} has thresholds that are NaN or infinite")
+        if not edges.size:
+            continue
+        values = features[:, position].astype(np.float64)
+        after = np.searchsorted(edges, values)
+        below, above = edges[np.maximum(after - 1, 0)], edges[np.minimum(after, edges.size - 1)]
+        reach = ulps * np.spacing(np.abs(np.nan_to_num(values)).astype(np.float32)).astype(np.float64)
+        near |= np.minimum(np.abs(values - below), np.abs(values - above)) <= reach
+    return near
+
+
+def tied_rows(scores: ArrayLike, days: ArrayLike) -> int:
+    """Count the rows whose score another row of the same day has too.
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n_rows,)
+    days : array_like, shape (n_rows,)
+        The day of each row.
+
+    Raises
+    ------
+    StatisticsError
+        If there is not one day a row, or a score is not finite.
+    """
+    score = finite_series(scores, name="scores")
+    alike = (np.unique(score[rows], return_counts=True)[1] for rows in rows_by_day(days, rows=score.size))
+    return sum(int(counts[counts > 1].sum()) for counts in alike)

@@ -1,0 +1,1 @@
+"""Files, lines, digests and JSON. Knows nothing of models."""

@@ -1,0 +1,87 @@
+"""Files and folders written whole or not at all, and made durable. Knows no file format."""
+
+import ctypes
+import errno
+import os
+import secrets
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
+# From linux/fcntl.h, linux/fs.h and, of macOS, sys/stdio.h.
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mode: int = FOLDER_MODE) -> None:
+    """Write a file so that readers, and a crash, see either the old content or the new; the umask has no say."""
+    make_folder(path.parent, mode=folder_mode)
+    # Not the process id: two threads share it, and so may two containers on one volume.
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with staged.open("wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def close_quietly(descriptor: int) -> None:
+    """Close what was synced, or only read or locked: an error changes nothing about that, and closed it is."""
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
+    """Make a folder and those above it that are missing, durably, each with this mode whatever the umask."""
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode=mode)
+    try:
+        path.mkdir()
+    except FileExistsError:  # by another process meanwhile, or a file, over which the next step stumbles
+        return
+    path.chmod(mode)
+    sync_folder(path.parent)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename where nothing lies yet: a plain rename would replace an empty directory without a word.
+
+    On a file system that cannot refuse this by itself, such as NFS, an empty directory is still replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If anything lies at `target`.
+    """
+    sys.audit("os.rename", source, target, -1, -1)
+    libc, names = ctypes.CDLL(None, use_errno=True), (os.fsencode(source), os.fsencode(target))
+    ctypes.set_errno(errno.ENOSYS)
+    failed = -1
+    if hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE)
+    elif hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(*names, _RENAME_EXCL)
+    if not failed:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        raise OSError(code, os.strerror(code), str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a rename alone is lost on btrfs."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

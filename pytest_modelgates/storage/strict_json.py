@@ -1,0 +1,119 @@
+"""Strict JSON: UTF-8, no duplicate keys, no NaN, bounded size; canonical when written to be digested."""
+
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from ..errors import FormatError
+from .text import printable
+
+T = TypeVar("T")
+
+MAX_JSON_BYTES = 64 * 2**20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+MAX_DIGITS = 640  # the fewest that a Python may be set to read
+
+
+def canonical(value: Any) -> bytes:
+    """Encode a value as JSON that is the same for the same value: sorted keys, no spaces, no NaN."""
+    plain = msgspec.to_builtins(value)
+    return (
+        json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+    ).encode()
+
+
+def readable(value: Any) -> bytes:
+    """Encode a value as indented JSON for files that people open."""
+    plain = msgspec.to_builtins(value)
+    return (json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def parse_json(content: bytes, source: str) -> Any:
+    """Parse JSON strictly: UTF-8, no duplicate key, no NaN or infinity, no more bytes than a cap.
+
+    Raises
+    ------
+    FormatError
+        With `source`, what is wrong there and under which key.
+    """
+    if len(content) > MAX_JSON_BYTES:
+        raise FormatError(f"{source}: more than {MAX_JSON_BYTES} bytes of JSON, which is the most that is read")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            (twice, _), *_ = Counter(key for key, _ in pairs).most_common()
+            raise FormatError(f"{source}: key {twice!r} appears twice; keep one")
+        return found
+
+    suspect = []
+
+    def whole(text: str) -> float:
+        return int(text) if len(text) <= MAX_DIGITS else real("Infinity")
+
+    def real(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            suspect.append(text)
+        return number
+
+    try:
+        text = content.decode("utf-8")
+        value = json.loads(text, parse_int=whole, parse_float=real, parse_constant=real, object_pairs_hook=unique)
+        # Looking at every place costs more than reading; it is worth it only where there is one to name.
+        if suspect or _SURROGATE.search(text):
+            for place in _odd_places(value, "$"):
+                raise FormatError(f"{source}: {printable(place)}; mend it or leave the key out")
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{source}: not JSON in UTF-8 ({error})") from error
+    return value
+
+
+def _odd_places(value: Any, place: str) -> Iterator[str]:
+    """Find numbers that JSON does not know or Python does not read, and text that UTF-8 does not know."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _odd_places(key, f"{place}, a key")
+            yield from _odd_places(item, f"{place}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _odd_places(item, f"{place}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"NaN, infinity or too large a number at `{place}`"
+    elif isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        yield f"half a surrogate pair at `{place}`"
+
+
+def typed(value: Any, kind: type[T], source: str) -> T:
+    """Convert parsed JSON or TOML to a type; an unknown key or a wrong type is an error that names it."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise FormatError(f"{source}: {printable(str(error))}") from error
+
+
+def read_bytes(path: Path, *, limit: int = MAX_JSON_BYTES) -> bytes:
+    """Read a file that must be there; `limit` is the most that it may hold [bytes]."""
+    if not path.is_file():  # a pipe or a device in its place would be read for ever
+        raise FormatError(f"{path}: no such file")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise FormatError(f"{path}: {size} bytes, expected at most {limit}")
+        return file.read(size)
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read a JSON file strictly as a type."""
+    return typed(parse_json(read_bytes(path), str(path)), kind, str(path))
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]

@@ -1,0 +1,625 @@
+"""The command line: its four exit codes, its JSON, and no traceback whatever it is given."""
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_modelgates.audit.chain import Commit, append, read_log
+from pytest_modelgates.cli import main
+from pytest_modelgates.predictions.records import read_predictions
+from pytest_modelgates.registry.store import live_change, live_id
+from pytest_modelgates.storage.digests import tree_digest
+from tests.support.handmade import Desk, golden_of, green_report, log_predictions, modelgates, predictions
+from tests.support.panels import FEATURES, invented_panel
+
+Capture = pytest.CaptureFixture[str]
+
+
+def asked(desk: Desk, *arguments: object) -> int:
+    return main([*map(str, arguments), "--artifacts", str(desk.artifacts.root)])
+
+
+# What copies of one model have in common.
+WHOLLY = (
+    "rank correlation by day 1.0000 with the live model, at least 1.0000 (95 %), top tenth 1.00 in common, "
+    "over 20 days, 400 rows"
+)
+
+
+@pytest.fixture
+def served(desk: Desk) -> Desk:
+    """The same with predictions of both models on the same rows."""
+    drawn = np.random.default_rng(8).choice(golden_of(desk.artifacts.model(desk.live)), 400).tolist()
+    artifacts = desk.artifacts
+    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, drawn, arm="live"))
+    digest = tree_digest(artifacts.model(desk.candidate))
+    log_predictions(artifacts.shadow_predictions, predictions(digest, drawn))
+    return desk
+
+
+def test_status_list_and_log_are_readable(desk: Desk, capsys: Capture) -> None:
+    assert (asked(desk, "status"), asked(desk, "list"), asked(desk, "log")) == (0, 0, 0)
+    (entry,) = read_log(desk.artifacts.promotions)
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(f"live: {desk.live} since ")
+    packed = datetime.fromtimestamp(int(desk.live), UTC)
+    assert f"{desk.live}  {packed:%Y-%m-%d %H:%M:%S}  live       A ridge for tests." in out
+    assert out[-1] == (
+        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {desk.live}  {entry.actor}  all hard gates passed"
+    )
+
+
+def test_a_reason_never_takes_two_lines_of_the_log(desk: Desk, capsys: Capture) -> None:
+    assert (
+        asked(desk, "promote", "--report", green_report(desk), "--policy", desk.policy_file, "--reason", "a\n2026 b")
+        == 0
+    )
+    capsys.readouterr()
+    assert asked(desk, "log") == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("  a 2026 b")
+
+
+@pytest.mark.parametrize("verb", ["status", "list", "log", "log --verify", "golden show", "compare"])
+def test_a_mistyped_folder_is_no_registry_without_problems(tmp_path: Path, capsys: Capture, verb: str) -> None:
+    assert main([*verb.split(), "--artifacts", str(tmp_path / "artefacts")]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"modelgates: {tmp_path / 'artefacts'}: no such artifacts folder; pack a model first, or give --artifacts\n",
+    )
+
+
+def test_what_the_log_shows_plays_no_tricks_on_a_terminal(desk: Desk, capsys: Capture) -> None:
+    (entry,) = read_log(desk.artifacts.promotions)
+    forged = msgspec.structs.replace(entry, actor="eve\n2026", reason="\x1b[2J", waivers=("\r",))
+    append(desk.artifacts.promotions, forged)
+    append(desk.artifacts.promotions, Commit(time=entry.time))
+    assert asked(desk, "log") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {desk.live}  eve\\n2026  \\x1b[2J",
+        "    \\r",
+    ]
+    assert asked(desk, "status") == 0
+    assert ", by eve\\n2026\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("reason", "logged"),
+    [
+        pytest.param("it \udcff was", "it \\udcff was", id="not-utf8"),
+        pytest.param("\x1b[31mred", "\\x1b[31mred", id="escape"),
+        pytest.param(" two\n lines ", "two lines", id="two-lines"),
+    ],
+)
+def test_a_reason_is_logged_as_one_printable_line(desk: Desk, reason: str, logged: str) -> None:
+    command = ["promote", "--report", green_report(desk), "--policy", desk.policy_file, "--reason", reason]
+    assert asked(desk, *command) == 0
+    assert read_log(desk.artifacts.promotions)[-1].reason == logged
+
+
+@pytest.mark.parametrize(
+    ("actor", "reason", "said"),
+    [
+        pytest.param(
+            "ada\udcff",
+            "x",
+            "the actor ada\\udcff… is no name; give $MODELGATES_ACTOR at most 200 printable characters in UTF-8",
+            id="actor-not-utf8",
+        ),
+        pytest.param("ada\n2026", "x", "the actor ada\\n2026… is no name; ", id="actor-two-lines"),
+        pytest.param("a" * 201, "x", f"the actor {'a' * 40}… is no name; ", id="actor-long"),
+        pytest.param(
+            "ada", "x" * 10_001, "a reason of 10001 characters, at most 10000 are logged; say it shorter", id="essay"
+        ),
+    ],
+)
+def test_who_and_why_must_fit_into_the_log(
+    desk: Desk, capsys: Capture, monkeypatch: pytest.MonkeyPatch, actor: str, reason: str, said: str
+) -> None:
+    monkeypatch.setenv("MODELGATES_ACTOR", actor)
+    report, before = green_report(desk), desk.state()
+    assert asked(desk, "promote", "--report", report, "--policy", desk.policy_file, "--reason", reason) == 1
+    assert said in capsys.readouterr().err
+    assert desk.state() == before
+
+
+def test_the_log_knows_what_was_live_at_a_time(desk: Desk, capsys: Capture) -> None:
+    (entry,) = read_log(desk.artifacts.promotions)
+    assert asked(desk, "log", "--at", "2000-01-01") == 0
+    assert asked(desk, "log", "--at", entry.time.isoformat()) == 0
+    assert asked(desk, "log", "--at", "9999-12-31T23:59") == 0
+    assert capsys.readouterr().out.splitlines() == ["nothing was live then", desk.live, desk.live]
+    assert asked(desk, "log", "--json", "--at", "2000-01-01") == 0
+    assert json.loads(capsys.readouterr().out) == {"live": None}
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "", "9999-12-31T23:59-14:00", "0001-01-01T00:00+14:00"])
+def test_what_is_no_time_is_wrong_usage(desk: Desk, capsys: Capture, time: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        asked(desk, "log", "--at", time)
+    assert ended.value.code == 2
+    assert f"argument --at: {time!r} is no time such as 2026-11-23T07:30" in capsys.readouterr().err
+
+
+def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
+    for verb, said in (
+        (["list"], "no model was packed yet"),
+        (["log"], "nothing was promoted yet"),
+        (["golden", "show"], "no golden yet; promotion saves one, so does: modelgates golden set ID"),
+    ):
+        assert main([*verb, "--artifacts", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_everything_that_prints_prints_json_too(served: Desk, capsys: Capture) -> None:
+    def parsed(*arguments: object) -> object:
+        assert asked(served, *arguments, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    status = parsed("status")
+    assert (status["live"], status["problems"], status["newest"]) == (served.live, [], served.candidate)
+    assert [row["id"] for row in parsed("list")] == [served.live, served.candidate]
+    assert [entry["to"] for entry in parsed("log")] == [served.live]
+    assert parsed("log", "--at", "9999-01-01") == {"live": served.live}
+    assert list(parsed("golden", "show")["goldens"]) == [served.live]
+    drift = parsed("drift-check")
+    assert (drift["model_id"], drift["rows"], drift["overall_drift"]) == (served.live, 400, False)
+    assert set(drift) == {"model_id", "rows", "psi", "ks", "overall_drift"}
+    assert parsed("compare") == {
+        "model_id": served.candidate,
+        "mean": pytest.approx(1),
+        "lower": pytest.approx(1),
+        "overlap": pytest.approx(1),
+        "days": 20,
+        "constant": 0,
+        "rows": 400,
+    }
+
+
+def test_golden_set_and_show(desk: Desk, capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("prediction\n1\n2\n")
+    assert asked(desk, "golden", "set", desk.candidate, "--from", tmp_path / "own.csv") == 0
+    assert capsys.readouterr().out == f"{desk.artifacts.golden / desk.candidate}.parquet\n"
+    assert asked(desk, "golden", "show") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith(f"{desk.live}  8000 rows  saved ")
+    assert shown[1].startswith(f"{desk.candidate}  2 rows  saved ")
+
+
+def test_a_drift_check_ends_with_one_on_drift(served: Desk, capsys: Capture) -> None:
+    assert asked(served, "drift-check") == 0
+    assert ": no drift over 400 live predictions" in capsys.readouterr().out
+    moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="live")
+    log_predictions(served.artifacts.predictions, moved)
+    assert asked(served, "drift-check", "--last", 400) == 1
+    assert f"{served.live}: DRIFT over 400 live predictions" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("last", ["0", "-5", "x", "１"])
+def test_a_number_of_rows_is_a_positive_one(desk: Desk, capsys: Capture, last: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        asked(desk, "drift-check", f"--last={last}")
+    assert ended.value.code == 2
+    said = "'0' is too few, give 1 or more" if last == "0" else f"{last!r} is no whole number"
+    assert f"argument --last: {said}" in capsys.readouterr().err
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """A CSV file of live rows."""
+    path = tmp_path / "live_data.csv"
+    invented_panel(days=20, seed=9)[["time", "asset", *FEATURES]].to_csv(path, index=False)
+    return path
+
+
+def test_serve_and_shadow_score_the_same_rows_and_compare_pairs_them(desk: Desk, rows: Path, capsys: Capture) -> None:
+    latest, candidate = desk.artifacts.latest_onnx, desk.artifacts.model(desk.candidate) / "model.onnx"
+    assert main(["serve", "--onnx", str(latest), "--csv", str(rows)]) == 0
+    assert main(["shadow", "--onnx", str(candidate), "--csv", str(rows)]) == 0
+    assert asked(desk, "compare") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{desk.live} (live): 400 rows scored, 0 refused; log: {desk.artifacts.predictions}",
+        f"{desk.candidate} (shadow): 400 rows scored, 0 refused; log: {desk.artifacts.shadow_predictions}",
+        f"{desk.candidate}: {WHOLLY}",
+    ]
+
+
+def test_the_script_in_the_registry_folder_compares(served: Desk) -> None:
+    script = Path(__file__).parents[2] / "registry" / "compare_shadow_vs_prod.py"
+    done = subprocess.run([sys.executable, script], cwd=served.artifacts.root.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{served.candidate}: {WHOLLY}\n"
+
+
+def test_the_script_in_the_registry_folder_rolls_back(desk: Desk) -> None:
+    assert asked(desk, "promote", "--report", green_report(desk), "--policy", desk.policy_file) == 0
+    script = Path(__file__).parents[2] / "registry" / "rollback.py"
+    command = [sys.executable, script, desk.live, "--reason", "worse"]
+    done = subprocess.run(command, cwd=desk.artifacts.root.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_log(desk.artifacts.promotions)[-1].reason == "worse"
+
+
+@pytest.mark.parametrize("verb", ["serve", "shadow"])
+def test_the_kill_switch_refuses_both_verbs(desk: Desk, rows: Path, verb: str) -> None:
+    done = modelgates(
+        verb, "--onnx", desk.artifacts.latest_onnx, "--csv", rows, env=os.environ | {"SERVE_KILL": "false"}
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "modelgates: the kill switch is on (SERVE_KILL=false): nothing is scored; unset it to go on\n"
+    )
+    assert list(read_predictions(desk.artifacts.predictions)) == []
+
+
+def test_rows_that_were_refused_show_in_the_exit_code(desk: Desk, rows: Path, capsys: Capture) -> None:
+    with rows.open("a") as file:
+        file.write("2021-01-01,A00,,0.5\n")
+    assert main(["shadow", "--onnx", str(desk.artifacts.latest_onnx), "--csv", str(rows)]) == 1
+    assert "400 rows scored, 1 refused" in capsys.readouterr().out
+
+
+def test_verify_lists_every_problem(desk: Desk, capsys: Capture) -> None:
+    directory = desk.artifacts.model(desk.live)
+    assert main(["verify", str(directory)]) == 0
+    assert capsys.readouterr().out == f"{desk.live}: sound, sha256:{tree_digest(directory)}\n"
+    (directory / "notes.txt").write_text("")
+    (directory / "bench.json").unlink()
+    assert main(["verify", str(directory)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{desk.live}: bench.json: missing",
+        f"{desk.live}: notes.txt: does not belong in a model directory",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["promote", "--nonsense"], ["golden"], ["serve"]])
+def test_wrong_usage_ends_with_two(arguments: list[str]) -> None:
+    done = modelgates(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: modelgates")
+
+
+def test_promote_of_nothing_is_wrong_usage(capsys: Capture) -> None:
+    assert main(["promote"]) == 2
+    assert capsys.readouterr().err == "modelgates: promote what? Give a model directory, or --report FILE\n"
+
+
+def test_what_is_refused_says_so_in_one_line(desk: Desk, capsys: Capture, tmp_path: Path) -> None:
+    policy, report = tmp_path / "gone.toml", tmp_path / "gone.json"
+    path = "give its path, such as artifacts/models/1763884678"
+    for arguments, said in (
+        (["promote", "1700000000"], f"1700000000: no such model directory; {path}"),
+        (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
+        (["promote", "--report", report, "--policy", policy], f"{policy}: no such policy file"),
+        (["compare", "1700000000"], f"1700000000 is unknown: no directory {desk.artifacts.models / '1700000000'}"),
+        (["golden", "set", "x"], "'x' is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"),
+        (["golden", "set", desk.live, "--from", report], f"{report}: no such file"),
+    ):
+        assert asked(desk, *arguments) == 1
+        assert capsys.readouterr().err == f"modelgates: {said}\n"
+
+
+def test_without_a_packed_model_there_is_nothing_to_compare(desk: Desk, capsys: Capture) -> None:
+    desk.artifacts.latest_id.unlink()
+    assert asked(desk, "compare") == 1
+    assert "no model was packed here; give an id, or pack one" in capsys.readouterr().err
+
+
+def limited(room: int) -> None:
+    """A disk that is full after so many bytes of a file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+
+def test_a_full_disk_ends_with_three_and_changes_nothing(desk: Desk) -> None:
+    assert asked(desk, "promote", "--report", green_report(desk), "--policy", desk.policy_file) == 0
+    before = desk.state()
+    room = desk.artifacts.promotions.stat().st_size + 5
+    done = modelgates(
+        *("rollback", desk.live, "--reason", "x", "--artifacts", desk.artifacts.root),
+        preexec_fn=lambda: limited(room),
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("modelgates: File too large")
+    assert done.stderr.count("\n") == 1
+    assert desk.state() == before
+
+
+def test_a_full_disk_leaves_no_half_a_golden(desk: Desk) -> None:
+    before = desk.state()
+    done = modelgates(
+        *("promote", "--report", green_report(desk), "--policy", desk.policy_file, "--artifacts", desk.artifacts.root),
+        preexec_fn=lambda: limited(10_000),
+    )
+    assert done.returncode == 3
+    assert desk.state() == before
+    assert [path.name for path in desk.artifacts.golden.iterdir() if desk.candidate in path.name] == []
+
+
+def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    assert modelgates("keygen", tmp_path / "key", preexec_fn=lambda: limited(9)).returncode == 3
+    assert modelgates("keygen", tmp_path / "key").returncode == 0
+
+
+def test_a_full_disk_does_not_tear_a_prediction_log(desk: Desk, rows: Path) -> None:
+    log = desk.artifacts.predictions
+    done = modelgates(
+        *("serve", "--onnx", desk.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(20_000)
+    )
+    assert done.returncode == 3
+    assert 0 < len(list(read_predictions(log))) < 400
+    assert log.read_bytes().endswith(b"\n")
+
+
+def test_a_file_in_a_folders_place_ends_with_three(desk: Desk, capsys: Capture) -> None:
+    (desk.artifacts.root / "shadow").write_text("")
+    model = desk.artifacts.model(desk.candidate) / "model.onnx"
+    csv = desk.artifacts.root / "live.csv"
+    csv.write_text("time,asset,momentum,value\nt,A,1,2\n")
+    assert main(["shadow", "--onnx", str(model), "--csv", str(csv)]) == 3
+    assert capsys.readouterr().err.startswith("modelgates: Not a directory: ")
+
+
+def test_output_that_cannot_be_written_ends_with_three(desk: Desk, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(desk.artifacts.root)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: limited(0),
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        )
+    assert (done.returncode, done.stderr) == (3, "modelgates: File too large\n")
+
+
+def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(desk.artifacts.root)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=["stdin", "stdout", "stderr", "all"])
+def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_place(
+    desk: Desk, closed: list[int]
+) -> None:
+    code = (
+        "import os, sys; from pytest_modelgates.cli.main import _open_streams, main; "
+        "_open_streams(); "  # before a library opens a file
+        "from pytest_modelgates.registry import promote; "
+        "switch = promote.switch; noise = lambda: [os.write(number, b'noise') for number in (1, 2)]; "
+        "promote.switch = lambda *given, **more: (noise(), switch(*given, **more))[1]; sys.exit(main())"
+    )
+    words = [
+        "promote",
+        "--report",
+        green_report(desk),
+        "--policy",
+        desk.policy_file,
+        "--artifacts",
+        desk.artifacts.root,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], preexec_fn=lambda: [os.close(number) for number in closed]
+    )
+    assert done.returncode == 0
+    assert live_id(desk.artifacts) == desk.candidate
+    assert desk.artifacts.lock.read_text().startswith("process ")
+
+
+STATUSES = {"full": (["log"], 3), "usage": (["promote"], 2), "refused": (["promote", "--report", "nowhere"], 1)}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize(("words", "status"), STATUSES.values(), ids=STATUSES)
+def test_the_status_holds_where_nothing_can_be_said(desk: Desk, words: list[str], status: int) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "pytest_modelgates.cli", *words, "--artifacts", str(desk.artifacts.root)]
+        assert subprocess.run(command, stdout=full, stderr=full).returncode == status
+
+
+def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(desk: Desk) -> None:
+    root = f"--artifacts={desk.artifacts.root}"
+    verbs = [
+        ["status", root],
+        ["list", root],
+        ["log", root],
+        ["log", root, "--verify"],
+        ["verify", str(desk.artifacts.model(desk.live))],
+        ["recover", root],
+        ["gc", root, "--keep=1"],
+        ["rollback", root, desk.candidate, "--reason=drill"],
+    ]
+    script = f"""
+import sys
+from pytest_modelgates.cli import main
+for verb in {verbs}:
+    code = main(verb)
+    heavy = {{"numpy", "pandas", "pyarrow", "scipy", "sklearn", "onnx", "onnxruntime", "pytest"}} & set(sys.modules)
+    print("RAN", verb[0], code, *sorted(heavy))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=desk.artifacts.root.parent
+    )
+    ran = [line for line in done.stdout.splitlines() if line.startswith("RAN")]
+    assert ran == [f"RAN {verb[0]} {int(verb[0] == 'rollback')}" for verb in verbs]
+    assert f"{desk.candidate} was never live" in done.stderr
+
+
+def test_a_terminal_that_knows_no_arrow_shows_the_rest(desk: Desk) -> None:
+    done = modelgates("log", "--artifacts", desk.artifacts.root, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"})
+    assert done.returncode == 0
+    assert f"- \\u2192 {desk.live}" in done.stdout
+
+
+def test_an_actor_without_a_name_is_a_number(desk: Desk) -> None:
+    code = "import getpass, sys; getpass.getuser = lambda: {}['no name']; import pytest_modelgates.cli as cli; "
+    command = [sys.executable, "-c", code + "sys.exit(cli.main())", "promote", "--report", str(green_report(desk))]
+    command += ["--policy", str(desk.policy_file), "--artifacts", str(desk.artifacts.root)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert read_log(desk.artifacts.promotions)[-1].actor == f"uid {os.getuid()}"
+
+
+PLACES = [
+    "promotions.log",
+    "latest_id.txt",
+    "predictions.jsonl",
+    "shadow/predictions.jsonl",
+    "golden/metadata.json",
+    "golden/LIVE.parquet",
+    "handmade.json",
+    "models/LIVE/manifest.json",
+    "models/LIVE/sidecar.json",
+    "models/LIVE/model.onnx",
+    "models/LIVE/evaluation.parquet",
+    "models/CANDIDATE/manifest.json",
+    "models/CANDIDATE/sidecar.json",
+    "models/CANDIDATE/CHANGES.md",
+    "models/latest",
+    "models/latest.onnx",
+    "policy.toml",
+    "live.csv",
+    ".pending.json",
+    ".lock",
+]
+HOSTILE = st.binary(max_size=60) | st.sampled_from(
+    [
+        b"",
+        b"\n",
+        b"{}",
+        b"[]",
+        b"null\n",
+        b"[" * 3000,
+        b'{"a": 1e999}',
+        b'{"reason": "\\ud800"}',
+        b'\xef\xbb\xbf{"format": 1}',
+        b"9" * 5000,
+        b"PAR1",
+        "１７００００００００".encode(),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def attacked(first_promotion: tuple[Desk, object], tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A registry that a test damages and mends again and again."""
+    import shutil
+
+    from pytest_modelgates.artifacts import Artifacts
+
+    original, _ = first_promotion
+    root = tmp_path_factory.mktemp("attacked") / "desk"
+    shutil.copytree(original.artifacts.root.parent, root, symlinks=True)
+    desk = Desk(Artifacts(root / "artifacts"), original.live, original.candidate, root / "artifacts" / "policy.toml")
+    (root / "policy.toml").rename(desk.policy_file)
+    (desk.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
+    drawn = golden_of(desk.artifacts.model(desk.live))[:300]
+    log_predictions(desk.artifacts.predictions, predictions(live_change(desk.artifacts).digest, drawn, arm="live"))
+    green_report(desk)
+    return desk
+
+
+@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(PLACES), content=HOSTILE | st.none(), cut=st.booleans())
+def test_no_file_whatever_it_holds_makes_a_traceback(
+    attacked: Desk, capsys: Capture, place: str, content: bytes | None, cut: bool
+) -> None:
+    import shutil
+
+    root, spare = attacked.artifacts.root, attacked.artifacts.root.with_name("spare")
+    if not spare.exists():
+        shutil.copytree(root, spare, symlinks=True)
+    target = root / place.replace("LIVE", attacked.live).replace("CANDIDATE", attacked.candidate)
+    genuine = target.read_bytes() if target.is_file() else b""
+    target.unlink(missing_ok=True)
+    target.parent.mkdir(exist_ok=True)
+    if content is None:
+        target.mkdir()
+    else:
+        target.write_bytes(genuine[: len(genuine) // 2] + content if cut else content)
+    models = attacked.artifacts.models
+    verbs: list[list[object]] = [
+        ["status", "--json"],
+        ["list", "--json"],
+        ["log", "--json"],
+        ["status"],
+        ["list"],
+        ["log"],
+        ["golden", "show", "--json"],
+        ["golden", "set", attacked.candidate],
+        ["golden", "set", attacked.live, "--from", target],
+        ["drift-check", "--policy", attacked.policy_file],
+        ["compare", attacked.candidate],
+        ["compare"],
+        ["promote", "--report", root / "handmade.json", "--policy", attacked.policy_file, "--dry-run"],
+        ["rollback", attacked.candidate, "--reason", "x"],
+    ]
+    try:
+        for verb in verbs:
+            assert asked(attacked, *verb) in (0, 1, 3), verb
+        for arguments in (
+            ["verify", str(models / attacked.live)],
+            ["serve", "--onnx", str(models / "latest.onnx"), "--csv", str(root / "live.csv")],
+            ["shadow", "--onnx", str(models / attacked.candidate / "model.onnx"), "--csv", str(root / "live.csv")],
+        ):
+            assert main(arguments) in (0, 1, 3), arguments
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+    finally:
+        shutil.rmtree(root)
+        shutil.copytree(spare, root, symlinks=True)
+
+
+IDS = st.text(max_size=14) | st.sampled_from(
+    ["../../x", "１７００００００００", "1700000000\n", "latest", ".", "..", "/", "-", "1" * 300, "\ud800", "a\0b"]
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=IDS)
+def test_no_id_makes_a_traceback_or_leaves_a_trace(attacked: Desk, capsys: Capture, name: str) -> None:
+    before = sorted(attacked.artifacts.root.parent.rglob("*"))
+    for verb in (
+        [
+            "promote",
+            "--report",
+            attacked.artifacts.root / "handmade.json",
+            "--policy",
+            attacked.policy_file,
+            "--",
+            name,
+        ],
+        ["rollback", "--reason", "x", "--", name],
+        ["golden", "set", "--", name],
+        ["compare", "--", name],
+    ):
+        if name == attacked.candidate:
+            continue
+        ended = main([*map(str, verb[:-2]), "--artifacts", str(attacked.artifacts.root), *verb[-2:]])
+        # An empty id is none: the report names its own model, and compare takes the newest.
+        assert ended in (0, 1, 3) if name == "" else ended in (1, 3)
+        if name == "":
+            break
+    capsys.readouterr()
+    assert name == "" or sorted(attacked.artifacts.root.parent.rglob("*")) == before
+
+
+def test_json_goes_to_whatever_takes_the_output(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", taken)
+    assert asked(desk, "status", "--json") == 0
+    assert json.loads(taken.getvalue())["live"] == desk.live

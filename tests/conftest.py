@@ -1,0 +1,26 @@
+"""Fixtures that tests of several rooms share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.handmade import desk, empty_desk, first_promotion
+from tests.support.panels import pack_ridge
+
+__all__ = ["desk", "empty_desk", "first_promotion"]
+
+
+@pytest.fixture(scope="session")
+def packed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good model directory that no test may change."""
+    return pack_ridge(tmp_path_factory.mktemp("packed") / "artifacts")
+
+
+@pytest.fixture
+def good_model(packed_once: Path, tmp_path: Path) -> Path:
+    """A copy of a good model directory in an artifacts root of its own."""
+    copy = tmp_path / "artifacts" / "models" / packed_once.name
+    shutil.copytree(packed_once, copy)
+    (tmp_path / "artifacts" / "latest_id.txt").write_text(f"{copy.name}\n")
+    return copy

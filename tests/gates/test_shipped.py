@@ -1,0 +1,617 @@
+"""Every shipped gate: green on a good model, red on one made bad for it. A gate that was never red shows nothing."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+
+from pytest_modelgates import pack
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit.chain import Commit, Intent, append
+from pytest_modelgates.evidence.verdict import Verdict, judge
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.predictions.records import Prediction, encode_predictions
+from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.storage.digests import tree_digest
+from tests.support.gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
+
+DAYS, ASSETS, PERSISTENCE = 600, 12, 0.99
+Spoil = Callable[["World"], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """An artifacts root with a live model and a candidate that was shadowed beside it."""
+
+    artifacts: Artifacts
+    live: str
+    candidate: str
+
+    @property
+    def directory(self) -> Path:
+        """The candidate's directory."""
+        return self.artifacts.model(self.candidate)
+
+    def edit_panel(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        """Write the candidate's panel anew."""
+        path = self.directory / "evaluation.parquet"
+        change(pd.read_parquet(path)).to_parquet(path, index=False)
+
+    def edit_json(self, name: str, **changes: Any) -> None:
+        """Change keys of one of the candidate's JSON files."""
+        path = self.directory / name
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes))
+
+    def edit_onnx(self, change: Callable[[onnx.ModelProto], None]) -> None:
+        """Write the candidate's ONNX file anew."""
+        path = self.directory / "model.onnx"
+        model = onnx.load(path)
+        change(model)
+        path.write_bytes(model.SerializeToString())
+
+    def log(self, values: Iterable[float], *, arm: str) -> None:
+        """Replace the log of the candidate in shadow, or of the live model."""
+        model_id = self.candidate if arm == "shadow" else self.live
+        path = self.artifacts.shadow_predictions if arm == "shadow" else self.artifacts.predictions
+        records = [
+            Prediction(
+                time=datetime(2024, 1, 1, tzinfo=UTC),
+                row_key=f"{date(2024, 1, 1) + timedelta(number // 20)}|A{number % 20}",
+                model_id=model_id,
+                digest=tree_digest(self.artifacts.model(model_id)),
+                schema_crc32="00000000",
+                prediction=float(value),
+                latency_ms=1.0,
+                arm=arm,
+            )
+            for number, value in enumerate(values)
+        ]
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode_predictions(records))
+
+    def live_rows(self, count: int = 1000) -> np.ndarray:
+        """Predictions on rows that look like the panel's."""
+        scores = pd.read_parquet(self.directory / "evaluation.parquet")["reference"].to_numpy()
+        return np.random.default_rng(3).choice(scores, count, replace=False)
+
+
+def slow_panel() -> pd.DataFrame:
+    """Features that move slowly, so that positions do too; the return follows what both were the day before."""
+    rng = np.random.default_rng(2)
+    days, assets = pd.bdate_range("2020-01-01", periods=DAYS), [f"A{i:02d}" for i in range(ASSETS)]
+    frame = pd.MultiIndex.from_product([days, assets]).to_frame(index=False, name=["time", "asset"])
+    for name in ("momentum", "value"):
+        steps = rng.standard_normal((DAYS, ASSETS)) * np.sqrt(1 - PERSISTENCE**2)
+        walk = [rng.standard_normal(ASSETS)]
+        for step in steps[1:]:
+            walk.append(PERSISTENCE * walk[-1] + step)
+        frame[name] = np.concatenate(walk).astype(np.float32)
+    frame["ret_next"] = 0.003 * yesterday(frame, "momentum") + 0.003 * yesterday(frame, "value")
+    frame["ret_next"] += 0.01 * rng.standard_normal(len(frame))
+    frame["target"] = frame["ret_next"]
+    frame["dollars"] = 1e8
+    return frame
+
+
+def yesterday(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame.groupby("asset")[name].shift(1).fillna(0)
+
+
+def pack_one(artifacts: Path, panel: pd.DataFrame, *, changes: str, value: float) -> Path:
+    rows = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], dtype=np.float32)
+    model = Ridge(alpha=1e-6).fit(rows, rows @ [0.01, 0.01 * value])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converters' own deprecations
+        return pack(
+            model,
+            panel,
+            features={"momentum": "price", "value": "fundamental"},
+            horizon=1,
+            trained_until=date(2019, 12, 31),
+            changes=changes,
+            tried=1,
+            volume="dollars",
+            artifacts=artifacts,
+        )
+
+
+@pytest.fixture(scope="module")
+def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("world") / "artifacts"
+    panel = slow_panel()
+    live = pack_one(root, panel, changes="The first.", value=0.2)
+    candidate = pack_one(root, panel, changes="The second.", value=1)
+    world = World(Artifacts(root), live.name, candidate.name)
+    promotion = Intent(
+        time=datetime(2024, 1, 1, tzinfo=UTC),
+        actor="somebody",
+        host="somewhere",
+        action="promote",
+        from_=None,
+        to=live.name,
+        digest=tree_digest(live),
+        report_digest=None,
+        reason="for these tests",
+    )
+    append(world.artifacts.promotions, promotion)
+    append(world.artifacts.promotions, Commit(time=promotion.time))
+    world.artifacts.latest.symlink_to(live.name)
+    world.log(world.live_rows(), arm="live")
+    world.log(world.live_rows(), arm="shadow")
+    return world
+
+
+@pytest.fixture
+def world(untouched_world: World, tmp_path: Path) -> World:
+    root = tmp_path / "artifacts"
+    shutil.copytree(untouched_world.artifacts.root, root, symlinks=True)
+    return World(Artifacts(root), untouched_world.live, untouched_world.candidate)
+
+
+def test_every_gate_is_green_on_a_good_model(pytester: pytest.Pytester, world: World) -> None:
+    result = run(pytester, f"--model-dir={world.directory}")
+    assert result.ret == 0
+    records = ledger_of(world.directory).models[world.candidate].gates
+    verdicts = {record.gate: judge(record, load_policy(None)) for record in records}
+    assert {name for name, verdict in verdicts.items() if verdict != (Verdict.PASSED, "")} == set()
+    shown = {name.partition("[")[0] for name in verdicts}
+    policy = load_policy(None)
+    assert shown == {slo.gate or name for name, slo in policy.slo.items() if policy.applies(name, "signal")}
+
+
+def replaced(name: str, position: int, value: Any) -> Spoil:
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[position, name] = value
+        return frame
+
+    return lambda world: world.edit_panel(change)
+
+
+def returns(change: Callable[[pd.DataFrame], Any]) -> Spoil:
+    return lambda world: world.edit_panel(lambda frame: frame.assign(ret_next=change(frame)))
+
+
+def two_scores_change_places(frame: pd.DataFrame, row: int = 0) -> pd.DataFrame:
+    day = frame[frame["time"] == frame["time"][row]]["reference"]
+    best, worst = day.idxmax(), day.idxmin()
+    frame.loc[[best, worst], "reference"] = frame.loc[[worst, best], "reference"].to_numpy()
+    return frame
+
+
+def name_no_features(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+def foreign_operator(model: onnx.ModelProto) -> None:
+    model.graph.node.add(op_type="Exfiltrate", domain="com.example", input=["features"], output=["elsewhere"])
+    model.opset_import.add(domain="com.example", version=1)
+
+
+def later_years_turn(frame: pd.DataFrame) -> Any:
+    return frame["ret_next"] * np.where(frame["time"].dt.year > 2020, -1, 1)
+
+
+def more_noise(_: pd.DataFrame) -> Any:
+    return 0.01 * np.random.default_rng(4).standard_normal(DAYS * ASSETS)
+
+
+BAD = [
+    pytest.param(
+        "integrity.required_files",
+        lambda world: (world.directory / "conftest.py").write_text(""),
+        "measured 1 files, limit ≤ 0: conftest.py: does not belong in a model directory",
+        id="extra-file",
+    ),
+    pytest.param(
+        "integrity.required_files",
+        lambda world: (world.directory / "bench.json").unlink(),
+        "measured 1 files, limit ≤ 0: bench.json: missing",
+        id="missing-file",
+    ),
+    pytest.param(
+        "integrity.sha256",
+        lambda world: (world.directory / "CHANGES.md").write_text("The sacond.\n"),
+        "measured 1 files, limit ≤ 0: CHANGES.md: SHA-256 *, the manifest says *",
+        id="changed-byte",
+    ),
+    pytest.param(
+        "integrity.onnx_is_sound",
+        lambda world: world.edit_onnx(foreign_operator),
+        "measured * problems, limit ≤ 0: operator domain 'com.example' is not allowed*",
+        id="foreign-operator",
+    ),
+    pytest.param(
+        "schema.crc32",
+        lambda world: world.edit_json("sidecar.json", schema_crc32="deadbeef"),
+        "measured 3 places, limit ≤ 0: sidecar.json has *, the sidecar says deadbeef; *",
+        id="other-crc",
+    ),
+    pytest.param(
+        "schema.columns",
+        lambda world: world.edit_panel(lambda frame: frame.assign(leak=0.0)),
+        "measured 1 columns, limit ≤ 0: leak does not belong in the panel",
+        id="extra-column",
+    ),
+    pytest.param(
+        "schema.columns",
+        lambda world: world.edit_onnx(name_no_features),
+        "measured 1 columns, limit ≤ 0: model.onnx was packed for None, the sidecar lists *",
+        id="nameless-model",
+    ),
+    pytest.param(
+        "schema.dtypes",
+        lambda world: world.edit_panel(lambda frame: frame.astype({"value": "float64"})),
+        "measured 1 columns, limit ≤ 0: value is float64, expected float32",
+        id="wider-column",
+    ),
+    pytest.param(
+        "schema.onnx_inputs",
+        lambda world: world.edit_json(
+            "sidecar.json",
+            features=[{"name": name, "dtype": "float64", "group": "all"} for name in ("momentum", "value")],
+        ),
+        "measured * inputs, limit ≤ 0: input 'X' takes float32, the sidecar says float64",
+        id="other-inputs",
+    ),
+    pytest.param(
+        "data.finite",
+        replaced("ret_next", 5, np.inf),
+        "measured 1 columns, limit ≤ 0: ret_next in 1 rows",
+        id="an-infinity",
+    ),
+    pytest.param(
+        "data.finite",
+        replaced("value", 5, np.nan),
+        "measured 1 columns, limit ≤ 0: value in 1 rows",
+        id="a-gap",
+    ),
+    pytest.param(
+        "data.unique_keys",
+        replaced("asset", 1, "A00"),
+        "measured 1 rows, limit ≤ 0: 2020-01-01 A00",
+        id="a-row-twice",
+    ),
+    pytest.param(
+        "data.ordered",
+        lambda world: world.edit_panel(lambda frame: frame.iloc[::-1].reset_index(drop=True)),
+        "measured 7199 rows, limit ≤ 0: row 1; row 2; row 3; row 4; row 5; and 7194 more",
+        id="backwards",
+    ),
+    pytest.param(
+        "data.no_overlap",
+        lambda world: world.edit_json("sidecar.json", trained_until="2020-01-01"),
+        "measured 12 rows, limit ≤ 0: 2020-01-01; *",
+        id="trained-on-it",
+    ),
+    pytest.param(
+        "parity.max_abs_diff",
+        lambda world: world.edit_panel(lambda frame: frame.assign(reference=frame["reference"] + 1e-3)),
+        "measured 0.001 rel, limit 0 ≤ · ≤ 1e-05, max_abs_diff 0.001, scale 1",
+        id="other-scores",
+    ),
+    pytest.param(
+        "parity.claim",
+        lambda world: world.edit_json("parity.json", max_abs_diff=0.5, rows=3),
+        "measured 2 claims, limit ≤ 0: claims a difference of 0.5, measured *; claims 3 rows, the panel has 7200",
+        id="other-claim",
+    ),
+    pytest.param(
+        "parity.decisions",
+        lambda world: world.edit_panel(two_scores_change_places),
+        "measured 12 rows, limit ≤ 0, margin 2e-05, max_abs_diff *, rows_at_splits 0, tied_rows *",
+        id="other-order",
+    ),
+    pytest.param(
+        "significance.p_against",
+        returns(more_noise),
+        "measured 0.* p, limit 0 ≤ · ≤ 0.1, ic_net *",
+        id="noise",
+    ),
+    pytest.param(
+        "significance.deflated_sharpe",
+        returns(more_noise),
+        "measured 0.* chance, limit 0.95 ≤ · ≤ 1, tried 2, at_hand *, spread_of_trials 0.*, *",
+        id="luck",
+    ),
+    pytest.param(
+        "significance.rank_ic",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -0.* rho, limit 0 < · ≤ 0.5, horizon 1, ratio -*, p_value *, ic_1 -*, ic_5 -*, ic_10 -*, ic_21 -*",
+        id="upside-down-ranks",
+    ),
+    pytest.param(
+        "significance.rank_ic",
+        returns(lambda frame: yesterday(frame, "momentum") + yesterday(frame, "value") + 20 * more_noise(frame)),
+        "measured 0.* rho, limit 0 < · ≤ 0.5, *",
+        id="too-good-to-be-true",
+    ),
+    pytest.param(
+        "significance.track_record",
+        returns(more_noise),
+        "measured * of the days, limit 0 ≤ · ≤ 1, days_needed *",
+        id="a-short-record",
+    ),
+    pytest.param(
+        "significance.pbo",
+        returns(more_noise),
+        "measured 0.* chance, limit 0 ≤ · ≤ 0.2, at_hand 2, tried 2, probability_of_loss *",
+        id="chosen-by-luck",
+    ),
+    pytest.param(
+        "significance.spa",
+        returns(more_noise),
+        "measured 1 p, limit 0 ≤ · ≤ 0.1, at_hand 2, tried 2, lower *, upper *",
+        id="the-best-by-luck",
+    ),
+    pytest.param(
+        "ablation.harmless[fundamental]",
+        returns(lambda frame: frame["ret_next"] - 0.006 * yesterday(frame, "value")),
+        "measured * p, limit 0.1 < · ≤ 1, outcome harmful, gain *, bound *, p_value *",
+        id="a-harmful-group",
+    ),
+    pytest.param(
+        "drift.psi",
+        lambda world: world.log(world.live_rows() + 0.02, arm="shadow"),
+        "measured * nat, limit 0 ≤ · ≤ 0.25",
+        id="moved-far",
+    ),
+    pytest.param(
+        "drift.psi_moderate",
+        lambda world: world.log(world.live_rows() + 0.004, arm="shadow"),
+        "measured 0.1* nat, limit 0 ≤ · ≤ 0.1",
+        id="moved",
+    ),
+    pytest.param(
+        "drift.ks",
+        lambda world: world.log(world.live_rows() + 0.006, arm="shadow"),
+        "measured 0.* distance, limit 0 ≤ · < 0.05, statistic 0.*, p_value *",
+        id="moved-in-distance",
+    ),
+    pytest.param(
+        "drift.psi",
+        lambda world: world.log(world.live_rows(169), arm="shadow"),
+        "inconclusive: 169 live rows scored in shadow, at least 170 are needed; run: modelgates shadow --onnx *",
+        id="too-few-rows",
+    ),
+    pytest.param(
+        "drift.psi",
+        lambda world: world.artifacts.shadow_predictions.unlink(),
+        "inconclusive: 0 live rows scored in shadow, at least 170 are needed; run: modelgates shadow --onnx *",
+        id="not-shadowed",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(-world.live_rows(), arm="shadow"),
+        "measured -1 rho, limit 0.95 ≤ · ≤ 1, mean -1, top_tenth_in_common 0, constant_days 0, rows 1000",
+        id="upside-down",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(np.ones(1000), arm="shadow"),
+        "measured 0 rho, limit 0.95 ≤ · ≤ 1, mean 0, top_tenth_in_common 0, constant_days 50, rows 1000",
+        id="constant-scores",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.log(world.live_rows(380), arm="shadow"),
+        "inconclusive: 19 days with two rows or more, at least 20 are needed: score more days by both",
+        id="too-few-days",
+    ),
+    pytest.param(
+        "shadow.rank_corr",
+        lambda world: world.artifacts.shadow_predictions.unlink(),
+        "inconclusive: 0 rows were scored by both models, at least 2 are needed; serve and shadow the same CSV",
+        id="nothing-in-common",
+    ),
+    pytest.param(
+        "pnl.after_costs",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged, "
+        "alpha *, beta *",
+        id="a-loss",
+    ),
+    pytest.param(
+        "pnl.sharpe",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -* /year, limit > 0, sharpe_error *, volatility *, sortino -*, omega 0.*, value_at_risk -*, "
+        "expected_shortfall -*",
+        id="a-loss-for-its-risk",
+    ),
+    pytest.param(
+        "pnl.within_limits",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured -* /year, limit > 0, days_cut *, cost_a_year *",
+        id="a-loss-within-limits",
+    ),
+    pytest.param(
+        "pnl.participation",
+        lambda world: world.edit_panel(lambda frame: frame.assign(dollars=1e5)),
+        "measured 1.* share, limit 0 ≤ · ≤ 0.05, capital 1000000",
+        id="too-thin",
+    ),
+    pytest.param(
+        "pnl.turnover",
+        lambda world: world.edit_panel(
+            lambda frame: frame.assign(momentum=np.random.default_rng(5).standard_normal(len(frame)).astype(np.float32))
+        ),
+        "measured 0.* /day, limit 0 ≤ · ≤ 0.5, top_tenth_replaced 0.*",
+        id="restless",
+    ),
+    pytest.param(
+        "wf.positive_folds",
+        returns(later_years_turn),
+        "measured 0.3333 share, limit 0.5 ≤ · ≤ 1, p_value 0.875, *",
+        id="one-good-year",
+    ),
+    pytest.param(
+        "wf.worst_fold",
+        returns(later_years_turn),
+        "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_fold 202*",
+        id="an-awful-year",
+    ),
+    *(
+        pytest.param(
+            gate,
+            lambda world: world.edit_panel(lambda frame: frame[frame["time"] < "2020-04-01"]),
+            "inconclusive: fold 2020-Q1 is the only one, expected at least 2: give more days or shorter folds",
+            id=f"one-quarter-{gate}",
+        )
+        for gate in ("wf.positive_folds", "wf.worst_fold")
+    ),
+]
+
+
+@pytest.mark.parametrize(("gate", "spoil", "message"), BAD)
+def test_a_gate_is_red_on_a_model_made_bad_for_it(
+    pytester: pytest.Pytester, world: World, gate: str, spoil: Spoil, message: str
+) -> None:
+    spoil(world)
+    slo = load_policy(None).limit(gate.partition("[")[0])
+    result = gate_alone(pytester, world, gate)
+    assert result.ret == (slo.severity == "hard")
+    record = record_of(world.directory, gate)
+    verdict, _ = judge(record, load_policy(None))
+    assert verdict is (Verdict.INCONCLUSIVE if message.startswith("inconclusive") else Verdict.FAILED)
+    if slo.severity == "hard":
+        words = [f"{gate.partition('[')[0]}: {message}"]
+        result.stdout.fnmatch_lines(words if verdict is Verdict.INCONCLUSIVE else [*words, slo.advice])
+    else:
+        result.stdout.fnmatch_lines([f"{gate} {'WARN' if verdict is Verdict.FAILED else verdict}: *"])
+        strict = gate_alone(pytester, world, gate, "--strict-soft")
+        assert strict.ret == 1
+        strict.stdout.fnmatch_lines([f"{gate}: {message}"])
+
+
+def gate_alone(pytester: pytest.Pytester, world: World, gate: str, *switches: str) -> pytest.RunResult:
+    """Run one gate, and with it at most those of its own file whose names hold its name too."""
+    family, _, name = gate.partition(".")
+    function = {"onnx_p95_ms": "onnx_p95", "serve_p95_ms": "serve_p95"}.get(name, name.partition("[")[0])
+    shutil.rmtree(world.artifacts.root / "reports", ignore_errors=True)
+    # A path outside this folder would bring its own configuration and policy.
+    place = ["-c", pytester.makeini("[pytest]"), f"{GATES}/test_{family}.py::test_{function}"]
+    return run(pytester, f"--model-dir={world.directory}", *place, *switches)
+
+
+def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytester, world: World) -> None:
+    world.edit_panel(lambda frame: two_scores_change_places(frame, row=2000))
+    candidate = Candidate(world.directory)
+    gate_alone(pytester, world, "parity.decisions")
+    told = record_of(world.directory, "parity.decisions").evidence[0].detail
+    panel, cost = candidate.panel, load_policy(None).costs.half_spread_bps  # the packaged policy's only cost
+    native, onnx_runtime = (
+        hold(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
+        for scores in (panel.reference, candidate.scores)
+    )
+    moved = (onnx_runtime.net - native.net)[1:]
+    # Two names held the other way round for one day: bought and sold otherwise, twice.
+    assert (told["trades_that_differ"], told["rows_at_splits"]) == (4, 0)
+    assert told["trades"] > 1000
+    assert told["max_abs_diff"] == pytest.approx(np.abs(candidate.scores - panel.reference).max())
+    assert told["largest_pnl_moved"] == pytest.approx(np.abs(moved).max()) != 0
+    assert told["pnl_moved"] == pytest.approx(moved.mean())
+    assert told["turnover_moved"] > 0
+
+
+# What no model can be made bad for in a second is held against a limit that none keeps.
+TIGHT = [
+    pytest.param("latency.onnx_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="onnx"),
+    pytest.param("latency.serve_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="serving"),
+    pytest.param("significance.p_bonferroni", "at_least = 0.5\nat_most = 1", "measured * p, *", id="bonferroni"),
+    pytest.param("significance.backtest_length", "at_most = 1e-6", "measured * of the days, *", id="backtest-length"),
+    pytest.param("significance.step_down", "at_least = 0.5\nat_most = 1", "measured * p, *", id="step-down"),
+    pytest.param("significance.p_holm", "at_least = 0.5\nat_most = 1", "measured * p, *", id="holm"),
+    pytest.param("pnl.exposure", "at_most = 0.5", "measured 1 gross, limit 0 ≤ · ≤ 0.5", id="gross"),
+    pytest.param("pnl.net_exposure", "at_least = 0.01", "measured * net, limit 0.01 ≤ · ≤ 0.05", id="net"),
+    pytest.param("pnl.largest_weight", "at_most = 0.1", "measured 0.15* weight, limit 0 ≤ · ≤ 0.1", id="one-name"),
+    pytest.param("pnl.sharpe", "above = 99", "measured * /year, limit > 99, *", id="sharpe"),
+    pytest.param("pnl.drawdown", "at_most = 1e-6", "measured * share, limit 0 ≤ · ≤ 1e-06", id="drawdown"),
+    pytest.param("pnl.p_value", "at_least = 0.5\nat_most = 1", "measured * p, limit 0.5 ≤ · ≤ 1", id="p-value"),
+    pytest.param(
+        "pnl.probabilistic_sharpe",
+        "at_least = 0\nat_most = 0.5",
+        "measured * chance, limit 0 ≤ · ≤ 0.5",
+        id="probabilistic-sharpe",
+    ),
+    pytest.param("pnl.break_even", "above = 999", "measured * bps, limit 999 < · ≤ 1000", id="break-even"),
+]
+
+
+@pytest.mark.parametrize(("slo", "bound", "message"), TIGHT)
+def test_a_gate_is_red_against_a_tight_limit(
+    pytester: pytest.Pytester, world: World, slo: str, bound: str, message: str
+) -> None:
+    policy = pytester.path / "policy.toml"
+    policy.write_text(f'[slo."{slo}"]\n{bound}\n')
+    gate = load_policy(policy).limit(slo).gate or slo
+    result = gate_alone(pytester, world, gate, f"--policy={policy}", "--strict-soft")
+    assert outcomes(result) == {"failed": 1}
+    result.stdout.fnmatch_lines([f"{slo}: {message}", load_policy(None).limit(slo).advice])
+
+
+def test_before_the_first_promotion_there_is_no_reference_yet(pytester: pytest.Pytester, good_model: Path) -> None:
+    result = run(pytester, f"--model-dir={good_model}", GATES / "test_drift.py", GATES / "test_shadow.py")
+    assert result.ret == 0
+    assert result.parseoutcomes().keys() & {"passed", "failed", "skipped"} == set()
+    result.stdout.fnmatch_lines(["*4 no reference yet*"])
+    assert {test["outcome"] for test in report_of(good_model)["tests"]} == {"no reference yet"}
+    for gate in ("drift.psi", "drift.psi_moderate", "drift.ks", "shadow.rank_corr"):
+        assert record_of(good_model, gate).evidence[0].state == "no reference yet"
+
+
+def test_a_link_without_a_log_is_an_error_and_no_missing_reference(pytester: pytest.Pytester, world: World) -> None:
+    world.artifacts.promotions.unlink()
+    result = run(pytester, f"--model-dir={world.directory}", GATES / "test_drift.py")
+    assert outcomes(result) == {"errors": 3}
+    assert result.ret == 1
+
+
+def empty_of(world: World) -> None:
+    for path in world.directory.iterdir():
+        path.unlink()
+
+
+BROKEN = [
+    pytest.param(empty_of, id="empty-directory"),
+    pytest.param(lambda world: (world.directory / "sidecar.json").unlink(), id="no-sidecar"),
+    pytest.param(lambda world: (world.directory / "sidecar.json").write_bytes(b"{\xff"), id="garbled-sidecar"),
+    pytest.param(lambda world: (world.directory / "model.onnx").write_bytes(b"\x00garbage"), id="garbage-model"),
+    pytest.param(lambda world: (world.directory / "model.onnx").write_bytes(b""), id="empty-model"),
+    pytest.param(
+        lambda world: (world.directory / "evaluation.parquet").write_bytes(
+            (world.directory / "evaluation.parquet").read_bytes()[:5000]
+        ),
+        id="truncated-panel",
+    ),
+    pytest.param(lambda world: world.edit_panel(lambda frame: frame.iloc[:0]), id="empty-panel"),
+    pytest.param(lambda world: world.edit_panel(lambda frame: frame[["time", "asset"]]), id="panel-without-numbers"),
+    pytest.param(
+        lambda world: world.edit_panel(lambda frame: frame.assign(time="yesterday")), id="panel-without-dates"
+    ),
+    pytest.param(lambda world: (world.directory / "a\x1b[2J\n\udcff").write_text(""), id="hostile-file-name"),
+    pytest.param(lambda world: (world.directory / "manifest.json").write_text("[1, NaN]"), id="no-manifest-at-all"),
+]
+
+
+@pytest.mark.parametrize("spoil", BROKEN)
+def test_a_broken_directory_is_red_without_a_traceback_of_ours(
+    pytester: pytest.Pytester, world: World, spoil: Spoil
+) -> None:
+    spoil(world)
+    result = run(pytester, f"--model-dir={world.directory}")
+    assert result.ret == 1
+    text = result.stdout.str() + result.stderr.str()
+    for word in ("INTERNALERROR", "Traceback", "pytest_modelgates/", "site-packages", "\x1b[2J"):
+        assert word not in text
+    ledger = ledger_of(world.directory)
+    assert "integrity.sha256" in {record.gate for record in ledger.models[world.candidate].gates}

@@ -1,0 +1,56 @@
+"""Whose hooks and fixtures took part in a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_modelgates.gating.origins import origin
+from pytest_modelgates.policy.load import load_policy
+from tests.support.gate_runs import ledger_of, own_gate, record_of, run
+
+
+def stranger() -> None:
+    """A function of a file in no package."""
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        pytest.param(pytest.fixture, "_pytest", id="pytest"),
+        pytest.param(load_policy, "pytest_modelgates", id="ours"),
+        pytest.param(stranger, f"gating/{Path(__file__).name}", id="a-file"),
+        pytest.param(json.dumps, "json/__init__.py", id="standard-library"),
+        pytest.param(len, "builtins.builtin_function_or_method", id="built-in"),
+    ],
+)
+def test_a_function_is_named_by_where_it_comes_from(function: object, name: str) -> None:
+    assert origin(function) == name  # type: ignore[arg-type]  # whatever a plugin registers
+
+
+def test_a_conftest_with_a_hook_is_in_the_ledger(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="1")
+    pytester.makeconftest("def pytest_runtest_makereport(item, call): pass")
+    run(pytester, f"--model-dir={model}", "test_mine.py")
+    place = f"{pytester.path.name}/conftest.py"
+    assert ledger_of(model).run.hooks[place] == ("pytest_runtest_makereport",)
+
+
+def test_a_conftest_with_fixtures_alone_is_not(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="1")
+    pytester.makeconftest("import pytest\n\n@pytest.fixture\ndef unused(): pass\n")
+    run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert f"{pytester.path.name}/conftest.py" not in ledger_of(model).run.hooks
+
+
+@pytest.mark.parametrize("automatic", [pytest.param(True, id="automatic"), pytest.param(False, id="overridden")])
+def test_a_fixture_that_a_gate_gets_from_elsewhere_is_in_the_ledger(pytester: pytest.Pytester, automatic: bool) -> None:
+    model = own_gate(pytester, value="1")
+    mine = "@pytest.fixture(autouse=True)\ndef mine(): pass\n" if automatic else ""
+    over = "" if automatic else "@pytest.fixture(scope='session')\ndef policy(policy): return policy\n"
+    pytester.makeconftest(f"import pytest\n\n{mine}{over}")
+    run(pytester, f"--model-dir={model}", "test_mine.py")
+    name = "mine" if automatic else "policy"
+    fixtures = record_of(model).fixtures
+    assert fixtures[name] == f"{pytester.path.name}/conftest.py"
+    assert fixtures["gate"] == "pytest_modelgates"

@@ -1,0 +1,98 @@
+"""The table at the end of a run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.gate_runs import GATES, own_gate, run, write_policy
+
+COLUMNS = 80
+
+
+@pytest.fixture(autouse=True)
+def _narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+
+
+def table(result: pytest.RunResult) -> list[str]:
+    lines = result.outlines[result.outlines.index(f"{' model gates ':=^{COLUMNS}}") + 1 :]
+    return lines[: next(number for number, line in enumerate(lines) if line.startswith("report:"))]
+
+
+def test_the_table_shows_gate_severity_measured_limit_margin_and_verdict(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="0.25")
+    assert table(run(pytester, f"--model-dir={model}", "test_mine.py")) == [
+        "gate         sev. measured limit margin verdict",
+        "mine.answer  soft 0.25 x   ≤1    0.75   passed",
+    ]
+
+
+def test_a_gate_that_passed_is_green(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="0.25")
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "--color=yes")
+    result.stdout.re_match_lines([r"\x1b\[32mmine\.answer  soft 0\.25 x   ≤1    0\.75   passed\x1b.*"])
+
+
+def test_long_names_give_way_so_that_the_table_fits_the_terminal(pytester: pytest.Pytester) -> None:
+    name = "mine.an_answer_whose_name_is_so_long_that_no_terminal_of_eighty_columns_shows_it"
+    model = own_gate(pytester)
+    write_policy(pytester, name=name)
+    source = (pytester.path / "test_mine.py").read_text()
+    pytester.makepyfile(test_mine=source.replace("mine.answer", name))
+    heading, row, why = table(run(pytester, f"--model-dir={model}", "test_mine.py"))
+    assert len(row) <= COLUMNS
+    assert len(heading) <= COLUMNS
+    assert row.startswith("mine.an_answer_whose_name")
+    assert row.endswith("… soft 2 x      ≤1    -1     WARN")
+    assert why == f"{name} WARN: measured 2 x, limit ≤ 1 → give less"
+
+
+def test_a_gate_of_several_limits_has_a_row_each_and_one_reason(pytester: pytest.Pytester, good_model: Path) -> None:
+    policy = pytester.path / "policy.toml"
+    policy.write_text('[slo."pnl.net_exposure"]\nat_least = 0.01\n')
+    lines = table(run(pytester, f"--model-dir={good_model}", f"--policy={policy}", "-m", "pnl", "-k", "exposure"))
+    shown = ["pnl.exposure", "pnl.net_exposure", "pnl.largest_weight"]
+    assert [line.split()[0] for line in lines] == ["gate", *shown, "pnl.exposure", "metric:"]
+    assert [line.split()[-1] for line in lines[1:4]] == ["passed", "WARN", "passed"]
+    assert lines[4].startswith("pnl.exposure WARN: pnl.net_exposure measured ")
+
+
+def test_a_soft_gate_that_broke_is_red_and_one_that_could_not_measure_yellow(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+
+        @pytest.mark.parametrize("how", ["breaks", "lacks"])
+        @pytest.mark.gate("mine.answer")
+        def test_answer(gate, how):
+            gate.inconclusive("no rows") if how == "lacks" else 1 / 0
+        """
+    )
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "--color=yes")
+    assert result.ret == 1
+    result.stdout.re_match_lines(
+        [
+            r"\x1b\[3[13]mmine.answer\[breaks\] soft - +≤1 +- +errored\x1b.*",
+            r"\x1b\[33mmine.answer\[lacks\] +soft - +≤1 +- +inconclusive\x1b.*",
+        ]
+    )
+
+
+def test_each_model_has_a_table_of_its_own(pytester: pytest.Pytester, good_model: Path) -> None:
+    other = good_model.parent / "1700000001"
+    other.mkdir()
+    result = run(
+        pytester,
+        f"--model-dir={good_model}",
+        f"--model-dir={other}",
+        "-c",
+        pytester.makeini("[pytest]"),
+        GATES / "test_integrity.py::test_required_files",
+    )
+    lines = table(result)
+    assert lines[0] == f"model {good_model.name}"
+    assert lines[2].split()[-1] == "passed"
+    assert lines[3] == "model 1700000001"
+    assert lines[5].split()[-1] == "failed"
+    assert lines[6].startswith("integrity.required_files failed: measured 7 files, limit ≤ 0 → ")

@@ -1,0 +1,167 @@
+"""Two workers leave the ledger that one process leaves."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_modelgates.evidence.report import Ledger, read_report
+from tests.support.gate_runs import (
+    PLAIN,
+    SHIPPED,
+    bare_model,
+    ledger_of,
+    outcomes,
+    own_gate,
+    record_of,
+    reports_of,
+    run,
+)
+
+MEASURED_BY_THE_CLOCK = ("latency.onnx_p95_ms", "latency.serve_p95_ms")
+
+
+def normalised(ledger: Ledger) -> dict[str, Any]:
+    """Leave out what differs between any two runs: times, arguments, plugins, the order of the gates."""
+    value = msgspec.to_builtins(ledger)
+    for key in ("started", "finished", "arguments", "hooks"):
+        del value["run"][key]
+    for model in value["models"].values():
+        model["gates"] = sorted(
+            (gate for gate in model["gates"] if gate["gate"] not in MEASURED_BY_THE_CLOCK),
+            key=lambda gate: gate["gate"],
+        )
+        for gate in model["gates"]:
+            for phase in gate["phases"]:
+                del phase["duration_s"]
+    return value
+
+
+def test_two_workers_leave_the_same_ledger(pytester: pytest.Pytester, good_model: Path) -> None:
+    alone = run(pytester, f"--model-dir={good_model}", "--gate-report=alone.json")
+    together = run(pytester, f"--model-dir={good_model}", "--gate-report=together.json", "-n", "2")
+    assert alone.ret == together.ret == 0
+    one, two = (read_report(pytester.path / f"{name}.json").modelgates for name in ("alone", "together"))
+    assert normalised(one) == normalised(two)
+    records = {record.gate: record for record in two.models[good_model.name].gates}
+    assert len(records) == SHIPPED
+    for name in MEASURED_BY_THE_CLOCK:
+        (shown,) = records[name].evidence
+        assert (shown.state, shown.sample) == ("inconclusive", 0)
+        together.stdout.fnmatch_lines([f"{name} inconclusive: benchmarks are disabled; run without -n and *"])
+
+
+def test_a_worker_that_collects_no_gate_ends_the_run_with_the_message(pytester: pytest.Pytester) -> None:
+    model = bare_model(pytester)
+    pytester.makepyfile(test_a="def test_a(): pass")
+    result = run(pytester, f"--model-dir={model}", "test_a.py", "-n", "2")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --model-dir was given, but no gate was collected; look at the paths *"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    assert not reports_of(model)
+
+
+def test_gates_without_a_model_end_the_run_with_the_message(pytester: pytest.Pytester) -> None:
+    own_gate(pytester)
+    result = run(pytester, "test_mine.py", "-n", "2")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: 1 gates collected, such as test_mine.py::test_answer, but no model; *"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_a_gate_without_a_limit_ends_the_run_with_the_message(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    (pytester.path / "registry" / "policy.toml").unlink()
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "2")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: test_mine.py*: no SLO 'mine.answer' in the policy; add *"])
+
+
+def test_a_gate_warns_in_a_worker_too(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "1")
+    assert (outcomes(result), int(result.ret)) == ({"warned": 1}, 0)
+    assert record_of(model).phases[1].outcome == "warned"
+
+
+def test_workers_follow_latest_where_the_run_did(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    bare_model(pytester, "1700000001")
+    (model.parent / "latest").symlink_to(model.name)
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+
+        @pytest.mark.gate("mine.answer")
+        def test_answer(gate, candidate):
+            gate.check(0 if candidate.directory.name == "1700000000" else 2)
+        """
+    )
+    # The link moves after the run has begun and before its workers have.
+    pytester.makeconftest(
+        """
+        import os
+
+        def pytest_xdist_setupnodes():
+            os.remove("artifacts/models/latest")
+            os.symlink("1700000001", "artifacts/models/latest")
+        """
+    )
+    result = run(pytester, "--model-dir=artifacts/models/latest", "test_mine.py", "-n", "1")
+    assert outcomes(result) == {"passed": 1}
+    assert list(ledger_of(model).models) == ["1700000000"]
+
+
+def test_a_worker_that_dies_leaves_a_red_run(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="hard")
+    pytester.makepyfile(
+        test_mine="""
+        import os, pytest
+
+        @pytest.mark.gate("mine.answer")
+        def test_answer(gate):
+            gate.check(0)
+            os._exit(0)
+        """
+    )
+    assert run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "1").ret != 0
+
+
+@pytest.mark.parametrize("how", ["load", "loadfile", "loadscope", "loadgroup", "worksteal"])
+def test_a_run_that_loses_a_worker_ends(pytester: pytest.Pytester, how: str) -> None:
+    """A worker that takes the place of another waits for a second test before it runs its first."""
+    model = own_gate(pytester, severity="hard")
+    pytester.makepyfile(
+        test_dies="""
+        import os, pytest
+
+        @pytest.mark.gate("mine.answer")
+        def test_answer(gate):
+            os._exit(0)
+        """,
+        test_lives="""
+        def test_one(): pass
+        def test_two(): pass
+        def test_three(): pass
+        """,
+    )
+    words = (f"--model-dir={model}", "test_lives.py", "test_dies.py", "-n", "2", f"--dist={how}")
+    assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1
+
+
+def test_a_lost_worker_is_not_mended_by_repeating(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="hard", value="0")
+    pytester.makepyfile(
+        test_dies="""
+        import os, pathlib
+
+        def test_dies():
+            tried = pathlib.Path("tried")
+            if not tried.exists():
+                tried.touch()
+                os._exit(0)
+        """
+    )
+    words = (f"--model-dir={model}", "test_mine.py", "test_dies.py", "-n", "2", "--reruns=2")
+    assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1

@@ -1,0 +1,70 @@
+"""How far shadow and live agree on the rows that both have scored."""
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from pytest_modelgates.errors import RegistryError, StatisticsError
+from pytest_modelgates.monitoring.compare import agreement, compare
+from pytest_modelgates.registry.store import live_change
+from pytest_modelgates.storage.digests import tree_digest
+from tests.support.handmade import Desk, log_predictions, predictions
+
+
+def scored(values: ArrayLike) -> dict[str, float]:
+    """Name twenty rows a day."""
+    return {f"2024-01-{row // 20 + 1:02d}|A{row % 20}": float(value) for row, value in enumerate(np.ravel(values))}
+
+
+def test_a_model_agrees_with_itself_and_not_with_its_opposite() -> None:
+    values = np.random.default_rng(1).standard_normal(500)
+    same, opposite = (agreement(scored(values), scored(other)) for other in (values, -values))
+    assert (same.mean, same.lower, same.overlap) == pytest.approx((1, 1, 1))
+    assert (opposite.mean, opposite.lower, opposite.overlap) == pytest.approx((-1, -1, 0))
+
+
+def test_only_rows_that_both_scored_count() -> None:
+    values = np.random.default_rng(2).standard_normal(500)
+    more = {f"{day}|NEW": 9.0 for day in ("2024-01-01", "2024-01-02", "2026-01-01")}
+    told = agreement(scored(values) | more, {**scored(2 * values), "2025-01-01|A1": -9.0})
+    assert (told.mean, told.days, told.rows) == (pytest.approx(1), 25, 500)
+
+
+def test_rows_are_compared_within_their_day_alone() -> None:
+    a, b = np.repeat(np.arange(25.0), 20) + np.random.default_rng(3).random((2, 500))
+    assert agreement(scored(a), scored(b)).lower < 0.2
+
+
+@pytest.mark.parametrize("shared", [0, 1])
+def test_too_few_shared_rows_say_what_to_do(shared: int) -> None:
+    with pytest.raises(StatisticsError) as refused:
+        agreement({"a": 1.0, "b": 2.0}, {"a": 1.0} if shared else {"c": 1.0})
+    assert str(refused.value) == (
+        f"{shared} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
+    )
+
+
+def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(desk: Desk) -> None:
+    artifacts, candidate = desk.artifacts, desk.artifacts.model(desk.candidate)
+    values = [float(value) for value in range(500)]
+    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, values, arm="live"))
+    log_predictions(artifacts.predictions, predictions("1" * 64, values[::-1], arm="live"))
+    log_predictions(artifacts.shadow_predictions, predictions(tree_digest(candidate), values[:415]))
+    found = compare(artifacts, candidate)
+    assert (found.lower, found.days, found.rows) == (pytest.approx(1), 21, 415)
+
+
+def test_an_unknown_candidate_is_refused(desk: Desk) -> None:
+    with pytest.raises(RegistryError, match="1700000000 is unknown: no directory"):
+        compare(desk.artifacts, desk.artifacts.model("1700000000"))
+
+
+def test_without_a_live_model_there_is_nothing_to_compare_with(empty_desk: Desk) -> None:
+    with pytest.raises(RegistryError, match=r"nothing is live under .*: promote a model first"):
+        compare(empty_desk.artifacts, empty_desk.artifacts.model(empty_desk.candidate))
+
+
+def test_a_link_without_its_log_is_refused(desk: Desk) -> None:
+    desk.artifacts.promotions.unlink()
+    with pytest.raises(RegistryError, match=r"promotions\.log says nothing is live"):
+        live_change(desk.artifacts)

@@ -1,0 +1,223 @@
+"""Packing from files with `modelgates pack`."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from lightgbm import LGBMRegressor
+from sklearn.linear_model import Ridge
+
+from pytest_modelgates.cli import main
+from pytest_modelgates.errors import FormatError, PackError
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.directory import verify
+from pytest_modelgates.packing.packing_list import PackingList, pack_from_files, read_packing_list
+from tests.support.onnx_models import linear
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+LIST = """
+horizon = 5
+trained_until = 2019-12-31
+changes = "From files."
+nullable = ["b"]
+
+[groups]
+price = ["a"]
+size = ["b"]
+"""
+
+
+def rows() -> pd.DataFrame:
+    """Rows whose score is ten times `a` plus `b`."""
+    index = pd.MultiIndex.from_product([pd.bdate_range("2020-01-01", periods=30), ["X", "Y"]], names=["time", "asset"])
+    frame = index.to_frame(index=False)
+    frame["a"], frame["b"] = np.arange(60, dtype=np.float32) % 7 / 8, np.arange(60, dtype=np.float32) % 3
+    frame["target"] = frame["ret_next"] = 0.01
+    frame["reference"] = 10.0 * frame["a"] + frame["b"]
+    return frame
+
+
+def _onnx(path: Path) -> Path:
+    onnx.save(linear([10, 1]), path.with_suffix(".onnx"))
+    return path.with_suffix(".onnx")
+
+
+def _lightgbm(path: Path) -> Path:
+    frame = rows()
+    model = LGBMRegressor(n_estimators=3, min_child_samples=2, n_jobs=1, verbose=-1)
+    model.fit(frame[["a", "b"]], frame["reference"]).booster_.save_model(path.with_suffix(".txt"))
+    return path.with_suffix(".txt")
+
+
+def _joblib(path: Path) -> Path:
+    frame = rows()
+    joblib.dump(Ridge().fit(frame[["a", "b"]], frame["reference"]), path.with_suffix(".joblib"))
+    return path.with_suffix(".joblib")
+
+
+def _csv(path: Path) -> Path:
+    rows().to_csv(path.with_suffix(".csv"), index=False)
+    return path.with_suffix(".csv")
+
+
+def _parquet(path: Path) -> Path:
+    rows().to_parquet(path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+def _list(folder: Path, text: str = LIST) -> Path:
+    path = folder / "packing_list.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("panel", [_csv, _parquet], ids=["csv", "parquet"])
+@pytest.mark.parametrize("model", [_onnx, _lightgbm, _joblib], ids=["onnx", "lightgbm-text", "joblib"])
+def test_every_kind_of_model_and_panel_is_packed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Callable[[Path], Path], panel: Callable[[Path], Path]
+) -> None:
+    files = [str(model(tmp_path / "model")), f"--panel={panel(tmp_path / 'panel')}", f"--spec={_list(tmp_path)}"]
+    assert main(["pack", *files, f"--artifacts={tmp_path / 'artifacts'}"]) == 0
+    directory = Path(capsys.readouterr().out.splitlines()[-1])
+    assert verify(directory)
+    candidate = Candidate(directory)
+    assert candidate.parity_claim.ok
+    assert candidate.sidecar.horizon == 5
+    assert candidate.sidecar.tried is None
+    assert [(feature.name, feature.group, feature.nullable) for feature in candidate.sidecar.features] == [
+        ("a", "price", False),
+        ("b", "size", True),
+    ]
+
+
+def test_a_packing_list_is_read_with_its_defaults(tmp_path: Path) -> None:
+    assert read_packing_list(_list(tmp_path)) == PackingList(
+        groups={"price": ("a",), "size": ("b",)},
+        horizon=5,
+        trained_until=date(2019, 12, 31),
+        changes="From files.",
+        nullable=("b",),
+    )
+
+
+BAD_LISTS = [
+    pytest.param("horizon = ", "not TOML in UTF-8 (Invalid value *)", id="no-toml"),
+    pytest.param("a = " + "[" * 100_000, "not TOML in UTF-8 (*)", id="nested-too-deep"),
+    pytest.param(LIST + "[groups]", "not TOML in UTF-8 (Cannot declare ('groups',) twice *)", id="table-twice"),
+    pytest.param("colour = 1" + LIST, "Object contains unknown field `colour`", id="unknown-key"),
+    pytest.param(LIST.replace("5", '"5"'), "Expected `int`, got `str` - at `$.horizon`", id="text-for-number"),
+    pytest.param(LIST.replace("5", "nan"), "Expected `int`, got `float` - at `$.horizon`", id="nan"),
+    pytest.param(LIST.replace("5", "-5"), "Expected `int` >= 0 - at `$.horizon`", id="horizon-behind"),
+    pytest.param(
+        LIST.replace("12-31", "12-31T00:00:00"),
+        "Expected `date | null`, got `datetime` - at `$.trained_until`",
+        id="moment",
+    ),
+    pytest.param(
+        LIST.replace('changes = "From files."', ""), "Object missing required field `changes`", id="missing-key"
+    ),
+    pytest.param(
+        LIST.replace('["b"]\n', '["a"]\n'), "groups list feature 'a' twice; keep one", id="feature-in-two-groups"
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_LISTS)
+def test_a_packing_list_that_is_not_strict_is_refused_with_file_and_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = _list(tmp_path, text)
+    with pytest.raises(FormatError, match=f"^{re.escape(f'{path}: {message}')}$".replace(r"\*", ".*")):
+        read_packing_list(path)
+
+
+def test_a_packing_list_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "packing_list.toml"
+    path.write_bytes(LIST.encode("utf-16"))
+    with pytest.raises(FormatError, match=r"not TOML in UTF-8 \('utf-8' codec can't decode"):
+        read_packing_list(path)
+
+
+def _written(name: str, content: bytes) -> Callable[[Path], Path]:
+    def write(path: Path) -> Path:
+        path.with_name(name).write_bytes(content)
+        return path.with_name(name)
+
+    return write
+
+
+BAD_FILES = [
+    pytest.param(
+        {"model": _written("model.pkl", b"")},
+        "*/model.pkl: expected an .onnx file, a LightGBM .txt file or a .joblib file",
+        id="pickle",
+    ),
+    pytest.param({"model": lambda path: path}, "*/model: no such file", id="no-model"),
+    pytest.param(
+        {"model": _written("model.onnx", b"nonsense")},
+        "*/model.onnx: not an ONNX model that can be read (*)",
+        id="broken-onnx",
+    ),
+    pytest.param(
+        {"model": _written("model.txt", b"nonsense")}, "*/model.txt: cannot be loaded (*)", id="broken-lightgbm"
+    ),
+    pytest.param(
+        {"model": _written("model.joblib", b"nonsense")}, "*/model.joblib: cannot be loaded (*)", id="broken-joblib"
+    ),
+    pytest.param(
+        {"model": _written("model.joblib", b"cno_such_module\nModel\n.")},
+        "*/model.joblib: cannot be loaded (*)",
+        id="joblib-of-a-missing-library",
+    ),
+    pytest.param({"panel": lambda path: path}, "*/panel: no such file", id="no-panel"),
+    pytest.param(
+        {"panel": _written("panel.parquet", b"nonsense")},
+        "*/panel.parquet: neither CSV nor Parquet (*)",
+        id="broken-parquet",
+    ),
+    pytest.param(
+        {"panel": _written("panel.csv", b"")},
+        "*/panel.csv: neither CSV nor Parquet (No columns to parse from file)",
+        id="empty-csv",
+    ),
+    pytest.param(
+        {"panel": _written("panel.csv", b"a\xff,b\n1,2\n")},
+        "*/panel.csv: neither CSV nor Parquet (*)",
+        id="csv-in-latin-1",
+    ),
+    pytest.param(
+        {"panel": _written("panel.csv", b"a,b\n1,2\n")},
+        "the panel has no column 'time', 'asset', *",
+        id="csv-of-other-columns",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), BAD_FILES)
+def test_files_that_cannot_be_packed_are_refused_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: dict[str, Any], message: str
+) -> None:
+    model = files.get("model", _onnx)(tmp_path / "model")
+    panel = files.get("panel", _csv)(tmp_path / "panel")
+    pattern = f"^{re.escape(message)}$".replace(r"\*", ".*")
+    with pytest.raises((PackError, FormatError), match=pattern):
+        pack_from_files(model, panel, _list(tmp_path), artifacts=tmp_path / "artifacts")
+    capsys.readouterr()
+    assert main(["pack", str(model), f"--panel={panel}", f"--spec={tmp_path / 'packing_list.toml'}"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(f"^modelgates: {pattern[1:]}", said, re.MULTILINE)
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_a_packing_list_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(_onnx(tmp_path / "model")), f"--panel={_csv(tmp_path / 'panel')}", f"--spec={tmp_path / 'none.toml'}"]
+    assert main(["pack", *files]) == 1
+    assert capsys.readouterr().err == f"modelgates: {tmp_path / 'none.toml'}: no such file\n"

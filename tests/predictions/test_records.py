@@ -1,0 +1,132 @@
+"""Prediction logs: whole lines from many writers, read strictly."""
+
+import multiprocessing
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_modelgates.errors import FormatError
+from pytest_modelgates.predictions.records import by_row_key, day_of, encode_predictions, read_predictions, values_of
+from pytest_modelgates.storage.lines import append_whole
+from tests.support.handmade import predictions
+
+DIGEST = "0" * 64
+
+
+def test_no_file_is_an_empty_log(tmp_path: Path) -> None:
+    assert list(read_predictions(tmp_path / "predictions.jsonl")) == []
+
+
+@given(values=st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False)))
+def test_what_was_logged_is_read(tmp_path_factory: pytest.TempPathFactory, values: list[float | None]) -> None:
+    log = tmp_path_factory.mktemp("log") / "predictions.jsonl"
+    records = predictions(DIGEST, values)
+    append_whole(log, encode_predictions(records))
+    assert list(read_predictions(log)) == records
+    assert list(read_predictions(log, digest="1" * 64)) == []
+
+
+def test_the_keys_of_a_line_are_those_of_the_format() -> None:
+    (record,) = predictions(DIGEST, [0.5])
+    time = f"{record.time:%Y-%m-%dT%H:%M:%S.%fZ}"
+    assert encode_predictions([record]).decode() == (
+        f'{{"time":"{time}","row_key":"day 0000|A00","model_id":"1700000000","digest":"{DIGEST}",'
+        '"schema_crc32":"00000000","prediction":0.5,"latency_ms":1.0,"arm":"shadow","error":null}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param(b'{"time":"2026-01-01T00:0', "Input data was truncated", id="torn"),
+        pytest.param(b"\n", "Input data was truncated", id="blank"),
+        pytest.param(b"\xff\xfe\n", "invalid character", id="no-text"),
+        pytest.param(b"{}\n", "missing required field `time`", id="empty"),
+        pytest.param(b'{"x":1}\n', "unknown field `x`", id="unknown-key"),
+    ],
+)
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes, said: str) -> None:
+    log = tmp_path / "predictions.jsonl"
+    log.write_bytes(encode_predictions(predictions(DIGEST, [1.0])) + line)
+    with pytest.raises(FormatError) as refused:
+        list(read_predictions(log))
+    assert str(refused.value).startswith(f"{log}, line 2: no record of a prediction (")
+    assert said in str(refused.value)
+    assert str(refused.value).endswith("; a line that a crash cut short may go")
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_only_a_plain_file_is_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    put(tmp_path / "log")
+    with pytest.raises(FormatError, match="log: a folder or pipe, expected a plain file; put the log back"):
+        list(read_predictions(tmp_path / "log"))
+
+
+def test_what_a_crash_left_swallows_no_later_record(tmp_path: Path) -> None:
+    log, content = tmp_path / "log", encode_predictions(predictions(DIGEST, [1.0]))
+    log.write_bytes(content + content[:20])
+    append_whole(log, content)
+    assert log.read_bytes() == content + content[:20] + b"\n" + content
+
+
+def test_a_row_scored_twice_is_one_row_and_the_newest(tmp_path: Path) -> None:
+    again = [*predictions(DIGEST, [1.0, 2.0, 3.0]), *predictions(DIGEST, [4.0, None])]
+    assert by_row_key(again) == {"day 0000|A00": 4.0, "day 0000|A01": 2.0, "day 0000|A02": 3.0}
+    assert values_of(again).tolist() == [2.0, 3.0, 4.0]
+
+
+def test_a_row_key_tells_its_day() -> None:
+    assert [day_of(key) for key in ("2026-01-01T00:00Z|A|B", "2026-01-01|", "alone")] == [
+        "2026-01-01T00:00Z",
+        "2026-01-01",
+        "alone",
+    ]
+
+
+def _write_many(log: Path, letter: str, barrier: "multiprocessing.synchronize.Barrier") -> None:
+    genuine = os.write
+    # A disk may take any part of what it is given.
+    os.write = lambda descriptor, content: genuine(descriptor, bytes(content)[:5000])
+    barrier.wait()
+    for size in (10, 9_000, 70_000) * 10:  # a pipe takes 4,096 bytes at once
+        append_whole(log, (letter * size + "\n").encode() * 3)
+
+
+def test_lines_of_processes_that_write_at_once_never_mix(tmp_path: Path) -> None:
+    fork, log = multiprocessing.get_context("fork"), tmp_path / "log"
+    barrier = fork.Barrier(3)
+    processes = [fork.Process(daemon=True, target=_write_many, args=(log, letter, barrier)) for letter in "abc"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    lines = log.read_text().splitlines()
+    assert len(lines) == 3 * 30 * 3
+    assert {len(set(line)) for line in lines} == {1}
+    assert [line[0] for line in lines[::3]] == [line[0] for line in lines[2::3]], "a batch was torn apart"
+
+
+def _write_with_little_room(log: Path, content: bytes, room: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        append_whole(log, content)
+    except OSError:
+        raise SystemExit(3) from None
+
+
+@pytest.mark.parametrize("room", [0, 1, 100, 400])
+def test_a_disk_that_takes_a_part_keeps_none(tmp_path: Path, room: int) -> None:
+    log, content = tmp_path / "log", encode_predictions(predictions(DIGEST, [1.0, 2.0]))
+    append_whole(log, content)
+    process = multiprocessing.get_context("fork").Process(
+        target=_write_with_little_room, args=(log, content, len(content) + room)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 3
+    assert log.read_bytes() == content

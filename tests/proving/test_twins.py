@@ -1,0 +1,245 @@
+"""Twins, held against the parts of a candidate: each has the fault it is meant to have, and no other."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from onnx import TensorProto, helper
+
+from pytest_modelgates import pack
+from pytest_modelgates.drift import psi
+from pytest_modelgates.errors import ModelgatesError
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.directory import verify
+from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
+from pytest_modelgates.predictions.records import read_predictions, values_of
+from pytest_modelgates.proving.twin_files import (
+    Change,
+    changed_byte,
+    changed_dtype,
+    duplicated_row,
+    early_row,
+    edited_claim,
+    extra_file,
+    flipped_schema,
+    infinite_feature,
+    missing_file,
+    swapped_columns,
+    unsorted_rows,
+)
+from pytest_modelgates.proving.twin_markets import (
+    against_group,
+    against_score,
+    knowing_baseline,
+    ruinous_year,
+    shifted_shadow,
+)
+from pytest_modelgates.proving.twin_models import foreign_operator, perturbed_weights, renamed_input
+from pytest_modelgates.proving.twin_table import TWINS
+from pytest_modelgates.proving.twins import make_twin
+from pytest_modelgates.stats.ablation import ablate
+from pytest_modelgates.stats.agreement import disordered
+from pytest_modelgates.stats.holdings import Held, hold
+from pytest_modelgates.stats.walkforward import folds
+from pytest_modelgates.storage.digests import tree_digest
+from tests.support.onnx_models import finished, linear
+from tests.support.panels import FEATURES, invented_panel, pack_ridge
+
+DOMAINS = ("", "ai.onnx.ml")
+
+
+def twin_of(source: Path, folder: Path, change: Change) -> Candidate:
+    target = folder / "twin" / "models" / "900000000000"
+    make_twin(source, target, change)
+    return Candidate(target)
+
+
+def faults(candidate: Candidate) -> set[str]:
+    """Which of the questions that need no statistics have an answer against the candidate."""
+    panel, sidecar = candidate.panel, candidate.sidecar
+    crcs = {sidecar_crc32(sidecar), schema_crc32(panel.schema()), candidate.recorded_schema()[1]}
+    found = {
+        "files": candidate.missing_files(),
+        "digests": candidate.changed_files(),
+        "onnx": candidate.soundness_problems(DOMAINS),
+        "crc": crcs != {sidecar.schema_crc32},
+        "columns": panel.column_problems(),
+        "dtypes": panel.dtype_problems(),
+        "finite": panel.not_finite(),
+        "keys": panel.repeated_rows(),
+        "order": panel.unordered_rows(),
+        "overlap": panel.overlapping_rows(),
+    }
+    try:
+        found["inputs"] = candidate.model.input_problems()
+        found["claim"] = candidate.parity_claim_problems(1e-5)
+        found["parity"] = not candidate.parity.scaled <= 1e-5
+    except ModelgatesError:
+        found["no scores"] = True
+    return {name for name, offenders in found.items() if offenders}
+
+
+# What follows from a fault is named with it: other columns have another checksum, infinity has no parity.
+FAULTS = [
+    (missing_file, {"files", "digests"}),
+    (extra_file, {"files"}),
+    (changed_byte, {"digests"}),
+    (foreign_operator, {"onnx", "no scores"}),
+    (flipped_schema, {"crc"}),
+    (swapped_columns, {"crc", "columns"}),
+    (changed_dtype, {"crc", "dtypes"}),
+    (renamed_input, {"inputs", "no scores"}),
+    (infinite_feature, {"finite", "parity", "claim"}),
+    (duplicated_row, {"keys"}),
+    (unsorted_rows, {"order"}),
+    (early_row, {"overlap"}),
+    (perturbed_weights, {"parity"}),
+    (edited_claim, {"claim"}),
+    (against_score, set()),
+    (ruinous_year, set()),
+    (shifted_shadow, set()),
+]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize(("change", "wanted"), [pytest.param(*row, id=row[0].__name__) for row in FAULTS])
+def test_a_twin_has_its_own_fault_alone(packed_once: Path, tmp_path: Path, change: Change, wanted: set[str]) -> None:
+    before = tree_digest(packed_once)
+    assert faults(twin_of(packed_once, tmp_path, change)) == wanted
+    assert verify(packed_once) == before
+
+
+def test_every_twin_is_in_the_table_of_faults() -> None:
+    # That of models which are no signals is in test_families.
+    known = {change for change, _ in FAULTS} | {knowing_baseline}
+    assert {change for own in TWINS.values() for change in own} == known
+
+
+def test_a_twin_is_the_same_every_time(packed_once: Path, tmp_path: Path) -> None:
+    digests = {tree_digest(twin_of(packed_once, tmp_path / name, perturbed_weights).directory) for name in ("a", "b")}
+    assert len(digests) == 1
+
+
+def position(candidate: Candidate, features: np.ndarray | None = None) -> Held:
+    panel = candidate.panel
+    scores = candidate.model.predict(panel.features if features is None else features)
+    return hold(panel.by_day(scores), panel.returns, horizon=candidate.sidecar.horizon, cost_bps=2)
+
+
+def test_returns_against_the_score_lose_every_day(packed_once: Path, tmp_path: Path) -> None:
+    assert position(twin_of(packed_once, tmp_path, against_score)).ic_net.max() < -0.5
+
+
+def test_one_year_is_ruined_and_the_others_stay(packed_once: Path, tmp_path: Path) -> None:
+    found = []
+    for candidate in (Candidate(packed_once), twin_of(packed_once, tmp_path, ruinous_year)):
+        held = position(candidate)
+        found.append(folds(held.ic_net, candidate.panel.days.year[held.first :], purge=held.first))
+    before, after = found
+    changed = before.means != after.means
+    assert changed.sum() == 1
+    assert after.means[changed] < -0.5
+    assert after.worst_p < 1e-6 < before.worst_p
+
+
+def test_shadow_predictions_have_drifted_from_the_twin_they_name(packed_once: Path, tmp_path: Path) -> None:
+    candidate = twin_of(packed_once, tmp_path, shifted_shadow)
+    log = candidate.artifacts.shadow_predictions
+    values = values_of(read_predictions(log, digest=tree_digest(candidate.directory)))
+    assert psi(candidate.panel.reference, values) > 1
+
+
+def onnx_panel(model: onnx.ModelProto) -> pd.DataFrame:
+    """The invented panel with the reference of a model that adds both features up."""
+    frame = invented_panel(days=300)
+    return frame.assign(reference=frame["momentum"].astype(float) + frame["value"].astype(float))
+
+
+def no_weights(rank: int) -> onnx.ModelProto:
+    """Build the sum of two features, a graph in which nothing is fitted."""
+    keep = helper.make_node("ReduceSum", ["features", "axes"], ["score"], keepdims=rank - 1)
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, 2])]
+    outputs = [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1][:rank])]
+    return finished(helper.make_graph([keep], "by hand", inputs, outputs, [axes]))
+
+
+def tree(folder: Path) -> Path:
+    from lightgbm import LGBMRegressor
+
+    frame = invented_panel(days=300)
+    rows = frame[list(FEATURES)].to_numpy(np.float32)
+    model = LGBMRegressor(n_estimators=5, num_leaves=7, verbose=-1, n_jobs=1).fit(rows, rows[:, 0] + rows[:, 1])
+    return packed(model, folder, frame)
+
+
+def packed(model: object, folder: Path, frame: pd.DataFrame) -> Path:
+    return pack(
+        model,
+        frame,
+        features=FEATURES,
+        horizon=1,
+        trained_until=date(2019, 12, 31),
+        changes="For twins.",
+        artifacts=folder,
+    )
+
+
+@pytest.fixture(scope="module", params=["ridge", "trees", "one-input-each", "matrix-of-scores", "row-of-scores"])
+def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of other shapes than the usual one."""
+    folder = tmp_path_factory.mktemp("shape") / "artifacts"
+    if request.param == "ridge":
+        return pack_ridge(folder)
+    if request.param == "trees":
+        return tree(folder)
+    graphs = {
+        "one-input-each": linear([1, 1], columns=list(FEATURES)),
+        "matrix-of-scores": no_weights(2),
+        "row-of-scores": no_weights(1),
+    }
+    model = graphs[request.param]
+    return packed(model.SerializeToString(), folder, onnx_panel(model))
+
+
+@pytest.mark.filterwarnings("ignore")  # the converters' own deprecations
+def test_perturbing_changes_what_any_model_decides(any_model: Path, tmp_path: Path) -> None:
+    twin = twin_of(any_model, tmp_path, perturbed_weights)
+    assert twin.parity.scaled > 1e-4
+    assert disordered(twin.panel.reference, twin.scores, twin.panel.day_codes, margin=1e-4) > 100
+    assert verify(twin.directory)
+
+
+@pytest.mark.parametrize("group", FEATURES.values())
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_any_model_would_do_better_without_the_punished_group(any_model: Path, tmp_path: Path, group: str) -> None:
+    twin = twin_of(any_model, tmp_path, lambda target: against_group(target, group))
+    without = {
+        name: position(twin, twin.panel.neutralised(positions)).ic_net
+        for name, positions in twin.sidecar.groups.items()
+    }
+    found = ablate(position(twin).ic_net, without, margin=0.001, margin_share=0.05, horizon=1, seed=1)
+    assert found[group].p_adjusted < 0.01
+    assert faults(twin) == set()
+
+
+def test_an_input_of_its_own_for_each_feature_is_renamed(tmp_path: Path) -> None:
+    model = linear([1, 1], columns=list(FEATURES))
+    twin = twin_of(packed(model.SerializeToString(), tmp_path, onnx_panel(model)), tmp_path, renamed_input)
+    assert twin.model.input_problems() == [
+        "input 'twin/renamed' is no feature of the sidecar",
+        "feature 'momentum' is no input of the model",
+    ]
+    assert twin.soundness_problems(DOMAINS) == []
+
+
+def test_a_twin_is_made_of_a_copy(packed_once: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "artifacts" / "models" / packed_once.name
+    shutil.copytree(packed_once, copy)
+    twin = twin_of(copy, tmp_path, lambda target: None)
+    assert twin.manifest.id == "900000000000"
+    assert faults(twin) == set()

@@ -1,0 +1,59 @@
+"""Setting a model's golden: from its panel, or from a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pytest_modelgates.drift import load_golden_predictions
+from pytest_modelgates.drift.golden import golden_metadata
+from pytest_modelgates.errors import FormatError, IntegrityError, StatisticsError
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.registry.golden import set_golden
+from pytest_modelgates.storage.digests import tree_digest
+from tests.support.handmade import Desk, golden_of
+
+RULES = load_policy(None).registry
+
+
+def test_a_golden_is_set_from_the_panel_or_from_a_file(desk: Desk, tmp_path: Path) -> None:
+    folder, directory = desk.artifacts.golden, desk.artifacts.model(desk.candidate)
+    set_golden(desk.artifacts, desk.candidate, None, RULES)
+    assert load_golden_predictions(desk.candidate, folder=folder).tolist() == golden_of(directory)
+    assert golden_metadata(folder).goldens[desk.candidate].digest == tree_digest(directory)
+    frame = pd.DataFrame({"prediction": [1.0, 2.0], "more": ["a", "b"]})
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    frame.to_parquet(tmp_path / "own.parquet")
+    for name in ("own.csv", "own.parquet"):
+        set_golden(desk.artifacts, desk.candidate, tmp_path / name, RULES)
+        np.testing.assert_array_equal(load_golden_predictions(desk.candidate, folder=folder), [1, 2])
+    assert golden_metadata(folder).goldens[desk.candidate].digest is None
+    assert desk.live in golden_metadata(folder).goldens
+
+
+def test_a_golden_file_of_another_form_is_refused(desk: Desk, tmp_path: Path) -> None:
+    before = desk.state()
+    for name, content, said, error in (
+        ("gone.csv", None, "no such file", FormatError),
+        ("random.parquet", b"\0\1\2", "neither CSV nor Parquet", FormatError),
+        ("random.csv", b"\xff\xfe\0", "neither CSV nor Parquet", FormatError),
+        ("empty.csv", b"", "neither CSV nor Parquet", FormatError),
+        ("other.csv", b"a,b\n1,2\n", "has no column 'prediction'; it holds a, b", FormatError),
+        ("words.csv", b"prediction\nhigh\n", "expected one finite number a row", StatisticsError),
+        ("gaps.csv", b'prediction\n1\n""\n2\n', "expected one finite number a row", StatisticsError),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(error, match=said):
+            set_golden(desk.artifacts, desk.live, tmp_path / name, RULES)
+    with pytest.raises(FormatError):
+        set_golden(desk.artifacts, desk.live, tmp_path, RULES)
+    assert desk.state() == before
+
+
+def test_only_a_sound_model_gets_a_golden(desk: Desk) -> None:
+    with (desk.artifacts.model(desk.candidate) / "evaluation.parquet").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(IntegrityError, match=r"evaluation\.parquet"):
+        set_golden(desk.artifacts, desk.candidate, None, RULES)

@@ -1,0 +1,187 @@
+"""Putting right what a crash or somebody's hand left, first in words."""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit.chain import Intent, append, read_log
+from pytest_modelgates.cli import main
+from pytest_modelgates.model.directory import verify
+from pytest_modelgates.registry.status import status
+from pytest_modelgates.registry.store import flip, live_id
+from tests.support.handmade import Desk
+
+Capture = pytest.CaptureFixture[str]
+
+
+def recover(desk: Desk, *more: str) -> int:
+    return main(["recover", "--artifacts", str(desk.artifacts.root), "--policy", str(desk.policy_file), *more])
+
+
+def intend(desk: Desk) -> None:
+    (live,) = read_log(desk.artifacts.promotions)
+    digest = verify(desk.artifacts.model(desk.candidate))
+    change = msgspec.structs.replace(live, from_=desk.live, to=desk.candidate, digest=digest)
+    append(desk.artifacts.promotions, change)
+
+
+def by_hand(artifacts: Artifacts, target: str) -> None:
+    artifacts.latest.unlink()
+    artifacts.latest.symlink_to(target)
+
+
+def into_a_folder(desk: Desk) -> None:
+    desk.artifacts.latest.unlink()
+    shutil.copytree(desk.artifacts.model(desk.live), desk.artifacts.latest)
+
+
+def tear(desk: Desk) -> None:
+    with desk.artifacts.promotions.open("ab") as file:
+        file.write(b'{"digest"')
+
+
+def cut_short_and_moved(desk: Desk) -> None:
+    intend(desk)
+    by_hand(desk.artifacts, "../elsewhere")
+
+
+POINT = "point latest at {live}, which the log says is live; it "
+CASES = [
+    pytest.param(tear, ["cut off the 9 bytes that a crash left behind the log's end"], "live", id="torn-line"),
+    pytest.param(intend, ["forget the promote to {candidate} that was cut short"], "live", id="before-the-flip"),
+    pytest.param(
+        lambda desk: (intend(desk), flip(desk.artifacts, desk.candidate)),
+        ["finish the promote to {candidate} that was cut short"],
+        "candidate",
+        id="after-the-flip",
+    ),
+    pytest.param(
+        cut_short_and_moved,
+        ["forget the promote to {candidate} that was cut short", POINT + "points at '../elsewhere'"],
+        "live",
+        id="cut-short-and-moved",
+    ),
+    pytest.param(
+        lambda desk: by_hand(desk.artifacts, desk.candidate),
+        [POINT + "points at '{candidate}'"],
+        "live",
+        id="moved-by-hand",
+    ),
+    pytest.param(
+        lambda desk: by_hand(desk.artifacts, "/etc"), [POINT + "points at '/etc'"], "live", id="points-outside"
+    ),
+    pytest.param(
+        lambda desk: desk.artifacts.latest.unlink(), [POINT + "is missing or no link"], "live", id="link-missing"
+    ),
+    pytest.param(
+        into_a_folder,
+        ["move what lies in the place of latest to {models}/latest.moved-", POINT + "is missing or no link"],
+        "live",
+        id="folder-in-its-place",
+    ),
+    pytest.param(
+        lambda desk: desk.artifacts.latest_onnx.unlink(),
+        ["point latest.onnx at latest/model.onnx"],
+        "live",
+        id="onnx-link-missing",
+    ),
+    pytest.param(
+        lambda desk: (desk.artifacts.latest_onnx.unlink(), desk.artifacts.latest_onnx.mkdir()),
+        ["move what lies in the place of latest.onnx to {models}/latest.onnx.moved-", "point latest.onnx at latest/"],
+        "live",
+        id="folder-in-the-onnx-links-place",
+    ),
+]
+
+
+@pytest.mark.parametrize(("hand", "steps", "then"), CASES)
+def test_recover_says_what_it_would_do_and_does_it_only_when_told(
+    desk: Desk, capsys: Capture, hand: Callable[[Desk], object], steps: list[str], then: str
+) -> None:
+    hand(desk)
+    before = _everything(desk.artifacts.root)
+    said = [text.format(live=desk.live, candidate=desk.candidate, models=desk.artifacts.models) for text in steps]
+    assert recover(desk) == 1
+    *would, last = capsys.readouterr().out.splitlines()
+    assert [line[: len(text) + 7] for line, text in zip(would, said, strict=True)] == [
+        f"would: {text}" for text in said
+    ]
+    assert last == "nothing was done; to do it: modelgates recover --yes"
+    assert _everything(desk.artifacts.root) == before
+    assert recover(desk, "--yes") == 0
+    assert capsys.readouterr().out.count("did: ") == len(steps)
+    assert live_id(desk.artifacts) == getattr(desk, then)
+    assert os.readlink(desk.artifacts.latest_onnx) == "latest/model.onnx"
+    assert status(desk.artifacts, desk.policy).sound
+    assert recover(desk) == 0
+    assert capsys.readouterr().out == "nothing to recover\n"
+
+
+def _everything(root: Path) -> list[tuple[str, object]]:
+    return sorted(
+        (str(path), os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None)
+        for path in root.rglob("*")
+        if path.name != ".lock"
+    )
+
+
+def test_a_log_that_is_not_whole_is_not_guessed_at(desk: Desk, capsys: Capture) -> None:
+    log = desk.artifacts.promotions
+    log.write_bytes(log.read_bytes().split(b"\n", 1)[1])
+    assert recover(desk, "--yes") == 1
+    assert capsys.readouterr().err == (
+        f"modelgates: {log}: line 1: record 2 does not follow on the line before it\n"
+        "put the log back from a copy; nothing here can tell what it said\n"
+    )
+
+
+def test_a_link_without_its_log_is_not_believed(desk: Desk, capsys: Capture) -> None:
+    desk.artifacts.promotions.unlink()
+    assert recover(desk, "--yes") == 1
+    assert capsys.readouterr().err == (
+        f"modelgates: {desk.artifacts.latest} is there, and {desk.artifacts.promotions} knows no promotion: "
+        "put the log back from a copy\n"
+    )
+
+
+def test_before_the_first_promotion_there_is_nothing_to_recover(empty_desk: Desk, capsys: Capture) -> None:
+    assert recover(empty_desk) == 0
+    assert capsys.readouterr().out == "nothing to recover\n"
+
+
+def test_a_first_promotion_that_was_cut_short_is_forgotten(empty_desk: Desk, capsys: Capture) -> None:
+    desk = empty_desk
+    append(desk.artifacts.promotions, _first(desk))
+    assert recover(desk, "--yes") == 0
+    assert f"did: forget the promote to {desk.live}" in capsys.readouterr().out
+    assert live_id(desk.artifacts) is None
+    assert read_log(desk.artifacts.promotions) == []
+
+
+def _first(desk: Desk) -> Intent:
+    return Intent(
+        time=datetime.now(UTC),
+        actor="ada",
+        host="desk",
+        action="promote",
+        from_=None,
+        to=desk.live,
+        digest="0" * 64,
+        report_digest=None,
+        reason="why",
+    )
+
+
+def test_recover_says_when_what_the_log_calls_live_is_damaged(desk: Desk, capsys: Capture) -> None:
+    by_hand(desk.artifacts, desk.candidate)
+    (desk.artifacts.model(desk.live) / "CHANGES.md").write_text("changed")
+    assert recover(desk) == 1
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(f"would: {POINT.format(live=desk.live)}points at {desk.candidate!r}; ")
+    assert first.endswith(f"; {desk.live} is damaged: afterwards roll back")

@@ -1,0 +1,203 @@
+"""Serving and shadow: what is scored, what is logged, what is refused."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+
+from pytest_modelgates import pack
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.errors import FormatError, IntegrityError, KilledError
+from pytest_modelgates.predictions.records import read_predictions
+from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.storage.digests import tree_digest
+from tests.support.panels import FEATURES, invented_panel, pack_ridge
+
+COLUMNS = ["time", "asset", *FEATURES]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """A CSV file of a hundred live rows."""
+    path = tmp_path / "live.csv"
+    invented_panel(days=5, seed=9)[COLUMNS].to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(("arm", "place"), [("live", "predictions.jsonl"), ("shadow", "shadow/predictions.jsonl")])
+def test_every_row_is_scored_and_logged_under_its_arm(good_model: Path, rows: Path, arm: str, place: str) -> None:
+    records = Adapter(good_model / "model.onnx", arm=arm).run_csv(rows)
+    assert list(read_predictions(Artifacts.of(good_model).root / place)) == records
+    frame = pd.read_csv(rows)
+    np.testing.assert_allclose([record.prediction for record in records], frame["momentum"] * 0.01, atol=1e-7)
+    assert [record.row_key for record in records] == [f"{row.time}|{row.asset}" for row in frame.itertuples()]
+    assert {(record.model_id, record.digest, record.arm, record.error) for record in records} == {
+        (good_model.name, tree_digest(good_model), arm, None)
+    }
+    assert all(record.latency_ms > 0 for record in records)
+
+
+def test_batches_of_any_size_score_alike(good_model: Path, rows: Path) -> None:
+    adapter = Adapter(good_model / "model.onnx", arm="shadow")
+    scores = [[record.prediction for record in adapter.run_csv(rows, batch_size=size)] for size in (1, 7, 32, 1000)]
+    assert scores[0] == scores[1] == scores[2] == scores[3]
+
+
+def test_a_link_to_the_model_is_followed_once(good_model: Path, rows: Path) -> None:
+    models = good_model.parent
+    (models / "latest").symlink_to(good_model.name)
+    (models / "latest.onnx").symlink_to("latest/model.onnx")
+    adapter = Adapter(models / "latest.onnx", arm="live")
+    (models / "latest").unlink()
+    assert adapter.model_id == good_model.name
+    assert len(adapter.run_csv(rows)) == 100
+
+
+def test_a_row_with_nan_leaves_an_error_while_others_score(good_model: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "live.csv"
+    csv.write_text("time,asset,momentum,value\nt,A,0.5,1\nt,B,,1\nt,C,0.25,1\n")
+    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
+    assert [record.error for record in records] == [None, "schema: momentum is nan", None]
+    assert [record.prediction for record in records] == [
+        pytest.approx(0.005, abs=1e-7),
+        None,
+        pytest.approx(0.0025, abs=1e-7),
+    ]
+    assert list(read_predictions(Artifacts.of(good_model).shadow_predictions)) == records
+
+
+def test_a_batch_without_a_sound_row_is_logged(good_model: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "live.csv"
+    csv.write_text("time,asset,momentum,value\nt,A,,\nt,B,,1\n")
+    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
+    assert [record.prediction for record in records] == [None, None]
+    assert None not in [record.error for record in records]
+
+
+def test_a_file_of_another_schema_leaves_one_record_that_says_so(good_model: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "live.csv"
+    csv.write_text("time,asset,value,momentum\nt,A,1,2\n")
+    with pytest.raises(FormatError, match="the model takes time, asset, momentum, value"):
+        Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
+    (record,) = read_predictions(Artifacts.of(good_model).shadow_predictions)
+    assert (record.row_key, record.prediction) == ("*", None)
+    assert record.error == (
+        f"schema: {csv}: columns time, asset, value, momentum; the model takes time, asset, momentum, value"
+    )
+
+
+def test_a_mistyped_file_name_is_no_schema_reject(good_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"gone\.csv: no such file"):
+        Adapter(good_model / "model.onnx", arm="shadow").run_csv(tmp_path / "gone.csv")
+    assert not Artifacts.of(good_model).shadow_predictions.exists()
+
+
+def test_the_kill_switch_is_read_before_every_batch(
+    good_model: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = Adapter(good_model / "model.onnx", arm="live")
+    monkeypatch.setenv("SERVE_KILL", "1")
+    with pytest.raises(KilledError):
+        adapter.run_csv(rows)
+    with pytest.raises(KilledError):
+        adapter.score(pd.read_csv(rows))
+    rows.write_text("another,schema\n")
+    with pytest.raises(KilledError):
+        adapter.run_csv(rows)
+    assert not adapter.log.exists()
+
+
+def test_a_changed_file_is_not_served(good_model: Path) -> None:
+    with (good_model / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(IntegrityError, match=r"model\.onnx: \d+ bytes, the manifest says \d+"):
+        Adapter(good_model / "model.onnx", arm="live")
+
+
+def test_only_the_model_of_a_model_directory_is_served(good_model: Path) -> None:
+    advice = "give artifacts/models/<id>/model.onnx, or artifacts/models/latest.onnx once a model is live"
+    for nowhere in (good_model.with_name("latest.onnx"), good_model):
+        with pytest.raises(FormatError, match=f"^{re.escape(f'{nowhere}: no model there; {advice}')}$"):
+            Adapter(nowhere, arm="live")
+    with pytest.raises(FormatError, match=r"not the model\.onnx of a model directory; pack the model first"):
+        Adapter(good_model / "sidecar.json", arm="live")
+
+
+def test_a_score_that_is_no_number_is_an_error_not_a_gap(tmp_path: Path) -> None:
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Log", ["x"], ["score"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, 1])],
+        [onnx.helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, [None, 1])],
+    )
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    panel = invented_panel(days=30)
+    panel["momentum"] = panel["momentum"].abs() + 1
+    panel["reference"] = np.log(panel["momentum"].to_numpy(np.float32)).astype(np.float64)
+    directory = pack(
+        proto.SerializeToString(),
+        panel,
+        features={"momentum": "price"},
+        horizon=1,
+        trained_until=pd.Timestamp("2019-12-31").date(),
+        changes="a logarithm",
+        artifacts=tmp_path / "artifacts",
+    )
+    csv = tmp_path / "live.csv"
+    csv.write_text("time,asset,momentum\nt,A,1\nt,B,-1\nt,C,0\n")
+    records = Adapter(directory / "model.onnx", arm="shadow").run_csv(csv)
+    assert [record.prediction for record in records] == [0.0, None, None]
+    assert [record.error for record in records] == [None, "model: the score is nan", "model: the score is -inf"]
+
+
+def test_two_models_share_a_log_and_stay_apart(good_model: Path, rows: Path) -> None:
+    other = pack_ridge(Artifacts.of(good_model).root, invented_panel(seed=3))
+    for directory in (good_model, other):
+        Adapter(directory / "model.onnx", arm="shadow").run_csv(rows)
+    log = Artifacts.of(good_model).shadow_predictions
+    assert len(log.read_text().splitlines()) == 200
+    assert {record.model_id for record in read_predictions(log, digest=tree_digest(other))} == {other.name}
+
+
+def test_a_line_of_the_log_has_the_keys_of_the_format(good_model: Path, rows: Path) -> None:
+    Adapter(good_model / "model.onnx", arm="live").run_csv(rows)
+    line = json.loads(Artifacts.of(good_model).predictions.read_text().splitlines()[0])
+    assert list(line) == [
+        "time",
+        "row_key",
+        "model_id",
+        "digest",
+        "schema_crc32",
+        "prediction",
+        "latency_ms",
+        "arm",
+        "error",
+    ]
+
+
+def test_a_model_cleaned_up_on_the_way_to_it_is_looked_for_again(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = good_model.parent
+    live = pack_ridge(models.parent, invented_panel(seed=3))
+    (models / "latest").symlink_to(good_model.name)
+    (models / "latest.onnx").symlink_to("latest/model.onnx")
+    asked, realpath = [], os.path.realpath
+
+    def promote_and_clean_up(path: Path, **options: bool) -> str:
+        asked.append(path)
+        found = realpath(path, **options)
+        if len(asked) == 1:
+            (models / "next").symlink_to(live.name)
+            (models / "next").rename(models / "latest")
+            shutil.rmtree(good_model)
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", promote_and_clean_up)
+    assert Adapter(models / "latest.onnx", arm="live").model_id == live.name

@@ -1,0 +1,109 @@
+"""The documentation of the statistics names every gate, and its worked examples hold."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from examples.sp500.features import FEATURES, GROUPS, load_prices
+from examples.sp500.models import MODELS, inputs
+from pytest_modelgates.drift import ks_test, psi
+from pytest_modelgates.model.schema import schema_crc32
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.stats.ablation import ablate
+from pytest_modelgates.stats.decay import forward_returns
+from pytest_modelgates.stats.holdings import Held, hold
+from pytest_modelgates.stats.quantiles import quantile
+from pytest_modelgates.stats.ranks import daily_rank_ic
+from pytest_modelgates.stats.significance import ewc_error, ewc_p_value, mean_exceeds
+from pytest_modelgates.stats.walkforward import calendar_folds, folds
+
+TEXT = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("family", sorted({name.partition(".")[0] for name in load_policy(None).slo}))
+def test_every_family_of_gates_has_its_entry(family: str) -> None:
+    assert any(line.startswith("## ") and f"`{family}." in line for line in TEXT.splitlines())
+
+
+def test_the_worked_examples_hold() -> None:
+    golden, live = (np.repeat([0.0, 1.0], counts) for counts in ([500, 500], [250, 750]))
+    found = [
+        f"PSI = {psi(golden, live):.4f}, KS = {ks_test(golden, live).statistic:.2f}",
+        f"{quantile(np.arange(1, 101), 0.95):.2f} ms",
+        schema_crc32([("mom", "float32"), ("rev", "float32")]),
+    ]
+    assert [each for each in found if each not in TEXT] == []
+
+
+class Example:
+    """A model of examples/sp500, whose panel is complete: every day has the same assets in the same order."""
+
+    def __init__(self, name: str) -> None:
+        self.trained = MODELS[name](load_prices())
+        panel = self.trained.data.panel
+        self.days, assets = (panel[key].unique() for key in ("time", "asset"))
+        self.shape = len(self.days), len(assets)
+        self.rows, self.returns = inputs(panel), panel["ret_next"].to_numpy().reshape(self.shape)
+
+    def held(self, *, cost_bps: float, rows: np.ndarray | None = None) -> Held:
+        """Follow the scores of the panel's rows, or of others."""
+        scores = self.trained.estimator.predict(self.rows if rows is None else rows).reshape(self.shape)
+        return hold(scores, self.returns, horizon=self.trained.horizon, cost_bps=cost_bps)
+
+    def changed(self, group: str, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Change a group's columns day by day."""
+        rows = self.rows.copy()
+        for name in GROUPS[group]:
+            column = FEATURES.index(name)
+            rows[:, column] = change(self.rows[:, column].reshape(self.shape)).ravel()
+        return rows
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_the_examples_of_the_trees_hold() -> None:
+    trees = Example("lightgbm_5d")
+    (dear, held, _free), horizon = (trees.held(cost_bps=bps) for bps in (5, 2, 0)), trees.trained.horizon
+    test = mean_exceeds(held.ic_net, horizon=horizon, seed=1)
+    later = mean_exceeds(dear.ic_net, horizon=horizon, seed=1).p_against
+    years = folds(held.ic_net, calendar_folds(trees.days[held.first :]), purge=held.first)
+    chance = ndtr(years.worst_z)
+    momentum = trees.rows[:, FEATURES.index("mom_252_21")].reshape(trees.shape)
+    ic = daily_rank_ic(momentum, forward_returns(trees.returns, horizon=5))
+    ic = ic[~np.isnan(ic)]
+    naive, honest = (ic.mean() / error for error in (ic.std(ddof=1) / np.sqrt(ic.size), ewc_error(ic)))
+    found = [
+        f"on {test.n:,} days at 2 bp: mean {test.mean:.4f}, p = {test.p_against:.3f}.",
+        f"not significant either (p = {later:.2f})",
+        f"{len(years.n)} years, {(years.means > 0).sum()} of them above 0 (p = {years.positive_p:.2f}), "
+        f"worst {years.labels[years.means.argmin()]} with {years.means.min():.3f}, z = {years.worst_z:.2f}: "
+        f"p = 1 − (1 − {chance:.3f})^{len(years.n)} = {years.worst_p:.2f}",
+        f"t = {naive:.1f} in place of {honest:.1f}",
+    ]
+    assert [each for each in found if each.replace("-", "−") not in " ".join(TEXT.split())] == []
+
+
+def test_the_examples_of_the_line_hold() -> None:
+    line = Example("ridge_1d")
+    free, held = (line.held(cost_bps=bps).ic_net for bps in (0, 2))
+    costless, costly = (mean_exceeds(ic, horizon=1, seed=1) for ic in (free, held))
+    found = [
+        f"{costless.mean:.4f} (p = {costless.p_against:.3f}) and {costly.mean:.4f} after (p = {costly.p_against:.2f})",
+    ]
+    medians = {group: line.changed(group, lambda days: days * 0 + np.median(days, axis=1)[:, None]) for group in GROUPS}
+    for bps, whole, said in (
+        (2, held, "d = +{0.gain:.4f}, p = {0.p_value:.4f}, after Holm {0.p_adjusted:.4f}: {0.outcome}."),
+        (0, free, "Before costs d = +{0.gain:.4f}, after Holm {0.p_adjusted:.2f}."),
+    ):
+        without = {group: line.held(cost_bps=bps, rows=rows).ic_net for group, rows in medians.items()}
+        ablation = ablate(whole, without, margin=0.001, margin_share=0.05, horizon=1, seed=1)
+        found.append(said.format(ablation["reversal"]))
+    assert [each for each in found if each.replace("-", "−") not in " ".join(TEXT.split())] == []
+    for seed in range(3):
+        order = np.random.default_rng(seed).random(line.shape).argsort(axis=1)
+        shuffled = line.changed("reversal", lambda days, order=order: np.take_along_axis(days, order, axis=1))
+        gain = line.held(cost_bps=2, rows=shuffled).ic_net - held
+        assert -0.009 < gain.mean() < 0.001
+        assert ewc_p_value(gain)[0] > 0.4

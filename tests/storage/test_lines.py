@@ -1,0 +1,47 @@
+"""Logs: what is read from their ends. What appending keeps is tested in `test_records.py`."""
+
+import fcntl
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_modelgates.audit.head import head_of
+from pytest_modelgates.storage.digests import sha256
+from pytest_modelgates.storage.lines import BLOCK, lines_from_end
+
+
+@given(lines=st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), max_size=9), torn=st.booleans())
+def test_lines_are_read_from_the_end_and_a_torn_one_is_none(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], torn: bool
+) -> None:
+    log = tmp_path_factory.getbasetemp() / "lines"
+    log.write_bytes(b"".join(line + b"\n" for line in lines) + b"to" * torn)
+    assert list(lines_from_end(log)) == lines[::-1]
+
+
+def test_a_line_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
+    log, line = tmp_path / "log", b"x" * (5 * BLOCK)
+    log.write_bytes(b"first\n" + line + b"\n")
+    assert list(lines_from_end(log)) == [line, b"first"]
+
+
+def test_no_file_has_no_lines(tmp_path: Path) -> None:
+    assert list(lines_from_end(tmp_path / "none")) == []
+
+
+def test_a_pack_waits_for_a_line_that_may_yet_be_taken_back(tmp_path: Path) -> None:
+    log, line = tmp_path / "log", b'{"n":1}'
+    log.write_bytes(line + b"\n")
+    with log.open("ab") as writer, ThreadPoolExecutor() as pool:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        writer.write(b'{"n":2}\n')
+        writer.flush()
+        read = pool.submit(head_of, log)
+        with pytest.raises(TimeoutError):
+            read.result(0.1)
+        writer.truncate(len(line) + 1)
+        fcntl.flock(writer, fcntl.LOCK_UN)
+        assert read.result(30) == f"1:{sha256(line)}"

@@ -1,0 +1,32 @@
+"""Text that is safe to print."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_modelgates.storage.text import first_line, printable
+
+
+@given(text=st.text())
+def test_printable_text_fits_a_line_and_any_terminal(text: str) -> None:
+    shown = printable(text)
+    assert shown.isprintable()
+    assert (shown == text) == text.isprintable()
+    assert printable(shown) == shown
+    shown.encode()
+
+
+def test_printable_text_keeps_what_can_be_printed() -> None:
+    assert printable("größer\x1b[2J\n\udcff") == "größer\\x1b[2J\\n\\udcff"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one\ntwo"), "one"),
+        (NotImplementedError(), "NotImplementedError"),
+        (ValueError("\n \n"), "ValueError"),
+    ],
+)
+def test_the_first_line_of_an_error_is_never_empty(error: Exception, line: str) -> None:
+    assert first_line(error) == line

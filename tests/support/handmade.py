@@ -1,0 +1,232 @@
+"""Registries, reports and records made by hand, for tests of the registry half."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
+from pytest_modelgates.evidence.trust import package_digest, shipped_gates
+from pytest_modelgates.model.directory import MANIFEST, SIDECAR, Pinned
+from pytest_modelgates.model.manifest import Manifest
+from pytest_modelgates.model.sidecar import Sidecar
+from pytest_modelgates.policy.limits import Slo
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.policy import Policy
+from pytest_modelgates.predictions.records import Prediction, encode_predictions
+from pytest_modelgates.registry.golden import reference
+from pytest_modelgates.storage.digests import sha256, sha256_of, tree_digest
+from pytest_modelgates.storage.lines import append_whole
+from pytest_modelgates.storage.strict_json import canonical, read_json, readable
+from tests.support.panels import invented_panel, pack_ridge
+
+LENIENT = "format = 1\n[promotion]\nparity_nights = 0\nshadow_hours = 0\ndrift_psi = 0\n"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """An artifacts root in which `live` was promoted by its own gates and `candidate` waits."""
+
+    artifacts: Artifacts
+    live: str
+    candidate: str
+    policy_file: Path
+    """A policy without nights, hours and drift."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force, read anew."""
+        return load_policy(self.policy_file)
+
+    def state(self) -> tuple[str | None, bytes, bytes]:
+        """What a refusal must leave alone: the link, the log, the goldens."""
+        link = self.artifacts.latest.readlink().name if self.artifacts.latest.is_symlink() else None
+        files = [self.artifacts.promotions, self.artifacts.golden / "metadata.json"]
+        log, golden = (file.read_bytes() if file.exists() else b"" for file in files)
+        return link, log, golden
+
+
+def inside(slo: Slo) -> float:
+    """A value that keeps a limit."""
+    if math.isfinite(slo.lower) and math.isfinite(slo.upper):
+        return (slo.lower + slo.upper) / 2
+    return slo.upper if math.isfinite(slo.upper) else slo.lower + 1
+
+
+def evidence(name: str, slo: Slo, value: float | None = None, *, state: str = "measured", **more: object) -> Evidence:
+    bounds = {side: getattr(slo, side) for side in ("above", "at_least", "below", "at_most")}
+    measured = inside(slo) if value is None and state == "measured" else value
+    return Evidence(slo=name, state=state, value=measured, unit=slo.unit, **bounds, **more)
+
+
+# A gate file that counts, whatever gate is said to lie in it.
+PLACE = "gates/test_integrity.py"
+SUITE = {PLACE: sha256_of(shipped_gates() / "test_integrity.py")}
+
+
+def record(name: str, policy: Policy, value: float | None = None, **changes: object) -> GateRecord:
+    """A gate that ran once and passed, or what `changes` make of it."""
+    slo = policy.slo[name.partition("[")[0]]
+    green = GateRecord(
+        gate=name,
+        severity=slo.severity,
+        node_id=f"gates/test_x.py::test_{name}",
+        file=PLACE,
+        fixtures={},
+        attempts=1,
+        phases=tuple(phase(when) for when in ("setup", "call", "teardown")),
+        evidence=tuple(evidence(each, policy.slo[each], value) for each in policy.slos_of(name.partition("[")[0])),
+    )
+    return msgspec.structs.replace(green, **changes)
+
+
+def phase(when: str, *, outcome: str = "passed", exception: str | None = None) -> Phase:
+    return Phase(when=when, outcome=outcome, duration_s=0.01, exception=exception)
+
+
+def green_run(directory: Path, policy: Policy) -> ModelRun:
+    """Every required gate of a model, passed."""
+    names = policy.required_gates(read_json(directory / SIDECAR, Sidecar))
+    digest = tree_digest(directory)
+    return ModelRun(
+        directory=str(directory),
+        digest_before=digest,
+        digest_after=digest,
+        gates=tuple(record(name, policy) for name in names),
+    )
+
+
+def green_ledger(
+    directory: Path, policy: Policy, *, finished: datetime | None = None, run: ModelRun | None = None, **changes: object
+) -> Ledger:
+    """The ledger of a fully green hard run that ended now."""
+    finished = finished or datetime.now(UTC)
+    info = RunInfo(
+        started=finished - timedelta(milliseconds=1),
+        finished=finished,
+        exit_status=0,
+        arguments=(f"--model-dir={directory}",),
+        strict_soft=False,
+        policy_source="registry/policy.toml",
+        policy_digest=policy.digest,
+        not_applicable=policy.not_applicable,
+        suite=SUITE,
+        suite_digest=sha256(canonical(SUITE)),
+        package_digest=package_digest(),
+        hooks={},
+        optimize=0,
+        nonce=None,
+        libraries={},
+    )
+    return Ledger(
+        run=msgspec.structs.replace(info, **changes), models={directory.name: run or green_run(directory, policy)}
+    )
+
+
+def write_report(path: Path, ledger: Ledger, *, exitcode: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(readable({"exitcode": exitcode, "modelgates": msgspec.to_builtins(ledger)}))
+    return path
+
+
+def green_report(desk: Desk, model_id: str | None = None, *, policy: Policy | None = None, **changes: object) -> Path:
+    """A report by which the candidate may go live."""
+    model_id = model_id or desk.candidate
+    ledger = green_ledger(desk.artifacts.model(model_id), policy or desk.policy, **changes)
+    return write_report(desk.artifacts.root / "handmade.json", ledger)
+
+
+def edited(path: Path, *keys: object, value: object) -> Path:
+    """Set one value inside a report."""
+    report = json.loads(path.read_text())
+    place = report
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(report))
+    return path
+
+
+def golden_of(directory: Path) -> list[float]:
+    """A model's predictions on its panel."""
+    with Pinned(directory) as model:
+        return reference(model).tolist()
+
+
+def predictions(
+    digest: str, values: Iterable[float | None], *, hours: float = 24.0, end: datetime | None = None, **changes: object
+) -> list[Prediction]:
+    """Records of a model in shadow, evenly over some hours; rows of twenty assets a day."""
+    values, end = list(values), end or datetime.now(UTC)
+    steps = max(len(values) - 1, 1)
+    return [
+        msgspec.structs.replace(
+            Prediction(
+                time=end - timedelta(hours=hours) * (len(values) - 1 - index) / steps,
+                row_key=f"day {index // 20:04d}|A{index % 20:02d}",
+                model_id="1700000000",
+                digest=digest,
+                schema_crc32="00000000",
+                prediction=value,
+                latency_ms=1.0,
+                arm="shadow",
+                error=None if value is not None else "schema: x is nan",
+            ),
+            **changes,
+        )
+        for index, value in enumerate(values)
+    ]
+
+
+def log_predictions(path: Path, records: list[Prediction]) -> None:
+    append_whole(path, encode_predictions(records))
+
+
+def modelgates(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "pytest_modelgates.cli", *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, **options)
+
+
+@pytest.fixture(scope="session")
+def first_promotion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Desk, "subprocess.CompletedProcess[str]"]:
+    """A registry after `modelgates promote DIR` ran the real gates of its first model, and what that printed."""
+    root = tmp_path_factory.mktemp("desk")
+    artifacts = Artifacts(root / "artifacts")
+    live = pack_ridge(artifacts.root)
+    policy = root / "policy.toml"
+    policy.write_text(LENIENT)
+    done = modelgates("promote", live, "--policy", policy, cwd=root)
+    candidate = pack_ridge(artifacts.root, invented_panel(seed=2), changes="Another ridge.")
+    return Desk(artifacts, live.name, candidate.name, policy), done
+
+
+@pytest.fixture
+def desk(first_promotion: tuple[Desk, "subprocess.CompletedProcess[str]"], tmp_path: Path) -> Desk:
+    """A registry of its own with a live model, and a candidate."""
+    original, done = first_promotion
+    assert done.returncode == 0, done.stdout + done.stderr
+    root = tmp_path / "desk"
+    shutil.copytree(original.artifacts.root.parent, root, symlinks=True)
+    return Desk(Artifacts(root / "artifacts"), original.live, original.candidate, root / "policy.toml")
+
+
+@pytest.fixture
+def empty_desk(desk: Desk) -> Desk:
+    """The same models before anything was ever promoted."""
+    desk.artifacts.latest.unlink()
+    desk.artifacts.latest_onnx.unlink()
+    desk.artifacts.promotions.unlink()
+    shutil.rmtree(desk.artifacts.golden)
+    path = desk.artifacts.model(desk.candidate) / MANIFEST
+    path.write_bytes(canonical(msgspec.structs.replace(read_json(path, Manifest), audit_head=None)))
+    return desk
