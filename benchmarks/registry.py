@@ -29,10 +29,10 @@ from pytest_modelgates.model.manifest import FileEntry, Manifest
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.status import listing, status
-from pytest_modelgates.registry.store import locked, switch
+from pytest_modelgates.registry.store import change_live, locked
 from pytest_modelgates.storage.digests import sha256, sha256_of
 from pytest_modelgates.storage.strict_json import canonical, read_json
-from tests.support.handmade import LENIENT, Desk, green_report
+from tests.support.handmade import LENIENT, Registry, green_report
 from tests.support.panels import invented_panel, pack_ridge
 
 MEGABYTES = 50
@@ -60,47 +60,47 @@ def enlarge(directory: Path, megabytes: int) -> None:
     )
 
 
-def registry(root: Path) -> Desk:
+def registry(root: Path) -> Registry:
     """A registry with a live model and a candidate, both small."""
     artifacts, policy = Artifacts(root / "artifacts"), root / "policy.toml"
     names = [pack_ridge(artifacts.root, invented_panel(seed=seed)).name for seed in (1, 2)]
     policy.write_text(LENIENT)
-    desk = Desk(artifacts, *names, policy)
-    promote(artifacts, desk.live, green_report(desk, desk.live), desk.policy, reason="first")
-    return desk
+    registry = Registry(artifacts, *names, policy)
+    promote(artifacts, registry.live, green_report(registry, registry.live), registry.policy, reason="first")
+    return registry
 
 
-def there_and_back(desk: Desk, report: Path) -> float:
+def there_and_back(registry: Registry, report: Path) -> float:
     """Time a promotion of the candidate, and undo it."""
-    policy = desk.policy
-    taken = milliseconds(lambda: promote(desk.artifacts, desk.candidate, report, policy, reason="there"))
-    rollback(desk.artifacts, desk.live, policy, reason="back")
+    policy = registry.policy
+    taken = milliseconds(lambda: promote(registry.artifacts, registry.candidate, report, policy, reason="there"))
+    rollback(registry.artifacts, registry.live, policy, reason="back")
     return taken
 
 
-def flip_and_log(desk: Desk) -> float:
+def flip_and_log(registry: Registry) -> float:
     """Time the change of link and log alone, there and back, and halve it."""
-    last, rules = read_log(desk.artifacts.promotions)[-1], desk.policy.registry
-    there = msgspec.structs.replace(last, from_=desk.live, to=desk.candidate)
-    back = msgspec.structs.replace(last, from_=desk.candidate, to=desk.live)
+    last, rules = read_log(registry.artifacts.promotions)[-1], registry.policy.registry
+    there = msgspec.structs.replace(last, from_=registry.live, to=registry.candidate)
+    back = msgspec.structs.replace(last, from_=registry.candidate, to=registry.live)
 
     def both() -> None:
         for change in (there, back):
-            with locked(desk.artifacts, rules):
-                switch(desk.artifacts, change)
+            with locked(registry.artifacts, rules):
+                change_live(registry.artifacts, change)
 
     return milliseconds(both) / 2
 
 
-def age(desk: Desk) -> None:
+def age(registry: Registry) -> None:
     """Add old models, and lines of log before those there are."""
-    oldest = desk.artifacts.model(desk.live)
+    oldest = registry.artifacts.model(registry.live)
     for number in range(OLD_MODELS):
-        directory = desk.artifacts.model(str(1_000_000_000 + number))
+        directory = registry.artifacts.model(str(1_000_000_000 + number))
         directory.mkdir()
         for name in (MANIFEST, "CHANGES.md"):
             shutil.copy(oldest / name, directory / name)
-    recent = desk.artifacts.promotions.read_bytes().splitlines()
+    recent = registry.artifacts.promotions.read_bytes().splitlines()
     intent = msgspec.json.decode(recent[0], type=Intent)
     lines: list[bytes] = []
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
@@ -116,7 +116,7 @@ def age(desk: Desk) -> None:
         record = msgspec.json.decode(line, type=Intent | Commit)
         record = msgspec.structs.replace(record, n=len(lines) + 1, prev=sha256(lines[-1]))
         lines.append(canonical(record)[:-1])
-    desk.artifacts.promotions.write_bytes(b"".join(line + b"\n" for line in lines))
+    registry.artifacts.promotions.write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def main() -> int:
@@ -146,11 +146,11 @@ def main() -> int:
         age(old)
         assert tail(old.artifacts.promotions).change is not None
         verify(old.artifacts.model(old.live))
-        reports = {id(desk): green_report(desk) for desk in (small, old)}
-        questions: dict[str, Callable[[Desk], float]] = {
-            "status": lambda desk: milliseconds(lambda: status(desk.artifacts, policy)),
-            "list": lambda desk: milliseconds(lambda: listing(desk.artifacts, last=2)),
-            "promote": lambda desk: there_and_back(desk, reports[id(desk)]),
+        reports = {id(registry): green_report(registry) for registry in (small, old)}
+        questions: dict[str, Callable[[Registry], float]] = {
+            "status": lambda registry: milliseconds(lambda: status(registry.artifacts, policy)),
+            "list": lambda registry: milliseconds(lambda: listing(registry.artifacts, last=2)),
+            "promote": lambda registry: there_and_back(registry, reports[id(registry)]),
         }
         for verb, ask in questions.items():
             times = [(ask(small), ask(old)) for _ in range(rounds)]

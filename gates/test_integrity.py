@@ -9,7 +9,7 @@ from pytest_modelgates.model.candidate import Candidate
 @pytest.mark.hard
 @pytest.mark.gate("integrity.required_files")
 def test_required_files(candidate: Candidate, gate: Gate) -> None:
-    """The fixed set of plain files is there, and nothing besides."""
+    """The fixed set of regular files is there, and nothing besides."""
     gate.check_none(candidate.missing_files())
 
 

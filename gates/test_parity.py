@@ -32,11 +32,11 @@ def test_claim(candidate: Candidate, gate: Gate) -> None:
 def test_decisions(candidate: Candidate, panel: Panel, costs: Costs, gate: Gate) -> None:
     """Rows of one day, or all if there are no days, whose native scores are clearly apart keep their order."""
     tolerance = gate.policy.limit("parity.max_abs_diff").upper * candidate.parity.scale
-    offenders = disordered(panel.reference, candidate.scores, panel.day_codes, margin=2 * tolerance)
+    offenders = disordered(panel.native_scores, candidate.scores, panel.day_codes, margin=2 * tolerance)
     trades: dict[str, Any] = {}
     if candidate.sidecar.task == "signal":
         moved = consequences(
-            panel.by_day(panel.reference),
+            panel.by_day(panel.native_scores),
             panel.by_day(candidate.scores),
             panel.returns,
             horizon=candidate.sidecar.horizon,
@@ -51,7 +51,7 @@ def test_decisions(candidate: Candidate, panel: Panel, costs: Costs, gate: Gate)
         }
     gate.check(
         offenders,
-        sample=len(panel.reference),
+        sample=len(panel.native_scores),
         margin=2 * tolerance,
         max_abs_diff=candidate.parity.max_abs_diff,
         rows_at_splits=candidate.rows_at_splits,

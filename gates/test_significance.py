@@ -32,7 +32,7 @@ def test_p_against(candidate: Candidate, held: Held, skill: Callable[[], MeanTes
     enough(gate)
     test = skill()
     detectable, wanted = minimum_detectable(held.ic_net), gate.policy.significance.detectable_ic
-    if detectable > wanted and not gate.policy.limit(gate.name).hold(test.p_against):
+    if detectable > wanted and not gate.policy.limit(gate.name).contains(test.p_against):
         gate.inconclusive(
             f"p = {test.p_against:.3g}, but an IC of {wanted:g} could stay unseen on {test.n} days (at best "
             f"{detectable:.3g} is seen): {more_days(held.ic_net, effect=wanted)} more would settle it",
@@ -161,7 +161,7 @@ def _of_trials(gate: Gate, trials: TrialSeries, tried: int) -> Iterator[Callable
     """Let some of the trials fail a gate, but only all of them pass it."""
 
     def check(values: dict[str, float], **detail: float) -> None:
-        kept = all(gate.policy.limit(slo).hold(value) for slo, value in values.items())
+        kept = all(gate.policy.limit(slo).contains(value) for slo, value in values.items())
         if kept and trials.at_hand < tried:
             told = ", ".join(f"{slo} {value:.3g}" for slo, value in values.items())
             gate.inconclusive(

@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 
 from .errors import FormatError, RegistryError
-from .storage.atomic import FOLDER_MODE, make_folder, write_whole
-from .storage.lines import append_whole
+from .storage.atomic import FOLDER_MODE, make_folder, write_atomic
+from .storage.lines import append_atomic
 from .storage.strict_json import read_bytes
 
 # Not \d, which matches full-width digits, and not $, which matches before a newline.
@@ -58,13 +58,13 @@ class Artifacts:
         return self.directory_mode & 0o666
 
     def write(self, path: Path, content: bytes) -> None:
-        """Write a file below the root, whole or not at all; see `write_whole`."""
-        write_whole(path, content, mode=self.file_mode, folder_mode=self.directory_mode)
+        """Write a file below the root, whole or not at all; see `write_atomic`."""
+        write_atomic(path, content, mode=self.file_mode, folder_mode=self.directory_mode)
 
     def append(self, path: Path, content: bytes) -> None:
-        """Append lines to a log below the root; see `append_whole`."""
+        """Append lines to a log below the root; see `append_atomic`."""
         make_folder(path.parent, mode=self.directory_mode)
-        append_whole(path, content, mode=self.file_mode)
+        append_atomic(path, content, mode=self.file_mode)
 
     @property
     def models(self) -> Path:

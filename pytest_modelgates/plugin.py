@@ -186,10 +186,10 @@ class GateHooks(RefusalHooks):
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Record each phase, outside of every other plugin."""
-        from .gating.ledger import settle
+        from .gating.ledger import record_phase
 
         report = yield
-        settle(item, call, report, self._run)
+        record_phase(item, call, report, self._run)
         return report
 
     @pytest.hookimpl(tryfirst=True)

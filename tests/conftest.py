@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.handmade import desk, empty_desk, first_promotion
+from tests.support.handmade import empty_registry, first_promotion, registry
 from tests.support.panels import pack_ridge
 
-__all__ = ["desk", "empty_desk", "first_promotion"]
+__all__ = ["empty_registry", "first_promotion", "registry"]
 
 
 @pytest.fixture(scope="session")

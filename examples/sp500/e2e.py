@@ -168,7 +168,7 @@ class Demonstration:
             for record in self.records(name):
                 verdict = judge(record, self.policy)[0]
                 for shown in record.evidence:
-                    kept = self.policy.limit(shown.slo).hold(shown.value)
+                    kept = self.policy.limit(shown.slo).contains(shown.value)
                     mark = " " if kept else marks.get(verdict, "✗" if record.severity == "hard" else "!")
                     row = cells.setdefault(record.gate if shown.slo == base_name(record.gate) else shown.slo, {})
                     row[name] = f"{'-' if shown.value is None else f'{shown.value:.3g}'} {mark}"

@@ -15,7 +15,7 @@ import msgspec
 from ..artifacts import ModelId
 from ..errors import FormatError, RegistryError
 from ..storage.digests import Sha256, sha256
-from ..storage.lines import LONGEST, append_whole, lines_from_end
+from ..storage.lines import LONGEST, append_atomic, lines_from_end
 from ..storage.strict_json import Moment, canonical
 from ..storage.text import first_line
 from .head import Head
@@ -155,7 +155,7 @@ def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
     content = canonical(record)
     if len(content) > LONGEST:
         raise RegistryError(f"a record of {len(content)} bytes, expected at most {LONGEST}: give a shorter reason")
-    append_whole(path, content, durable=True, mode=mode)
+    append_atomic(path, content, durable=True, mode=mode)
     return Head(record.n, sha256(content[:-1]))
 
 

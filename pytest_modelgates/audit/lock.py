@@ -65,7 +65,7 @@ def _take(descriptor: int, path: Path, timeout_s: float) -> None:
             time.sleep(PAUSE_S)
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether somebody holds the lock just now."""
     try:
         # Without O_NONBLOCK a pipe would be waited for.

@@ -56,10 +56,10 @@ def key_option(use: str) -> Option:
 
 def artifacts_of(arguments: argparse.Namespace) -> Artifacts:
     """Find the artifacts root, which must be there."""
-    from ..registry.store import refuse_nothing
+    from ..registry.store import require_root
 
     artifacts = Artifacts(arguments.artifacts.resolve())
-    refuse_nothing(artifacts)
+    require_root(artifacts)
     return artifacts
 
 

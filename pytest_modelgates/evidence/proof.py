@@ -20,7 +20,7 @@ from .verdict import Verdict, base_name, combine
 READING = frozenset({"integrity.required_files", "integrity.sha256", "integrity.onnx_is_sound"})
 
 
-class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ControlRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What one gate did on one twin; `slo` and `measured` are what it failed by. Without a twin it did not run."""
 
     gate: str
@@ -34,7 +34,7 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Whether the gate failed as it had to: by its verdict, and by the number behind it."""
         if self.verdict is Verdict.ERRORED:
             return self.gate in READING
-        held = self.slo in policy.slo and policy.slo[self.slo].hold(self.measured)
+        held = self.slo in policy.slo and policy.slo[self.slo].contains(self.measured)
         return self.twin is not None and self.verdict is Verdict.FAILED and not held
 
     def shows(self, policy: Policy) -> Verdict:
@@ -62,7 +62,7 @@ class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     suite_digest: Sha256
     policy_digest: Sha256
     created: Moment
-    trials: tuple[Trial, ...]
+    trials: tuple[ControlRun, ...]
 
     def verdict(self, policy: Policy) -> Verdict:
         """What all trials amount to; a proof without any shows nothing."""

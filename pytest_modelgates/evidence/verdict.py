@@ -80,7 +80,7 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
             return Verdict.NOT_RUN, f"recorded no evidence for {name}"
         for evidence in shown:
             limit = policy.limit(name)
-            if not limit.hold(evidence.value):
+            if not limit.contains(evidence.value):
                 measured = "nothing finite" if evidence.value is None else short(evidence.value)
                 of = "" if name == base_name(record.gate) else f"{name} "
                 return Verdict.FAILED, f"{of}measured {measured} {evidence.unit}, limit {limit}"

@@ -8,7 +8,7 @@ import pytest
 from ..artifacts import checked_id
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..evidence.verdict import base_name
-from ..model.directory import Pinned
+from ..model.directory import ModelDirectory
 from ..model.sidecar import Sidecar, Task
 from ..policy.limits import Severity
 from ..policy.load import find_policy, load_policy
@@ -51,7 +51,7 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
 def read_sidecar(directory: Path) -> Sidecar | None:
     """The sidecar of a model; None if it cannot be read, so that its gates run and fail."""
     try:
-        with Pinned(directory) as model:
+        with ModelDirectory(directory) as model:
             return model.sidecar
     except (FormatError, IntegrityError):
         return None

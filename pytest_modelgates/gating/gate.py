@@ -92,10 +92,10 @@ class Gate:
                 interval=(float(interval[0]), float(interval[1]))
                 if interval and all(map(math.isfinite, interval))
                 else None,
-                detail={key: _plain(entry) for key, entry in detail.items()},
+                detail={key: _as_json(entry) for key, entry in detail.items()},
             )
         )
-        if limit.hold(value):
+        if limit.contains(value):
             return ""
         known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items())
         return f"{name}: measured {short(value)} {limit.unit}, limit {limit}{known}\n{limit.advice}"
@@ -107,7 +107,7 @@ class Gate:
         shown = "; ".join(printable(str(offender)) for offender in offenders[:5])
         shown += f"; and {len(offenders) - 5} more" if len(offenders) > 5 else ""
         self.evidence.append(_evidence(name, limit, value=float(len(offenders)), note=shown or None))
-        if not limit.hold(len(offenders)):
+        if not limit.contains(len(offenders)):
             pytest.fail(
                 f"{name}: measured {len(offenders)} {limit.unit}, limit {limit}: {shown}\n{limit.advice}", pytrace=False
             )
@@ -154,7 +154,7 @@ def _evidence(
     )
 
 
-def _plain(entry: object) -> Detail:
+def _as_json(entry: object) -> Detail:
     """Turn a number of whatever library into one of Python's own; what is not finite is null."""
     if entry is None or isinstance(entry, str):
         return entry

@@ -24,7 +24,7 @@ from ..storage.strict_json import canonical, readable
 from ..storage.text import printable
 from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
 from .gate import NoReference
-from .origins import fixture_origins, foreign_hooks
+from .origins import fixture_origins, third_party_hooks
 
 LIBRARIES = (
     "pytest-modelgates",
@@ -39,7 +39,7 @@ LIBRARIES = (
 )
 
 
-def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
+def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
     """Turn what a gate raised into its outcome, and hang the record of this phase on the report.
 
     The record travels with the report, so that a run over xdist workers leaves the same ledger.
@@ -68,7 +68,7 @@ def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestRep
         "node_id": item.nodeid,
         "file": str(item.path),
         "fixtures": fixture_origins(item) if report.when == "setup" else {},
-        "hooks": foreign_hooks(item.config) if report.when == "setup" else {},
+        "hooks": third_party_hooks(item.config) if report.when == "setup" else {},
         "attempts": item.stash.get(ATTEMPTS, 0),
         "phase": {
             "when": report.when,
@@ -79,7 +79,7 @@ def settle(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestRep
         },
         "evidence": msgspec.to_builtins(gate.evidence) if gate and report.when == "teardown" else [],
     }
-    report.modelgates = _plain(record)  # type: ignore[attr-defined]
+    report.modelgates = _as_json(record)  # type: ignore[attr-defined]
 
 
 class Run:
@@ -92,7 +92,7 @@ class Run:
         self.policy, self.policy_source = policy_of(config)
         sidecars = {directory.name: read_sidecar(directory) for directory in self.model_dirs}
         for model_id, sidecar in sidecars.items():
-            misfit = self.policy.misfit(sidecar) if sidecar else None
+            misfit = self.policy.why_not_admitted(sidecar) if sidecar else None
             if misfit:
                 raise pytest.UsageError(f"{model_id} {': '.join(misfit)}")
         self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in sidecars.items()}
@@ -105,7 +105,7 @@ class Run:
         self._crashed: Counter[str] = Counter()
         self.lost_worker = False
         self._suite: dict[str, tuple[Path, str]] = {}
-        self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in foreign_hooks(config).items()}
+        self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
         asked = Path(config.option.gate_report).resolve() if config.option.gate_report else None
         if asked and set(asked.parents) & set(self.model_dirs):
@@ -259,7 +259,7 @@ class Run:
         if self.empty:
             return
         ledger = msgspec.to_builtins(self.ledger(exit_status))
-        content = readable(_plain({**report, "exitcode": exit_status, "modelgates": ledger}))
+        content = readable(_as_json({**report, "exitcode": exit_status, "modelgates": ledger}))
         artifacts = Artifacts.of(self.model_dirs[0])
         for path in self.report_paths():
             artifacts.write(path, content)
@@ -268,13 +268,13 @@ class Run:
 RUN = pytest.StashKey[Run]()
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """Keep what JSON and xdist can carry: what tests of others record may be NaN, or no text, or anything."""
     match value:
         case dict():
-            return {_plain(str(key)): _plain(entry) for key, entry in value.items()}
+            return {_as_json(str(key)): _as_json(entry) for key, entry in value.items()}
         case list() | tuple():
-            return [_plain(entry) for entry in value]
+            return [_as_json(entry) for entry in value]
         case float():
             return float(value) if math.isfinite(value) else None
         case bool() | int() | None:

@@ -40,7 +40,7 @@ ALTERING = (
 )
 
 
-def foreign_hooks(config: pytest.Config) -> dict[str, list[str]]:
+def third_party_hooks(config: pytest.Config) -> dict[str, list[str]]:
     """List who, besides pytest and this package, implements a hook that can alter a run.
 
     Returns

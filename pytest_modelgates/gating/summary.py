@@ -45,7 +45,7 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
             if waiver := run.waiver(record.gate, name):
                 terminal.write_line(str(waiver), yellow=True)
     for kind in dict.fromkeys(run.tasks.values()):
-        for family in run.policy.foreign(kind):
+        for family in run.policy.not_applicable_to(kind):
             terminal.write_line(f"{family}: does not apply to a {kind or 'model'}, says the policy")
     for name in run.changed:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
@@ -56,7 +56,7 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
 def _rows(run: Run, record: GateRecord, model_id: str) -> list[list[str]]:
     """One row for each value measured, each with its own limit; one without numbers if nothing was."""
     rows = []
-    beyond = [shown for shown in record.evidence if not run.policy.limit(shown.slo).hold(shown.value)]
+    beyond = [shown for shown in record.evidence if not run.policy.limit(shown.slo).contains(shown.value)]
     for evidence in record.evidence or (None,):
         name = base_name(record.gate) if evidence is None else evidence.slo
         limit, value = run.policy.limit(name), evidence.value if evidence else None

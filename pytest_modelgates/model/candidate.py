@@ -10,10 +10,10 @@ from ..artifacts import Artifacts, is_id
 from ..errors import ModelgatesError
 from ..stats.copy_effects import rows_at_thresholds
 from ..storage.digests import sha256
-from .directory import MODEL, PANEL, PARITY, Pinned
+from .directory import MODEL, PANEL, PARITY, ModelDirectory
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
-from .panel import Panel, read_reference
+from .panel import Panel, read_native_scores
 from .parity import BATCH_SIZES, Parity, measure_parity
 from .session import OnnxModel
 from .sidecar import ParityClaim, Sidecar
@@ -29,8 +29,8 @@ class Candidate:
         self.artifacts = Artifacts.of(directory)
 
     @cached_property
-    def _files(self) -> Pinned:
-        return Pinned(self.directory)
+    def _files(self) -> ModelDirectory:
+        return ModelDirectory(self.directory)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -70,7 +70,7 @@ class Candidate:
     @cached_property
     def parity(self) -> Parity:
         """How far ONNX Runtime is from the native model on every row, at every batch size."""
-        return measure_parity(self.model, self.panel.features, self.panel.reference)
+        return measure_parity(self.model, self.panel.features, self.panel.native_scores)
 
     @cached_property
     def rows_at_splits(self) -> int | None:
@@ -99,7 +99,7 @@ class Candidate:
         """Whether this model's own panel has the same rows; one that cannot be read has not."""
         try:
             # Not held open: there may be more such models than a process may open files.
-            with Pinned(self.directory) as files:
+            with ModelDirectory(self.directory) as files:
                 content, side = files.read(PANEL), files.sidecar
             if Panel.rows(content) != len(panel.frame):
                 return False
@@ -107,12 +107,12 @@ class Candidate:
         except (ModelgatesError, OSError):
             return False
 
-    def read_reference(self) -> NDArray[np.float64]:
+    def read_native_scores(self) -> NDArray[np.float64]:
         """The native model's score of every row, without the rest of the panel."""
-        return read_reference(self._files.read(PANEL))
+        return read_native_scores(self._files.read(PANEL))
 
     def missing_files(self) -> list[str]:
-        """Names that are missing, foreign or no plain files."""
+        """Names that are missing, foreign or no regular files."""
         return self._files.file_set_problems()
 
     def changed_files(self) -> list[str]:

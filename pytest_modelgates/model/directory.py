@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from ..errors import FormatError, GoneError, IntegrityError
 from ..storage.digests import listing_digest, sha256
-from ..storage.regular_files import MAX_FILE_BYTES, NOT_PLAIN, digest_plain, is_plain, open_folder, open_plain
+from ..storage.regular_files import MAX_FILE_BYTES, NOT_REGULAR, digest_regular, is_regular, open_folder, open_regular
 from ..storage.strict_json import MAX_JSON_BYTES, parse_json, typed
 from ..storage.text import printable
 from .manifest import Manifest
@@ -34,7 +34,7 @@ MAX_MANIFEST_BYTES = 2**20
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-class Pinned:
+class ModelDirectory:
     """One model directory, opened once; a shared lock on it tells whoever cleans up that it is in use.
 
     Every file is reached through the open directory. Bytes that were read or digested once must be the same ever
@@ -91,11 +91,11 @@ class Pinned:
         Raises
         ------
         FormatError
-            If it is missing, no plain file, or too large.
+            If it is missing, no regular file, or too large.
         IntegrityError
             If it has other bytes than before.
         """
-        with open_plain(self._folder, name, self.directory / name, limit=limit) as file:
+        with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
             # Python sets aside what is asked for, so not the whole limit.
             content = file.read(os.fstat(file.fileno()).st_size + 1)
         self._note(name, sha256(content))
@@ -127,12 +127,12 @@ class Pinned:
         return self.json(SIDECAR, Sidecar)
 
     def file_set_problems(self) -> list[str]:
-        """Compare the names in the directory with the fixed set; only plain files may lie there."""
+        """Compare the names in the directory with the fixed set; only regular files may lie there."""
         found = self._entries()
         problems = [f"{name}: missing" for name in FILES if name not in found]
         foreign = sorted(set(found) - set(FILES))
         problems += [f"{printable(name)}: does not belong in a model directory" for name in foreign]
-        return problems + [f"{name}: {NOT_PLAIN}" for name in FILES if name in found and not is_plain(found[name])]
+        return problems + [f"{name}: {NOT_REGULAR}" for name in FILES if name in found and not is_regular(found[name])]
 
     def digest_problems(self) -> list[str]:
         """Compare size and SHA-256 of every file with the manifest; no file of another size is read."""
@@ -190,8 +190,8 @@ class Pinned:
         return found
 
     def _digest(self, name: str, size: int) -> str:
-        with open_plain(self._folder, name, self.directory / name, limit=min(size, MAX_FILE_BYTES)) as file:
-            return self._note(name, digest_plain(file, limit=size))
+        with open_regular(self._folder, name, self.directory / name, limit=min(size, MAX_FILE_BYTES)) as file:
+            return self._note(name, digest_regular(file, limit=size))
 
     def _note(self, name: str, digest: str) -> str:
         if self._digests.setdefault(name, digest) != digest:
@@ -201,5 +201,5 @@ class Pinned:
 
 def verify(directory: Path) -> str:
     """Return the digest of a sound model directory; see `Pinned.verify`."""
-    with Pinned(directory) as model:
+    with ModelDirectory(directory) as model:
         return model.verify()

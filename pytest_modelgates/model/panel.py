@@ -66,7 +66,7 @@ class Panel:
         return np.column_stack([self.numbers(name) for name in self.sidecar.names])
 
     @cached_property
-    def reference(self) -> Matrix:
+    def native_scores(self) -> Matrix:
         """The native model's score of every row."""
         return np.asarray(self.numbers(REFERENCE), dtype=np.float64)
 
@@ -258,7 +258,7 @@ class Panel:
             )
 
 
-def read_reference(content: bytes) -> Matrix:
+def read_native_scores(content: bytes) -> Matrix:
     """Read the native model's score of every row from the bytes of `evaluation.parquet`, and nothing else of it."""
     try:
         scores = pq.ParquetFile(io.BytesIO(content)).read(columns=[REFERENCE], use_threads=False)[REFERENCE].to_numpy()

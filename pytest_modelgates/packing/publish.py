@@ -12,7 +12,7 @@ from pathlib import Path
 from ..artifacts import Artifacts, newest_id
 from ..audit.head import head_of
 from ..errors import ModelgatesError, PackError
-from ..model.directory import MANIFEST, Pinned
+from ..model.directory import MANIFEST, ModelDirectory
 from ..model.manifest import FileEntry, Lineage, Manifest
 from ..storage.atomic import make_folder, rename_new
 from ..storage.digests import listing, sha256
@@ -25,7 +25,7 @@ def publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineag
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
     try:
         # Held until the end: what a killed pack left is what nobody holds.
-        with Pinned(staging):
+        with ModelDirectory(staging):
             for name, content in contents.items():
                 artifacts.write(staging / name, content)
             staging.chmod(artifacts.directory_mode)
@@ -60,7 +60,7 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
         except FileExistsError:
             clock.sleep(1 - clock.time() % 1)
         else:
-            Pinned(directory).close()  # raises if nothing is there
+            ModelDirectory(directory).close()  # raises if nothing is there
             return directory
 
 

@@ -18,7 +18,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     below: float | None = None
     at_most: float | None = None
 
-    def hold(self, value: float | None) -> bool:
+    def contains(self, value: float | None) -> bool:
         """Compare a value with both bounds; what is no finite number never holds."""
         return (
             value is not None

@@ -12,13 +12,13 @@ from ..storage.digests import sha256
 from ..storage.strict_json import canonical
 from .limits import Slo
 from .sections import (
-    AblationMargin,
-    Costs,
-    DriftTest,
+    AblationRules,
+    CostRules,
+    DriftRules,
     EvidenceRules,
     HermeticLimits,
     OnnxRules,
-    Promotion,
+    PromotionRules,
     RegistryRules,
     SignificanceRules,
     Waiver,
@@ -31,11 +31,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     format: Literal[1]
     not_applicable: tuple[str, ...]
     tasks: dict[Task, tuple[str, ...]]
-    promotion: Promotion
-    costs: Costs
+    promotion: PromotionRules
+    costs: CostRules
     significance: SignificanceRules
-    ablation: AblationMargin
-    drift: DriftTest
+    ablation: AblationRules
+    drift: DriftRules
     onnx: OnnxRules
     evidence: EvidenceRules
     hermetic: HermeticLimits
@@ -64,15 +64,15 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Names of the SLOs that a gate must show evidence for; `gate` without its parameter."""
         return [name for name, slo in self.slo.items() if (slo.gate or name) == gate]
 
-    def foreign(self, task: Task | None) -> tuple[str, ...]:
+    def not_applicable_to(self, task: Task | None) -> tuple[str, ...]:
         """Families, and single gates, that do not apply to one kind of model; None is a kind that cannot be read."""
         return (*self.not_applicable, *(self.tasks.get(task, ()) if task else ()))
 
     def applies(self, gate: str, task: Task | None) -> bool:
         """Whether a gate applies to one kind of model."""
-        return not {gate.partition("[")[0], gate.partition(".")[0]} & set(self.foreign(task))
+        return not {gate.partition("[")[0], gate.partition(".")[0]} & set(self.not_applicable_to(task))
 
-    def misfit(self, sidecar: Sidecar) -> tuple[str, str] | None:
+    def why_not_admitted(self, sidecar: Sidecar) -> tuple[str, str] | None:
         """Why this policy cannot judge a model, and what to write into it; None if it can.
 
         A family that a model cannot answer must be declared foreign here; which kinds of models are admitted is never

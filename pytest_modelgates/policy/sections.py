@@ -9,7 +9,7 @@ from ..storage.digests import Sha256
 from .limits import NonNegative, Share
 
 
-class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PromotionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What promotion asks for besides the hard gates, once something is live; 0 switches one off.
 
     `first_without_reference` says whether *no reference yet* admits a model while nothing was ever live.
@@ -21,7 +21,7 @@ class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     first_without_reference: bool
 
 
-class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CostRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What trading and holding cost, named as in `stats.costs.Costs`, and the `capital` that trades."""
 
     half_spread_bps: NonNegative
@@ -38,14 +38,14 @@ class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     detectable_ic: NonNegative
 
 
-class AblationMargin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AblationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How much an ablation may improve the IC before it matters."""
 
     margin: NonNegative
     margin_share: Share
 
 
-class DriftTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DriftRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a KS distance counts."""
 
     ks_p: Share

@@ -45,10 +45,10 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
     Raises
     ------
     FormatError
-        With the line that is no record, or if the log is no plain file.
+        With the line that is no record, or if the log is no regular file.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise FormatError(f"{path}: a folder or pipe, expected a plain file; put the log back")
+        raise FormatError(f"{path}: a folder or pipe, expected a regular file; put the log back")
     decode = msgspec.json.Decoder(Prediction).decode
     try:
         file = path.open("rb")

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import PolicyError, ProofError
-from ..evidence.proof import Proof, Trial, suite_digest
+from ..evidence.proof import ControlRun, Proof, suite_digest
 from ..evidence.report import GateRecord
 from ..evidence.trust import suite_folders, trust
 from ..evidence.verdict import Verdict, base_name, judge
-from ..model.directory import Pinned
+from ..model.directory import ModelDirectory
 from ..policy.policy import Policy
 from ..storage.digests import tree_digest
 from ..storage.text import first_line
@@ -44,7 +44,7 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
     ProofError
         If a twin cannot be made, or model or gates changed meanwhile.
     """
-    model, known = Pinned(directory), trust(policy, root)
+    model, known = ModelDirectory(directory), trust(policy, root)
     digest, required = model.verify(), policy.required_gates(model.sidecar)
     changes = {gate: _changes(gate, directory, policy, root) for gate in required}
     # One twin serves every gate that it is meant for.
@@ -69,8 +69,12 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
             records = {(twin, record.gate): record for twin, run in ledger.models.items() for record in run.gates}
     if tree_digest(directory) != digest:
         raise ProofError(f"{directory.name} changed during the run; run it again")
-    trials = [_trial(gate, name, records.get((ids[name], gate)), policy) for gate in required for name in changes[gate]]
-    trials += [Trial(gate=gate, twin=None, verdict=Verdict.NOT_RUN, why="") for gate in required if not changes[gate]]
+    trials = [
+        _control_run(gate, name, records.get((ids[name], gate)), policy) for gate in required for name in changes[gate]
+    ]
+    trials += [
+        ControlRun(gate=gate, twin=None, verdict=Verdict.NOT_RUN, why="") for gate in required if not changes[gate]
+    ]
     return Proof(
         model_id=directory.name,
         digest=digest,
@@ -106,13 +110,13 @@ def _own_twin(name: str, policy: Policy, root: Path) -> Callable[[Path, Path], N
     return found
 
 
-def _trial(gate: str, twin: str, record: GateRecord | None, policy: Policy) -> Trial:
+def _control_run(gate: str, twin: str, record: GateRecord | None, policy: Policy) -> ControlRun:
     if record is None:
-        return Trial(gate=gate, twin=twin, verdict=Verdict.NOT_RUN, why="no gate file defines it")
+        return ControlRun(gate=gate, twin=twin, verdict=Verdict.NOT_RUN, why="no gate file defines it")
     verdict, why = judge(record, policy)
-    missed = [entry for entry in record.evidence if not policy.limit(entry.slo).hold(entry.value)]
+    missed = [entry for entry in record.evidence if not policy.limit(entry.slo).contains(entry.value)]
     shown = next(iter([*missed, *record.evidence]), None)
-    return Trial(
+    return ControlRun(
         gate=gate,
         twin=twin,
         verdict=verdict,

@@ -88,7 +88,7 @@ def knowing_baseline(target: Path) -> None:
 def shifted_shadow(target: Path) -> None:
     """A log in which the model predicted in shadow what lies beyond everything that it predicted on its panel."""
     candidate = Candidate(target)
-    golden, sidecar = candidate.panel.reference, candidate.sidecar
+    golden, sidecar = candidate.panel.native_scores, candidate.sidecar
     values = np.resize(golden, SHADOW_ROWS) + 2 * float(np.ptp(golden)) + 1
     common = {"digest": tree_digest(target), "schema_crc32": sidecar.schema_crc32, "model_id": target.name}
     rows = [

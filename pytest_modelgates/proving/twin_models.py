@@ -68,7 +68,7 @@ def perturbed_weights(target: Path) -> None:
     panel, margin = candidate.panel, 0.1 * float(candidate.scores.std())
     try:
         scores = OnnxModel(bytes(model.SerializeToString()), candidate.sidecar).predict(panel.features)
-        seen = disordered(panel.reference, scores, panel.day_codes, margin=margin) > 0
+        seen = disordered(panel.native_scores, scores, panel.day_codes, margin=margin) > 0
     except ModelgatesError:  # shaken out of its range
         seen = False
     if not seen:

@@ -21,7 +21,7 @@ def actor() -> str:
     return name
 
 
-def stated(reason: str, verb: str) -> str:
+def one_line_reason(reason: str, verb: str) -> str:
     """Take a reason into one line that breaks no terminal and no log.
 
     Raises
@@ -37,7 +37,7 @@ def stated(reason: str, verb: str) -> str:
     return line
 
 
-def may_not(verb: str, listed: Sequence[str]) -> str | None:
+def why_denied(verb: str, listed: Sequence[str]) -> str | None:
     """Say why the actor may not do something; None if nobody is listed, or the actor is."""
     if listed and actor() not in listed:
         return f"{actor()} may not {verb}; the policy lets {', '.join(listed)}"

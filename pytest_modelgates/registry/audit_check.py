@@ -11,13 +11,13 @@ from ..audit.chain import Commit, committed, lines, read_chain
 from ..audit.head import Head
 from ..errors import FormatError, IntegrityError
 from ..evidence.seal import signer
-from ..model.directory import Pinned
+from ..model.directory import ModelDirectory
 from .store import model_ids
 
 LOST = "record {} is not, or no longer, the one that {} kept: the log was cut off or written anew"
 
 
-def assurance(artifacts: Artifacts, keys: Sequence[str], newest: str | None) -> tuple[str, list[str]]:
+def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None) -> tuple[str, list[str]]:
     """Judge the log by its end: by its last signature, and by the head that the newest model's manifest kept.
 
     Parameters
@@ -85,7 +85,7 @@ def verify_log(artifacts: Artifacts, keys: Sequence[str], head: Head | None = No
 
 def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
     try:
-        with Pinned(artifacts.model(model_id)) as model:
+        with ModelDirectory(artifacts.model(model_id)) as model:
             kept = model.manifest.audit_head
     except (FormatError, IntegrityError):
         return None  # modelgates verify names what is wrong with the manifest

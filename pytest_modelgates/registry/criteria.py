@@ -138,7 +138,7 @@ def shadow_reasons(
             reasons.append(Reason(f"{len(failed)} shadow records with an error, the last: {failed[-1].error}", repair))
         if recent:
             p95 = float(np.quantile([record.latency_ms for record in recent], 0.95))
-            if not latency.hold(p95):
+            if not latency.contains(p95):
                 reasons.append(Reason(f"shadow latency p95 {p95:.1f} ms, limit {latency}", repair))
     if wanted.drift_psi:
         values = values_of(seen)

@@ -57,12 +57,12 @@ def report_reasons(
     run = ledger.models[subject.model_id]
     required = policy.required_gates(subject.sidecar)
     reasons = _run_reasons(subject, report, run, policy, now=now, gate=gate)
-    if misfit := policy.misfit(subject.sidecar):
+    if misfit := policy.why_not_admitted(subject.sidecar):
         reasons.append(Reason(f"{subject.model_id} {misfit[0]}", misfit[1]))
     # A team's own hard gates count as well, under whatever parameters they ran.
     own = [record.gate for record in run.gates if _is_hard(record, policy)]
     judged = list(dict.fromkeys([*required, *own]))
-    reasons += _hand_reasons(report, run, judged, policy, trust, repair=f"modelgates gate {subject.directory}")
+    reasons += _origin_reasons(report, run, judged, policy, trust, repair=f"modelgates gate {subject.directory}")
     missed, counted, waivers = _gate_reasons(subject, run, policy, judged, first=first, now=now, gate=gate)
     if not missed and not promotes(combine(counted[name] for name in required), policy, first=first):
         missed.append(Reason("the policy requires no hard gate, so nothing would be shown", "give it hard gates"))
@@ -107,7 +107,7 @@ def _run_reasons(
     return reasons
 
 
-def _hand_reasons(
+def _origin_reasons(
     report: Report, run: ModelRun, judged: list[str], policy: Policy, trust: Trust, *, repair: str
 ) -> list[Reason]:
     info, found = report.modelgates.run, []

@@ -8,23 +8,23 @@ from ..artifacts import Artifacts
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
 from ..errors import FormatError
-from ..model.directory import PANEL, Pinned
-from ..model.panel import read_reference
+from ..model.directory import PANEL, ModelDirectory
+from ..model.panel import read_native_scores
 from ..model.tables import read_table
 from ..policy.sections import RegistryRules
 from .store import locked
 
 
-def reference(model: Pinned) -> np.ndarray:
+def panel_predictions(model: ModelDirectory) -> np.ndarray:
     """Read a model's panel predictions, which are its golden."""
-    return read_reference(model.verified(PANEL))
+    return read_native_scores(model.verified(PANEL))
 
 
 def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
     """Save a model's panel predictions, or the predictions in a file, as its golden."""
-    with Pinned(artifacts.model(model_id)) as model:
+    with ModelDirectory(artifacts.model(model_id)) as model:
         digest = model.verify()
-        values = reference(model) if source is None else _predictions_in(source)
+        values = panel_predictions(model) if source is None else _predictions_in(source)
     # The metadata of all goldens is one file, which a promotion writes too.
     with locked(artifacts, rules):
         return save_golden_predictions(

@@ -16,17 +16,17 @@ from ..evidence.reasons import Reason
 from ..evidence.report import Report, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
-from ..model.directory import Pinned
+from ..model.directory import ModelDirectory
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from ..predictions.records import read_predictions
 from ..storage.text import printable
-from .actor import actor, may_not, stated
+from .actor import actor, one_line_reason, why_denied
 from .audit_check import verify_log
 from .criteria import night_reasons, nights, shadow_reasons
 from .decide import Subject, report_reasons
-from .golden import reference
-from .store import Done, is_model, locked, state, switch
+from .golden import panel_predictions
+from .store import Done, change_live, is_model, locked, state
 
 SERVE_LATENCY = "latency.serve_p95_ms"
 
@@ -76,8 +76,8 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     first = live is None
     gate = f"pytest --model-dir={directory}"
     try:
-        with Pinned(directory) as model:
-            digest, golden = model.verify(), reference(model)
+        with ModelDirectory(directory) as model:
+            digest, golden = model.verify(), panel_predictions(model)
             subject = Subject(model_id, str(directory), digest, model.manifest, model.sidecar)
     except ModelgatesError as error:
         lost = [Reason(line, "pack it again") for line in str(error).splitlines()]
@@ -91,7 +91,7 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
         reasons += proof_reasons(proof, required, policy, known, digest=digest, repair=prove)
     if model_id == live:
         reasons.append(Reason(f"{model_id} is live already", "modelgates status"))
-    if why := may_not("promote", policy.registry.may_promote):
+    if why := why_denied("promote", policy.registry.may_promote):
         reasons.append(Reason(why, "ask one of them, or add the actor to [registry] may_promote in the policy"))
     if first:
         # Nothing is live, but a manifest that kept a head says that something was.
@@ -129,7 +129,7 @@ def promote(
     RefusedError
         With every reason, one a line. Nothing has changed then.
     """
-    reason = stated(reason, "promotion")
+    reason = one_line_reason(reason, "promotion")
     private = load_key(key) if key else None
     with locked(artifacts, policy.registry):
         now = datetime.now(UTC)
@@ -149,4 +149,4 @@ def promote(
             reason=reason,
         )
         save_golden_predictions(plan.golden, model_id, folder=artifacts.golden, digest=plan.digest)
-        return switch(artifacts, change, key=private)
+        return change_live(artifacts, change, key=private)

@@ -17,7 +17,7 @@ from ..errors import ModelgatesError, RegistryError
 from ..model.directory import verify
 from ..policy.sections import RegistryRules
 from ..storage.lines import drop_torn_line, torn_bytes
-from .store import ONNX_LINK, flip, lock, onnx_astray, settle
+from .store import ONNX_LINK, finish_interrupted, lock, onnx_link_broken, point_latest_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _steps(artifacts: Artifacts) -> Iterator[Step]:
     logged = end.change.to if end.change else None
     if end.open and link == end.open.to:
         logged = link
-        yield Step(f"finish the {end.open.action} to {link} that was cut short", lambda: settle(artifacts))
+        yield Step(f"finish the {end.open.action} to {link} that was cut short", lambda: finish_interrupted(artifacts))
     elif end.open:
         text = f"forget the {end.open.action} to {end.open.to} that was cut short"
         yield Step(text, lambda: append(path, Abort(time=datetime.now(UTC))))
@@ -77,9 +77,9 @@ def _steps(artifacts: Artifacts) -> Iterator[Step]:
         was = f"points at {link!r}" if link else "is missing or no link"
         damage = "" if _is_sound(artifacts.model(logged)) else f"; {logged} is damaged: afterwards roll back"
         text = f"point latest at {logged}, which the log says is live; it {was}{damage}"
-        yield Step(text, lambda: flip(artifacts, logged))
-    elif onnx_astray(artifacts):
-        yield Step(f"point latest.onnx at {ONNX_LINK}", lambda: flip(artifacts, logged))
+        yield Step(text, lambda: point_latest_at(artifacts, logged))
+    elif onnx_link_broken(artifacts):
+        yield Step(f"point latest.onnx at {ONNX_LINK}", lambda: point_latest_at(artifacts, logged))
 
 
 def _is_sound(directory: Path) -> bool:

@@ -10,8 +10,8 @@ from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
 from ..policy.policy import Policy
-from .actor import actor, may_not, stated
-from .store import Done, locked, past_live, state, switch
+from .actor import actor, one_line_reason, why_denied
+from .store import Done, change_live, locked, past_live, state
 
 
 def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str, key: Path | None = None) -> Done:
@@ -24,8 +24,8 @@ def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str
     IntegrityError
         If its files are not what they were.
     """
-    reason = stated(reason, "rollback")
-    if why := may_not("roll back", policy.registry.may_roll_back):
+    reason = one_line_reason(reason, "rollback")
+    if why := why_denied("roll back", policy.registry.may_roll_back):
         raise RefusedError(why)
     private = load_key(key) if key else None
     with locked(artifacts, policy.registry):
@@ -54,4 +54,4 @@ def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str
             report_digest=None,
             reason=reason,
         )
-        return switch(artifacts, change, key=private)
+        return change_live(artifacts, change, key=private)

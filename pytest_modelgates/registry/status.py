@@ -9,12 +9,12 @@ import msgspec
 
 from ..artifacts import Artifacts, newest_id
 from ..audit.chain import EMPTY, Tail, changes, tail
-from ..audit.lock import is_held
+from ..audit.lock import is_locked
 from ..errors import FormatError, IntegrityError, ModelgatesError
-from ..model.directory import CHANGES, Pinned, verify
+from ..model.directory import CHANGES, ModelDirectory, verify
 from ..policy.policy import Policy
-from .audit_check import assurance
-from .store import ONNX_LINK, is_model, link_target, live_id, model_ids, onnx_astray, state
+from .audit_check import check_log_end
+from .store import ONNX_LINK, is_model, link_target, live_id, model_ids, onnx_link_broken, state
 
 T = TypeVar("T")
 
@@ -78,11 +78,11 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
     # The newest model's manifest keeps a head of the log: without it a cut tail would go unseen here.
     if newest and not is_model(artifacts.model(newest)):
         problems.append(f"{artifacts.latest_id}: names no model that is there; write the newest one's id into it")
-    if end.open and not is_held(artifacts.lock):
+    if end.open and not is_locked(artifacts.lock):
         problems.append(
             f"a {end.open.action} to {end.open.to} was cut short; the next change settles it, or: modelgates recover"
         )
-    if live is not None and onnx_astray(artifacts):
+    if live is not None and onnx_link_broken(artifacts):
         problems.append(f"{artifacts.latest_onnx} does not lead to {ONNX_LINK}; see: modelgates recover")
     change = end.change_to(live)
     digest = None
@@ -93,7 +93,10 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
             problems += str(error).splitlines()
         if digest and change and digest != change.digest:
             problems.append(f"{live} has other bytes than when it was promoted (sha256:{change.digest[:16]}…)")
-    level, doubts = _unless(problems, lambda: assurance(artifacts, policy.evidence.keys, newest)) or ("not sound", [])
+    level, doubts = _unless(problems, lambda: check_log_end(artifacts, policy.evidence.keys, newest)) or (
+        "not sound",
+        [],
+    )
     problems += doubts
     return Status(
         live=live,
@@ -138,7 +141,7 @@ def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
 
 def _row(directory: Path) -> Row:
     try:
-        with Pinned(directory) as model:
+        with ModelDirectory(directory) as model:
             created, text = model.manifest.created, model.read(CHANGES).decode(errors="replace")
     except (FormatError, IntegrityError) as error:
         return Row(id=directory.name, created=None, state="damaged", changes=str(error))

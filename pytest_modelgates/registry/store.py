@@ -56,14 +56,14 @@ def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
         If the lock did not come free, or the registry lies where locks do not hold.
     """
     with lock(artifacts, rules):
-        settle(artifacts)
+        finish_interrupted(artifacts)
         yield
 
 
 @contextmanager
 def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
     """Hold the registry's lock and settle nothing."""
-    refuse_nothing(artifacts)
+    require_root(artifacts)
     if not rules.network_file_system:
         for folder in (artifacts.root, artifacts.models):  # the link may lie on a mount of its own
             refuse_network(folder)
@@ -71,7 +71,7 @@ def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
         yield
 
 
-def refuse_nothing(artifacts: Artifacts) -> None:
+def require_root(artifacts: Artifacts) -> None:
     """Refuse an artifacts root that is not there: of a mistyped one nothing would be wrong."""
     if not artifacts.root.is_dir():
         raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
@@ -150,14 +150,14 @@ def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
             yield change.to
 
 
-def switch(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
+def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
     """Move the link and write the log: both, or neither. The caller holds the lock.
 
     Whoever takes the lock after a crash finds an intent without an outcome, and finishes it or not as the link says.
     """
     append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
-        flip(artifacts, change.to)
+        point_latest_at(artifacts, change.to)
         return Done(change, _commit(artifacts, key))
     except BaseException:
         # What cannot be put back now is settled by whoever comes next.
@@ -173,7 +173,7 @@ def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None") -> Head:
     return append(artifacts.promotions, Commit(time=datetime.now(UTC), signature=signature))
 
 
-def settle(artifacts: Artifacts) -> None:
+def finish_interrupted(artifacts: Artifacts) -> None:
     """Finish or forget a change that was cut short, as the link says. The caller holds the lock.
 
     Raises
@@ -199,17 +199,17 @@ def settle(artifacts: Artifacts) -> None:
         append(artifacts.promotions, Abort(time=datetime.now(UTC)))
 
 
-def flip(artifacts: Artifacts, model_id: str) -> None:
+def point_latest_at(artifacts: Artifacts, model_id: str) -> None:
     """Point `latest` at a model in one atomic, durable step."""
     # First the link through `latest`, which never changes: once `latest` has moved, nothing is left to fail.
-    if onnx_astray(artifacts):
+    if onnx_link_broken(artifacts):
         _link(artifacts.latest_onnx, ONNX_LINK)
     _point(artifacts, model_id)
     if os.readlink(artifacts.latest) != model_id:
         raise OSError(errno.EIO, f"Does not point at {model_id} after the flip", str(artifacts.latest))
 
 
-def onnx_astray(artifacts: Artifacts) -> bool:
+def onnx_link_broken(artifacts: Artifacts) -> bool:
     """Whether `latest.onnx`, which servers open, does not lead through `latest`."""
     return not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == ONNX_LINK)
 

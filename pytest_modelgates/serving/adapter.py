@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..artifacts import Artifacts
 from ..errors import FormatError, GoneError, OnnxError
-from ..model.directory import MODEL, Pinned
+from ..model.directory import MODEL, ModelDirectory
 from ..model.session import OnnxModel
 from ..predictions.records import Prediction, encode_predictions
 from .guards import refuse_if_killed
@@ -22,7 +22,7 @@ from .sources import read_csv
 Arm = Literal["live", "shadow"]
 
 
-def _pinned(onnx_path: Path) -> Pinned:
+def _open_model(onnx_path: Path) -> ModelDirectory:
     """Follow a path to a model's directory, again if it was cleaned up on the way there."""
     while True:
         path = Path(os.path.realpath(onnx_path))
@@ -31,7 +31,7 @@ def _pinned(onnx_path: Path) -> Pinned:
         try:
             if path.name != MODEL:
                 raise GoneError(path)
-            return Pinned(path.parent)
+            return ModelDirectory(path.parent)
         except GoneError:
             if Path(os.path.realpath(onnx_path)) == path:
                 raise FormatError(
@@ -59,7 +59,7 @@ class Adapter:
 
     def __init__(self, onnx_path: Path, *, arm: Arm, log: Path | None = None) -> None:
         # Kept open, so that nobody cleans up what is being served.
-        self._files = _pinned(onnx_path)
+        self._files = _open_model(onnx_path)
         self.digest = self._files.verify()
         self.model_id = self._files.model_id
         self.sidecar = self._files.sidecar

@@ -13,7 +13,7 @@ FILE_MODE, FOLDER_MODE = 0o644, 0o755
 _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
 
 
-def write_whole(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mode: int = FOLDER_MODE) -> None:
+def write_atomic(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mode: int = FOLDER_MODE) -> None:
     """Write a file so that readers, and a crash, see either the old content or the new; the umask has no say."""
     make_folder(path.parent, mode=folder_mode)
     # Not the process id: two threads share it, and so may two containers on one volume.

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from ..errors import FormatError
-from .regular_files import digest_plain, open_folder, open_plain
+from .regular_files import digest_regular, open_folder, open_regular
 
 
 def sha256(content: bytes) -> str:
@@ -26,13 +26,13 @@ def sha256_of(path: Path) -> str:
 def tree_digest(folder: Path) -> str:
     """Digest every file of a folder: its names and its bytes.
 
-    For a flat folder of plain files, none of them hidden, it is what ``LC_ALL=C sha256sum * | sha256sum`` prints.
+    For a flat folder of regular files, none of them hidden, it is what ``LC_ALL=C sha256sum * | sha256sum`` prints.
     """
     return listing_digest(listing(folder))
 
 
 def listing(folder: Path) -> dict[str, str]:
-    """Digest each plain file of a folder, by name; what is none, or larger than any, is not opened or not read."""
+    """Digest each regular file of a folder, by name; what is none, or larger than any, is not opened or not read."""
     descriptor = open_folder(folder)
     try:
         return {name: _digest_in(descriptor, name) for name in os.listdir(descriptor)}
@@ -42,8 +42,8 @@ def listing(folder: Path) -> dict[str, str]:
 
 def _digest_in(folder: int, name: str) -> str:
     try:
-        with open_plain(folder, name, name) as file:
-            return digest_plain(file)
+        with open_regular(folder, name, name) as file:
+            return digest_regular(file)
     except FormatError:
         return "not a file"
 

@@ -14,7 +14,7 @@ from .atomic import FILE_MODE, close_quietly, make_folder, sync_folder
 BLOCK, LONGEST = 2**14, 2**20
 
 
-def append_whole(path: Path, content: bytes, *, durable: bool = False, mode: int = FILE_MODE) -> None:
+def append_atomic(path: Path, content: bytes, *, durable: bool = False, mode: int = FILE_MODE) -> None:
     """Append lines to a log: all of them or none, never mixed with those of another process.
 
     Parameters
@@ -70,7 +70,7 @@ def _opened(path: Path) -> Iterator[int | None]:
         raise FormatError(f"{path}: a link, expected the log itself; put the log back") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FormatError(f"{path}: a folder or pipe, expected a plain file; put the log back")
+            raise FormatError(f"{path}: a folder or pipe, expected a regular file; put the log back")
         yield descriptor
     finally:
         close_quietly(descriptor)

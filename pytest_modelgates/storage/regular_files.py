@@ -14,7 +14,7 @@ from ..errors import FormatError
 
 # The most that protobuf, and so an ONNX file, can hold.
 MAX_FILE_BYTES = 2**31
-NOT_PLAIN = "not a plain file with one name (a link, folder or device)"
+NOT_REGULAR = "not a regular file with one name (a link, folder or device)"
 _CHUNK = 2**20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK a pipe is waited for until somebody writes into it.
@@ -28,19 +28,19 @@ def open_folder(path: Path) -> int:
     return os.open(path, _FOLDER)
 
 
-def is_plain(entry: os.stat_result) -> bool:
+def is_regular(entry: os.stat_result) -> bool:
     """Whether this is a regular file that has one name."""
     return stat.S_ISREG(entry.st_mode) and entry.st_nlink == 1
 
 
 @contextmanager
-def open_plain(folder: int, name: str, source: object, *, limit: int = MAX_FILE_BYTES) -> Iterator[BinaryIO]:
-    """Open a plain file of an open folder; `source` is what messages call it.
+def open_regular(folder: int, name: str, source: object, *, limit: int = MAX_FILE_BYTES) -> Iterator[BinaryIO]:
+    """Open a regular file of an open folder; `source` is what messages call it.
 
     Raises
     ------
     FormatError
-        If it is missing, no plain file, or larger than `limit` [bytes]; not a byte was read then.
+        If it is missing, no regular file, or larger than `limit` [bytes]; not a byte was read then.
     """
     try:
         descriptor = os.open(name, _FILE, dir_fd=folder)
@@ -49,11 +49,11 @@ def open_plain(folder: int, name: str, source: object, *, limit: int = MAX_FILE_
     except OSError as error:
         if error.errno not in _ODD:
             raise
-        raise FormatError(f"{source}: {NOT_PLAIN}") from error
+        raise FormatError(f"{source}: {NOT_REGULAR}") from error
     try:
         entry = os.fstat(descriptor)
-        if not is_plain(entry):
-            raise FormatError(f"{source}: {NOT_PLAIN}")
+        if not is_regular(entry):
+            raise FormatError(f"{source}: {NOT_REGULAR}")
         if entry.st_size > limit:
             raise FormatError(f"{source}: {entry.st_size} bytes, expected at most {limit}")
         with open(descriptor, "rb", closefd=False) as file:
@@ -62,7 +62,7 @@ def open_plain(folder: int, name: str, source: object, *, limit: int = MAX_FILE_
         os.close(descriptor)
 
 
-def digest_plain(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
+def digest_regular(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
     """Digest an open file; one that grows beyond `limit` meanwhile is not read on, and its digest is another."""
     piece = file.read(_CHUNK)
     if len(piece) < _CHUNK:

@@ -34,7 +34,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.model.directory import MANIFEST
 from pytest_modelgates.storage.digests import sha256_of
 from pytest_modelgates.storage.strict_json import canonical
-from tests.support.handmade import Desk, green_report, modelgates
+from tests.support.handmade import Registry, green_report, modelgates
 from tests.support.panels import FEATURES, invented_panel
 
 HERE = Path(__file__).parent
@@ -183,20 +183,20 @@ def reseal(model: Path, name: str) -> None:
     (model / MANIFEST).write_bytes(canonical(manifest))
 
 
-def attack(desk: Desk, row: Row) -> Path:
+def attack(registry: Registry, row: Row) -> Path:
     """Do what a row says to the candidate's directory."""
-    model = desk.artifacts.model(desk.candidate)
+    model = registry.artifacts.model(registry.candidate)
     for step in row.keys["do"]:
-        name, *words = shlex.split(step.format(live=desk.live, file=row.file))
+        name, *words = shlex.split(step.format(live=registry.live, file=row.file))
         globals()[name](model, *words)
     if row.file and row.file != MANIFEST:
         reseal(model, row.file)
     return model
 
 
-def pattern(desk: Desk, row: Row, key: str, before: str = "") -> str:
+def pattern(registry: Registry, row: Row, key: str, before: str = "") -> str:
     """What is to be said, in lines that begin alike."""
-    names = {"directory": desk.artifacts.model(desk.candidate), "id": desk.candidate, "live": desk.live}
+    names = {"directory": registry.artifacts.model(registry.candidate), "id": registry.candidate, "live": registry.live}
     lines = [before + line.format(**names, file=row.file) for line in row.keys[key]]
     return "".join(re.escape(line).replace(r"\*", ".*") + "\n" for line in lines)
 
@@ -241,11 +241,11 @@ def feed(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("row", CASES)
 def test_a_hostile_directory_is_refused_with_its_reasons_and_nothing_changes(
-    row: Row, desk: Desk, feed: Path, capfd: pytest.CaptureFixture[str]
+    row: Row, registry: Registry, feed: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    report = green_report(desk)
-    model = attack(desk, row)
-    before = everything(desk.artifacts.root)
+    report = green_report(registry)
+    model = attack(registry, row)
+    before = everything(registry.artifacts.root)
 
     def run(*words: object) -> tuple[int, str, str]:
         with in_time():
@@ -254,34 +254,36 @@ def test_a_hostile_directory_is_refused_with_its_reasons_and_nothing_changes(
 
     status, out, err = run("verify", model)
     assert (status, err) == (1, "")
-    assert re.fullmatch(pattern(desk, row, "says", f"{model.name}: "), out), out
+    assert re.fullmatch(pattern(registry, row, "says", f"{model.name}: "), out), out
 
-    options = ("--artifacts", desk.artifacts.root, "--policy", desk.policy_file)
+    options = ("--artifacts", registry.artifacts.root, "--policy", registry.policy_file)
     status, out, err = run("promote", "--report", report, model.name, *options)
     assert (status, out) == (1, "")
-    says = pattern(desk, row, "says", f"  {model.name}: ").replace("\n", " → pack it again\n")
+    says = pattern(registry, row, "says", f"  {model.name}: ").replace("\n", " → pack it again\n")
     assert re.fullmatch(f"modelgates: {model.name} is not promoted:\n{says}", err), err
 
     status, out, err = run("shadow", "--onnx", model / "model.onnx", "--csv", feed)
-    said = pattern(desk, row, "shadow") if "shadow" in row.keys else pattern(desk, row, "says", f"{model.name}: ")
+    said = (
+        pattern(registry, row, "shadow") if "shadow" in row.keys else pattern(registry, row, "says", f"{model.name}: ")
+    )
     assert (status, out) == (1, "")
     assert re.fullmatch(f"modelgates: {said}", err), err
 
-    assert run("golden", "set", model.name, "--artifacts", desk.artifacts.root)[0] == 1
-    assert run("list", "--artifacts", desk.artifacts.root)[0] == 0
-    assert run("status", "--artifacts", desk.artifacts.root)[0] == 0
-    assert everything(desk.artifacts.root) == before
+    assert run("golden", "set", model.name, "--artifacts", registry.artifacts.root)[0] == 1
+    assert run("list", "--artifacts", registry.artifacts.root)[0] == 0
+    assert run("status", "--artifacts", registry.artifacts.root)[0] == 0
+    assert everything(registry.artifacts.root) == before
 
 
 @pytest.mark.parametrize("row", [case for case in CASES if "gate" in case.values[0].keys])
-def test_gates_on_a_hostile_directory_end_red(row: Row, desk: Desk) -> None:
-    model = attack(desk, row)
-    before = desk.state()
-    done = modelgates("gate", model, "--policy", desk.policy_file, cwd=desk.artifacts.root.parent, timeout=120)
+def test_gates_on_a_hostile_directory_end_red(row: Row, registry: Registry) -> None:
+    model = attack(registry, row)
+    before = registry.state()
+    done = modelgates("gate", model, "--policy", registry.policy_file, cwd=registry.artifacts.root.parent, timeout=120)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(rf"^{re.escape(row.keys['gate'])} (failed|errored): ", done.stdout, re.MULTILINE), done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert desk.state() == before
+    assert registry.state() == before
 
 
 VERBS = {
@@ -296,22 +298,22 @@ IDS = rows_of("ids")
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in IDS.items()])
 def test_what_is_no_id_is_refused_by_every_verb_that_takes_one(
-    desk: Desk, given: str, verb: str, capfd: pytest.CaptureFixture[str]
+    registry: Registry, given: str, verb: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    report = green_report(desk)
-    before = everything(desk.artifacts.root)
+    report = green_report(registry)
+    before = everything(registry.artifacts.root)
     words = [word.format(report=report, given=given) for word in VERBS[verb]]
-    assert main([*words, "--artifacts", str(desk.artifacts.root)]) == 1
+    assert main([*words, "--artifacts", str(registry.artifacts.root)]) == 1
     assert capfd.readouterr() == ("", f"modelgates: {NO_ID.format(given=given)}\n")
-    assert everything(desk.artifacts.root) == before
+    assert everything(registry.artifacts.root) == before
 
 
 @pytest.mark.parametrize("verb", ["gate", "promote", "prove"])
 @pytest.mark.parametrize("name", ["too-short", "newline", "full-width-digits", "staging"])
 def test_a_directory_that_is_named_by_no_id_is_refused(
-    desk: Desk, name: str, verb: str, capfd: pytest.CaptureFixture[str]
+    registry: Registry, name: str, verb: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    directory = desk.artifacts.models / IDS[name]
-    desk.artifacts.model(desk.candidate).rename(directory)
+    directory = registry.artifacts.models / IDS[name]
+    registry.artifacts.model(registry.candidate).rename(directory)
     assert main([verb, str(directory)]) == 1
     assert capfd.readouterr() == ("", f"modelgates: {NO_ID.format(given=directory.name)}\n")

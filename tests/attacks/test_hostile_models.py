@@ -17,7 +17,7 @@ from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.proving.hermetic import run_gates
 from tests.attacks import hostile_models
 from tests.attacks.test_attacks import everything, feed, in_time, reseal, rows_of
-from tests.support.handmade import Desk, modelgates
+from tests.support.handmade import Registry, modelgates
 from tests.support.panels import FEATURES, invented_panel
 
 __all__ = ["feed"]
@@ -41,9 +41,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def replace(desk: Desk, model: onnx.ModelProto) -> Path:
+def replace(registry: Registry, model: onnx.ModelProto) -> Path:
     """Put an ONNX file into the candidate's directory, and into its manifest."""
-    directory = desk.artifacts.model(desk.candidate)
+    directory = registry.artifacts.model(registry.candidate)
     (directory / "model.onnx").write_bytes(model.SerializeToString())
     reseal(directory, "model.onnx")
     return directory
@@ -67,10 +67,10 @@ def test_onnx_runtime_would_read_it(row: dict[str, str], folder: Path) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_weights_outside_the_file_are_never_loaded(
-    row: dict[str, str], folder: Path, desk: Desk, feed: Path, capfd: pytest.CaptureFixture[str]
+    row: dict[str, str], folder: Path, registry: Registry, feed: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    directory = replace(desk, outside(row))
-    before = everything(desk.artifacts.root)
+    directory = replace(registry, outside(row))
+    before = everything(registry.artifacts.root)
     with in_time():
         assert main(["shadow", "--onnx", str(directory / "model.onnx"), "--csv", str(feed)]) == 1
     assert capfd.readouterr() == (
@@ -78,7 +78,7 @@ def test_weights_outside_the_file_are_never_loaded(
         "modelgates: model.onnx: tensor 'weights' lies outside the file (external data); "
         "pack it again, which moves such tensors inside\n",
     )
-    assert everything(desk.artifacts.root) == before
+    assert everything(registry.artifacts.root) == before
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.id != "beside-the-reader"])
@@ -108,9 +108,9 @@ UNSOUND = [
 
 @pytest.mark.parametrize(("model", "says"), UNSOUND, ids=["outside", "foreign-operator", "unknown-operator"])
 def test_the_gates_refuse_it(
-    model: onnx.ModelProto, says: str, folder: Path, desk: Desk, capfd: pytest.CaptureFixture[str]
+    model: onnx.ModelProto, says: str, folder: Path, registry: Registry, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    directory = replace(desk, model)
+    directory = replace(registry, model)
     policy = load_policy(None)
     report, _ = run_gates(directory, policy, policy_file=None, root=folder, selection=("-m", "integrity"))
     verdicts = {gate.gate: judge(gate, policy)[0] for gate in report.modelgates.models[directory.name].gates}
@@ -141,12 +141,12 @@ GREEDY = [
 
 @pytest.mark.parametrize(("model", "limits", "says"), GREEDY)
 def test_a_greedy_model_ends_in_a_clear_failure(
-    model: onnx.ModelProto, limits: str, says: str, desk: Desk, tmp_path: Path
+    model: onnx.ModelProto, limits: str, says: str, registry: Registry, tmp_path: Path
 ) -> None:
-    directory = replace(desk, model)
+    directory = replace(registry, model)
     policy = tmp_path / "greedy.toml"
     policy.write_text(f"format = 1\n[hermetic]\n{limits}\n")
-    before = desk.state()
+    before = registry.state()
     done = modelgates("gate", directory, "--policy", policy, cwd=tmp_path, timeout=120)
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
@@ -154,4 +154,4 @@ def test_a_greedy_model_ends_in_a_clear_failure(
     # So it was the model that was stopped, not the start of the run.
     assert "test_ablation.py" in said
     assert "Traceback" not in said
-    assert desk.state() == before
+    assert registry.state() == before

@@ -23,7 +23,7 @@ def intent(to: str, *, hour: int = 0, from_: str | None = None, reason: str = "w
     return Intent(
         time=BEGIN + timedelta(hours=hour),
         actor="ada",
-        host="desk",
+        host="registry",
         action="promote",
         from_=from_,
         to=to,
@@ -78,7 +78,7 @@ def test_a_record_and_the_name_of_its_file_survive_a_power_cut(tmp_path: Path, m
 def test_the_keys_of_a_line_are_those_of_the_format(tmp_path: Path) -> None:
     first, second, _ = write(tmp_path / "log", intent("1700000000")).read_text().split("\n")
     assert first == (
-        '{"action":"promote","actor":"ada","digest":"' + "0" * 64 + '","from":null,"host":"desk","n":1,"prev":null,'
+        '{"action":"promote","actor":"ada","digest":"' + "0" * 64 + '","from":null,"host":"registry","n":1,"prev":null,'
         '"reason":"why","record":"intent","report_digest":null,"sealed_by":null,"time":"2026-01-01T00:00:00Z",'
         '"to":"1700000000","waivers":[]}'
     )
@@ -243,8 +243,8 @@ def test_what_could_not_be_read_again_is_not_written(log: Path) -> None:
     [
         pytest.param(lambda path: path.symlink_to("precious"), "a link, expected the log itself", id="link"),
         pytest.param(lambda path: path.symlink_to("nowhere"), "a link, expected the log itself", id="dangling-link"),
-        pytest.param(os.mkfifo, "a folder or pipe, expected a plain file", id="pipe"),
-        pytest.param(os.mkdir, "a folder or pipe, expected a plain file", id="folder"),
+        pytest.param(os.mkfifo, "a folder or pipe, expected a regular file", id="pipe"),
+        pytest.param(os.mkdir, "a folder or pipe, expected a regular file", id="folder"),
     ],
 )
 def test_only_a_plain_file_is_a_log(

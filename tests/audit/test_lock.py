@@ -9,7 +9,7 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import lock
-from pytest_modelgates.audit.lock import file_system, is_held, locked_file, refuse_network
+from pytest_modelgates.audit.lock import file_system, is_locked, locked_file, refuse_network
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.store import locked
@@ -18,7 +18,7 @@ from pytest_modelgates.registry.store import locked
 def test_whoever_waits_too_long_is_told_who_holds_it(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     with locked_file(path, timeout_s=0):
-        assert is_held(path)
+        assert is_locked(path)
         with pytest.raises(RegistryError) as refused, locked_file(path, timeout_s=0.05):
             pass
     assert re.fullmatch(
@@ -26,7 +26,7 @@ def test_whoever_waits_too_long_is_told_who_holds_it(tmp_path: Path) -> None:
         "waited 0.05 s: let it end, or end it, then try again",
         str(refused.value),
     )
-    assert not is_held(path)
+    assert not is_locked(path)
     with locked_file(path, timeout_s=0):
         pass
 
@@ -44,12 +44,12 @@ def test_a_lock_that_something_else_holds_is_respected(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_never_was_is_not_held(tmp_path: Path) -> None:
-    assert not is_held(tmp_path / ".lock")
+    assert not is_locked(tmp_path / ".lock")
 
 
 def test_nobody_waits_for_a_pipe_in_the_locks_place(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".lock")
-    assert not is_held(tmp_path / ".lock")
+    assert not is_locked(tmp_path / ".lock")
 
 
 def test_the_lock_file_stays_and_has_its_mode(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_full_disk_does_not_keep_the_lock(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "pwrite", full)
     with locked_file(tmp_path / ".lock", timeout_s=0):
-        assert is_held(tmp_path / ".lock")
+        assert is_locked(tmp_path / ".lock")
 
 
 # Shortened from proc(5) and from a machine with an NFS home and a bind mount whose name holds a space.

@@ -20,14 +20,14 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.predictions.records import read_predictions
 from pytest_modelgates.registry.store import live_change, live_id
 from pytest_modelgates.storage.digests import tree_digest
-from tests.support.handmade import Desk, golden_of, green_report, log_predictions, modelgates, predictions
+from tests.support.handmade import Registry, golden_of, green_report, log_predictions, modelgates, predictions
 from tests.support.panels import FEATURES, invented_panel
 
 Capture = pytest.CaptureFixture[str]
 
 
-def asked(desk: Desk, *arguments: object) -> int:
-    return main([*map(str, arguments), "--artifacts", str(desk.artifacts.root)])
+def asked(registry: Registry, *arguments: object) -> int:
+    return main([*map(str, arguments), "--artifacts", str(registry.artifacts.root)])
 
 
 # What copies of one model have in common.
@@ -38,35 +38,44 @@ WHOLLY = (
 
 
 @pytest.fixture
-def served(desk: Desk) -> Desk:
+def served(registry: Registry) -> Registry:
     """The same with predictions of both models on the same rows."""
-    drawn = np.random.default_rng(8).choice(golden_of(desk.artifacts.model(desk.live)), 400).tolist()
-    artifacts = desk.artifacts
+    drawn = np.random.default_rng(8).choice(golden_of(registry.artifacts.model(registry.live)), 400).tolist()
+    artifacts = registry.artifacts
     log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, drawn, arm="live"))
-    digest = tree_digest(artifacts.model(desk.candidate))
+    digest = tree_digest(artifacts.model(registry.candidate))
     log_predictions(artifacts.shadow_predictions, predictions(digest, drawn))
-    return desk
+    return registry
 
 
-def test_status_list_and_log_are_readable(desk: Desk, capsys: Capture) -> None:
-    assert (asked(desk, "status"), asked(desk, "list"), asked(desk, "log")) == (0, 0, 0)
-    (entry,) = read_log(desk.artifacts.promotions)
+def test_status_list_and_log_are_readable(registry: Registry, capsys: Capture) -> None:
+    assert (asked(registry, "status"), asked(registry, "list"), asked(registry, "log")) == (0, 0, 0)
+    (entry,) = read_log(registry.artifacts.promotions)
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith(f"live: {desk.live} since ")
-    packed = datetime.fromtimestamp(int(desk.live), UTC)
-    assert f"{desk.live}  {packed:%Y-%m-%d %H:%M:%S}  live       A ridge for tests." in out
+    assert out[0].startswith(f"live: {registry.live} since ")
+    packed = datetime.fromtimestamp(int(registry.live), UTC)
+    assert f"{registry.live}  {packed:%Y-%m-%d %H:%M:%S}  live       A ridge for tests." in out
     assert out[-1] == (
-        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {desk.live}  {entry.actor}  all hard gates passed"
+        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {registry.live}  {entry.actor}  all hard gates passed"
     )
 
 
-def test_a_reason_never_takes_two_lines_of_the_log(desk: Desk, capsys: Capture) -> None:
+def test_a_reason_never_takes_two_lines_of_the_log(registry: Registry, capsys: Capture) -> None:
     assert (
-        asked(desk, "promote", "--report", green_report(desk), "--policy", desk.policy_file, "--reason", "a\n2026 b")
+        asked(
+            registry,
+            "promote",
+            "--report",
+            green_report(registry),
+            "--policy",
+            registry.policy_file,
+            "--reason",
+            "a\n2026 b",
+        )
         == 0
     )
     capsys.readouterr()
-    assert asked(desk, "log") == 0
+    assert asked(registry, "log") == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("  a 2026 b")
 
 
@@ -79,17 +88,17 @@ def test_a_mistyped_folder_is_no_registry_without_problems(tmp_path: Path, capsy
     )
 
 
-def test_what_the_log_shows_plays_no_tricks_on_a_terminal(desk: Desk, capsys: Capture) -> None:
-    (entry,) = read_log(desk.artifacts.promotions)
+def test_what_the_log_shows_plays_no_tricks_on_a_terminal(registry: Registry, capsys: Capture) -> None:
+    (entry,) = read_log(registry.artifacts.promotions)
     forged = msgspec.structs.replace(entry, actor="eve\n2026", reason="\x1b[2J", waivers=("\r",))
-    append(desk.artifacts.promotions, forged)
-    append(desk.artifacts.promotions, Commit(time=entry.time))
-    assert asked(desk, "log") == 0
+    append(registry.artifacts.promotions, forged)
+    append(registry.artifacts.promotions, Commit(time=entry.time))
+    assert asked(registry, "log") == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
-        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {desk.live}  eve\\n2026  \\x1b[2J",
+        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {registry.live}  eve\\n2026  \\x1b[2J",
         "    \\r",
     ]
-    assert asked(desk, "status") == 0
+    assert asked(registry, "status") == 0
     assert ", by eve\\n2026\n" in capsys.readouterr().out
 
 
@@ -101,10 +110,10 @@ def test_what_the_log_shows_plays_no_tricks_on_a_terminal(desk: Desk, capsys: Ca
         pytest.param(" two\n lines ", "two lines", id="two-lines"),
     ],
 )
-def test_a_reason_is_logged_as_one_printable_line(desk: Desk, reason: str, logged: str) -> None:
-    command = ["promote", "--report", green_report(desk), "--policy", desk.policy_file, "--reason", reason]
-    assert asked(desk, *command) == 0
-    assert read_log(desk.artifacts.promotions)[-1].reason == logged
+def test_a_reason_is_logged_as_one_printable_line(registry: Registry, reason: str, logged: str) -> None:
+    command = ["promote", "--report", green_report(registry), "--policy", registry.policy_file, "--reason", reason]
+    assert asked(registry, *command) == 0
+    assert read_log(registry.artifacts.promotions)[-1].reason == logged
 
 
 @pytest.mark.parametrize(
@@ -124,29 +133,29 @@ def test_a_reason_is_logged_as_one_printable_line(desk: Desk, reason: str, logge
     ],
 )
 def test_who_and_why_must_fit_into_the_log(
-    desk: Desk, capsys: Capture, monkeypatch: pytest.MonkeyPatch, actor: str, reason: str, said: str
+    registry: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch, actor: str, reason: str, said: str
 ) -> None:
     monkeypatch.setenv("MODELGATES_ACTOR", actor)
-    report, before = green_report(desk), desk.state()
-    assert asked(desk, "promote", "--report", report, "--policy", desk.policy_file, "--reason", reason) == 1
+    report, before = green_report(registry), registry.state()
+    assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file, "--reason", reason) == 1
     assert said in capsys.readouterr().err
-    assert desk.state() == before
+    assert registry.state() == before
 
 
-def test_the_log_knows_what_was_live_at_a_time(desk: Desk, capsys: Capture) -> None:
-    (entry,) = read_log(desk.artifacts.promotions)
-    assert asked(desk, "log", "--at", "2000-01-01") == 0
-    assert asked(desk, "log", "--at", entry.time.isoformat()) == 0
-    assert asked(desk, "log", "--at", "9999-12-31T23:59") == 0
-    assert capsys.readouterr().out.splitlines() == ["nothing was live then", desk.live, desk.live]
-    assert asked(desk, "log", "--json", "--at", "2000-01-01") == 0
+def test_the_log_knows_what_was_live_at_a_time(registry: Registry, capsys: Capture) -> None:
+    (entry,) = read_log(registry.artifacts.promotions)
+    assert asked(registry, "log", "--at", "2000-01-01") == 0
+    assert asked(registry, "log", "--at", entry.time.isoformat()) == 0
+    assert asked(registry, "log", "--at", "9999-12-31T23:59") == 0
+    assert capsys.readouterr().out.splitlines() == ["nothing was live then", registry.live, registry.live]
+    assert asked(registry, "log", "--json", "--at", "2000-01-01") == 0
     assert json.loads(capsys.readouterr().out) == {"live": None}
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "", "9999-12-31T23:59-14:00", "0001-01-01T00:00+14:00"])
-def test_what_is_no_time_is_wrong_usage(desk: Desk, capsys: Capture, time: str) -> None:
+def test_what_is_no_time_is_wrong_usage(registry: Registry, capsys: Capture, time: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        asked(desk, "log", "--at", time)
+        asked(registry, "log", "--at", time)
     assert ended.value.code == 2
     assert f"argument --at: {time!r} is no time such as 2026-11-23T07:30" in capsys.readouterr().err
 
@@ -161,7 +170,7 @@ def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
         assert capsys.readouterr().out == f"{said}\n"
 
 
-def test_everything_that_prints_prints_json_too(served: Desk, capsys: Capture) -> None:
+def test_everything_that_prints_prints_json_too(served: Registry, capsys: Capture) -> None:
     def parsed(*arguments: object) -> object:
         assert asked(served, *arguments, "--json") == 0
         return json.loads(capsys.readouterr().out)
@@ -186,17 +195,17 @@ def test_everything_that_prints_prints_json_too(served: Desk, capsys: Capture) -
     }
 
 
-def test_golden_set_and_show(desk: Desk, capsys: Capture, tmp_path: Path) -> None:
+def test_golden_set_and_show(registry: Registry, capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("prediction\n1\n2\n")
-    assert asked(desk, "golden", "set", desk.candidate, "--from", tmp_path / "own.csv") == 0
-    assert capsys.readouterr().out == f"{desk.artifacts.golden / desk.candidate}.parquet\n"
-    assert asked(desk, "golden", "show") == 0
+    assert asked(registry, "golden", "set", registry.candidate, "--from", tmp_path / "own.csv") == 0
+    assert capsys.readouterr().out == f"{registry.artifacts.golden / registry.candidate}.parquet\n"
+    assert asked(registry, "golden", "show") == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith(f"{desk.live}  8000 rows  saved ")
-    assert shown[1].startswith(f"{desk.candidate}  2 rows  saved ")
+    assert shown[0].startswith(f"{registry.live}  8000 rows  saved ")
+    assert shown[1].startswith(f"{registry.candidate}  2 rows  saved ")
 
 
-def test_a_drift_check_ends_with_one_on_drift(served: Desk, capsys: Capture) -> None:
+def test_a_drift_check_ends_with_one_on_drift(served: Registry, capsys: Capture) -> None:
     assert asked(served, "drift-check") == 0
     assert ": no drift over 400 live predictions" in capsys.readouterr().out
     moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="live")
@@ -206,9 +215,9 @@ def test_a_drift_check_ends_with_one_on_drift(served: Desk, capsys: Capture) -> 
 
 
 @pytest.mark.parametrize("last", ["0", "-5", "x", "１"])
-def test_a_number_of_rows_is_a_positive_one(desk: Desk, capsys: Capture, last: str) -> None:
+def test_a_number_of_rows_is_a_positive_one(registry: Registry, capsys: Capture, last: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        asked(desk, "drift-check", f"--last={last}")
+        asked(registry, "drift-check", f"--last={last}")
     assert ended.value.code == 2
     said = "'0' is too few, give 1 or more" if last == "0" else f"{last!r} is no whole number"
     assert f"argument --last: {said}" in capsys.readouterr().err
@@ -222,63 +231,65 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def test_serve_and_shadow_score_the_same_rows_and_compare_pairs_them(desk: Desk, rows: Path, capsys: Capture) -> None:
-    latest, candidate = desk.artifacts.latest_onnx, desk.artifacts.model(desk.candidate) / "model.onnx"
+def test_serve_and_shadow_score_the_same_rows_and_compare_pairs_them(
+    registry: Registry, rows: Path, capsys: Capture
+) -> None:
+    latest, candidate = registry.artifacts.latest_onnx, registry.artifacts.model(registry.candidate) / "model.onnx"
     assert main(["serve", "--onnx", str(latest), "--csv", str(rows)]) == 0
     assert main(["shadow", "--onnx", str(candidate), "--csv", str(rows)]) == 0
-    assert asked(desk, "compare") == 0
+    assert asked(registry, "compare") == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{desk.live} (live): 400 rows scored, 0 refused; log: {desk.artifacts.predictions}",
-        f"{desk.candidate} (shadow): 400 rows scored, 0 refused; log: {desk.artifacts.shadow_predictions}",
-        f"{desk.candidate}: {WHOLLY}",
+        f"{registry.live} (live): 400 rows scored, 0 refused; log: {registry.artifacts.predictions}",
+        f"{registry.candidate} (shadow): 400 rows scored, 0 refused; log: {registry.artifacts.shadow_predictions}",
+        f"{registry.candidate}: {WHOLLY}",
     ]
 
 
-def test_the_script_in_the_registry_folder_compares(served: Desk) -> None:
+def test_the_script_in_the_registry_folder_compares(served: Registry) -> None:
     script = Path(__file__).parents[2] / "registry" / "compare_shadow_vs_prod.py"
     done = subprocess.run([sys.executable, script], cwd=served.artifacts.root.parent, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{served.candidate}: {WHOLLY}\n"
 
 
-def test_the_script_in_the_registry_folder_rolls_back(desk: Desk) -> None:
-    assert asked(desk, "promote", "--report", green_report(desk), "--policy", desk.policy_file) == 0
+def test_the_script_in_the_registry_folder_rolls_back(registry: Registry) -> None:
+    assert asked(registry, "promote", "--report", green_report(registry), "--policy", registry.policy_file) == 0
     script = Path(__file__).parents[2] / "registry" / "rollback.py"
-    command = [sys.executable, script, desk.live, "--reason", "worse"]
-    done = subprocess.run(command, cwd=desk.artifacts.root.parent, capture_output=True, text=True)
+    command = [sys.executable, script, registry.live, "--reason", "worse"]
+    done = subprocess.run(command, cwd=registry.artifacts.root.parent, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert read_log(desk.artifacts.promotions)[-1].reason == "worse"
+    assert read_log(registry.artifacts.promotions)[-1].reason == "worse"
 
 
 @pytest.mark.parametrize("verb", ["serve", "shadow"])
-def test_the_kill_switch_refuses_both_verbs(desk: Desk, rows: Path, verb: str) -> None:
+def test_the_kill_switch_refuses_both_verbs(registry: Registry, rows: Path, verb: str) -> None:
     done = modelgates(
-        verb, "--onnx", desk.artifacts.latest_onnx, "--csv", rows, env=os.environ | {"SERVE_KILL": "false"}
+        verb, "--onnx", registry.artifacts.latest_onnx, "--csv", rows, env=os.environ | {"SERVE_KILL": "false"}
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "modelgates: the kill switch is on (SERVE_KILL=false): nothing is scored; unset it to go on\n"
     )
-    assert list(read_predictions(desk.artifacts.predictions)) == []
+    assert list(read_predictions(registry.artifacts.predictions)) == []
 
 
-def test_rows_that_were_refused_show_in_the_exit_code(desk: Desk, rows: Path, capsys: Capture) -> None:
+def test_rows_that_were_refused_show_in_the_exit_code(registry: Registry, rows: Path, capsys: Capture) -> None:
     with rows.open("a") as file:
         file.write("2021-01-01,A00,,0.5\n")
-    assert main(["shadow", "--onnx", str(desk.artifacts.latest_onnx), "--csv", str(rows)]) == 1
+    assert main(["shadow", "--onnx", str(registry.artifacts.latest_onnx), "--csv", str(rows)]) == 1
     assert "400 rows scored, 1 refused" in capsys.readouterr().out
 
 
-def test_verify_lists_every_problem(desk: Desk, capsys: Capture) -> None:
-    directory = desk.artifacts.model(desk.live)
+def test_verify_lists_every_problem(registry: Registry, capsys: Capture) -> None:
+    directory = registry.artifacts.model(registry.live)
     assert main(["verify", str(directory)]) == 0
-    assert capsys.readouterr().out == f"{desk.live}: sound, sha256:{tree_digest(directory)}\n"
+    assert capsys.readouterr().out == f"{registry.live}: sound, sha256:{tree_digest(directory)}\n"
     (directory / "notes.txt").write_text("")
     (directory / "bench.json").unlink()
     assert main(["verify", str(directory)]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        f"{desk.live}: bench.json: missing",
-        f"{desk.live}: notes.txt: does not belong in a model directory",
+        f"{registry.live}: bench.json: missing",
+        f"{registry.live}: notes.txt: does not belong in a model directory",
     ]
 
 
@@ -294,24 +305,24 @@ def test_promote_of_nothing_is_wrong_usage(capsys: Capture) -> None:
     assert capsys.readouterr().err == "modelgates: promote what? Give a model directory, or --report FILE\n"
 
 
-def test_what_is_refused_says_so_in_one_line(desk: Desk, capsys: Capture, tmp_path: Path) -> None:
+def test_what_is_refused_says_so_in_one_line(registry: Registry, capsys: Capture, tmp_path: Path) -> None:
     policy, report = tmp_path / "gone.toml", tmp_path / "gone.json"
     path = "give its path, such as artifacts/models/1763884678"
     for arguments, said in (
         (["promote", "1700000000"], f"1700000000: no such model directory; {path}"),
         (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
         (["promote", "--report", report, "--policy", policy], f"{policy}: no such policy file"),
-        (["compare", "1700000000"], f"1700000000 is unknown: no directory {desk.artifacts.models / '1700000000'}"),
+        (["compare", "1700000000"], f"1700000000 is unknown: no directory {registry.artifacts.models / '1700000000'}"),
         (["golden", "set", "x"], "'x' is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"),
-        (["golden", "set", desk.live, "--from", report], f"{report}: no such file"),
+        (["golden", "set", registry.live, "--from", report], f"{report}: no such file"),
     ):
-        assert asked(desk, *arguments) == 1
+        assert asked(registry, *arguments) == 1
         assert capsys.readouterr().err == f"modelgates: {said}\n"
 
 
-def test_without_a_packed_model_there_is_nothing_to_compare(desk: Desk, capsys: Capture) -> None:
-    desk.artifacts.latest_id.unlink()
-    assert asked(desk, "compare") == 1
+def test_without_a_packed_model_there_is_nothing_to_compare(registry: Registry, capsys: Capture) -> None:
+    registry.artifacts.latest_id.unlink()
+    assert asked(registry, "compare") == 1
     assert "no model was packed here; give an id, or pack one" in capsys.readouterr().err
 
 
@@ -320,29 +331,37 @@ def limited(room: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
 
-def test_a_full_disk_ends_with_three_and_changes_nothing(desk: Desk) -> None:
-    assert asked(desk, "promote", "--report", green_report(desk), "--policy", desk.policy_file) == 0
-    before = desk.state()
-    room = desk.artifacts.promotions.stat().st_size + 5
+def test_a_full_disk_ends_with_three_and_changes_nothing(registry: Registry) -> None:
+    assert asked(registry, "promote", "--report", green_report(registry), "--policy", registry.policy_file) == 0
+    before = registry.state()
+    room = registry.artifacts.promotions.stat().st_size + 5
     done = modelgates(
-        *("rollback", desk.live, "--reason", "x", "--artifacts", desk.artifacts.root),
+        *("rollback", registry.live, "--reason", "x", "--artifacts", registry.artifacts.root),
         preexec_fn=lambda: limited(room),
     )
     assert done.returncode == 3
     assert done.stderr.startswith("modelgates: File too large")
     assert done.stderr.count("\n") == 1
-    assert desk.state() == before
+    assert registry.state() == before
 
 
-def test_a_full_disk_leaves_no_half_a_golden(desk: Desk) -> None:
-    before = desk.state()
+def test_a_full_disk_leaves_no_half_a_golden(registry: Registry) -> None:
+    before = registry.state()
     done = modelgates(
-        *("promote", "--report", green_report(desk), "--policy", desk.policy_file, "--artifacts", desk.artifacts.root),
+        *(
+            "promote",
+            "--report",
+            green_report(registry),
+            "--policy",
+            registry.policy_file,
+            "--artifacts",
+            registry.artifacts.root,
+        ),
         preexec_fn=lambda: limited(10_000),
     )
     assert done.returncode == 3
-    assert desk.state() == before
-    assert [path.name for path in desk.artifacts.golden.iterdir() if desk.candidate in path.name] == []
+    assert registry.state() == before
+    assert [path.name for path in registry.artifacts.golden.iterdir() if registry.candidate in path.name] == []
 
 
 def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
@@ -351,29 +370,29 @@ def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
     assert modelgates("keygen", tmp_path / "key").returncode == 0
 
 
-def test_a_full_disk_does_not_tear_a_prediction_log(desk: Desk, rows: Path) -> None:
-    log = desk.artifacts.predictions
+def test_a_full_disk_does_not_tear_a_prediction_log(registry: Registry, rows: Path) -> None:
+    log = registry.artifacts.predictions
     done = modelgates(
-        *("serve", "--onnx", desk.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(20_000)
+        *("serve", "--onnx", registry.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(20_000)
     )
     assert done.returncode == 3
     assert 0 < len(list(read_predictions(log))) < 400
     assert log.read_bytes().endswith(b"\n")
 
 
-def test_a_file_in_a_folders_place_ends_with_three(desk: Desk, capsys: Capture) -> None:
-    (desk.artifacts.root / "shadow").write_text("")
-    model = desk.artifacts.model(desk.candidate) / "model.onnx"
-    csv = desk.artifacts.root / "live.csv"
+def test_a_file_in_a_folders_place_ends_with_three(registry: Registry, capsys: Capture) -> None:
+    (registry.artifacts.root / "shadow").write_text("")
+    model = registry.artifacts.model(registry.candidate) / "model.onnx"
+    csv = registry.artifacts.root / "live.csv"
     csv.write_text("time,asset,momentum,value\nt,A,1,2\n")
     assert main(["shadow", "--onnx", str(model), "--csv", str(csv)]) == 3
     assert capsys.readouterr().err.startswith("modelgates: Not a directory: ")
 
 
-def test_output_that_cannot_be_written_ends_with_three(desk: Desk, tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_ends_with_three(registry: Registry, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(desk.artifacts.root)],
+            [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(registry.artifacts.root)],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -383,10 +402,10 @@ def test_output_that_cannot_be_written_ends_with_three(desk: Desk, tmp_path: Pat
     assert (done.returncode, done.stderr) == (3, "modelgates: File too large\n")
 
 
-def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
+def test_a_reader_that_has_seen_enough_hears_no_complaint(registry: Registry) -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(desk.artifacts.root)]
+    command = [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(registry.artifacts.root)]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (3, "")
@@ -394,30 +413,30 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(desk: Desk) -> None:
 
 @pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=["stdin", "stdout", "stderr", "all"])
 def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_place(
-    desk: Desk, closed: list[int]
+    registry: Registry, closed: list[int]
 ) -> None:
     code = (
         "import os, sys; from pytest_modelgates.cli.main import _open_streams, main; "
         "_open_streams(); "  # before a library opens a file
         "from pytest_modelgates.registry import promote; "
-        "switch = promote.switch; noise = lambda: [os.write(number, b'noise') for number in (1, 2)]; "
-        "promote.switch = lambda *given, **more: (noise(), switch(*given, **more))[1]; sys.exit(main())"
+        "switch = promote.change_live; noise = lambda: [os.write(number, b'noise') for number in (1, 2)]; "
+        "promote.change_live = lambda *given, **more: (noise(), switch(*given, **more))[1]; sys.exit(main())"
     )
     words = [
         "promote",
         "--report",
-        green_report(desk),
+        green_report(registry),
         "--policy",
-        desk.policy_file,
+        registry.policy_file,
         "--artifacts",
-        desk.artifacts.root,
+        registry.artifacts.root,
     ]
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)], preexec_fn=lambda: [os.close(number) for number in closed]
     )
     assert done.returncode == 0
-    assert live_id(desk.artifacts) == desk.candidate
-    assert desk.artifacts.lock.read_text().startswith("process ")
+    assert live_id(registry.artifacts) == registry.candidate
+    assert registry.artifacts.lock.read_text().startswith("process ")
 
 
 STATUSES = {"full": (["log"], 3), "usage": (["promote"], 2), "refused": (["promote", "--report", "nowhere"], 1)}
@@ -425,23 +444,23 @@ STATUSES = {"full": (["log"], 3), "usage": (["promote"], 2), "refused": (["promo
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 @pytest.mark.parametrize(("words", "status"), STATUSES.values(), ids=STATUSES)
-def test_the_status_holds_where_nothing_can_be_said(desk: Desk, words: list[str], status: int) -> None:
+def test_the_status_holds_where_nothing_can_be_said(registry: Registry, words: list[str], status: int) -> None:
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "pytest_modelgates.cli", *words, "--artifacts", str(desk.artifacts.root)]
+        command = [sys.executable, "-m", "pytest_modelgates.cli", *words, "--artifacts", str(registry.artifacts.root)]
         assert subprocess.run(command, stdout=full, stderr=full).returncode == status
 
 
-def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(desk: Desk) -> None:
-    root = f"--artifacts={desk.artifacts.root}"
+def test_what_is_asked_in_a_hurry_waits_for_no_heavy_library(registry: Registry) -> None:
+    root = f"--artifacts={registry.artifacts.root}"
     verbs = [
         ["status", root],
         ["list", root],
         ["log", root],
         ["log", root, "--verify"],
-        ["verify", str(desk.artifacts.model(desk.live))],
+        ["verify", str(registry.artifacts.model(registry.live))],
         ["recover", root],
         ["gc", root, "--keep=1"],
-        ["rollback", root, desk.candidate, "--reason=drill"],
+        ["rollback", root, registry.candidate, "--reason=drill"],
     ]
     script = f"""
 import sys
@@ -452,26 +471,28 @@ for verb in {verbs}:
     print("RAN", verb[0], code, *sorted(heavy))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=desk.artifacts.root.parent
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=registry.artifacts.root.parent
     )
     ran = [line for line in done.stdout.splitlines() if line.startswith("RAN")]
     assert ran == [f"RAN {verb[0]} {int(verb[0] == 'rollback')}" for verb in verbs]
-    assert f"{desk.candidate} was never live" in done.stderr
+    assert f"{registry.candidate} was never live" in done.stderr
 
 
-def test_a_terminal_that_knows_no_arrow_shows_the_rest(desk: Desk) -> None:
-    done = modelgates("log", "--artifacts", desk.artifacts.root, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"})
+def test_a_terminal_that_knows_no_arrow_shows_the_rest(registry: Registry) -> None:
+    done = modelgates(
+        "log", "--artifacts", registry.artifacts.root, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"}
+    )
     assert done.returncode == 0
-    assert f"- \\u2192 {desk.live}" in done.stdout
+    assert f"- \\u2192 {registry.live}" in done.stdout
 
 
-def test_an_actor_without_a_name_is_a_number(desk: Desk) -> None:
+def test_an_actor_without_a_name_is_a_number(registry: Registry) -> None:
     code = "import getpass, sys; getpass.getuser = lambda: {}['no name']; import pytest_modelgates.cli as cli; "
-    command = [sys.executable, "-c", code + "sys.exit(cli.main())", "promote", "--report", str(green_report(desk))]
-    command += ["--policy", str(desk.policy_file), "--artifacts", str(desk.artifacts.root)]
+    command = [sys.executable, "-c", code + "sys.exit(cli.main())", "promote", "--report", str(green_report(registry))]
+    command += ["--policy", str(registry.policy_file), "--artifacts", str(registry.artifacts.root)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert read_log(desk.artifacts.promotions)[-1].actor == f"uid {os.getuid()}"
+    assert read_log(registry.artifacts.promotions)[-1].actor == f"uid {os.getuid()}"
 
 
 PLACES = [
@@ -515,28 +536,32 @@ HOSTILE = st.binary(max_size=60) | st.sampled_from(
 
 
 @pytest.fixture(scope="module")
-def attacked(first_promotion: tuple[Desk, object], tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def attacked(first_promotion: tuple[Registry, object], tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry that a test damages and mends again and again."""
     import shutil
 
     from pytest_modelgates.artifacts import Artifacts
 
     original, _ = first_promotion
-    root = tmp_path_factory.mktemp("attacked") / "desk"
+    root = tmp_path_factory.mktemp("attacked") / "registry"
     shutil.copytree(original.artifacts.root.parent, root, symlinks=True)
-    desk = Desk(Artifacts(root / "artifacts"), original.live, original.candidate, root / "artifacts" / "policy.toml")
-    (root / "policy.toml").rename(desk.policy_file)
-    (desk.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
-    drawn = golden_of(desk.artifacts.model(desk.live))[:300]
-    log_predictions(desk.artifacts.predictions, predictions(live_change(desk.artifacts).digest, drawn, arm="live"))
-    green_report(desk)
-    return desk
+    registry = Registry(
+        Artifacts(root / "artifacts"), original.live, original.candidate, root / "artifacts" / "policy.toml"
+    )
+    (root / "policy.toml").rename(registry.policy_file)
+    (registry.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
+    drawn = golden_of(registry.artifacts.model(registry.live))[:300]
+    log_predictions(
+        registry.artifacts.predictions, predictions(live_change(registry.artifacts).digest, drawn, arm="live")
+    )
+    green_report(registry)
+    return registry
 
 
 @settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(PLACES), content=HOSTILE | st.none(), cut=st.booleans())
 def test_no_file_whatever_it_holds_makes_a_traceback(
-    attacked: Desk, capsys: Capture, place: str, content: bytes | None, cut: bool
+    attacked: Registry, capsys: Capture, place: str, content: bytes | None, cut: bool
 ) -> None:
     import shutil
 
@@ -591,7 +616,7 @@ IDS = st.text(max_size=14) | st.sampled_from(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=IDS)
-def test_no_id_makes_a_traceback_or_leaves_a_trace(attacked: Desk, capsys: Capture, name: str) -> None:
+def test_no_id_makes_a_traceback_or_leaves_a_trace(attacked: Registry, capsys: Capture, name: str) -> None:
     before = sorted(attacked.artifacts.root.parent.rglob("*"))
     for verb in (
         [
@@ -618,8 +643,8 @@ def test_no_id_makes_a_traceback_or_leaves_a_trace(attacked: Desk, capsys: Captu
     assert name == "" or sorted(attacked.artifacts.root.parent.rglob("*")) == before
 
 
-def test_json_goes_to_whatever_takes_the_output(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_goes_to_whatever_takes_the_output(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = io.StringIO()
     monkeypatch.setattr(sys, "stdout", taken)
-    assert asked(desk, "status", "--json") == 0
-    assert json.loads(taken.getvalue())["live"] == desk.live
+    assert asked(registry, "status", "--json") == 0
+    assert json.loads(taken.getvalue())["live"] == registry.live

@@ -79,7 +79,7 @@ def no_intent() -> None:
 
 def killed_before_the_flip() -> None:
     """The machine stops in the middle of a change."""
-    store.flip = lambda artifacts, model_id: os._exit(9)
+    store.point_latest_at = lambda artifacts, model_id: os._exit(9)
 
 
 def killed_after_the_flip() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.registry.store import flip
+from pytest_modelgates.registry.store import point_latest_at
 from tests.crash.injection import Server
 from tests.crash.race import read_once
 from tests.crash.registries import NEW, OLD, OLDEST, RECOVER, Registry, command
@@ -76,4 +76,4 @@ def flip_so_often(registry: Registry, flips: int) -> None:
     """Flip to and fro; whether it lasts is not asked here, so nobody waits for the disk."""
     os.fsync = lambda descriptor: None
     for number in range(flips):
-        flip(Artifacts(registry.artifacts), (OLDEST, OLD, NEW)[number % 3])
+        point_latest_at(Artifacts(registry.artifacts), (OLDEST, OLD, NEW)[number % 3])

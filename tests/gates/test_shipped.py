@@ -511,13 +511,13 @@ def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytes
     panel, cost = candidate.panel, load_policy(None).costs.half_spread_bps  # the packaged policy's only cost
     native, onnx_runtime = (
         hold(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
-        for scores in (panel.reference, candidate.scores)
+        for scores in (panel.native_scores, candidate.scores)
     )
     moved = (onnx_runtime.net - native.net)[1:]
     # Two names held the other way round for one day: bought and sold otherwise, twice.
     assert (told["trades_that_differ"], told["rows_at_splits"]) == (4, 0)
     assert told["trades"] > 1000
-    assert told["max_abs_diff"] == pytest.approx(np.abs(candidate.scores - panel.reference).max())
+    assert told["max_abs_diff"] == pytest.approx(np.abs(candidate.scores - panel.native_scores).max())
     assert told["largest_pnl_moved"] == pytest.approx(np.abs(moved).max()) != 0
     assert told["pnl_moved"] == pytest.approx(moved.mean())
     assert told["turnover_moved"] > 0

@@ -178,7 +178,7 @@ def test_what_was_tried_together_is_counted_and_looked_at(pytester: pytest.Pytes
     found = measured(pytester, chosen, "significance.pbo")["significance.pbo"]
     panel = Candidate(chosen).panel
     series = [
-        hold(panel.by_day(Candidate(model).panel.reference), panel.returns, horizon=1, cost_bps=2).net
+        hold(panel.by_day(Candidate(model).panel.native_scores), panel.returns, horizon=1, cost_bps=2).net
         for model in (chosen, *others)
     ]
     assert found.value == pytest.approx(overfitting(np.stack(series, axis=1)).probability)

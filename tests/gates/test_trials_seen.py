@@ -25,7 +25,7 @@ def test_the_newest_come_first_and_their_scores_are_read_alone(tmp_path: Path) -
     candidate = Candidate(models[0])
     assert [other.directory for other in candidate.others] == [models[2], models[1]]
     newest = candidate.others[0]
-    np.testing.assert_array_equal(newest.read_reference(), newest.panel.reference)
+    np.testing.assert_array_equal(newest.read_native_scores(), newest.panel.native_scores)
 
 
 def test_one_that_cannot_be_read_is_not_counted(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.errors import FormatError, GoneError, IntegrityError
 from pytest_modelgates.model import directory as pinned
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.directory import FILES, MANIFEST, MAX_MANIFEST_BYTES, Pinned, verify
+from pytest_modelgates.model.directory import FILES, MANIFEST, MAX_MANIFEST_BYTES, ModelDirectory, verify
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import sha256, tree_digest
-from pytest_modelgates.storage.regular_files import MAX_FILE_BYTES, digest_plain
+from pytest_modelgates.storage.regular_files import MAX_FILE_BYTES, digest_regular
 from pytest_modelgates.storage.strict_json import canonical
 
 
@@ -98,15 +98,15 @@ BROKEN = [
         ["\\udcff: does not belong in a model directory"],
         id="name-that-is-no-text",
     ),
-    pytest.param(_to_link, ["CHANGES.md: not a plain file with one name (a link, folder or device)"], id="link"),
+    pytest.param(_to_link, ["CHANGES.md: not a regular file with one name (a link, folder or device)"], id="link"),
     pytest.param(
         lambda model: os.link(model / "model.onnx", model.parent / "second-name"),
-        ["model.onnx: not a plain file with one name (a link, folder or device)"],
+        ["model.onnx: not a regular file with one name (a link, folder or device)"],
         id="second-name",
     ),
     pytest.param(
         lambda model: ((model / "bench.json").unlink(), os.mkfifo(model / "bench.json")),
-        ["bench.json: not a plain file with one name (a link, folder or device)"],
+        ["bench.json: not a regular file with one name (a link, folder or device)"],
         id="pipe",
     ),
     pytest.param(
@@ -201,7 +201,7 @@ def test_what_is_no_directory_of_its_own_is_not_pinned(tmp_path: Path, capsys: p
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("nowhere", "file", "file/below", "link"):
         with pytest.raises(GoneError, match=f"^{re.escape(str(tmp_path / name))}: no such directory$"):
-            Pinned(tmp_path / name)
+            ModelDirectory(tmp_path / name)
     assert main(["verify", str(tmp_path / "nowhere")]) == 1
     assert capsys.readouterr().out == f"{tmp_path / 'nowhere'}: no such directory\n"
 
@@ -209,34 +209,36 @@ def test_what_is_no_directory_of_its_own_is_not_pinned(tmp_path: Path, capsys: p
 def test_a_model_under_another_id_is_not_sound(good_model: Path) -> None:
     copy = good_model.with_name("1000000000")
     shutil.copytree(good_model, copy)
-    assert Pinned(copy).problems() == [f"manifest.json: written for model {good_model.name}, found in 1000000000"]
+    assert ModelDirectory(copy).problems() == [
+        f"manifest.json: written for model {good_model.name}, found in 1000000000"
+    ]
 
 
 def test_verified_bytes_are_those_of_the_manifest(good_model: Path) -> None:
-    assert Pinned(good_model).verified("model.onnx") == (good_model / "model.onnx").read_bytes()
+    assert ModelDirectory(good_model).verified("model.onnx") == (good_model / "model.onnx").read_bytes()
     _flip_last_bit(good_model)
     message = f"{good_model.name}: model.onnx is not the file that manifest.json lists; run modelgates verify"
     with pytest.raises(IntegrityError, match=f"^{re.escape(message)}$"):
-        Pinned(good_model).verified("model.onnx")
+        ModelDirectory(good_model).verified("model.onnx")
 
 
 def test_a_file_that_the_manifest_does_not_list_is_never_used(good_model: Path) -> None:
     (good_model / "other").write_bytes(b"")
     with pytest.raises(IntegrityError, match=r"other is not the file that manifest\.json lists"):
-        Pinned(good_model).verified("other")
+        ModelDirectory(good_model).verified("other")
 
 
-ORDERS: list[tuple[Callable[[Pinned], object], Callable[[Pinned], object]]] = [
-    (Pinned.verify, lambda model: model.read("CHANGES.md")),
-    (lambda model: model.read("CHANGES.md"), Pinned.verify),
+ORDERS: list[tuple[Callable[[ModelDirectory], object], Callable[[ModelDirectory], object]]] = [
+    (ModelDirectory.verify, lambda model: model.read("CHANGES.md")),
+    (lambda model: model.read("CHANGES.md"), ModelDirectory.verify),
 ]
 
 
 @pytest.mark.parametrize(("first", "then"), ORDERS, ids=["digested-first", "read-first"])
 def test_what_was_read_once_is_what_is_read_ever_after(
-    good_model: Path, first: Callable[[Pinned], object], then: Callable[[Pinned], object]
+    good_model: Path, first: Callable[[ModelDirectory], object], then: Callable[[ModelDirectory], object]
 ) -> None:
-    model = Pinned(good_model)
+    model = ModelDirectory(good_model)
     first(model)
     content = (good_model / "CHANGES.md").read_bytes()
     (good_model / "CHANGES.md").write_bytes(content.swapcase())
@@ -249,7 +251,7 @@ def test_what_was_read_once_is_what_is_read_ever_after(
 
 def test_a_pinned_model_is_read_to_its_end_wherever_it_is_moved(good_model: Path) -> None:
     """Where it was lies another by then."""
-    model = Pinned(good_model)
+    model = ModelDirectory(good_model)
     content = (good_model / "model.onnx").read_bytes()
     good_model.rename(good_model.with_name("away"))
     good_model.mkdir()
@@ -271,7 +273,7 @@ def _may_delete(directory: Path) -> bool:
 
 
 def test_a_model_in_use_is_leased_until_it_is_let_go(good_model: Path) -> None:
-    with Pinned(good_model), Pinned(good_model) as second:
+    with ModelDirectory(good_model), ModelDirectory(good_model) as second:
         assert not _may_delete(good_model)
     assert _may_delete(good_model)
     second.close()
@@ -297,7 +299,7 @@ def test_a_model_moved_away_before_the_lease_was_had_is_gone(
 
     monkeypatch.setattr(fcntl, "flock", moved)
     with pytest.raises(GoneError, match=f"{good_model.name}: no such directory$"):
-        Pinned(good_model)
+        ModelDirectory(good_model)
 
 
 @pytest.mark.parametrize(("code", "skipped"), [(errno.EOPNOTSUPP, True), (errno.ENOSYS, True), (errno.EIO, False)])
@@ -320,9 +322,9 @@ def test_files_are_digested_once_and_none_of_another_size(good_model: Path, monk
 
     def count(file: BinaryIO, *, limit: int) -> str:
         digested.append(limit)
-        return digest_plain(file, limit=limit)
+        return digest_regular(file, limit=limit)
 
-    monkeypatch.setattr(pinned, "digest_plain", count)
+    monkeypatch.setattr(pinned, "digest_regular", count)
     verify(good_model)
     assert sorted(digested) == sorted((good_model / name).stat().st_size for name in FILES if name != MANIFEST)
     digested.clear()
@@ -345,14 +347,14 @@ def test_a_file_is_read_no_further_than_its_size(tmp_path: Path) -> None:
         def readinto(self, buffer: Any) -> int:
             return len(buffer)
 
-    assert digest_plain(Endless(), limit=10**6) != sha256(bytes(10**6))
-    assert digest_plain(Endless(), limit=3 * 2**20) != sha256(bytes(3 * 2**20))
+    assert digest_regular(Endless(), limit=10**6) != sha256(bytes(10**6))
+    assert digest_regular(Endless(), limit=3 * 2**20) != sha256(bytes(3 * 2**20))
 
 
 @pytest.mark.parametrize("size", [0, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20, 3 * 2**20 + 5])
 def test_a_digest_is_that_of_all_pieces_in_their_order(size: int) -> None:
     content = np.random.default_rng(0).bytes(size)
-    assert digest_plain(io.BytesIO(content), limit=size) == sha256(content)
+    assert digest_regular(io.BytesIO(content), limit=size) == sha256(content)
 
 
 def test_a_piece_that_cannot_be_read_ends_the_digest() -> None:
@@ -363,7 +365,7 @@ def test_a_piece_that_cannot_be_read_ends_the_digest() -> None:
             return super().read(size)
 
     with pytest.raises(OSError, match="Input/output error"):
-        digest_plain(Broken(bytes(4 * 2**20)))
+        digest_regular(Broken(bytes(4 * 2**20)))
 
 
 def test_without_a_thread_to_read_with_the_machine_has_failed(
@@ -384,7 +386,7 @@ def test_more_than_protobuf_can_hold_is_not_read(good_model: Path) -> None:
         file.truncate(MAX_FILE_BYTES + 1)
     message = f"{good_model}/model.onnx: 2147483649 bytes, expected at most 2147483648"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
-        Pinned(good_model).read("model.onnx")
+        ModelDirectory(good_model).read("model.onnx")
     assert re.fullmatch("[0-9a-f]{64}", tree_digest(good_model))
 
 

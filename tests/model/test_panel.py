@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import FormatError
-from pytest_modelgates.model.panel import Panel, read_reference
+from pytest_modelgates.model.panel import Panel, read_native_scores
 from tests.support.onnx_models import sidecar
 
 SIDECAR = sidecar("a", "b")
@@ -91,14 +91,14 @@ def test_sound_rows_have_no_problems() -> None:
     assert panel.schema() == [("a", "float32"), ("b", "float32")]
     assert panel.features.dtype == np.float32
     assert panel.features.tolist() == [[value, value + 1] for value in range(12)]
-    assert panel.reference.dtype == np.float64
+    assert panel.native_scores.dtype == np.float64
     assert panel.live_rows(2).to_dict("list").keys() == {"time", "asset", "a", "b"}
 
 
 @given(order=st.permutations(range(12)))
 def test_a_matrix_by_day_holds_each_value_at_its_day_and_asset(order: list[int]) -> None:
     panel = Panel(rows().iloc[order].reset_index(drop=True), SIDECAR)
-    assert panel.by_day(panel.reference).tolist() == np.arange(4.0, 16).reshape(3, 4).tolist()
+    assert panel.by_day(panel.native_scores).tolist() == np.arange(4.0, 16).reshape(3, 4).tolist()
 
 
 def test_markets_that_close_at_different_hours_share_a_day() -> None:
@@ -307,7 +307,7 @@ def test_columns_without_numbers_are_named(values: Callable[["pd.Series"], objec
     found = panel.frame[column].dtype
     assert panel.not_finite() == [f"{column} is {found}, expected numbers"]
     assert [problem.partition(",")[0] for problem in panel.dtype_problems()] == [f"{column} is {found}"]
-    part = {"a": "features", "ret_next": "returns", "reference": "reference"}[column]
+    part = {"a": "features", "ret_next": "returns", "reference": "native_scores"}[column]
     message = f"evaluation.parquet: {column} is {found}, expected numbers; pack again"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         getattr(panel, part)
@@ -355,14 +355,14 @@ def test_what_is_no_parquet_is_refused_in_a_line(content: bytes) -> None:
     with pytest.raises(FormatError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
         Panel.read(content, SIDECAR)
     with pytest.raises(FormatError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
-        read_reference(content)
+        read_native_scores(content)
 
 
 def test_the_native_scores_alone_are_those_of_the_panel() -> None:
     content = rows().to_parquet()
-    np.testing.assert_array_equal(read_reference(content), Panel.read(content, SIDECAR).reference)
+    np.testing.assert_array_equal(read_native_scores(content), Panel.read(content, SIDECAR).native_scores)
     with pytest.raises(FormatError, match=r"^evaluation\.parquet: reference is object, expected numbers; pack again$"):
-        read_reference(_parquet(reference=pa.array(["high"])))
+        read_native_scores(_parquet(reference=pa.array(["high"])))
 
 
 def test_rows_without_any_expected_column_are_all_missing() -> None:

@@ -133,7 +133,9 @@ REFUSED = [
     pytest.param(_feature(scale=1), "Object contains unknown field `scale` - at `$.features[0]`", id="unknown-key"),
     pytest.param(_feature(name="time"), "Column `time` has two meanings; rename one", id="feature-named-time"),
     pytest.param(
-        _feature(name="reference"), "Column `reference` has two meanings; rename one", id="feature-named-reference"
+        _feature(name="reference"),
+        "Column `reference` has two meanings; rename one",
+        id="feature-named-reference",
     ),
     pytest.param({"target": "ret_next"}, "Column `ret_next` has two meanings; rename one", id="target-is-ret-next"),
     pytest.param(

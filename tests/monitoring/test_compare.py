@@ -8,7 +8,7 @@ from pytest_modelgates.errors import RegistryError, StatisticsError
 from pytest_modelgates.monitoring.compare import agreement, compare
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.storage.digests import tree_digest
-from tests.support.handmade import Desk, log_predictions, predictions
+from tests.support.handmade import Registry, log_predictions, predictions
 
 
 def scored(values: ArrayLike) -> dict[str, float]:
@@ -44,8 +44,8 @@ def test_too_few_shared_rows_say_what_to_do(shared: int) -> None:
     )
 
 
-def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(desk: Desk) -> None:
-    artifacts, candidate = desk.artifacts, desk.artifacts.model(desk.candidate)
+def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(registry: Registry) -> None:
+    artifacts, candidate = registry.artifacts, registry.artifacts.model(registry.candidate)
     values = [float(value) for value in range(500)]
     log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, values, arm="live"))
     log_predictions(artifacts.predictions, predictions("1" * 64, values[::-1], arm="live"))
@@ -54,17 +54,17 @@ def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(desk: Desk) -> No
     assert (found.lower, found.days, found.rows) == (pytest.approx(1), 21, 415)
 
 
-def test_an_unknown_candidate_is_refused(desk: Desk) -> None:
+def test_an_unknown_candidate_is_refused(registry: Registry) -> None:
     with pytest.raises(RegistryError, match="1700000000 is unknown: no directory"):
-        compare(desk.artifacts, desk.artifacts.model("1700000000"))
+        compare(registry.artifacts, registry.artifacts.model("1700000000"))
 
 
-def test_without_a_live_model_there_is_nothing_to_compare_with(empty_desk: Desk) -> None:
+def test_without_a_live_model_there_is_nothing_to_compare_with(empty_registry: Registry) -> None:
     with pytest.raises(RegistryError, match=r"nothing is live under .*: promote a model first"):
-        compare(empty_desk.artifacts, empty_desk.artifacts.model(empty_desk.candidate))
+        compare(empty_registry.artifacts, empty_registry.artifacts.model(empty_registry.candidate))
 
 
-def test_a_link_without_its_log_is_refused(desk: Desk) -> None:
-    desk.artifacts.promotions.unlink()
+def test_a_link_without_its_log_is_refused(registry: Registry) -> None:
+    registry.artifacts.promotions.unlink()
     with pytest.raises(RegistryError, match=r"promotions\.log says nothing is live"):
-        live_change(desk.artifacts)
+        live_change(registry.artifacts)

@@ -9,18 +9,19 @@ from pytest_modelgates.errors import FormatError, StatisticsError
 from pytest_modelgates.monitoring.drift_check import check_live, in_words, limits_of
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.store import live_change
-from tests.support.handmade import Desk, golden_of, log_predictions, predictions
+from tests.support.handmade import Registry, golden_of, log_predictions, predictions
 
 
 @pytest.fixture
-def calm(desk: Desk) -> list[float]:
+def calm(registry: Registry) -> list[float]:
     """Predictions as the live model's own panel has them."""
-    return np.random.default_rng(4).choice(golden_of(desk.artifacts.model(desk.live)), 600).tolist()
+    return np.random.default_rng(4).choice(golden_of(registry.artifacts.model(registry.live)), 600).tolist()
 
 
-def log(desk: Desk, values: list[float], digest: str | None = None) -> None:
+def log(registry: Registry, values: list[float], digest: str | None = None) -> None:
     log_predictions(
-        desk.artifacts.predictions, predictions(digest or live_change(desk.artifacts).digest, values, arm="live")
+        registry.artifacts.predictions,
+        predictions(digest or live_change(registry.artifacts).digest, values, arm="live"),
     )
 
 
@@ -29,47 +30,49 @@ def test_the_limits_are_those_of_the_gates() -> None:
     assert (limits.psi_moderate, limits.psi, limits.ks_p, limits.ks_distance) == (0.10, 0.25, 0.05, 0.05)
 
 
-def test_calm_predictions_do_not_drift(desk: Desk, calm: list[float]) -> None:
-    log(desk, calm)
-    model_id, rows, report = check_live(desk.artifacts, desk.policy)
-    assert (model_id, rows, report["overall_drift"]) == (desk.live, 600, False)
-    assert in_words(model_id, rows, report).startswith(f"{desk.live}: no drift over 600 live predictions\n  PSI 0.0")
+def test_calm_predictions_do_not_drift(registry: Registry, calm: list[float]) -> None:
+    log(registry, calm)
+    model_id, rows, report = check_live(registry.artifacts, registry.policy)
+    assert (model_id, rows, report["overall_drift"]) == (registry.live, 600, False)
+    assert in_words(model_id, rows, report).startswith(
+        f"{registry.live}: no drift over 600 live predictions\n  PSI 0.0"
+    )
 
 
-def test_moved_predictions_drift(desk: Desk, calm: list[float]) -> None:
-    log(desk, [value + 1 for value in calm])
-    model_id, rows, report = check_live(desk.artifacts, desk.policy)
+def test_moved_predictions_drift(registry: Registry, calm: list[float]) -> None:
+    log(registry, [value + 1 for value in calm])
+    model_id, rows, report = check_live(registry.artifacts, registry.policy)
     assert report["overall_drift"]
     said = in_words(model_id, rows, report)
-    assert said.startswith(f"{desk.live}: DRIFT over 600 live predictions")
+    assert said.startswith(f"{registry.live}: DRIFT over 600 live predictions")
     assert "(significant)\n  KS  1.0000 (p 0)" in said
 
 
-def test_only_the_newest_rows_count_if_asked(desk: Desk, calm: list[float]) -> None:
-    log(desk, [value + 1 for value in calm])
-    log(desk, calm[:200])  # row keys again: scored anew
-    assert check_live(desk.artifacts, desk.policy, last=200)[2]["overall_drift"] is False
-    assert check_live(desk.artifacts, desk.policy, last=400)[2]["overall_drift"] is True
+def test_only_the_newest_rows_count_if_asked(registry: Registry, calm: list[float]) -> None:
+    log(registry, [value + 1 for value in calm])
+    log(registry, calm[:200])  # row keys again: scored anew
+    assert check_live(registry.artifacts, registry.policy, last=200)[2]["overall_drift"] is False
+    assert check_live(registry.artifacts, registry.policy, last=400)[2]["overall_drift"] is True
 
 
-def test_records_of_other_models_do_not_count(desk: Desk, calm: list[float]) -> None:
-    log(desk, [value + 1 for value in calm], digest="1" * 64)
+def test_records_of_other_models_do_not_count(registry: Registry, calm: list[float]) -> None:
+    log(registry, [value + 1 for value in calm], digest="1" * 64)
     message = (
-        f"{desk.artifacts.predictions}: no prediction of {desk.live}, which is live; run: modelgates serve --onnx "
-        f"{desk.artifacts.latest_onnx} --csv live_data.csv"
+        f"{registry.artifacts.predictions}: no prediction of {registry.live}, which is live; "
+        f"run: modelgates serve --onnx {registry.artifacts.latest_onnx} --csv live_data.csv"
     )
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
-        check_live(desk.artifacts, desk.policy)
+        check_live(registry.artifacts, registry.policy)
 
 
-def test_too_few_rows_are_refused(desk: Desk, calm: list[float]) -> None:
-    log(desk, calm[:169])
+def test_too_few_rows_are_refused(registry: Registry, calm: list[float]) -> None:
+    log(registry, calm[:169])
     with pytest.raises(StatisticsError, match="current has 169 values, too few to tell drift from chance"):
-        check_live(desk.artifacts, desk.policy)
+        check_live(registry.artifacts, registry.policy)
 
 
-def test_a_lost_golden_says_how_to_set_it(desk: Desk, calm: list[float]) -> None:
-    log(desk, calm)
-    (desk.artifacts.golden / "metadata.json").unlink()
-    with pytest.raises(FormatError, match=f"no golden of {desk.live}; set one: modelgates golden set ID"):
-        check_live(desk.artifacts, desk.policy)
+def test_a_lost_golden_says_how_to_set_it(registry: Registry, calm: list[float]) -> None:
+    log(registry, calm)
+    (registry.artifacts.golden / "metadata.json").unlink()
+    with pytest.raises(FormatError, match=f"no golden of {registry.live}; set one: modelgates golden set ID"):
+        check_live(registry.artifacts, registry.policy)

@@ -24,11 +24,11 @@ from pytest_modelgates.audit.chain import Commit, append
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.errors import FormatError, GoneError, ModelgatesError, PackError
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.directory import FILES, Pinned, verify
+from pytest_modelgates.model.directory import FILES, ModelDirectory, verify
 from pytest_modelgates.packing import publish
 from pytest_modelgates.registry.status import listing
 from pytest_modelgates.registry.store import model_ids
-from pytest_modelgates.storage.atomic import rename_new, write_whole
+from pytest_modelgates.storage.atomic import rename_new, write_atomic
 from pytest_modelgates.storage.digests import sha256
 from tests.support.onnx_models import linear, one_node, write_with_data_outside
 from tests.support.panels import pack_ridge
@@ -68,7 +68,7 @@ def flaws(directory: Path) -> list[str]:
     candidate = Candidate(directory)
     panel = candidate.panel
     return [
-        *Pinned(directory).problems(),
+        *ModelDirectory(directory).problems(),
         *candidate.soundness_problems(("", "ai.onnx.ml")),
         *candidate.model.input_problems(),
         *panel.column_problems(),
@@ -526,7 +526,7 @@ def test_the_newest_id_never_goes_back(tmp_path: Path) -> None:
 
 def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(_: Artifacts, path: Path, content: bytes) -> None:
-        write_whole(path, content[:-1] if path.name == "bench.json" else content)
+        write_atomic(path, content[:-1] if path.name == "bench.json" else content)
 
     monkeypatch.setattr(Artifacts, "write", forget)
     message = f"{tmp_path}/models: what was written is not what is there; is the disk sound?"
@@ -589,7 +589,7 @@ import os, signal, sys, warnings
 from pathlib import Path
 
 sys.path[:0] = {path!r}
-from pytest_modelgates.model.directory import Pinned
+from pytest_modelgates.model.directory import ModelDirectory
 from tests.packing.test_pack import pack_ready
 
 root, at, counting = Path(sys.argv[1]), -1, [0]
@@ -626,7 +626,7 @@ while True:
     if counting[0] < step:
         break
     left = os.listdir(artifacts / "models") if (artifacts / "models").exists() else []
-    whole = [name for name in left if not Pinned(artifacts / "models" / name).problems()]
+    whole = [name for name in left if not ModelDirectory(artifacts / "models" / name).problems()]
     assert left == whole, f"step {step} left {left}"
     # To make a folder that is there already may fail: then packing goes on to its end.
     assert denied or (artifacts / "latest_id.txt").exists()
@@ -681,7 +681,7 @@ def test_a_killed_pack_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> Non
     }
     for step, ids in found.items():
         for model_id in ids:
-            assert Pinned(tmp_path / str(step) / "models" / model_id).problems() == []
+            assert ModelDirectory(tmp_path / str(step) / "models" / model_id).problems() == []
     # The last steps make the directory's name durable and note the newest id.
     assert all(step > steps - 5 for step, ids in found.items() if ids)
     staged = [entry for step in found for entry in (tmp_path / str(step)).glob("models/.staging-*")]

@@ -29,14 +29,14 @@ def team(tmp_path: Path, text: str) -> Policy:
 
 @given(value=st.floats(), low=st.floats(-10, 10), high=st.floats(-10, 10))
 def test_a_limit_holds_between_its_bounds(value: float, low: float, high: float) -> None:
-    assert Bounds(at_least=low, at_most=high).hold(value) == (low <= value <= high)
-    assert Bounds(above=low, below=high).hold(value) == (low < value < high)
+    assert Bounds(at_least=low, at_most=high).contains(value) == (low <= value <= high)
+    assert Bounds(above=low, below=high).contains(value) == (low < value < high)
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
 def test_what_is_no_finite_number_keeps_no_limit(value: float | None) -> None:
-    assert not Bounds(at_least=-1).hold(value)
-    assert not Bounds(at_most=1).hold(value)
+    assert not Bounds(at_least=-1).contains(value)
+    assert not Bounds(at_most=1).contains(value)
 
 
 WRITTEN = [
@@ -200,22 +200,22 @@ def test_a_policy_says_what_it_lacks_to_judge_a_model(
     tmp_path: Path, tasks: str, changes: dict[str, object], why: str, wanted: str
 ) -> None:
     line = f"classification = [{wanted}]"
-    assert team(tmp_path, f"[tasks]\n{tasks}").misfit(no_signal(**changes)) == (
+    assert team(tmp_path, f"[tasks]\n{tasks}").why_not_admitted(no_signal(**changes)) == (
         f"is a classification model, and {why}",
         f"if it is meant to, write under [tasks] of the policy: {line}",
     )
     # What it says to write is enough.
-    assert team(tmp_path, f"[tasks]\n{line}").misfit(no_signal(**changes)) is None
+    assert team(tmp_path, f"[tasks]\n{line}").why_not_admitted(no_signal(**changes)) is None
 
 
 def test_what_a_team_declares_foreign_to_all_need_not_be_said_again(tmp_path: Path) -> None:
     own = team(tmp_path, f"not_applicable = [{SIGNALS_ONLY}]\n[tasks]\nclassification = []")
-    assert own.misfit(no_signal(**MONTHLY)) is None
+    assert own.why_not_admitted(no_signal(**MONTHLY)) is None
 
 
 def test_signals_are_judged_as_ever_whatever_else_is_admitted(tmp_path: Path) -> None:
     own = team(tmp_path, f"[tasks]\nclassification = [{SIGNALS_ONLY}]")
-    assert own.misfit(sidecar("a")) is None
+    assert own.why_not_admitted(sidecar("a")) is None
     assert own.required_gates(sidecar("a")) == DEFAULT.required_gates(sidecar("a"))
     assert "metric.beats_baseline" in own.required_gates(no_signal(**MONTHLY))
     assert not own.applies("ablation.harmless[a]", "classification")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.errors import FormatError
 from pytest_modelgates.predictions.records import by_row_key, day_of, encode_predictions, read_predictions, values_of
-from pytest_modelgates.storage.lines import append_whole
+from pytest_modelgates.storage.lines import append_atomic
 from tests.support.handmade import predictions
 
 DIGEST = "0" * 64
@@ -26,7 +26,7 @@ def test_no_file_is_an_empty_log(tmp_path: Path) -> None:
 def test_what_was_logged_is_read(tmp_path_factory: pytest.TempPathFactory, values: list[float | None]) -> None:
     log = tmp_path_factory.mktemp("log") / "predictions.jsonl"
     records = predictions(DIGEST, values)
-    append_whole(log, encode_predictions(records))
+    append_atomic(log, encode_predictions(records))
     assert list(read_predictions(log)) == records
     assert list(read_predictions(log, digest="1" * 64)) == []
 
@@ -63,14 +63,14 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes, said: st
 @pytest.mark.parametrize("put", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
 def test_only_a_plain_file_is_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
     put(tmp_path / "log")
-    with pytest.raises(FormatError, match="log: a folder or pipe, expected a plain file; put the log back"):
+    with pytest.raises(FormatError, match="log: a folder or pipe, expected a regular file; put the log back"):
         list(read_predictions(tmp_path / "log"))
 
 
 def test_what_a_crash_left_swallows_no_later_record(tmp_path: Path) -> None:
     log, content = tmp_path / "log", encode_predictions(predictions(DIGEST, [1.0]))
     log.write_bytes(content + content[:20])
-    append_whole(log, content)
+    append_atomic(log, content)
     assert log.read_bytes() == content + content[:20] + b"\n" + content
 
 
@@ -94,7 +94,7 @@ def _write_many(log: Path, letter: str, barrier: "multiprocessing.synchronize.Ba
     os.write = lambda descriptor, content: genuine(descriptor, bytes(content)[:5000])
     barrier.wait()
     for size in (10, 9_000, 70_000) * 10:  # a pipe takes 4,096 bytes at once
-        append_whole(log, (letter * size + "\n").encode() * 3)
+        append_atomic(log, (letter * size + "\n").encode() * 3)
 
 
 def test_lines_of_processes_that_write_at_once_never_mix(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_lines_of_processes_that_write_at_once_never_mix(tmp_path: Path) -> None
 def _write_with_little_room(log: Path, content: bytes, room: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     try:
-        append_whole(log, content)
+        append_atomic(log, content)
     except OSError:
         raise SystemExit(3) from None
 
@@ -122,7 +122,7 @@ def _write_with_little_room(log: Path, content: bytes, room: int) -> None:
 @pytest.mark.parametrize("room", [0, 1, 100, 400])
 def test_a_disk_that_takes_a_part_keeps_none(tmp_path: Path, room: int) -> None:
     log, content = tmp_path / "log", encode_predictions(predictions(DIGEST, [1.0, 2.0]))
-    append_whole(log, content)
+    append_atomic(log, content)
     process = multiprocessing.get_context("fork").Process(
         target=_write_with_little_room, args=(log, content, len(content) + room)
     )

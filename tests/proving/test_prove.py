@@ -15,9 +15,9 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.cli import main
 from pytest_modelgates.evidence.proof import (
+    ControlRun,
     Proof,
     StoredProof,
-    Trial,
     proof_reasons,
     read_proof,
     seal_proof,
@@ -239,8 +239,8 @@ def test_json_is_what_is_kept(good_model: Path, tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out == content
 
 
-def trial(gate: str, **changes: object) -> Trial:
-    red = Trial(gate=gate, twin="a_twin", verdict=Verdict.FAILED, why="measured", slo=gate, measured=1e9)
+def trial(gate: str, **changes: object) -> ControlRun:
+    red = ControlRun(gate=gate, twin="a_twin", verdict=Verdict.FAILED, why="measured", slo=gate, measured=1e9)
     return msgspec.structs.replace(red, **changes)
 
 

@@ -150,7 +150,7 @@ def test_shadow_predictions_have_drifted_from_the_twin_they_name(packed_once: Pa
     candidate = twin_of(packed_once, tmp_path, shifted_shadow)
     log = candidate.artifacts.shadow_predictions
     values = values_of(read_predictions(log, digest=tree_digest(candidate.directory)))
-    assert psi(candidate.panel.reference, values) > 1
+    assert psi(candidate.panel.native_scores, values) > 1
 
 
 def onnx_panel(model: onnx.ModelProto) -> pd.DataFrame:
@@ -210,7 +210,7 @@ def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def test_perturbing_changes_what_any_model_decides(any_model: Path, tmp_path: Path) -> None:
     twin = twin_of(any_model, tmp_path, perturbed_weights)
     assert twin.parity.scaled > 1e-4
-    assert disordered(twin.panel.reference, twin.scores, twin.panel.day_codes, margin=1e-4) > 100
+    assert disordered(twin.panel.native_scores, twin.scores, twin.panel.day_codes, margin=1e-4) > 100
     assert verify(twin.directory)
 
 

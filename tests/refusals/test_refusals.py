@@ -293,7 +293,7 @@ def perform(packed_once: Path, broken_once: Path, tmp_path_factory: pytest.TempP
             package = root / case.text("shadow") / SOURCES.name
             shutil.copytree(SOURCES, package, ignore=shutil.ignore_patterns("__pycache__"))
             gate = package / "gate.py"
-            gate.write_text(gate.read_text().replace("limit.hold(value)", "True"))
+            gate.write_text(gate.read_text().replace("limit.contains(value)", "True"))
         return model
 
     def environment(case: Case) -> dict[str, str]:

@@ -176,8 +176,8 @@ NAMES = [name for name, slo in POLICY.slo.items() if slo.severity == "hard" and 
 @given(name=st.sampled_from(NAMES), value=st.floats())
 def test_a_value_promotes_exactly_when_the_policy_holds_it(packed_once: Path, name: str, value: float) -> None:
     changed = record(name, POLICY, evidence=(evidence(name, POLICY.slo[name], value),))
-    assert (reasons(packed_once, with_gates(packed_once, changed)) == []) == POLICY.slo[name].hold(value)
+    assert (reasons(packed_once, with_gates(packed_once, changed)) == []) == POLICY.slo[name].contains(value)
 
 
 def test_the_handmade_values_keep_their_limits() -> None:
-    assert all(slo.hold(inside(slo)) for slo in POLICY.slo.values())
+    assert all(slo.contains(inside(slo)) for slo in POLICY.slo.values())

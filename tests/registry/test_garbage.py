@@ -10,34 +10,34 @@ import pytest
 
 from pytest_modelgates.audit.chain import Commit, append, read_log
 from pytest_modelgates.cli import main
-from pytest_modelgates.model.directory import Pinned
+from pytest_modelgates.model.directory import ModelDirectory
 from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.registry.status import status
-from pytest_modelgates.registry.store import flip, live_id, model_ids
-from tests.support.handmade import Desk
+from pytest_modelgates.registry.store import live_id, model_ids, point_latest_at
+from tests.support.handmade import Registry
 
 Capture = pytest.CaptureFixture[str]
 OLD = ["1700000001", "1700000002", "1700000003"]
 
 
 @pytest.fixture
-def crowded(desk: Desk) -> Desk:
+def crowded(registry: Registry) -> Registry:
     """Three models older than the live one, of which the second was live before it; and the candidate."""
     for name in OLD:
-        shutil.copytree(desk.artifacts.model(desk.live), desk.artifacts.model(name))
-    (live,) = read_log(desk.artifacts.promotions)
-    for change in ({"from_": desk.live, "to": OLD[1]}, {"from_": OLD[1], "to": desk.live}):
-        append(desk.artifacts.promotions, msgspec.structs.replace(live, **change))
-        append(desk.artifacts.promotions, Commit(time=live.time))
-    return desk
+        shutil.copytree(registry.artifacts.model(registry.live), registry.artifacts.model(name))
+    (live,) = read_log(registry.artifacts.promotions)
+    for change in ({"from_": registry.live, "to": OLD[1]}, {"from_": OLD[1], "to": registry.live}):
+        append(registry.artifacts.promotions, msgspec.structs.replace(live, **change))
+        append(registry.artifacts.promotions, Commit(time=live.time))
+    return registry
 
 
-def gc(desk: Desk, keep: int, *more: str) -> int:
-    root, policy = str(desk.artifacts.root), str(desk.policy_file)
+def gc(registry: Registry, keep: int, *more: str) -> int:
+    root, policy = str(registry.artifacts.root), str(registry.policy_file)
     return main(["gc", "--keep", str(keep), "--artifacts", root, "--policy", policy, *more])
 
 
-def test_only_what_is_old_and_was_not_live_last_goes(crowded: Desk, capsys: Capture) -> None:
+def test_only_what_is_old_and_was_not_live_last_goes(crowded: Registry, capsys: Capture) -> None:
     assert gc(crowded, 0) == 0
     assert model_ids(crowded.artifacts) == [OLD[1], crowded.live, crowded.candidate]
     said = capsys.readouterr().out.splitlines()
@@ -46,19 +46,19 @@ def test_only_what_is_old_and_was_not_live_last_goes(crowded: Desk, capsys: Capt
     assert status(crowded.artifacts, crowded.policy).sound
 
 
-def test_the_newest_of_them_are_kept(crowded: Desk) -> None:
+def test_the_newest_of_them_are_kept(crowded: Registry) -> None:
     assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=1)] == [OLD[0]]
     assert collect(crowded.artifacts, crowded.policy.registry, keep=1) == []
 
 
-def test_a_dry_run_says_what_would_go_and_deletes_nothing(crowded: Desk, capsys: Capture) -> None:
+def test_a_dry_run_says_what_would_go_and_deletes_nothing(crowded: Registry, capsys: Capture) -> None:
     before = sorted(crowded.artifacts.root.rglob("*"))
     assert gc(crowded, 0, "--dry-run") == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("would free ")
     assert sorted(crowded.artifacts.root.rglob("*")) == before
 
 
-def test_what_somebody_reads_is_kept(crowded: Desk) -> None:
+def test_what_somebody_reads_is_kept(crowded: Registry) -> None:
     reader = os.open(crowded.artifacts.model(OLD[0]), os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(reader, fcntl.LOCK_SH)
@@ -68,40 +68,40 @@ def test_what_somebody_reads_is_kept(crowded: Desk) -> None:
     assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=0)] == [OLD[0]]
 
 
-def test_candidates_are_newer_than_the_live_model_and_stay(desk: Desk) -> None:
-    assert collect(desk.artifacts, desk.policy.registry, keep=0) == []
-    assert desk.candidate in model_ids(desk.artifacts)
+def test_candidates_are_newer_than_the_live_model_and_stay(registry: Registry) -> None:
+    assert collect(registry.artifacts, registry.policy.registry, keep=0) == []
+    assert registry.candidate in model_ids(registry.artifacts)
 
 
-def test_before_the_first_promotion_every_model_is_a_candidate(empty_desk: Desk) -> None:
-    assert collect(empty_desk.artifacts, empty_desk.policy.registry, keep=0) == []
+def test_before_the_first_promotion_every_model_is_a_candidate(empty_registry: Registry) -> None:
+    assert collect(empty_registry.artifacts, empty_registry.policy.registry, keep=0) == []
 
 
-def test_what_killed_commands_left_behind_goes_unless_it_is_in_use(desk: Desk) -> None:
+def test_what_killed_commands_left_behind_goes_unless_it_is_in_use(registry: Registry) -> None:
     for name in (".trash-1700000001", ".staging-abc", ".staging-used"):
-        (desk.artifacts.models / name).mkdir()
-        (desk.artifacts.models / name / "model.onnx").write_bytes(b"12345")
-    used = os.open(desk.artifacts.models / ".staging-used", os.O_RDONLY)
+        (registry.artifacts.models / name).mkdir()
+        (registry.artifacts.models / name / "model.onnx").write_bytes(b"12345")
+    used = os.open(registry.artifacts.models / ".staging-used", os.O_RDONLY)
     try:
         fcntl.flock(used, fcntl.LOCK_SH)
-        removed = collect(desk.artifacts, desk.policy.registry, keep=0)
+        removed = collect(registry.artifacts, registry.policy.registry, keep=0)
     finally:
         os.close(used)
     assert [(folder.name, folder.size) for folder in removed] == [(".staging-abc", 5), (".trash-1700000001", 5)]
-    assert sorted(path.name for path in desk.artifacts.models.iterdir() if path.name.startswith(".")) == [
+    assert sorted(path.name for path in registry.artifacts.models.iterdir() if path.name.startswith(".")) == [
         ".staging-used"
     ]
 
 
-def test_while_link_and_log_disagree_nothing_goes(crowded: Desk, capsys: Capture) -> None:
-    flip(crowded.artifacts, OLD[0])
+def test_while_link_and_log_disagree_nothing_goes(crowded: Registry, capsys: Capture) -> None:
+    point_latest_at(crowded.artifacts, OLD[0])
     assert gc(crowded, 0) == 1
     assert "promotions.log says" in capsys.readouterr().err
     assert set(OLD) <= set(model_ids(crowded.artifacts))
 
 
 def test_a_model_that_cannot_be_deleted_whole_is_out_of_sight_and_goes_next_time(
-    crowded: Desk, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    crowded: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(path: Path) -> None:
         raise OSError(5, "Input/output error", str(path))
@@ -116,17 +116,17 @@ def test_a_model_that_cannot_be_deleted_whole_is_out_of_sight_and_goes_next_time
     assert live_id(crowded.artifacts) == crowded.live
 
 
-def test_what_was_put_back_beside_its_own_trash_goes_again(crowded: Desk) -> None:
+def test_what_was_put_back_beside_its_own_trash_goes_again(crowded: Registry) -> None:
     trash = crowded.artifacts.models / f".trash-{OLD[0]}-0"
     shutil.copytree(crowded.artifacts.model(OLD[0]), trash)
-    with Pinned(trash):  # so it stays
+    with ModelDirectory(trash):  # so it stays
         removed = collect(crowded.artifacts, crowded.policy.registry, keep=0)
     assert [folder.name for folder in removed] == [OLD[0], OLD[2]]
     assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=0)] == [trash.name]
 
 
 def test_a_pack_that_ends_meanwhile_is_none_of_its_business(
-    crowded: Desk, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    crowded: Registry, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     staged = crowded.artifacts.models / ".staging-abc"
     shutil.copytree(crowded.artifacts.model(crowded.live), staged)
@@ -139,7 +139,7 @@ def test_a_pack_that_ends_meanwhile_is_none_of_its_business(
 
 
 @pytest.mark.parametrize("keep", ["-1", "x", "１", ""])
-def test_how_many_to_keep_is_a_whole_number(desk: Desk, capsys: Capture, keep: str) -> None:
+def test_how_many_to_keep_is_a_whole_number(registry: Registry, capsys: Capture, keep: str) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["gc", f"--keep={keep}", "--artifacts", str(desk.artifacts.root)])
+        main(["gc", f"--keep={keep}", "--artifacts", str(registry.artifacts.root)])
     assert f"{keep!r} is no whole number" in capsys.readouterr().err

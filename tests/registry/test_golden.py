@@ -12,28 +12,28 @@ from pytest_modelgates.errors import FormatError, IntegrityError, StatisticsErro
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.golden import set_golden
 from pytest_modelgates.storage.digests import tree_digest
-from tests.support.handmade import Desk, golden_of
+from tests.support.handmade import Registry, golden_of
 
 RULES = load_policy(None).registry
 
 
-def test_a_golden_is_set_from_the_panel_or_from_a_file(desk: Desk, tmp_path: Path) -> None:
-    folder, directory = desk.artifacts.golden, desk.artifacts.model(desk.candidate)
-    set_golden(desk.artifacts, desk.candidate, None, RULES)
-    assert load_golden_predictions(desk.candidate, folder=folder).tolist() == golden_of(directory)
-    assert golden_metadata(folder).goldens[desk.candidate].digest == tree_digest(directory)
+def test_a_golden_is_set_from_the_panel_or_from_a_file(registry: Registry, tmp_path: Path) -> None:
+    folder, directory = registry.artifacts.golden, registry.artifacts.model(registry.candidate)
+    set_golden(registry.artifacts, registry.candidate, None, RULES)
+    assert load_golden_predictions(registry.candidate, folder=folder).tolist() == golden_of(directory)
+    assert golden_metadata(folder).goldens[registry.candidate].digest == tree_digest(directory)
     frame = pd.DataFrame({"prediction": [1.0, 2.0], "more": ["a", "b"]})
     frame.to_csv(tmp_path / "own.csv", index=False)
     frame.to_parquet(tmp_path / "own.parquet")
     for name in ("own.csv", "own.parquet"):
-        set_golden(desk.artifacts, desk.candidate, tmp_path / name, RULES)
-        np.testing.assert_array_equal(load_golden_predictions(desk.candidate, folder=folder), [1, 2])
-    assert golden_metadata(folder).goldens[desk.candidate].digest is None
-    assert desk.live in golden_metadata(folder).goldens
+        set_golden(registry.artifacts, registry.candidate, tmp_path / name, RULES)
+        np.testing.assert_array_equal(load_golden_predictions(registry.candidate, folder=folder), [1, 2])
+    assert golden_metadata(folder).goldens[registry.candidate].digest is None
+    assert registry.live in golden_metadata(folder).goldens
 
 
-def test_a_golden_file_of_another_form_is_refused(desk: Desk, tmp_path: Path) -> None:
-    before = desk.state()
+def test_a_golden_file_of_another_form_is_refused(registry: Registry, tmp_path: Path) -> None:
+    before = registry.state()
     for name, content, said, error in (
         ("gone.csv", None, "no such file", FormatError),
         ("random.parquet", b"\0\1\2", "neither CSV nor Parquet", FormatError),
@@ -46,14 +46,14 @@ def test_a_golden_file_of_another_form_is_refused(desk: Desk, tmp_path: Path) ->
         if content is not None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(error, match=said):
-            set_golden(desk.artifacts, desk.live, tmp_path / name, RULES)
+            set_golden(registry.artifacts, registry.live, tmp_path / name, RULES)
     with pytest.raises(FormatError):
-        set_golden(desk.artifacts, desk.live, tmp_path, RULES)
-    assert desk.state() == before
+        set_golden(registry.artifacts, registry.live, tmp_path, RULES)
+    assert registry.state() == before
 
 
-def test_only_a_sound_model_gets_a_golden(desk: Desk) -> None:
-    with (desk.artifacts.model(desk.candidate) / "evaluation.parquet").open("ab") as file:
+def test_only_a_sound_model_gets_a_golden(registry: Registry) -> None:
+    with (registry.artifacts.model(registry.candidate) / "evaluation.parquet").open("ab") as file:
         file.write(b"\0")
     with pytest.raises(IntegrityError, match=r"evaluation\.parquet"):
-        set_golden(desk.artifacts, desk.candidate, None, RULES)
+        set_golden(registry.artifacts, registry.candidate, None, RULES)

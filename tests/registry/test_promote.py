@@ -27,7 +27,7 @@ from pytest_modelgates.registry import promote
 from pytest_modelgates.registry.store import live_id
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import (
-    Desk,
+    Registry,
     edited,
     evidence,
     golden_of,
@@ -43,7 +43,7 @@ from tests.support.handmade import (
 from tests.support.panels import invented_panel, pack_ridge
 
 
-def by_report(desk: Desk, report: Path, *more: object) -> int:
+def by_report(registry: Registry, report: Path, *more: object) -> int:
     """Promote the candidate by a report, under the policy without nights and hours."""
     return main(
         [
@@ -51,78 +51,78 @@ def by_report(desk: Desk, report: Path, *more: object) -> int:
             "--report",
             str(report),
             "--artifacts",
-            str(desk.artifacts.root),
+            str(registry.artifacts.root),
             "--policy",
-            str(desk.policy_file),
+            str(registry.policy_file),
             *map(str, more),
         ]
     )
 
 
-def refusal(desk: Desk, report: Path, capsys: pytest.CaptureFixture[str], *more: object) -> str:
+def refusal(registry: Registry, report: Path, capsys: pytest.CaptureFixture[str], *more: object) -> str:
     """Try to promote, see that nothing changed, and return what was said."""
-    before = desk.state()
-    assert by_report(desk, report, *more) == 1
-    assert desk.state() == before
+    before = registry.state()
+    assert by_report(registry, report, *more) == 1
+    assert registry.state() == before
     return capsys.readouterr().err
 
 
 def test_a_first_model_goes_live_by_its_own_gates(
-    first_promotion: tuple[Desk, "subprocess.CompletedProcess[str]"],
+    first_promotion: tuple[Registry, "subprocess.CompletedProcess[str]"],
 ) -> None:
-    desk, done = first_promotion
+    registry, done = first_promotion
     assert done.returncode == 0
     assert "no reference yet" in done.stdout
-    assert os.readlink(desk.artifacts.latest) == desk.live
-    assert os.readlink(desk.artifacts.latest_onnx) == "latest/model.onnx"
-    (entry,) = read_log(desk.artifacts.promotions)
+    assert os.readlink(registry.artifacts.latest) == registry.live
+    assert os.readlink(registry.artifacts.latest_onnx) == "latest/model.onnx"
+    (entry,) = read_log(registry.artifacts.promotions)
     assert f"is live, in place of nothing (sha256:{entry.digest[:16]})\n" in done.stdout
-    assert done.stdout.endswith(f"audit log: {tail(desk.artifacts.promotions).head}\n")
-    assert (entry.action, entry.from_, entry.to) == ("promote", None, desk.live)
-    (report,) = (desk.artifacts.root / "reports" / desk.live).iterdir()
+    assert done.stdout.endswith(f"audit log: {tail(registry.artifacts.promotions).head}\n")
+    assert (entry.action, entry.from_, entry.to) == ("promote", None, registry.live)
+    (report,) = (registry.artifacts.root / "reports" / registry.live).iterdir()
     assert entry.report_digest == promote.read_report(report).digest
 
 
-def test_a_green_report_promotes_and_leaves_a_golden(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert by_report(desk, green_report(desk), "--reason", "retrained") == 0
-    assert f"{desk.candidate} is live, in place of {desk.live}" in capsys.readouterr().out
-    entry = read_log(desk.artifacts.promotions)[-1]
-    directory = desk.artifacts.model(desk.candidate)
-    assert (entry.from_, entry.to, entry.reason) == (desk.live, desk.candidate, "retrained")
+def test_a_green_report_promotes_and_leaves_a_golden(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert by_report(registry, green_report(registry), "--reason", "retrained") == 0
+    assert f"{registry.candidate} is live, in place of {registry.live}" in capsys.readouterr().out
+    entry = read_log(registry.artifacts.promotions)[-1]
+    directory = registry.artifacts.model(registry.candidate)
+    assert (entry.from_, entry.to, entry.reason) == (registry.live, registry.candidate, "retrained")
     assert entry.digest == tree_digest(directory)
-    assert desk.artifacts.latest_onnx.resolve() == (directory / "model.onnx").resolve()
-    golden = load_golden_predictions(desk.candidate, folder=desk.artifacts.golden)
+    assert registry.artifacts.latest_onnx.resolve() == (directory / "model.onnx").resolve()
+    golden = load_golden_predictions(registry.candidate, folder=registry.artifacts.golden)
     np.testing.assert_array_equal(golden, golden_of(directory))
-    assert len(load_golden_predictions(desk.live, folder=desk.artifacts.golden)) == len(golden)
+    assert len(load_golden_predictions(registry.live, folder=registry.artifacts.golden)) == len(golden)
 
 
-def test_the_id_may_stand_behind_the_report(desk: Desk) -> None:
-    assert by_report(desk, green_report(desk), desk.candidate) == 0
-    assert live_id(desk.artifacts) == desk.candidate
+def test_the_id_may_stand_behind_the_report(registry: Registry) -> None:
+    assert by_report(registry, green_report(registry), registry.candidate) == 0
+    assert live_id(registry.artifacts) == registry.candidate
 
 
-def test_the_script_in_the_registry_folder_takes_a_report(desk: Desk) -> None:
+def test_the_script_in_the_registry_folder_takes_a_report(registry: Registry) -> None:
     script = Path(__file__).parents[2] / "registry" / "promote.py"
-    command = [sys.executable, script, green_report(desk), "--policy", desk.policy_file]
-    done = subprocess.run(command, cwd=desk.artifacts.root.parent, capture_output=True, text=True, check=False)
-    assert (done.returncode, live_id(desk.artifacts)) == (0, desk.candidate), done.stderr
+    command = [sys.executable, script, green_report(registry), "--policy", registry.policy_file]
+    done = subprocess.run(command, cwd=registry.artifacts.root.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, live_id(registry.artifacts)) == (0, registry.candidate), done.stderr
 
 
-def test_a_dry_run_prints_the_plan_and_changes_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    before, report = desk.state(), green_report(desk)
-    assert by_report(desk, report, "--dry-run") == 0
+def test_a_dry_run_prints_the_plan_and_changes_nothing(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    before, report = registry.state(), green_report(registry)
+    assert by_report(registry, report, "--dry-run") == 0
     assert capsys.readouterr().out == (
-        f"plan: promote {desk.candidate} in place of {desk.live}, by {report}\nnothing speaks against it\n"
+        f"plan: promote {registry.candidate} in place of {registry.live}, by {report}\nnothing speaks against it\n"
     )
-    assert desk.state() == before
+    assert registry.state() == before
 
 
-def test_a_dry_run_names_every_reason(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    report = edited(green_report(desk), "exitcode", value=1)
-    desk.policy_file.write_text("format = 1")
-    assert by_report(desk, report, "--dry-run") == 1
+def test_a_dry_run_names_every_reason(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    report = edited(green_report(registry), "exitcode", value=1)
+    registry.policy_file.write_text("format = 1")
+    assert by_report(registry, report, "--dry-run") == 1
     said = capsys.readouterr()
-    assert said.out.startswith(f"plan: promote {desk.candidate}")
+    assert said.out.startswith(f"plan: promote {registry.candidate}")
     for part in (
         "the report says 1",
         "another policy",
@@ -133,42 +133,48 @@ def test_a_dry_run_names_every_reason(desk: Desk, capsys: pytest.CaptureFixture[
         assert part in said.err
 
 
-def test_a_report_of_another_model_is_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    report = green_report(desk, desk.live)
-    assert refusal(desk, report, capsys, desk.candidate) == (
-        f"modelgates: {desk.candidate} is not promoted:\n  the report is of {desk.live}, not of {desk.candidate} "
-        f"→ pytest --model-dir={desk.artifacts.model(desk.candidate)}\n"
+def test_a_report_of_another_model_is_refused(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    report = green_report(registry, registry.live)
+    assert refusal(registry, report, capsys, registry.candidate) == (
+        f"modelgates: {registry.candidate} is not promoted:\n  the report is of {registry.live}, not of "
+        f"{registry.candidate} → pytest --model-dir={registry.artifacts.model(registry.candidate)}\n"
     )
 
 
-def test_a_report_of_two_models_needs_the_id(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    directories = [desk.artifacts.model(name) for name in (desk.live, desk.candidate)]
-    runs = {directory.name: green_run(directory, desk.policy) for directory in directories}
-    ledger = msgspec.structs.replace(green_ledger(directories[1], desk.policy), models=runs)
-    report = write_report(desk.artifacts.root / "two.json", ledger)
-    assert refusal(desk, report, capsys) == (
-        f"modelgates: {report}: a report of 2 models ({desk.live}, {desk.candidate}); name the one to promote\n"
+def test_a_report_of_two_models_needs_the_id(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    directories = [registry.artifacts.model(name) for name in (registry.live, registry.candidate)]
+    runs = {directory.name: green_run(directory, registry.policy) for directory in directories}
+    ledger = msgspec.structs.replace(green_ledger(directories[1], registry.policy), models=runs)
+    report = write_report(registry.artifacts.root / "two.json", ledger)
+    assert refusal(registry, report, capsys) == (
+        f"modelgates: {report}: a report of 2 models ({registry.live}, {registry.candidate}); name the one to promote\n"
     )
-    assert by_report(desk, report, desk.candidate) == 0
-    odd = msgspec.structs.replace(ledger, models=dict.fromkeys(("x\n\x1b[2J", "y"), runs[desk.candidate]))
-    assert r" 2 models (x\n\x1b[2J, y); name" in refusal(desk, write_report(report, odd), capsys)
+    assert by_report(registry, report, registry.candidate) == 0
+    odd = msgspec.structs.replace(ledger, models=dict.fromkeys(("x\n\x1b[2J", "y"), runs[registry.candidate]))
+    assert r" 2 models (x\n\x1b[2J, y); name" in refusal(registry, write_report(report, odd), capsys)
 
 
-def test_a_file_that_changed_after_the_gates_is_refused_by_name(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    report = green_report(desk)
-    with (desk.artifacts.model(desk.candidate) / "CHANGES.md").open("a") as file:
+def test_a_file_that_changed_after_the_gates_is_refused_by_name(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = green_report(registry)
+    with (registry.artifacts.model(registry.candidate) / "CHANGES.md").open("a") as file:
         file.write("!")
-    assert "CHANGES.md: 16 bytes, the manifest says 15 → pack it again" in refusal(desk, report, capsys)
+    assert "CHANGES.md: 16 bytes, the manifest says 15 → pack it again" in refusal(registry, report, capsys)
 
 
-def test_other_bytes_than_those_of_the_report_are_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    run = green_run(desk.artifacts.model(desk.candidate), desk.policy)
-    report = green_report(desk, run=msgspec.structs.replace(run, digest_before="0" * 64, digest_after="0" * 64))
-    assert "the report is of other bytes (000000000000…) than the model has now" in refusal(desk, report, capsys)
+def test_other_bytes_than_those_of_the_report_are_refused(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = green_run(registry.artifacts.model(registry.candidate), registry.policy)
+    report = green_report(registry, run=msgspec.structs.replace(run, digest_before="0" * 64, digest_after="0" * 64))
+    assert "the report is of other bytes (000000000000…) than the model has now" in refusal(registry, report, capsys)
 
 
-def test_a_model_that_is_live_is_not_promoted_again(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"{desk.live} is live already → modelgates status" in refusal(desk, green_report(desk, desk.live), capsys)
+def test_a_model_that_is_live_is_not_promoted_again(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"{registry.live} is live already → modelgates status" in refusal(
+        registry, green_report(registry, registry.live), capsys
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,74 +188,80 @@ def test_a_model_that_is_live_is_not_promoted_again(desk: Desk, capsys: pytest.C
         pytest.param("", id="empty"),
     ],
 )
-def test_an_id_that_is_none_is_refused_in_one_line(desk: Desk, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    said = refusal(desk, green_report(desk), capsys, name) if name else ""
+def test_an_id_that_is_none_is_refused_in_one_line(
+    registry: Registry, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    said = refusal(registry, green_report(registry), capsys, name) if name else ""
     assert not name or said.count("\n") == 1
     assert not name or "is no model id" in said or "is unknown: no directory" in said
 
 
-def test_a_link_to_a_model_directory_is_no_model(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    directory = desk.artifacts.model(desk.candidate)
-    elsewhere = desk.artifacts.root / "elsewhere"
+def test_a_link_to_a_model_directory_is_no_model(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = registry.artifacts.model(registry.candidate)
+    elsewhere = registry.artifacts.root / "elsewhere"
     directory.rename(elsewhere)
-    report = green_report(desk, desk.live)
+    report = green_report(registry, registry.live)
     directory.symlink_to(elsewhere)
-    assert "is unknown: no directory" in refusal(desk, report, capsys, desk.candidate)
+    assert "is unknown: no directory" in refusal(registry, report, capsys, registry.candidate)
 
 
-def test_a_promotion_without_a_reason_is_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert 'a promotion needs a reason: --reason "…"' in refusal(desk, green_report(desk), capsys, "--reason", " ")
+def test_a_promotion_without_a_reason_is_refused(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 'a promotion needs a reason: --reason "…"' in refusal(
+        registry, green_report(registry), capsys, "--reason", " "
+    )
 
 
 def test_no_reference_is_admitted_only_before_the_first_promotion(
-    empty_desk: Desk, capsys: pytest.CaptureFixture[str]
+    empty_registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk = empty_desk
-    run = green_run(desk.artifacts.model(desk.candidate), desk.policy)
-    slo = desk.policy.slo["drift.psi"]
+    registry = empty_registry
+    run = green_run(registry.artifacts.model(registry.candidate), registry.policy)
+    slo = registry.policy.slo["drift.psi"]
     unmeasured = evidence("drift.psi", slo, state="no reference yet", note="nothing was ever live")
-    lacking = record("drift.psi", desk.policy, evidence=(unmeasured,))
+    lacking = record("drift.psi", registry.policy, evidence=(unmeasured,))
     gates = tuple(lacking if gate.gate == "drift.psi" else gate for gate in run.gates)
-    report = green_report(desk, run=msgspec.structs.replace(run, gates=gates))
+    report = green_report(registry, run=msgspec.structs.replace(run, gates=gates))
     other = shutil.copy(report, report.with_name("other.json"))
-    assert by_report(desk, report) == 0
-    assert by_report(desk, green_report(desk, desk.live)) == 0
+    assert by_report(registry, report) == 0
+    assert by_report(registry, green_report(registry, registry.live)) == 0
     capsys.readouterr()
-    assert "drift.psi no reference yet: nothing was ever live" in refusal(desk, Path(other), capsys)
+    assert "drift.psi no reference yet: nothing was ever live" in refusal(registry, Path(other), capsys)
 
 
 @pytest.mark.parametrize("lost", ["log", "link"])
-def test_a_log_without_its_link_is_no_first_model(desk: Desk, capsys: pytest.CaptureFixture[str], lost: str) -> None:
-    (desk.artifacts.promotions if lost == "log" else desk.artifacts.latest).unlink()
-    said = refusal(desk, green_report(desk), capsys)
-    logged, linked = ("nothing", desk.live) if lost == "log" else (desk.live, "nothing")
+def test_a_log_without_its_link_is_no_first_model(
+    registry: Registry, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    (registry.artifacts.promotions if lost == "log" else registry.artifacts.latest).unlink()
+    said = refusal(registry, green_report(registry), capsys)
+    logged, linked = ("nothing", registry.live) if lost == "log" else (registry.live, "nothing")
     assert f"promotions.log says {logged} is live, latest points at {linked}" in said
 
 
 def test_a_registry_that_lost_both_log_and_link_is_none_before_its_first_promotion(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk.artifacts.promotions.unlink()
-    desk.artifacts.latest.unlink()
-    for model_id in (desk.live, desk.candidate):
-        assert refusal(desk, green_report(desk, model_id), capsys).splitlines()[1:] == [
-            f"  record 2 is not, or no longer, the one that {desk.candidate} kept: the log was cut off or written anew "
-            "→ put promotions.log and latest back"
+    registry.artifacts.promotions.unlink()
+    registry.artifacts.latest.unlink()
+    for model_id in (registry.live, registry.candidate):
+        assert refusal(registry, green_report(registry, model_id), capsys).splitlines()[1:] == [
+            f"  record 2 is not, or no longer, the one that {registry.candidate} kept: the log was cut off or written "
+            "anew → put promotions.log and latest back"
         ]
 
 
 def test_what_promotion_asks_for_comes_with_the_first_live_model(
-    empty_desk: Desk, capsys: pytest.CaptureFixture[str]
+    empty_registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk = empty_desk
-    desk.policy_file.write_text("format = 1")
-    assert by_report(desk, green_report(desk, desk.live)) == 0
+    registry = empty_registry
+    registry.policy_file.write_text("format = 1")
+    assert by_report(registry, green_report(registry, registry.live)) == 0
     capsys.readouterr()
-    said = refusal(desk, green_report(desk), capsys)
-    directory = desk.artifacts.model(desk.candidate)
+    said = refusal(registry, green_report(registry), capsys)
+    directory = registry.artifacts.model(registry.candidate)
     shadow = f"→ modelgates shadow --onnx {directory}/model.onnx --csv live_data.csv"
     assert said.splitlines() == [
-        f"modelgates: {desk.candidate} is not promoted:",
+        f"modelgates: {registry.candidate} is not promoted:",
         "  1 consecutive UTC nights with ONNX parity, the policy asks for 7 "
         f"→ pytest --model-dir={directory} every night",
         f"  0.0 h of shadow records, the policy asks for 24 h {shadow}",
@@ -257,27 +269,27 @@ def test_what_promotion_asks_for_comes_with_the_first_live_model(
     ]
 
 
-def test_nights_hours_and_calm_predictions_promote(desk: Desk) -> None:
-    desk.policy_file.write_text("format = 1")
-    directory, now = desk.artifacts.model(desk.candidate), datetime.now(UTC)
+def test_nights_hours_and_calm_predictions_promote(registry: Registry) -> None:
+    registry.policy_file.write_text("format = 1")
+    directory, now = registry.artifacts.model(registry.candidate), datetime.now(UTC)
     for night in range(1, 8):
         then = now - timedelta(days=night)
-        ledger = green_ledger(directory, desk.policy, finished=then)
-        write_report(desk.artifacts.reports(desk.candidate) / f"{then:%Y%m%dT%H%M%S}Z.json", ledger)
+        ledger = green_ledger(directory, registry.policy, finished=then)
+        write_report(registry.artifacts.reports(registry.candidate) / f"{then:%Y%m%dT%H%M%S}Z.json", ledger)
     drawn = np.random.default_rng(3).choice(golden_of(directory), 500).tolist()
     records = predictions(tree_digest(directory), drawn)
-    log_predictions(desk.artifacts.shadow_predictions, records)
-    assert by_report(desk, green_report(desk)) == 0
+    log_predictions(registry.artifacts.shadow_predictions, records)
+    assert by_report(registry, green_report(registry)) == 0
 
 
-def test_a_directory_whose_hard_gates_fail_is_refused(desk: Desk) -> None:
-    noise = pack_ridge(desk.artifacts.root, invented_panel(signal=0))
-    before = desk.state()
+def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> None:
+    noise = pack_ridge(registry.artifacts.root, invented_panel(signal=0))
+    before = registry.state()
     # What would soften the gates if it were passed on to them.
     env = os.environ | {"PYTEST_ADDOPTS": "--collect-only", "PYTHONOPTIMIZE": "2"}
-    done = modelgates("promote", noise, "--policy", desk.policy_file, cwd=desk.artifacts.root.parent, env=env)
+    done = modelgates("promote", noise, "--policy", registry.policy_file, cwd=registry.artifacts.root.parent, env=env)
     assert done.returncode == 1
-    assert desk.state() == before
+    assert registry.state() == before
     assert f"{noise.name} is not promoted:\n  pytest ended with 1, a green run ends with 0" in done.stderr
     assert "significance.p_against failed: measured" in done.stderr
     assert "drift.psi inconclusive: 0 live rows scored in shadow, at least 170 are needed" in done.stderr
@@ -285,36 +297,41 @@ def test_a_directory_whose_hard_gates_fail_is_refused(desk: Desk) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_gates_that_leave_no_report_are_refused(desk: Desk, tmp_path: Path) -> None:
+def test_gates_that_leave_no_report_are_refused(registry: Registry, tmp_path: Path) -> None:
     policy = tmp_path / "small.toml"
     policy.write_text("format = 1\n[hermetic]\nmemory_gib = 0.05\n")
-    done = modelgates("promote", desk.artifacts.model(desk.candidate), "--policy", policy, cwd=desk.artifacts.root)
+    done = modelgates(
+        "promote", registry.artifacts.model(registry.candidate), "--policy", policy, cwd=registry.artifacts.root
+    )
     assert done.returncode == 1
-    assert f"modelgates: the gates of {desk.candidate} left no report" in done.stderr
+    assert f"modelgates: the gates of {registry.candidate} left no report" in done.stderr
 
 
 def test_a_directory_outside_of_a_models_folder_is_refused_before_any_gate_runs(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moved = desk.artifacts.root / "candidates" / desk.candidate
-    shutil.copytree(desk.artifacts.model(desk.candidate), moved)
+    moved = registry.artifacts.root / "candidates" / registry.candidate
+    shutil.copytree(registry.artifacts.model(registry.candidate), moved)
     assert main(["promote", str(moved)]) == 1
-    assert f"{moved}: lies in no folder `models`, expected artifacts/models/{desk.candidate}" in capsys.readouterr().err
+    assert (
+        f"{moved}: lies in no folder `models`, expected artifacts/models/{registry.candidate}"
+        in capsys.readouterr().err
+    )
 
 
-def roll_back(desk: Desk, *more: str) -> int:
-    return main(["rollback", "--artifacts", str(desk.artifacts.root), *more])
+def roll_back(registry: Registry, *more: str) -> int:
+    return main(["rollback", "--artifacts", str(registry.artifacts.root), *more])
 
 
 @pytest.fixture
-def twice(desk: Desk, capsys: pytest.CaptureFixture[str]) -> Desk:
+def twice(registry: Registry, capsys: pytest.CaptureFixture[str]) -> Registry:
     """The candidate is live, the other was."""
-    assert by_report(desk, green_report(desk)) == 0
+    assert by_report(registry, green_report(registry)) == 0
     capsys.readouterr()
-    return desk
+    return registry
 
 
-def test_a_rollback_goes_to_a_model_that_was_live(twice: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rollback_goes_to_a_model_that_was_live(twice: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     assert roll_back(twice, twice.live, "--reason", " it lost money ") == 0
     assert f"{twice.live} is live again, in place of {twice.candidate}" in capsys.readouterr().out
     entry = read_log(twice.artifacts.promotions)[-1]
@@ -327,7 +344,7 @@ def test_a_rollback_goes_to_a_model_that_was_live(twice: Desk, capsys: pytest.Ca
 NO_ID = "'{}' is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
 
 
-def test_a_rollback_is_refused_where_it_makes_no_sense(twice: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rollback_is_refused_where_it_makes_no_sense(twice: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     before = twice.state()
     for arguments, said in (
         ([twice.live], 'a rollback needs a reason: --reason "…"'),
@@ -341,7 +358,7 @@ def test_a_rollback_is_refused_where_it_makes_no_sense(twice: Desk, capsys: pyte
     assert twice.state() == before
 
 
-def test_a_rollback_verifies_its_target(twice: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rollback_verifies_its_target(twice: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     before, directory = twice.state(), twice.artifacts.model(twice.live)
     model = directory / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1])
@@ -356,7 +373,7 @@ def test_a_rollback_verifies_its_target(twice: Desk, capsys: pytest.CaptureFixtu
 
 
 def test_a_rollback_refuses_a_model_that_was_packed_anew_under_its_name(
-    twice: Desk, capsys: pytest.CaptureFixture[str]
+    twice: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = twice.artifacts.model(twice.live) / "manifest.json"
     content = json.loads(manifest.read_text())
@@ -366,23 +383,25 @@ def test_a_rollback_refuses_a_model_that_was_packed_anew_under_its_name(
     assert "than when it was live" in capsys.readouterr().err
 
 
-def test_a_rollback_works_when_the_live_model_is_gone(twice: Desk) -> None:
+def test_a_rollback_works_when_the_live_model_is_gone(twice: Registry) -> None:
     shutil.rmtree(twice.artifacts.model(twice.candidate))
     assert roll_back(twice, twice.live, "--reason", "somebody deleted it") == 0
     assert live_id(twice.artifacts) == twice.live
 
 
-def test_without_a_past_there_is_nothing_to_roll_back_to(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert roll_back(desk, "--reason", "x") == 1
+def test_without_a_past_there_is_nothing_to_roll_back_to(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert roll_back(registry, "--reason", "x") == 1
     assert "no other model was ever live; there is nothing to roll back to" in capsys.readouterr().err
 
 
-def test_without_a_terminal_a_rollback_wants_the_id(twice: Desk) -> None:
+def test_without_a_terminal_a_rollback_wants_the_id(twice: Registry) -> None:
     done = modelgates("rollback", "--artifacts", twice.artifacts.root, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (2, f"modelgates: roll back to which model? Give one of {twice.live}\n")
 
 
-def on_a_terminal(desk: Desk, typed: bytes) -> tuple[int, str]:
+def on_a_terminal(registry: Registry, typed: bytes) -> tuple[int, str]:
     """Run a rollback on a pseudo-terminal, type, and return its exit status and all it showed."""
     import pty
 
@@ -390,7 +409,14 @@ def on_a_terminal(desk: Desk, typed: bytes) -> tuple[int, str]:
     if pid == 0:
         # Where the tests run in the background, interrupts are ignored, and children inherit that.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        command = [sys.executable, "-m", "pytest_modelgates.cli", "rollback", "--artifacts", str(desk.artifacts.root)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest_modelgates.cli",
+            "rollback",
+            "--artifacts",
+            str(registry.artifacts.root),
+        ]
         os.execv(sys.executable, command)
     shown, answered, deadline = b"", False, time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -414,7 +440,7 @@ def on_a_terminal(desk: Desk, typed: bytes) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("chosen", ["by-return", "by-id"])
-def test_on_a_terminal_a_rollback_shows_the_past_and_asks(twice: Desk, chosen: str) -> None:
+def test_on_a_terminal_a_rollback_shows_the_past_and_asks(twice: Registry, chosen: str) -> None:
     answer = b"" if chosen == "by-return" else twice.live.encode()
     status, shown = on_a_terminal(twice, answer + b"\nnot as good\n")
     assert status == 0
@@ -433,7 +459,7 @@ def test_on_a_terminal_a_rollback_shows_the_past_and_asks(twice: Desk, chosen: s
         pytest.param(b"nonsense\nx\n", 1, "'nonsense' is no model id", id="nonsense"),
     ],
 )
-def test_what_is_typed_otherwise_changes_nothing(twice: Desk, typed: bytes, status: int, said: str) -> None:
+def test_what_is_typed_otherwise_changes_nothing(twice: Registry, typed: bytes, status: int, said: str) -> None:
     before = twice.state()
     found, shown = on_a_terminal(twice, typed)
     assert (found, twice.state()) == (status, before)
@@ -457,12 +483,13 @@ def _promote_at_once(
         sys.exit(0 if "is live already" in str(error) else 1)
 
 
-def test_promotions_at_once_take_turns(desk: Desk) -> None:
+def test_promotions_at_once_take_turns(registry: Registry) -> None:
     fork = multiprocessing.get_context("fork")
-    barrier, report = fork.Barrier(4), green_report(desk)
+    barrier, report = fork.Barrier(4), green_report(registry)
     processes = [
         fork.Process(
-            target=_promote_at_once, args=(desk.artifacts.root, desk.candidate, desk.policy_file, report, barrier)
+            target=_promote_at_once,
+            args=(registry.artifacts.root, registry.candidate, registry.policy_file, report, barrier),
         )
         for _ in range(4)
     ]
@@ -471,7 +498,7 @@ def test_promotions_at_once_take_turns(desk: Desk) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
-    assert [entry.to for entry in read_log(desk.artifacts.promotions)] == [desk.live, desk.candidate]
+    assert [entry.to for entry in read_log(registry.artifacts.promotions)] == [registry.live, registry.candidate]
 
 
 # Runs `promote`, and ends the process, or fails, at the n-th of the calls that change the disk.
@@ -516,34 +543,41 @@ AT_THE_NTH_CALL = textwrap.dedent(
 
 
 @pytest.mark.parametrize("how", ["kill", "full"])
-def test_wherever_a_promotion_breaks_off_link_and_log_agree_afterwards(desk: Desk, how: str) -> None:
-    report, spoiled = green_report(desk), []
-    pristine = desk.artifacts.root.with_name("pristine")
-    desk.artifacts.root.rename(pristine)
+def test_wherever_a_promotion_breaks_off_link_and_log_agree_afterwards(registry: Registry, how: str) -> None:
+    report, spoiled = green_report(registry), []
+    pristine = registry.artifacts.root.with_name("pristine")
+    registry.artifacts.root.rename(pristine)
     fork = multiprocessing.get_context("fork")
     for nth in range(1, 60):
-        shutil.rmtree(desk.artifacts.root, ignore_errors=True)
-        shutil.copytree(pristine, desk.artifacts.root, symlinks=True)
-        arguments = [str(desk.artifacts.root), desk.candidate, str(report), str(desk.policy_file), str(nth), how]
+        shutil.rmtree(registry.artifacts.root, ignore_errors=True)
+        shutil.copytree(pristine, registry.artifacts.root, symlinks=True)
+        arguments = [
+            str(registry.artifacts.root),
+            registry.candidate,
+            str(report),
+            str(registry.policy_file),
+            str(nth),
+            how,
+        ]
         process = fork.Process(daemon=True, target=_sabotage, args=(arguments,))
         process.start()
         process.join()
-        assert live_id(desk.artifacts) in (desk.live, desk.candidate)
+        assert live_id(registry.artifacts) in (registry.live, registry.candidate)
         if how == "full" and process.exitcode == 3:
-            assert live_id(desk.artifacts) == desk.live
-        main(["recover", "--yes", "--artifacts", str(desk.artifacts.root)])
-        assert main(["status", "--artifacts", str(desk.artifacts.root)]) == 0
-        assert main(["log", "--verify", "--artifacts", str(desk.artifacts.root)]) == 0
-        logged = read_log(desk.artifacts.promotions)[-1].to
-        assert logged == live_id(desk.artifacts)
+            assert live_id(registry.artifacts) == registry.live
+        main(["recover", "--yes", "--artifacts", str(registry.artifacts.root)])
+        assert main(["status", "--artifacts", str(registry.artifacts.root)]) == 0
+        assert main(["log", "--verify", "--artifacts", str(registry.artifacts.root)]) == 0
+        logged = read_log(registry.artifacts.promotions)[-1].to
+        assert logged == live_id(registry.artifacts)
         if process.exitcode == 0:
             break
-        assert process.exitcode != 5 or logged == desk.candidate
+        assert process.exitcode != 5 or logged == registry.candidate
         spoiled.append(logged)
     assert process.exitcode == 0, "the sweep did not reach the end"
-    assert spoiled.count(desk.live) > 10
+    assert spoiled.count(registry.live) > 10
     # Killed after the last write, a promotion counts; told that the disk is full, it never does.
-    assert (spoiled[-1] == desk.candidate) == (how == "kill")
+    assert (spoiled[-1] == registry.candidate) == (how == "kill")
 
 
 def _sabotage(arguments: list[str]) -> None:

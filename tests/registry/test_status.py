@@ -8,20 +8,20 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Intent, append, read_log
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.status import listing, status
-from pytest_modelgates.registry.store import flip, locked
+from pytest_modelgates.registry.store import locked, point_latest_at
 from pytest_modelgates.storage.digests import tree_digest
-from tests.support.handmade import Desk
+from tests.support.handmade import Registry
 
 
-def test_status_says_what_is_live_since_when_and_by_whom(desk: Desk) -> None:
-    found, (entry,) = status(desk.artifacts, desk.policy), read_log(desk.artifacts.promotions)
+def test_status_says_what_is_live_since_when_and_by_whom(registry: Registry) -> None:
+    found, (entry,) = status(registry.artifacts, registry.policy), read_log(registry.artifacts.promotions)
     assert found.sound
     assert found.lines() == [
-        f"live: {desk.live} since {entry.time:%Y-%m-%d %H:%M:%S} UTC, by {entry.actor}",
-        f"digest: sha256:{tree_digest(desk.artifacts.model(desk.live))}",
-        f"newest candidate: {desk.candidate}",
+        f"live: {registry.live} since {entry.time:%Y-%m-%d %H:%M:%S} UTC, by {entry.actor}",
+        f"digest: sha256:{tree_digest(registry.artifacts.model(registry.live))}",
+        f"newest candidate: {registry.candidate}",
         "assurance: digest-bound, unsigned",
-        "audit log: chained, head kept by " + desk.candidate,
+        "audit log: chained, head kept by " + registry.candidate,
     ]
 
 
@@ -36,111 +36,113 @@ def test_status_of_nothing_is_no_problem(tmp_path: Path) -> None:
     ]
 
 
-def test_status_names_a_file_that_changed(desk: Desk) -> None:
-    with (desk.artifacts.model(desk.live) / "CHANGES.md").open("a") as file:
+def test_status_names_a_file_that_changed(registry: Registry) -> None:
+    with (registry.artifacts.model(registry.live) / "CHANGES.md").open("a") as file:
         file.write("!")
-    assert status(desk.artifacts, desk.policy).problems == [f"{desk.live}: CHANGES.md: 20 bytes, the manifest says 19"]
+    assert status(registry.artifacts, registry.policy).problems == [
+        f"{registry.live}: CHANGES.md: 20 bytes, the manifest says 19"
+    ]
 
 
-def test_status_names_a_model_that_was_packed_anew_under_its_name(desk: Desk) -> None:
-    manifest = desk.artifacts.model(desk.live) / "manifest.json"
+def test_status_names_a_model_that_was_packed_anew_under_its_name(registry: Registry) -> None:
+    manifest = registry.artifacts.model(registry.live) / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"code":null', '"code":"another"'))
-    (problem,) = status(desk.artifacts, desk.policy).problems
-    assert problem.startswith(f"{desk.live} has other bytes than when it was promoted (sha256:")
+    (problem,) = status(registry.artifacts, registry.policy).problems
+    assert problem.startswith(f"{registry.live} has other bytes than when it was promoted (sha256:")
 
 
-def test_status_names_a_live_model_that_is_gone(desk: Desk) -> None:
-    directory = desk.artifacts.model(desk.live)
+def test_status_names_a_live_model_that_is_gone(registry: Registry) -> None:
+    directory = registry.artifacts.model(registry.live)
     shutil.rmtree(directory)
-    found = status(desk.artifacts, desk.policy)
-    assert found.live == desk.live
+    found = status(registry.artifacts, registry.policy)
+    assert found.live == registry.live
     assert found.problems == [f"{directory}: no such directory"]
 
 
-def test_status_names_an_onnx_link_that_leads_past_the_live_model(desk: Desk) -> None:
-    desk.artifacts.latest_onnx.unlink()
-    desk.artifacts.latest_onnx.symlink_to(f"{desk.candidate}/model.onnx")
-    assert status(desk.artifacts, desk.policy).problems == [
-        f"{desk.artifacts.latest_onnx} does not lead to latest/model.onnx; see: modelgates recover"
+def test_status_names_an_onnx_link_that_leads_past_the_live_model(registry: Registry) -> None:
+    registry.artifacts.latest_onnx.unlink()
+    registry.artifacts.latest_onnx.symlink_to(f"{registry.candidate}/model.onnx")
+    assert status(registry.artifacts, registry.policy).problems == [
+        f"{registry.artifacts.latest_onnx} does not lead to latest/model.onnx; see: modelgates recover"
     ]
 
 
-def test_status_of_a_link_without_its_log_is_still_printed(desk: Desk) -> None:
-    desk.artifacts.promotions.unlink()
-    found = status(desk.artifacts, desk.policy)
-    assert found.lines()[0] == f"live: {desk.live}, says the link; the log does not know it"
+def test_status_of_a_link_without_its_log_is_still_printed(registry: Registry) -> None:
+    registry.artifacts.promotions.unlink()
+    found = status(registry.artifacts, registry.policy)
+    assert found.lines()[0] == f"live: {registry.live}, says the link; the log does not know it"
     assert [problem[:50] for problem in found.problems] == [
         "promotions.log says nothing is live, latest points",
-        f"record 2 is not, or no longer, the one that {desk.candidate}"[:50],
+        f"record 2 is not, or no longer, the one that {registry.candidate}"[:50],
     ]
 
 
-def test_status_says_everything_that_is_wrong_at_once(desk: Desk) -> None:
-    desk.artifacts.promotions.write_bytes(b"\0\n")
-    desk.artifacts.latest_id.write_bytes(b"\xff")
-    with (desk.artifacts.model(desk.live) / "model.onnx").open("ab") as file:
+def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> None:
+    registry.artifacts.promotions.write_bytes(b"\0\n")
+    registry.artifacts.latest_id.write_bytes(b"\xff")
+    with (registry.artifacts.model(registry.live) / "model.onnx").open("ab") as file:
         file.write(b"\0")
-    found = status(desk.artifacts, desk.policy)
+    found = status(registry.artifacts, registry.policy)
     assert not found.sound
     for said in ("promotions.log, line 1 from the end: no record of the audit log", "latest_id.txt: holds no"):
         assert [problem for problem in found.problems if said in problem]
-    assert [problem for problem in found.problems if problem.startswith(f"{desk.live}: model.onnx: ")]
+    assert [problem for problem in found.problems if problem.startswith(f"{registry.live}: model.onnx: ")]
 
 
-def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(desk: Desk) -> None:
-    desk.artifacts.latest_id.write_text("1999999999\n")
-    found = status(desk.artifacts, desk.policy)
+def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(registry: Registry) -> None:
+    registry.artifacts.latest_id.write_text("1999999999\n")
+    found = status(registry.artifacts, registry.policy)
     assert found.audit_log == "chained only"
     assert found.problems == [
-        f"{desk.artifacts.latest_id}: names no model that is there; write the newest one's id into it"
+        f"{registry.artifacts.latest_id}: names no model that is there; write the newest one's id into it"
     ]
 
 
-def test_status_names_a_change_that_was_cut_short(desk: Desk) -> None:
-    append(desk.artifacts.promotions, second(desk))
-    flip(desk.artifacts, desk.candidate)
-    found = status(desk.artifacts, desk.policy)
-    assert found.live == desk.candidate
+def test_status_names_a_change_that_was_cut_short(registry: Registry) -> None:
+    append(registry.artifacts.promotions, second(registry))
+    point_latest_at(registry.artifacts, registry.candidate)
+    found = status(registry.artifacts, registry.policy)
+    assert found.live == registry.candidate
     assert found.problems == [
-        f"a promote to {desk.candidate} was cut short; the next change settles it, or: modelgates recover"
+        f"a promote to {registry.candidate} was cut short; the next change settles it, or: modelgates recover"
     ]
-    with locked(desk.artifacts, desk.policy.registry):
-        append(desk.artifacts.promotions, second(desk))
-        assert status(desk.artifacts, desk.policy).sound, "it is under way"
+    with locked(registry.artifacts, registry.policy.registry):
+        append(registry.artifacts.promotions, second(registry))
+        assert status(registry.artifacts, registry.policy).sound, "it is under way"
 
 
-def second(desk: Desk) -> Intent:
+def second(registry: Registry) -> Intent:
     return Intent(
         time=datetime.now(UTC),
         actor="ada",
-        host="desk",
+        host="registry",
         action="promote",
-        from_=desk.live,
-        to=desk.candidate,
-        digest=tree_digest(desk.artifacts.model(desk.candidate)),
+        from_=registry.live,
+        to=registry.candidate,
+        digest=tree_digest(registry.artifacts.model(registry.candidate)),
         report_digest=None,
         reason="why",
     )
 
 
-def test_the_list_shows_every_model_and_what_it_is(desk: Desk) -> None:
-    rows = listing(desk.artifacts)
+def test_the_list_shows_every_model_and_what_it_is(registry: Registry) -> None:
+    rows = listing(registry.artifacts)
     assert [(row.id, row.state, row.changes) for row in rows] == [
-        (desk.live, "live", "A ridge for tests."),
-        (desk.candidate, "candidate", "Another ridge."),
+        (registry.live, "live", "A ridge for tests."),
+        (registry.candidate, "candidate", "Another ridge."),
     ]
-    assert rows[0].created == datetime.fromtimestamp(int(desk.live), UTC)
+    assert rows[0].created == datetime.fromtimestamp(int(registry.live), UTC)
 
 
-def test_one_broken_model_does_not_hide_the_others(desk: Desk) -> None:
-    (desk.artifacts.models / "1700000000").mkdir()
-    (desk.artifacts.models / "123").mkdir()
-    (desk.artifacts.model(desk.candidate) / "CHANGES.md").write_bytes(b"\xff caf\xe9\nmore\n")
-    rows = listing(desk.artifacts)
+def test_one_broken_model_does_not_hide_the_others(registry: Registry) -> None:
+    (registry.artifacts.models / "1700000000").mkdir()
+    (registry.artifacts.models / "123").mkdir()
+    (registry.artifacts.model(registry.candidate) / "CHANGES.md").write_bytes(b"\xff caf\xe9\nmore\n")
+    rows = listing(registry.artifacts)
     assert [(row.id, row.state) for row in rows] == [
         ("1700000000", "damaged"),
-        (desk.live, "live"),
-        (desk.candidate, "candidate"),
+        (registry.live, "live"),
+        (registry.candidate, "candidate"),
     ]
     assert "manifest.json: no such file" in rows[0].changes
     assert rows[2].changes == "� caf�"

@@ -12,8 +12,18 @@ from pytest_modelgates.audit.chain import Intent, append, read_log, tail
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry import store
-from pytest_modelgates.registry.store import flip, is_first, is_model, live_id, locked, model_ids, settle, state, switch
-from tests.support.handmade import Desk
+from pytest_modelgates.registry.store import (
+    change_live,
+    finish_interrupted,
+    is_first,
+    is_model,
+    live_id,
+    locked,
+    model_ids,
+    point_latest_at,
+    state,
+)
+from tests.support.handmade import Registry
 
 
 @pytest.fixture
@@ -31,7 +41,7 @@ def change(to: str, from_: str | None = None) -> Intent:
     return Intent(
         time=datetime(2026, 1, 1, tzinfo=UTC),
         actor="ada",
-        host="desk",
+        host="registry",
         action="promote",
         from_=from_,
         to=to,
@@ -47,10 +57,10 @@ def test_nothing_is_live_before_the_first_promotion(artifacts: Artifacts) -> Non
 
 
 def test_a_flip_moves_both_links(artifacts: Artifacts) -> None:
-    flip(artifacts, "1700000001")
+    point_latest_at(artifacts, "1700000001")
     assert os.readlink(artifacts.latest) == "1700000001"
     assert os.readlink(artifacts.latest_onnx) == "latest/model.onnx"
-    flip(artifacts, "1700000002")
+    point_latest_at(artifacts, "1700000002")
     assert live_id(artifacts) == "1700000002"
     assert sorted(path.name for path in artifacts.models.iterdir()) == [
         "1700000001",
@@ -62,14 +72,14 @@ def test_a_flip_moves_both_links(artifacts: Artifacts) -> None:
 
 def test_a_link_to_the_onnx_file_that_somebody_broke_is_mended(artifacts: Artifacts) -> None:
     artifacts.latest_onnx.write_text("a copy")
-    flip(artifacts, "1700000001")
+    point_latest_at(artifacts, "1700000001")
     assert os.readlink(artifacts.latest_onnx) == "latest/model.onnx"
 
 
 def test_a_folder_in_the_links_place_stops_the_flip_before_anything_moved(artifacts: Artifacts) -> None:
     artifacts.latest_onnx.mkdir()
     with pytest.raises(OSError, match=r"latest\.onnx"), locked(artifacts, RULES):
-        switch(artifacts, change("1700000001"))
+        change_live(artifacts, change("1700000001"))
     assert is_first(artifacts)
     assert state(artifacts).open is None
 
@@ -113,7 +123,7 @@ def logged(artifacts: Artifacts) -> list[str]:
 
 def test_a_switch_writes_link_and_log(artifacts: Artifacts) -> None:
     with locked(artifacts, RULES):
-        end = switch(artifacts, change("1700000001")).head
+        end = change_live(artifacts, change("1700000001")).head
     assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
     assert tail(artifacts.promotions).head == end
     assert end.n == 2
@@ -132,11 +142,11 @@ def test_whoever_takes_the_lock_settles_what_was_cut_short(
     artifacts: Artifacts, intended: bool, flipped: bool, live: str
 ) -> None:
     with locked(artifacts, RULES):
-        switch(artifacts, change("1700000001"))
+        change_live(artifacts, change("1700000001"))
     if intended:
         append(artifacts.promotions, change("1700000002", "1700000001"))
     if flipped:
-        flip(artifacts, "1700000002")
+        point_latest_at(artifacts, "1700000002")
     with artifacts.promotions.open("ab") as file:
         file.write(b'{"digest":"0')
     assert state(artifacts).live == live
@@ -150,9 +160,9 @@ def test_whoever_takes_the_lock_settles_what_was_cut_short(
 
 def test_a_change_cut_short_whose_link_somebody_moved_is_refused(artifacts: Artifacts) -> None:
     append(artifacts.promotions, change("1700000001"))
-    flip(artifacts, "1700000002")
+    point_latest_at(artifacts, "1700000002")
     with pytest.raises(RegistryError) as refused:
-        settle(artifacts)
+        finish_interrupted(artifacts)
     assert str(refused.value) == (
         "a promote from nothing to 1700000001 was cut short, and latest points at 1700000002; see: modelgates recover"
     )
@@ -160,30 +170,30 @@ def test_a_change_cut_short_whose_link_somebody_moved_is_refused(artifacts: Arti
 
 def test_what_fails_after_the_flip_is_put_back(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
     with locked(artifacts, RULES):
-        switch(artifacts, change("1700000001"))
+        change_live(artifacts, change("1700000001"))
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store, "_commit", full)
     with pytest.raises(OSError, match="No space left"), locked(artifacts, RULES):
-        switch(artifacts, change("1700000002", "1700000001"))
+        change_live(artifacts, change("1700000002", "1700000001"))
     assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
     assert state(artifacts).open is None
 
 
 def test_a_flip_that_did_not_happen_is_not_believed(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
     with locked(artifacts, RULES):
-        switch(artifacts, change("1700000001"))
+        change_live(artifacts, change("1700000001"))
     monkeypatch.setattr(Path, "replace", lambda *_: None)
     with pytest.raises(OSError, match="Does not point at 1700000002 after the flip"), locked(artifacts, RULES):
-        switch(artifacts, change("1700000002", "1700000001"))
+        change_live(artifacts, change("1700000002", "1700000001"))
     assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
 
 
 def test_a_reader_sees_link_and_log_of_one_moment(artifacts: Artifacts) -> None:
     with locked(artifacts, RULES):
-        switch(artifacts, change("1700000001"))
+        change_live(artifacts, change("1700000001"))
     fork = multiprocessing.get_context("fork")
     stop = fork.Event()
     writer = fork.Process(daemon=True, target=_switch_until, args=(artifacts.root, stop))
@@ -200,13 +210,13 @@ def _switch_until(root: Path, stop: "multiprocessing.synchronize.Event") -> None
     artifacts, here, there = Artifacts(root), "1700000001", "1700000002"
     while not stop.is_set():
         with locked(artifacts, RULES):
-            switch(artifacts, change(there, here))
+            change_live(artifacts, change(there, here))
         here, there = there, here
 
 
 def test_a_link_moved_by_hand_is_not_taken_for_a_crash(artifacts: Artifacts) -> None:
     with locked(artifacts, RULES):
-        switch(artifacts, change("1700000001"))
+        change_live(artifacts, change("1700000001"))
     artifacts.latest.unlink()
     artifacts.latest.symlink_to("1700000002")
     with locked(artifacts, RULES):
@@ -279,20 +289,20 @@ def test_the_newest_candidate_is_read_strictly(artifacts: Artifacts) -> None:
             newest_id(artifacts)
 
 
-def test_readers_never_miss_the_link_while_it_flips(desk: Desk) -> None:
+def test_readers_never_miss_the_link_while_it_flips(registry: Registry) -> None:
     fork = multiprocessing.get_context("fork")
     stop = fork.Event()
-    flipper = fork.Process(daemon=True, target=_flip_until, args=(desk, stop))
+    flipper = fork.Process(daemon=True, target=_flip_until, args=(registry, stop))
     flipper.start()
     try:
-        seen = {live_id(desk.artifacts) for _ in range(20_000)}
+        seen = {live_id(registry.artifacts) for _ in range(20_000)}
     finally:
         stop.set()
         flipper.join()
-    assert seen == {desk.live, desk.candidate}
+    assert seen == {registry.live, registry.candidate}
 
 
-def _flip_until(desk: Desk, stop: "multiprocessing.synchronize.Event") -> None:
+def _flip_until(registry: Registry, stop: "multiprocessing.synchronize.Event") -> None:
     while not stop.is_set():
-        flip(desk.artifacts, desk.candidate)
-        flip(desk.artifacts, desk.live)
+        point_latest_at(registry.artifacts, registry.candidate)
+        point_latest_at(registry.artifacts, registry.live)

@@ -18,7 +18,7 @@ from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.storage.digests import tree_digest
 from tests.registry.test_decide import POLICY, subject_of
 from tests.support.gate_runs import ledger_of, outcomes, own_gate, report_of, run
-from tests.support.handmade import Desk, green_ledger, green_run, modelgates, record, write_report
+from tests.support.handmade import Registry, green_ledger, green_run, modelgates, record, write_report
 
 TODAY = datetime.now(UTC).date()
 ROW = """
@@ -129,16 +129,16 @@ def test_a_run_is_red_if_what_is_waived_did_not_run(pytester: pytest.Pytester) -
     assert ledger_of(model).models[model.name].waivers == ()
 
 
-def test_the_log_and_status_keep_the_waiver(desk: Desk) -> None:
-    directory = desk.artifacts.model(desk.candidate)
+def test_the_log_and_status_keep_the_waiver(registry: Registry) -> None:
+    directory = registry.artifacts.model(registry.candidate)
     row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=TODAY)
-    desk.policy_file.write_text(desk.policy_file.read_text() + row)
-    report = write_report(desk.artifacts.root / "waived.json", missed(directory, desk.policy))
-    promote(desk.artifacts, desk.candidate, report, desk.policy, reason="urgent")
+    registry.policy_file.write_text(registry.policy_file.read_text() + row)
+    report = write_report(registry.artifacts.root / "waived.json", missed(directory, registry.policy))
+    promote(registry.artifacts, registry.candidate, report, registry.policy, reason="urgent")
     shown = f"drift.psi waived until {TODAY} by Ada Lovelace: the exchange changed its tick size"
-    assert read_log(desk.artifacts.promotions)[-1].waivers == (shown,)
-    assert f"    {shown}" in modelgates("log", "--artifacts", desk.artifacts.root).stdout.splitlines()
-    assert shown in modelgates("status", "--artifacts", desk.artifacts.root).stdout.splitlines()
+    assert read_log(registry.artifacts.promotions)[-1].waivers == (shown,)
+    assert f"    {shown}" in modelgates("log", "--artifacts", registry.artifacts.root).stdout.splitlines()
+    assert shown in modelgates("status", "--artifacts", registry.artifacts.root).stdout.splitlines()
 
 
 @pytest.mark.parametrize("key", ["gate", "digest", "reason", "owner", "until"])

@@ -16,16 +16,16 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from pytest_modelgates.evidence.trust import package_digest, shipped_gates
-from pytest_modelgates.model.directory import MANIFEST, SIDECAR, Pinned
+from pytest_modelgates.model.directory import MANIFEST, SIDECAR, ModelDirectory
 from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Slo
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.predictions.records import Prediction, encode_predictions
-from pytest_modelgates.registry.golden import reference
+from pytest_modelgates.registry.golden import panel_predictions
 from pytest_modelgates.storage.digests import sha256, sha256_of, tree_digest
-from pytest_modelgates.storage.lines import append_whole
+from pytest_modelgates.storage.lines import append_atomic
 from pytest_modelgates.storage.strict_json import canonical, read_json, readable
 from tests.support.panels import invented_panel, pack_ridge
 
@@ -33,7 +33,7 @@ LENIENT = "format = 1\n[promotion]\nparity_nights = 0\nshadow_hours = 0\ndrift_p
 
 
 @dataclass(frozen=True)
-class Desk:
+class Registry:
     """An artifacts root in which `live` was promoted by its own gates and `candidate` waits."""
 
     artifacts: Artifacts
@@ -138,11 +138,13 @@ def write_report(path: Path, ledger: Ledger, *, exitcode: int = 0) -> Path:
     return path
 
 
-def green_report(desk: Desk, model_id: str | None = None, *, policy: Policy | None = None, **changes: object) -> Path:
+def green_report(
+    registry: Registry, model_id: str | None = None, *, policy: Policy | None = None, **changes: object
+) -> Path:
     """A report by which the candidate may go live."""
-    model_id = model_id or desk.candidate
-    ledger = green_ledger(desk.artifacts.model(model_id), policy or desk.policy, **changes)
-    return write_report(desk.artifacts.root / "handmade.json", ledger)
+    model_id = model_id or registry.candidate
+    ledger = green_ledger(registry.artifacts.model(model_id), policy or registry.policy, **changes)
+    return write_report(registry.artifacts.root / "handmade.json", ledger)
 
 
 def edited(path: Path, *keys: object, value: object) -> Path:
@@ -158,8 +160,8 @@ def edited(path: Path, *keys: object, value: object) -> Path:
 
 def golden_of(directory: Path) -> list[float]:
     """A model's predictions on its panel."""
-    with Pinned(directory) as model:
-        return reference(model).tolist()
+    with ModelDirectory(directory) as model:
+        return panel_predictions(model).tolist()
 
 
 def predictions(
@@ -188,7 +190,7 @@ def predictions(
 
 
 def log_predictions(path: Path, records: list[Prediction]) -> None:
-    append_whole(path, encode_predictions(records))
+    append_atomic(path, encode_predictions(records))
 
 
 def modelgates(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
@@ -198,35 +200,35 @@ def modelgates(*arguments: object, **options: object) -> "subprocess.CompletedPr
 
 
 @pytest.fixture(scope="session")
-def first_promotion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Desk, "subprocess.CompletedProcess[str]"]:
+def first_promotion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Registry, "subprocess.CompletedProcess[str]"]:
     """A registry after `modelgates promote DIR` ran the real gates of its first model, and what that printed."""
-    root = tmp_path_factory.mktemp("desk")
+    root = tmp_path_factory.mktemp("registry")
     artifacts = Artifacts(root / "artifacts")
     live = pack_ridge(artifacts.root)
     policy = root / "policy.toml"
     policy.write_text(LENIENT)
     done = modelgates("promote", live, "--policy", policy, cwd=root)
     candidate = pack_ridge(artifacts.root, invented_panel(seed=2), changes="Another ridge.")
-    return Desk(artifacts, live.name, candidate.name, policy), done
+    return Registry(artifacts, live.name, candidate.name, policy), done
 
 
 @pytest.fixture
-def desk(first_promotion: tuple[Desk, "subprocess.CompletedProcess[str]"], tmp_path: Path) -> Desk:
+def registry(first_promotion: tuple[Registry, "subprocess.CompletedProcess[str]"], tmp_path: Path) -> Registry:
     """A registry of its own with a live model, and a candidate."""
     original, done = first_promotion
     assert done.returncode == 0, done.stdout + done.stderr
-    root = tmp_path / "desk"
+    root = tmp_path / "registry"
     shutil.copytree(original.artifacts.root.parent, root, symlinks=True)
-    return Desk(Artifacts(root / "artifacts"), original.live, original.candidate, root / "policy.toml")
+    return Registry(Artifacts(root / "artifacts"), original.live, original.candidate, root / "policy.toml")
 
 
 @pytest.fixture
-def empty_desk(desk: Desk) -> Desk:
+def empty_registry(registry: Registry) -> Registry:
     """The same models before anything was ever promoted."""
-    desk.artifacts.latest.unlink()
-    desk.artifacts.latest_onnx.unlink()
-    desk.artifacts.promotions.unlink()
-    shutil.rmtree(desk.artifacts.golden)
-    path = desk.artifacts.model(desk.candidate) / MANIFEST
+    registry.artifacts.latest.unlink()
+    registry.artifacts.latest_onnx.unlink()
+    registry.artifacts.promotions.unlink()
+    shutil.rmtree(registry.artifacts.golden)
+    path = registry.artifacts.model(registry.candidate) / MANIFEST
     path.write_bytes(canonical(msgspec.structs.replace(read_json(path, Manifest), audit_head=None)))
-    return desk
+    return registry
