@@ -94,7 +94,7 @@ def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     horizon : int
         How long each tranche is held [days].
     lag : int, default 1
-        Days between a score and the position made of it [days].
+        Days between a score and the position that follows it [days].
 
     Returns
     -------
@@ -145,7 +145,7 @@ def hold(
     cost_bps : float or Costs
         Cost of a unit of turnover [basis points], or all costs of the position.
     lag : int, default 1
-        Days between a score and the position made of it [days].
+        Days between a score and the position that follows it [days].
     volume : array_like of float, shape (n_days, n_assets), optional
         What the whole market traded that day [share of capital]; only impact needs it.
 

@@ -145,7 +145,7 @@ def _sorted_ranks(values: Matrix, missing: NDArray[np.bool_] | None) -> tuple[ND
     # Ranks 0 to count - 1 have the mean (count - 1) / 2; ties keep it, as they share the mean of their ranks.
     centred = np.arange(columns) - (counts - 1) / 2
     equal = ordered[:, 1:] == ordered[:, :-1]
-    # The infinities in place of NaN are no ties.
+    # The infinities in place of NaN are not ties.
     if missing is not None:
         equal &= ordered[:, 1:] < np.inf
     tied = equal.any(axis=1)

@@ -1,4 +1,4 @@
-"""Whether a mean exceeds a bound by more than luck, for one series and over many. Knows of no gate or limit."""
+"""Whether a mean exceeds a bound by more than luck, for one series and over many. Knows nothing of gates and limits."""
 
 from dataclasses import dataclass
 
