@@ -74,8 +74,8 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
     # Each step only shrinks weights, so that it cannot break a cap that an earlier step has enforced.
     cut = np.clip(given, -caps.weight, caps.weight)
     long, short = (np.maximum(side, 0.0).sum(axis=1, keepdims=True) for side in (cut, -cut))
-    # |long - short| <= net. Only the longer side can exceed the other by more than that, so one of the two rounds
-    # changes nothing, whichever comes first.
+    # |long - short| <= net. Only the longer side can exceed the other by more than that, so at most one
+    # of the two rounds changes anything, whichever comes first.
     for sign, side, other in ((1, long, short), (-1, short, long)):
         allowed = np.minimum(side, other + caps.net)
         scale = np.divide(allowed, side, out=np.ones_like(side), where=side > 0)

@@ -94,7 +94,8 @@ def rank_ic_decay(
         ic = ic[~np.isnan(ic)]
         if ic.size < 2:
             raise StatisticsError(f"{ic.size} days with a rank IC at horizon {horizon}, expected at least 2")
-        # Overlapping days are dependent, so a t-test would be wrong by a factor; with few horizons the cosines are too.
+        # Overlapping days are dependent, so a t-test would be wrong by a factor. With too few horizons even the cosines
+        # reject too often.
         told.append(
             HorizonIc(
                 horizon=horizon,

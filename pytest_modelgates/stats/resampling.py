@@ -47,8 +47,8 @@ def optimal_block_length(x: ArrayLike) -> float:
     refuse_constant(series)
     n = series.size
     away = series - series.mean()
-    # Footnote c of Politis and White 2004 has sqrt(log10(n)) here, and the cap on the lags below is not in the paper;
-    # both are as in the published programs (arch, and A. Patton's). Up to a million values the run is 5 either way.
+    # The run and both caps are as in arch, which takes the caps from A. Patton's program. Footnote c of Politis and
+    # White 2004 has sqrt(log10(n)) here; up to a million values both make a run of 5.
     run = max(5, int(math.log10(n)))
     furthest = math.ceil(math.sqrt(n)) + run
     covariance = np.array([away[lag:] @ away[: n - lag] for lag in range(furthest + 1)])
