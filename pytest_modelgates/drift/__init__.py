@@ -1,4 +1,7 @@
-"""Whether what a model predicts now still looks like what it predicted on its panel."""
+"""Whether what a model predicts now still looks like what it predicted on its panel.
+
+The names in `__all__` are public. A golden is a sample of predictions that was saved to compare later ones with.
+"""
 
 from .distances import DriftLimits, detect_drift, ks_test, psi
 from .golden import load_golden_predictions, save_golden_predictions

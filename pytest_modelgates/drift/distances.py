@@ -1,6 +1,6 @@
 """How far a model's predictions have moved from its golden: PSI, two-sample KS, and the verdict on both.
 
-Plain arrays only; reading and writing a golden is `golden.py`, and nothing here knows of files, models or tests.
+Only arrays come in here. `golden.py` reads and writes the golden; this module knows of no files, models or tests.
 """
 
 import math
@@ -15,7 +15,10 @@ from scipy import stats
 from ..errors import StatisticsError
 
 MINIMUM_ROWS = 170
-"""Fewest values a side that carry a verdict [count]: with fewer, chance lifts a ten-bin PSI over 0.20 once in 20."""
+"""Fewest values on each side that carry a verdict [count].
+
+With fewer, chance lifts a ten-bin PSI over 0.20 more than once in 20 samples.
+"""
 
 Values = NDArray[np.floating[Any]]
 Level = Literal["none", "moderate", "significant"]
@@ -59,8 +62,8 @@ class DriftLimits:
     psi_moderate, psi : float, default 0.10 and 0.25
         An index [nat] above the first is moderate, above the second significant, and significant is drift.
     ks_p, ks_distance : float, default 0.05 and 0.05
-        The KS test calls drift when p is below the first and the distance at least the second: on millions of
-        rows p alone calls a shift that nobody would trade differently for.
+        The KS test finds drift if p is below the first and the distance at least the second. By p alone it would find
+        drift on millions of rows in a shift that changes no trade.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def population_stability_index(
     reference_counts, live_counts : array_like of int, shape (n_bins,)
         Values in each bin [count].
     pseudocount : float, default 0.5
-        Added to every bin [count], lest an empty one make the index infinite.
+        Added to every bin [count], so that an empty bin does not make the index infinite.
 
     Returns
     -------
@@ -101,13 +104,13 @@ def population_stability_index(
     Raises
     ------
     StatisticsError
-        If the two were not binned alike, a count is negative or NaN, a side is empty, or a bin is empty and the
-        pseudocount 0.
+        If the two were not binned alike, a count is negative, NaN or infinite, a side is empty, the pseudocount is
+        negative or not finite, or a bin is empty and the pseudocount 0.
 
     Notes
     -----
-    Without drift it is about (1/n + 1/m) times a chi-squared variable of n_bins - 1 degrees of freedom [1]_, so a
-    fixed limit alarms by itself on a small sample.
+    The index is sum((p - q) ln(p / q)) over the bins, for shares p and q. Without drift it is about (1/n + 1/m) times a
+    chi-squared variable of n_bins - 1 degrees of freedom [1]_, so a fixed limit gives false alarms on a small sample.
 
     References
     ----------
@@ -130,6 +133,7 @@ def population_stability_index(
         raise StatisticsError(f"the pseudocount is {pseudocount}: give 0 or more")
     if pseudocount == 0 and not (reference * live).all():
         raise StatisticsError("a bin is empty, so the index has no finite value: give a pseudocount above 0")
+    # sum((p - q) ln(p / q)), the symmetric divergence whose distribution Yurdakul and Naranjo 2020 derive.
     p, q = ((counts + pseudocount) / (counts + pseudocount).sum() for counts in (reference, live))
     return float(((p - q) * np.log(p / q)).sum())
 
@@ -142,7 +146,8 @@ def psi(golden: ArrayLike, current: ArrayLike, *, bins: int = 10) -> float:
     golden, current : array_like of float, shapes (n,) and (m,)
         Predictions then and now, in any order.
     bins : int, default 10
-        Bins of equal share in the golden. A value that holds at least 1 / bins of the golden is a bin of its own.
+        Number of bins of equal share in the golden, at least 2. A value that makes up at least 1 / bins of the golden
+        is a bin of its own.
 
     Returns
     -------
@@ -156,10 +161,10 @@ def psi(golden: ArrayLike, current: ArrayLike, *, bins: int = 10) -> float:
 
     Notes
     -----
-    The outer bins are open, so an outlier counts as one value and moves an edge by one value at most. Values that
-    are bins of their own keep 0/1, constant and mostly-zero scores apart where plain quantile edges fall together.
-    Score both sides with the same runtime: rounding that breaks the ties of one side alone looks like a shift.
-    Where one side is float32, both are compared as float32, or 0.1 would differ from itself.
+    The outer bins are open, so an outlier counts as one value and moves an edge by one value at most. Frequent values
+    have bins of their own, because the edges of plain quantiles fall together where scores are 0 or 1, constant or
+    mostly zero. Score both sides with the same runtime: rounding that breaks the ties of one side alone looks like a
+    shift. Where one side is float32, both are compared as float32; otherwise 0.1 would differ from itself.
     """
     then, now = _samples(golden, current)
     if bins < 2:
@@ -167,13 +172,16 @@ def psi(golden: ArrayLike, current: ArrayLike, *, bins: int = 10) -> float:
     distinct, held = np.unique(then, return_counts=True)
     atoms = distinct[held * bins >= then.size]
     between = then[~np.isin(then, atoms)]
+    # The other values get their part of the bins, so that each of these holds about 1 / bins of the golden too.
     quantile_bins = max(1, round(bins * between.size / then.size))
-    # Interior edges only. Each bin is (lower, upper], as in a distribution function, so ties on an edge stay together.
+    # These are interior edges only. Each bin is (lower, upper], as in a distribution function, so ties on an edge stay
+    # together.
     levels = np.arange(1, quantile_bins) / quantile_bins
     edges = np.unique(np.quantile(between, levels)) if levels.size else between[:0]
     counts = [np.concatenate([_atom_counts(x, atoms), _bin_counts(x, atoms, edges)]) for x in (then, now)]
+    # A bin that is empty on both sides would add to the index by its pseudocount alone.
     seen = counts[0] + counts[1] > 0
-    # A lone bin holds everything on both sides: the same constant twice.
+    # If one bin is left, it holds all values of both sides, and the index is 0: the same constant twice.
     return population_stability_index(counts[0][seen], counts[1][seen])
 
 
@@ -188,7 +196,7 @@ def ks_test(golden: ArrayLike, current: ArrayLike) -> KsResult:
     Returns
     -------
     KsResult
-        Largest distance of the two distribution functions, in [0, 1], and its p-value.
+        Largest distance of the two distribution functions [1]_, from 0 to 1, and its p-value.
 
     Raises
     ------
@@ -197,33 +205,38 @@ def ks_test(golden: ArrayLike, current: ArrayLike) -> KsResult:
 
     Notes
     -----
-    The p-value takes the values for independent and continuous. Ties make it too large (0/1 scores going from 5 %
-    to 8 % on 1,000 rows a side: 0.76, where Fisher's exact test gives 0.0083); rows of one day that move together
-    make it too small. Exact up to 10,000 values a side, asymptotic above, as in scipy.
+    The p-value takes the values for independent and continuous. Ties make it too large: for 0/1 scores that go from 5 %
+    to 8 % on 1,000 rows a side it is 0.76, where Fisher's exact test gives 0.0083. Rows of one day that move together
+    make it too small. It is exact up to 10,000 values a side and asymptotic above, as in scipy.
+
+    References
+    ----------
+    .. [1] N. Smirnov, Table for estimating the goodness of fit of empirical distributions, Annals of Mathematical
+       Statistics 19:279, 1948.
     """
     then, now = _samples(golden, current)
     with warnings.catch_warnings():
-        # scipy tells by a warning that it fell back to the asymptotic p-value, which is what the docstring promises.
+        # scipy warns where it falls back to the asymptotic p-value, and the docstring promises that one.
         warnings.filterwarnings("ignore", message=".*Switching to method=asymp.*", category=RuntimeWarning)
         result = stats.ks_2samp(then, now)
     return KsResult(float(result.statistic), float(result.pvalue))
 
 
 def detect_drift(golden: ArrayLike, current: ArrayLike, *, limits: DriftLimits | None = None) -> DriftReport:
-    """Say whether the current predictions have left their golden.
+    """Say whether the current predictions have drifted from their golden.
 
     Parameters
     ----------
     golden, current : array_like of float, shapes (n,) and (m,)
-        Predictions then and now, in any order, at least `MINIMUM_ROWS` each.
+        Predictions then and now, in any order, at least `MINIMUM_ROWS` of each.
     limits : DriftLimits, optional
-        Where drift begins; the defaults of `DriftLimits` when left out.
+        Where drift begins; by default the limits of `DriftLimits()`.
 
     Returns
     -------
     dict
-        ``{'psi': {'value', 'level'}, 'ks': {'statistic', 'p_value'}, 'overall_drift'}``, the level one of ``'none'``,
-        ``'moderate'``, ``'significant'``.
+        ``{'psi': {'value', 'level'}, 'ks': {'statistic', 'p_value'}, 'overall_drift'}``. The level is ``'none'``,
+        ``'moderate'`` or ``'significant'``; drift is a significant PSI, or a KS test beyond both of its limits.
 
     Raises
     ------
@@ -249,6 +262,7 @@ def detect_drift(golden: ArrayLike, current: ArrayLike, *, limits: DriftLimits |
 def _samples(golden: ArrayLike, current: ArrayLike) -> tuple[Values, Values]:
     then, now = _checked("golden", golden), _checked("current", current)
     if any(getattr(given, "dtype", None) == np.float32 for given in (golden, current)):
+        # A double beyond the range of float32 becomes infinite, which still ranks above all other values.
         with np.errstate(over="ignore"):
             return then.astype(np.float32), now.astype(np.float32)
     return then, now

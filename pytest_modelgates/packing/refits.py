@@ -1,4 +1,8 @@
-"""A model that is fitted anew as time goes on: one ONNX file a fold, each judged on days that it cannot know."""
+"""A model that is fitted anew as time goes on: one ONNX file a fold, each judged on days that it cannot know.
+
+No gate uses this module, because a model directory holds one model. It is library code for users who refit their models
+and want to judge the procedure, not only the last model.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +21,12 @@ from ..stats.walkforward import Folds, calendar_folds, folds, retained
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WalkedForward:
-    """What following one model a fold would have held and earned, and how that IC after costs holds up.
+    """What a position that follows one model a fold would have held and earned, and how its IC holds up.
 
-    `in_sample` is the mean IC after costs of each model on the fold before its own, whose labels it may have learned,
-    and `retained` the share of it that the same models keep on their own folds, None if there was none to keep.
+    `scores` are those of each row by the model of its fold, and `held` is the position that follows them. `folds` sums
+    up its IC after costs by fold. `in_sample` is the mean IC after costs of the models, each on the fold before its
+    own, whose labels it may have learned. `retained` is the share of this that the same models keep on their own folds;
+    it is None if `in_sample` is not above 0.
     """
 
     scores: NDArray[np.float64]
@@ -43,20 +49,21 @@ def walk_models_forward(
     Parameters
     ----------
     models : mapping of str to (bytes, date)
-        For each fold an ONNX file that takes the panel's features, and the last price date that any of its training
-        labels used.
+        For each fold an ONNX file that takes the panel's features, and the date of the last price that any of its
+        training labels used.
     panel : Panel
         Rows of all folds, ordered by time.
     cost_bps : float or Costs
         As for `hold`.
     labels : array_like of str, shape (n_days,), optional
-        The fold of each day, an unbroken stretch each; its calendar year if left out.
+        The fold of each day; a fold is one unbroken stretch. By default it is the calendar year.
     embargo : int, default 0
-        Weekdays that must lie between that date and the first day of the fold.
+        Weekdays that must lie between that date and the first day of the fold [weekdays].
 
     Returns
     -------
     WalkedForward
+        Scores, position and IC by fold.
 
     Raises
     ------
@@ -66,8 +73,8 @@ def walk_models_forward(
 
     Notes
     -----
-    A label of day t reads prices up to day t + lag + horizon, so the date bars every training row whose label window
-    meets the fold, lag included.
+    A label of day t reads prices up to day t + lag + horizon. So the date of the last price bars every training row
+    whose label window meets the fold, lag included.
     """
     days = panel.days.to_numpy()
     fold = calendar_folds(days) if labels is None else np.asarray(labels)
@@ -86,9 +93,12 @@ def walk_models_forward(
         if previous is not None:
             rows = of_row == previous
             before[rows] = model.predict(panel.features[rows])
+    # One position for all folds: at the start of a fold its tranches are still of the model before, as they would be in
+    # use. These days are purged below.
     held = _hold(panel, own, np.ones(len(days), dtype=bool), cost_bps)
     kept = fold[held.first :]
     judged = folds(held.ic_net, kept, purge=held.first)
+    # The last fold has no model after it, and the first none before it. What is left compares the same models.
     inside = float(_hold(panel, before, fold != names[-1], cost_bps).ic_net.mean())
     outside = float(held.ic_net[kept != names[0]].mean())
     return WalkedForward(scores=own, held=held, folds=judged, in_sample=inside, retained=retained(outside, inside))

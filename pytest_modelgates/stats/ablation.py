@@ -1,6 +1,7 @@
 """Whether a model would do better without one of its feature groups.
 
-Tests the fixed model's use of a group, or the group itself if the series come from models refitted without it.
+With one model throughout, this tests how the model uses a group. With models that were refitted without the group, it
+tests the group itself.
 """
 
 from collections.abc import Mapping
@@ -31,13 +32,15 @@ class Ablation:
     bound : float
         The gain or loss that is too small to matter.
     p_value, p_adjusted : float
-        Of the gain being no more than `bound`, one-sided, before and after looking at all groups.
+        One-sided p-values of the hypothesis that the gain is at most `bound`: of this group alone, and adjusted for
+        having tested all groups.
     n_days : int
+        Days compared [days].
     interval : (float, float)
         Covers the gain with 90 % confidence.
     outcome : str
-        "harmful" if the gain exceeds the bound, "useful" if the loss does, both after looking at all groups; "useless"
-        if the interval lies within the bound on either side; else "inconclusive".
+        "harmful" if the gain exceeds the bound, "useful" if the loss does, both by adjusted p-values; "useless" if the
+        interval lies within the bound on either side; else "inconclusive".
     """
 
     gain: float
@@ -70,14 +73,14 @@ def ablate(
     without : mapping of str to array_like, shape (n_days,)
         The same with the group's columns at their cross-sectional median, or of a model refitted without them.
     margin, margin_share : float
-        Gains up to max(`margin`, `margin_share` times the mean IC) do not matter: on many names two columns of noise
-        would be called harmful without it.
+        Gains up to max(`margin`, `margin_share` times the mean IC) do not matter. Without this bound a panel of many
+        names would call two columns of noise harmful.
     horizon : int
-        Of the target [days].
+        Horizon of the target [days]; blocks of the bootstrap are no shorter.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap, at least 0.
     level : float, default 0.10
-        At which a group is called harmful or useful.
+        The adjusted p-value up to which a group is called harmful or useful.
     joint : bool, default False
         Adjust by the joint bootstrap of StepM [3]_ in place of Holm [2]_: more powerful for many groups.
     n_resamples : int, default 1999
@@ -86,17 +89,20 @@ def ablate(
     Returns
     -------
     dict of str to Ablation
+        One for each group, in the order of `without`.
 
     Raises
     ------
     StatisticsError
-        If there is no group, or the days differ.
+        If there is no group, the days differ, a series is not finite or has fewer than 20 days, a gain is the same on
+        every day without being 0, or a number is out of its range; with `joint` also if there are no more days than
+        groups.
 
     Notes
     -----
-    Neutralising keeps what the other groups do; permuting within a day would keep the group's turnover, now random,
-    and hides a group that costs more than it earns. The difference is paired by day as in [1]_, the adjustment is
-    [2]_.
+    Setting a group's columns to their median leaves alone what the other groups do. Permuting them within a day would
+    not: the group would still trade, now at random, and a group that costs more than it earns would go unseen. The
+    difference is paired by day as in [1]_, and "useless" is an equivalence test [4]_.
 
     References
     ----------
@@ -104,6 +110,8 @@ def ablate(
        13(3), 1995.
     .. [2] S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statistics 6:65, 1979.
     .. [3] J. P. Romano and M. Wolf, Stepwise multiple testing as formalized data snooping, Econometrica 73:1237, 2005.
+    .. [4] D. J. Schuirmann, A comparison of the two one-sided tests procedure and the power approach for assessing the
+       equivalence of average bioavailability, J. Pharmacokinetics and Biopharmaceutics 15:657, 1987.
     """
     whole = finite_series(ic, name="IC", at_least=MINIMUM_VALUES)
     if not without:
@@ -115,12 +123,14 @@ def ablate(
             raise StatisticsError(
                 f"{group}: {rest.shape} days without the group, {whole.shape} with it; score the same panel"
             )
+        # The loss differential of Diebold and Mariano 1995: what moves both series on a day cancels.
         gains[group] = rest - whole
+    # A model that loses has a negative share; the fixed margin then counts.
     bound = max(margin, margin_share * float(whole.mean()))
-    # A group that the model does not use changes nothing on any day: no gain, and nothing to test.
+    # A group that the model does not use changes nothing on any day, and a series of zeros cannot be tested.
     used = {group: gain for group, gain in gains.items() if gain.any()}
     harm = _harm(used, bound, horizon, seed, n_resamples, joint)
-    # That a group is useful decides nothing, so the cosines alone say it, and half the resamples are saved.
+    # "Useful" never decides the gate, so the cheap cosine test is enough; this halves the resampling.
     losses = [ewc_p_value(-gain, bound=bound)[0] for gain in used.values()]
     useful = dict(zip(used, holm(losses).tolist(), strict=True)) if used else {}
     return {
@@ -134,25 +144,30 @@ def ablate(
 def _harm(
     gains: Mapping[str, Series], bound: float, horizon: int, seed: int, n_resamples: int, joint: bool
 ) -> dict[str, tuple[float, float]]:
-    """P-value of each gain being no more than the bound, before and after looking at all."""
+    """Return for each group the p-value of "the gain is at most the bound", alone and adjusted for all groups."""
     if not gains:
         return {}
     tests = [
         mean_exceeds(gain, bound=bound, horizon=horizon, n_resamples=n_resamples, seed=seed) for gain in gains.values()
     ]
     p_values = [test.p_against for test in tests]
+    # Holm 1979 holds however the groups depend on each other; what that costs, StepM wins back below.
     adjusted = holm(p_values)
     if joint:
+        # Groups are resampled on the same days, so one block length has to cover the dependence of each.
         block = max(test.block for test in tests)
         stepped = step_down(
             np.stack(list(gains.values()), axis=1), bound=bound, seed=seed, block=block, n_resamples=n_resamples
         )
-        # The cosines keep their say: StepM is a bootstrap, and alone it rejects too often in short samples.
+        # StepM is a bootstrap, and alone it rejects too often in short samples. So each group keeps at least its own
+        # p-value, in which the cosines count too.
         adjusted = np.maximum(stepped, p_values)
     return {group: (p, float(q)) for group, p, q in zip(gains, p_values, adjusted, strict=True)}
 
 
 def _conclude(gain: Series, bound: float, harm: tuple[float, float], use: float, level: float) -> Ablation:
+    # Schuirmann 1987: a 90 % interval within the bounds is two one-sided tests at 5 %. "Not significant" would not do,
+    # because a short sample makes everything insignificant.
     low, high = ewc_bounds(gain)
     outcome: Outcome = "inconclusive"
     if harm[1] <= level:

@@ -24,8 +24,9 @@ def _paired(a: ArrayLike, b: ArrayLike, names: tuple[str, str]) -> tuple[NDArray
 class DailyAgreement:
     """How far two models agree day by day.
 
-    `mean` rank correlation of a day and its `lower` 5 % bound; `overlap`, the mean share of one's highest scored tenth
-    that is in the other's; `days`, those on which one of them scores all names alike, `constant`, and all their `rows`.
+    `mean` is the mean rank correlation of a day, and `lower` its lower 5 % bound. `overlap` is the mean share of the
+    names scored highest by one model that the other scores highest too. `days` counts the days compared, `constant`
+    those of them on which a model scores all names alike, and `rows` their rows.
     """
 
     mean: float
@@ -46,23 +47,29 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
     days : array_like, shape (n_rows,)
         The day of each row, ordered like time, rows in any order. Days with one row are left out.
     top : float, default 0.1
-        The share of names, at least one, whose overlap is measured.
+        The share of a day's names, at least one name, whose overlap is measured.
 
     Returns
     -------
     DailyAgreement
-        The correlation is Spearman's, ties averaged. A day on which either scores all names alike has correlation and
-        overlap 0: scores without order agree with nothing.
+        The correlation is Spearman's [1]_, ties averaged. A day on which a model scores all names alike has correlation
+        and overlap 0: scores without order agree with nothing.
 
     Raises
     ------
     StatisticsError
-        If lengths differ, a score is not finite, or there are fewer than 20 days.
+        If lengths differ, a score is not finite, there are fewer than 20 days with two rows or more, or `top` does not
+        lie between 0 and 1.
 
     Notes
     -----
-    The bound is that of the mean of a dependent series, by equal-weighted cosines, as in `significance`. Pooling all
-    days would let differences between days, which decide no trade, pass for agreement.
+    The bound is that of the mean of a dependent series, by equal-weighted cosines (see `significance.ewc_bounds`).
+    Pooling all days would let differences between days, which decide no trade, pass for agreement.
+
+    References
+    ----------
+    .. [1] C. Spearman, The proof and measurement of association between two things, American Journal of Psychology
+       15:72, 1904.
     """
     x, y = _paired(a, b, ("a", "b"))
     pairs = [(x[rows], y[rows]) for rows in rows_by_day(days, rows=x.size) if rows.size > 1]
@@ -70,10 +77,12 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
         raise StatisticsError(
             f"{len(pairs)} days with two rows or more, at least {MINIMUM_VALUES} are needed: score more days by both"
         )
+    # Constant scores have no ranks to correlate. Leaving such days out would let a broken model pass on the others.
     flat = [any(is_constant(scores) for scores in pair) for pair in pairs]
     told = np.array([(0.0, 0.0) if f else _agreement_of_a_day(*pair, top) for pair, f in zip(pairs, flat, strict=True)])
     correlations = told[:, 0]
-    # Copies agree equally on every day, which leaves nothing to estimate.
+    # Two copies agree equally on every day: without spread the bound is the mean itself. Otherwise it is the lower end
+    # of a two-sided 90 % interval, which is a one-sided 95 % bound.
     lower = correlations[0] if is_constant(correlations) else ewc_bounds(correlations, confidence=0.90)[0]
     return DailyAgreement(
         mean=float(correlations.mean()),
@@ -88,7 +97,9 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
 def _agreement_of_a_day(a: NDArray[np.float64], b: NDArray[np.float64], top: float) -> tuple[float, float]:
     both = np.stack([a, b])
     x, y = centred_ranks(both)
+    # Names that tie across the edge are not on top. The divisor counts them all the same, so ties lower the overlap.
     in_common = highest(both, top).all(axis=0).sum() / max(1, round(top * a.size))
+    # Spearman's correlation is Pearson's of the ranks, whose means are 0 here.
     return float((x @ y) / np.sqrt((x @ x) * (y @ y))), float(in_common)
 
 
@@ -102,7 +113,7 @@ def disordered(native: ArrayLike, other: ArrayLike, days: ArrayLike, *, margin: 
     days : array_like, shape (n_rows,)
         The day of each row, in any order.
     margin : float
-        Native scores that differ by no more count as tied [unit of the scores].
+        Native scores that differ by the margin or less count as tied [unit of the scores].
 
     Returns
     -------
@@ -117,8 +128,9 @@ def disordered(native: ArrayLike, other: ArrayLike, days: ArrayLike, *, margin: 
 
     Notes
     -----
-    A row breaks the order exactly if the best score below its margin is not below its own, or the worst one above is
-    not above it; running extremes over sorted scores find both in O(n log n), without looking at pairs.
+    Take the rows that lie below a row natively, by more than the margin, and those that lie above it. The row is
+    disordered exactly if the other scores of the first do not all lie below its own, or those of the second not all
+    above. Running extremes over the sorted scores find both in O(n log n), without looking at pairs.
     """
     reference, copy = _paired(native, other, ("native", "other"))
     if not (np.isfinite(margin) and margin >= 0):
@@ -128,6 +140,8 @@ def disordered(native: ArrayLike, other: ArrayLike, days: ArrayLike, *, margin: 
 
 
 def _disordered_of_a_day(reference: NDArray[np.float64], copy: NDArray[np.float64], margin: float) -> int:
+    # The first below[i] rows lie natively below row i by more than the margin. These counts ascend, so the rows that
+    # have row i below them start where `below` first exceeds i.
     below = np.searchsorted(reference, reference - margin, side="left")
     first_above = np.searchsorted(below, np.arange(below.size), side="right")
     best = np.concatenate([[-np.inf], np.maximum.accumulate(copy)])

@@ -1,4 +1,4 @@
-"""Whether a model that is no trading signal beats a declared baseline, by a declared metric of scikit-learn.
+"""Whether a model that is not a trading signal beats a declared baseline, by a declared metric of scikit-learn.
 
 scikit-learn is imported only when a metric is asked for by name.
 """
@@ -26,10 +26,11 @@ MINIMUM_OF_A_CLASS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineTest:
-    """A model against its baseline: both values of the metric, higher is better, and the one-sided `p_value`.
+    """A model against its baseline.
 
-    `interval` covers the gain with 90 % confidence; `units` is the number of rows, or of days if rows of a day were
-    resampled together.
+    `model` and `baseline` are the metric of each, higher is better, and `gain` is their difference [unit of the
+    metric]. `p_value` is one-sided, of a gain of at most the bound. `interval` covers the gain with 90 % confidence.
+    `units` is the number of rows that were resampled, or of days if rows of a day were resampled together.
     """
 
     model: float
@@ -57,19 +58,19 @@ def beats_baseline(
     Parameters
     ----------
     truth, model, baseline : array_like of float, shape (n_rows,)
-        What happened, and what each of the two predicted.
+        The true values, and the predictions of each of the two.
     metric : callable
-        Of truth and predictions, higher is better; see `named_metric`.
+        Takes truth and predictions, and returns a number of which higher is better; see `named_metric`.
     seed : int
-        Of the random numbers, at least 0.
+        Seed of the random numbers, at least 0.
     classes : bool, default False
-        The truth is 0 or 1, and there must be enough rows of both.
+        Whether the truth is a class, 0 or 1. If so, there must be enough rows of both classes.
     days : array_like, shape (n_rows,), optional
-        Rows of a day, or of whatever else binds them, are resampled together.
+        The day of each row, or any other label of rows that depend on each other. Rows of a day are resampled together.
     bound : float, default 0
-        The gain under the null hypothesis [unit of the metric].
+        The largest gain under the null hypothesis [unit of the metric].
     n_resamples : int, default 999
-        Resamples.
+        Resamples of the bootstrap.
 
     Returns
     -------
@@ -78,17 +79,20 @@ def beats_baseline(
     Raises
     ------
     StatisticsError
-        If lengths differ, a value is not finite, there are fewer than 100 rows, 20 days or 20 rows of a class, the
-        metric is no number, or it cannot be told on more than one resample in a hundred.
+        If lengths differ, a value is not finite, there are fewer than 100 rows, 20 days or 20 rows of a class, a number
+        is out of its range, or the metric is not a finite number on the sample or on more than one resample in a
+        hundred.
 
     Notes
     -----
-    The same rows are drawn for both, so what makes rows hard for either cancels [1]_. The null distribution is the
-    resampled gains shifted to the bound; the observed sample counts as one.
+    The same rows are drawn for both, so whatever makes a row hard for both cancels. The null distribution is the
+    resampled gains shifted to the bound, as in section 16.4 of [1]_. The observed sample counts as one resample, as in
+    chapter 4 of [2]_. The interval is that of percentiles, chapter 13 of [1]_.
 
     References
     ----------
-    .. [1] B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993, section 16.4.
+    .. [1] B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993.
+    .. [2] A. C. Davison and D. V. Hinkley, Bootstrap Methods and Their Application, Cambridge University Press, 1997.
     """
     y = finite_series(truth, name="truth", at_least=MINIMUM_ROWS)
     ours, theirs = finite_series(model, name="model"), finite_series(baseline, name="baseline")
@@ -103,7 +107,8 @@ def beats_baseline(
             "each: measure more"
         )
     units, random = _units(y.size, days), np.random.default_rng(seed)
-    with warnings.catch_warnings():  # on a resample of one class, where others raise
+    # Where a resample has only one class, some metrics warn and others raise; `_told` returns NaN for both.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = _told(metric, y, ours), _told(metric, y, theirs)
         gain = found[0] - found[1]
@@ -113,9 +118,11 @@ def beats_baseline(
             )
         draws = (_draw(random, units) for _ in range(n_resamples))
         gains = np.array([_told(metric, y[rows], ours[rows]) - _told(metric, y[rows], theirs[rows]) for rows in draws])
+    # A metric may be undefined on a few resamples. Were it on many, those left would no longer stand for the sample.
     told = gains[np.isfinite(gains)]
     if told.size < 0.99 * n_resamples:
         raise StatisticsError(f"the metric is no number on {n_resamples - told.size} of {n_resamples} resamples")
+    # Section 16.4 of Efron and Tibshirani: less their own centre, plus the bound, the gains obey the null hypothesis.
     return BaselineTest(
         model=found[0],
         baseline=found[1],
@@ -129,6 +136,7 @@ def beats_baseline(
 def _units(rows: int, days: ArrayLike | None) -> list[NDArray[np.int64]] | NDArray[np.int64]:
     if days is None:
         return np.arange(rows)
+    # Rows of a day err alike. Drawn one by one they would count as independent evidence.
     units = rows_by_day(days, rows=rows)
     if len(units) < MINIMUM_VALUES:
         raise StatisticsError(f"{len(units)} days, expected at least {MINIMUM_VALUES}: leave days out to resample rows")
@@ -143,31 +151,32 @@ def _draw(random: np.random.Generator, units: list[NDArray[np.int64]] | NDArray[
 def _told(metric: Metric, truth: Series, predictions: Series) -> float:
     try:
         return float(metric(truth, predictions))
-    except ValueError:  # what scikit-learn raises where a metric is not defined
+    except ValueError:  # scikit-learn raises it where a metric is not defined
         return float("nan")
 
 
 def named_metric(name: str, *, labels: bool = False) -> Metric:
-    """Look a metric of scikit-learn up by the name of its scorer, such as "r2", "roc_auc" or "neg_log_loss".
+    """Look up a metric of scikit-learn by the name of its scorer, such as "r2", "roc_auc" or "neg_log_loss".
 
     Parameters
     ----------
     name : str
         One of ``sklearn.metrics.get_scorer_names()``; higher is better for all of them.
     labels : bool, default False
-        Predictions are chances of class 1; a metric of labels, such as "accuracy", sees class 1 from 0.5 on.
+        Whether predictions are probabilities of class 1. If so, a metric of labels, such as "accuracy", sees class 1
+        from 0.5 on.
 
     Returns
     -------
     callable
-        Of truth and predictions.
+        Takes truth and predictions, both of shape (n_rows,), and returns the metric.
 
     Raises
     ------
     MissingExtraError
         If scikit-learn is not installed.
     StatisticsError
-        If it knows no such scorer.
+        If scikit-learn has no scorer of that name.
     """
     metrics = extra("sklearn.metrics", "metrics")
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -178,7 +187,10 @@ def named_metric(name: str, *, labels: bool = False) -> Metric:
         raise StatisticsError(f"scikit-learn has no scorer {name!r}; see sklearn.metrics.get_scorer_names()") from error
 
     class Told(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
-        """A classifier whose predictions are known: they are its rows. Scorers of values ask only for `predict`."""
+        """A classifier that returns the rows it is given, which are the predictions already.
+
+        Scorers of values ask only for `predict`.
+        """
 
         classes_ = np.array([0, 1])
 

@@ -1,4 +1,4 @@
-"""Limits on what a position may hold, enforced, and what keeping them costs."""
+"""Limits on a position: how to keep them, and what that costs."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,13 @@ from .ranks import Matrix, daily_matrix
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """The largest weight of a name, gross exposure and net exposure in size [share of capital]."""
+    """The largest weight of a name, gross exposure and net exposure, each in size [share of capital].
+
+    Raises
+    ------
+    StatisticsError
+        If a limit of weight or gross is not above 0, or that of net is below 0.
+    """
 
     weight: float = math.inf
     gross: float = math.inf
@@ -32,8 +38,8 @@ class Caps:
 class Capped:
     """A position within its caps.
 
-    What it `held`, the number of `days` on which a cap bound, and the mean net return that the caps took, `cost` [share
-    of capital a day], negative if they saved some.
+    `held` is the capped position, followed day by day. `days` counts the days on which a cap bound. `cost` is the mean
+    net return that the caps took [share of capital a day]; it is negative if they saved money.
     """
 
     held: Held
@@ -49,7 +55,7 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
     position : array_like of float, shape (n_days, n_assets)
         Weights [share of capital].
     caps : Caps
-        What they may be.
+        The limits to keep.
 
     Returns
     -------
@@ -60,13 +66,16 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
     Raises
     ------
     StatisticsError
-        If the position is no matrix or not finite.
+        If the position is not a matrix or not finite.
     """
     given = daily_matrix(position, "position")
     if bad := int(np.isnan(given).sum()):
         raise StatisticsError(f"position has {bad} NaN values, expected 0 where nothing is held")
+    # Each step only shrinks weights, so that it cannot break a cap that an earlier step has enforced.
     cut = np.clip(given, -caps.weight, caps.weight)
     long, short = (np.maximum(side, 0.0).sum(axis=1, keepdims=True) for side in (cut, -cut))
+    # |long - short| <= net. Only the longer side can exceed the other by more than that, so at most one
+    # of the two rounds changes anything, whichever comes first.
     for sign, side, other in ((1, long, short), (-1, short, long)):
         allowed = np.minimum(side, other + caps.net)
         scale = np.divide(allowed, side, out=np.ones_like(side), where=side > 0)
@@ -79,27 +88,36 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
 def hold_within(
     held: Held, returns: ArrayLike, caps: Caps, *, cost_bps: float | Costs, volume: ArrayLike | None = None
 ) -> Capped:
-    """Follow a held position within caps, and compare.
+    """Follow a held position within caps, and compare it with the position as it was.
 
     Parameters
     ----------
     held : Held
-        The position as it was asked for.
+        The position without caps, of at least two days.
     returns : array_like of float, shape (n_days, n_assets)
-        The returns it was held on.
+        The returns on which it was held [share], from the first day of the panel on.
     caps : Caps
-        What it may be.
+        The limits to keep.
     cost_bps, volume
-        What it costs, as for `hold`.
+        Costs and volumes, as for `hold`; volumes too from the first day of the panel on.
 
     Returns
     -------
     Capped
-        Compared from the second held day on: what was traded into the first is not known.
+        `held` and `cost` begin with the second held day, because the trades into the first position are not known.
+        `days` counts all held days on which a cap bound.
+
+    Raises
+    ------
+    StatisticsError
+        If shapes differ, a name without a return has a weight, a cost is negative or not finite, or impact is charged
+        on a trade without volume.
     """
     earned = np.asarray(returns, dtype=np.float64)[held.first :]
     cut = within(held.weights, caps)
     market = None if volume is None else np.asarray(volume, dtype=np.float64)[held.first :]
+    # The position without caps is followed anew: on the same days, so that the costs compare.
     free, bound = (follow(kept, earned, cost_bps=cost_bps, first=1, volume=market) for kept in (held.weights, cut))
+    # Scaling by a factor of 1 leaves rounding errors, and these are not a cap that bound.
     binding = (np.abs(cut - held.weights) > 1e-12).any(axis=1)
     return Capped(held=bound, days=int(binding.sum()), cost=float((free.net - bound.net).mean()))

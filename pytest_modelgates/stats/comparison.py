@@ -24,9 +24,9 @@ Matrix = NDArray[np.float64]
 class Superiority:
     """P-values of "none is better than the benchmark", lower <= consistent <= upper.
 
-    `consistent` is Hansen's; `upper`, which lets the worst series weigh as if they were as good as the benchmark, is
-    White's reality check, studentised. `best` is the index of the series with the largest statistic, `block` the mean
-    block length [values].
+    `consistent` is Hansen's. `upper` is White's reality check, studentised: it lets the worst series weigh as if they
+    were as good as the benchmark. `best` is the index of the series with the largest statistic, `block` the mean block
+    length [values].
     """
 
     lower: float
@@ -44,11 +44,11 @@ def superior_ability(
     Parameters
     ----------
     gains : array_like of float, shape (n, n_series)
-        What each series earned beyond the benchmark, in order of time, n >= 20, fewer series than days.
+        What each series earned beyond the benchmark [any unit], in order of time, n >= 20, fewer series than days.
     seed : int
         Seed of the random numbers, at least 0.
     block : float, optional
-        Mean block length [values]; by default the longest that any of the series asks for.
+        Mean block length, at least 1 [values]; by default the longest that any series asks for.
     n_resamples : int, default 9999
         Resamples of the bootstrap.
 
@@ -59,12 +59,15 @@ def superior_ability(
     Raises
     ------
     StatisticsError
-        If a series is too short, not finite or constant, there are more series than days, or a number is out of range.
+        If a series is too short, not finite or constant, there are no more days than series, or a number is out of its
+        range.
 
     Notes
     -----
-    Test T^SPA of [1]_: the largest of max(0, sqrt(n) d_k / w_k), w_k in closed form, resampled means shifted by
-    max(0, d_k), by d_k 1{sqrt(n) d_k / w_k >= -sqrt(2 log log n)}, or by d_k.
+    The statistic T^SPA of [1]_ is the largest of max(0, sqrt(n) d_k / w_k), with the mean d_k of series k and w_k^2
+    from `stationary_bootstrap_variance`. Under the null hypothesis it is the same of resampled means less a shift
+    g(d_k): max(0, d_k) gives the lower p-value, d_k 1{sqrt(n) d_k / w_k >= -sqrt(2 log log n)} the consistent one, and
+    d_k the upper one.
 
     References
     ----------
@@ -72,13 +75,20 @@ def superior_ability(
     """
     series, length = _checked(gains, block)
     n, mean = len(series), series.mean(axis=0)
+    # w_k / sqrt(n) of Hansen 2005. He holds it fixed over the resamples, so it is computed once, in closed form.
     error = _errors(series, length)
     means = stationary_bootstrap_joint_means(series, block=length, n_resamples=n_resamples, seed=seed)
     statistics = mean / error
+    # T^SPA of Hansen 2005 is never negative: where every series is worse than the benchmark, p is 1.
     found = max(0.0, float(statistics.max()))
+    # Hansen's consistent threshold, from the law of the iterated logarithm. A series whose mean lies below it is taken
+    # to be worse than the benchmark, and must not weigh in the null distribution.
     far_below = statistics < -np.sqrt(2 * np.log(np.log(n)))
+    # The shifts g of Hansen 2005. The more is taken off a bad series, the less often it is the largest of a resample,
+    # so the p-values ascend from lower to upper.
     shifts = {"lower": np.maximum(mean, 0.0), "consistent": np.where(far_below, 0.0, mean), "upper": mean}
     largest = {name: np.maximum(((means - shift) / error).max(axis=1), 0.0) for name, shift in shifts.items()}
+    # The observed sample counts as one resample, so that p is never 0 and the test keeps its level.
     p_values = {name: (1 + int((values >= found).sum())) / (n_resamples + 1) for name, values in largest.items()}
     return Superiority(**p_values, best=int(statistics.argmax()), block=length)
 
@@ -86,7 +96,7 @@ def superior_ability(
 def step_down(
     gains: ArrayLike, *, bound: float = 0.0, seed: int, block: float | None = None, n_resamples: int = 9999
 ) -> NDArray[np.float64]:
-    """Adjust the p-value of each series for having looked at all, by the StepM method.
+    """Adjust the p-value of each series for having looked at all of them, by the StepM method.
 
     Parameters
     ----------
@@ -109,8 +119,8 @@ def step_down(
 
     Notes
     -----
-    The studentised StepM of [1]_, as p-values by algorithm 4.2 of [2]_: the k-th largest statistic is held against the
-    largest of those not larger, in each resample.
+    The studentised StepM of [1]_, as p-values by algorithm 4.2 of [2]_: the k-th largest statistic is compared, in each
+    resample, with the largest statistic of the series that rank k-th or lower.
 
     References
     ----------
@@ -124,11 +134,16 @@ def step_down(
     mean, error = series.mean(axis=0), _errors(series, length)
     means = stationary_bootstrap_joint_means(series, block=length, n_resamples=n_resamples, seed=seed)
     statistics = (mean - bound) / error
+    # Algorithm 4.2 of Romano and Wolf 2016 goes through the series from the most significant one down.
     order = np.argsort(-statistics, kind="stable")
+    # Each series is centred at its own mean, so that every null hypothesis holds with equality: the hardest case.
     resampled = ((means - mean) / error)[:, order]
+    # Column k holds the largest statistic of the series from k on. Series ranked before k no longer count, and that
+    # makes the step-down stronger than one step.
     largest = np.maximum.accumulate(resampled[:, ::-1], axis=1)[:, ::-1]
     p_values = (1 + (largest >= statistics[order]).sum(axis=0)) / (n_resamples + 1)
     adjusted = np.empty(len(order))
+    # No series may be rejected before a more significant one, so the adjusted p-values never fall.
     adjusted[order] = np.maximum.accumulate(p_values)
     return adjusted
 
@@ -137,12 +152,14 @@ def _checked(gains: ArrayLike, block: float | None) -> tuple[Matrix, float]:
     series = numbers(gains, name="gains")
     if series.ndim != 2 or series.shape[1] < 1:
         raise StatisticsError(f"gains have shape {series.shape}, expected one row a day and one column a series")
+    # A transposed matrix would give a number too.
     if len(series) <= series.shape[1]:
         raise StatisticsError(
             f"{len(series)} days of {series.shape[1]} series, expected more days than series: one column a series"
         )
     for column in series.T:
         refuse_constant(finite_series(column, at_least=MINIMUM_VALUES))
+    # All series are resampled on the same days, so they share one length; the longest covers the dependence of each.
     return series, max(1.0, *(optimal_block_length(column) for column in series.T)) if block is None else block
 
 

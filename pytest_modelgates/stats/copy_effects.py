@@ -17,9 +17,9 @@ from .quantiles import finite_series
 class Consequences:
     """What following a copy's scores changes against following the original's.
 
-    `trades` that differ out of `all_trades` [cells of day and asset]; `turnover`, the mean absolute difference of the
-    weights; `largest_pnl`, the largest difference of a day's net return, and `pnl`, that of its mean, all three
-    [share of capital a day].
+    `trades` counts the trades that differ, out of `all_trades` [cells of day and asset]. `turnover` is the sum of the
+    absolute differences of the weights, on the mean day. `largest_pnl` is the largest difference in size of a day's net
+    return, and `pnl` the mean difference, copy less original. These three are in [share of capital a day].
     """
 
     trades: int
@@ -37,7 +37,7 @@ def consequences(
     Parameters
     ----------
     native, other, returns : array_like of float, shape (n_days, n_assets)
-        Scores of the original, of the copy, and returns, as for `hold`.
+        Scores of the original, scores of the copy, and returns, as for `hold`.
     horizon : int
         How long each tranche is held [days].
     cost_bps : float or Costs
@@ -46,18 +46,19 @@ def consequences(
     Returns
     -------
     Consequences
-        From the second held day on.
+        Trades and returns are compared from the second held day on, weights on all held days.
 
     Raises
     ------
     StatisticsError
-        As `hold`.
+        As `hold` does.
     """
     ours, theirs = (hold(scores, returns, horizon=horizon, cost_bps=cost_bps) for scores in (native, other))
     first, second = (np.diff(held.weights, axis=0) for held in (ours, theirs))
-    # Weights are multiples of one over a few thousand; what is less is rounding.
+    # Weights are multiples of one over a few thousand, so a difference below this is a rounding error.
     differs = np.abs(first - second) > 1e-12
     moved = theirs.net[1:] - ours.net[1:]
+    # A trade of either copy counts in `all_trades`, so that the share of those that differ cannot exceed 1.
     return Consequences(
         trades=int(differs.sum()),
         all_trades=int(((first != 0) | (second != 0)).sum()),
@@ -75,15 +76,16 @@ def rows_at_thresholds(
     Parameters
     ----------
     features : ndarray, shape (n_rows, n_features)
-        What the model is given.
+        Inputs of the model; NaN is never near a split.
     thresholds : mapping of int to array_like of float
-        Split values of the trees by position of the feature.
+        Split values of the trees, by position of the feature.
     ulps : int, default 1
-        How many steps of float32 count as near [count].
+        The number of steps of float32 that count as near [count].
 
     Returns
     -------
     ndarray of bool, shape (n_rows,)
+        True for a row that has such a value.
 
     Raises
     ------
@@ -99,9 +101,11 @@ def rows_at_thresholds(
             raise StatisticsError(f"feature {position} has thresholds that are NaN or infinite")
         if not edges.size:
             continue
+        # The nearest split is the last one below the value or the first one not below it.
         values = features[:, position].astype(np.float64)
         after = np.searchsorted(edges, values)
         below, above = edges[np.maximum(after - 1, 0)], edges[np.minimum(after, edges.size - 1)]
+        # A step of float32 at the value's own size: rounding moves a value by half a step, and a split by another half.
         reach = ulps * np.spacing(np.abs(np.nan_to_num(values)).astype(np.float32)).astype(np.float64)
         near |= np.minimum(np.abs(values - below), np.abs(values - above)) <= reach
     return near
@@ -113,13 +117,19 @@ def tied_rows(scores: ArrayLike, days: ArrayLike) -> int:
     Parameters
     ----------
     scores : array_like of float, shape (n_rows,)
+        One score a row [any unit].
     days : array_like, shape (n_rows,)
-        The day of each row.
+        The day of each row, in any order.
+
+    Returns
+    -------
+    int
+        Rows with a tie [count].
 
     Raises
     ------
     StatisticsError
-        If there is not one day a row, or a score is not finite.
+        If the number of days is not that of the rows, or a score is not finite.
     """
     score = finite_series(scores, name="scores")
     alike = (np.unique(score[rows], return_counts=True)[1] for rows in rows_by_day(days, rows=score.size))

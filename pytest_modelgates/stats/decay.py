@@ -17,8 +17,8 @@ from .sufficiency import needed_days
 class HorizonIc:
     """The rank IC at one horizon: `mean`, `ratio` (mean over standard deviation, a day), one-sided `p_value`, `n` days.
 
-    Neighbouring days overlap by all but one day of the horizon, which the p-value allows for; below 25 horizons of
-    days it is None.
+    Neighbouring days overlap by all but one day of the horizon [days]. The p-value allows for that; it is None if there
+    are fewer days than `sufficiency.needed_days` asks for.
     """
 
     horizon: int
@@ -36,26 +36,27 @@ def forward_returns(returns: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix
     returns : array_like of float, shape (n_days, n_assets)
         Return from the close of that day to the next [share]; NaN means that the asset has no row that day.
     horizon : int
-        Days added up [days].
+        Number of days added up [days].
     lag : int, default 1
-        Days between a score and the position made of it [days].
+        Days between a score and the position that follows it [days].
 
     Returns
     -------
     ndarray of float64, shape (n_days, n_assets)
-        Row t is the sum of rows t + lag to t + lag + horizon - 1, as a position kept at its weight earns it; NaN if
-        any of them is missing, so a name that is delisted has none, and where the panel ends.
+        Row t is the sum of rows t + lag to t + lag + horizon - 1 [share], as a position kept at its weight earns it. It
+        is NaN if any of these is missing: for a name that is delisted on the way, and where the panel ends.
 
     Raises
     ------
     StatisticsError
-        If the returns are no matrix or infinite, the horizon is below 1 or the lag below 0.
+        If the returns are not a matrix, one is infinite, the horizon is below 1 or the lag below 0.
     """
     if horizon < 1 or lag < 0:
         raise StatisticsError(f"horizon {horizon} and lag {lag}, expected at least 1 and at least 0 days")
     daily = daily_matrix(returns, "returns")
     total = np.full_like(daily, np.nan)
     complete = len(daily) - lag - horizon + 1
+    # Returns are added, not compounded, because a position that is put back to its weight every day earns the sum.
     if complete > 0:
         total[:complete] = sum(daily[age : age + complete] for age in range(lag, lag + horizon))
     return total
@@ -71,9 +72,9 @@ def rank_ic_decay(
     scores, returns : array_like of float, shape (n_days, n_assets)
         As for `hold`.
     horizons : iterable of int
-        In days.
+        The horizons, each at least 1 [days].
     lag : int, default 1
-        Days between a score and the position made of it [days].
+        Days between a score and the position that follows it [days].
 
     Returns
     -------
@@ -83,14 +84,18 @@ def rank_ic_decay(
     Raises
     ------
     StatisticsError
-        If shapes differ, or no day at some horizon has two names with different scores and returns.
+        If shapes differ, a value is infinite, a horizon or the lag is out of its range, or at some horizon fewer than
+        two days have a rank IC or all days have the same.
     """
     told = []
     for horizon in horizons:
         ic = daily_rank_ic(scores, forward_returns(returns, horizon=horizon, lag=lag))
+        # A day without a rank IC says nothing about the scores; counted as 0 it would pull the mean towards 0.
         ic = ic[~np.isnan(ic)]
         if ic.size < 2:
             raise StatisticsError(f"{ic.size} days with a rank IC at horizon {horizon}, expected at least 2")
+        # Overlapping days are dependent, so a t-test would be wrong by a factor. With too few horizons even the cosines
+        # reject too often.
         told.append(
             HorizonIc(
                 horizon=horizon,
@@ -104,42 +109,61 @@ def rank_ic_decay(
 
 
 def top_turnover(scores: ArrayLike, *, share: float = 0.1, lag: int = 1) -> Series:
-    """Measure how much of each day's highest scored share was not in it some days before.
+    """Measure how many of each day's highest scored names were not among the highest some days before.
 
     Parameters
     ----------
     scores : array_like of float, shape (n_days, n_assets)
         NaN means that the asset has no row that day.
     share : float, default 0.1
-        The share of names, at least one.
+        The share of a day's names that counts as highest, at least one name.
     lag : int, default 1
-        Days between the two [days].
+        Days between the two days compared [days].
 
     Returns
     -------
     ndarray of float64, shape (n_days - lag,)
-        From 0 to 1, as alphalens defines the turnover of a quantile; 0 for a day on which ties leave none on top.
+        Share of the highest names that are new, from 0 to 1, as alphalens defines the turnover of a quantile; 0 for a
+        day on which ties leave no name on top.
 
     Raises
     ------
     StatisticsError
-        If the scores are no matrix or infinite, the share does not lie between 0 and 1, or the lag below 1.
+        If the scores are not a matrix, one is infinite, the share does not lie between 0 and 1, or the lag is below 1.
     """
     if lag < 1:
         raise StatisticsError(f"lag is {lag} days, expected at least 1")
     top = highest(daily_matrix(scores, "scores"), share)
+    # As in alphalens: new names over today's names. A name that has left the panel is not in today's number.
     entered = (top[lag:] & ~top[:-lag]).sum(axis=1)
     return np.asarray(entered / np.maximum(1, top[lag:].sum(axis=1)), dtype=np.float64)
 
 
 def information_ratio(ic: ArrayLike, *, days_per_year: float = 1.0) -> float:
-    """Divide the mean of an IC by its standard deviation; times the root of `days_per_year` for a ratio a year.
+    """Divide the mean of an IC by its standard deviation: the information ratio of the signal [1]_.
+
+    Parameters
+    ----------
+    ic : array_like of float, shape (n_days,)
+        IC of each day, n_days >= 2.
+    days_per_year : float, default 1
+        Days in the period of the ratio; 1 gives a ratio a day, 252 a ratio a year.
+
+    Returns
+    -------
+    float
+        The ratio, with n - 1 in the variance, times the root of `days_per_year`.
 
     Raises
     ------
     StatisticsError
         If there are fewer than two days, a value is not finite, or all are equal.
+
+    References
+    ----------
+    .. [1] R. C. Grinold, The fundamental law of active management, Journal of Portfolio Management 15(3):30, 1989.
     """
     series = finite_series(ic, name="IC", at_least=2)
     refuse_constant(series)
+    # The factor holds for days that are uncorrelated: then means grow with the days, and deviations with their root.
     return float(series.mean() / series.std(ddof=1) * np.sqrt(days_per_year))

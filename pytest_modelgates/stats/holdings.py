@@ -1,6 +1,6 @@
 """From scores to the position they ask for, and what it earned: weights, IC before and after costs.
 
-The statistics of a sample of days (is the mean IC luck?) are elsewhere.
+Whether a mean IC is luck is a question for `significance`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..errors import StatisticsError
 from .costs import Costs, daily_cost
 from .ranks import Matrix, Series, centred_ranks, daily_matrix, same_shape
 
-# Returns of a day that lie nearer together, as a share of how far apart they lie on the median day, are equal.
+# The returns of a day count as equal if their range is below this share of the median day's range.
 ROUNDING = 1e-3
 
 
@@ -20,10 +20,10 @@ ROUNDING = 1e-3
 class Held:
     """What a position held, paid and earned on each complete day.
 
-    `first` is the index of the first complete day in the matrices given; `weights` has shape (n_held, n_assets), all
-    other arrays (n_held,). `gross`, `cost` and `net` are returns [share of capital a day], `turnover` is the sum of the
-    absolute changes of the weights [share of capital a day], `market` the mean return of all names [share a day], `ic`
-    and `ic_net` are correlations before and after costs.
+    `first` is the index of the first complete day in the matrices that were followed. `weights` [share of capital] has
+    shape (n_held, n_assets), all other arrays have shape (n_held,). `gross`, `cost` and `net` are returns [share of
+    capital a day], and `turnover` is the sum of the absolute changes of the weights [share of capital a day]. `market`
+    is the mean return of all names [share a day]; `ic` and `ic_net` are the ICs before and after costs.
     """
 
     first: int
@@ -54,13 +54,24 @@ def rank_weights(scores: ArrayLike) -> Matrix:
     Raises
     ------
     StatisticsError
-        If the scores are no matrix or infinite.
+        If the scores are not a matrix, or one is infinite.
     """
     return gross_one(centred_ranks(daily_matrix(scores, "scores")))
 
 
 def gross_one(values: Matrix) -> Matrix:
-    """Scale each row so that the sizes of its values add up to 1; a row of zeros stays."""
+    """Scale each row to gross 1.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n_rows, n_columns)
+        Values without NaN [any unit].
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows, n_columns)
+        Each row over the sum of the sizes of its values; a row of zeros stays as it is.
+    """
     gross = np.abs(values).sum(axis=1, keepdims=True)
     weights: Matrix = np.divide(values, gross, out=np.zeros_like(values), where=gross > 0)
     return weights
@@ -74,7 +85,7 @@ def _check_timing(horizon: int, lag: int) -> None:
 
 
 def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
-    """Hold each day's position for `horizon` days in as many equal tranches.
+    """Hold each day's position for `horizon` days: every day one tranche in `horizon` is replaced [1]_.
 
     Parameters
     ----------
@@ -83,7 +94,7 @@ def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     horizon : int
         How long each tranche is held [days].
     lag : int, default 1
-        Days between a score and the position made of it [days].
+        Days between a score and the position that follows it [days].
 
     Returns
     -------
@@ -94,7 +105,7 @@ def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     Raises
     ------
     StatisticsError
-        If the weights are no matrix or not finite, the horizon is below 1 or the lag below 0.
+        If the weights are not a matrix or not finite, the horizon is below 1 or the lag below 0.
 
     References
     ----------
@@ -104,6 +115,8 @@ def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     asked = daily_matrix(weights, "weights")
     if bad := int(np.isnan(asked).sum()):
         raise StatisticsError(f"weights has {bad} NaN values, expected 0 for an asset without a position")
+    # Jegadeesh and Titman 1993: 1 / horizon of the capital follows the scores of each of the last days, so that a day's
+    # luck in entering weighs little, and only a share of the position is traded each day.
     total = np.zeros_like(asked)
     for age in range(lag, lag + horizon):
         total[age:] += asked[: max(len(asked) - age, 0)]
@@ -130,31 +143,32 @@ def hold(
     horizon : int
         How long each tranche is held [days].
     cost_bps : float or Costs
-        Cost of a unit of turnover [basis points], or all that the position costs.
+        Cost of a unit of turnover [basis points], or all costs of the position.
     lag : int, default 1
-        Days between a score and the position made of it [days].
+        Days between a score and the position that follows it [days].
     volume : array_like of float, shape (n_days, n_assets), optional
-        What the whole market traded that day [share of capital]; needed for impact alone.
+        What the whole market traded that day [share of capital]; only impact needs it.
 
     Returns
     -------
     Held
-        Each complete day. A held name without a row that day is closed: its weight is 0 and the trade is paid.
+        Every complete day. A name that is held but has no row that day is closed: its weight is 0, and the trade is
+        paid.
 
     Raises
     ------
     StatisticsError
-        If shapes or NaN differ, no day is complete, or a number is out of its range.
+        If shapes or the places of NaN differ, no day is complete, or a number is out of its range.
 
     Notes
     -----
-    For weights W that sum to 0 over the N names of a day, sum(W r) = N sd(W) sd(r) corr(W, r) [1]_. So the IC of what
-    is held is ``gross / (N sd(W) sd(r))``, and after costs ``(gross - cost) / (N sd(W) sd(r))``, with population
-    standard deviations: it has the sign of the net return, does not change with any increasing transform of the scores,
-    and falls linearly with the cost. sd(W) is taken about 0, the mean of a neutral position, lest a day on which closed
-    names leave nearly equal weights count without bound. A day without a position has IC 0, and so has one whose
-    returns lie nearer together than a thousandth of what they do on the median day: prices carried forward, and their
-    rounding. Weights are put back every day: drift between two closes is not counted as turnover.
+    For weights W that sum to 0 over the N names of a day, sum(W r) = N sd(W) sd(r) corr(W, r) [1]_. So the IC of a held
+    position is ``gross / (N sd(W) sd(r))``, and after costs ``(gross - cost) / (N sd(W) sd(r))``, with population
+    standard deviations. It has the sign of the net return, does not change with any increasing transform of the scores,
+    and falls linearly with the cost. sd(W) is taken about 0, the mean of a neutral position: otherwise a day on which
+    closed names leave nearly equal weights could count without bound. A day without a position has IC 0. So has a day
+    whose returns span less than a thousandth of the median day's range, since these are prices carried forward and
+    their rounding. Weights are put back every day: drift between two closes is not counted as turnover.
 
     References
     ----------
@@ -171,6 +185,7 @@ def hold(
     if len(given) <= first:
         raise StatisticsError(f"{len(given)} days, expected at least {first + 1} for horizon {horizon} and lag {lag}")
     position = held_weights(rank_weights(given), horizon=horizon, lag=lag)
+    # A tranche may hold a name that has left the panel; it earns nothing there, so it is sold.
     position[missing] = 0.0
     return follow(position, earned, cost_bps=cost_bps, first=first, volume=volume)
 
@@ -183,7 +198,7 @@ def follow(
     first: int = 0,
     volume: ArrayLike | None = None,
 ) -> Held:
-    """Measure a given position day by day, as `hold` does the one it makes.
+    """Measure a position day by day, as `hold` does for the position that it makes of scores.
 
     Parameters
     ----------
@@ -194,16 +209,17 @@ def follow(
     cost_bps, volume
         As for `hold`.
     first : int, default 0
-        The first day that counts; the trades into its position are paid.
+        Index of the first day that counts; the trades into its position are paid.
 
     Returns
     -------
     Held
+        Every day from `first` on.
 
     Raises
     ------
     StatisticsError
-        If shapes differ, a name without a return is held, or a number is out of its range.
+        If shapes differ, a name without a return has a weight, or a number is out of its range.
     """
     held, earned = daily_matrix(position, "position"), daily_matrix(returns, "returns")
     same_shape(held, earned, "position and returns")
@@ -211,6 +227,7 @@ def follow(
     missing = np.isnan(earned)
     if astray := int((np.isnan(held) | (missing & (held != 0))).sum()):
         raise StatisticsError(f"{astray} positions are NaN or without a return, expected 0 where nothing is earned")
+    # Before the first row nothing is held, so that entering is paid too.
     traded = np.diff(held, axis=0, prepend=0.0)
     np.abs(traded, out=traded)
     traded, held, missing = traded[first:], held[first:], missing[first:]
@@ -218,6 +235,8 @@ def follow(
     gross = np.einsum("ij,ij->i", held, earned)
     cost = daily_cost(traded, held, costs, None if volume is None else np.asarray(volume)[first:])
     market = earned.sum(axis=1) / np.maximum((~missing).sum(axis=1), 1)
+    # Clarke, de Silva and Thorley 2002: sum(W r) = N sd(W) sd(r) corr(W, r). Over the same denominator the net return
+    # becomes an IC after costs, with its sign, and linear in the cost.
     scale = _size_of_a_perfect_day(held, earned, market, missing)
     ic, ic_net = (np.divide(x, scale, out=np.zeros_like(x), where=scale > 0) for x in (gross, gross - cost))
     return Held(
@@ -241,8 +260,10 @@ def _flat(cost_bps: float) -> Costs:
 
 def _size_of_a_perfect_day(position: Matrix, earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> Series:
     """Return N sd(W) sd(r) of each day: what the position earns when it agrees perfectly with the returns."""
+    # The product of the two roots of sums of squares is N sd(W) sd(r) with population deviations. That of the returns
+    # is about their mean; that of the weights is about 0, for the reason in the notes of `hold`.
     away = earned - market[:, np.newaxis]
-    # Prices carried forward leave rounding; a cost divided by that would be an IC of any size.
+    # Prices carried forward leave rounding errors; a cost divided by these would be an IC of any size.
     highest = np.where(missing, -np.inf, earned).max(axis=1, initial=-np.inf)
     lowest = np.where(missing, np.inf, earned).min(axis=1, initial=np.inf)
     apart = highest - lowest

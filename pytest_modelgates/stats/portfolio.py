@@ -21,14 +21,17 @@ from .significance import ewc_p_value
 class PaperPnl:
     """A position on paper, after costs.
 
-    `annual_return` [share of capital a year, simple], `sharpe` [a year] and its standard error, `risk` of the net
-    return of a day, `mean_turnover` [share of capital a day], `largest_gross`, `largest_net` and `largest_weight` in
-    size on any day [share of capital], `break_even_bps`: the cost at which nothing would have been earned [basis
-    points], infinite for a position that earned or lost without a trade. `p_value`: one-sided, by cosines, of a mean
-    net return of at most 0; None below 20 days. `probabilistic_sharpe`: the chance that a record without skill would
-    have shown less, for independent days. `alpha` [a year] and `beta` against the mean return of all names; None if
-    that never varies. `largest_participation`: the largest share of a day's volume that any trade is; None if the
-    volumes are not known.
+    - `annual_return`: mean net return, simple [share of capital a year].
+    - `sharpe` and `sharpe_error`: the Sharpe ratio of the net return and its standard error [a year].
+    - `risk`: the risk of the net return of a day.
+    - `mean_turnover`: [share of capital a day].
+    - `largest_gross`, `largest_net` and `largest_weight`: the largest in size on any day [share of capital].
+    - `break_even_bps`: the cost at which nothing would have been earned [basis points of turnover]; infinite for a
+      position that earned or lost without a trade.
+    - `p_value`: of a mean net return of at most 0, one-sided, by cosines; None below 20 days.
+    - `probabilistic_sharpe`: the chance that a record without skill would have shown less, for independent days.
+    - `alpha` [share of capital a year] and `beta`: against the mean return of all names; None if that never varies.
+    - `largest_participation`: the largest trade as a share of the day's volume; None if the volumes are not known.
     """
 
     annual_return: float
@@ -53,7 +56,7 @@ def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: Array
     Parameters
     ----------
     held : Held
-        The position of each day, from `hold`, at least two days.
+        The position of each day, from `hold` or `follow`, of at least two days.
     days_per_year : float, default 252
         Trading days in a year.
     volume : array_like of float, shape (n_held, n_assets), optional
@@ -67,12 +70,17 @@ def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: Array
     Raises
     ------
     StatisticsError
-        If there are fewer than two days, a return is not finite, the net return never varies, or a year has no days.
+        If there are fewer than two days, a return is not finite, the net return never varies, a year has no days, or
+        the volumes have another shape or are not above 0 for a trade.
 
     Notes
     -----
-    The Sharpe ratio is sqrt(days_per_year) mean / sd with n - 1 in the variance, without a riskless rate: the position
-    finances itself.
+    The Sharpe ratio is sqrt(days_per_year) mean / sd with n - 1 in the variance. There is no riskless rate in it,
+    because the position finances itself. The root holds for uncorrelated days [1]_.
+
+    References
+    ----------
+    .. [1] A. W. Lo, The statistics of Sharpe ratios, Financial Analysts Journal 58(4):36, 2002.
     """
     net = finite_series(held.net, name="net return", at_least=2)
     if not (math.isfinite(days_per_year) and days_per_year > 0):
@@ -82,14 +90,15 @@ def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: Array
             f"net return is {net[0]:g} on all {net.size} days, expected one that varies: was a position held?"
         )
     sharpe, year = sharpe_of(net), math.sqrt(days_per_year)
+    # Jensen 1968, against all names weighted equally: beta times their return needed no model.
     alpha, beta = alpha_beta(net, held.market) or (None, None)
     earned, traded = float(held.gross.sum()), float(held.turnover.sum())
-    # Weights that add up to 1 on paper add up to 1 and a bit in binary: a limit of 1 must not fail on that bit.
+    # Weights that add up to 1 may exceed it by a rounding error, and a limit of 1 must not fail on that.
     gross_exposure = round(float(np.abs(held.weights).sum(axis=1).max()), 12)
     net_exposure = round(float(np.abs(held.weights.sum(axis=1)).max()), 12)
     largest = None
     if volume is not None:
-        # The first day's trades are not known: the position before it is not.
+        # The trades of the first day are not known, because the position before it is not known.
         trades = np.abs(np.diff(held.weights, axis=0))
         largest = float(participation(trades, np.asarray(volume)[1:]).max(initial=0.0))
     return PaperPnl(
@@ -101,6 +110,7 @@ def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: Array
         largest_gross=gross_exposure,
         largest_net=net_exposure,
         largest_weight=float(np.abs(held.weights).max()),
+        # Proportional costs are linear in turnover, so the net return is 0 at gross return over turnover.
         break_even_bps=1e4 * earned / traded if traded > 0 else math.copysign(math.inf, earned),
         p_value=ewc_p_value(net)[0] if net.size >= MINIMUM_VALUES else None,
         probabilistic_sharpe=probabilistic_sharpe(sharpe),

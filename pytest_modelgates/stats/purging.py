@@ -1,6 +1,7 @@
-"""Splits of days into training and test without a label in both, and the check that given splits are such.
+"""Splits of days into training and test that share no label, and a check of splits that were made elsewhere.
 
-Days are counted, not dated: 0 is the first. A row of day t has a label that reads the prices of days t to
+No gate uses this module, because a model directory holds no training rows. It is library code for users who train
+models. Days are counted, not dated: 0 is the first. A row of day t has a label that reads the prices of days t to
 t + lag + horizon.
 """
 
@@ -21,19 +22,19 @@ def leaking(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, em
 
     Parameters
     ----------
-    train, test : array_like of int
+    train, test : array_like of int, shapes (n_train,) and (n_test,)
         Days, in any order; the test days may come in several blocks.
     horizon : int
-        Of the label [days].
+        Horizon of the label [days].
     lag : int, default 1
-        Days between a row and the start of its label [days].
+        Time between a row and the start of its label [days].
     embargo : int, default 0
-        Days barred after the label window of each test block [days].
+        Time after the label window of each test block in which no training day may lie [days].
 
     Returns
     -------
-    ndarray of int64
-        Ascending; none if the split is sound.
+    ndarray of int64, shape (n_leaking,)
+        Training days that leak, ascending; empty if the split is sound.
 
     Raises
     ------
@@ -42,8 +43,9 @@ def leaking(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, em
 
     Notes
     -----
-    With r = lag + horizon, day t leaks into a test block from a to b if t + r >= a and t <= b + r + embargo [1]_: by
-    its label if it lies before, and by the label of the block if after. Every block counts, not the span of all.
+    With r = lag + horizon, day t leaks into a test block from a to b if t + r >= a and t <= b + r + embargo [1]_. A day
+    before the block leaks by its own label, a day after it by the labels of the block. Every block counts by itself:
+    days between two blocks may be used for training.
 
     References
     ----------
@@ -55,7 +57,8 @@ def leaking(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, em
     if not tested.size:
         raise StatisticsError("no test days, expected at least 1")
     reach = lag + horizon
-    # The nearest test day at or before, and the nearest one after, decide.
+    # All label windows are equally long, so only the nearest test day on either side matters. A training day that is
+    # itself tested counts as the nearest before it.
     after = np.searchsorted(tested, rows, side="right")
     before = tested[np.maximum(after - 1, 0)]
     following = tested[np.minimum(after, tested.size - 1)]
@@ -65,30 +68,57 @@ def leaking(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, em
 
 
 def purged(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, embargo: int = 0) -> Days:
-    """Leave out the training days that `leaking` finds; ascending."""
+    """Leave out the training days that `leaking` finds.
+
+    Parameters
+    ----------
+    train, test : array_like of int, shapes (n_train,) and (n_test,)
+        Days, in any order; the test days may come in several blocks.
+    horizon, lag, embargo : int
+        As for `leaking` [days].
+
+    Returns
+    -------
+    ndarray of int64, shape (n_kept,)
+        Training days that may be used, ascending and each once.
+
+    Raises
+    ------
+    StatisticsError
+        If there are no test days, or a number is out of its range.
+
+    References
+    ----------
+    .. [1] M. Lopez de Prado, Advances in Financial Machine Learning, Wiley, 2018, sections 7.4.1 and 7.4.2.
+    """
     rows = np.unique(np.asarray(train, dtype=np.int64))
     return np.setdiff1d(rows, leaking(rows, test, horizon=horizon, lag=lag, embargo=embargo), assume_unique=True)
 
 
 def walk_forward(n_days: int, *, train: int, test: int, purge: int = 0, expanding: bool = False) -> Iterator[Split]:
-    """Train on `train` days, leave `purge` out, test on the next `test`, move on by `test`.
+    """Train on `train` days, leave `purge` days out, test on the next `test` days, and move on by `test` days.
 
     Parameters
     ----------
-    n_days, train, test, purge : int
-        In days. For labels of horizon h at lag l no label is in both with a purge of at least h + l.
+    n_days : int
+        Number of days to split [days].
+    train, test : int
+        Length of the training and of the test stretch [days].
+    purge : int, default 0
+        Days left out between the two [days]. Labels of horizon h at lag l need at least h + l to be in one of the two
+        only.
     expanding : bool, default False
-        Train on all days up to there, not only the last `train`.
+        Train on all days before the purged ones, not only on the last `train` days.
 
     Yields
     ------
-    train, test : ndarray of int64
-        Days of each; a rest shorter than `test` is left out.
+    train, test : ndarray of int64, shapes (n_train,) and (n_test,)
+        Days of each; days at the end that do not fill a test stretch are left out.
 
     Raises
     ------
     StatisticsError
-        If a length is out of its range or there is no room for one split.
+        When the first split is asked for, if a length is out of its range or there is no room for one split.
     """
     if train < 1 or test < 1 or purge < 0:
         raise StatisticsError(f"train {train}, test {test}, purge {purge}: expected at least 1, 1 and 0 days")
@@ -107,22 +137,24 @@ def combinatorial(
     Parameters
     ----------
     n_days : int
+        Number of days to split [days].
     groups : int
-        Stretches of nearly equal length, at least 2.
+        Number of stretches of nearly equal length, at least 2.
     tested : int
-        How many of them are tested at a time.
+        Number of stretches tested at a time, at least 1 and fewer than `groups`.
     horizon, lag, embargo : int
-        As for `leaking`.
+        As for `leaking` [days].
 
     Yields
     ------
-    train, test : ndarray of int64
-        Each day is tested in C(groups - 1, tested - 1) splits, which make as many paths through all days.
+    train, test : ndarray of int64, shapes (n_train,) and (n_test,)
+        Days of each. Each day is tested in C(groups - 1, tested - 1) splits; `paths` joins these into the same number
+        of paths through all days.
 
     Raises
     ------
     StatisticsError
-        If a number is out of its range.
+        When the first split is asked for, if a number is out of its range.
 
     References
     ----------
@@ -136,18 +168,34 @@ def combinatorial(
     for chosen in itertools.combinations(range(groups), tested):
         test = np.concatenate([stretches[group] for group in chosen])
         train = np.setdiff1d(np.arange(n_days), test, assume_unique=True)
+        # A tested stretch may lie between others, so days on both of its sides are purged.
         yield purged(train, test, horizon=horizon, lag=lag, embargo=embargo), test
 
 
 def paths(n_days: int, *, groups: int, tested: int) -> NDArray[np.int64]:
     """Say which split of `combinatorial` tests each day on each path.
 
+    Parameters
+    ----------
+    n_days, groups, tested : int
+        As for `combinatorial`, which also checks their range; this function does not.
+
     Returns
     -------
     ndarray of int64, shape (n_paths, n_days)
-        Path p takes the prediction of day t from split ``[p, t]``; no two paths take one day from the same split.
+        Path p takes the prediction of day t from the split with index ``[p, t]``, counted from 0 in the order of
+        `combinatorial`. No two paths take a day from the same split.
+
+    Notes
+    -----
+    There are tested / groups C(groups, tested) = C(groups - 1, tested - 1) paths: section 12.4.1 of [1]_.
+
+    References
+    ----------
+    .. [1] M. Lopez de Prado, Advances in Financial Machine Learning, Wiley, 2018, section 12.4.
     """
     choices = list(itertools.combinations(range(groups), tested))
+    # Every group is tested equally often, so these lists are equally long, and the p-th splits of all make path p.
     by_group = [[split for split, chosen in enumerate(choices) if group in chosen] for group in range(groups)]
     sizes = [len(stretch) for stretch in np.array_split(np.arange(n_days), groups)]
     return np.repeat(np.array(by_group).T, sizes, axis=1)

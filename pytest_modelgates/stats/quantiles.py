@@ -6,13 +6,34 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import StatisticsError
 
 Series = NDArray[np.float64]
-LARGEST = 1e100  # of what may still be squared, and a fourth power of it taken over a standard deviation
+# The square of 1e100 still fits a float64, which ends at 1.8e308. Higher powers are only taken of values that were
+# divided by their standard deviation.
+LARGEST = 1e100
 
 
 def numbers(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
-    """Read real numbers of any dtype into an array of float64, NaN included, or raise StatisticsError."""
+    """Read real numbers of any dtype into an array of float64.
+
+    Parameters
+    ----------
+    values : array_like
+        Real numbers in any shape; NaN and infinity are let through.
+    name : str
+        What the message of an error calls them.
+
+    Returns
+    -------
+    ndarray of float64
+        The same numbers in the same shape.
+
+    Raises
+    ------
+    StatisticsError
+        If the values cannot be read as real numbers.
+    """
     try:
         given = np.asarray(values)
+        # numpy would also convert text and dates, and drop the imaginary part of a complex number.
         if given.dtype.kind in "biufO":
             return np.asarray(given, dtype=np.float64)
         why = f"{given.dtype}"
@@ -22,7 +43,7 @@ def numbers(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
 
 
 def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1) -> Series:
-    """Read one series of finite numbers, or say why it is none.
+    """Read one series of finite numbers, or say why the values are not one.
 
     Parameters
     ----------
@@ -41,7 +62,7 @@ def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1)
     Raises
     ------
     StatisticsError
-        If there are several dimensions, too few values, or one that is no number, NaN, infinite or beyond 1e100.
+        If there are several dimensions or too few values, or a value is not a number, NaN, infinite or beyond 1e100.
     """
     series = numbers(values, name=name)
     if series.ndim != 1:
@@ -56,12 +77,35 @@ def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1)
 
 
 def is_constant(series: Series) -> bool:
-    """Tell whether a series has no spread to be judged by: all values are equal, or too small to be squared."""
+    """Tell whether a series has no spread to be judged by.
+
+    Parameters
+    ----------
+    series : ndarray of float, shape (n,)
+        A series from `finite_series`, with at least one value.
+
+    Returns
+    -------
+    bool
+        True if all values are equal, or differ by so little that the square of the difference is 0.
+    """
+    # The mean of equal values may be off by rounding, which leaves a spread; the extremes are exact.
     return bool(series.min() == series.max() or series.std() == 0)
 
 
 def refuse_constant(series: Series) -> None:
-    """Raise StatisticsError if a series `is_constant`."""
+    """Refuse a series that `is_constant`.
+
+    Parameters
+    ----------
+    series : ndarray of float, shape (n,)
+        A series from `finite_series`, with at least one value.
+
+    Raises
+    ------
+    StatisticsError
+        If the series has no spread.
+    """
     if is_constant(series):
         raise StatisticsError(f"all {series.size} values equal {series[0]:g}, expected a series that varies")
 

@@ -1,4 +1,4 @@
-"""Ranks of many rows at once, and how far two of them agree: the rank IC of each day."""
+"""Ranks of many rows at once, and how far two rankings agree: the rank IC of each day."""
 
 from collections.abc import Iterator
 
@@ -10,15 +10,35 @@ from .quantiles import numbers
 
 Matrix = NDArray[np.float64]
 Series = NDArray[np.float64]
-_CHUNK = 1 << 15  # values ranked at a time; what fits the cache is ranked twice as fast
+# Values ranked at a time: a chunk that fits the cache is ranked twice as fast.
+_CHUNK = 1 << 15
 
 
 def daily_matrix(values: ArrayLike, name: str) -> Matrix:
-    """Read one row a day, one column an asset, NaN where there is no row; or raise StatisticsError."""
+    """Read a matrix of one row a day and one column an asset.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n_days, n_assets)
+        The numbers; NaN means that the asset has no row that day.
+    name : str
+        What the message of an error calls them.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_days, n_assets)
+        The same numbers.
+
+    Raises
+    ------
+    StatisticsError
+        If the values are not numbers or not a matrix, or one is infinite.
+    """
     matrix = numbers(values, name=name)
     if matrix.ndim != 2:
         raise StatisticsError(f"{name} has {matrix.ndim} dimensions, expected 2: one row a day, one column an asset")
-    # A sum of finite numbers, or one with NaN, is not the sign of an infinity; the rest is looked at value by value.
+    # Fast path: a finite sum proves that no value is infinite. Otherwise (NaN, an infinity, or a sum that overflows)
+    # each value is looked at.
     with np.errstate(invalid="ignore", over="ignore"):
         suspicious = not np.isfinite(matrix.sum())
     if suspicious and (bad := int(np.isinf(matrix).sum())):
@@ -27,7 +47,20 @@ def daily_matrix(values: ArrayLike, name: str) -> Matrix:
 
 
 def same_shape(a: Matrix, b: Matrix, names: str) -> None:
-    """Raise StatisticsError if two matrices are not of the same days and assets."""
+    """Refuse two matrices of different shapes.
+
+    Parameters
+    ----------
+    a, b : ndarray of float
+        The matrices.
+    names : str
+        What the message of an error calls the two, such as "scores and returns".
+
+    Raises
+    ------
+    StatisticsError
+        If the shapes differ.
+    """
     if a.shape != b.shape:
         raise StatisticsError(f"{names} have shapes {a.shape} and {b.shape}, expected the same: align days and assets")
 
@@ -38,11 +71,13 @@ def centred_ranks(values: Matrix) -> Matrix:
     Parameters
     ----------
     values : ndarray of float, shape (n_rows, n_columns)
+        Values to rank within each row, ascending; NaN means that there is none, and no value is infinite.
 
     Returns
     -------
     ndarray of float64, shape (n_rows, n_columns)
-        The mean rank of a row is known, so equal values give exact zeros where a computed mean would leave rounding.
+        Ranks about 0. The mean rank of a row follows from its length, so a row of equal values gives exact zeros; a
+        computed mean would leave rounding errors.
     """
     ranks = np.empty(values.shape)
     for days in _chunks(values):
@@ -52,9 +87,20 @@ def centred_ranks(values: Matrix) -> Matrix:
 
 
 def highest(values: Matrix, share: float) -> NDArray[np.bool_]:
-    """Tell which names are of the highest `share` of each row, at least one.
+    """Tell which names belong to the highest `share` of each row.
 
-    Names tied across the edge are not: which of them would be taken is a matter of luck. Nor is NaN.
+    Parameters
+    ----------
+    values : ndarray of float, shape (n_rows, n_columns)
+        Values of the names; NaN means that there is none.
+    share : float
+        The share of the names of a row, between 0 and 1; at least one name is wanted.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows, n_columns)
+        True for a name on top. It is false for NaN, and for all names that tie across the edge, because which of them
+        to take would be a matter of luck.
 
     Raises
     ------
@@ -66,7 +112,8 @@ def highest(values: Matrix, share: float) -> NDArray[np.bool_]:
     there = ~np.isnan(values)
     wanted = np.maximum(1, np.rint(share * there.sum(axis=1, keepdims=True))).astype(np.intp)
     filled = np.where(there, values, -np.inf)
-    # What is above the best name that is one too many; where there is none, above the column put before the first.
+    # A name is on top if it exceeds the best name that is no longer wanted. Where every name is wanted, the column of
+    # -inf stands in for that one.
     ordered = np.sort(np.pad(filled, ((0, 0), (1, 0)), constant_values=-np.inf), axis=1)
     top: NDArray[np.bool_] = filled > np.take_along_axis(ordered, values.shape[1] - wanted, axis=1)
     return top
@@ -75,7 +122,7 @@ def highest(values: Matrix, share: float) -> NDArray[np.bool_]:
 def _chunks(values: Matrix) -> Iterator[slice]:
     rows, columns = values.shape
     step = max(1, _CHUNK // max(1, columns))
-    # Without columns there is nothing to rank, and argsort would have no last one.
+    # Without columns there is nothing to rank, and places in the flat matrix would have a step of 0.
     return (slice(start, start + step) for start in range(0, rows if columns else 0, step))
 
 
@@ -87,16 +134,18 @@ def _centred(values: Matrix, missing: NDArray[np.bool_] | None) -> Matrix:
 
 
 def _sorted_ranks(values: Matrix, missing: NDArray[np.bool_] | None) -> tuple[NDArray[np.intp], Matrix]:
-    """Sort each row: the places in the flat matrix, and the centred rank of what stands there."""
+    """Sort each row: return the places in the flat matrix, and the centred ranks of the values at these places."""
     rows, columns = values.shape
-    # Sorted last either way, but a sort that need not look out for NaN is five times as fast.
+    # NaN and infinity are both sorted last, but a sort that meets no NaN is five times as fast.
     filled = np.where(missing, np.inf, values) if missing is not None else np.ascontiguousarray(values)
     order = np.argsort(filled, axis=1)
     order += np.arange(0, rows * columns, columns)[:, np.newaxis]
     ordered = filled.ravel()[order]
     counts = columns - missing.sum(axis=1, keepdims=True) if missing is not None else np.full((rows, 1), columns)
+    # Ranks 0 to count - 1 have the mean (count - 1) / 2; ties keep it, as they share the mean of their ranks.
     centred = np.arange(columns) - (counts - 1) / 2
     equal = ordered[:, 1:] == ordered[:, :-1]
+    # The infinities in place of NaN are not ties.
     if missing is not None:
         equal &= ordered[:, 1:] < np.inf
     tied = equal.any(axis=1)
@@ -108,7 +157,7 @@ def _sorted_ranks(values: Matrix, missing: NDArray[np.bool_] | None) -> tuple[ND
 
 
 def _tie_means(differs: NDArray[np.bool_], ranks: Matrix) -> Matrix:
-    """Give each run of equal values the mean of its ranks, which is that of its first and last."""
+    """Give each run of equal values the mean of its ranks, which is the mean of its first and its last rank."""
     opens = np.ones(ranks.shape, dtype=bool)
     opens[:, 1:] = differs
     starts = np.flatnonzero(opens)
@@ -122,17 +171,23 @@ def daily_rank_ic(scores: ArrayLike, target: ArrayLike) -> Series:
     Parameters
     ----------
     scores, target : array_like of float, shape (n_days, n_assets)
-        A pair with a NaN in it is left out.
+        Pairs of values, of which only the order within the day counts. A pair with a NaN is left out.
 
     Returns
     -------
     ndarray of float64, shape (n_days,)
-        Spearman's correlation, ties averaged; NaN for a day with fewer than two pairs or with only one value.
+        Spearman's correlation [1]_, ties averaged; NaN for a day with fewer than two pairs, or on which all scores or
+        all targets are equal.
 
     Raises
     ------
     StatisticsError
-        If the shapes differ or a value is infinite.
+        If one is not a matrix, the shapes differ, or a value is infinite.
+
+    References
+    ----------
+    .. [1] C. Spearman, The proof and measurement of association between two things, American Journal of Psychology
+       15:72, 1904.
     """
     a, b = daily_matrix(scores, "scores"), daily_matrix(target, "target")
     same_shape(a, b, "scores and target")
@@ -146,7 +201,9 @@ def _rank_ic(a: Matrix, b: Matrix) -> Series:
     unpaired = np.isnan(a) | np.isnan(b)
     missing = unpaired if unpaired.any() else None
     order, x = _sorted_ranks(a, missing)
+    # A sum of products does not depend on the order, so x stays sorted and only y is moved.
     y = _centred(b, missing).ravel()[order]
+    # Spearman's correlation is Pearson's of the ranks, whose means are 0 here.
     product, x_square, y_square = (np.einsum("ij,ij->i", *pair) for pair in ((x, y), (x, x), (y, y)))
     size = np.sqrt(x_square * y_square)
     ic: Series = np.divide(product, size, out=np.full(len(a), np.nan), where=size > 0)

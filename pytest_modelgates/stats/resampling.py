@@ -13,7 +13,7 @@ _CHUNK = 1 << 16
 
 
 def optimal_block_length(x: ArrayLike) -> float:
-    """Choose the mean block length with which the stationary bootstrap estimates the variance of a mean best.
+    """Choose the mean block length that suits the stationary bootstrap of a mean best.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def optimal_block_length(x: ArrayLike) -> float:
     Returns
     -------
     float
-        Mean block length [values], above 0; below 1 the series needs no blocks.
+        Mean block length [values], at least 0; a series with less than 1 needs no blocks.
 
     Raises
     ------
@@ -32,8 +32,10 @@ def optimal_block_length(x: ArrayLike) -> float:
 
     Notes
     -----
-    The rule of [1]_ with the constant of [2]_. Its bandwidth is twice the first lag that opens a run of insignificant
-    autocorrelations, correlations being computed over the overlap of the two stretches.
+    The rule of [1]_ (equation 6 and footnote c) with the constant of [2]_: the mean squared error of the variance of a
+    mean is least at (2 G^2 / D)^(1/3) n^(1/3), with D = 2 g(0)^2 for the stationary bootstrap, the long-run variance
+    g(0) = sum_k R(k) and G = sum_k |k| R(k). Both sums are taken over a flat-top window, whose bandwidth is twice the
+    first lag that opens a run of insignificant autocorrelations. The result is that of the package arch.
 
     References
     ----------
@@ -45,23 +47,29 @@ def optimal_block_length(x: ArrayLike) -> float:
     refuse_constant(series)
     n = series.size
     away = series - series.mean()
+    # The run and both caps are as in arch, which takes the caps from A. Patton's program. Footnote c of Politis and
+    # White 2004 has sqrt(log10(n)) here; up to a million values both make a run of 5.
     run = max(5, int(math.log10(n)))
     furthest = math.ceil(math.sqrt(n)) + run
     covariance = np.array([away[lag:] @ away[: n - lag] for lag in range(furthest + 1)])
+    # Each stretch is scaled by its own squares, since the two that overlap at a long lag differ.
     before, after = (np.cumsum(squares)[n - 2 - furthest : n - 1][::-1] for squares in (away**2, away[::-1] ** 2))
     size = np.sqrt(before * after)
     correlation = np.divide(np.abs(covariance), size, out=np.full(furthest + 1, np.inf), where=size > 0)
 
+    # The band of footnote c: with c = 2, white noise stays within it over the whole run nearly always.
     quiet = correlation[:furthest] < 2 * math.sqrt(math.log10(n) / n)
     runs = np.flatnonzero(np.convolve(quiet, np.ones(run), "valid") > run - 0.5)
+    # The first lag of the run counts, as in arch; the m of footnote c is the lag before it.
     width = min(2 * max(int(runs[0]), 1), furthest) if runs.size else furthest
     lags = np.arange(1, width + 1)
-    # Equation 9 of [1]: the flat-top window is 1 up to half the bandwidth and falls to 0 at its end.
+    # The flat-top window of Politis and White 2004 is 1 up to half the bandwidth and falls to 0 at its end.
     window = np.minimum(1.0, 2 * (1 - lags / width)) * covariance[1 : width + 1] / n
     spectrum = covariance[0] / n + 2 * window.sum()
     longest = math.ceil(min(3 * math.sqrt(n), n / 3))
     if spectrum == 0:
         return float(longest)
+    # Equation 6 of Politis and White 2004. With D = 2 g(0)^2, the correction of 2009, the factors 2 cancel.
     slope = 2 * (lags * window).sum()
     return float(min(((slope / spectrum) ** 2 * n) ** (1 / 3), longest))
 
@@ -85,7 +93,7 @@ def stationary_bootstrap_means(
     Returns
     -------
     ndarray of float64, shape (n_resamples,)
-        Means of resamples of n values [unit of x], drawn as in [1]_.
+        Means of resamples of n values [unit of x].
 
     Raises
     ------
@@ -94,6 +102,7 @@ def stationary_bootstrap_means(
 
     Notes
     -----
+    The stationary bootstrap of [1]_: blocks start anywhere, have geometric lengths and wrap from the end to the start.
     The sum of a block is the difference of two prefix sums, so the work grows with the number of blocks, not of values.
 
     References
@@ -103,11 +112,14 @@ def stationary_bootstrap_means(
     series = finite_series(x, at_least=2)
     _check_resampling(block, n_resamples, seed)
     n, mean = series.size, series.mean()
-    # Centred, lest the prefix sums of a series far from 0 lose digits; twice round, for blocks that wrap.
+    # The series is centred first, because prefix sums of one far from 0 would lose digits. It is laid out twice, for
+    # blocks that wrap.
     prefix = np.concatenate([[0.0], np.cumsum(np.tile(series - mean, 2))])
     random = np.random.Generator(np.random.SFC64(seed))
     blocks = n / block
     columns = math.ceil(blocks + 5 * math.sqrt(blocks) + 5)
+    # The number of blocks is nearly Poisson. Five standard deviations more suffice almost always; if they do not,
+    # `_block_lengths` draws the rest.
     rows = max(1, _CHUNK // columns)
     means = np.empty(n_resamples)
     for start in range(0, n_resamples, rows):
@@ -121,7 +133,7 @@ def stationary_bootstrap_means(
 def stationary_bootstrap_joint_means(
     x: ArrayLike, *, block: float, n_resamples: int = 9999, seed: int
 ) -> NDArray[np.float64]:
-    """Draw means of several series, resampled on the same days so that what binds them is kept.
+    """Draw means of several series, resampled on the same days, which keeps what binds the series.
 
     Parameters
     ----------
@@ -133,7 +145,7 @@ def stationary_bootstrap_joint_means(
     Returns
     -------
     ndarray of float64, shape (n_resamples, n_series)
-        [unit of x]
+        Means of resamples of n days [unit of x].
 
     Raises
     ------
@@ -161,12 +173,13 @@ def stationary_bootstrap_joint_means(
         chunk = means[start : start + rows]
         lengths = _block_lengths(random, n, 1 / block, (len(chunk), columns))
         source = random.integers(n, size=lengths.shape)
+        # A block opens at its first day and closes after its last; the running sum says how often each day is taken.
         base = np.arange(len(chunk))[:, np.newaxis] * (2 * n + 1)
         cells = len(chunk) * (2 * n + 1)
         opened = np.bincount((source + base).ravel(), minlength=cells)
         opened -= np.bincount((source + lengths + base).ravel(), minlength=cells)
         taken = np.cumsum(opened.reshape(len(chunk), 2 * n + 1), axis=1)
-        # Twice round, for blocks that wrap.
+        # Days are counted over two rounds, for blocks that wrap; both rounds are the same days.
         chunk[:] = (taken[:, :n] + taken[:, n : 2 * n]) @ (series - mean) / n + mean
     return means
 
@@ -181,7 +194,7 @@ def _check_resampling(block: float, n_resamples: int, seed: int) -> None:
 
 
 def stationary_bootstrap_variance(x: ArrayLike, *, block: float) -> float:
-    """Variance of the root-n-scaled mean of stationary resamples, in closed form [squared unit of x].
+    """Compute the variance of sqrt(n) times the mean of a stationary resample, in closed form.
 
     Parameters
     ----------
@@ -190,9 +203,20 @@ def stationary_bootstrap_variance(x: ArrayLike, *, block: float) -> float:
     block : float
         Mean block length, at least 1 [values].
 
+    Returns
+    -------
+    float
+        The variance, without any drawing [squared unit of x].
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short or not finite, or the block length is below 1 or not finite.
+
     Notes
     -----
-    R_0 + 2 sum_i ((1 - i/n) (1 - p)^i + (i/n) (1 - p)^(n - i)) R_i with p = 1 / block: lemma 1 of [1]_.
+    R_0 + 2 sum_i ((1 - i/n) (1 - p)^i + (i/n) (1 - p)^(n - i)) R_i with autocovariances R_i and p = 1 / block: lemma 1
+    of [1]_.
 
     References
     ----------
@@ -203,14 +227,17 @@ def stationary_bootstrap_variance(x: ArrayLike, *, block: float) -> float:
     n, keep = series.size, 1 - 1 / block
     away = series - series.mean()
     lags = np.arange(1, n)
+    # Padded to twice its length, the series does not meet itself round the end: products of the FFT are then plain
+    # autocovariances.
     power = np.fft.rfft(away, 2 * n)
     covariance = np.fft.irfft(power * power.conj(), 2 * n)[:n] / n
+    # The second term is for blocks that wrap, in which lag i joins values n - i apart.
     weights = (1 - lags / n) * keep**lags + lags / n * keep ** (n - lags)
     return float(covariance[0] + 2 * (weights * covariance[1:]).sum())
 
 
 def _block_lengths(random: np.random.Generator, n: int, chance: float, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Draw geometric lengths that sum to n in each row, the last one cut and those after it empty."""
+    """Draw geometric lengths that sum to n in each row; the last block is cut, and those after it are empty."""
     ends = _ends(random, n, chance, shape)
     while ends[:, -1].min() < n:
         ends = np.concatenate([ends, ends[:, -1:] + _ends(random, n, chance, shape)], axis=1)
@@ -221,6 +248,6 @@ def _block_lengths(random: np.random.Generator, n: int, chance: float, shape: tu
 
 def _ends(random: np.random.Generator, n: int, chance: float, shape: tuple[int, int]) -> NDArray[np.int64]:
     lengths = random.geometric(chance, size=shape)
-    # No block needs more than n, and the sum of a few of endless ones would overflow.
+    # A block longer than n is cut to n anyway, and the sum of a few huge lengths would overflow.
     np.minimum(lengths, n, out=lengths)
     return np.cumsum(lengths, axis=1, out=lengths)

@@ -1,4 +1,4 @@
-"""What a series of returns risks: its spread, its bad days, its deepest fall, and how much of it is the market."""
+"""What a series of returns risks: its spread, its bad days, its deepest fall, and the part that the market explains."""
 
 import math
 from dataclasses import dataclass
@@ -14,10 +14,14 @@ from .quantiles import finite_series, is_constant, quantile, refuse_constant
 class Risk:
     """The risk of a series of returns; every number but the drawdown is per period.
 
-    `volatility`: standard deviation with n - 1 in its variance; `downside_deviation`: root of the mean squared loss, in
-    which gains count as 0; `sortino`: mean over that, and `omega`: sum of gains over sum of losses, both infinite
-    without a loss; `value_at_risk`: the return below which the worst 5 % lie, and `expected_shortfall`, their mean;
-    `max_drawdown`: the deepest fall [share of the highest capital so far, returns reinvested, 0 to 1].
+    - `volatility`: standard deviation with n - 1 in its variance [share of capital].
+    - `downside_deviation`: root of the mean squared loss, in which gains count as 0 [share of capital].
+    - `sortino`: mean return over the downside deviation; infinite without a loss.
+    - `omega`: sum of gains over sum of losses; infinite without a loss.
+    - `value_at_risk`: the return that the worst periods, 5 % by default, do not exceed [share of capital]; negative for
+      a loss.
+    - `expected_shortfall`: the mean return of these periods [share of capital]; negative for a loss.
+    - `max_drawdown`: the deepest fall with returns reinvested, from 0 to 1 [share of the highest capital so far].
     """
 
     volatility: float
@@ -42,12 +46,17 @@ def risk_of(returns: ArrayLike, *, tail: float = 0.05) -> Risk:
     Returns
     -------
     Risk
-        A period that loses all capital ends in a drawdown of 1.
+        Its drawdown is 1 if a period loses all capital.
 
     Raises
     ------
     StatisticsError
-        If the series is too short, not finite or constant, or the tail is no share.
+        If the series is too short, not finite or constant, or the tail does not lie between 0 and 1.
+
+    Notes
+    -----
+    The Sortino ratio is that of [1]_ at a target of 0, omega that of [2]_ at a threshold of 0. The expected shortfall
+    is the plain mean of the tail; [3]_ also takes off the part by which the tail is larger than asked for.
 
     References
     ----------
@@ -61,10 +70,13 @@ def risk_of(returns: ArrayLike, *, tail: float = 0.05) -> Risk:
     refuse_constant(series)
     if not 0 < tail < 1:
         raise StatisticsError(f"the tail is {tail}, expected a share between 0 and 1, such as 0.05")
+    # Both ratios are at a target of 0: Sortino and van der Meer 1991; Keating and Shadwick 2002.
     gains, losses = np.maximum(series, 0.0), np.maximum(-series, 0.0)
     downside = math.sqrt(float((losses**2).mean()))
     worst = quantile(series, tail)
-    with np.errstate(divide="ignore"):  # the logarithm of no capital at all
+    # Sums of logarithms do not underflow as products of returns might. Wealth begins at 1, its logarithm at 0, so that
+    # a fall in the first period counts. Once all is lost, wealth stays at log 0 = -inf, of which numpy warns.
+    with np.errstate(divide="ignore"):
         wealth = np.concatenate([[0.0], np.cumsum(np.log1p(np.maximum(series, -1.0)))])
     return Risk(
         volatility=float(series.std(ddof=1)),
@@ -83,12 +95,13 @@ def alpha_beta(returns: ArrayLike, market: ArrayLike) -> tuple[float, float] | N
     Parameters
     ----------
     returns, market : array_like of float, shape (n,)
-        Of each period, n >= 2.
+        Returns of each period, n >= 2 [share of capital], less the riskless rate if there is one.
 
     Returns
     -------
     (float, float) or None
-        Intercept [per period] and slope; None of a market that never moves.
+        Alpha, the intercept [share of capital per period], and beta, the slope [1]_; None if the market return is the
+        same in every period.
 
     Raises
     ------
@@ -105,5 +118,6 @@ def alpha_beta(returns: ArrayLike, market: ArrayLike) -> tuple[float, float] | N
     if is_constant(x):
         return None
     away = x - x.mean()
+    # Least squares of Jensen 1968, whose line passes through the means.
     beta = float(away @ y / (away @ away))
     return float(y.mean() - beta * x.mean()), beta

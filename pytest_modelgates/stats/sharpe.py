@@ -1,7 +1,7 @@
 """What a Sharpe ratio is worth: its error, its chance of being luck, and the length of record that settles it.
 
-Ratios are per period, never annualised, and kurtosis is raw (3 for a normal series). For returns that follow one
-another the tests of `significance` hold, these do not.
+Ratios are per period, never annualised, and kurtosis is raw (3 for a normal series). Everything here takes periods for
+independent. For returns that depend on each other, use the tests of `significance`.
 """
 
 import math
@@ -18,7 +18,13 @@ _EULER = 0.5772156649015329
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharpe:
-    """The Sharpe ratio of a sample: `ratio` [per period], `n` [periods], `skewness`, and `kurtosis`, 3 if normal."""
+    """The Sharpe ratio of a sample: `ratio` [per period], `n` [periods], `skewness`, and `kurtosis`, 3 if normal.
+
+    Raises
+    ------
+    StatisticsError
+        If there are fewer than two periods, a number is not finite, or no sample has such a skewness and kurtosis.
+    """
 
     ratio: float
     n: int
@@ -28,7 +34,8 @@ class Sharpe:
     def __post_init__(self) -> None:
         if self.n < 2:
             raise StatisticsError(f"a Sharpe ratio of {self.n} periods, expected at least 2: measure more")
-        # Pearson's inequality; also what keeps the variance of the ratio above zero.
+        # Pearson's inequality, kurtosis >= 1 + skewness^2, holds for every sample. It also bounds the variance of the
+        # ratio from below by (1 - g3 SR / 2)^2, so that its root exists.
         if not all(map(math.isfinite, (self.ratio, self.skewness, self.kurtosis))) or (
             self.kurtosis < 1 + self.skewness**2 - 1e-9
         ):
@@ -44,9 +51,9 @@ def sharpe_of(returns: ArrayLike, *, riskless: float = 0.0) -> Sharpe:
     Parameters
     ----------
     returns : array_like of float, shape (n,)
-        Returns of each period, n >= 2.
+        Returns of each period, n >= 2 [share of capital].
     riskless : float, default 0
-        Return that needs no risk [per period].
+        Return that needs no risk [share of capital per period].
 
     Returns
     -------
@@ -60,6 +67,7 @@ def sharpe_of(returns: ArrayLike, *, riskless: float = 0.0) -> Sharpe:
     """
     series = finite_series(returns, name="returns", at_least=2)
     refuse_constant(series)
+    # The moments of the error of Mertens 2002 are those of the population, so the deviation here divides by n.
     z = (series - series.mean()) / series.std()
     return Sharpe(
         ratio=float((series.mean() - riskless) / series.std(ddof=1)),
@@ -70,15 +78,28 @@ def sharpe_of(returns: ArrayLike, *, riskless: float = 0.0) -> Sharpe:
 
 
 def _variance_factor(sharpe: Sharpe, ratio: float) -> float:
+    # n times the variance of the ratio, Mertens 2002. A normal series has skewness 0 and kurtosis 3, which leaves the
+    # 1 + SR^2 / 2 of Lo 2002.
     return 1 - sharpe.skewness * ratio + (sharpe.kurtosis - 1) / 4 * ratio**2
 
 
 def sharpe_error(sharpe: Sharpe) -> float:
-    """Standard error of a Sharpe ratio of independent periods [per period].
+    """Estimate the standard error of a Sharpe ratio of independent periods.
+
+    Parameters
+    ----------
+    sharpe : Sharpe
+        The ratio, and the moments of its returns.
+
+    Returns
+    -------
+    float
+        The standard error [per period].
 
     Notes
     -----
-    sqrt((1 + SR^2 / 2) / n) for normal returns [1]_; otherwise the numerator is 1 - g3 SR + (g4 - 1) / 4 SR^2 [2]_.
+    sqrt((1 + SR^2 / 2) / n) for normal returns [1]_. In general it is sqrt((1 - g3 SR + (g4 - 1) / 4 SR^2) / n) with
+    skewness g3 and kurtosis g4 [2]_.
 
     References
     ----------
@@ -94,7 +115,7 @@ def probabilistic_sharpe(sharpe: Sharpe, *, benchmark: float = 0.0) -> float:
     Parameters
     ----------
     sharpe : Sharpe
-        The ratio found.
+        The observed ratio, and the moments of its returns.
     benchmark : float, default 0
         The ratio to beat [per period].
 
@@ -105,29 +126,43 @@ def probabilistic_sharpe(sharpe: Sharpe, *, benchmark: float = 0.0) -> float:
 
     Notes
     -----
-    Phi[(SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)] [1]_. Periods are taken as independent.
+    Phi[(SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)] [1]_, with the benchmark SR*, skewness g3 and
+    kurtosis g4. Periods are taken for independent; for others use `significance.mean_exceeds`.
 
     References
     ----------
-    .. [1] D. H. Bailey and M. Lopez de Prado, The Sharpe ratio efficient frontier, Journal of Risk 15(2):3, 2012.
+    .. [1] D. H. Bailey and M. Lopez de Prado, The Sharpe ratio efficient frontier, Journal of Risk 15(2):3, 2012,
+       section 3.
     """
+    # Bailey and Lopez de Prado 2012 divide by n - 1, where `sharpe_error` divides by n as Lo 2002 does.
     error = math.sqrt(_variance_factor(sharpe, sharpe.ratio) / (sharpe.n - 1))
     return float(ndtr((sharpe.ratio - benchmark) / error))
 
 
 def expected_best_sharpe(trials: int, variance: float) -> float:
-    """Expect the best ratio of that many trials without skill [per period].
+    """Approximate the ratio that the best of several trials without skill is expected to show.
 
     Parameters
     ----------
     trials : int
-        How many independent ones there were.
+        Number of independent trials, at least 1.
     variance : float
-        Of the ratios over the trials [per period, squared].
+        Variance of the ratios over the trials [per period, squared].
+
+    Returns
+    -------
+    float
+        The expected best ratio [per period]; 0 for a single trial.
+
+    Raises
+    ------
+    StatisticsError
+        If there are no trials, or the variance is negative or not finite.
 
     Notes
     -----
-    sqrt(V) ((1 - g) Phi^-1(1 - 1/N) + g Phi^-1(1 - 1/(N e))) with Euler's constant g: theorem 1 of [1]_, 0 for one.
+    sqrt(V) ((1 - g) Phi^-1(1 - 1/N) + g Phi^-1(1 - 1/(N e))) with Euler's constant g: equation 1 of [1]_ for ratios of
+    mean 0. It is the limit for many trials, by extreme value theory.
 
     References
     ----------
@@ -138,8 +173,10 @@ def expected_best_sharpe(trials: int, variance: float) -> float:
         raise StatisticsError(f"{trials} trials, expected at least 1: what was packed is one")
     if not (math.isfinite(variance) and variance >= 0):
         raise StatisticsError(f"the variance of the trials' ratios is {variance}, expected a number of at least 0")
+    # The limit for many trials is minus infinity at one, whose best is itself, expected at 0.
     if trials == 1:
         return 0.0
+    # Equation 1 of Bailey and Lopez de Prado 2014, the mean of the Gumbel law that the best of N normals tends to.
     inner = (1 - _EULER) * ndtri(1 - 1 / trials) + _EULER * ndtri(1 - 1 / (trials * math.e))
     return float(math.sqrt(variance) * inner)
 
@@ -150,39 +187,50 @@ def deflated_sharpe(sharpe: Sharpe, *, trials: int, variance: float | None = Non
     Parameters
     ----------
     sharpe : Sharpe
-        The ratio of the trial chosen.
+        The ratio of the trial that was chosen, and the moments of its returns.
     trials : int
-        How many there were, this one included.
+        Number of trials, this one included.
     variance : float, optional
-        Of the ratios over the trials [per period, squared]; if nobody kept them, that of trials without skill,
-        1 / (n - 1).
+        Variance of the ratios over the trials [per period, squared]. By default it is that of trials without skill,
+        1 / (n - 1), for want of the other ratios.
 
     Returns
     -------
     float
-        The probabilistic Sharpe ratio against the best that luck alone is expected to show [1]_.
+        The probabilistic Sharpe ratio against the best that luck alone is expected to show, from 0 to 1: equation 2 of
+        [1]_.
 
     Raises
     ------
     StatisticsError
-        If there are no trials or the variance is no number.
+        If there are no trials, or the variance is negative or not finite.
 
     References
     ----------
     .. [1] D. H. Bailey and M. Lopez de Prado, The deflated Sharpe ratio, Journal of Portfolio Management 40(5):94,
        2014.
     """
+    # Without skill SR is 0, and the variance of Mertens 2002 is 1 over n - 1.
     spread = 1 / (sharpe.n - 1) if variance is None else variance
     return probabilistic_sharpe(sharpe, benchmark=expected_best_sharpe(trials, spread))
 
 
 def minimum_track_record(sharpe: Sharpe, *, benchmark: float = 0.0, confidence: float = 0.95) -> float:
-    """Periods that a ratio like this one must last to beat `benchmark` with confidence.
+    """Count the periods that a ratio like this one must last to beat `benchmark` with confidence.
+
+    Parameters
+    ----------
+    sharpe : Sharpe
+        The observed ratio, and the moments of its returns.
+    benchmark : float, default 0
+        The ratio to beat [per period].
+    confidence : float, default 0.95
+        The probabilistic Sharpe ratio to reach.
 
     Returns
     -------
     float
-        Number of periods, infinite for a ratio that does not exceed the benchmark.
+        Number of periods [periods], not rounded; infinite for a ratio that does not exceed the benchmark.
 
     Raises
     ------
@@ -191,7 +239,8 @@ def minimum_track_record(sharpe: Sharpe, *, benchmark: float = 0.0, confidence: 
 
     Notes
     -----
-    1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2 [1]_.
+    1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2, equation 13 in the preprint of [1]_, with the normal
+    quantile z of the confidence.
 
     References
     ----------
@@ -201,12 +250,30 @@ def minimum_track_record(sharpe: Sharpe, *, benchmark: float = 0.0, confidence: 
         raise StatisticsError(f"confidence is {confidence}, expected a number between 0 and 1, such as 0.95")
     if sharpe.ratio <= benchmark:
         return math.inf
+    # `probabilistic_sharpe` = confidence, solved for n.
     needed = float(ndtri(confidence)) / (sharpe.ratio - benchmark)
     return 1 + _variance_factor(sharpe, sharpe.ratio) * needed**2
 
 
 def minimum_backtest_years(trials: int, *, sharpe: float = 1.0) -> float:
-    """Years of data below which the best of that many trials is expected to show `sharpe` [a year] by luck alone.
+    """Count the years of data below which the best of that many trials is expected to show `sharpe` by luck alone.
+
+    Parameters
+    ----------
+    trials : int
+        Number of independent trials, at least 1.
+    sharpe : float, default 1
+        The Sharpe ratio that luck must not reach, above 0 [a year].
+
+    Returns
+    -------
+    float
+        Minimum length of the backtest [years]; 0 for a single trial.
+
+    Raises
+    ------
+    StatisticsError
+        If there are no trials, or the ratio is not above 0.
 
     Notes
     -----
@@ -219,4 +286,5 @@ def minimum_backtest_years(trials: int, *, sharpe: float = 1.0) -> float:
     """
     if not (math.isfinite(sharpe) and sharpe > 0):
         raise StatisticsError(f"the Sharpe ratio aimed at is {sharpe}, expected a number above 0")
+    # Without skill the yearly ratio of y years has variance 1 / y, so the expected best falls with sqrt(y). This is y.
     return (expected_best_sharpe(trials, 1.0) / sharpe) ** 2

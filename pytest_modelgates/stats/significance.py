@@ -1,4 +1,4 @@
-"""Whether a mean exceeds a bound by more than luck, for one series and over many. Knows of no gate or limit."""
+"""Whether a mean exceeds a bound by more than luck, for one series and over many. Knows nothing of gates and limits."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ from .resampling import MINIMUM_VALUES, optimal_block_length, stationary_bootstr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanTest:
-    """A one-sided test of a mean: `p_against` is the larger of the p-values of two methods.
+    """A one-sided test of a mean: `p_against` is the larger of `p_ewc` and `p_bootstrap`, the p-values of two methods.
 
-    `mean` [unit of the series], `cosines` (degrees of freedom of `p_ewc`), `block` (mean block length of `p_bootstrap`
-    [values]), `n` [values].
+    `mean` [unit of the series] and `n` [values] describe the sample. `cosines` are the degrees of freedom of `p_ewc`,
+    `block` is the mean block length of `p_bootstrap` [values].
     """
 
     mean: float
@@ -53,8 +53,8 @@ def ewc_p_value(x: ArrayLike, *, bound: float = 0.0) -> tuple[float, int]:
 
     Notes
     -----
-    The long-run variance is the mean square of the projections on the first nu type-II cosines [1]_. With n / h below
-    25 for a series that overlaps over h values, the test rejects too often.
+    The long-run variance is the mean square of the projections on the first nu type-II cosines [1]_, and nu is that of
+    equation 4 there. The test rejects too often where neighbours overlap over h values and n / h is below 25.
 
     References
     ----------
@@ -64,17 +64,34 @@ def ewc_p_value(x: ArrayLike, *, bound: float = 0.0) -> tuple[float, int]:
     series = _testable(x, bound)
     error, nu = _cosines(series)
     with np.errstate(divide="ignore"):
+        # The slowest cosines alone estimate the variance. A series that is 0 on all of them has an infinite t.
         t = (series.mean() - bound) / error
     return float(stdtr(nu, -t)), nu
 
 
 def ewc_error(x: ArrayLike) -> float:
-    """Standard error of the mean of a dependent series, from the same cosines [unit of x]; see `ewc_p_value`."""
+    """Estimate the standard error of the mean of a dependent series by equal-weighted cosines.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 20.
+
+    Returns
+    -------
+    float
+        The standard error [unit of x], by the cosines of `ewc_p_value`.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant.
+    """
     return float(_cosines(_testable(x, 0.0))[0])
 
 
 def ewc_bounds(x: ArrayLike, *, confidence: float = 0.90) -> tuple[float, float]:
-    """Interval that covers the mean of a dependent series with the confidence asked for; see `ewc_p_value`.
+    """Bound the mean of a dependent series by an interval with the confidence asked for; see `ewc_p_value`.
 
     Parameters
     ----------
@@ -86,7 +103,7 @@ def ewc_bounds(x: ArrayLike, *, confidence: float = 0.90) -> tuple[float, float]
     Returns
     -------
     low, high : float
-        [unit of x]
+        Ends of the interval [unit of x].
 
     Raises
     ------
@@ -103,8 +120,11 @@ def ewc_bounds(x: ArrayLike, *, confidence: float = 0.90) -> tuple[float, float]
 
 def _cosines(series: NDArray[np.float64]) -> tuple[np.float64, int]:
     n = series.size
-    # The root of a cube is exact: 1,000 ** (2 / 3) is a bit below 100, and a cosine would be lost.
+    # nu = 0.4 n^(2/3), equation 4 of Lazarus and others 2018. `cbrt` is exact for cubes; 1,000 ** (2 / 3) is a bit
+    # below 100, and a cosine would be lost.
     nu = int(0.4 * np.cbrt(n) ** 2)
+    # The orthonormal DCT-II projects on sqrt(2 / n) cos(pi j (t - 1/2) / n). Projection 0 is the mean, which is not a
+    # part of the variance; each of the others adds one degree of freedom.
     projections = dct(series - series.mean(), type=2, norm="ortho")[1 : nu + 1]
     return np.sqrt((projections**2).mean() / n), nu
 
@@ -127,17 +147,17 @@ def mean_exceeds(x: ArrayLike, *, bound: float = 0.0, horizon: int = 1, n_resamp
     bound : float, default 0
         The largest mean under the null hypothesis [unit of x].
     horizon : int, default 1
-        Over how many values neighbours overlap: blocks are no shorter [values]. What is held day by day has 1.
+        Values over which neighbours overlap; blocks are no shorter [values]. The daily IC of a position has 1.
     n_resamples : int, default 9999
         Resamples of the bootstrap.
     seed : int
-        Seed of its random numbers, at least 0.
+        Seed of the random numbers, at least 0.
 
     Returns
     -------
     MeanTest
-        With `p_against`, the larger of the p-values by cosines [1]_ and by the stationary bootstrap [2]_, whose null
-        distribution is the resampled means shifted to the bound.
+        Its `p_against` is the larger of the p-values by cosines [1]_ and by the stationary bootstrap [2]_. The null
+        distribution of the bootstrap is the resampled means shifted to the bound.
 
     Raises
     ------
@@ -154,11 +174,14 @@ def mean_exceeds(x: ArrayLike, *, bound: float = 0.0, horizon: int = 1, n_resamp
     if horizon < 1:
         raise StatisticsError(f"horizon is {horizon}, expected at least 1: 1 means that nothing overlaps")
     p_ewc, nu = ewc_p_value(series, bound=bound)
+    # The rule sees only the sample. A known overlap is dependence too, even where the sample does not show it.
     block = max(optimal_block_length(series), float(horizon))
     means = stationary_bootstrap_means(series, block=block, n_resamples=n_resamples, seed=seed)
     mean = float(series.mean())
+    # Resampled means scatter about the sample's mean; less that mean, plus the bound, they obey the null hypothesis.
     # The observed sample counts as one resample, so that p is never 0 and the test keeps its level.
     p_bootstrap = (1 + int((means - mean >= mean - bound).sum())) / (n_resamples + 1)
+    # Alone the bootstrap rejects too often in short samples that overlap; the larger of the two keeps the level there.
     return MeanTest(
         mean=mean,
         p_against=max(p_ewc, p_bootstrap),
@@ -171,7 +194,7 @@ def mean_exceeds(x: ArrayLike, *, bound: float = 0.0, horizon: int = 1, n_resamp
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjust p-values for having looked at all of them.
+    """Adjust p-values for having looked at all of them, by the method of Holm.
 
     Parameters
     ----------
@@ -187,7 +210,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     StatisticsError
-        If there are none, or one is no number from 0 to 1.
+        If there are none, or one is not a number from 0 to 1.
 
     References
     ----------
@@ -198,5 +221,6 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
         raise StatisticsError(f"p-values lie between {p.min():g} and {p.max():g}, expected 0 to 1")
     order = np.argsort(p)
     adjusted = np.empty_like(p)
+    # Holm 1979: the k-th smallest of m is multiplied by m - k + 1, and none is adjusted below a smaller one.
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1.0)
     return adjusted

@@ -1,4 +1,4 @@
-"""Whether there is enough to judge by, how small an effect would be seen, and how many days would settle it."""
+"""Whether a sample is large enough to judge by, how small an effect it would show, and how many days settle it."""
 
 import math
 
@@ -25,12 +25,17 @@ def too_little(*, days: int, horizon: int, names: float) -> str | None:
     horizon : int
         Over which neighbours overlap [days]; 1 for the daily IC of a held position.
     names : float
-        Assets on the median day.
+        Assets on the median day [count].
 
     Returns
     -------
     str or None
-        What is missing, and how much more of it is needed.
+        The number that is too small, and the number needed.
+
+    Raises
+    ------
+    StatisticsError
+        If the horizon is below 1.
 
     Notes
     -----
@@ -49,42 +54,85 @@ def too_little(*, days: int, horizon: int, names: float) -> str | None:
 
 
 def needed_days(horizon: int) -> int:
-    """The fewest days of a series whose neighbours overlap by all but one day of the horizon."""
+    """Count the fewest days that a verdict needs.
+
+    Parameters
+    ----------
+    horizon : int
+        Neighbours overlap by all but one day of this horizon [days].
+
+    Returns
+    -------
+    int
+        100 days, or 25 horizons if these are longer [days].
+    """
+    # Below 25 horizons even equal-weighted cosines reject too often; see the notes of `too_little`.
     return max(MINIMUM_DAYS, MINIMUM_HORIZONS * horizon)
 
 
 def median_names(present: ArrayLike) -> float:
-    """Assets on the median day, from a matrix of truth values, one row a day."""
+    """Count the assets on the median day.
+
+    Parameters
+    ----------
+    present : array_like of bool, shape (n_days, n_assets)
+        Whether the asset has a row that day.
+
+    Returns
+    -------
+    float
+        Assets on the median day [count].
+    """
+    # A mean would let a few crowded days hide that most days have too few names.
     return float(np.median(np.asarray(present, dtype=bool).sum(axis=1)))
 
 
 def minimum_detectable(x: ArrayLike, *, level: float = 0.10, power: float = 0.80) -> float:
-    """Smallest mean that a sample with the spread of this one shows with the power asked for.
+    """Estimate the smallest mean that a sample like this one would show with the power asked for.
 
     Parameters
     ----------
     x : array_like of float, shape (n,)
         A stationary series in order of time, n >= 20.
     level : float, default 0.10
-        Of the one-sided test.
+        Level of the one-sided test.
     power : float, default 0.80
-        Chance to see it.
+        Chance that the test sees such a mean.
 
     Returns
     -------
     float
-        (z_{1 - level} + z_power) times the standard error of the mean, dependence included [unit of x].
+        (z_{1 - level} + z_power) times the standard error of the mean, dependence included [unit of x]: the minimum
+        detectable effect of [1]_.
 
     Raises
     ------
     StatisticsError
         If the series is too short, not finite or constant, or a share does not lie between 0 and 1.
+
+    References
+    ----------
+    .. [1] H. S. Bloom, Minimum detectable effects, Evaluation Review 19(5):547, 1995.
     """
     return _quantiles(level, power) * ewc_error(x)
 
 
 def more_days(x: ArrayLike, *, effect: float, level: float = 0.10, power: float = 0.80) -> int:
-    """Count the days beyond those of `x` after which a mean of `effect` would be seen; 0 if it would be already.
+    """Count the days beyond those of `x` after which a mean of `effect` would be seen.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 20, one value a day.
+    effect : float
+        The mean to be seen, above 0 [unit of x].
+    level, power : float, default 0.10 and 0.80
+        As for `minimum_detectable`.
+
+    Returns
+    -------
+    int
+        Additional days [days]; 0 if such a mean would be seen already.
 
     Raises
     ------
@@ -94,7 +142,7 @@ def more_days(x: ArrayLike, *, effect: float, level: float = 0.10, power: float 
     if not (math.isfinite(effect) and effect > 0):
         raise StatisticsError(f"the effect looked for is {effect}, expected a number above 0")
     n = finite_series(x).size
-    # The error falls with the root of the length, at the same dependence from day to day.
+    # The standard error falls with the root of the length if the dependence from day to day stays the same.
     needed = n * (minimum_detectable(x, level=level, power=power) / effect) ** 2
     return max(0, math.ceil(needed) - n)
 
@@ -102,4 +150,6 @@ def more_days(x: ArrayLike, *, effect: float, level: float = 0.10, power: float 
 def _quantiles(level: float, power: float) -> float:
     if not (0 < level < 1 and 0 < power < 1):
         raise StatisticsError(f"level {level} and power {power}, expected numbers between 0 and 1")
+    # Bloom 1995: the estimate has to exceed z_{1 - level} standard errors. It does so with the power asked for if the
+    # true mean lies another z_power standard errors higher.
     return float(ndtri(1 - level) + ndtri(power))

@@ -23,11 +23,13 @@ from .significance import holm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trials:
-    """A verdict after the trials. None means "not available": nobody counted.
+    """A verdict after the trials. None means "not available", because nobody counted the trials.
 
-    `count` of trials, `p_adjusted` (Bonferroni; Holm if the p-values of the others are known), `probabilistic_sharpe`,
-    `deflated_sharpe`, `track_record_days` until the Sharpe ratio exceeds 0 with 95 % confidence, infinite below 0, and
-    `backtest_years` below which so many trials are expected to show a Sharpe ratio of 1 a year by luck.
+    `count` is the number of trials. `p_adjusted` is the p-value after Bonferroni, or after Holm if the p-values of the
+    others are known. `probabilistic_sharpe` ignores the trials, `deflated_sharpe` counts them. `track_record_days` is
+    the length at which the Sharpe ratio would exceed 0 with 95 % confidence [days]; it is infinite for a ratio of 0 or
+    below. With less than `backtest_years` of data, the best of `count` trials is expected to show a Sharpe ratio of 1 a
+    year by luck [years].
     """
 
     count: int | None
@@ -38,16 +40,16 @@ class Trials:
     backtest_years: float | None
 
 
-# So many trials are looked at, lest a long history slow every run.
+# A run looks at this number of trials at most; a long history would otherwise slow every run.
 NEWEST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrialSeries:
-    """What the trials that are `at_hand` would have earned on the same days; of each other trial nothing is known.
+    """What the trials that are `at_hand` would have earned on the same days; nothing is known of the others.
 
-    `net` [share of capital a day] and `ic_net` have shape (n_days, n_trials), the trial that was chosen first. Copies
-    of a series and series that never vary are `at_hand`, but have no column.
+    `net` [share of capital a day] and `ic_net` have shape (n_days, n_trials). The first column is the trial that was
+    chosen. Copies of a series, and series that never vary, count as `at_hand` but have no column.
     """
 
     net: NDArray[np.float64]
@@ -60,15 +62,27 @@ def align_trials(trials: Sequence[tuple[ArrayLike, ArrayLike]]) -> TrialSeries:
 
     Parameters
     ----------
-    trials : sequence of (array_like, array_like), each of shape (n_days_of_it,)
-        Net return and IC after costs of each trial, the one that was chosen first; all end on the same day. Others of
-        fewer than 20 days are not at hand, for all would be compared on those few.
+    trials : sequence of (array_like, array_like), each of shape (n_days_of_trial,)
+        Net return [share of capital a day] and IC after costs of each trial, both equally long. The trial that was
+        chosen comes first, and there is at least this one. All series end on the same day.
+
+    Returns
+    -------
+    TrialSeries
+        The trials at hand, on the days of the shortest. Trials other than the chosen one that have fewer than 20 days
+        are not at hand, because all would be compared on those few days.
+
+    Raises
+    ------
+    StatisticsError
+        If a series cannot be read as numbers. Values that are not finite are left to the tests of the series.
     """
     read = [(numbers(net, name="net return"), numbers(ic, name="IC")) for net, ic in trials]
     pairs = [read[0], *(pair for pair in read[1:] if pair[0].size >= MINIMUM_VALUES)]
     days = min(len(net) for net, _ in pairs)
     tails = [np.stack([net[-days:], ic[-days:]]) for net, ic in pairs]
     chosen, *others = tails
+    # The tests of many series refuse one that never varies, and a copy is not another choice.
     different = {tail.tobytes(): tail for tail in others if not (is_constant(tail[0]) or is_constant(tail[1]))}
     different.pop(chosen.tobytes(), None)
     net, ic_net = np.stack([chosen, *different.values()], axis=2)
@@ -81,13 +95,22 @@ def ratio_variance(trials: TrialSeries) -> float:
     Parameters
     ----------
     trials : TrialSeries
-        Those at hand.
+        The trials at hand, of at least two days.
 
     Returns
     -------
     float
-        The variance of their ratios with n - 1, but no less than that of trials without skill, 1 / (n_days - 1): a few
-        that resemble each other say little of those that are not at hand.
+        The variance of their ratios with n - 1, but no less than that of trials without skill, 1 / (n_days - 1)
+        [per period, squared].
+
+    Raises
+    ------
+    StatisticsError
+        If a net return is not finite.
+
+    Notes
+    -----
+    The lower limit is there because a few trials that resemble each other say little about those that are not at hand.
     """
     ratios = [sharpe_of(net).ratio for net in trials.net.T if not is_constant(net)]
     luck = 1 / (len(trials.net) - 1)
@@ -100,12 +123,13 @@ def count_trials(declared: int | None, seen: int | None) -> int | None:
     Parameters
     ----------
     declared, seen : int or None
-        At least 1; None if nobody counted.
+        Number of trials, at least 1; None if nobody counted.
 
     Returns
     -------
     int or None
-        None if nobody declared any: a registry sees only what was packed, never all that was tried.
+        The larger number; None if nobody declared one, since a registry sees only what was packed, never all that was
+        tried.
 
     Raises
     ------
@@ -131,24 +155,26 @@ def after_trials(
     Parameters
     ----------
     p_value : float
-        Of the trial that was chosen.
+        P-value of the trial that was chosen.
     sharpe : Sharpe
-        Of its returns [per period].
+        Sharpe ratio of its daily returns [per day].
     trials : int or None
-        From `count_trials`.
+        Number of trials, from `count_trials`.
     variance : float, optional
-        Of the Sharpe ratios over the trials [per period, squared].
+        Variance of the Sharpe ratios over the trials [per day, squared], as for `deflated_sharpe`.
     others : sequence of float, shape (n_others,), optional
-        P-values of the other trials; trials beyond those given count as if theirs were 1.
+        P-values of the other trials. A trial without one counts as if its p-value were 1.
 
     Returns
     -------
     Trials
+        None wherever the number of trials is needed and not known.
 
     Raises
     ------
     StatisticsError
-        If a p-value is no number from 0 to 1, or there are more other p-values than other trials.
+        If a p-value is not a number from 0 to 1, the variance is negative or not finite, there are no trials, or there
+        are more other p-values than other trials.
     """
     if not (math.isfinite(p_value) and 0 <= p_value <= 1):
         raise StatisticsError(f"p-value is {p_value}, expected a number from 0 to 1")
@@ -158,7 +184,7 @@ def after_trials(
         )
     return Trials(
         count=trials,
-        # Without the others this is Bonferroni: the smallest of N.
+        # Without the p-values of the others Holm is Bonferroni: N times the smallest p-value.
         p_adjusted=None if trials is None else _holm_of_first(p_value, others, trials),
         probabilistic_sharpe=probabilistic_sharpe(sharpe),
         deflated_sharpe=None if trials is None else deflated_sharpe(sharpe, trials=trials, variance=variance),

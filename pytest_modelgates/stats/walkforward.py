@@ -18,9 +18,9 @@ class Folds:
     """A daily IC summed up by fold, folds in order of time.
 
     `labels` names the folds; `means`, `z` (mean over its standard error) and `n` [days] have shape (n_folds,).
-    `share_positive` is the share of folds with a mean above 0, `positive_p` the chance of so many heads of as many
-    coins; `median` of the means; `slope` of the means from fold to fold, by least squares. `worst_z` is the lowest z,
-    and `worst_p` the chance that the lowest of as many standard normals is as low.
+    `share_positive` is the share of folds with a mean above 0, and `positive_p` the chance of at least that many heads
+    when a coin is thrown for each fold. `median` is that of the means, `slope` their change from fold to fold by least
+    squares. `worst_z` is the lowest z, `worst_p` the chance that the lowest of n_folds standard normals is that low.
     """
 
     labels: tuple[Any, ...]
@@ -36,17 +36,17 @@ class Folds:
 
 
 def folds(ic: ArrayLike, labels: ArrayLike, *, purge: int) -> Folds:
-    """Sum a daily IC up by fold.
+    """Sum up a daily IC by fold.
 
     Parameters
     ----------
     ic : array_like of float, shape (n_days,)
         IC of each day, in order of time.
     labels : array_like, shape (n_days,)
-        The fold of each day, say its year; a fold is one unbroken stretch.
+        The fold of each day, such as its year; a fold is one unbroken stretch.
     purge : int
-        Days to drop at the start of every fold but the first, whose positions were still made of scores of the fold
-        before [days].
+        Days to drop at the start of every fold but the first, because positions on these days were still made of scores
+        of the fold before [days].
 
     Returns
     -------
@@ -56,13 +56,19 @@ def folds(ic: ArrayLike, labels: ArrayLike, *, purge: int) -> Folds:
     Raises
     ------
     StatisticsError
-        If lengths differ, there is only one fold, or one comes in pieces, does not vary or is left with under 20 days.
+        If lengths differ, an IC is not finite, the purge is negative, there is only one fold, or a fold comes in
+        pieces, does not vary or is left with fewer than 20 days.
 
     Notes
     -----
-    The lowest of K independent standard normals is below z with chance 1 - (1 - Phi(z))^K, so a model with many folds
-    is not blamed for a bad one that had to come. It takes days within a fold as uncorrelated, as the IC of what is held
-    nearly is. Without skill `worst_p` is uniform; a skilled model's is larger.
+    The lowest of K independent standard normals is below z with chance 1 - (1 - Phi(z))^K [1]_, so a model with many
+    folds is not blamed for a bad fold that had to come. The z-scores take the days of a fold for uncorrelated, which
+    the IC of a held position nearly is. Without skill `worst_p` is uniform; with skill it tends to be larger.
+
+    References
+    ----------
+    .. [1] Z. Sidak, Rectangular confidence regions for the means of multivariate normal distributions, JASA 62:626,
+       1967.
     """
     series, fold = finite_series(ic, name="IC"), np.asarray(labels)
     if fold.shape != series.shape:
@@ -89,7 +95,7 @@ def folds(ic: ArrayLike, labels: ArrayLike, *, purge: int) -> Folds:
     n = np.array([days.size for days in kept])
     means = np.array([days.mean() for days in kept])
     z = means / np.array([days.std(ddof=1) for days in kept]) * np.sqrt(n)
-    # log Phi(-z) keeps the digits that 1 - Phi(z) loses for a fold far down.
+    # 1 - (1 - Phi(z))^K, Sidak 1967. log Phi(-z) keeps the digits that 1 - Phi(z) would lose for a fold far down.
     worst_p = -np.expm1(len(names) * log_ndtr(-z.min()))
     return Folds(
         labels=tuple(names),
@@ -106,6 +112,7 @@ def folds(ic: ArrayLike, labels: ArrayLike, *, purge: int) -> Folds:
 
 
 def _heads(positive: int, folds: int) -> float:
+    # bdtrc(k - 1, K, 1/2) is the chance of more than k - 1 heads of K coins, so of at least k.
     return 1.0 if positive == 0 else float(bdtrc(positive - 1, folds, 0.5))
 
 
@@ -115,11 +122,19 @@ def calendar_folds(times: ArrayLike, *, unit: Literal["year", "quarter", "month"
     Parameters
     ----------
     times : array_like of datetime64, shape (n_days,)
+        The date of each day, or a time on it.
     unit : {"year", "quarter", "month"}
+        The part of the calendar that makes a fold.
 
     Returns
     -------
     ndarray of str, shape (n_days,)
+        The label of each day; labels sort like time.
+
+    Raises
+    ------
+    ValueError
+        If a time cannot be read as a date.
     """
     months = np.asarray(times, dtype="datetime64[M]")
     if unit == "month":
@@ -127,37 +142,58 @@ def calendar_folds(times: ArrayLike, *, unit: Literal["year", "quarter", "month"
     years = months.astype("datetime64[Y]").astype(str)
     if unit == "year":
         return years
+    # numpy counts months from January 1970, so the remainder by 12 is the month of the year, from 0.
     quarter = (months.astype(np.int64) % 12 // 3 + 1).astype(str)
     return np.char.add(np.char.add(years, "-Q"), quarter)
 
 
 def length_folds(n_days: int, *, length: int) -> NDArray[np.str_]:
-    """Label stretches of `length` days "1", "2", ...; a shorter rest joins the last one."""
+    """Label stretches of equal length "1", "2", and so on.
+
+    Parameters
+    ----------
+    n_days : int
+        Number of days to label, at least `length` [days].
+    length : int
+        Length of a fold, at least 1 [days].
+
+    Returns
+    -------
+    ndarray of str, shape (n_days,)
+        The label of each day, in order of time. Days at the end that do not fill a fold belong to the last one.
+
+    Raises
+    ------
+    StatisticsError
+        If the length is below 1, or there are fewer days than that.
+    """
     if length < 1 or n_days < length:
         raise StatisticsError(f"{n_days} days in folds of {length}, expected at least one whole fold of 1 day or more")
     return (np.minimum(np.arange(n_days) // length, n_days // length - 1) + 1).astype(str)
 
 
 def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -> NDArray[Any]:
-    """Join folds that are too short to judge, once purged, to the fold before, or the first to the one after.
+    """Join each fold that is too short to judge, once purged, to the fold before it; the first joins the one after it.
 
     Parameters
     ----------
     labels : array_like, shape (n_days,)
-        The fold of each day, one unbroken stretch each.
+        The fold of each day, n_days >= 1; a fold is one unbroken stretch. Nothing else is checked here: `folds` does.
     purge : int
         Days that `folds` drops at the start of every fold but the first [days].
     at_least : int, default 20
-        Days that must be left [days].
+        Days that must be left in each fold [days].
 
     Returns
     -------
     ndarray, shape (n_days,)
-        The label of a joined fold is that of its longer part.
+        The fold of each day. A joined fold has the label of its longer part. If all days together are too few, there is
+        one fold.
     """
     fold = np.array(labels)
     starts = [0, *(np.flatnonzero(fold[1:] != fold[:-1]) + 1).tolist()]
     stretches = [[fold[start], end - start] for start, end in zip(starts, [*starts[1:], fold.size], strict=True)]
+    # A joined fold may still be too short, so the search begins anew after every join.
     while len(stretches) > 1:
         short = [i for i, (_, days) in enumerate(stretches) if days - (purge if i else 0) < at_least]
         if not short:
@@ -169,5 +205,21 @@ def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -
 
 
 def retained(out_of_sample: float, in_sample: float) -> float | None:
-    """Share of the in-sample IC that is left out of sample; None if there was none to keep."""
+    """Divide the IC out of sample by the IC in sample: the walk-forward efficiency of [1]_, of an IC.
+
+    Parameters
+    ----------
+    out_of_sample, in_sample : float
+        Mean IC of the same models, on days that they could not know and on days that they could.
+
+    Returns
+    -------
+    float or None
+        The share of the IC in sample that is kept out of sample, negative if the latter is; None if the IC in sample is
+        not above 0, because then there was nothing to keep.
+
+    References
+    ----------
+    .. [1] R. Pardo, The Evaluation and Optimization of Trading Strategies, 2nd edition, Wiley, 2008.
+    """
     return out_of_sample / in_sample if in_sample > 0 else None
