@@ -69,6 +69,22 @@ def known(node: ast.ImportFrom, name: str) -> bool:
     return name in PUBLIC.get(str(node.module), set())
 
 
+def test_every_fixture_of_the_guide_is_there() -> None:
+    table = TEXTS["docs/guide.md"].partition("### Fixtures\n")[2].partition("\n### ")[0]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    sources = [path.read_text("utf-8") for path in (ROOT / "pytest_modelgates" / "gating" / "fixtures").glob("*.py")]
+    there = {name for source in sources for name in re.findall(r"^def (\w+)", source, re.MULTILINE)}
+    assert len(named) > 20
+    assert sorted(named - there - {"feature_group"}) == []
+
+
+def test_the_first_page_names_every_verb() -> None:
+    sources = [path.read_text("utf-8") for path in (ROOT / "pytest_modelgates" / "cli").glob("*.py")]
+    verbs = {verb for source in sources for verb in re.findall(r"\.(?:add|noun)\(\s*\"([\w-]+)\"", source)}
+    assert len(verbs) > 15
+    assert sorted(verb for verb in verbs if not re.search(rf"\b{verb}\b", TEXTS["README.md"])) == []
+
+
 def test_the_first_page_is_short_enough_to_be_read() -> None:
     assert len(TEXTS["README.md"].split()) <= 1300
 
