@@ -1,4 +1,4 @@
-"""What 0.1 wrote can be used as it could then: a registry in `data/0.1`, whose README.md says how it was made."""
+"""What 0.1 wrote is still read and used: a registry in `data/0.1`, whose README.md says how it was made."""
 
 import shutil
 from pathlib import Path
