@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ..errors import FormatError
 from ..storage.digests import sha256
 from ..storage.text import first_line, printable
-from .directory import SIDECAR
+from .directory import PANEL, SIDECAR
+from .schema import are_numbers, bad_cells, feature_matrix, named_column, numeric_column, require_numbers
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
@@ -48,22 +49,16 @@ class Panel:
         """One column that must be there, and that the sidecar names."""
         if name is None:
             raise FormatError(f"{SIDECAR}: names no such column, as a {self.sidecar.task} model need not")
-        if name not in self.frame:
-            raise FormatError(f"evaluation.parquet: has no column {name!r}; it holds {', '.join(map(str, self.frame))}")
-        return self.frame[name]
+        return named_column(self.frame, name, source=PANEL)
 
     def numbers(self, name: str) -> NDArray[np.generic]:
         """One column that must be there and hold numbers."""
-        column = self.column(name)
-        if not _are_numbers(column.dtype):
-            raise _no_numbers(name, column.dtype)
-        return np.asarray(column.to_numpy())
+        return numeric_column(self.frame, name, source=PANEL)
 
     @cached_property
     def features(self) -> NDArray[np.generic]:
         """Features in sidecar order, shape (n_rows, n_features)."""
-        # Not the frame's own matrix, which is of objects where truth values stand beside numbers.
-        return np.column_stack([self.numbers(name) for name in self.sidecar.names])
+        return feature_matrix(self.frame, self.sidecar, source=PANEL)
 
     @cached_property
     def native_scores(self) -> Matrix:
@@ -214,18 +209,15 @@ class Panel:
 
     def not_finite(self) -> list[str]:
         """Columns with an infinity, with NaN where the sidecar allows none, or with what is no number."""
-        nullable = {feature.name for feature in self.sidecar.features if feature.nullable}
+        nullable = dict(zip(self.sidecar.names, self.sidecar.nullable, strict=True))
         problems = []
         for name in self.sidecar.keys:
             if missing := int(self.column(name).isna().sum()):
                 problems.append(f"{name} is missing in {missing} rows")
         for name in [*self.sidecar.names, *self.sidecar.outcomes]:
-            if not _are_numbers(self.column(name).dtype):
+            if not are_numbers(self.column(name).dtype):
                 problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
-                continue
-            values = self.numbers(name)
-            bad = int((np.isinf(values) if name in nullable else ~np.isfinite(values)).sum())
-            if bad:
+            elif bad := int(bad_cells(self.numbers(name), nullable=nullable.get(name, False)).sum()):
                 problems.append(f"{name} in {bad} rows")
         return problems
 
@@ -264,17 +256,8 @@ def read_native_scores(content: bytes) -> Matrix:
         scores = pq.ParquetFile(io.BytesIO(content)).read(columns=[REFERENCE], use_threads=False)[REFERENCE].to_numpy()
     except Exception as error:  # as above
         raise _no_parquet(error) from error
-    if not _are_numbers(scores.dtype):
-        raise _no_numbers(REFERENCE, scores.dtype)
+    require_numbers(REFERENCE, scores.dtype, source=PANEL)
     return np.asarray(scores, dtype=np.float64)
-
-
-def _are_numbers(dtype: object) -> bool:
-    return isinstance(dtype, np.dtype) and dtype.kind in "bfiu"
-
-
-def _no_numbers(name: str, dtype: object) -> FormatError:
-    return FormatError(f"evaluation.parquet: {name} is {dtype}, expected numbers; pack again")
 
 
 def _no_parquet(error: Exception) -> FormatError:

@@ -71,6 +71,11 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return [feature.name for feature in self.features]
 
     @property
+    def nullable(self) -> list[bool]:
+        """Whether each feature may be NaN, in the same order."""
+        return [feature.nullable for feature in self.features]
+
+    @property
     def groups(self) -> dict[str, list[int]]:
         """Positions of the features of each group, in order of first appearance."""
         positions: dict[str, list[int]] = {}

@@ -18,9 +18,8 @@ from ..errors import PackError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import input_dtypes, parse_onnx
-from ..model.panel import Panel
 from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Parity, measure_parity
-from ..model.schema import schema_crc32
+from ..model.schema import feature_matrix, schema_crc32
 from ..model.session import OnnxModel
 from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Sidecar, Task
 from ..stats.baseline import named_metric
@@ -142,16 +141,16 @@ def pack(
     if sidecar.metric is not None:
         named_metric(sidecar.metric, labels=sidecar.task == "classification")
     frame = checked_panel(panel, sidecar, needs_reference=native is None)
-    if native is not None:
-        frame[REFERENCE] = native(frame[sidecar.names].to_numpy(np.float32))
-    frame = frame[sidecar.panel_columns]
     if sidecar.keys:
         frame = frame.sort_values(sidecar.keys, kind="stable", ignore_index=True)
+    rows = feature_matrix(frame, sidecar, source="the panel")
+    if native is not None:
+        # A copy: an estimator may scale its rows in place.
+        frame[REFERENCE] = native(rows.astype(np.float32))
     content = finish(proto, sidecar.names, crc)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
         raise PackError("\n".join(f"model.onnx: {problem}" for problem in problems))
-    rows = Panel(frame, sidecar).features
     parity = measure_parity(session, rows, frame[REFERENCE].to_numpy(np.float64))
     if not np.isfinite(parity.max_abs_diff):
         raise PackError(

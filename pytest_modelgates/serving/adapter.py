@@ -13,6 +13,7 @@ import pandas as pd
 from ..artifacts import Artifacts
 from ..errors import FormatError, GoneError, OnnxError
 from ..model.directory import MODEL, ModelDirectory
+from ..model.schema import feature_matrix
 from ..model.session import OnnxModel
 from ..predictions.records import Prediction, encode_predictions
 from .guards import refuse_if_killed
@@ -99,10 +100,11 @@ class Adapter:
         """
         refuse_if_killed()
         begin = time.perf_counter_ns()
-        errors = row_errors(frame, self.sidecar)
+        rows = feature_matrix(frame, self.sidecar, source="rows")
+        errors = row_errors(frame, rows, self.sidecar)
         sound = np.array([error is None for error in errors], dtype=bool)
         try:
-            scores = iter(self._model.predict(frame[self.sidecar.names].to_numpy()[sound]).tolist())
+            scores = iter(self._model.predict(rows[sound]).tolist())
         except OnnxError as error:
             errors, scores = [str(error)] * len(frame), iter(())
         latency_ms = (time.perf_counter_ns() - begin) / 1e6

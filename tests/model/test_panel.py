@@ -308,7 +308,7 @@ def test_columns_without_numbers_are_named(values: Callable[["pd.Series"], objec
     assert panel.not_finite() == [f"{column} is {found}, expected numbers"]
     assert [problem.partition(",")[0] for problem in panel.dtype_problems()] == [f"{column} is {found}"]
     part = {"a": "features", "ret_next": "returns", "reference": "native_scores"}[column]
-    message = f"evaluation.parquet: {column} is {found}, expected numbers; pack again"
+    message = f"evaluation.parquet: {column} is {found}, expected numbers; cast the column before packing or scoring"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         getattr(panel, part)
 
@@ -361,7 +361,7 @@ def test_what_is_no_parquet_is_refused_in_a_line(content: bytes) -> None:
 def test_the_native_scores_alone_are_those_of_the_panel() -> None:
     content = rows().to_parquet()
     np.testing.assert_array_equal(read_native_scores(content), Panel.read(content, SIDECAR).native_scores)
-    with pytest.raises(FormatError, match=r"^evaluation\.parquet: reference is object, expected numbers; pack again$"):
+    with pytest.raises(FormatError, match=r"^evaluation\.parquet: reference is object, expected numbers; cast the "):
         read_native_scores(_parquet(reference=pa.array(["high"])))
 
 

@@ -5,10 +5,11 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pytest_modelgates.errors import FormatError
-from pytest_modelgates.model.schema import schema_crc32
+from pytest_modelgates.model.schema import feature_matrix, schema_crc32
 from pytest_modelgates.model.sidecar import Feature, Output, Sidecar
 from pytest_modelgates.serving.schema import row_errors, row_keys
 from pytest_modelgates.serving.sources import read_csv
@@ -33,6 +34,11 @@ TWO = sidecar(("x", "float32", False), ("y", "float32", False))
 MIXED = sidecar(("x", "float64", True), ("n", "int32", False), ("b", "bool", False))
 
 
+def errors(frame: pd.DataFrame, sidecar: Sidecar) -> list[str | None]:
+    """What keeps each row from being scored."""
+    return row_errors(frame, feature_matrix(frame, sidecar, source="rows"), sidecar)
+
+
 @pytest.fixture
 def csv(tmp_path: Path) -> Path:
     """Where a test writes its rows."""
@@ -44,7 +50,7 @@ def test_rows_come_with_the_schemas_dtypes_and_their_keys_as_written(csv: Path) 
     frame = read_csv(csv, TWO)
     assert frame[["x", "y"]].to_numpy().tolist() == np.array([[0.1, 2], [-3e-5, 4]], dtype=np.float32).tolist()
     assert row_keys(frame, TWO) == ["2026-01-01|A", "2026-01-01T00:00Z|007"]
-    assert row_errors(frame, TWO) == [None, None]
+    assert errors(frame, TWO) == [None, None]
 
 
 def test_float32_features_are_read_as_they_were_written(csv: Path) -> None:
@@ -58,7 +64,7 @@ def test_an_asset_may_be_called_like_nothing(csv: Path) -> None:
     csv.write_text("time,asset,x,y\nt,NA,1,2\nt,null,1,2\nt,nan,1,2\n")
     frame = read_csv(csv, TWO)
     assert row_keys(frame, TWO) == ["t|NA", "t|null", "t|nan"]
-    assert row_errors(frame, TWO) == [None, None, None]
+    assert errors(frame, TWO) == [None, None, None]
 
 
 def test_a_byte_order_mark_and_blank_lines_do_no_harm(csv: Path) -> None:
@@ -68,7 +74,7 @@ def test_a_byte_order_mark_and_blank_lines_do_no_harm(csv: Path) -> None:
 
 def test_a_row_that_cannot_be_scored_says_why(csv: Path) -> None:
     csv.write_text("time,asset,x,y\nt,A,,1\nt,B,1,inf\nt,C,1,1e300\n,D,1,1\nt,,1,1\nt,E,1\nt,F,NA,1\nt,G,1,1\n")
-    assert row_errors(read_csv(csv, TWO), TWO) == [
+    assert errors(read_csv(csv, TWO), TWO) == [
         "schema: x is nan",
         "schema: y is inf",
         "schema: y is inf",
@@ -82,7 +88,14 @@ def test_a_row_that_cannot_be_scored_says_why(csv: Path) -> None:
 
 def test_only_a_nullable_feature_may_be_missing(csv: Path) -> None:
     csv.write_text("time,asset,x,n,b\nt,A,,1,True\nt,B,-inf,2,False\n")
-    assert row_errors(read_csv(csv, MIXED), MIXED) == [None, "schema: x is -inf"]
+    assert errors(read_csv(csv, MIXED), MIXED) == [None, "schema: x is -inf"]
+
+
+@pytest.mark.parametrize("nothing", ["", None, np.nan, pd.NA])
+@pytest.mark.parametrize("kind", [object, "category"])
+def test_a_row_without_a_key_is_not_scored_whatever_stands_for_nothing(nothing: object, kind: type | str) -> None:
+    frame = pd.DataFrame({"time": pd.to_datetime(["2026-01-01"] * 3), "asset": ["A", nothing, 7], "x": 1.0, "y": 1.0})
+    assert errors(frame.astype({"asset": kind}), TWO) == [None, "schema: asset is empty", None]
 
 
 REFUSED = [
