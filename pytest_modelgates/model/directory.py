@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import weakref
+from collections.abc import Collection
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -54,6 +55,7 @@ class ModelDirectory:
     def __init__(self, directory: Path) -> None:
         self.directory, self.model_id = directory, directory.name
         self._digests: dict[str, str] = {}
+        self._kept: dict[str, bytes] = {}
         gone = GoneError(f"{directory}: no such directory")
         try:
             self._folder = open_folder(directory)
@@ -88,6 +90,8 @@ class ModelDirectory:
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
         """Read a file as it is; `limit` is the most that it may hold [bytes].
 
+        What `verify` kept is handed over instead, once.
+
         Raises
         ------
         FormatError
@@ -95,6 +99,9 @@ class ModelDirectory:
         IntegrityError
             If it has other bytes than before.
         """
+        kept = self._kept.pop(name, None)
+        if kept is not None and len(kept) <= limit:
+            return kept
         with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
             # Python sets aside what is asked for, so not the whole limit.
             content = file.read(os.fstat(file.fileno()).st_size + 1)
@@ -134,7 +141,7 @@ class ModelDirectory:
         problems += [f"{printable(name)}: does not belong in a model directory" for name in foreign]
         return problems + [f"{name}: {NOT_REGULAR}" for name in FILES if name in found and not is_regular(found[name])]
 
-    def digest_problems(self) -> list[str]:
+    def digest_problems(self, *, keep: Collection[str] = ()) -> list[str]:
         """Compare size and SHA-256 of every file with the manifest; no file of another size is read."""
         manifest, found, problems = self.manifest, self._entries(), []
         if manifest.id != self.model_id:
@@ -149,31 +156,36 @@ class ModelDirectory:
                 problems.append(f"{name}: missing")
             elif (size := found[name].st_size) != entry.size:
                 problems.append(f"{name}: {size} bytes, the manifest says {entry.size}")
-            elif (digest := self._digest(name, entry.size)) != entry.sha256:
+            elif (digest := self._digest(name, entry.size, keep=name in keep)) != entry.sha256:
                 problems.append(f"{name}: SHA-256 {digest[:12]}…, the manifest says {entry.sha256[:12]}…")
         return problems
 
-    def problems(self) -> list[str]:
+    def problems(self, *, keep: Collection[str] = ()) -> list[str]:
         """List everything that is wrong: file set, sizes, SHA-256, manifest, schema CRC."""
         problems = self.file_set_problems()
         if problems:
             return problems
-        for look in (self.digest_problems, self._schema_problems):
+        for look in (partial(self.digest_problems, keep={*keep, SIDECAR}), self._schema_problems):
             try:
                 problems += look()
             except FormatError as error:
                 problems.append(str(error))
         return problems
 
-    def verify(self) -> str:
+    def verify(self, *, keep: Collection[str] = ()) -> str:
         """Return the digest of a sound model directory; every file is digested once.
+
+        Parameters
+        ----------
+        keep : collection of str
+            Files that are read next: their bytes stay in memory, so that they are not read and digested again.
 
         Raises
         ------
         IntegrityError
             With one line for each problem.
         """
-        problems = self.problems()
+        problems = self.problems(keep=keep)
         if problems:
             raise IntegrityError("\n".join(f"{self.model_id}: {problem}" for problem in problems))
         return listing_digest(self._digests)
@@ -189,8 +201,12 @@ class ModelDirectory:
                 found[name] = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
         return found
 
-    def _digest(self, name: str, size: int) -> str:
-        with open_regular(self._folder, name, self.directory / name, limit=min(size, MAX_FILE_BYTES)) as file:
+    def _digest(self, name: str, size: int, *, keep: bool) -> str:
+        limit = min(size, MAX_FILE_BYTES)
+        if keep:
+            self._kept[name] = self.read(name, limit=limit)
+            return self._digests[name]
+        with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
             return self._note(name, digest_regular(file, limit=size))
 
     def _note(self, name: str, digest: str) -> str:

@@ -61,7 +61,7 @@ class Adapter:
     def __init__(self, onnx_path: Path, *, arm: Arm, log: Path | None = None) -> None:
         # Kept open, so that nobody cleans up what is being served.
         self._files = _open_model(onnx_path)
-        self.digest = self._files.verify()
+        self.digest = self._files.verify(keep={MODEL})
         self.model_id = self._files.model_id
         self.sidecar = self._files.sidecar
         self._model = OnnxModel(self._files.verified(MODEL), self.sidecar)

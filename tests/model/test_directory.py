@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,8 +26,9 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import FILES, MANIFEST, MAX_MANIFEST_BYTES, ModelDirectory, verify
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import sha256, tree_digest
-from pytest_modelgates.storage.regular_files import MAX_FILE_BYTES, digest_regular
+from pytest_modelgates.storage.regular_files import MAX_FILE_BYTES, digest_regular, open_regular
 from pytest_modelgates.storage.strict_json import canonical
+from tests.support.handmade import golden_of
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], object], *, seal: bool = True) -> None:
@@ -324,9 +327,14 @@ def test_files_are_digested_once_and_none_of_another_size(good_model: Path, monk
         digested.append(limit)
         return digest_regular(file, limit=limit)
 
+    def count_read(content: bytes) -> str:
+        digested.append(len(content))
+        return sha256(content)
+
     monkeypatch.setattr(pinned, "digest_regular", count)
+    monkeypatch.setattr(pinned, "sha256", count_read)
     verify(good_model)
-    assert sorted(digested) == sorted((good_model / name).stat().st_size for name in FILES if name != MANIFEST)
+    assert sorted(digested) == sorted((good_model / name).stat().st_size for name in FILES)
     digested.clear()
     for name in FILES:
         if name != MANIFEST:
@@ -334,7 +342,45 @@ def test_files_are_digested_once_and_none_of_another_size(good_model: Path, monk
                 file.truncate(10**12)
     with pytest.raises(IntegrityError, match="1000000000000 bytes, the manifest says"):
         verify(good_model)
-    assert digested == []
+    assert digested == [(good_model / MANIFEST).stat().st_size]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(lambda model: Adapter(model / "model.onnx", arm="shadow"), id="serving"),
+        pytest.param(golden_of, id="golden"),
+    ],
+)
+def test_what_is_verified_to_be_used_is_opened_once(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[Path], object]
+) -> None:
+    opened: Counter[str] = Counter()
+
+    def count(folder: int, name: str, source: object, *, limit: int) -> AbstractContextManager[BinaryIO]:
+        opened[name] += 1
+        return open_regular(folder, name, source, limit=limit)
+
+    monkeypatch.setattr(pinned, "open_regular", count)
+    use(good_model)
+    assert opened == dict.fromkeys(FILES, 1)
+
+
+def test_kept_bytes_are_handed_over_once_and_are_those_that_were_digested(good_model: Path) -> None:
+    content = (good_model / "model.onnx").read_bytes()
+    with ModelDirectory(good_model) as model:
+        assert model.verify(keep={"model.onnx"}) == tree_digest(good_model)
+        _flip_last_bit(good_model)
+        assert model.verified("model.onnx") == content
+        with pytest.raises(IntegrityError, match=r"model\.onnx changed while it was in use"):
+            model.verified("model.onnx")
+
+
+def test_kept_bytes_are_no_way_around_a_cap(good_model: Path) -> None:
+    with ModelDirectory(good_model) as model:
+        model.verify(keep={"CHANGES.md"})
+        with pytest.raises(FormatError, match=r"CHANGES\.md: 19 bytes, expected at most 18$"):
+            model.read("CHANGES.md", limit=18)
 
 
 def test_a_file_is_read_no_further_than_its_size(tmp_path: Path) -> None:
