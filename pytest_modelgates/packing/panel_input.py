@@ -16,7 +16,7 @@ MEANINGS = {
 
 
 def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> pd.DataFrame:
-    """Check a user's panel and cast it to the schema; the rows keep their order."""
+    """Check a user's panel, cast it to the schema and sort it by time and asset."""
     wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
     missing = [name for name in wanted if name not in panel]
     if missing:
@@ -46,7 +46,7 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
         raise PackError(
             f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
         )
-    return frame
+    return frame.sort_values(sidecar.keys, kind="stable", ignore_index=True) if sidecar.keys else frame
 
 
 def _cast(column: Any, dtype: str) -> Any:

@@ -437,6 +437,28 @@ def test_arguments_that_cannot_be_true_are_refused(
     assert not (tmp_path / "artifacts").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1, "horizont": 5}, "pack() got an unexpected keyword argument 'colour'"),
+        ({"changes": None}, "pack() missing 1 required keyword-only argument: 'changes'"),
+    ],
+    ids=["unknown", "missing"],
+)
+def test_keywords_are_checked_as_of_any_function(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    given = {"features": FEATURES, "horizon": 1, "changes": "x", "artifacts": tmp_path} | change
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        pack(b"", rows(), **{name: value for name, value in given.items() if value is not None})
+
+
+def test_a_keyword_that_is_none_is_as_if_left_out(tmp_path: Path) -> None:
+    left_out = pack_ready(tmp_path / "a")
+    none = dict.fromkeys(["metric", "tried", "time", "asset", "volume", "output", "code", "data"])
+    assert (pack_ready(tmp_path / "b", **none) / "sidecar.json").read_bytes() == (
+        left_out / "sidecar.json"
+    ).read_bytes()
+
+
 BAD_MODELS = [
     pytest.param(
         lambda tmp: b"", "model.onnx: takes ; expected one matrix, or one input for each of a, b", id="no-bytes"
