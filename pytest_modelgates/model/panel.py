@@ -3,7 +3,6 @@
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..storage.digests import sha256
-from ..storage.text import first_line, printable
+from ..storage.text import first_line
+from . import panel_checks
 from .directory import PANEL, SIDECAR
-from .schema import are_numbers, bad_cells, feature_matrix, named_column, numeric_column, require_numbers
+from .schema import feature_matrix, named_column, numeric_column, require_numbers
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
@@ -185,63 +185,13 @@ class Panel:
         outer = {*self.sidecar.keys, *self.sidecar.outcomes}
         return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
 
-    def column_problems(self) -> list[str]:
-        """Columns that are missing, foreign or out of order."""
-        found, expected = list(map(str, self.frame)), self.sidecar.panel_columns
-        problems = [f"{name} is missing from the panel" for name in expected if name not in found]
-        problems += [f"{name} does not belong in the panel" for name in found if name not in expected]
-        if not problems and found != expected:
-            problems.append(f"the panel's order is {', '.join(found)}, expected {', '.join(expected)}")
-        return problems
-
-    def dtype_problems(self) -> list[str]:
-        """Columns whose dtype is not the sidecar's; outcomes are float64, times are dates."""
-        wanted = {feature.name: feature.dtype for feature in self.sidecar.features}
-        wanted |= dict.fromkeys(self.sidecar.outcomes, "float64")
-        found = {name: str(self.column(name).dtype) for name in wanted}
-        problems = [
-            f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype
-        ]
-        time = self.sidecar.time
-        if time is not None and not pd.api.types.is_datetime64_dtype(self.column(time).dtype):
-            problems.append(f"{time} is {self.column(time).dtype}, expected dates without a time zone")
-        return problems
-
-    def not_finite(self) -> list[str]:
-        """Columns with an infinity, with NaN where the sidecar allows none, or with what is no number."""
-        nullable = dict(zip(self.sidecar.names, self.sidecar.nullable, strict=True))
-        problems = []
-        for name in self.sidecar.keys:
-            if missing := int(self.column(name).isna().sum()):
-                problems.append(f"{name} is missing in {missing} rows")
-        for name in [*self.sidecar.names, *self.sidecar.outcomes]:
-            if not are_numbers(self.column(name).dtype):
-                problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
-            elif bad := int(bad_cells(self.numbers(name), nullable=nullable.get(name, False)).sum()):
-                problems.append(f"{name} in {bad} rows")
-        return problems
-
-    def repeated_rows(self) -> list[str]:
-        """Rows whose asset has another row on the same day: the same evidence a minute later would count twice."""
-        twice = pd.DataFrame({"day": self._dates.astype(np.int64), "asset": self.asset_codes}).duplicated()
-        assets = self.column(self.sidecar.asset)
-        return [f"{self._date(int(row))}{printable(str(assets[row]))}" for row in np.flatnonzero(twice)]
-
-    def unordered_rows(self) -> list[str]:
-        """Rows that come before the row above them."""
-        times = self.day_codes if self.sidecar.time is None else self.times.astype(np.int64)
-        assets = self.asset_codes
-        back = (times[1:] < times[:-1]) | ((times[1:] == times[:-1]) & (assets[1:] < assets[:-1]))
-        return [f"row {row + 1}" for row in np.flatnonzero(back)]
-
-    def overlapping_rows(self) -> list[str]:
-        """Rows on or before the last price date that a training label used."""
-        times: Any = pd.DatetimeIndex(self.times)
-        early = np.asarray(times.normalize() <= pd.Timestamp(self.sidecar.trained_until))
-        return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
-
-    def _date(self, row: int) -> str:
-        return "" if self.sidecar.time is None else f"{pd.Timestamp(self.times[row]):%Y-%m-%d} "
+    # What the gates on data and schema ask.
+    column_problems = panel_checks.column_problems
+    dtype_problems = panel_checks.dtype_problems
+    not_finite = panel_checks.not_finite
+    repeated_rows = panel_checks.repeated_rows
+    unordered_rows = panel_checks.unordered_rows
+    overlapping_rows = panel_checks.overlapping_rows
 
     def _refuse_missing(self, column: "pd.Series") -> None:
         if missing := int(column.isna().sum()):

@@ -128,6 +128,15 @@ def test_rows_labelled_otherwise_are_counted_from_the_first() -> None:
     assert panel_of(frame.set_axis([7] * 13)).repeated_rows() == ["2020-01-03 A3"]
 
 
+def test_a_customer_may_not_come_twice_where_rows_have_no_time() -> None:
+    described = msgspec.structs.replace(
+        SIDECAR, task="regression", metric="r2", time=None, trained_until=None, horizon=0
+    )
+    frame = rows(days=1).drop(columns="time")
+    assert Panel(frame, described).repeated_rows() == []
+    assert Panel(pd.concat([frame, frame.head(1)], ignore_index=True), described).repeated_rows() == ["A0"]
+
+
 def _set(column: str, value: object, row: int = 2) -> Change:
     def change(frame: pd.DataFrame) -> None:
         frame.loc[row, column] = value
