@@ -29,7 +29,7 @@ class Panel:
 
     @classmethod
     def read(cls, content: bytes, sidecar: Sidecar, *, columns: list[str] | None = None) -> "Panel":
-        """Read the bytes of `evaluation.parquet`, or some columns of it; they are checked by what uses them."""
+        """Read `evaluation.parquet` from its bytes, all columns or some; each use checks the columns that it needs."""
         try:
             frame = pd.read_parquet(io.BytesIO(content), columns=columns)
         except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
@@ -39,20 +39,20 @@ class Panel:
 
     @staticmethod
     def rows(content: bytes) -> int:
-        """Number of rows in the bytes of `evaluation.parquet`, by its footer."""
+        """Count the rows of `evaluation.parquet` by its footer."""
         try:
             return int(pq.read_metadata(io.BytesIO(content)).num_rows)
         except Exception as error:  # as above
             raise _no_parquet(error) from error
 
     def column(self, name: str | None) -> "pd.Series":
-        """One column that must be there, and that the sidecar names."""
+        """One column, which the sidecar must name and the panel must have."""
         if name is None:
             raise FormatError(f"{SIDECAR}: names no such column, as a {self.sidecar.task} model need not")
         return named_column(self.frame, name, source=PANEL)
 
     def numbers(self, name: str) -> NDArray[np.generic]:
-        """One column that must be there and hold numbers."""
+        """One column, which must be there and hold numbers."""
         return numeric_column(self.frame, name, source=PANEL)
 
     @cached_property
@@ -93,7 +93,7 @@ class Panel:
 
     @cached_property
     def day_codes(self) -> NDArray[np.int64]:
-        """Which day each row belongs to, counted from the first; all to one if the sidecar names no time."""
+        """Which day each row belongs to, counted from the first; one day for all rows if the sidecar names no time."""
         if self.sidecar.time is None:
             return np.zeros(len(self.frame), dtype=np.int64)
         return np.unique(self._dates, return_inverse=True)[1].astype(np.int64)
@@ -111,7 +111,7 @@ class Panel:
             codes = np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
         except TypeError as error:  # lists, dicts
             raise FormatError(
-                f"evaluation.parquet: {self.sidecar.asset} holds what is no name ({error}); pack again"
+                f"evaluation.parquet: {self.sidecar.asset} holds a value that is not a name ({error}); pack again"
             ) from error
         self._refuse_missing(column)
         return codes
@@ -185,7 +185,7 @@ class Panel:
         outer = {*self.sidecar.keys, *self.sidecar.outcomes}
         return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
 
-    # What the gates on data and schema ask.
+    # The gates on data and schema call these.
     column_problems = panel_checks.column_problems
     dtype_problems = panel_checks.dtype_problems
     not_finite = panel_checks.not_finite
@@ -201,7 +201,7 @@ class Panel:
 
 
 def read_native_scores(content: bytes) -> Matrix:
-    """Read the native model's score of every row from the bytes of `evaluation.parquet`, and nothing else of it."""
+    """Read the native model's score of every row from the bytes of `evaluation.parquet`, and no other column."""
     try:
         scores = pq.ParquetFile(io.BytesIO(content)).read(columns=[REFERENCE], use_threads=False)[REFERENCE].to_numpy()
     except Exception as error:  # as above

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def column_problems(panel: "Panel") -> list[str]:
-    """Columns that are missing, foreign or out of order."""
+    """Columns that are missing, unexpected or out of order."""
     found, expected = list(map(str, panel.frame)), panel.sidecar.panel_columns
     problems = [f"{name} is missing from the panel" for name in expected if name not in found]
     problems += [f"{name} does not belong in the panel" for name in found if name not in expected]
@@ -35,7 +35,7 @@ def dtype_problems(panel: "Panel") -> list[str]:
 
 
 def not_finite(panel: "Panel") -> list[str]:
-    """Columns with an infinity, with NaN where the sidecar allows none, or with what is no number."""
+    """Columns with an infinity, with NaN where the sidecar allows none, or without numbers."""
     nullable = dict(zip(panel.sidecar.names, panel.sidecar.nullable, strict=True))
     problems = []
     for name in panel.sidecar.keys:
@@ -50,7 +50,7 @@ def not_finite(panel: "Panel") -> list[str]:
 
 
 def repeated_rows(panel: "Panel") -> list[str]:
-    """Rows whose asset has another row on the same day: the same evidence a minute later would count twice."""
+    """Rows whose asset already has a row that day, since the same evidence a minute later would count twice."""
     twice = pd.DataFrame({"day": panel.day_codes, "asset": panel.asset_codes}).duplicated()
     assets = panel.column(panel.sidecar.asset)
     return [f"{_date(panel, int(row))}{printable(str(assets[row]))}" for row in np.flatnonzero(twice)]

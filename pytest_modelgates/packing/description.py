@@ -1,4 +1,4 @@
-"""What packing must be told besides the model and the panel, and the sidecar that is made of it."""
+"""What packing must know besides the model and the panel, and the sidecar that it makes from that."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -60,7 +60,7 @@ def describe(proto: onnx.ModelProto, features: Mapping[str, str], described: Des
     try:
         return typed(parse_json(readable(wanted), SIDECAR), Sidecar, SIDECAR)
     except (TypeError, UnicodeEncodeError) as error:
-        raise PackError(f"{SIDECAR}: {error}; give plain Python values") from error
+        raise PackError(f"{SIDECAR}: {error}; give Python's own types") from error
 
 
 def _output(proto: onnx.ModelProto, chosen: tuple[str, int] | None) -> dict[str, Any]:

@@ -50,9 +50,9 @@ def pack(
         external data is then moved inside.
     panel : DataFrame
         Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
-        next day's return). For a model that is no signal: `time` and `asset` if there are such columns, the features,
-        `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of each row.
-        For a ready ONNX model also ``reference``, the native model's score of each float32 row.
+        next day's return). For a model that is not a signal: `time` and `asset` if there are such columns, the
+        features, `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of
+        each row. For a ready ONNX model also ``reference``, the native model's score of each float32 row.
     features : mapping of str to str
         Feature name to feature group, in the order in which the model takes them.
     changes : str
@@ -62,7 +62,7 @@ def pack(
     horizon : int, default 0
         How far a signal's target looks ahead [days].
     metric : str, optional
-        For a model that is no signal: the name of the scorer of scikit-learn by which it must beat its baseline.
+        For a model that is not a signal: the name of the scorer of scikit-learn by which it must beat its baseline.
     trained_until : date, optional
         The last date that any training label used; needed if the panel has a column of times.
     tried : int, optional
@@ -76,7 +76,7 @@ def pack(
     nullable : sequence of str, optional
         Features that may be NaN.
     output : (str, int), optional
-        Name of the ONNX output and the column of it that is the score; the last output's last column if left out.
+        Name of the ONNX output, and which of its columns is the score; the last of the last output if left out.
     code, data : str, optional
         Where the model came from: a commit, a digest.
     artifacts : path
@@ -92,18 +92,20 @@ def pack(
     PackError
         If the panel lacks a column or rows, or the model cannot be converted or scored.
     FormatError
-        If the sidecar that would be written is not one that can be read.
+        If the sidecar would not be valid.
     StatisticsError
         If scikit-learn has no such metric.
     """
     if unknown := described.keys() - Description.__annotations__.keys():
         raise TypeError(f"pack() got an unexpected keyword argument {min(unknown)!r}")
     if not changes.strip():
-        raise PackError("no changes given: say in a line what changed and why, for whoever reads CHANGES.md")
+        raise PackError("no changes given: say in a line what changed and why, for the readers of CHANGES.md")
     if not features:
         raise PackError("no features given: name them with their groups, in the order the model takes them")
     if stray := sorted(set(described.get("nullable", ())) - set(features)):
-        raise PackError(f"nullable names {', '.join(map(repr, stray))}, no feature; give a list of feature names")
+        raise PackError(
+            f"nullable names {', '.join(map(repr, stray))}, not among the features; give a list of feature names"
+        )
     proto, native = _load(model, list(features))
     sidecar = describe(proto, features, described)
     if sidecar.metric is not None:

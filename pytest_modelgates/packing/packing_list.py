@@ -17,7 +17,7 @@ from .pack import pack
 
 
 class PackingList(Description):
-    """What `modelgates pack` must be told besides the files; `groups` lists features in the order of the model."""
+    """What `modelgates pack` must know besides the files; `groups` lists features in the order of the model."""
 
     groups: Required[dict[str, tuple[str, ...]]]
     changes: Required[str]
@@ -39,7 +39,7 @@ def read_packing_list(path: Path) -> PackingList:
 
 
 def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) -> Path:
-    """Pack what lies in files.
+    """Pack a model and a panel from their files.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ Arm = Literal["live", "shadow"]
 
 
 def _open_model(onnx_path: Path) -> ModelDirectory:
-    """Follow a path to a model's directory, again if it was cleaned up on the way there."""
+    """Open the model directory that a path leads to; follow the path again if the directory was just deleted."""
     while True:
         path = Path(os.path.realpath(onnx_path))
         if path.name != MODEL and path.is_file():
@@ -59,7 +59,7 @@ class Adapter:
     """
 
     def __init__(self, onnx_path: Path, *, arm: Arm, log: Path | None = None) -> None:
-        # Kept open, so that nobody cleans up what is being served.
+        # The directory stays open, so that garbage collection leaves it alone.
         self._files = _open_model(onnx_path)
         self.digest = self._files.verify(keep={MODEL})
         self.model_id = self._files.model_id
@@ -71,7 +71,7 @@ class Adapter:
         self.log = log or own
 
     def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
-        """Score a CSV file; what cannot be read at all leaves one record that says so."""
+        """Score a CSV file; one that cannot be read leaves a single record that says why."""
         refuse_if_killed()
         if not path.exists():
             raise FormatError(f"{path}: no such file")
@@ -86,7 +86,7 @@ class Adapter:
         return records
 
     def score(self, frame: pd.DataFrame) -> list[Prediction]:
-        """Score rows that have the schema, and log each: with its prediction, or with what kept it from having one.
+        """Score rows and log each one, with its prediction or with the reason why it has none.
 
         Parameters
         ----------
@@ -96,7 +96,14 @@ class Adapter:
         Returns
         -------
         list of Prediction
-            In the order of the rows; `latency_ms` is what the whole batch took.
+            In the order of the rows; `latency_ms` is the time of the whole batch.
+
+        Raises
+        ------
+        KilledError
+            If the kill switch is on. Nothing is scored or logged then.
+        FormatError
+            If the frame lacks a feature, or a feature is not numeric. Nothing is logged then.
         """
         refuse_if_killed()
         begin = time.perf_counter_ns()

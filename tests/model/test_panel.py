@@ -1,4 +1,4 @@
-"""The rows a model is judged by, and what hostile ones are called."""
+"""The rows that a model is judged by, and what is said of hostile ones."""
 
 import io
 import re
@@ -68,7 +68,7 @@ def test_a_panel_may_say_what_the_market_traded() -> None:
 
 
 def test_an_asset_without_a_row_keeps_its_last_volume() -> None:
-    # The position in it is closed that day, and must be closed against something.
+    # The position in it is closed that day, and its cost needs a volume.
     panel = with_volume(rows())
     gone = Panel(panel.frame.drop(index=[7, 11]).reset_index(drop=True), panel.sidecar)
     assert gone.volume is not None
@@ -102,7 +102,7 @@ def test_a_matrix_by_day_holds_each_value_at_its_day_and_asset(order: list[int])
 
 
 def test_markets_that_close_at_different_hours_share_a_day() -> None:
-    # A row of the matrix for each hour would close every position at the other market's hour.
+    # With a matrix row for each hour, every position would be closed at the other market's hour.
     late = rows().assign(hour=lambda frame: np.where(frame["asset"] < "A2", 16, 18))
     late = late.assign(time=late["time"] + pd.to_timedelta(late.pop("hour"), unit="h"))
     panel = panel_of(late.sort_values(["time", "asset"]))
@@ -231,7 +231,7 @@ BAD_KEYS = [
 
 
 @pytest.mark.parametrize(("change", "dtype"), BAD_KEYS)
-def test_times_that_are_no_plain_dates_fail_whatever_needs_them(change: Change, dtype: str) -> None:
+def test_times_that_are_not_dates_without_a_zone_fail_whatever_needs_them(change: Change, dtype: str) -> None:
     frame = rows()
     change(frame)
     panel = panel_of(frame)
@@ -262,7 +262,7 @@ def test_a_row_without_time_or_asset_is_a_flaw_and_lands_in_no_matrix(column: st
 
 
 def test_the_row_of_no_asset_would_have_taken_another_ones_place() -> None:
-    # Without a code of its own the row would be laid on the last asset, which has no row that day.
+    # Without a code of its own, the row would land on the last asset, which has no row that day.
     frame = rows().drop(7).reset_index(drop=True)
     frame.loc[4, "asset"] = None
     with pytest.raises(FormatError, match="asset is missing in 1 rows"):
@@ -295,7 +295,9 @@ def test_numbers_count_as_assets_by_size() -> None:
 def test_assets_that_are_no_names_are_refused() -> None:
     frame = rows()
     frame["asset"] = [[1, 2]] * 12
-    with pytest.raises(FormatError, match=r"^evaluation\.parquet: asset holds what is no name \(.+\); pack again$"):
+    with pytest.raises(
+        FormatError, match=r"^evaluation\.parquet: asset holds a value that is not a name \(.+\); pack again$"
+    ):
         panel_of(frame).repeated_rows()
 
 

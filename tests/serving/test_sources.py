@@ -1,5 +1,6 @@
-"""Rows from a CSV file, held against the schema of the model."""
+"""Rows from a CSV file, compared with the schema of the model."""
 
+import re
 import warnings
 from datetime import date
 from pathlib import Path
@@ -104,7 +105,12 @@ REFUSED = [
     pytest.param("time,asset,x,y,z\nt,A,1,2,3\n", "columns time, asset, x, y, z; the model takes", id="too-many"),
     pytest.param("time,asset,x,x\nt,A,1,2\n", "columns time, asset, x, x.1; the model takes", id="twice"),
     pytest.param("t,A,1,2\n", "columns t, A, 1, 2; the model takes", id="no-header"),
-    pytest.param("time,asset,x,y\nt,A,1,two\n", "a feature holds what is no number of its dtype (", id="word"),
+    pytest.param(
+        "time,asset,x,y\nt,A,1,2\nt,B,1,two\nt,C,1,three\n",
+        ", row 2: column y holds 'two', which is not a float32; fix the row or leave it out",
+        id="word",
+    ),
+    pytest.param("time,asset,x,z\nt,A,one,2\n", "columns time, asset, x, z; the model takes", id="word-elsewhere"),
     pytest.param("time,asset,x,y\nt,A,1,2,3\nt,B,4,5,6\n", "not CSV (Length of header", id="a-field-more-in-every-row"),
     pytest.param("time,asset,x,y\nt,A,1,2\nt,B,4,5,6\n", "not CSV (Error tokenizing", id="a-field-more-in-one-row"),
     pytest.param('time,asset,x,y\nt,"A,1,2\n', "not CSV (Error tokenizing", id="open-quote"),
@@ -117,22 +123,24 @@ def test_a_file_of_another_schema_is_refused(csv: Path, text: str, said: str) ->
     csv.write_text(text)
     with warnings.catch_warnings(record=True, action="always") as shown, pytest.raises(FormatError) as refused:
         read_csv(csv, TWO)
-    assert str(refused.value).startswith(f"{csv}: ")
+    assert str(refused.value).startswith(str(csv))
     assert said in str(refused.value)
     assert shown == []
 
 
 @pytest.mark.parametrize("cell", ["1.5", "", "3000000000", "99999999999999999999", "x"])
 def test_what_is_no_whole_number_of_its_size_is_not_rounded_or_wrapped(csv: Path, cell: str) -> None:
-    csv.write_text(f"time,asset,x,n,b\nt,A,1,{cell},True\n")
-    with pytest.raises(FormatError, match="a feature holds what is no number of its dtype"):
+    csv.write_text(f"time,asset,x,n,b\nt,A,1,1,True\nt,B,,{cell},False\nt,C,1,{cell},True\n")
+    message = f"{csv}, row 2: column n holds {cell!r}, which is not an int32; fix the row or leave it out"
+    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         read_csv(csv, MIXED)
 
 
 @pytest.mark.parametrize("cell", ["", "maybe", "2.5"])
 def test_what_is_neither_true_nor_false_is_not_taken_for_true(csv: Path, cell: str) -> None:
     csv.write_text(f"time,asset,x,n,b\nt,A,1,2,{cell}\n")
-    with pytest.raises(FormatError, match="a feature holds what is no number of its dtype"):
+    message = f"{csv}, row 1: column b holds {cell!r}, which is not a bool; fix the row or leave it out"
+    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         read_csv(csv, MIXED)
 
 
