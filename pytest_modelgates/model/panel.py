@@ -14,7 +14,7 @@ from ..storage.digests import sha256
 from ..storage.text import first_line
 from . import panel_checks
 from .directory import PANEL, SIDECAR
-from .schema import feature_matrix, named_column, numeric_column, require_numbers
+from .features import feature_matrix, named_column, numeric_column, require_numbers
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..storage.text import printable
-from .schema import are_numbers, bad_cells
+from .features import are_numbers, bad_cells
 
 if TYPE_CHECKING:
     from .panel import Panel

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from ..artifacts import Artifacts
 from ..errors import PackError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
+from ..model.features import feature_matrix
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import parse_onnx
 from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, measure_parity
-from ..model.schema import feature_matrix
 from ..model.session import OnnxModel
 from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim
 from ..stats.baseline import named_metric

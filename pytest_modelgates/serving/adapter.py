@@ -13,7 +13,7 @@ import pandas as pd
 from ..artifacts import Artifacts
 from ..errors import FormatError, GoneError, OnnxError
 from ..model.directory import MODEL, ModelDirectory
-from ..model.schema import feature_matrix
+from ..model.features import feature_matrix
 from ..model.session import OnnxModel
 from ..predictions.records import Prediction, encode_predictions
 from .guards import refuse_if_killed

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..model.schema import bad_cells
+from ..model.features import bad_cells
 from ..model.sidecar import Sidecar
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from pytest_modelgates.errors import FormatError
-from pytest_modelgates.model.schema import feature_matrix, schema_crc32
+from pytest_modelgates.model.features import feature_matrix
+from pytest_modelgates.model.schema import schema_crc32
 from pytest_modelgates.model.sidecar import Feature, Output, Sidecar
 from pytest_modelgates.serving.schema import row_errors, row_keys
 from pytest_modelgates.serving.sources import read_csv

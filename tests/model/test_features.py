@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pytest_modelgates.errors import FormatError
-from pytest_modelgates.model.schema import bad_cells, feature_matrix
+from pytest_modelgates.model.features import bad_cells, feature_matrix
 from pytest_modelgates.model.sidecar import Feature
 from tests.support.onnx_models import sidecar
 
