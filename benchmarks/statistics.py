@@ -24,10 +24,10 @@ from pytest_modelgates.model.schema import schema_crc32
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.model.sidecar import Feature, Output, Sidecar
 from pytest_modelgates.stats.ablation import ablate
-from pytest_modelgates.stats.caps import Caps, hold_within
+from pytest_modelgates.stats.caps import Caps, simulate_within
 from pytest_modelgates.stats.comparison import step_down, superior_ability
 from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranks import daily_rank_ic
@@ -173,10 +173,10 @@ def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
 def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> tuple[Any, float]:
     """Measure what the gates of a signal measure; return it, and the seconds that ablation took."""
     scores = panel.by_day(predict(panel.features))
-    held = hold(scores, panel.returns, horizon=5, cost_bps=2)
+    held = simulate(scores, panel.returns, horizon=5, cost_bps=2)
     test = mean_exceeds(held.ic_net, horizon=5, seed=1)
     caps = Caps(weight=0.2, gross=1, net=0.05)
-    told: list[Any] = [test, paper_pnl(held), hold_within(held, panel.returns, caps, cost_bps=2)]
+    told: list[Any] = [test, paper_pnl(held), simulate_within(held, panel.returns, caps, cost_bps=2)]
     told.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
     told.append(after_trials(test.p_against, sharpe_of(held.net), trials=10))
     labels = join_short(calendar_folds(panel.days.to_numpy()[held.first :]), purge=held.first)
@@ -185,7 +185,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
 
     def without(positions: list[int]) -> np.ndarray:
         scores = predict(panel.neutralised(positions))
-        return hold(panel.by_day(scores), panel.returns, horizon=5, cost_bps=2).ic_net
+        return simulate(panel.by_day(scores), panel.returns, horizon=5, cost_bps=2).ic_net
 
     series = {group: without(positions) for group, positions in panel.sidecar.groups.items()}
     told.append(ablate(held.ic_net, series, margin=0.001, margin_share=0.05, horizon=5, seed=1))
@@ -217,7 +217,7 @@ def whole_suite(rows: int) -> None:
     tracemalloc.stop()
     kept = "yes" if peak <= 3 * size else "NO"
     reference = fresh.reference
-    other = best(lambda: hold(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2), rounds=3)[0]
+    other = best(lambda: simulate(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2), rounds=3)[0]
     one_pass = float(np.mean(passes))
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
     series = np.random.default_rng(0).standard_normal((DAYS, 100))

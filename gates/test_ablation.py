@@ -1,22 +1,15 @@
 """Whether the model would earn more without one of its feature groups."""
 
-from collections.abc import Callable
-
 import pytest
 
-from pytest_modelgates.gating.gate import Gate
-from pytest_modelgates.stats.ablation import Ablation
-
-Enough = Callable[[Gate], None]
+from pytest_modelgates import Ablation, Gate
 
 
 @pytest.mark.hard
 @pytest.mark.gate("ablation.harmless")
-def test_harmless(
-    ablation: Ablation, ablations_gross: dict[str, Ablation], feature_group: str, enough: Enough, gate: Gate
-) -> None:
+@pytest.mark.usefixtures("require_sample")
+def test_harmless(ablation: Ablation, ablations_gross: dict[str, Ablation], feature_group: str, gate: Gate) -> None:
     """Taking the group away does not significantly improve the IC after costs."""
-    enough(gate)
     gross = ablations_gross[feature_group]
     gate.check(
         ablation.p_adjusted,

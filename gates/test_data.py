@@ -2,8 +2,7 @@
 
 import pytest
 
-from pytest_modelgates.gating.gate import Gate
-from pytest_modelgates.model.panel import Panel
+from pytest_modelgates import Gate, Panel
 
 
 @pytest.mark.hard

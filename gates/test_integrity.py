@@ -2,8 +2,7 @@
 
 import pytest
 
-from pytest_modelgates.gating.gate import Gate
-from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates import Candidate, Gate
 
 
 @pytest.mark.hard

@@ -3,10 +3,7 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pytest_modelgates.gating.gate import Gate
-from pytest_modelgates.gating.timing import ROUNDS, p95_ms
-from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates import ROUNDS, Adapter, Candidate, Gate, p95_ms
 
 # A gate that fails before it can time anything says why itself.
 pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all")

@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_modelgates.gating.gate import Gate
-from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.panel import Panel
-from pytest_modelgates.stats.agreement import disordered
-from pytest_modelgates.stats.copy_effects import consequences, tied_rows
-from pytest_modelgates.stats.costs import Costs
+from pytest_modelgates import Candidate, Costs, Gate, Panel, disordered, tied_rows, trade_difference
 
 
 @pytest.mark.hard
@@ -35,7 +30,7 @@ def test_decisions(candidate: Candidate, panel: Panel, costs: Costs, gate: Gate)
     offenders = disordered(panel.native_scores, candidate.scores, panel.day_codes, margin=2 * tolerance)
     trades: dict[str, Any] = {}
     if candidate.sidecar.task == "signal":
-        moved = consequences(
+        moved = trade_difference(
             panel.by_day(panel.native_scores),
             panel.by_day(candidate.scores),
             panel.returns,

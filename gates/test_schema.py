@@ -2,10 +2,7 @@
 
 import pytest
 
-from pytest_modelgates.gating.gate import Gate
-from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.panel import Panel
-from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
+from pytest_modelgates import Candidate, Gate, Panel, schema_crc32, sidecar_crc32
 
 
 @pytest.mark.hard

@@ -1,17 +1,119 @@
-"""Gates that a machine-learning model must pass before it reaches production."""
+"""Gates that a machine-learning model must pass before it reaches production.
 
+What stands here is what a team's own gates and scripts may import; everything else may move. Nothing is imported
+before it is asked for, as pytest loads this package in every run of its environment.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .errors import InsufficientDataError, ModelgatesError, NoReference, StatisticsError
+    from .gating.gate import Gate
+    from .gating.timing import ROUNDS, p95_ms
+    from .model.candidate import Candidate
+    from .model.panel import Panel
+    from .model.schema import schema_crc32, sidecar_crc32
     from .packing.pack import pack
+    from .packing.refits import walk_models_forward
+    from .serving.adapter import Adapter
+    from .stats.ablation import Ablation
+    from .stats.agreement import DailyAgreement, disordered
+    from .stats.baseline import BaselineTest
+    from .stats.caps import Capped
+    from .stats.comparison import step_down, superior_ability
+    from .stats.copy_effects import tied_rows, trade_difference
+    from .stats.costs import Costs
+    from .stats.days import DAYS_PER_YEAR
+    from .stats.decay import rank_ic_decay, top_turnover
+    from .stats.holdings import Holdings
+    from .stats.overfitting import overfitting
+    from .stats.portfolio import PaperPnl
+    from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
+    from .stats.significance import MeanTest, ewc_p_value
+    from .stats.sufficiency import minimum_detectable, why_unseen
+    from .stats.trials import TrialSeries, after_trials, count_trials, ratio_variance
+    from .stats.walkforward import Folds
 
-__all__ = ["pack"]
+_PLACES = {
+    "errors": ("InsufficientDataError", "ModelgatesError", "NoReference", "StatisticsError"),
+    "gating.gate": ("Gate",),
+    "gating.timing": ("ROUNDS", "p95_ms"),
+    "model.candidate": ("Candidate",),
+    "model.panel": ("Panel",),
+    "model.schema": ("schema_crc32", "sidecar_crc32"),
+    "packing.pack": ("pack",),
+    "packing.refits": ("walk_models_forward",),
+    "serving.adapter": ("Adapter",),
+    "stats.ablation": ("Ablation",),
+    "stats.agreement": ("DailyAgreement", "disordered"),
+    "stats.baseline": ("BaselineTest",),
+    "stats.caps": ("Capped",),
+    "stats.comparison": ("step_down", "superior_ability"),
+    "stats.copy_effects": ("trade_difference", "tied_rows"),
+    "stats.costs": ("Costs",),
+    "stats.days": ("DAYS_PER_YEAR",),
+    "stats.decay": ("rank_ic_decay", "top_turnover"),
+    "stats.holdings": ("Holdings",),
+    "stats.overfitting": ("overfitting",),
+    "stats.portfolio": ("PaperPnl",),
+    "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
+    "stats.significance": ("MeanTest", "ewc_p_value"),
+    "stats.sufficiency": ("minimum_detectable", "why_unseen"),
+    "stats.trials": ("TrialSeries", "after_trials", "count_trials", "ratio_variance"),
+    "stats.walkforward": ("Folds",),
+}
+_HOME = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "DAYS_PER_YEAR",
+    "ROUNDS",
+    "Ablation",
+    "Adapter",
+    "BaselineTest",
+    "Candidate",
+    "Capped",
+    "Costs",
+    "DailyAgreement",
+    "Folds",
+    "Gate",
+    "Holdings",
+    "InsufficientDataError",
+    "MeanTest",
+    "ModelgatesError",
+    "NoReference",
+    "Panel",
+    "PaperPnl",
+    "StatisticsError",
+    "TrialSeries",
+    "after_trials",
+    "count_trials",
+    "disordered",
+    "ewc_p_value",
+    "minimum_backtest_years",
+    "minimum_detectable",
+    "minimum_track_record",
+    "overfitting",
+    "p95_ms",
+    "pack",
+    "rank_ic_decay",
+    "ratio_variance",
+    "schema_crc32",
+    "sharpe_of",
+    "sidecar_crc32",
+    "step_down",
+    "superior_ability",
+    "tied_rows",
+    "top_turnover",
+    "trade_difference",
+    "walk_models_forward",
+    "why_unseen",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `pack` when it is first asked for: pytest imports this package in every run of its environment."""
-    if name == "pack":
-        from .packing.pack import pack
-
-        return pack
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return found

@@ -9,6 +9,25 @@ class StatisticsError(ModelgatesError):
     """The numbers given cannot answer the question asked."""
 
 
+class InsufficientDataError(StatisticsError):
+    """There are too few days, rows or trials for a verdict; a gate that raises it is inconclusive.
+
+    Parameters
+    ----------
+    message : str
+    sample : int, optional
+        How many there are.
+    """
+
+    def __init__(self, message: str, *, sample: int | None = None) -> None:
+        super().__init__(message)
+        self.sample = sample
+
+
+class NoReference(ModelgatesError):  # noqa: N818  # not an error: nothing speaks against the model
+    """Nothing is there yet that the model could be compared with; the gate neither passes nor fails."""
+
+
 class FormatError(ModelgatesError):
     """A file does not have the form it must have."""
 

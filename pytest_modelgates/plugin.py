@@ -14,22 +14,7 @@ MARKERS = (
     "hard: a gate that must pass before a model is promoted",
     "soft: a gate that warns and leaves the exit status alone",
     'gate(name): the declared identity of a gate, such as "parity.max_abs_diff"',
-    "data: gates of the files, the schema and the panel",
-    "signal: gates of significance and ablation",
-    "integrity: gates of the files",
-    "schema: gates of the schema",
-    "parity: gates that compare ONNX Runtime with the native model",
-    "significance: gates of the signal after costs",
-    "ablation: gates of single feature groups",
-    "drift: gates that compare live predictions with the panel's",
-    "latency: gates of the time one prediction takes",
-    "shadow: gates that compare the candidate with the live model",
-    "metric: gates that compare a model which is no signal with its baseline",
-    "pnl: gates of paper profit and loss",
-    "wf: walk-forward gates",
 )
-
-
 NOT_WRITTEN = "the report could not be written"
 
 
@@ -62,7 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with a model, run the shipped gates unless told which."""
-    for marker in MARKERS:
+    from .policy import families
+
+    for marker in (*MARKERS, *(f"{name}: {about}" for name, about in families.MARKERS.items())):
         config.addinivalue_line("markers", marker)
     if not config.option.model_dir:
         config.pluginmanager.register(NoModelHooks(), "modelgates-no-model")
@@ -166,20 +153,20 @@ class GateHooks(RefusalHooks):
         from .gating.collection import prepare
 
         try:
-            foreign = prepare(items, self._run.policy, self._run.tasks, config)
+            not_applicable = prepare(items, self._run.policy, self._run.tasks, config)
         except pytest.UsageError as error:
             _refuse(config, items, error)
             return
-        if foreign:
-            items[:] = [item for item in items if item not in foreign]
-            config.hook.pytest_deselected(items=foreign)
+        if not_applicable:
+            items[:] = [item for item in items if item not in not_applicable]
+            config.hook.pytest_deselected(items=not_applicable)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Count attempts: plugins that repeat a test until it passes leave no other trace."""
-        from .gating.collection import ATTEMPTS
+        """Begin the record of an attempt."""
+        from .gating.ledger import begin_attempt
 
-        item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
+        begin_attempt(item, self._run.policy)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -196,8 +183,12 @@ class GateHooks(RefusalHooks):
     def pytest_report_teststatus(
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Show our two outcomes beside pytest's three."""
+        """Show our two outcomes beside pytest's three; a gate without enough data failed, wherever it noticed."""
+        from .gating.ledger import is_unmeasured
+
         outcome = str(report.outcome)
+        if report.failed and report.when == "setup" and is_unmeasured(report):
+            return "failed", "F", ("FAILED", {"red": True})
         if outcome in ("warned", "no reference yet"):
             return outcome, outcome[0], ("WARN" if outcome == "warned" else outcome.upper(), {"yellow": True})
         return None

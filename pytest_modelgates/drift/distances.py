@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 
 MINIMUM_ROWS = 170
 """Fewest values on each side that carry a verdict [count].
@@ -247,7 +247,7 @@ def detect_drift(golden: ArrayLike, current: ArrayLike, *, limits: DriftLimits |
     then, now = _samples(golden, current)
     for name, sample in (("golden", then), ("current", now)):
         if sample.size < MINIMUM_ROWS:
-            raise StatisticsError(
+            raise InsufficientDataError(
                 f"{name} has {sample.size} values, too few to tell drift from chance: give at least {MINIMUM_ROWS}"
             )
     index, ks = psi(then, now), ks_test(then, now)

@@ -8,6 +8,7 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..errors import FormatError, SealError
+from ..policy.families import family_of
 from ..policy.policy import Policy
 from ..storage.digests import Sha256, sha256
 from ..storage.strict_json import Moment, canonical, read_bytes, read_json, typed
@@ -15,9 +16,6 @@ from .reasons import Reason
 from .seal import SEALED_SUFFIX, Result, load_key, open_statement, seal, statement
 from .trust import Trust
 from .verdict import Verdict, base_name, combine
-
-# Their question is whether something can be read at all, so an error is an answer.
-READING = frozenset({"integrity.required_files", "integrity.sha256", "integrity.onnx_is_sound"})
 
 
 class ControlRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,7 +31,7 @@ class ControlRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def red(self, policy: Policy) -> bool:
         """Whether the gate failed as it had to: by its verdict, and by the number behind it."""
         if self.verdict is Verdict.ERRORED:
-            return self.gate in READING
+            return self.gate in family_of(self.gate).readers
         held = self.slo in policy.slo and policy.slo[self.slo].contains(self.measured)
         return self.twin is not None and self.verdict is Verdict.FAILED and not held
 

@@ -1,10 +1,12 @@
 """From the record of a gate to its verdict, and from many verdicts to one. The only place that says what passed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from ..policy.limits import short
+from ..policy.families import FAMILIES, family_of
+from ..policy.limits import Severity, short
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from .report import GateRecord
@@ -21,12 +23,28 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
+# What a gate raises when there is too little to measure from, or nothing to compare with; a fixture may raise it too.
+UNMEASURED = ("InsufficientDataError", "NoReference")
 # What a gate raises when its own comparison fails; any other exception is an error of the gate or its input.
-FAILURES = ("Failed", "AssertionError", "NoReference")
-# The families that hold a model against what is live; nothing else can lack a reference.
-COMPARING = ("drift", "shadow")
-# A gate that measured and missed may be waived; one that did not run shows nothing that could be.
+FAILURES = ("Failed", "AssertionError", *UNMEASURED)
+# Only a measured miss can be waived. A gate that did not run produced nothing to waive.
 WAIVABLE = (Verdict.FAILED, Verdict.INCONCLUSIVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One record and what it amounts to: made once, and read by the table, the exit status, the ledger and the seal.
+
+    `why` is empty for a gate that passed; `waiver` is the row that excuses it, if it needs one; `binds` says whether
+    its verdict counts at all, `blocks` whether it keeps the run from being green.
+    """
+
+    record: GateRecord
+    verdict: Verdict
+    why: str
+    waiver: Waiver | None
+    binds: bool
+    blocks: bool
 
 
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
@@ -61,19 +79,20 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
         return Verdict.NOT_RUN, f"ran {record.attempts} times, expected once"
     if "Skipped" in exceptions.values():
         return Verdict.NOT_RUN, "was skipped"
-    errors = [name for when, name in exceptions.items() if when != "call" or name not in FAILURES]
+    expected = {"setup": UNMEASURED, "call": FAILURES}
+    errors = [name for when, name in exceptions.items() if name not in expected.get(when, ())]
     if errors:
         return Verdict.ERRORED, f"raised {errors[0]}"
-    if set(phases) != {"setup", "call", "teardown"}:
+    if set(phases) != {"setup", "call", "teardown"} and "setup" not in exceptions:
         return Verdict.NOT_RUN, f"only {', '.join(phases) or 'nothing'} ran, expected set-up, call and teardown"
     for evidence in record.evidence:
-        if evidence.state == "no reference yet" and record.gate.partition(".")[0] not in COMPARING:
-            return (
-                Verdict.INCONCLUSIVE,
-                f"says it has no reference yet, which only {' and '.join(COMPARING)} gates need",
-            )
+        if evidence.state == "no reference yet" and not family_of(record.gate).compares:
+            comparing = " and ".join(name for name, family in FAMILIES.items() if family.compares)
+            return Verdict.INCONCLUSIVE, f"says it has no reference yet, which only {comparing} gates need"
         if evidence.state != "measured":
             return Verdict(evidence.state), evidence.note or ""
+    if "setup" in exceptions:
+        return Verdict.NOT_RUN, f"raised {exceptions['setup']} in set-up and recorded no evidence of it"
     for name in policy.slos_of(base_name(record.gate)) or [base_name(record.gate)]:
         shown = [evidence for evidence in record.evidence if evidence.slo == name]
         if not shown and "call" not in exceptions:
@@ -92,8 +111,24 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
     return Verdict.PASSED, ""
 
 
-def weigh(record: GateRecord, policy: Policy, *, digest: str, day: date) -> tuple[Verdict, str, Waiver | None]:
-    """Judge one record, and find the waiver that lets it off for the model's bytes on a day, if it needs one."""
+def binds(severity: Severity, waiver: Waiver | None, *, strict_soft: bool = False) -> bool:
+    """Whether missing a gate counts: a hard one without a waiver, or any if soft ones are strict."""
+    return strict_soft or (severity == "hard" and waiver is None)
+
+
+def weigh(
+    record: GateRecord, policy: Policy, *, digest: str, day: date, first: bool = True, strict_soft: bool = False
+) -> Judged:
+    """Judge one record, excuse it by a waiver for the model's bytes on a day if it needs one, and say if it blocks."""
     verdict, why = judge(record, policy)
     row = policy.waiver_of(record.gate, digest)
-    return verdict, why, row if row and row.in_force(day) and verdict in WAIVABLE else None
+    waiver = row if row and row.in_force(day) and verdict in WAIVABLE else None
+    counts = binds(record.severity, waiver, strict_soft=strict_soft)
+    return Judged(
+        record=record,
+        verdict=verdict,
+        why=why,
+        waiver=waiver,
+        binds=counts,
+        blocks=counts and not promotes(verdict, policy, first=first),
+    )

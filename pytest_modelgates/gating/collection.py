@@ -10,6 +10,7 @@ from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..evidence.verdict import base_name
 from ..model.directory import ModelDirectory
 from ..model.sidecar import Sidecar, Task
+from ..policy.families import family_of
 from ..policy.limits import Severity
 from ..policy.load import find_policy, load_policy
 from ..policy.policy import Policy
@@ -18,7 +19,6 @@ from .gate import Gate
 GATE = pytest.StashKey[Gate]()
 ATTEMPTS = pytest.StashKey[int]()
 
-GROUPS = {"integrity": "data", "schema": "data", "data": "data", "significance": "signal", "ablation": "signal"}
 UNREADABLE = "unreadable-sidecar"
 
 
@@ -85,7 +85,7 @@ def prepare(
     items: list[pytest.Item], policy: Policy, tasks: Mapping[str, Task | None], config: pytest.Config
 ) -> list[pytest.Item]:
     """Give every gate its severity, family and group as markers; return those that are not asked for."""
-    foreign, gates, only = [], 0, config.option.only_gate
+    not_applicable, gates, only = [], 0, config.option.only_gate
     for item in items:
         name = identity(item)
         if name is None:
@@ -98,7 +98,7 @@ def prepare(
             )
         model_id = params["model_dir"].name
         if not policy.applies(name, tasks[model_id]) or (only and f"{model_id}:{name}" not in only):
-            foreign.append(item)
+            not_applicable.append(item)
             continue
         try:
             wanted = policy.limit(base_name(name)).severity
@@ -108,11 +108,11 @@ def prepare(
         item.own_markers = [marker for marker in item.own_markers if marker.name not in ("hard", "soft")]
         item.add_marker(wanted)
         family = name.partition(".")[0]
-        for mark in dict.fromkeys([family, GROUPS.get(family, family)]):
-            config.addinivalue_line("markers", f"{mark}: gates of the family or group {mark}")
+        config.addinivalue_line("markers", f"{family}: {family_of(name).about}")
+        for mark in dict.fromkeys([family, family_of(name).group or family]):
             item.add_marker(mark)
     if not gates:
         raise pytest.UsageError(
             "--model-dir was given, but no gate was collected; look at the paths given and at addopts"
         )
-    return foreign
+    return not_applicable

@@ -2,21 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import pytest
 
+from ..errors import InsufficientDataError, NoReference
 from ..evidence.report import Evidence
 from ..evidence.verdict import base_name
-from ..policy.limits import Slo, short
+from ..policy.limits import short
 from ..policy.policy import Policy
 from ..storage.text import printable
 
 Detail = str | float | int | None
-
-
-class NoReference(Exception):  # noqa: N818  # not an error: there is nothing to hold against the model
-    """There is nothing yet that the model could be compared with; neither passed nor failed."""
+State = Literal["measured", "inconclusive", "no reference yet"]
 
 
 class Gate:
@@ -34,37 +32,57 @@ class Gate:
         self.name = name
         self.policy = policy
         self.evidence: list[Evidence] = []
+        self._unmeasured: InsufficientDataError | NoReference | None = None
 
     def check(
         self,
-        value: float,
+        value: float | None,
         *,
         slo: str | None = None,
         sample: int | None = None,
         interval: tuple[float, float] | None = None,
+        doubt_miss: str | None = None,
         **detail: Detail,
     ) -> None:
         """Record a value and fail unless it keeps its limit.
 
         Parameters
         ----------
-        value : float
-            In the unit of the SLO; what is not finite fails.
+        value : float or None
+            In the unit of the SLO; None, NaN and infinity fail.
         slo : str, optional
             The SLO, if it is not the one of the gate's own name.
         sample : int, optional
             How many values it was measured from.
         interval : (float, float), optional
             Its confidence interval.
+        doubt_miss : str, optional
+            Why missing the limit would be no verdict, such as too few days: the gate is then inconclusive.
         **detail
             Further numbers worth keeping.
         """
-        failure = self._measure(slo or base_name(self.name), value, sample, interval, detail)
+        name = slo or base_name(self.name)
+        if doubt_miss and not self.policy.limit(name).contains(value):
+            self.inconclusive(f"{name} {_short(value, 3)}, but {doubt_miss}", sample=sample)
+        failure = self._measure(name, value, sample, interval, detail)
         if failure:
             pytest.fail(failure, pytrace=False)
 
-    def check_each(self, values: Mapping[str, float], *, sample: int | None = None, **detail: Detail) -> None:
-        """Record the values of several SLOs, and fail unless each keeps its limit; `detail` goes with the first."""
+    def check_each(
+        self,
+        values: Mapping[str, float | None],
+        *,
+        sample: int | None = None,
+        doubt_pass: str | None = None,
+        **detail: Detail,
+    ) -> None:
+        """Record the values of several SLOs, and fail unless each keeps its limit; `detail` goes with the first.
+
+        `doubt_pass` says why keeping all limits would be no verdict: the gate is then inconclusive.
+        """
+        if doubt_pass and all(self.policy.limit(slo).contains(value) for slo, value in values.items()):
+            measured = ", ".join(f"{slo} {_short(value, 3)}" for slo, value in values.items())
+            self.inconclusive(f"{measured}, but {doubt_pass}", sample=sample)
         details = [detail, *[{} for _ in values]]
         failures = [
             self._measure(slo, value, sample, None, more)
@@ -76,29 +94,27 @@ class Gate:
     def _measure(
         self,
         name: str,
-        value: float,
+        value: float | None,
         sample: int | None,
         interval: tuple[float, float] | None,
         detail: Mapping[str, Detail],
     ) -> str:
         """Record a value; say why it fails, nothing if it does not."""
-        limit, finite = self.policy.limit(name), math.isfinite(value)
-        self.evidence.append(
-            _evidence(
-                name,
-                limit,
-                value=float(value) if finite else None,
-                sample=None if sample is None else int(sample),
-                interval=(float(interval[0]), float(interval[1]))
-                if interval and all(map(math.isfinite, interval))
-                else None,
-                detail={key: _as_json(entry) for key, entry in detail.items()},
-            )
+        limit = self.policy.limit(name)
+        finite = float(value) if value is not None and math.isfinite(value) else None
+        self._record(
+            name,
+            value=finite,
+            sample=None if sample is None else int(sample),
+            interval=(float(interval[0]), float(interval[1]))
+            if interval and all(map(math.isfinite, interval))
+            else None,
+            detail={key: _as_json(entry) for key, entry in detail.items()},
         )
         if limit.contains(value):
             return ""
         known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items())
-        return f"{name}: measured {short(value)} {limit.unit}, limit {limit}{known}\n{limit.advice}"
+        return f"{name}: measured {_short(value)} {limit.unit}, limit {limit}{known}\n{limit.advice}"
 
     def check_none(self, offenders: Sequence[object]) -> None:
         """Record how many things offend, and fail unless there are none."""
@@ -106,52 +122,61 @@ class Gate:
         limit = self.policy.limit(name)
         shown = "; ".join(printable(str(offender)) for offender in offenders[:5])
         shown += f"; and {len(offenders) - 5} more" if len(offenders) > 5 else ""
-        self.evidence.append(_evidence(name, limit, value=float(len(offenders)), note=shown or None))
+        self._record(name, value=float(len(offenders)), note=shown or None)
         if not limit.contains(len(offenders)):
             pytest.fail(
                 f"{name}: measured {len(offenders)} {limit.unit}, limit {limit}: {shown}\n{limit.advice}", pytrace=False
             )
 
     def inconclusive(self, why: str, *, sample: int | None = None) -> NoReturn:
-        """Fail because there was too little to measure from."""
-        name = base_name(self.name)
-        self.evidence.append(
-            _evidence(name, self.policy.limit(name), state="inconclusive", value=None, sample=sample, note=why)
-        )
-        pytest.fail(f"{name}: inconclusive: {why}", pytrace=False)
+        """Fail because there is too little to measure from."""
+        self._give_up(InsufficientDataError(why, sample=sample))
 
     def no_reference(self, why: str) -> NoReturn:
-        """Say that there is nothing to compare with; admitted only before the first promotion ever."""
-        name = base_name(self.name)
-        self.evidence.append(_evidence(name, self.policy.limit(name), state="no reference yet", value=None, note=why))
-        raise NoReference(f"{name}: no reference yet: {why}")
+        """Say that there is nothing to compare with yet; admitted only before the first promotion ever."""
+        self._give_up(NoReference(why))
 
+    def _give_up(self, error: InsufficientDataError | NoReference) -> NoReturn:
+        self.record_unmeasured(error)  # at once, as the gate's file may swallow what is raised
+        raise error
 
-def _evidence(
-    name: str,
-    limit: Slo,
-    *,
-    value: float | None,
-    state: str = "measured",
-    sample: int | None = None,
-    interval: tuple[float, float] | None = None,
-    detail: dict[str, Detail] | None = None,
-    note: str | None = None,
-) -> Evidence:
-    return Evidence(
-        slo=name,
-        state=state,  # type: ignore[arg-type]  # one of the three words of the three callers above
-        value=value,
-        above=limit.above,
-        at_least=limit.at_least,
-        below=limit.below,
-        at_most=limit.at_most,
-        unit=limit.unit,
-        sample=sample,
-        interval=interval,
-        detail=detail or {},
-        note=note,
-    )
+    def record_unmeasured(self, error: InsufficientDataError | NoReference) -> str:
+        """Record that nothing could be measured, once an error, and say so in words."""
+        state: State = "no reference yet" if isinstance(error, NoReference) else "inconclusive"
+        name, sample = base_name(self.name), getattr(error, "sample", None)
+        if error is not self._unmeasured:
+            self._unmeasured = error
+            self._record(name, state=state, value=None, sample=sample, note=str(error))
+        return f"{name}: {state}: {error}"
+
+    def _record(
+        self,
+        slo: str,
+        *,
+        value: float | None,
+        state: State = "measured",
+        sample: int | None = None,
+        interval: tuple[float, float] | None = None,
+        detail: dict[str, Detail] | None = None,
+        note: str | None = None,
+    ) -> None:
+        limit = self.policy.limit(slo)
+        self.evidence.append(
+            Evidence(
+                slo=slo,
+                state=state,
+                value=value,
+                above=limit.above,
+                at_least=limit.at_least,
+                below=limit.below,
+                at_most=limit.at_most,
+                unit=limit.unit,
+                sample=sample,
+                interval=interval,
+                detail=detail or {},
+                note=note,
+            )
+        )
 
 
 def _as_json(entry: object) -> Detail:
@@ -162,5 +187,5 @@ def _as_json(entry: object) -> Detail:
     return None if isinstance(number, float) and not math.isfinite(number) else number
 
 
-def _short(entry: Detail) -> str:
-    return short(entry) if isinstance(entry, float) else str(entry)
+def _short(entry: Detail, digits: int = 4) -> str:
+    return short(entry, digits) if isinstance(entry, float) else str(entry)

@@ -12,18 +12,19 @@ import msgspec
 import pytest
 
 from ..artifacts import Artifacts
-from ..errors import ModelgatesError
-from ..evidence.report import GateRecord, Ledger, ModelRun, Phase, RunInfo
+from ..errors import InsufficientDataError, ModelgatesError, NoReference
+from ..evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from ..evidence.trust import NONCE, package_digest
-from ..evidence.verdict import Verdict, combine, promotes, weigh
+from ..evidence.verdict import UNMEASURED, Judged, binds, weigh
 from ..model.manifest import installed
 from ..policy.limits import Severity
+from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from ..storage.digests import sha256, sha256_of, tree_digest
 from ..storage.strict_json import canonical, readable
 from ..storage.text import printable
 from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
-from .gate import NoReference
+from .gate import Gate
 from .origins import fixture_origins, third_party_hooks
 
 LIBRARIES = (
@@ -39,47 +40,76 @@ LIBRARIES = (
 )
 
 
-def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
-    """Turn what a gate raised into its outcome, and hang the record of this phase on the report.
+class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one phase of one gate leaves. It travels on pytest's report, so that xdist workers leave the same ledger."""
 
-    The record travels with the report, so that a run over xdist workers leaves the same ledger.
-    """
+    model_id: str
+    gate: str
+    severity: Severity
+    node_id: str
+    file: str
+    fixtures: dict[str, str]
+    hooks: dict[str, list[str]]
+    attempts: int
+    phase: Phase
+    evidence: tuple[Evidence, ...]
+
+
+def begin_attempt(item: pytest.Item, policy: Policy) -> None:
+    """Count an attempt and give the gate an empty record: plugins that repeat a test leave no other trace."""
+    item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
+    if name := identity(item):
+        item.stash[GATE] = Gate(name, policy)
+
+
+def is_unmeasured(report: pytest.TestReport) -> bool:
+    """Whether a gate, or one of its fixtures, found too little data or nothing to compare with."""
+    return hasattr(report, "modelgates") and report.modelgates["phase"]["exception"] in UNMEASURED
+
+
+def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
+    """Turn what a gate raised into its outcome, and hang the record of this phase on the report."""
     name = identity(item)
     if name is None:
         return
-    gate, error = item.stash.get(GATE, None), call.excinfo.value if call.excinfo else None
-    if isinstance(error, NoReference):
-        report.outcome, report.longrepr = "no reference yet", str(error)  # type: ignore[assignment]  # ours, beside pytest's three
+    # A plugin that comes before ours may end an attempt before it began for us.
+    gate = item.stash.get(GATE, None) or Gate(name, run.policy)
+    error = call.excinfo.value if call.excinfo else None
+    unmeasured = report.when != "teardown" and isinstance(error, InsufficientDataError | NoReference)
+    if isinstance(error, InsufficientDataError | NoReference) and unmeasured:
+        report.longrepr = gate.record_unmeasured(error)
     elif isinstance(error, ModelgatesError | OSError):
         report.longrepr = "\n".join(map(printable, f"{name}: {error}".splitlines()))
-    elif report.when == "call" and report.passed and not (gate and gate.evidence):
+    elif report.when == "call" and report.passed and not gate.evidence:
         report.outcome, report.longrepr = (
             "failed",
             f"{name}: recorded no evidence; call gate.check with what it measured",
         )
-    missed = isinstance(error, AssertionError | pytest.fail.Exception)
     model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # mypy knows no callspec
-    if report.when == "call" and report.failed and missed and not run.binds(name, severity(item), model_id):
+    missed = unmeasured or (report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception))
+    if unmeasured and isinstance(error, NoReference):
+        report.outcome = "no reference yet"  # type: ignore[assignment]  # ours, beside pytest's three
+    elif missed and report.failed and not run.binds(name, severity(item), model_id):
         report.outcome = "warned"  # type: ignore[assignment]  # as above
-    record = {
-        "model_id": model_id,
-        "gate": name,
-        "severity": severity(item),
-        "node_id": item.nodeid,
-        "file": str(item.path),
-        "fixtures": fixture_origins(item) if report.when == "setup" else {},
-        "hooks": third_party_hooks(item.config) if report.when == "setup" else {},
-        "attempts": item.stash.get(ATTEMPTS, 0),
-        "phase": {
-            "when": report.when,
-            # pytest calls it passed that a gate passed which was expected to fail.
-            "outcome": "xpassed" if report.passed and hasattr(report, "wasxfail") else report.outcome,
-            "duration_s": report.duration,
-            "exception": type(error).__name__ if error else None,
-        },
-        "evidence": msgspec.to_builtins(gate.evidence) if gate and report.when == "teardown" else [],
-    }
-    report.modelgates = _as_json(record)  # type: ignore[attr-defined]
+    record = PhaseRecord(
+        model_id=model_id,
+        gate=name,
+        severity=severity(item),
+        node_id=item.nodeid,
+        file=str(item.path),
+        fixtures=fixture_origins(item) if report.when == "setup" else {},
+        hooks=third_party_hooks(item.config) if report.when == "setup" else {},
+        attempts=item.stash.get(ATTEMPTS, 0),
+        phase=Phase(
+            when=report.when,
+            # pytest reports a non-strict xfail that passes as "passed".
+            outcome="xpassed" if report.passed and hasattr(report, "wasxfail") else report.outcome,
+            duration_s=report.duration,
+            exception=type(error).__name__ if error else None,
+        ),
+        evidence=tuple(gate.evidence) if report.when == "teardown" else (),
+    )
+    report.modelgates = as_json(msgspec.to_builtins(record))  # type: ignore[attr-defined]
 
 
 class Run:
@@ -92,16 +122,17 @@ class Run:
         self.policy, self.policy_source = policy_of(config)
         sidecars = {directory.name: read_sidecar(directory) for directory in self.model_dirs}
         for model_id, sidecar in sidecars.items():
-            misfit = self.policy.why_not_admitted(sidecar) if sidecar else None
-            if misfit:
-                raise pytest.UsageError(f"{model_id} {': '.join(misfit)}")
+            why = self.policy.why_not_admitted(sidecar) if sidecar else None
+            if why:
+                raise pytest.UsageError(f"{model_id} {': '.join(why)}")
         self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in sidecars.items()}
         self.started = datetime.now(UTC)
         self.strict_soft: bool = config.option.strict_soft
-        self._before = {directory.name: tree_digest(directory) for directory in self.model_dirs}
-        self._after = dict(self._before)
+        self.digests = {directory.name: tree_digest(directory) for directory in self.model_dirs}
+        self._after = dict(self.digests)
         self._arguments = tuple(map(str, config.invocation_params.args))
-        self._records: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._records: dict[tuple[str, str, str], GateRecord] = {}
+        self._judged: dict[str, list[Judged]] = {}
         self._crashed: Counter[str] = Counter()
         self.lost_worker = False
         self._suite: dict[str, tuple[Path, str]] = {}
@@ -114,49 +145,47 @@ class Run:
     def header(self) -> list[str]:
         """Name the subject: every model with its digest, and the policy."""
         return [
-            *(f"model: {model_id} sha256:{digest[:16]}" for model_id, digest in self._before.items()),
+            *(f"model: {model_id} sha256:{digest[:16]}" for model_id, digest in self.digests.items()),
             f"policy: {self.policy_source} sha256:{self.policy.digest[:16]}",
         ]
 
     def add(self, report: pytest.TestReport) -> None:
         """Add what one phase of one gate left."""
-        data = getattr(report, "modelgates", None)
-        if data is None:
+        if not hasattr(report, "modelgates"):
             # What a worker of xdist that died had in hand; a plugin may let another one repeat it.
             self._crashed[report.nodeid] += report.when == "???"  # type: ignore[comparison-overlap]  # xdist's word
             return
-        for origin, names in data["hooks"].items():
+        added = msgspec.convert(report.modelgates, PhaseRecord)
+        for origin, names in added.hooks.items():
             self._hooks.setdefault(origin, set()).update(names)
-        path = Path(data["file"])
-        # Two folders up, so that the same suite has the same digest wherever it lies.
+        key = (added.model_id, added.gate, added.node_id)
+        known = self._records.get(key) or GateRecord(
+            gate=added.gate,
+            severity=added.severity,
+            node_id=added.node_id,
+            file=self._placed(Path(added.file)),
+            fixtures=added.fixtures,
+            attempts=0,
+            phases=(),
+            evidence=(),
+        )
+        phases = (*known.phases, added.phase)
+        begun, ended = (sum(phase.when == when for phase in phases) for when in ("setup", "teardown"))
+        self._records[key] = msgspec.structs.replace(
+            known,
+            attempts=max(added.attempts, begun, ended + self._crashed[added.node_id]),
+            phases=phases,
+            evidence=known.evidence + added.evidence,
+        )
+
+    def _placed(self, path: Path) -> str:
+        """Name a gate file by two folders, so that the same suite has the same digest wherever it lies."""
         place = f"{path.parent.name}/{path.name}"
         if self._suite.get(place, (path,))[0] != path:
             place = str(path)
         if place not in self._suite:
             self._suite[place] = path, sha256_of(path)
-        key = (data["model_id"], data["gate"], data["node_id"])
-        record = self._records.setdefault(key, {**data, "phases": [], "evidence": [], "file": place})
-        record["phases"].append(data["phase"])
-        begun, ended = (sum(phase["when"] == when for phase in record["phases"]) for when in ("setup", "teardown"))
-        record["attempts"] = max(data["attempts"], begun, ended + self._crashed[data["node_id"]])
-        record["evidence"] += data["evidence"]
-
-    def records(self, model_id: str) -> list[GateRecord]:
-        """Every gate of one model, in the order they ran."""
-        return [
-            GateRecord(
-                gate=record["gate"],
-                severity=record["severity"],
-                node_id=record["node_id"],
-                file=record["file"],
-                fixtures=record["fixtures"],
-                attempts=record["attempts"],
-                phases=msgspec.convert(record["phases"], tuple[Phase, ...]),
-                evidence=msgspec.convert(record["evidence"], GateRecord.__annotations__["evidence"]),
-            )
-            for (owner, _, _), record in self._records.items()
-            if owner == model_id
-        ]
+        return place
 
     @property
     def empty(self) -> bool:
@@ -169,50 +198,41 @@ class Run:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Take the digests again, now that every gate is done with the files."""
+        """Take the digests again, now that every gate is done with the files, and judge each record, once."""
         self._after = {
             # One that is gone holds as little as an empty one.
             directory.name: tree_digest(directory) if directory.is_dir() else sha256(b"")
             for directory in self.model_dirs
         }
+        day = self.started.date()
+        for (model_id, _, _), record in self._records.items():
+            digest = self.digests[model_id]
+            judged = weigh(record, self.policy, digest=digest, day=day, strict_soft=self.strict_soft)
+            self._judged.setdefault(model_id, []).append(judged)
 
     @property
     def changed(self) -> list[str]:
         """Models whose files are no longer those that the run began with."""
-        return [model_id for model_id, digest in self._before.items() if self._after[model_id] != digest]
+        return [model_id for model_id, digest in self.digests.items() if self._after[model_id] != digest]
 
     def waiver(self, gate: str, model_id: str) -> Waiver | None:
         """Find the row of the policy that waives a gate for the bytes of this run, unless it has expired."""
-        row = self.policy.waiver_of(gate, self._before[model_id])
+        row = self.policy.waiver_of(gate, self.digests[model_id])
         return row if row and row.in_force(self.started.date()) else None
 
-    def waivers(self, model_id: str) -> list[Waiver]:
-        """Every row that lets a gate of this run off."""
-        digest, day = self._before[model_id], self.started.date()
-        rows = (weigh(record, self.policy, digest=digest, day=day)[2] for record in self.records(model_id))
-        return [row for row in rows if row]
-
     def binds(self, gate: str, severity: Severity, model_id: str) -> bool:
-        """Whether a gate that is missed fails the run: a hard one without a waiver, or any if soft ones are strict."""
-        return self.strict_soft or (severity == "hard" and self.waiver(gate, model_id) is None)
+        """Whether missing a gate fails the run; asked while it runs, before there is a verdict."""
+        return binds(severity, self.waiver(gate, model_id), strict_soft=self.strict_soft)
 
-    def counts(self, record: GateRecord, model_id: str) -> Verdict:
-        """What a gate counts as: a miss that is waived, or of a soft gate unless those are strict, as passed."""
-        digest, day = self._before[model_id], self.started.date()
-        verdict, _, waiver = weigh(record, self.policy, digest=digest, day=day)
-        let_off = waiver if record.severity == "hard" else True
-        return Verdict.PASSED if let_off and not self.strict_soft else verdict
-
-    def blocks(self, record: GateRecord, model_id: str) -> bool:
-        """Whether a gate keeps the run from being green; pytest lets skipped, repeated and half-run tests pass."""
-        return not promotes(self.counts(record, model_id), self.policy, first=True)
+    def judged(self, model_id: str) -> list[Judged]:
+        """Every gate of one model and what it amounts to, in the order they ran; once the run is closed."""
+        return self._judged.get(model_id, [])
 
     @property
     def green(self) -> bool:
         """Whether gates ran, and none of them, no changed file and no lost worker speaks against a model."""
-        ids = [directory.name for directory in self.model_dirs]
-        verdict = combine(self.counts(record, model_id) for model_id in ids for record in self.records(model_id))
-        return promotes(verdict, self.policy, first=True) and not self.changed and not self.lost_worker
+        blocked = any(judged.blocks for some in self._judged.values() for judged in some)
+        return not (self.empty or blocked or self.changed or self.lost_worker)
 
     def ledger(self, exit_status: int) -> Ledger:
         """Close the books: the circumstances, the digests, every record."""
@@ -238,10 +258,10 @@ class Run:
             models={
                 directory.name: ModelRun(
                     directory=str(directory),
-                    digest_before=self._before[directory.name],
+                    digest_before=self.digests[directory.name],
                     digest_after=self._after[directory.name],
-                    gates=tuple(self.records(directory.name)),
-                    waivers=tuple(map(str, self.waivers(directory.name))),
+                    gates=tuple(judged.record for judged in self.judged(directory.name)),
+                    waivers=tuple(str(judged.waiver) for judged in self.judged(directory.name) if judged.waiver),
                 )
                 for directory in self.model_dirs
             },
@@ -259,7 +279,7 @@ class Run:
         if self.empty:
             return
         ledger = msgspec.to_builtins(self.ledger(exit_status))
-        content = readable(_as_json({**report, "exitcode": exit_status, "modelgates": ledger}))
+        content = readable(as_json({**report, "exitcode": exit_status, "modelgates": ledger}))
         artifacts = Artifacts.of(self.model_dirs[0])
         for path in self.report_paths():
             artifacts.write(path, content)
@@ -268,13 +288,13 @@ class Run:
 RUN = pytest.StashKey[Run]()
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Keep what JSON and xdist can carry: what tests of others record may be NaN, or no text, or anything."""
     match value:
         case dict():
-            return {_as_json(str(key)): _as_json(entry) for key, entry in value.items()}
+            return {as_json(str(key)): as_json(entry) for key, entry in value.items()}
         case list() | tuple():
-            return [_as_json(entry) for entry in value]
+            return [as_json(entry) for entry in value]
         case float():
             return float(value) if math.isfinite(value) else None
         case bool() | int() | None:

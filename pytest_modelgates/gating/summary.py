@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from ..evidence.report import GateRecord
-from ..evidence.verdict import Verdict, base_name, judge
+from ..evidence.verdict import Judged, Verdict, base_name
 from ..policy.limits import short
+from ..policy.policy import Policy
 from .ledger import Run
 
 HEADINGS = ["gate", "sev.", "measured", "limit", "margin", "verdict"]
@@ -20,30 +20,24 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
     if run.empty:
         terminal.write_line("no gate ran, so there is no report; look at the paths given, -k and -m", red=True)
         return
-    records = {directory.name: run.records(directory.name) for directory in run.model_dirs}
     rows = {
-        name: [(row, _colour(run, of, name)) for of in some for row in _rows(run, of, name)]
-        for name, some in records.items()
+        directory.name: [
+            (row, _colour(judged)) for judged in run.judged(directory.name) for row in _rows(judged, run.policy)
+        ]
+        for directory in run.model_dirs
     }
     every = [HEADINGS, *(row for some in rows.values() for row, _ in some)]
     widths = [max(map(len, column)) for column in zip(*every, strict=True)]
     # Names give way first, so that numbers and verdicts stay in sight on a narrow terminal.
     widths[0] = max(12, min(widths[0], shutil.get_terminal_size().columns - sum(widths[1:]) - 5))
-    for name, some in rows.items():
+    for model_id, some in rows.items():
         if len(rows) > 1:
-            terminal.write_line(f"model {name}", bold=True)
+            terminal.write_line(f"model {model_id}", bold=True)
         terminal.write_line(_line(HEADINGS, widths))
         for row, colour in some:
             terminal.write_line(_line(row, widths), **{colour: True})
-        for record in records[name]:
-            verdict, why = judge(record, run.policy)
-            advice = f" → {run.policy.limit(base_name(record.gate)).advice}" if verdict is Verdict.FAILED else ""
-            if why:
-                terminal.write_line(
-                    f"{record.gate} {_verdict(run, record, name)}: {why}{advice}", **{_colour(run, record, name): True}
-                )
-            if waiver := run.waiver(record.gate, name):
-                terminal.write_line(str(waiver), yellow=True)
+        for judged in run.judged(model_id):
+            _write_reason(terminal, judged, run, model_id)
     for kind in dict.fromkeys(run.tasks.values()):
         for family in run.policy.not_applicable_to(kind):
             terminal.write_line(f"{family}: does not apply to a {kind or 'model'}, says the policy")
@@ -53,33 +47,40 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line(f"report: {path}")
 
 
-def _rows(run: Run, record: GateRecord, model_id: str) -> list[list[str]]:
+def _write_reason(terminal: pytest.TerminalReporter, judged: Judged, run: Run, model_id: str) -> None:
+    """Write why a gate did not pass, what to do, and the waiver of the gate, whether it needed one or not."""
+    gate = judged.record.gate
+    advice = f" → {run.policy.limit(base_name(gate)).advice}" if judged.verdict is Verdict.FAILED else ""
+    if judged.why:
+        terminal.write_line(f"{gate} {_word(judged)}: {judged.why}{advice}", **{_colour(judged): True})
+    if waiver := run.waiver(gate, model_id):
+        terminal.write_line(str(waiver), yellow=True)
+
+
+def _rows(judged: Judged, policy: Policy) -> list[list[str]]:
     """One row for each value measured, each with its own limit; one without numbers if nothing was."""
-    rows = []
-    beyond = [shown for shown in record.evidence if not run.policy.limit(shown.slo).contains(shown.value)]
+    rows, record = [], judged.record
+    beyond = [shown for shown in record.evidence if not policy.limit(shown.slo).contains(shown.value)]
     for evidence in record.evidence or (None,):
         name = base_name(record.gate) if evidence is None else evidence.slo
-        limit, value = run.policy.limit(name), evidence.value if evidence else None
+        limit, value = policy.limit(name), evidence.value if evidence else None
         numbers = ["-" if value is None else f"{short(value, 3)} {limit.unit}", str(limit).replace(" ", "")]
         margin = "-" if value is None else f"{limit.margin(value):.2g}"
         shown = record.gate if name == base_name(record.gate) else name
-        verdict = _verdict(run, record, model_id)
         # A gate may fail by one of several limits and keep this one.
-        another = evidence not in beyond and bool(beyond) and judge(record, run.policy)[0] is Verdict.FAILED
-        rows.append([shown, record.severity, *numbers, margin, "passed" if another else verdict])
+        another = evidence not in beyond and bool(beyond) and judged.verdict is Verdict.FAILED
+        rows.append([shown, record.severity, *numbers, margin, "passed" if another else _word(judged)])
     return rows
 
 
-def _verdict(run: Run, record: GateRecord, model_id: str) -> str:
-    verdict = judge(record, run.policy)[0]
-    if verdict is Verdict.FAILED and not run.blocks(record, model_id):
-        return "WARN" if record.severity == "soft" else "WAIVED"
-    return verdict.value.removesuffix(" yet")
+def _word(judged: Judged) -> str:
+    if judged.verdict is Verdict.FAILED and not judged.blocks:
+        return "WARN" if judged.record.severity == "soft" else "WAIVED"
+    return judged.verdict.value.removesuffix(" yet")
 
 
-def _colour(run: Run, record: GateRecord, model_id: str) -> str:
-    passed = judge(record, run.policy)[0] is Verdict.PASSED
-    return "green" if passed else "red" if run.blocks(record, model_id) else "yellow"
+def _colour(judged: Judged) -> str:
+    return "green" if judged.verdict is Verdict.PASSED else "red" if judged.blocks else "yellow"
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..artifacts import Artifacts, is_id
 from ..errors import ModelgatesError
 from ..stats.copy_effects import rows_at_thresholds
-from ..storage.digests import sha256
+from ..storage.digests import sha256, tree_digest
 from .directory import MODEL, PANEL, PARITY, ModelDirectory
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
@@ -21,16 +21,29 @@ from .trees import split_thresholds
 
 
 class Candidate:
-    """The model directory under test."""
+    """The model directory under test.
 
-    def __init__(self, directory: Path) -> None:
+    Parameters
+    ----------
+    directory : Path
+    digest : str, optional
+        Its digest, if whoever asks has taken it already.
+    """
+
+    def __init__(self, directory: Path, *, digest: str | None = None) -> None:
         self.directory = directory
+        self._digest = digest
         self.model_id = directory.name
         self.artifacts = Artifacts.of(directory)
 
     @cached_property
     def _files(self) -> ModelDirectory:
         return ModelDirectory(self.directory)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the directory's listing, as the manifest's reader and the prediction log name the model."""
+        return self._digest or tree_digest(self.directory)
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..artifacts import Artifacts
-from ..errors import RegistryError, StatisticsError
+from ..errors import InsufficientDataError, RegistryError
 from ..predictions.records import by_row_key, day_of, read_predictions
 from ..registry.store import is_model, live_change
 from ..stats.agreement import DailyAgreement, daily_agreement
@@ -16,15 +16,21 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Dail
 
     Raises
     ------
-    StatisticsError
+    InsufficientDataError
         If both have scored two rows or more on fewer than 20 days.
     """
     keys = [key for key in candidate if key in live]
     if len(keys) < 2:
-        raise StatisticsError(
+        raise InsufficientDataError(
             f"{len(keys)} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
         )
     return daily_agreement([candidate[key] for key in keys], [live[key] for key in keys], [*map(day_of, keys)])
+
+
+def agree_with_live(artifacts: Artifacts, candidate: Mapping[str, float]) -> DailyAgreement:
+    """Compare a candidate's predictions in shadow, by row key, with the live model's."""
+    live = by_row_key(read_predictions(artifacts.predictions, digest=live_change(artifacts).digest))
+    return agreement(candidate, live)
 
 
 def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:
@@ -32,5 +38,4 @@ def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:
     if not is_model(model_dir):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
     candidate = by_row_key(read_predictions(artifacts.shadow_predictions, digest=tree_digest(model_dir)))
-    live = by_row_key(read_predictions(artifacts.predictions, digest=live_change(artifacts).digest))
-    return agreement(candidate, live)
+    return agree_with_live(artifacts, candidate)

@@ -15,7 +15,7 @@ from ..errors import StatisticsError
 from ..model.panel import Panel
 from ..model.session import OnnxModel
 from ..stats.costs import Costs
-from ..stats.holdings import Held, hold
+from ..stats.holdings import Holdings, simulate
 from ..stats.walkforward import Folds, calendar_folds, folds, retained
 
 
@@ -23,14 +23,14 @@ from ..stats.walkforward import Folds, calendar_folds, folds, retained
 class WalkedForward:
     """What a position that follows one model a fold would have held and earned, and how its IC holds up.
 
-    `scores` are those of each row by the model of its fold, and `held` is the position that follows them. `folds` sums
-    up its IC after costs by fold. `in_sample` is the mean IC after costs of the models, each on the fold before its
-    own, whose labels it may have learned. `retained` is the share of this that the same models keep on their own folds;
-    it is None if `in_sample` is not above 0.
+    `scores` are those of each row by the model of its fold, and `holdings` is the position that follows them.
+    `folds` sums up its IC after costs by fold. `in_sample` is the mean IC after costs of the models, each on the
+    fold before its own, whose labels it may have learned. `retained` is the share of this that the same models keep
+    on their own folds; it is None if `in_sample` is not above 0.
     """
 
     scores: NDArray[np.float64]
-    held: Held
+    holdings: Holdings
     folds: Folds
     in_sample: float
     retained: float | None
@@ -54,7 +54,7 @@ def walk_models_forward(
     panel : Panel
         Rows of all folds, ordered by time.
     cost_bps : float or Costs
-        As for `hold`.
+        As for `simulate`.
     labels : array_like of str, shape (n_days,), optional
         The fold of each day; a fold is one unbroken stretch. By default it is the calendar year.
     embargo : int, default 0
@@ -95,13 +95,15 @@ def walk_models_forward(
             before[rows] = model.predict(panel.features[rows])
     # One position for all folds: at the start of a fold its tranches are still of the model before, as they would be in
     # use. These days are purged below.
-    held = _hold(panel, own, np.ones(len(days), dtype=bool), cost_bps)
-    kept = fold[held.first :]
-    judged = folds(held.ic_net, kept, purge=held.first)
+    holdings = _simulate(panel, own, np.ones(len(days), dtype=bool), cost_bps)
+    kept = fold[holdings.first :]
+    judged = folds(holdings.ic_net, kept, purge=holdings.first)
     # The last fold has no model after it, and the first none before it. What is left compares the same models.
-    inside = float(_hold(panel, before, fold != names[-1], cost_bps).ic_net.mean())
-    outside = float(held.ic_net[kept != names[0]].mean())
-    return WalkedForward(scores=own, held=held, folds=judged, in_sample=inside, retained=retained(outside, inside))
+    inside = float(_simulate(panel, before, fold != names[-1], cost_bps).ic_net.mean())
+    outside = float(holdings.ic_net[kept != names[0]].mean())
+    return WalkedForward(
+        scores=own, holdings=holdings, folds=judged, in_sample=inside, retained=retained(outside, inside)
+    )
 
 
 def _refuse_leak(name: str, trained_until: date, days: NDArray[np.datetime64], embargo: int) -> None:
@@ -119,5 +121,5 @@ def _refuse_leak(name: str, trained_until: date, days: NDArray[np.datetime64], e
         )
 
 
-def _hold(panel: Panel, scores: NDArray[np.float64], days: NDArray[np.bool_], cost_bps: float | Costs) -> Held:
-    return hold(panel.by_day(scores)[days], panel.returns[days], horizon=panel.sidecar.horizon, cost_bps=cost_bps)
+def _simulate(panel: Panel, scores: NDArray[np.float64], days: NDArray[np.bool_], cost_bps: float | Costs) -> Holdings:
+    return simulate(panel.by_day(scores)[days], panel.returns[days], horizon=panel.sidecar.horizon, cost_bps=cost_bps)

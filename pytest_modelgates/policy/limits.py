@@ -71,8 +71,8 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named limit.
 
     `gate` is the gate that measures it, if not the one of its own name; `each` what of the model its parameters come
-    from, `parameters` those of a gate whose own they are; `twin` the function (``file.py:name``) that makes a model
-    which must fail it.
+    from, `parameters` those that the gate itself has. `twin` names the changes of a model that must turn the gate red:
+    shipped ones by their name, a team's own as ``file.py:function``.
     """
 
     unit: str
@@ -81,4 +81,9 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     gate: str | None = None
     each: Literal["feature_group"] | None = None
     parameters: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
-    twin: str | None = None
+    twin: str | tuple[str, ...] = ()
+
+    @property
+    def twins(self) -> tuple[str, ...]:
+        """The same, whether one is named or several."""
+        return (self.twin,) if isinstance(self.twin, str) else self.twin

@@ -10,6 +10,7 @@ from ..errors import PolicyError
 from ..model.sidecar import Sidecar, Task
 from ..storage.digests import sha256
 from ..storage.strict_json import canonical
+from .families import Need, unanswerable
 from .limits import Slo
 from .sections import (
     AblationRules,
@@ -78,12 +79,12 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         A family that a model cannot answer must be declared foreign here; which kinds of models are admitted is never
         for the model to say.
         """
-        task, unanswerable = sidecar.task, _unanswerable(sidecar)
-        asked = [name for name in unanswerable if self.applies(name, task)]
+        task, lacking = sidecar.task, unanswerable(_needs_met(sidecar))
+        asked = [name for name in lacking if self.applies(name, task)]
         if task in self.tasks and not asked:
             return None
         what = f"the policy asks it for {', '.join(asked)}" if task in self.tasks else "the policy admits none"
-        wanted = json.dumps(list(dict.fromkeys([*self.tasks.get(task, ()), *unanswerable])))
+        wanted = json.dumps(list(dict.fromkeys([*self.tasks.get(task, ()), *lacking])))
         return (
             f"is a {task} model, and {what}",
             f"if it is meant to, write under [tasks] of the policy: {task} = {wanted}",
@@ -99,13 +100,12 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return required
 
 
-def _unanswerable(sidecar: Sidecar) -> list[str]:
-    """Families, and single gates, whose question needs what the sidecar does not name."""
-    if sidecar.task == "signal":
-        return ["metric"]
-    found = ["significance", "ablation", "pnl", "wf"]
-    if sidecar.time is None:
-        found += ["data.no_overlap", "shadow"]
-    if sidecar.asset is None:
-        found += ["data.unique_keys", "data.ordered"]
-    return found
+def _needs_met(sidecar: Sidecar) -> frozenset[Need]:
+    """What the sidecar names of that which gates may need."""
+    met: dict[Need, object] = {
+        "returns": sidecar.task == "signal",
+        "baseline": sidecar.task != "signal",
+        "time": sidecar.time,
+        "asset": sidecar.asset,
+    }
+    return frozenset(need for need, named in met.items() if named)

@@ -15,7 +15,7 @@ from ..errors import HermeticError
 from ..evidence.report import Report, read_report
 from ..evidence.seal import Result, load_key, seal, statement
 from ..evidence.trust import NONCE, suite_folders
-from ..evidence.verdict import Verdict, combine, promotes, weigh
+from ..evidence.verdict import Verdict, weigh
 from ..policy.policy import Policy
 from ..storage.digests import listing
 from ..storage.strict_json import parse_json, read_bytes
@@ -143,28 +143,22 @@ def _run(
 def seal_report(report: Report, content: bytes, directory: Path, policy: Policy, key: Path) -> bytes:
     """Seal what a hermetic run left: who vouches for it is whoever ran it, not the process that it ran in."""
     private, run, model = load_key(key), report.modelgates.run, report.modelgates.models[directory.name]
-    judged: list[tuple[str, Verdict]] = []  # every gate
-    binding: list[tuple[str, Verdict]] = []  # the hard ones without a waiver
-    for record in model.gates:
-        verdict, _, waiver = weigh(record, policy, digest=model.digest_before, day=run.started.date())
-        judged.append((record.gate, verdict))
-        if record.severity == "hard" and not waiver:
-            binding.append((record.gate, verdict))
-    passed = [gate for gate, verdict in judged if verdict is Verdict.PASSED]
-    failed = [gate for gate, verdict in binding if not promotes(verdict, policy, first=True)]
+    day = run.started.date()
+    judged = [weigh(record, policy, digest=model.digest_before, day=day) for record in model.gates]
+    passed = [each.record.gate for each in judged if each.verdict is Verdict.PASSED]
+    failed = [each.record.gate for each in judged if each.blocks]
     predicate = {
         "configuration": [
             {"name": "policy", "digest": {"sha256": run.policy_digest}},
             {"name": "gates", "digest": {"sha256": run.suite_digest}},
         ],
         "passedTests": passed,
-        "warnedTests": [gate for gate, _ in judged if gate not in passed and gate not in failed],
+        "warnedTests": [each.record.gate for each in judged if each.record.gate not in {*passed, *failed}],
         "failedTests": failed,
         "report": parse_json(content, "report.json"),
     }
-    worst = combine(verdict for _, verdict in judged)
-    if not promotes(combine(verdict for _, verdict in binding), policy, first=True):
+    if failed or not any(each.binds for each in judged):
         result: Result = "FAILED"
     else:
-        result = "PASSED" if worst is Verdict.PASSED else "WARNED"
+        result = "PASSED" if len(passed) == len(judged) else "WARNED"
     return seal(statement(listing(directory), predicate, result=result), private)

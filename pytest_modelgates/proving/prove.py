@@ -16,9 +16,9 @@ from ..model.directory import ModelDirectory
 from ..policy.policy import Policy
 from ..storage.digests import tree_digest
 from ..storage.text import first_line
+from . import twin_files, twin_markets, twin_models
 from .hermetic import run_gates
 from .twin_files import Change
-from .twin_table import GROUP_TWINS, TWINS
 from .twins import make_twin
 
 # Ids of twins, which are 10 to 12 digits like any; the times that they would name are far away.
@@ -87,14 +87,26 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
 
 
 def _changes(gate: str, directory: Path, policy: Policy, root: Path) -> dict[str, Change]:
-    base, group = base_name(gate), gate.partition("[")[2].removesuffix("]")
-    own = policy.limit(base).twin
-    if own is not None:
-        return {own: partial(_own_twin(own, policy, root), directory)}
-    if base in GROUP_TWINS:
-        change = GROUP_TWINS[base]
-        return {f"{change.__name__}[{group}]": lambda target: change(target, group)}
-    return {change.__name__: change for change in TWINS.get(base, ())}
+    """Find the twins that the policy names for a gate; one of a feature group is told which."""
+    slo, group = policy.limit(base_name(gate)), gate.partition("[")[2].removesuffix("]")
+    found: dict[str, Change] = {}
+    for name in slo.twins:
+        if ":" in name:
+            found[name] = partial(_own_twin(name, policy, root), directory)
+        elif slo.each:
+            found[f"{name}[{group}]"] = partial(_shipped_twin(name), group=group)
+        else:
+            found[name] = _shipped_twin(name)
+    return found
+
+
+def _shipped_twin(name: str) -> Callable[..., None]:
+    for module in (twin_files, twin_models, twin_markets):
+        twin: Callable[..., None] | None = getattr(module, name, None)
+        if getattr(twin, "__module__", "") == module.__name__:
+            assert twin is not None
+            return twin
+    raise PolicyError(f"the policy names the twin {name!r}, which is not shipped; name a function: file.py:function")
 
 
 def _own_twin(name: str, policy: Policy, root: Path) -> Callable[[Path, Path], None]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..model.candidate import Candidate
 from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT
 from ..predictions.records import Prediction, encode_predictions
-from ..stats.holdings import hold
+from ..stats.holdings import simulate
 from ..storage.digests import tree_digest
 from .twin_files import write_panel
 from .twin_models import SEED, with_term, write_model
@@ -23,9 +23,9 @@ def _positions(candidate: Candidate, features: NDArray[np.generic]) -> tuple[Mat
     """What is held each day, of length 1, and the first day on which all of it is."""
     panel = candidate.panel
     scores = panel.by_day(candidate.model.predict(features))
-    held = hold(scores, panel.returns, horizon=candidate.sidecar.horizon, cost_bps=0)
-    size = np.linalg.norm(held.weights, axis=1, keepdims=True)
-    return np.divide(held.weights, size, out=np.zeros_like(held.weights), where=size > 0), held.first
+    holdings = simulate(scores, panel.returns, horizon=candidate.sidecar.horizon, cost_bps=0)
+    size = np.linalg.norm(holdings.weights, axis=1, keepdims=True)
+    return np.divide(holdings.weights, size, out=np.zeros_like(holdings.weights), where=size > 0), holdings.first
 
 
 def _write_returns(candidate: Candidate, direction: Matrix, first: int, days: NDArray[np.bool_]) -> None:

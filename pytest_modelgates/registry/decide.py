@@ -148,7 +148,8 @@ def _gate_reasons(
             continue
         if record.severity != "hard":
             reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", gate))
-        counted[name], why, waiver = weigh(record, policy, digest=subject.digest, day=now.date())
+        judged_record = weigh(record, policy, digest=subject.digest, day=now.date())
+        counted[name], why, waiver = judged_record.verdict, judged_record.why, judged_record.waiver
         if waiver:
             waivers.append(waiver)
             counted[name] = Verdict.PASSED

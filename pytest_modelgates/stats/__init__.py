@@ -10,15 +10,15 @@ agreement     Do two sets of scores rank the same rows alike?
 baseline      Does a model that is not a trading signal beat its baseline?
 caps          What would a position earn within limits of exposure?
 comparison    Does any of several series beat its benchmark, and which?
-consequences  What does a small difference between two copies of a model change?
+copy_effects  What does a small difference between two copies of a model change?
 costs         What do trading and holding cost?
 days          Which rows belong to each day, and how many days make a year?
 decay         How long do scores rank the returns?
+holdings      What would following the scores have held, paid and earned on each day?
 overfitting   How often would the best of several backtests disappoint?
 portfolio     What would the position have earned, and how large was it?
 purging       Do training and test share a label? (for users, no gate)
 quantiles     Which value does a share of a sample not exceed? Is a series fit to be tested?
-ranking       What would following the scores have held, paid and earned on each day?
 ranks         How well do scores rank the returns of each day?
 resampling    How do means scatter if dependent days are drawn anew?
 risk          What does a series of returns risk?

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .days import rows_by_day
 from .quantiles import finite_series, is_constant
 from .ranks import centred_ranks, highest
@@ -74,20 +74,22 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
     x, y = _paired(a, b, ("a", "b"))
     pairs = [(x[rows], y[rows]) for rows in rows_by_day(days, rows=x.size) if rows.size > 1]
     if len(pairs) < MINIMUM_VALUES:
-        raise StatisticsError(
+        raise InsufficientDataError(
             f"{len(pairs)} days with two rows or more, at least {MINIMUM_VALUES} are needed: score more days by both"
         )
     # Constant scores have no ranks to correlate. Leaving such days out would let a broken model pass on the others.
     flat = [any(is_constant(scores) for scores in pair) for pair in pairs]
-    told = np.array([(0.0, 0.0) if f else _agreement_of_a_day(*pair, top) for pair, f in zip(pairs, flat, strict=True)])
-    correlations = told[:, 0]
+    daily = np.array(
+        [(0.0, 0.0) if f else _agreement_of_a_day(*pair, top) for pair, f in zip(pairs, flat, strict=True)]
+    )
+    correlations = daily[:, 0]
     # Two copies agree equally on every day: without spread the bound is the mean itself. Otherwise it is the lower end
     # of a two-sided 90 % interval, which is a one-sided 95 % bound.
     lower = correlations[0] if is_constant(correlations) else ewc_bounds(correlations, confidence=0.90)[0]
     return DailyAgreement(
         mean=float(correlations.mean()),
         lower=float(lower),
-        overlap=float(told[:, 1].mean()),
+        overlap=float(daily[:, 1].mean()),
         days=len(pairs),
         constant=sum(flat),
         rows=sum(a.size for a, _ in pairs),

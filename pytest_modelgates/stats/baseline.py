@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from ..extras import extra
 from .days import rows_by_day
 from .quantiles import finite_series
@@ -102,33 +102,38 @@ def beats_baseline(
         raise StatisticsError(f"{n_resamples} resamples, seed {seed}, bound {bound}: expected at least 1, 0, a number")
     of_class = int((y == 0).sum()), int((y == 1).sum())
     if classes and min(of_class) < MINIMUM_OF_A_CLASS:
-        raise StatisticsError(
+        raise InsufficientDataError(
             f"{of_class[0]} rows of class 0 and {of_class[1]} of class 1, expected at least {MINIMUM_OF_A_CLASS} of "
-            "each: measure more"
+            "each: measure more",
+            sample=y.size,
         )
     units, random = _units(y.size, days), np.random.default_rng(seed)
     # Where a resample has only one class, some metrics warn and others raise; `_told` returns NaN for both.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = _told(metric, y, ours), _told(metric, y, theirs)
+        found = _evaluate(metric, y, ours), _evaluate(metric, y, theirs)
         gain = found[0] - found[1]
         if not np.isfinite(gain):
             raise StatisticsError(
                 f"the metric is {found[0]} for the model and {found[1]} for the baseline, not numbers"
             )
         draws = (_draw(random, units) for _ in range(n_resamples))
-        gains = np.array([_told(metric, y[rows], ours[rows]) - _told(metric, y[rows], theirs[rows]) for rows in draws])
+        gains = np.array(
+            [_evaluate(metric, y[rows], ours[rows]) - _evaluate(metric, y[rows], theirs[rows]) for rows in draws]
+        )
     # A metric may be undefined on a few resamples. Were it on many, those left would no longer stand for the sample.
-    told = gains[np.isfinite(gains)]
-    if told.size < 0.99 * n_resamples:
-        raise StatisticsError(f"the metric is no number on {n_resamples - told.size} of {n_resamples} resamples")
+    finite = gains[np.isfinite(gains)]
+    if finite.size < 0.99 * n_resamples:
+        raise InsufficientDataError(
+            f"the metric is not a number on {n_resamples - finite.size} of {n_resamples} resamples", sample=y.size
+        )
     # Section 16.4 of Efron and Tibshirani: less their own centre, plus the bound, the gains obey the null hypothesis.
     return BaselineTest(
         model=found[0],
         baseline=found[1],
         gain=gain,
-        p_value=(1 + int((told - gain >= gain - bound).sum())) / (told.size + 1),
-        interval=(float(np.quantile(told, 0.05)), float(np.quantile(told, 0.95))),
+        p_value=(1 + int((finite - gain >= gain - bound).sum())) / (finite.size + 1),
+        interval=(float(np.quantile(finite, 0.05)), float(np.quantile(finite, 0.95))),
         units=len(units),
     )
 
@@ -139,7 +144,9 @@ def _units(rows: int, days: ArrayLike | None) -> list[NDArray[np.int64]] | NDArr
     # Rows of a day err alike. Drawn one by one they would count as independent evidence.
     units = rows_by_day(days, rows=rows)
     if len(units) < MINIMUM_VALUES:
-        raise StatisticsError(f"{len(units)} days, expected at least {MINIMUM_VALUES}: leave days out to resample rows")
+        raise InsufficientDataError(
+            f"{len(units)} days, expected at least {MINIMUM_VALUES}: leave days out to resample rows", sample=rows
+        )
     return units
 
 
@@ -148,7 +155,7 @@ def _draw(random: np.random.Generator, units: list[NDArray[np.int64]] | NDArray[
     return units[chosen] if isinstance(units, np.ndarray) else np.concatenate([units[index] for index in chosen])
 
 
-def _told(metric: Metric, truth: Series, predictions: Series) -> float:
+def _evaluate(metric: Metric, truth: Series, predictions: Series) -> float:
     try:
         return float(metric(truth, predictions))
     except ValueError:  # scikit-learn raises it where a metric is not defined
@@ -186,7 +193,7 @@ def named_metric(name: str, *, labels: bool = False) -> Metric:
     except ValueError as error:
         raise StatisticsError(f"scikit-learn has no scorer {name!r}; see sklearn.metrics.get_scorer_names()") from error
 
-    class Told(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
+    class KnownPredictions(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
         """A classifier that returns the rows it is given, which are the predictions already.
 
         Scorers of values ask only for `predict`.
@@ -194,7 +201,7 @@ def named_metric(name: str, *, labels: bool = False) -> Metric:
 
         classes_ = np.array([0, 1])
 
-        def fit(self, X: Any, y: Any = None) -> "Told":  # noqa: N803  # scikit-learn's name
+        def fit(self, X: Any, y: Any = None) -> "KnownPredictions":  # noqa: N803  # scikit-learn's name
             return self
 
         def predict(self, X: Any) -> Any:  # noqa: N803
@@ -205,6 +212,6 @@ def named_metric(name: str, *, labels: bool = False) -> Metric:
             return np.column_stack([1 - chance, chance])
 
     def metric(truth: Series, predictions: Series) -> float:
-        return float(scorer(Told(), predictions, truth))
+        return float(scorer(KnownPredictions(), predictions, truth))
 
     return metric

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
 from .costs import Costs
-from .holdings import Held, follow
+from .holdings import Holdings, evaluate_positions
 from .ranks import Matrix, daily_matrix
 
 
@@ -38,11 +38,11 @@ class Caps:
 class Capped:
     """A position within its caps.
 
-    `held` is the capped position, followed day by day. `days` counts the days on which a cap bound. `cost` is the mean
-    net return that the caps took [share of capital a day]; it is negative if they saved money.
+    `holdings` is the capped position, followed day by day. `days` counts the days on which a cap bound. `cost` is the
+    mean net return that the caps took [share of capital a day]; it is negative if they saved money.
     """
 
-    held: Held
+    holdings: Holdings
     days: int
     cost: float
 
@@ -85,26 +85,26 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
     return scaled
 
 
-def hold_within(
-    held: Held, returns: ArrayLike, caps: Caps, *, cost_bps: float | Costs, volume: ArrayLike | None = None
+def simulate_within(
+    holdings: Holdings, returns: ArrayLike, caps: Caps, *, cost_bps: float | Costs, volume: ArrayLike | None = None
 ) -> Capped:
     """Follow a held position within caps, and compare it with the position as it was.
 
     Parameters
     ----------
-    held : Held
+    holdings : Holdings
         The position without caps, of at least two days.
     returns : array_like of float, shape (n_days, n_assets)
         The returns on which it was held [share], from the first day of the panel on.
     caps : Caps
         The limits to keep.
     cost_bps, volume
-        Costs and volumes, as for `hold`; volumes too from the first day of the panel on.
+        Costs and volumes, as for `simulate`; volumes too from the first day of the panel on.
 
     Returns
     -------
     Capped
-        `held` and `cost` begin with the second held day, because the trades into the first position are not known.
+        `holdings` and `cost` begin with the second held day, because the trades into the first position are not known.
         `days` counts all held days on which a cap bound.
 
     Raises
@@ -113,11 +113,13 @@ def hold_within(
         If shapes differ, a name without a return has a weight, a cost is negative or not finite, or impact is charged
         on a trade without volume.
     """
-    earned = np.asarray(returns, dtype=np.float64)[held.first :]
-    cut = within(held.weights, caps)
-    market = None if volume is None else np.asarray(volume, dtype=np.float64)[held.first :]
+    earned = np.asarray(returns, dtype=np.float64)[holdings.first :]
+    cut = within(holdings.weights, caps)
+    market = None if volume is None else np.asarray(volume, dtype=np.float64)[holdings.first :]
     # The position without caps is followed anew: on the same days, so that the costs compare.
-    free, bound = (follow(kept, earned, cost_bps=cost_bps, first=1, volume=market) for kept in (held.weights, cut))
+    free, bound = (
+        evaluate_positions(kept, earned, cost_bps=cost_bps, first=1, volume=market) for kept in (holdings.weights, cut)
+    )
     # Scaling by a factor of 1 leaves rounding errors, and these are not a cap that bound.
-    binding = (np.abs(cut - held.weights) > 1e-12).any(axis=1)
-    return Capped(held=bound, days=int(binding.sum()), cost=float((free.net - bound.net).mean()))
+    binding = (np.abs(cut - holdings.weights) > 1e-12).any(axis=1)
+    return Capped(holdings=bound, days=int(binding.sum()), cost=float((free.net - bound.net).mean()))

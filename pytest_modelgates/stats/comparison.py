@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, numbers, refuse_constant
 from .resampling import (
     MINIMUM_VALUES,
@@ -154,7 +154,7 @@ def _checked(gains: ArrayLike, block: float | None) -> tuple[Matrix, float]:
         raise StatisticsError(f"gains have shape {series.shape}, expected one row a day and one column a series")
     # A transposed matrix would give a number too.
     if len(series) <= series.shape[1]:
-        raise StatisticsError(
+        raise InsufficientDataError(
             f"{len(series)} days of {series.shape[1]} series, expected more days than series: one column a series"
         )
     for column in series.T:

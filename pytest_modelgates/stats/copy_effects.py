@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import StatisticsError
 from .costs import Costs
 from .days import rows_by_day
-from .holdings import hold
+from .holdings import simulate
 from .quantiles import finite_series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Consequences:
+class TradeDifference:
     """What following a copy's scores changes against following the original's.
 
     `trades` counts the trades that differ, out of `all_trades` [cells of day and asset]. `turnover` is the sum of the
@@ -29,19 +29,19 @@ class Consequences:
     pnl: float
 
 
-def consequences(
+def trade_difference(
     native: ArrayLike, other: ArrayLike, returns: ArrayLike, *, horizon: int, cost_bps: float | Costs
-) -> Consequences:
+) -> TradeDifference:
     """Follow two sets of scores of the same rows, and compare what they trade and earn.
 
     Parameters
     ----------
     native, other, returns : array_like of float, shape (n_days, n_assets)
-        Scores of the original, scores of the copy, and returns, as for `hold`.
+        Scores of the original, scores of the copy, and returns, as for `simulate`.
     horizon : int
         How long each tranche is held [days].
     cost_bps : float or Costs
-        As for `hold`.
+        As for `simulate`.
 
     Returns
     -------
@@ -51,15 +51,15 @@ def consequences(
     Raises
     ------
     StatisticsError
-        As `hold` does.
+        As `simulate` does.
     """
-    ours, theirs = (hold(scores, returns, horizon=horizon, cost_bps=cost_bps) for scores in (native, other))
-    first, second = (np.diff(held.weights, axis=0) for held in (ours, theirs))
+    ours, theirs = (simulate(scores, returns, horizon=horizon, cost_bps=cost_bps) for scores in (native, other))
+    first, second = (np.diff(each.weights, axis=0) for each in (ours, theirs))
     # Weights are multiples of one over a few thousand, so a difference below this is a rounding error.
     differs = np.abs(first - second) > 1e-12
     moved = theirs.net[1:] - ours.net[1:]
     # A trade of either copy counts in `all_trades`, so that the share of those that differ cannot exceed 1.
-    return Consequences(
+    return TradeDifference(
         trades=int(differs.sum()),
         all_trades=int(((first != 0) | (second != 0)).sum()),
         turnover=float(np.abs(ours.weights - theirs.weights).sum(axis=1).mean()),

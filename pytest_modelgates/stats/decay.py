@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, refuse_constant
 from .ranks import Matrix, Series, daily_matrix, daily_rank_ic, highest
 from .significance import ewc_p_value
@@ -70,7 +70,7 @@ def rank_ic_decay(
     Parameters
     ----------
     scores, returns : array_like of float, shape (n_days, n_assets)
-        As for `hold`.
+        As for `simulate`.
     horizons : iterable of int
         The horizons, each at least 1 [days].
     lag : int, default 1
@@ -87,16 +87,16 @@ def rank_ic_decay(
         If shapes differ, a value is infinite, a horizon or the lag is out of its range, or at some horizon fewer than
         two days have a rank IC or all days have the same.
     """
-    told = []
+    found = []
     for horizon in horizons:
         ic = daily_rank_ic(scores, forward_returns(returns, horizon=horizon, lag=lag))
         # A day without a rank IC says nothing about the scores; counted as 0 it would pull the mean towards 0.
         ic = ic[~np.isnan(ic)]
         if ic.size < 2:
-            raise StatisticsError(f"{ic.size} days with a rank IC at horizon {horizon}, expected at least 2")
+            raise InsufficientDataError(f"{ic.size} days with a rank IC at horizon {horizon}, expected at least 2")
         # Overlapping days are dependent, so a t-test would be wrong by a factor. With too few horizons even the cosines
         # reject too often.
-        told.append(
+        found.append(
             HorizonIc(
                 horizon=horizon,
                 mean=float(ic.mean()),
@@ -105,7 +105,7 @@ def rank_ic_decay(
                 n=ic.size,
             )
         )
-    return tuple(told)
+    return tuple(found)
 
 
 def top_turnover(scores: ArrayLike, *, share: float = 0.1, lag: int = 1) -> Series:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .costs import Costs, daily_cost
 from .ranks import Matrix, Series, centred_ranks, daily_matrix, same_shape
 
@@ -17,7 +17,7 @@ ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Held:
+class Holdings:
     """What a position held, paid and earned on each complete day.
 
     `first` is the index of the first complete day in the matrices that were followed. `weights` [share of capital] has
@@ -84,7 +84,7 @@ def _check_timing(horizon: int, lag: int) -> None:
         raise StatisticsError(f"lag is {lag} days, expected at least 0: a position cannot precede its score")
 
 
-def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
+def tranche_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     """Hold each day's position for `horizon` days: every day one tranche in `horizon` is replaced [1]_.
 
     Parameters
@@ -123,7 +123,7 @@ def held_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix:
     return total / horizon
 
 
-def hold(
+def simulate(
     scores: ArrayLike,
     returns: ArrayLike,
     *,
@@ -131,7 +131,7 @@ def hold(
     cost_bps: float | Costs,
     lag: int = 1,
     volume: ArrayLike | None = None,
-) -> Held:
+) -> Holdings:
     """Hold the position that the scores ask for, and measure it day by day before and after costs.
 
     Parameters
@@ -183,22 +183,24 @@ def hold(
         raise StatisticsError(f"{unpaired} rows have a score without a return or a return without a score: give both")
     first = lag + horizon - 1
     if len(given) <= first:
-        raise StatisticsError(f"{len(given)} days, expected at least {first + 1} for horizon {horizon} and lag {lag}")
-    position = held_weights(rank_weights(given), horizon=horizon, lag=lag)
+        raise InsufficientDataError(
+            f"{len(given)} days, expected at least {first + 1} for horizon {horizon} and lag {lag}"
+        )
+    position = tranche_weights(rank_weights(given), horizon=horizon, lag=lag)
     # A tranche may hold a name that has left the panel; it earns nothing there, so it is sold.
     position[missing] = 0.0
-    return follow(position, earned, cost_bps=cost_bps, first=first, volume=volume)
+    return evaluate_positions(position, earned, cost_bps=cost_bps, first=first, volume=volume)
 
 
-def follow(
+def evaluate_positions(
     position: ArrayLike,
     returns: ArrayLike,
     *,
     cost_bps: float | Costs,
     first: int = 0,
     volume: ArrayLike | None = None,
-) -> Held:
-    """Measure a position day by day, as `hold` does for the position that it makes of scores.
+) -> Holdings:
+    """Measure a position day by day, as `simulate` does for the position that it makes of scores.
 
     Parameters
     ----------
@@ -207,7 +209,7 @@ def follow(
     returns : array_like of float, shape (n_days, n_assets)
         Return from the close of that day to the next [share]; NaN means that the asset has no row that day.
     cost_bps, volume
-        As for `hold`.
+        As for `simulate`.
     first : int, default 0
         Index of the first day that counts; the trades into its position are paid.
 
@@ -221,27 +223,27 @@ def follow(
     StatisticsError
         If shapes differ, a name without a return has a weight, or a number is out of its range.
     """
-    held, earned = daily_matrix(position, "position"), daily_matrix(returns, "returns")
-    same_shape(held, earned, "position and returns")
+    weights, earned = daily_matrix(position, "position"), daily_matrix(returns, "returns")
+    same_shape(weights, earned, "position and returns")
     costs = cost_bps if isinstance(cost_bps, Costs) else _flat(cost_bps)
     missing = np.isnan(earned)
-    if astray := int((np.isnan(held) | (missing & (held != 0))).sum()):
+    if astray := int((np.isnan(weights) | (missing & (weights != 0))).sum()):
         raise StatisticsError(f"{astray} positions are NaN or without a return, expected 0 where nothing is earned")
     # Before the first row nothing is held, so that entering is paid too.
-    traded = np.diff(held, axis=0, prepend=0.0)
+    traded = np.diff(weights, axis=0, prepend=0.0)
     np.abs(traded, out=traded)
-    traded, held, missing = traded[first:], held[first:], missing[first:]
+    traded, weights, missing = traded[first:], weights[first:], missing[first:]
     earned = np.where(missing, 0.0, earned[first:])
-    gross = np.einsum("ij,ij->i", held, earned)
-    cost = daily_cost(traded, held, costs, None if volume is None else np.asarray(volume)[first:])
+    gross = np.einsum("ij,ij->i", weights, earned)
+    cost = daily_cost(traded, weights, costs, None if volume is None else np.asarray(volume)[first:])
     market = earned.sum(axis=1) / np.maximum((~missing).sum(axis=1), 1)
     # Clarke, de Silva and Thorley 2002: sum(W r) = N sd(W) sd(r) corr(W, r). Over the same denominator the net return
     # becomes an IC after costs, with its sign, and linear in the cost.
-    scale = _size_of_a_perfect_day(held, earned, market, missing)
+    scale = _ic_denominator(weights, earned, market, missing)
     ic, ic_net = (np.divide(x, scale, out=np.zeros_like(x), where=scale > 0) for x in (gross, gross - cost))
-    return Held(
+    return Holdings(
         first=first,
-        weights=held,
+        weights=weights,
         gross=gross,
         cost=cost,
         net=gross - cost,
@@ -258,16 +260,16 @@ def _flat(cost_bps: float) -> Costs:
     return Costs(half_spread_bps=cost_bps)
 
 
-def _size_of_a_perfect_day(position: Matrix, earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> Series:
+def _ic_denominator(position: Matrix, earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> Series:
     """Return N sd(W) sd(r) of each day: what the position earns when it agrees perfectly with the returns."""
     # The product of the two roots of sums of squares is N sd(W) sd(r) with population deviations. That of the returns
-    # is about their mean; that of the weights is about 0, for the reason in the notes of `hold`.
-    away = earned - market[:, np.newaxis]
+    # is about their mean; that of the weights is about 0, for the reason in the notes of `simulate`.
+    deviation = earned - market[:, np.newaxis]
     # Prices carried forward leave rounding errors; a cost divided by these would be an IC of any size.
     highest = np.where(missing, -np.inf, earned).max(axis=1, initial=-np.inf)
     lowest = np.where(missing, np.inf, earned).min(axis=1, initial=np.inf)
     apart = highest - lowest
     moves = apart > max(0.0, ROUNDING * float(np.median(apart))) if apart.size else apart > 0
-    away[missing] = 0.0
-    squares = np.einsum("ij,ij->i", position, position) * np.einsum("ij,ij->i", away, away)
+    deviation[missing] = 0.0
+    squares = np.einsum("ij,ij->i", position, position) * np.einsum("ij,ij->i", deviation, deviation)
     return np.where(moves, np.sqrt(squares), 0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import is_constant, numbers
 
 # Halves are measured in chunks of this size, which keeps the temporary arrays small.
@@ -83,13 +83,13 @@ def overfitting(returns: ArrayLike, *, blocks: int = 16) -> Overfitting:
     below, equal = (outside_all < outside).sum(axis=1), (outside_all == outside).sum(axis=1)
     # Ties share their mean rank, so trials that are alike do not favour the one that comes first.
     rank = below + (equal + 1) / 2
-    away = inside - inside.mean()
-    spread = float(away @ away)
+    deviation = inside - inside.mean()
+    spread = float(deviation @ deviation)
     return Overfitting(
         # The logit is at most 0 exactly if w = rank / (N + 1) is at most 1/2, so no logarithm is needed.
         probability=float((2 * rank <= trials.shape[1] + 1).mean()),
         probability_of_loss=float((outside < 0).mean()),
-        slope=float(away @ outside[:, 0] / spread) if spread > 0 else 0.0,
+        slope=float(deviation @ outside[:, 0] / spread) if spread > 0 else 0.0,
         splits=len(halves),
         dropped=dropped,
     )
@@ -101,10 +101,10 @@ def _checked(returns: ArrayLike, blocks: int) -> NDArray[np.float64]:
         raise StatisticsError(f"returns have {trials.ndim} dimensions, expected 2: one row a day, one column a trial")
     days, count = trials.shape
     if count < 2:
-        raise StatisticsError(f"{count} trials, expected at least 2: give the returns of those that lost too")
+        raise InsufficientDataError(f"{count} trials, expected at least 2: give the returns of those that lost too")
     # A transposed matrix would give a number too.
     if days <= count:
-        raise StatisticsError(
+        raise InsufficientDataError(
             f"{days} days of {count} trials, expected more days than trials: one row a day, one column a trial"
         )
     if bad := int((~np.isfinite(trials)).sum()):
@@ -113,7 +113,7 @@ def _checked(returns: ArrayLike, blocks: int) -> NDArray[np.float64]:
     if not 2 <= blocks <= 20 or blocks % 2:
         raise StatisticsError(f"{blocks} blocks, expected an even number from 2 to 20")
     if days < 2 * blocks:
-        raise StatisticsError(f"{days} days in {blocks} blocks, expected at least 2 days in each: cut fewer")
+        raise InsufficientDataError(f"{days} days in {blocks} blocks, expected at least 2 days in each: cut fewer")
     if still := [index for index, trial in enumerate(trials.T) if is_constant(trial)]:
         raise StatisticsError(f"trial {still[0]} returns the same on every day, expected one that varies")
     return trials
@@ -124,8 +124,8 @@ def _ratios(halves: NDArray[np.float64], stacked: NDArray[np.float64]) -> NDArra
     n = stacked.shape[1] * stacked.shape[0] // 2
     # Returns are centred first. Otherwise the difference of two large sums would lose the digits of the variance.
     centre = stacked.mean(axis=(0, 1))
-    away = stacked - centre
-    sums, squares = away.sum(axis=1), (away**2).sum(axis=1)
+    deviation = stacked - centre
+    sums, squares = deviation.sum(axis=1), (deviation**2).sum(axis=1)
     ratios = np.empty((len(halves), stacked.shape[2]))
     for start in range(0, len(halves), _CHUNK):
         chunk = halves[start : start + _CHUNK]
@@ -133,6 +133,6 @@ def _ratios(halves: NDArray[np.float64], stacked: NDArray[np.float64]) -> NDArra
         variance = (chunk @ squares / n - mean**2) * (n / (n - 1))
         # A variance below the rounding error of its sums says that the trial does not vary on that half.
         if not (variance > 1e-14 * squares.sum(axis=0) / (2 * n)).all():
-            raise StatisticsError("a trial returns the same on every day of some half, expected one that varies")
+            raise InsufficientDataError("a trial returns the same on every day of some half, expected one that varies")
         np.divide(mean + centre, np.sqrt(variance), out=ratios[start : start + _CHUNK])
     return ratios

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from ..errors import StatisticsError
 from .costs import participation
 from .days import DAYS_PER_YEAR
-from .holdings import Held
+from .holdings import Holdings
 from .quantiles import finite_series, is_constant
 from .resampling import MINIMUM_VALUES
 from .risk import Risk, alpha_beta, risk_of
@@ -50,13 +50,13 @@ class PaperPnl:
     largest_participation: float | None
 
 
-def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: ArrayLike | None = None) -> PaperPnl:
+def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volume: ArrayLike | None = None) -> PaperPnl:
     """Sum up what a held position earned after costs.
 
     Parameters
     ----------
-    held : Held
-        The position of each day, from `hold` or `follow`, of at least two days.
+    holdings : Holdings
+        The position of each day, from `simulate` or `evaluate_positions`, of at least two days.
     days_per_year : float, default 252
         Trading days in a year.
     volume : array_like of float, shape (n_held, n_assets), optional
@@ -82,7 +82,7 @@ def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: Array
     ----------
     .. [1] A. W. Lo, The statistics of Sharpe ratios, Financial Analysts Journal 58(4):36, 2002.
     """
-    net = finite_series(held.net, name="net return", at_least=2)
+    net = finite_series(holdings.net, name="net return", at_least=2)
     if not (math.isfinite(days_per_year) and days_per_year > 0):
         raise StatisticsError(f"a year of {days_per_year} days, expected more than 0")
     if is_constant(net):
@@ -91,25 +91,25 @@ def paper_pnl(held: Held, *, days_per_year: float = DAYS_PER_YEAR, volume: Array
         )
     sharpe, year = sharpe_of(net), math.sqrt(days_per_year)
     # Jensen 1968, against all names weighted equally: beta times their return needed no model.
-    alpha, beta = alpha_beta(net, held.market) or (None, None)
-    earned, traded = float(held.gross.sum()), float(held.turnover.sum())
+    alpha, beta = alpha_beta(net, holdings.market) or (None, None)
+    earned, traded = float(holdings.gross.sum()), float(holdings.turnover.sum())
     # Weights that add up to 1 may exceed it by a rounding error, and a limit of 1 must not fail on that.
-    gross_exposure = round(float(np.abs(held.weights).sum(axis=1).max()), 12)
-    net_exposure = round(float(np.abs(held.weights.sum(axis=1)).max()), 12)
+    gross_exposure = round(float(np.abs(holdings.weights).sum(axis=1).max()), 12)
+    net_exposure = round(float(np.abs(holdings.weights.sum(axis=1)).max()), 12)
     largest = None
     if volume is not None:
         # The trades of the first day are not known, because the position before it is not known.
-        trades = np.abs(np.diff(held.weights, axis=0))
+        trades = np.abs(np.diff(holdings.weights, axis=0))
         largest = float(participation(trades, np.asarray(volume)[1:]).max(initial=0.0))
     return PaperPnl(
         annual_return=float(net.mean() * days_per_year),
         sharpe=year * sharpe.ratio,
         sharpe_error=year * sharpe_error(sharpe),
         risk=risk_of(net),
-        mean_turnover=float(held.turnover.mean()),
+        mean_turnover=float(holdings.turnover.mean()),
         largest_gross=gross_exposure,
         largest_net=net_exposure,
-        largest_weight=float(np.abs(held.weights).max()),
+        largest_weight=float(np.abs(holdings.weights).max()),
         # Proportional costs are linear in turnover, so the net return is 0 at gross return over turnover.
         break_even_bps=1e4 * earned / traded if traded > 0 else math.copysign(math.inf, earned),
         p_value=ewc_p_value(net)[0] if net.size >= MINIMUM_VALUES else None,

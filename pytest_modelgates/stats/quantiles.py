@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 
 Series = NDArray[np.float64]
 # The square of 1e100 still fits a float64, which ends at 1.8e308. Higher powers are only taken of values that were
@@ -68,7 +68,9 @@ def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1)
     if series.ndim != 1:
         raise StatisticsError(f"{name} has {series.ndim} dimensions, expected 1: give one number a row")
     if series.size < at_least:
-        raise StatisticsError(f"{name} has {series.size} values, expected at least {at_least}: measure more")
+        raise InsufficientDataError(
+            f"{name} has {series.size} values, expected at least {at_least}: measure more", sample=series.size
+        )
     if bad := int((~np.isfinite(series)).sum()):
         raise StatisticsError(f"{name} has {bad} of {series.size} values NaN or infinite: remove their cause")
     if (largest := float(np.abs(series).max(initial=0.0))) > LARGEST:

@@ -46,14 +46,16 @@ def optimal_block_length(x: ArrayLike) -> float:
     series = finite_series(x, at_least=MINIMUM_VALUES)
     refuse_constant(series)
     n = series.size
-    away = series - series.mean()
+    deviation = series - series.mean()
     # The run and both caps are as in arch, which takes the caps from A. Patton's program. Footnote c of Politis and
     # White 2004 has sqrt(log10(n)) here; up to a million values both make a run of 5.
     run = max(5, int(math.log10(n)))
     furthest = math.ceil(math.sqrt(n)) + run
-    covariance = np.array([away[lag:] @ away[: n - lag] for lag in range(furthest + 1)])
+    covariance = np.array([deviation[lag:] @ deviation[: n - lag] for lag in range(furthest + 1)])
     # Each stretch is scaled by its own squares, since the two that overlap at a long lag differ.
-    before, after = (np.cumsum(squares)[n - 2 - furthest : n - 1][::-1] for squares in (away**2, away[::-1] ** 2))
+    before, after = (
+        np.cumsum(squares)[n - 2 - furthest : n - 1][::-1] for squares in (deviation**2, deviation[::-1] ** 2)
+    )
     size = np.sqrt(before * after)
     correlation = np.divide(np.abs(covariance), size, out=np.full(furthest + 1, np.inf), where=size > 0)
 
@@ -225,11 +227,11 @@ def stationary_bootstrap_variance(x: ArrayLike, *, block: float) -> float:
     series = finite_series(x, at_least=2)
     _check_resampling(block, 1, 0)
     n, keep = series.size, 1 - 1 / block
-    away = series - series.mean()
+    deviation = series - series.mean()
     lags = np.arange(1, n)
     # Padded to twice its length, the series does not meet itself round the end: products of the FFT are then plain
     # autocovariances.
-    power = np.fft.rfft(away, 2 * n)
+    power = np.fft.rfft(deviation, 2 * n)
     covariance = np.fft.irfft(power * power.conj(), 2 * n)[:n] / n
     # The second term is for blocks that wrap, in which lag i joins values n - i apart.
     weights = (1 - lags / n) * keep**lags + lags / n * keep ** (n - lags)

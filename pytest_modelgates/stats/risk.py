@@ -117,7 +117,7 @@ def alpha_beta(returns: ArrayLike, market: ArrayLike) -> tuple[float, float] | N
         raise StatisticsError(f"{y.size} returns, {x.size} of the market: give both of the same periods")
     if is_constant(x):
         return None
-    away = x - x.mean()
+    deviation = x - x.mean()
     # Least squares of Jensen 1968, whose line passes through the means.
-    beta = float(away @ y / (away @ away))
+    beta = float(deviation @ y / (deviation @ deviation))
     return float(y.mean() - beta * x.mean()), beta

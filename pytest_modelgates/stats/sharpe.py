@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, refuse_constant
 
 _EULER = 0.5772156649015329
@@ -33,7 +33,7 @@ class Sharpe:
 
     def __post_init__(self) -> None:
         if self.n < 2:
-            raise StatisticsError(f"a Sharpe ratio of {self.n} periods, expected at least 2: measure more")
+            raise InsufficientDataError(f"a Sharpe ratio of {self.n} periods, expected at least 2: measure more")
         # Pearson's inequality, kurtosis >= 1 + skewness^2, holds for every sample. It also bounds the variance of the
         # ratio from below by (1 - g3 SR / 2)^2, so that its root exists.
         if not all(map(math.isfinite, (self.ratio, self.skewness, self.kurtosis))) or (

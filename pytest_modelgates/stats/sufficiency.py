@@ -147,6 +147,23 @@ def more_days(x: ArrayLike, *, effect: float, level: float = 0.10, power: float 
     return max(0, math.ceil(needed) - n)
 
 
+def why_unseen(x: ArrayLike, *, effect: float) -> str | None:
+    """Say why a mean of `effect` could stay unseen in a series, and how many more days would settle it; else None.
+
+    Raises
+    ------
+    StatisticsError
+        As `more_days`.
+    """
+    detectable = minimum_detectable(x)
+    if detectable <= effect:
+        return None
+    return (
+        f"an IC of {effect:g} could stay unseen on {finite_series(x).size} days (at best {detectable:.3g} is seen): "
+        f"{more_days(x, effect=effect)} more would settle it"
+    )
+
+
 def _quantiles(level: float, power: float) -> float:
     if not (0 < level < 1 and 0 < power < 1):
         raise StatisticsError(f"level {level} and power {power}, expected numbers between 0 and 1")

@@ -56,6 +56,12 @@ class TrialSeries:
     ic_net: NDArray[np.float64]
     at_hand: int
 
+    def why_incomplete(self, count: int) -> str | None:
+        """Say why a test of these trials could still fail by one that is not at hand; None if all `count` are."""
+        if self.at_hand >= count:
+            return None
+        return f"by {self.at_hand} of {count} trials: pack the others too, the newest {NEWEST} are read"
+
 
 def align_trials(trials: Sequence[tuple[ArrayLike, ArrayLike]]) -> TrialSeries:
     """Lay the series of several trials side by side, as far back as the shortest of them goes.

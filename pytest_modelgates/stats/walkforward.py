@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, log_ndtr
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, is_constant
 
 MINIMUM_DAYS = 20
@@ -80,13 +80,15 @@ def folds(ic: ArrayLike, labels: ArrayLike, *, purge: int) -> Folds:
     if broken := sorted({str(name) for name in names if names.count(name) > 1}):
         raise StatisticsError(f"fold {broken[0]} comes in several pieces, expected one stretch: sort by day")
     if len(names) < 2:
-        raise StatisticsError(f"fold {names[0]} is the only one, expected at least 2: give more days or shorter folds")
+        raise InsufficientDataError(
+            f"fold {names[0]} is the only one, expected at least 2: give more days or shorter folds"
+        )
 
     stretches = np.split(series, starts[1:])
     kept = [stretches[0], *(days[purge:] for days in stretches[1:])]
     for name, days in zip(names, kept, strict=True):
         if days.size < MINIMUM_DAYS:
-            raise StatisticsError(
+            raise InsufficientDataError(
                 f"fold {name} has {days.size} days after purging {purge}, expected at least {MINIMUM_DAYS}: "
                 "join it to its neighbour"
             )

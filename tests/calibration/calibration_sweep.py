@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri
 
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import daily_agreement
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.quantiles import Series
 from pytest_modelgates.stats.significance import mean_exceeds
 from pytest_modelgates.stats.walkforward import folds, length_folds
@@ -102,10 +102,10 @@ def false_passes(*, runs: int, horizon: int, cost_bps: float = 0.0, days: int = 
         # Scores that last, as those of real features do, and returns with a common factor.
         scores = np.cumsum(random.standard_normal((days, names)), axis=0)
         returns = 0.01 * random.standard_normal((days, names)) + 0.01 * random.standard_normal((days, 1))
-        held = hold(scores, returns, horizon=horizon, cost_bps=cost_bps)
+        held = simulate(scores, returns, horizon=horizon, cost_bps=cost_bps)
         parts = random.standard_normal((2, days, names))
         without = {
-            f"g{g}": hold(scores + part, returns, horizon=horizon, cost_bps=cost_bps).ic_net
+            f"g{g}": simulate(scores + part, returns, horizon=horizon, cost_bps=cost_bps).ic_net
             for g, part in enumerate(parts)
         }
         test = mean_exceeds(held.ic_net, horizon=horizon, n_resamples=499, seed=run)

@@ -12,7 +12,7 @@ import numpy as np
 
 from examples.sp500.features import load_prices
 from examples.sp500.models import MODELS
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranks import Matrix
 from pytest_modelgates.stats.significance import mean_exceeds
@@ -72,7 +72,7 @@ def skewed(days: int) -> Callable[[Random], Panel]:
 def rows_left_out(random: Random) -> Panel:
     """Leave the rows out that the position loses most with, one in 200."""
     scores, returns = invented(random)
-    earned = hold(scores, returns, horizon=1, cost_bps=0).weights * returns[1:]
+    earned = simulate(scores, returns, horizon=1, cost_bps=0).weights * returns[1:]
     gone = np.zeros(returns.shape, dtype=bool)
     gone[1:] = earned < np.quantile(earned, 0.005)
     return np.where(gone, np.nan, scores), np.where(gone, np.nan, returns)
@@ -81,7 +81,7 @@ def rows_left_out(random: Random) -> Panel:
 def days_left_out(random: Random) -> Panel:
     """Leave the days out on which the IC is lowest, one in 50."""
     scores, returns = invented(random)
-    ic = hold(scores, returns, horizon=1, cost_bps=0).ic
+    ic = simulate(scores, returns, horizon=1, cost_bps=0).ic
     kept = np.concatenate([[True], ic >= np.quantile(ic, 0.02)])
     return scores[kept], returns[kept]
 
@@ -109,7 +109,7 @@ def passes(hole: str, *, runs: int) -> list[float]:
     """Share of models that pass p_against and the folds at 2 bp, with `pnl.after_costs` too, and with `pnl.sharpe`."""
     passed = np.zeros((runs, 3), dtype=bool)
     for run in range(runs):
-        held = hold(*HOLES[hole][0](np.random.default_rng([run, 7])), horizon=1, cost_bps=2)
+        held = simulate(*HOLES[hole][0](np.random.default_rng([run, 7])), horizon=1, cost_bps=2)
         if mean_exceeds(held.ic_net, n_resamples=499, seed=run).p_against > 0.10:
             continue
         days = len(held.ic_net)

@@ -12,7 +12,7 @@ from pytest_modelgates.evidence.report import Evidence
 from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.significance import ewc_p_value
 from tests.support.gate_runs import GATES, record_of, run
 from tests.support.panels import ASSETS, DAYS, invented_panel
@@ -71,7 +71,7 @@ def test_a_score_made_of_its_own_return_earns_nothing(
     assert judged(SKILL, knows_its_own_return)[0] is Verdict.FAILED
     panel = Candidate(good_model).panel
     scores = panel.by_day(np.asarray(panel.frame["momentum"], dtype=np.float64))
-    assert ewc_p_value(hold(scores, panel.returns, horizon=1, cost_bps=2, lag=0).ic_net)[0] < 1e-9
+    assert ewc_p_value(simulate(scores, panel.returns, horizon=1, cost_bps=2, lag=0).ic_net)[0] < 1e-9
 
 
 def shuffled_days(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +131,7 @@ def test_a_delisted_asset_is_closed_and_the_trade_is_paid(
     assert verdict is Verdict.PASSED
     assert evidence.sample == DAYS - 1
     panel = Candidate(good_model).panel
-    held = hold(panel.by_day(Candidate(good_model).scores), panel.returns, horizon=1, cost_bps=2)
+    held = simulate(panel.by_day(Candidate(good_model).scores), panel.returns, horizon=1, cost_bps=2)
     last = 200 - held.first
     assert held.weights[last - 1, 0] != 0
     assert (held.weights[last:, 0] == 0).all()

@@ -22,7 +22,7 @@ from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.records import Prediction, encode_predictions
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
 
@@ -510,7 +510,7 @@ def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytes
     told = record_of(world.directory, "parity.decisions").evidence[0].detail
     panel, cost = candidate.panel, load_policy(None).costs.half_spread_bps  # the packaged policy's only cost
     native, onnx_runtime = (
-        hold(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
+        simulate(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
         for scores in (panel.native_scores, candidate.scores)
     )
     moved = (onnx_runtime.net - native.net)[1:]

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_modelgates.evidence.report import Evidence
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.overfitting import overfitting
 from tests.support.gate_runs import GATES, outcomes, record_of, run
 from tests.support.panels import DAYS, invented_panel, pack_ridge
@@ -170,7 +170,7 @@ def test_a_trial_that_cannot_be_compared_is_said_to_be_so(pytester: pytest.Pytes
     pack_ridge(tmp_path / "artifacts", idle)
     (shown,) = measured(pytester, model, "significance.pbo").values()
     assert shown.note is not None
-    assert shown.note.startswith("not available: a trial returns the same on every day of some half")
+    assert shown.note.startswith("a trial returns the same on every day of some half")
 
 
 def test_what_was_tried_together_is_counted_and_looked_at(pytester: pytest.Pytester, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_what_was_tried_together_is_counted_and_looked_at(pytester: pytest.Pytes
     found = measured(pytester, chosen, "significance.pbo")["significance.pbo"]
     panel = Candidate(chosen).panel
     series = [
-        hold(panel.by_day(Candidate(model).panel.native_scores), panel.returns, horizon=1, cost_bps=2).net
+        simulate(panel.by_day(Candidate(model).panel.native_scores), panel.returns, horizon=1, cost_bps=2).net
         for model in (chosen, *others)
     ]
     assert found.value == pytest.approx(overfitting(np.stack(series, axis=1)).probability)
@@ -205,8 +205,8 @@ def test_a_failure_that_a_longer_panel_could_turn_is_inconclusive_and_says_how_m
     assert (unclear.state, unclear.value, unclear.sample) == ("inconclusive", None, 199)
     assert unclear.note is not None
     told = re.fullmatch(
-        r"p = (0\.\d+), but an IC of 0\.01 could stay unseen on 199 days \(at best (0\.\d+) is seen\): "
-        r"(\d+) more would settle it",
+        r"significance\.p_against (0\.\d+), but an IC of 0\.01 could stay unseen on 199 days "
+        r"\(at best (0\.\d+) is seen\): (\d+) more would settle it",
         unclear.note,
     )
     assert told is not None

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 SIGNALS_ONLY = '"significance", "ablation", "pnl", "wf"'
 TASKS = f"""
 [tasks]
-classification = [{SIGNALS_ONLY}, "data.no_overlap", "shadow", "data.unique_keys", "data.ordered"]
+classification = [{SIGNALS_ONLY}, "shadow", "data.no_overlap", "data.unique_keys", "data.ordered"]
 regression = [{SIGNALS_ONLY}]
 """
 
@@ -312,7 +312,7 @@ def test_what_the_guide_shows_works(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
-    section = guide.partition("## Models that are no signals\n")[2].partition("\n## ")[0]
+    section = guide.partition("### Models that are not signals\n")[2].partition("\n### ")[0]
     code, policy = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
     monkeypatch.chdir(pytester.path)
     exec(compile(code, "guide", "exec"), {})  # whose print tells where the model lies

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.errors import PolicyError
-from pytest_modelgates.gating.gate import Gate, NoReference
+from pytest_modelgates.errors import InsufficientDataError, NoReference, PolicyError
+from pytest_modelgates.gating.gate import Gate
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 
@@ -146,15 +146,18 @@ def test_offenders_with_hostile_names_are_escaped(policy: Policy) -> None:
 
 def test_what_could_not_be_measured_is_inconclusive_and_fails(policy: Policy) -> None:
     gate = Gate("latency.onnx_p95_ms", policy)
-    with pytest.raises(pytest.fail.Exception, match=r"^latency\.onnx_p95_ms: inconclusive: no clock$"):
+    with pytest.raises(InsufficientDataError, match=r"^no clock$") as caught:
         gate.inconclusive("no clock", sample=0)
+    assert gate.record_unmeasured(caught.value) == "latency.onnx_p95_ms: inconclusive: no clock"
+    assert gate.evidence[0].sample == 0
     assert (gate.evidence[0].state, gate.evidence[0].value, gate.evidence[0].note) == ("inconclusive", None, "no clock")
 
 
 def test_without_a_reference_a_gate_neither_passes_nor_fails(policy: Policy) -> None:
     gate = Gate("drift.psi", policy)
-    with pytest.raises(NoReference, match=r"^drift\.psi: no reference yet: nothing was ever live$"):
+    with pytest.raises(NoReference, match=r"^nothing was ever live$") as caught:
         gate.no_reference("nothing was ever live")
+    assert gate.record_unmeasured(caught.value) == "drift.psi: no reference yet: nothing was ever live"
     assert (gate.evidence[0].state, gate.evidence[0].value) == ("no reference yet", None)
 
 

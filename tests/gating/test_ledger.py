@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.evidence.report import Evidence
 from pytest_modelgates.gating.collection import checked_model_dirs
-from pytest_modelgates.gating.ledger import LIBRARIES, _as_json
+from pytest_modelgates.gating.ledger import LIBRARIES, as_json
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.storage.digests import sha256, tree_digest
 from pytest_modelgates.storage.strict_json import canonical, parse_json
@@ -240,7 +240,7 @@ def test_model_directories_are_resolved(tmp_path: Path) -> None:
 
 @given(ANYTHING)
 def test_whatever_is_recorded_becomes_strict_json(value: object) -> None:
-    plain = _as_json(value)
+    plain = as_json(value)
     assert parse_json(json.dumps(plain, allow_nan=False).encode(), "here") == plain
 
 
@@ -255,4 +255,4 @@ def test_whatever_is_recorded_becomes_strict_json(value: object) -> None:
     )
 )
 def test_what_json_can_carry_stays_as_it_is(value: object) -> None:
-    assert _as_json(value) == value
+    assert as_json(value) == value

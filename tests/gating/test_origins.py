@@ -47,10 +47,10 @@ def test_a_conftest_with_fixtures_alone_is_not(pytester: pytest.Pytester) -> Non
 def test_a_fixture_that_a_gate_gets_from_elsewhere_is_in_the_ledger(pytester: pytest.Pytester, automatic: bool) -> None:
     model = own_gate(pytester, value="1")
     mine = "@pytest.fixture(autouse=True)\ndef mine(): pass\n" if automatic else ""
-    over = "" if automatic else "@pytest.fixture(scope='session')\ndef policy(policy): return policy\n"
+    over = "" if automatic else "@pytest.fixture(scope='session')\ndef candidate(candidate): return candidate\n"
     pytester.makeconftest(f"import pytest\n\n{mine}{over}")
     run(pytester, f"--model-dir={model}", "test_mine.py")
-    name = "mine" if automatic else "policy"
+    name = "mine" if automatic else "candidate"
     fixtures = record_of(model).fixtures
     assert fixtures[name] == f"{pytester.path.name}/conftest.py"
     assert fixtures["gate"] == "pytest_modelgates"

@@ -11,7 +11,7 @@ from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.packing.refits import walk_models_forward
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.holdings import simulate
 from tests.support.panels import pack_ridge
 
 Models = dict[str, tuple[bytes, date]]
@@ -40,7 +40,7 @@ def test_each_day_is_scored_by_the_model_of_its_fold(candidates: list[Candidate]
     early = panel.times < np.datetime64("2021-01-01")
     np.testing.assert_array_equal(walked.scores, np.where(early, candidates[0].scores, candidates[1].scores))
     np.testing.assert_array_equal(
-        walked.held.ic_net, hold(panel.by_day(walked.scores), panel.returns, horizon=1, cost_bps=2).ic_net
+        walked.holdings.ic_net, simulate(panel.by_day(walked.scores), panel.returns, horizon=1, cost_bps=2).ic_net
     )
     assert walked.folds.labels == ("2020", "2021")
     assert walked.folds.z[0] > 5 > walked.folds.z[1]
@@ -52,7 +52,7 @@ def test_what_a_model_keeps_of_its_skill_out_of_sample(candidates: list[Candidat
     models = {"2020": (same, date(2019, 12, 31)), "2021": (same, date(2020, 12, 31))}
     walked = walk_models_forward(models, panel, cost_bps=0)
     year = panel.days.year.to_numpy()
-    held = hold(panel.by_day(candidates[0].scores), panel.returns, horizon=1, cost_bps=0)
+    held = simulate(panel.by_day(candidates[0].scores), panel.returns, horizon=1, cost_bps=0)
     inside, outside = held.ic_net[year[1:] == 2020].mean(), held.ic_net[year[1:] == 2021].mean()
     assert walked.in_sample == pytest.approx(inside)
     assert walked.retained == pytest.approx(outside / inside)

@@ -181,8 +181,8 @@ MISFITS = [
     pytest.param(
         f"classification = [{SIGNALS_ONLY}]",
         {},
-        "the policy asks it for data.no_overlap, shadow",
-        f'{SIGNALS_ONLY}, "data.no_overlap", "shadow"',
+        "the policy asks it for shadow, data.no_overlap",
+        f'{SIGNALS_ONLY}, "shadow", "data.no_overlap"',
         id="no-times",
     ),
     pytest.param(

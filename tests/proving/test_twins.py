@@ -16,6 +16,7 @@ from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.records import read_predictions, values_of
 from pytest_modelgates.proving.twin_files import (
     Change,
@@ -39,11 +40,10 @@ from pytest_modelgates.proving.twin_markets import (
     shifted_shadow,
 )
 from pytest_modelgates.proving.twin_models import foreign_operator, perturbed_weights, renamed_input
-from pytest_modelgates.proving.twin_table import TWINS
 from pytest_modelgates.proving.twins import make_twin
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import disordered
-from pytest_modelgates.stats.holdings import Held, hold
+from pytest_modelgates.stats.holdings import Holdings, simulate
 from pytest_modelgates.stats.walkforward import folds
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.onnx_models import finished, linear
@@ -116,7 +116,8 @@ def test_a_twin_has_its_own_fault_alone(packed_once: Path, tmp_path: Path, chang
 def test_every_twin_is_in_the_table_of_faults() -> None:
     # That of models which are no signals is in test_families.
     known = {change for change, _ in FAULTS} | {knowing_baseline}
-    assert {change for own in TWINS.values() for change in own} == known
+    named = {row for slo in load_policy(None).slo.values() for row in (slo.twins if slo.each is None else ())}
+    assert named == {change.__name__ for change in known}
 
 
 def test_a_twin_is_the_same_every_time(packed_once: Path, tmp_path: Path) -> None:
@@ -124,10 +125,10 @@ def test_a_twin_is_the_same_every_time(packed_once: Path, tmp_path: Path) -> Non
     assert len(digests) == 1
 
 
-def position(candidate: Candidate, features: np.ndarray | None = None) -> Held:
+def position(candidate: Candidate, features: np.ndarray | None = None) -> Holdings:
     panel = candidate.panel
     scores = candidate.model.predict(panel.features if features is None else features)
-    return hold(panel.by_day(scores), panel.returns, horizon=candidate.sidecar.horizon, cost_bps=2)
+    return simulate(panel.by_day(scores), panel.returns, horizon=candidate.sidecar.horizon, cost_bps=2)
 
 
 def test_returns_against_the_score_lose_every_day(packed_once: Path, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_it_refuses_and_says_why(arrays: tuple[Series, ...], options: dict[str, 
 def test_a_class_too_rare_to_resample_is_refused() -> None:
     y = np.zeros(200)
     y[0] = 1
-    with pytest.raises(StatisticsError, match=r"^the metric is no number on \d+ of 99 resamples$"):
+    with pytest.raises(StatisticsError, match=r"^the metric is not a number on \d+ of 99 resamples$"):
         beats_baseline(y, P[:200], P[200:], metric=named_metric("neg_log_loss"), seed=1, n_resamples=99)
 
 

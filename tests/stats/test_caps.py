@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.caps import Caps, hold_within, within
-from pytest_modelgates.stats.holdings import hold
+from pytest_modelgates.stats.caps import Caps, simulate_within, within
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.ranks import Matrix
 
 
@@ -52,13 +52,13 @@ def test_what_the_caps_cost_is_what_the_free_position_earned_more() -> None:
     scores = random.standard_normal((200, 8))
     returns = 0.01 * random.standard_normal((200, 8))
     returns[1:] += 0.01 * scores[:-1]
-    held = hold(scores, returns, horizon=1, cost_bps=2)
-    free, tight = (hold_within(held, returns, caps, cost_bps=2) for caps in (Caps(), Caps(gross=0.5)))
+    held = simulate(scores, returns, horizon=1, cost_bps=2)
+    free, tight = (simulate_within(held, returns, caps, cost_bps=2) for caps in (Caps(), Caps(gross=0.5)))
     assert (free.days, free.cost) == (0, 0)
-    np.testing.assert_allclose(free.held.net, held.net[1:])
+    np.testing.assert_allclose(free.holdings.net, held.net[1:])
     # Half of the position earns and pays half.
     assert tight.days == 199
-    np.testing.assert_allclose(tight.held.net, held.net[1:] / 2)
+    np.testing.assert_allclose(tight.holdings.net, held.net[1:] / 2)
     assert tight.cost == pytest.approx(held.net[1:].mean() / 2)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.costs import Costs, daily_cost, participation
-from pytest_modelgates.stats.holdings import follow
+from pytest_modelgates.stats.holdings import evaluate_positions
 
 POSITION = np.array([[0.5, -0.5], [-0.25, 0.25], [-0.25, 0.25]])
 TRADED = np.array([[0.5, 0.5], [0.75, 0.75], [0.0, 0.0]])
@@ -40,7 +40,7 @@ def test_costs_reach_the_position_that_is_followed() -> None:
     returns = np.array([[0.01, -0.01], [0.02, 0.01], [0.0, 0.01]])
     costs = Costs(half_spread_bps=10, borrow_bps_per_year=252, impact_bps=100)
     volume = np.full((3, 2), 2.0)
-    held = follow(POSITION, returns, cost_bps=costs, volume=volume)
+    held = evaluate_positions(POSITION, returns, cost_bps=costs, volume=volume)
     np.testing.assert_allclose(held.cost, daily_cost(TRADED, POSITION, costs, volume))
     np.testing.assert_allclose(held.net, held.gross - held.cost)
 

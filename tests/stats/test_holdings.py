@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, rankdata
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.costs import Costs
-from pytest_modelgates.stats.holdings import follow, gross_one, held_weights, hold, rank_weights
+from pytest_modelgates.stats.holdings import evaluate_positions, gross_one, rank_weights, simulate, tranche_weights
 from pytest_modelgates.stats.ranks import Matrix, daily_rank_ic
 from pytest_modelgates.stats.significance import ewc_p_value
 
@@ -90,13 +90,13 @@ def test_weights_are_neutral_with_gross_one_or_none(scores: Matrix) -> None:
 
 
 def test_tranches_are_built_up_and_then_complete() -> None:
-    held = held_weights([[1, -1], [3, -3], [5, -5], [7, -7]], horizon=2, lag=1)
+    held = tranche_weights([[1, -1], [3, -3], [5, -5], [7, -7]], horizon=2, lag=1)
     assert held[:, 0].tolist() == [0, 0.5, 2, 4]
     assert held[:, 1].tolist() == [0, -0.5, -2, -4]
 
 
 def test_a_horizon_longer_than_the_panel_never_completes() -> None:
-    assert held_weights([[1.0], [1.0]], horizon=4, lag=0)[:, 0].tolist() == [0.25, 0.5]
+    assert tranche_weights([[1.0], [1.0]], horizon=4, lag=0)[:, 0].tolist() == [0.25, 0.5]
 
 
 # alphalens-reloaded, tests/test_performance.py, factor_returns and factor_information_coefficient.
@@ -105,11 +105,11 @@ ALPHALENS_FORWARD = [[4, 3, 2, 1], [1, 2, 3, 4]]
 
 
 def test_gross_return_gives_the_answer_of_alphalens() -> None:
-    held = hold(ALPHALENS_FACTOR, ALPHALENS_FORWARD, horizon=1, cost_bps=0, lag=0)
+    held = simulate(ALPHALENS_FACTOR, ALPHALENS_FORWARD, horizon=1, cost_bps=0, lag=0)
     np.testing.assert_allclose(held.gross, [-1.25, -1.25], rtol=1e-15)
     np.testing.assert_allclose(held.ic, [-1, -1], rtol=1e-15)
     # A constant factor.
-    assert hold([[1, 1, 1, 1]], [[4, 3, 2, 1]], horizon=1, cost_bps=0, lag=0).gross.tolist() == [0]
+    assert simulate([[1, 1, 1, 1]], [[4, 3, 2, 1]], horizon=1, cost_bps=0, lag=0).gross.tolist() == [0]
 
 
 def test_random_scores_give_the_answers_of_alphalens() -> None:
@@ -119,12 +119,12 @@ def test_random_scores_give_the_answers_of_alphalens() -> None:
     ics = [-0.33435101697760505, -0.1352176815744747, 0.030897840808237452, 0.04853094073148597, 0.1075168370852594]
     earned = [-0.002863897128882537, -0.0006898046809880705, 0.0001436863770806785, 5.689690651766529e-05]
     np.testing.assert_allclose(daily_rank_ic(scores, returns), ics, rtol=1e-13)
-    held = hold(scores, returns, horizon=1, cost_bps=0, lag=0)
+    held = simulate(scores, returns, horizon=1, cost_bps=0, lag=0)
     np.testing.assert_allclose(held.gross, [*earned, 0.001819002520918669], rtol=1e-13)
 
 
 def test_one_turn_of_the_book_by_hand() -> None:
-    held = hold([[1, 2], [2, 1], [2, 1]], [[0.01, 0.03], [0.01, 0.03], [0.01, 0.03]], horizon=1, cost_bps=10, lag=1)
+    held = simulate([[1, 2], [2, 1], [2, 1]], [[0.01, 0.03], [0.01, 0.03], [0.01, 0.03]], horizon=1, cost_bps=10, lag=1)
     assert held.first == 1
     assert held.weights.tolist() == [[-0.5, 0.5], [0.5, -0.5]]
     np.testing.assert_allclose(held.gross, [0.01, -0.01])
@@ -138,9 +138,9 @@ def test_one_turn_of_the_book_by_hand() -> None:
 def test_a_held_name_without_a_row_is_closed_and_the_trade_paid() -> None:
     scores = np.array([[1, 2, 3], [1, 2, NAN], [1, 2, 3]])
     returns = scores / 100
-    held = hold(scores, returns, horizon=1, cost_bps=100, lag=1)
+    held = simulate(scores, returns, horizon=1, cost_bps=100, lag=1)
     assert held.weights.tolist() == [[-0.5, 0, 0], [-0.5, 0.5, 0]]
-    closed = hold(scores, returns, horizon=2, cost_bps=100, lag=0)
+    closed = simulate(scores, returns, horizon=2, cost_bps=100, lag=0)
     assert closed.weights.tolist() == [[-0.5, 0.25, 0], [-0.5, 0.25, 0.25]]
     np.testing.assert_allclose(closed.turnover, [0.25 + 0.25 + 0.25, 0.25])
 
@@ -149,7 +149,7 @@ def test_a_held_name_without_a_row_is_closed_and_the_trade_paid() -> None:
 @pytest.mark.parametrize(("horizon", "lag"), [(1, 0), (1, 1), (5, 1), (3, 2)])
 def test_hold_follows_its_definition(horizon: int, lag: int, missing: float) -> None:
     scores, returns = panel(7, missing=missing)
-    held = hold(scores, returns, horizon=horizon, cost_bps=7, lag=lag)
+    held = simulate(scores, returns, horizon=horizon, cost_bps=7, lag=lag)
     by_hand = hold_by_hand(scores, returns, horizon, lag, 7)
     assert held.first == horizon + lag - 1
     assert len(held.ic) == len(by_hand)
@@ -159,7 +159,7 @@ def test_hold_follows_its_definition(horizon: int, lag: int, missing: float) -> 
 
 def test_the_ic_of_what_is_held_is_a_correlation() -> None:
     scores, returns = panel(3)
-    held = hold(scores, returns, horizon=5, cost_bps=0)
+    held = simulate(scores, returns, horizon=5, cost_bps=0)
     pearson = [pearsonr(w, r).statistic for w, r in zip(held.weights, returns[held.first :], strict=True)]
     np.testing.assert_allclose(held.ic, pearson, rtol=1e-10)
 
@@ -170,7 +170,7 @@ SEEDS, GAPS, BPS = st.integers(0, 2**32), st.sampled_from([0.0, 0.2]), st.just(0
 @settings(max_examples=50)
 @given(seed=SEEDS, missing=GAPS)
 def test_without_costs_both_ics_are_the_same(seed: int, missing: float) -> None:
-    held = hold(*panel(seed, missing=missing), horizon=3, cost_bps=0)
+    held = simulate(*panel(seed, missing=missing), horizon=3, cost_bps=0)
     np.testing.assert_array_equal(held.ic, held.ic_net)
     np.testing.assert_array_equal(held.gross, held.net)
 
@@ -179,7 +179,7 @@ def test_without_costs_both_ics_are_the_same(seed: int, missing: float) -> None:
 @given(seed=SEEDS, missing=GAPS, bps=BPS)
 def test_the_ic_after_costs_has_the_sign_of_the_net_return(seed: int, missing: float, bps: float) -> None:
     scores, returns = panel(seed, missing=missing)
-    held = hold(scores, returns, horizon=3, cost_bps=bps)
+    held = simulate(scores, returns, horizon=3, cost_bps=bps)
     several = (~np.isnan(returns[held.first :])).sum(axis=1) > 1
     np.testing.assert_array_equal(np.sign(held.ic_net)[several], np.sign(held.net)[several])
 
@@ -188,7 +188,7 @@ def test_the_ic_after_costs_has_the_sign_of_the_net_return(seed: int, missing: f
 @given(scores=arrays(np.float64, (12, 5), elements=TIED), seed=SEEDS)
 def test_an_increasing_transform_of_the_scores_changes_nothing(scores: Matrix, seed: int) -> None:
     _, returns = panel(seed, days=12, assets=5)
-    one, other = (hold(s, returns, horizon=2, cost_bps=5) for s in (scores, np.exp(scores) - 3))
+    one, other = (simulate(s, returns, horizon=2, cost_bps=5) for s in (scores, np.exp(scores) - 3))
     for name in ("weights", "net", "turnover", "ic", "ic_net"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
@@ -196,20 +196,20 @@ def test_an_increasing_transform_of_the_scores_changes_nothing(scores: Matrix, s
 @settings(max_examples=50)
 @given(seed=SEEDS, missing=GAPS, bps=BPS)
 def test_cost_and_ic_are_linear_in_basis_points(seed: int, missing: float, bps: float) -> None:
-    free, unit, paid = (hold(*panel(seed, missing=missing), horizon=2, cost_bps=b) for b in (0, 1, bps))
+    free, unit, paid = (simulate(*panel(seed, missing=missing), horizon=2, cost_bps=b) for b in (0, 1, bps))
     np.testing.assert_allclose(paid.cost, bps * unit.cost, rtol=1e-12)
     np.testing.assert_allclose(paid.ic_net, free.ic + bps * (unit.ic_net - free.ic), rtol=1e-7, atol=1e-9)
 
 
 def test_a_position_that_never_changes_pays_nothing() -> None:
     scores = np.tile([1.0, 2.0, 3.0], (6, 1))
-    held = hold(scores, panel(1, days=6, assets=3)[1], horizon=1, cost_bps=50, lag=0)
+    held = simulate(scores, panel(1, days=6, assets=3)[1], horizon=1, cost_bps=50, lag=0)
     assert held.turnover.tolist() == [1, 0, 0, 0, 0, 0]
     np.testing.assert_array_equal(held.ic[1:], held.ic_net[1:])
 
 
 def test_a_day_whose_returns_are_equal_has_no_ic_at_any_cost() -> None:
-    held = hold([[1, 2, 3]] * 2, [[0.1, 0.1, 0.1]] * 2, horizon=1, cost_bps=50, lag=0)
+    held = simulate([[1, 2, 3]] * 2, [[0.1, 0.1, 0.1]] * 2, horizon=1, cost_bps=50, lag=0)
     assert held.ic.tolist() == held.ic_net.tolist() == [0, 0]
     assert held.net[0] < 0
 
@@ -218,21 +218,21 @@ def test_a_day_whose_returns_are_equal_has_no_ic_at_any_cost() -> None:
 def test_prices_carried_forward_over_a_holiday_and_rounded_are_no_day_of_huge_costs(rounding: float) -> None:
     scores, returns = panel(3, days=500, assets=12)
     returns[250] = rounding * np.random.default_rng(1).standard_normal(12)
-    held = hold(scores, returns, horizon=1, cost_bps=2)
+    held = simulate(scores, returns, horizon=1, cost_bps=2)
     assert held.ic_net[250 - held.first] == held.ic[250 - held.first] == 0
     assert held.net[250 - held.first] < 0
     assert ewc_p_value(held.ic_net)[0] < 0.01
 
 
 def test_a_day_without_rows_or_position_has_no_ic() -> None:
-    held = hold([[NAN, NAN], [4.0, 4.0]], [[NAN, NAN], [0.1, 0.2]], horizon=1, cost_bps=5, lag=0)
+    held = simulate([[NAN, NAN], [4.0, 4.0]], [[NAN, NAN], [0.1, 0.2]], horizon=1, cost_bps=5, lag=0)
     assert held.ic.tolist() == held.ic_net.tolist() == held.net.tolist() == [0, 0]
 
 
 def test_nearly_equal_weights_left_by_closed_names_do_not_blow_the_ic_up() -> None:
     scores, returns = panel(2, days=40, assets=12)
     returns[20, 2:] = scores[20, 2:] = NAN
-    held = hold(scores, returns, horizon=5, cost_bps=2)
+    held = simulate(scores, returns, horizon=5, cost_bps=2)
     left = returns[20, :2]
     assert abs(held.ic[20 - held.first]) <= np.sqrt(1 + (left.mean() / left.std()) ** 2)
 
@@ -292,41 +292,41 @@ def test_hold_refuses_and_says_why(
     scores: list[Any], returns: list[Any], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
-        hold(scores, returns, **options)
+        simulate(scores, returns, **options)
 
 
 def test_weights_that_are_nan_cannot_be_held() -> None:
     with pytest.raises(
         StatisticsError, match=r"^weights has 1 NaN values, expected 0 for an asset without a position$"
     ):
-        held_weights([[0.5, NAN]], horizon=1)
+        tranche_weights([[0.5, NAN]], horizon=1)
 
 
 def test_following_the_position_that_was_held_is_holding() -> None:
     scores, returns = panel(4, missing=0.1)
-    held = hold(scores, returns, horizon=3, cost_bps=4)
+    held = simulate(scores, returns, horizon=3, cost_bps=4)
     position = np.concatenate([np.zeros((held.first, held.weights.shape[1])), held.weights])
-    again = follow(position, returns, cost_bps=4, first=held.first + 1)
+    again = evaluate_positions(position, returns, cost_bps=4, first=held.first + 1)
     for name in ("weights", "net", "turnover", "ic", "ic_net"):
         np.testing.assert_array_equal(getattr(again, name), getattr(held, name)[1:])
 
 
 def test_spread_commission_and_slippage_are_paid_alike() -> None:
     scores, returns = panel(5)
-    one = hold(scores, returns, horizon=2, cost_bps=6)
-    other = hold(scores, returns, horizon=2, cost_bps=Costs(half_spread_bps=1, commission_bps=2, slippage_bps=3))
+    one = simulate(scores, returns, horizon=2, cost_bps=6)
+    other = simulate(scores, returns, horizon=2, cost_bps=Costs(half_spread_bps=1, commission_bps=2, slippage_bps=3))
     np.testing.assert_allclose(one.net, other.net, rtol=1e-14)
 
 
 def test_a_position_without_a_return_is_refused() -> None:
     message = "1 positions are NaN or without a return, expected 0 where nothing is earned"
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
-        follow([[0.5, -0.5]], [[0.1, NAN]], cost_bps=0)
+        evaluate_positions([[0.5, -0.5]], [[0.1, NAN]], cost_bps=0)
 
 
 def test_a_score_cannot_earn_the_return_it_was_made_of() -> None:
     returns = panel(8, days=400, assets=20)[1]
-    seen, held = (hold(returns, returns, horizon=1, cost_bps=0, lag=lag) for lag in (0, 1))
+    seen, held = (simulate(returns, returns, horizon=1, cost_bps=0, lag=lag) for lag in (0, 1))
     assert seen.ic.mean() > 0.9
     assert abs(held.ic.mean()) < 0.05
 
@@ -334,7 +334,7 @@ def test_a_score_cannot_earn_the_return_it_was_made_of() -> None:
 def test_returns_shifted_by_a_day_leave_no_skill() -> None:
     scores, returns = panel(9, days=600, assets=20)
     right, early, late = (
-        hold(scores, np.roll(returns, shift, axis=0), horizon=1, cost_bps=0).ic.mean() for shift in (0, -1, 1)
+        simulate(scores, np.roll(returns, shift, axis=0), horizon=1, cost_bps=0).ic.mean() for shift in (0, -1, 1)
     )
     assert right > 0.15
     assert max(abs(early), abs(late)) < 0.05
@@ -343,12 +343,12 @@ def test_returns_shifted_by_a_day_leave_no_skill() -> None:
 def test_days_in_another_order_are_another_panel() -> None:
     scores, returns = panel(10, days=600, assets=20)
     shuffled = np.random.default_rng(1).permutation(600)
-    assert abs(hold(scores[shuffled], returns[shuffled], horizon=1, cost_bps=0).ic.mean()) < 0.05
+    assert abs(simulate(scores[shuffled], returns[shuffled], horizon=1, cost_bps=0).ic.mean()) < 0.05
 
 
 def test_the_order_of_the_assets_does_not_matter() -> None:
     scores, returns = panel(11, missing=0.1)
     one, other = (
-        hold(s, r, horizon=3, cost_bps=5) for s, r in ((scores, returns), (scores[:, ::-1], returns[:, ::-1]))
+        simulate(s, r, horizon=3, cost_bps=5) for s, r in ((scores, returns), (scores[:, ::-1], returns[:, ::-1]))
     )
     np.testing.assert_allclose(one.ic_net, other.ic_net, rtol=1e-9, atol=1e-12)

@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.holdings import Held, hold
+from pytest_modelgates.stats.holdings import Holdings, simulate
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.risk import alpha_beta, risk_of
 from pytest_modelgates.stats.sharpe import probabilistic_sharpe, sharpe_error, sharpe_of
 from pytest_modelgates.stats.significance import ewc_p_value
 
 
-def held_with(net: ArrayLike, *, weights: ArrayLike | None = None, turnover: float = 0.5, cost: float = 0.0) -> Held:
+def held_with(
+    net: ArrayLike, *, weights: ArrayLike | None = None, turnover: float = 0.5, cost: float = 0.0
+) -> Holdings:
     """Give a position that earned these net returns."""
     series = np.asarray(net, dtype=np.float64)
     days = series.size
-    return Held(
+    return Holdings(
         first=0,
         weights=np.tile([0.5, -0.5], (days, 1)) if weights is None else np.asarray(weights, dtype=np.float64),
         gross=series + cost,
@@ -49,7 +51,7 @@ def test_turnover_exposure_and_break_even_by_hand() -> None:
 @pytest.mark.parametrize("assets", [7, 19, 20, 23])
 def test_a_gross_of_one_is_not_above_one(assets: int) -> None:
     scores = np.random.default_rng(0).standard_normal((400, assets))
-    held = hold(np.tile(scores[:1], (400, 1)), 0.01 * scores, horizon=5, cost_bps=2)
+    held = simulate(np.tile(scores[:1], (400, 1)), 0.01 * scores, horizon=5, cost_bps=2)
     assert np.abs(held.weights).sum(axis=1).max() == pytest.approx(1)
     pnl = paper_pnl(held)
     assert (pnl.largest_gross, pnl.largest_net) == (1, 0)
@@ -60,12 +62,12 @@ def test_a_gross_of_one_is_not_above_one(assets: int) -> None:
 def test_at_the_break_even_cost_nothing_is_earned(seed: int) -> None:
     random = np.random.default_rng(seed)
     scores, returns = random.standard_normal((40, 6)), 0.01 * random.standard_normal((40, 6))
-    free = hold(scores, returns, horizon=2, cost_bps=0)
+    free = simulate(scores, returns, horizon=2, cost_bps=0)
     break_even = paper_pnl(free).break_even_bps
     assert break_even == pytest.approx(1e4 * free.gross.sum() / free.turnover.sum())
-    assert paper_pnl(hold(scores, returns, horizon=2, cost_bps=3)).break_even_bps == pytest.approx(break_even)
+    assert paper_pnl(simulate(scores, returns, horizon=2, cost_bps=3)).break_even_bps == pytest.approx(break_even)
     if break_even > 0:
-        assert hold(scores, returns, horizon=2, cost_bps=break_even).net.sum() == pytest.approx(0, abs=1e-12)
+        assert simulate(scores, returns, horizon=2, cost_bps=break_even).net.sum() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("net", "break_even"), [([0.01, 0.02], math.inf), ([-0.01, -0.02], -math.inf)])
@@ -112,7 +114,7 @@ def test_ratios_are_a_year_and_risk_is_a_day() -> None:
 def test_alpha_and_beta_are_those_of_the_net_return_against_all_names() -> None:
     random = np.random.default_rng(3)
     scores, returns = random.standard_normal((60, 5)), 0.01 * random.standard_normal((60, 5))
-    held = hold(scores, returns, horizon=1, cost_bps=5)
+    held = simulate(scores, returns, horizon=1, cost_bps=5)
     np.testing.assert_allclose(held.market, returns[1:].mean(axis=1))
     split, pnl = alpha_beta(held.net, held.market), paper_pnl(held, days_per_year=250)
     assert split is not None

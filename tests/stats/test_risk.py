@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import linregress
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.holdings import follow, hold
+from pytest_modelgates.stats.holdings import evaluate_positions, simulate
 from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
 from pytest_modelgates.stats.risk import Risk, alpha_beta, risk_of
 from pytest_modelgates.stats.sharpe import sharpe_of
@@ -25,7 +25,7 @@ ANSWERS = json.loads(files("vetted").joinpath("data", "oracle.json").read_text()
 
 def on_paper(returns: list[float], year: float) -> PaperPnl:
     """Hold all capital in one name that returns these."""
-    held = follow(np.ones((len(returns), 1)), np.array(returns)[:, np.newaxis], cost_bps=0)
+    held = evaluate_positions(np.ones((len(returns), 1)), np.array(returns)[:, np.newaxis], cost_bps=0)
     return paper_pnl(held, days_per_year=year)
 
 
@@ -96,7 +96,7 @@ def test_a_drawdown_is_a_share_of_the_peak_and_the_tail_is_no_better_than_its_ed
 
 def test_alpha_and_beta_give_the_answers_of_alphalens() -> None:
     # alphalens-reloaded, tests/test_performance.py, factor_alpha_beta: it compounds alpha over 252 days.
-    held = hold([[1, 2, 3, 4], [4, 3, 2, 1]], [[1, 2, 3, 4], [1, 1, 1, 1]], horizon=1, cost_bps=0, lag=0)
+    held = simulate([[1, 2, 3, 4], [4, 3, 2, 1]], [[1, 2, 3, 4], [1, 1, 1, 1]], horizon=1, cost_bps=0, lag=0)
     assert held.market.tolist() == [2.5, 1]
     found = alpha_beta(held.gross, held.market)
     assert found is not None

@@ -1,0 +1,111 @@
+"""What a gate may ask for: too little data in a fixture, and fixtures under their old names."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_modelgates.errors import InsufficientDataError
+from pytest_modelgates.evidence.verdict import Verdict, judge
+from tests.support.gate_runs import PACKAGED, outcomes, own_gate, record_of, run
+
+FIXTURE = """
+import pytest
+from pytest_modelgates import {error}
+
+@pytest.fixture
+def rows():
+    raise {error}("3 rows, at least 9 are needed"{more})
+
+@pytest.mark.gate("{gate}")
+def test_answer(rows, gate):
+    gate.check(0)
+"""
+
+
+def asks(pytester: pytest.Pytester, error: str, *, severity: str = "hard", gate: str = "mine.answer") -> Path:
+    """A model, and a gate whose fixture raises."""
+    more = ", sample=3" if error == "InsufficientDataError" else ""
+    model = own_gate(pytester, severity=severity)
+    pytester.makepyfile(test_mine=FIXTURE.format(error=error, gate=gate, more=more))
+    return model
+
+
+def test_too_little_data_in_a_fixture_makes_the_gate_inconclusive(pytester: pytest.Pytester) -> None:
+    model = asks(pytester, "InsufficientDataError")
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert (result.ret, outcomes(result)) == (1, {"failed": 1})
+    result.stdout.fnmatch_lines(
+        ["mine.answer: inconclusive: 3 rows, at least 9 are needed", "mine.answer *inconclusive"]
+    )
+    (shown,) = record_of(model).evidence
+    assert (shown.state, shown.value, shown.sample) == ("inconclusive", None, 3)
+    assert [phase.when for phase in record_of(model).phases] == ["setup", "teardown"]
+
+
+def test_a_soft_gate_with_too_little_data_warns_and_leaves_the_exit_code_alone(pytester: pytest.Pytester) -> None:
+    model = asks(pytester, "InsufficientDataError", severity="soft")
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert (result.ret, outcomes(result)) == (0, {"warned": 1})
+
+
+def test_any_other_statistics_error_in_a_fixture_is_an_error(pytester: pytest.Pytester) -> None:
+    model = asks(pytester, "StatisticsError")
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert (result.ret, outcomes(result)) == (1, {"errors": 1})
+    result.stdout.fnmatch_lines(["mine.answer errored: raised StatisticsError"])
+
+
+def test_a_gate_of_another_family_cannot_lack_a_reference(pytester: pytest.Pytester) -> None:
+    model = asks(pytester, "NoReference")
+    assert run(pytester, f"--model-dir={model}", "test_mine.py").ret == 1
+    assert judge(record_of(model), PACKAGED)[0] is Verdict.INCONCLUSIVE
+
+
+def test_a_gate_that_swallows_what_it_raised_is_inconclusive_all_the_same(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="hard")
+    swallowed = "try: gate.inconclusive('3 rows')\n    except Exception: pass"
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="candidate", asks=swallowed))
+    assert run(pytester, f"--model-dir={model}", "test_mine.py").ret == 1
+    assert [entry.state for entry in record_of(model).evidence] == ["inconclusive", "measured"]
+
+
+def test_the_sample_of_too_little_data_survives_a_process_boundary() -> None:
+    import pickle
+
+    error = pickle.loads(pickle.dumps(InsufficientDataError("3 rows", sample=3)))
+    assert (str(error), error.sample) == ("3 rows", 3)
+
+
+GATE_OF_01 = """
+import pytest
+from pytest_modelgates import ModelgatesError, NoReference
+
+@pytest.mark.gate("mine.answer")
+def test_answer({names}, gate):
+    {asks}
+    gate.check(0)
+"""
+OLD = {
+    "held": "assert held.net.size",
+    "follow": "assert callable(follow)",
+    "paper": "assert paper.sharpe",
+    "skill": "assert skill().p_against",
+    "years": "assert years(gate).means.size",
+    "enough": "enough(gate); enough(gate, 1)",
+    "tried": "assert tried(gate) == 1",
+    # Nothing was ever live, and a signal has no baseline.
+    "live_scores": "with pytest.raises(NoReference): live_scores(gate)",
+    "live_agreement": "with pytest.raises(NoReference): live_agreement(gate)",
+    "against_baseline": "with pytest.raises(ModelgatesError): against_baseline(gate)",
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_a_gate_of_version_01_runs_and_is_told_the_new_name(
+    pytester: pytest.Pytester, good_model: Path, name: str
+) -> None:
+    own_gate(pytester)
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names=name, asks=OLD[name]))
+    result = run(pytester, f"--model-dir={good_model}", "test_mine.py")
+    assert outcomes(result)["passed"] == 1
+    result.stdout.fnmatch_lines([f"*DeprecationWarning: the fixture '{name}' is now called *"])
