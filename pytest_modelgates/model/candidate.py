@@ -27,7 +27,7 @@ class Candidate:
     ----------
     directory : Path
     digest : str, optional
-        Its digest, if whoever asks has taken it already.
+        Its digest, if the caller has taken it already.
     """
 
     def __init__(self, directory: Path, *, digest: str | None = None) -> None:

@@ -69,10 +69,10 @@ def pack(
         How many candidates were tried on this panel, this one included.
     time, asset, target : str, optional
         Column names. Left out, `target` is "target"; `time` and `asset` are "time" and "asset" for a signal, and no
-        columns otherwise. `asset` names what a row is of, such as a customer.
+        columns otherwise. `asset` names what a row is about, such as a customer.
     volume : str, optional
-        Name of the column of what the whole market traded of the asset that day, in money; without one, neither the
-        share of it that a trade is nor the impact of that share can be measured.
+        Name of the column of what the whole market traded of the asset that day, in money; without one, neither a
+        trade's share of that volume nor its impact can be measured.
     nullable : sequence of str, optional
         Features that may be NaN.
     output : (str, int), optional
@@ -113,7 +113,7 @@ def pack(
     frame = checked_panel(panel, sidecar, needs_reference=native is None)
     rows = feature_matrix(frame, sidecar, source="the panel")
     if native is not None:
-        # A copy: an estimator may scale its rows in place.
+        # The estimator gets a copy, since it may scale its rows in place.
         frame[REFERENCE] = native(rows.astype(np.float32))
     content = finish(proto, sidecar.names, sidecar.schema_crc32)
     session = OnnxModel(content, sidecar)

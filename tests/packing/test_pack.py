@@ -17,6 +17,9 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
@@ -178,6 +181,15 @@ def test_nan_may_stand_in_features_that_are_declared_nullable(tmp_path: Path) ->
     directory = pack_ready(tmp_path, panel, model.SerializeToString(), nullable=["a"])
     assert flaws(directory) == []
     assert [feature.nullable for feature in Candidate(directory).sidecar.features] == [True, False]
+
+
+def test_an_estimator_that_scales_in_place_scales_rows_of_its_own(tmp_path: Path) -> None:
+    frame = rows()
+    model = make_pipeline(StandardScaler(copy=False), Ridge(alpha=1e-6))
+    model.fit(frame[["a", "b"]].to_numpy(np.float32, copy=True), frame["reference"])
+    directory = pack_ready(tmp_path, frame.drop(columns="reference"), model)
+    assert flaws(directory) == []
+    assert Candidate(directory).panel.frame["a"].tolist() == frame["a"].tolist()
 
 
 def test_a_panel_of_one_row_is_packed(tmp_path: Path) -> None:
