@@ -704,11 +704,13 @@ def _run(script: str, root: Path) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.integration
 def test_a_step_that_fails_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> None:
     # Packing makes three folders, writes and renames seven files, renames the directory and notes its id.
     assert _run(DENY, tmp_path) >= 20
 
 
+@pytest.mark.integration
 def test_a_killed_pack_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> None:
     steps = _run(KILL, tmp_path)
     assert steps >= 20
@@ -732,6 +734,7 @@ def test_what_a_killed_pack_left_is_no_model_and_in_nobodys_way(tmp_path: Path) 
     assert [row.id for row in listing(Candidate(directory).artifacts)] == [directory.name]
 
 
+@pytest.mark.integration
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     script = """
 import resource
