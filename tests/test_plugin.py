@@ -182,8 +182,8 @@ def test_own_gates_that_cannot_be_imported_say_why(pytester: pytest.Pytester) ->
 
 WRONG_DIRECTORIES = [
     pytest.param("nowhere", "--model-dir=nowhere: no such directory", id="missing"),
-    pytest.param("models", "--model-dir=models: 'models' is no model id: expected *", id="no-id"),
-    pytest.param("", "--model-dir=: * is no model id: *", id="empty"),
+    pytest.param("models", "--model-dir=models: 'models' is not a model id: expected *", id="no-id"),
+    pytest.param("", "--model-dir=: * is not a model id: *", id="empty"),
 ]
 
 

@@ -1,7 +1,7 @@
 """The audit log: a chain of JSON lines, appended and never rewritten.
 
-What is about to change comes first, what became of it after; each line holds the digest of the one before, so that an
-edited, lost or swapped one shows.
+An intent is written before a change, its outcome after it. Each line holds the digest of the line before, so that an
+edited, lost or swapped line shows.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from .head import Head
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="record"):
-    """What every line holds; `n` counts from 1 and `prev` is the digest of the line before, both given by `append`."""
+    """The fields of every line. `append` sets `n`, which counts from 1, and `prev`, the digest of the line before."""
 
     n: Annotated[int, msgspec.Meta(ge=0)] = 0
     prev: Sha256 | None = None
@@ -45,13 +45,13 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
 
 
 class Commit(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="commit"):
-    """The link was moved; `signature` says so of the intent before it and of all that it is chained to."""
+    """The link was moved; `signature` covers the intent before it, and so every line that it is chained to."""
 
     signature: str | None = None
 
 
 class Abort(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="abort"):
-    """The link was not moved, or moved back."""
+    """The link was not moved, or was moved back."""
 
 
 Line = Intent | Commit | Abort
@@ -63,7 +63,7 @@ EMPTY = Head(0, None)
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a log; `open` is an intent with nothing after it, `change` the last that took place."""
+    """The end of a log: `open` is an intent without an outcome, `change` the last change that took place."""
 
     head: Head
     open: Intent | None
@@ -75,23 +75,23 @@ class Tail:
 
 
 def decoded(line: bytes, place: str) -> Line:
-    """Read a line, which must be byte for byte as `append` writes it."""
+    """Decode a line, which must be byte for byte as `append` writes it."""
     try:
         record: Line = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{place}: no record of the audit log ({first_line(error)}); put the log back") from error
+        raise FormatError(f"{place}: not a record of the audit log ({first_line(error)}); put the log back") from error
     if canonical(record) != line + b"\n":
         raise FormatError(f"{place}: not as it was written; put the log back")
     return record
 
 
 def lines(path: Path) -> Iterator[tuple[Line, str]]:
-    """Read records with their digests, the newest first and no more than is asked for; a torn last line is none.
+    """Read records with their digests, the newest first, as they are asked for; a torn last line does not count.
 
     Raises
     ------
     FormatError
-        At the first line that is no record, or not the one that the line after it was chained to.
+        At the first line that is not a record, or not the one that the line after it was chained to.
     """
     after: Line | None = None
     for back, line in enumerate(lines_from_end(path), start=1):
@@ -105,7 +105,7 @@ def lines(path: Path) -> Iterator[tuple[Line, str]]:
 
 
 def tail(path: Path) -> Tail:
-    """Read the end of the log, as far back as the last change that took place."""
+    """Read the end of the log, back to the last change that took place."""
     end: Head | None = None
     opened: Intent | None = None
     outcome: Line | None = None
@@ -119,7 +119,7 @@ def tail(path: Path) -> Tail:
 
 
 def changes(path: Path) -> Iterator[Intent]:
-    """Read promotions and rollbacks that took place, the newest first and no more than is asked for."""
+    """Read promotions and rollbacks that took place, the newest first, as they are asked for."""
     outcome: Line | None = None
     for record, _ in lines(path):
         if isinstance(record, Intent) and isinstance(outcome, Commit):
@@ -133,12 +133,12 @@ def read_log(path: Path) -> list[Intent]:
 
 
 def live_at(path: Path, moment: datetime) -> Intent | None:
-    """Find the change by which the model was live that was live at a moment."""
+    """Find the change that had made its model live at a moment."""
     return next((change for change in changes(path) if change.time <= moment), None)
 
 
 def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
-    """Append a record as the next link of the chain, durably; the log is as it was if that fails.
+    """Append a record as the next link of the chain, durably; if that fails, the log is unchanged.
 
     Returns
     -------
@@ -160,28 +160,28 @@ def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
 
 
 def committed(intent: Head) -> bytes:
-    """What the signature of a commit is of."""
+    """Give the bytes that a commit's signature covers."""
     return f"modelgates commit {intent}".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What reading a whole log found."""
+    """A whole log: the digest of each line, the commits, and what is wrong."""
 
     digests: list[str]
     commits: list[Commit]
     problems: list[str]
 
     def holds(self, head: Head) -> bool:
-        """Whether a record is still the one it was."""
+        """Whether the log still has the record that a head names."""
         return head.n <= len(self.digests) and self.digests[head.n - 1] == head.digest
 
 
 def read_chain(path: Path) -> Chain:
-    """Read the whole log and hold every line against the one before it.
+    """Read the whole log and compare every line with the one before it.
 
-    A cut tail and a chain that was written anew do not show here: hold the digests against a head kept elsewhere. What
-    a crash left behind the last newline is no line.
+    A cut tail and a chain that was written anew do not show here: compare the digests with a head that was kept
+    elsewhere. What a crash left after the last newline does not count as a line.
     """
     found = Chain([], [], [])
     previous: Line | None = None

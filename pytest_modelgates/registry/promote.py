@@ -16,7 +16,7 @@ from ..evidence.reasons import Reason
 from ..evidence.report import Report, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
-from ..model.directory import ModelDirectory
+from ..model.directory import PANEL, ModelDirectory
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from ..predictions.records import read_predictions
@@ -77,7 +77,7 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     gate = f"pytest --model-dir={directory}"
     try:
         with ModelDirectory(directory) as model:
-            digest, golden = model.verify(), panel_predictions(model)
+            digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
             subject = Subject(model_id, str(directory), digest, model.manifest, model.sidecar)
     except ModelgatesError as error:
         lost = [Reason(line, "pack it again") for line in str(error).splitlines()]

@@ -39,7 +39,7 @@ from tests.support.panels import FEATURES, invented_panel
 
 HERE = Path(__file__).parent
 SECONDS = 20
-NO_ID = "{given!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
+NO_ID = "{given!r} is not a model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from pytest_modelgates.evidence.trust import package_digest, shipped_gates
-from pytest_modelgates.model.directory import MANIFEST, SIDECAR, ModelDirectory
+from pytest_modelgates.model.directory import MANIFEST, PANEL, SIDECAR, ModelDirectory
 from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Slo
@@ -162,6 +162,7 @@ def edited(path: Path, *keys: object, value: object) -> Path:
 def golden_of(directory: Path) -> list[float]:
     """A model's predictions on its panel."""
     with ModelDirectory(directory) as model:
+        model.verify(keep={PANEL})
         return panel_predictions(model).tolist()
 
 
