@@ -118,7 +118,7 @@ def promote(arguments: argparse.Namespace) -> int:
             model_id = promotion.model_of(read_report(report, keys=policy.evidence.keys), report)
     if arguments.dry_run:
         plan = promotion.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
-        print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
+        print(f"plan: promote {model_id} in place of {plan.facts.live or 'nothing'}, by {report}")
         plan.refuse()
         print("nothing speaks against it")
         return 0

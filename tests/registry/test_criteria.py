@@ -16,13 +16,13 @@ from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.policy.sections import EvidenceRules
 from pytest_modelgates.predictions.records import Prediction, read_predictions
-from pytest_modelgates.registry.criteria import Night, night_reasons, nights, shadow_reasons, streak
+from pytest_modelgates.registry.criteria import night_reasons, shadow_reasons, streak
+from pytest_modelgates.registry.nights import Night, nights
 from pytest_modelgates.storage.digests import listing
 from tests.support.handmade import green_ledger, green_run, log_predictions, predictions, record, write_report
 
 POLICY = load_policy(None)
 NOW = datetime(2026, 3, 3, 6, tzinfo=UTC)
-LATENCY = POLICY.limit("latency.serve_p95_ms")
 GOLDEN = np.random.default_rng(5).normal(size=2000)
 CALM = np.random.default_rng(6).normal(size=500).tolist()
 
@@ -220,7 +220,7 @@ def test_what_else_lies_among_the_reports_is_passed_over(reports: Reports, place
 
 
 def shadow(records: list[Prediction], policy: Policy = POLICY) -> list[str]:
-    return [str(reason) for reason in shadow_reasons(records, GOLDEN, policy, LATENCY, repair="R")]
+    return [str(reason) for reason in shadow_reasons(records, GOLDEN, policy, repair="R")]
 
 
 def test_a_calm_day_in_shadow_is_no_reason() -> None:
