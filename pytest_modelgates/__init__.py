@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .model.panel import Panel
     from .model.schema import schema_crc32, sidecar_crc32
     from .packing.pack import pack
+    from .packing.refits import walk_models_forward
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
     from .stats.agreement import DailyAgreement, disordered
@@ -42,6 +43,7 @@ _PLACES = {
     "model.panel": ("Panel",),
     "model.schema": ("schema_crc32", "sidecar_crc32"),
     "packing.pack": ("pack",),
+    "packing.refits": ("walk_models_forward",),
     "serving.adapter": ("Adapter",),
     "stats.ablation": ("Ablation",),
     "stats.agreement": ("DailyAgreement", "disordered"),
@@ -104,6 +106,7 @@ __all__ = [
     "tied_rows",
     "top_turnover",
     "trade_difference",
+    "walk_models_forward",
     "why_unseen",
 ]
 

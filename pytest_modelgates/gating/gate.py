@@ -32,6 +32,7 @@ class Gate:
         self.name = name
         self.policy = policy
         self.evidence: list[Evidence] = []
+        self._unmeasured: InsufficientDataError | NoReference | None = None
 
     def check(
         self,
@@ -129,17 +130,23 @@ class Gate:
 
     def inconclusive(self, why: str, *, sample: int | None = None) -> NoReturn:
         """Fail because there is too little to measure from."""
-        raise InsufficientDataError(why, sample=sample)
+        self._give_up(InsufficientDataError(why, sample=sample))
 
     def no_reference(self, why: str) -> NoReturn:
         """Say that there is nothing to compare with yet; admitted only before the first promotion ever."""
-        raise NoReference(why)
+        self._give_up(NoReference(why))
+
+    def _give_up(self, error: InsufficientDataError | NoReference) -> NoReturn:
+        self.record_unmeasured(error)  # at once, as the gate's file may swallow what is raised
+        raise error
 
     def record_unmeasured(self, error: InsufficientDataError | NoReference) -> str:
-        """Record that nothing could be measured, and say so in words."""
+        """Record that nothing could be measured, once an error, and say so in words."""
         state: State = "no reference yet" if isinstance(error, NoReference) else "inconclusive"
         name, sample = base_name(self.name), getattr(error, "sample", None)
-        self._record(name, state=state, value=None, sample=sample, note=str(error))
+        if error is not self._unmeasured:
+            self._unmeasured = error
+            self._record(name, state=state, value=None, sample=sample, note=str(error))
         return f"{name}: {state}: {error}"
 
     def _record(

@@ -25,6 +25,8 @@ def test_a_gate_that_ran_once_and_kept_its_limit_passed() -> None:
     assert judge(record(P, POLICY), POLICY) == (Verdict.PASSED, "")
 
 
+TOO_LITTLE = phase("setup", outcome="failed", exception="InsufficientDataError")
+
 JUDGED = [
     pytest.param(record(P, POLICY, 0.11), "failed", "measured 0.11 p, limit 0 ≤ · ≤ 0.1", id="over-the-limit"),
     pytest.param(
@@ -87,6 +89,24 @@ JUDGED = [
         "inconclusive",
         "3 rows",
         id="inconclusive",
+    ),
+    pytest.param(
+        record(P, POLICY, phases=(TOO_LITTLE, TEARDOWN), evidence=(evidence(P, SLO, state="inconclusive", note="3"),)),
+        "inconclusive",
+        "3",
+        id="inconclusive-in-a-fixture",
+    ),
+    pytest.param(
+        record(P, POLICY, phases=(TOO_LITTLE, CALL, TEARDOWN)),
+        "not run",
+        "raised InsufficientDataError in set-up and recorded no evidence of it",
+        id="green-after-a-fixture-had-too-little",
+    ),
+    pytest.param(
+        record(P, POLICY, phases=(SETUP, CALL, phase("teardown", exception="InsufficientDataError"))),
+        "errored",
+        "raised InsufficientDataError",
+        id="too-little-in-teardown",
     ),
     pytest.param(
         record(P, POLICY, evidence=(evidence(P, SLO, state="no reference yet"),)),

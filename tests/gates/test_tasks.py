@@ -312,7 +312,7 @@ def test_what_the_guide_shows_works(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
-    section = guide.partition("## Models that are no signals\n")[2].partition("\n## ")[0]
+    section = guide.partition("### Models that are not signals\n")[2].partition("\n### ")[0]
     code, policy = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
     monkeypatch.chdir(pytester.path)
     exec(compile(code, "guide", "exec"), {})  # whose print tells where the model lies

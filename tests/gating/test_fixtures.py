@@ -61,6 +61,14 @@ def test_a_gate_of_another_family_cannot_lack_a_reference(pytester: pytest.Pytes
     assert judge(record_of(model), PACKAGED)[0] is Verdict.INCONCLUSIVE
 
 
+def test_a_gate_that_swallows_what_it_raised_is_inconclusive_all_the_same(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="hard")
+    swallowed = "try: gate.inconclusive('3 rows')\n    except Exception: pass"
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="candidate", asks=swallowed))
+    assert run(pytester, f"--model-dir={model}", "test_mine.py").ret == 1
+    assert [entry.state for entry in record_of(model).evidence] == ["inconclusive", "measured"]
+
+
 def test_the_sample_of_too_little_data_survives_a_process_boundary() -> None:
     import pickle
 
