@@ -292,7 +292,7 @@ def perform(packed_once: Path, broken_once: Path, tmp_path_factory: pytest.TempP
         if case.text("shadow"):
             package = root / case.text("shadow") / SOURCES.name
             shutil.copytree(SOURCES, package, ignore=shutil.ignore_patterns("__pycache__"))
-            gate = package / "gate.py"
+            gate = package / "gating" / "gate.py"
             gate.write_text(gate.read_text().replace("limit.contains(value)", "True"))
         return model
 
