@@ -53,7 +53,7 @@ def main() -> int:
                 sidecar=sidecar,
                 golden=np.empty(0),
                 live=None,
-                report=read_report(report_file),
+                stored=read_report(report_file),
                 trusted=known,
             )
             reasons = decide(facts, policy, now=datetime.now(UTC)).reasons
@@ -61,7 +61,7 @@ def main() -> int:
             assert not reasons, reasons
         size = report_file.stat().st_size
     low, median, high = statistics.quantiles(taken, n=4)
-    gates = len(facts.report.modelgates.models[directory.name].gates)
+    gates = len(facts.ledger.models[directory.name].gates)
     print(
         f"{gates} gates, {size / 1000:.0f} kB: {median:.2f} ms (quartiles {low:.2f} to {high:.2f}, {times} times); "
         f"promised: at most {PROMISED_MS:g} ms"

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..evidence.proof import ProofRead, proof_reasons
 from ..evidence.reasons import Reason
-from ..evidence.report import GateRecord, ModelRun, Report
+from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
 from ..evidence.trust import CORE, Trust
 from ..evidence.verdict import Verdict, base_name, promotes, weigh
 from ..model.manifest import Manifest
@@ -36,7 +36,7 @@ class Facts:
         The model's predictions on its panel.
     live : str or None
         The live model; None before the first promotion.
-    report : Report
+    stored : StoredReport
         What the gate run left.
     trusted : Trust
         Digests of the gate files and of the package that the promoter has.
@@ -59,13 +59,18 @@ class Facts:
     sidecar: Sidecar
     golden: np.ndarray
     live: str | None
-    report: Report
+    stored: StoredReport
     trusted: Trust
     proof: ProofRead = None
     denied: str | None = None
     log_problems: Sequence[str] = ()
     nights: Sequence[Night] = ()
     shadow: Sequence[Prediction] = ()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the report says of the run and of each model."""
+        return self.stored.report.modelgates
 
     @property
     def first(self) -> bool:
@@ -126,7 +131,7 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
 
 def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[list[Reason], list[Waiver]]:
     """Hold the report against the model, the policy and the code that is trusted."""
-    models = facts.report.modelgates.models
+    models = facts.ledger.models
     if facts.model_id not in models:
         names = ", ".join(models) or "no model"
         return [Reason(f"the report is of {names}, not of {facts.model_id}", facts.gate)], []
@@ -152,9 +157,9 @@ def _is_hard(record: GateRecord, policy: Policy) -> bool:
 
 
 def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) -> list[Reason]:
-    info, found = facts.report.modelgates.run, []
-    if info.exit_status != facts.report.exitcode:
-        found.append(f"pytest ended with {info.exit_status}, the report says {facts.report.exitcode}")
+    info, exitcode, found = facts.ledger.run, facts.stored.report.exitcode, []
+    if info.exit_status != exitcode:
+        found.append(f"pytest ended with {info.exit_status}, the report says {exitcode}")
     if info.exit_status != 0:
         found.append(f"pytest ended with {info.exit_status}, a green run ends with 0")
     if run.digest_before != run.digest_after:
@@ -176,14 +181,14 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
     if info.started < facts.manifest.created:
         found.append(f"the run began before the model was packed ({facts.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
     reasons = [Reason(text, facts.gate) for text in found]
-    if facts.report.sealed_by is None and policy.evidence.level == "sealed":
+    if facts.stored.sealed_by is None and policy.evidence.level == "sealed":
         text = "the report is not sealed, and the policy asks for one that is"
         reasons.append(Reason(text, f"modelgates gate {facts.directory} --key FILE"))
     return reasons
 
 
 def _origin_reasons(facts: Facts, run: ModelRun, judged: list[str], policy: Policy) -> list[Reason]:
-    info, trust, found = facts.report.modelgates.run, facts.trusted, []
+    info, trust, found = facts.ledger.run, facts.trusted, []
     if info.package_digest != trust.package:
         found.append("the run used another version of pytest-modelgates than this promotion")
     for origin, names in info.hooks.items():

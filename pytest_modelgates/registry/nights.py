@@ -51,10 +51,11 @@ def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool
     """Judge parity by one report; None if the run measured none (``-m pnl``), or lacks a seal that counts."""
     wanted = sorted(name for name, slo in policy.slo.items() if name.startswith("parity.") and slo.severity == "hard")
     try:
-        report = read_report(path, keys=policy.evidence.keys)
-        records = [record for record in report.modelgates.models[model_id].gates if record.gate in wanted]
+        stored = read_report(path, keys=policy.evidence.keys)
+        ledger = stored.report.modelgates
+        records = [record for record in ledger.models[model_id].gates if record.gate in wanted]
         # A report that was copied to the name of another night is of its own night still.
-        if report.modelgates.run.started.astimezone(UTC).date() != day:
+        if ledger.run.started.astimezone(UTC).date() != day:
             return False
     except (FormatError, KeyError):
         return False
@@ -63,6 +64,6 @@ def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool
     if not records:
         return None
     passed = sorted(record.gate for record in records if judge(record, policy)[0] is Verdict.PASSED)
-    if passed == wanted and policy.evidence.level == "sealed" and report.sealed_by is None:
+    if passed == wanted and policy.evidence.level == "sealed" and stored.sealed_by is None:
         return None  # it may speak against the night, but not for it
     return passed == wanted

@@ -10,7 +10,7 @@ from ..audit.chain import Intent
 from ..drift import save_golden_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
 from ..evidence.proof import read_proof
-from ..evidence.report import Report, read_report
+from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
 from ..model.directory import ModelDirectory
@@ -39,17 +39,19 @@ class Plan:
             raise RefusedError(f"{self.facts.model_id} is not promoted:\n{lines}")
 
 
-def model_of(report: Report, source: Path) -> str:
+def model_of(stored: StoredReport) -> str:
     """The one model that a report is of."""
-    names = list(report.modelgates.models)
+    names = list(stored.report.modelgates.models)
     if len(names) != 1:
         raise RefusedError(
-            f"{source}: a report of {len(names)} models ({printable(', '.join(names))}); name the one to promote"
+            f"{stored.path}: a report of {len(names)} models ({printable(', '.join(names))}); name the one to promote"
         )
     return names[0]
 
 
-def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, now: datetime) -> Plan:
+def plan_promotion(
+    artifacts: Artifacts, model_id: str, report: StoredReport | Path, policy: Policy, *, now: datetime
+) -> Plan:
     """Gather everything that speaks for or against a promotion, and decide; changes nothing.
 
     Raises
@@ -57,16 +59,19 @@ def plan_promotion(artifacts: Artifacts, model_id: str, report_path: Path, polic
     RegistryError, FormatError
         If the registry or the report cannot be read at all, or there is no such model.
     """
-    facts = gather(artifacts, model_id, report_path, policy, now=now)
+    facts = gather(artifacts, model_id, report, policy, now=now)
     return Plan(facts, decide(facts, policy, now=now))
 
 
-def gather(artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, now: datetime) -> Facts | Damaged:
+def gather(
+    artifacts: Artifacts, model_id: str, report: StoredReport | Path, policy: Policy, *, now: datetime
+) -> Facts | Damaged:
     """Read all that a promotion is decided by; raises as `plan_promotion` does."""
     directory = artifacts.model(model_id)
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
-    report, live = read_report(report_path, keys=policy.evidence.keys), state(artifacts).live
+    stored = read_report(report, keys=policy.evidence.keys) if isinstance(report, Path) else report
+    live = state(artifacts).live
     try:
         with ModelDirectory(directory) as model:
             digest, golden = model.verify(), panel_predictions(model)
@@ -81,7 +86,7 @@ def gather(artifacts: Artifacts, model_id: str, report_path: Path, policy: Polic
         sidecar=sidecar,
         golden=golden,
         live=live,
-        report=report,
+        stored=stored,
         trusted=trust(policy, Path.cwd()),
         proof=read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None,
         denied=why_denied("promote", policy.registry.may_promote),
@@ -94,7 +99,13 @@ def gather(artifacts: Artifacts, model_id: str, report_path: Path, policy: Polic
 
 
 def promote(
-    artifacts: Artifacts, model_id: str, report_path: Path, policy: Policy, *, reason: str, key: Path | None = None
+    artifacts: Artifacts,
+    model_id: str,
+    report: StoredReport | Path,
+    policy: Policy,
+    *,
+    reason: str,
+    key: Path | None = None,
 ) -> Done:
     """Make a model live.
 
@@ -102,8 +113,8 @@ def promote(
     ----------
     artifacts : Artifacts
     model_id : str
-    report_path : Path
-        The report of its gate run.
+    report : StoredReport or Path
+        What its gate run left.
     policy : Policy
     reason : str
         For the audit log.
@@ -119,7 +130,7 @@ def promote(
     private = load_key(key) if key else None
     with locked(artifacts, policy.registry):
         now = datetime.now(UTC)
-        plan = plan_promotion(artifacts, model_id, report_path, policy, now=now)
+        plan = plan_promotion(artifacts, model_id, report, policy, now=now)
         plan.refuse()
         facts = plan.facts
         assert isinstance(facts, Facts), "a damaged model is refused"
@@ -131,8 +142,8 @@ def promote(
             from_=facts.live,
             to=model_id,
             digest=facts.digest,
-            report_digest=facts.report.digest,
-            sealed_by=facts.report.sealed_by,
+            report_digest=facts.stored.digest,
+            sealed_by=facts.stored.sealed_by,
             waivers=tuple(map(str, plan.decision.waivers)),
             reason=reason,
         )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.evidence.report import GateRecord, Ledger, Report
+from pytest_modelgates.evidence.report import GateRecord, Ledger
 from pytest_modelgates.evidence.trust import trust
 from pytest_modelgates.model.directory import MANIFEST, SIDECAR
 from pytest_modelgates.model.manifest import Manifest
@@ -20,7 +20,7 @@ from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.registry.decide import Damaged, Facts, decide
 from pytest_modelgates.storage.digests import tree_digest
 from pytest_modelgates.storage.strict_json import read_json
-from tests.support.handmade import LENIENT, evidence, green_ledger, green_run, inside, record
+from tests.support.handmade import LENIENT, evidence, green_ledger, green_run, inside, record, stored_report
 
 SHIPPED = load_policy(None)
 # Without nights, hours in shadow and drift, so that reports alone are judged.
@@ -41,7 +41,7 @@ def facts_of(directory: Path, ledger: Ledger, policy: Policy, *, exitcode: int =
         sidecar=read_json(directory / SIDECAR, Sidecar),
         golden=np.empty(0),
         live="1700000000",
-        report=Report(exitcode=exitcode, modelgates=ledger),
+        stored=stored_report(ledger, exitcode=exitcode),
         trusted=trust(policy, directory),
     )
     return replace(facts, **changes)
