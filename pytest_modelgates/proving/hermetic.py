@@ -9,16 +9,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import HermeticError
-from ..evidence.report import Report, read_report
+from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import Result, load_key, seal, statement
 from ..evidence.trust import NONCE, suite_folders
 from ..evidence.verdict import Verdict, weigh
 from ..policy.policy import Policy
 from ..storage.digests import listing
-from ..storage.strict_json import parse_json, read_bytes
 
 # Nothing else is loaded: no entry point of the environment, no conftest, no ini file of the repository.
 PLUGINS = (
@@ -38,7 +38,7 @@ def run_gates(
     root: Path,
     selection: Sequence[str] = (),
     quiet: bool = False,
-) -> tuple[Report, bytes]:
+) -> StoredReport:
     """Run the gates on a model in a child process.
 
     Parameters
@@ -58,9 +58,8 @@ def run_gates(
 
     Returns
     -------
-    Report
-    bytes
-        The file it was read from.
+    StoredReport
+        Not kept anywhere yet.
 
     Raises
     ------
@@ -92,16 +91,15 @@ def run_gates(
             raise HermeticError(
                 f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
             )
-        content, found = read_bytes(report), read_report(report)
-    if found.modelgates.run.nonce != nonce:
+        stored = replace(read_report(report), path=None)
+    run = stored.report.modelgates.run
+    if run.nonce != nonce:
         raise HermeticError(
             f"the report of {directory.name} is not of this run; something else writes to {folder.parent}"
         )
-    if found.modelgates.run.exit_status != status:
-        raise HermeticError(
-            f"the gates of {directory.name} ended with {status}, their report says {found.modelgates.run.exit_status}"
-        )
-    return found, content
+    if run.exit_status != status:
+        raise HermeticError(f"the gates of {directory.name} ended with {status}, their report says {run.exit_status}")
+    return stored
 
 
 def _run(
@@ -140,9 +138,10 @@ def _run(
     return child.returncode, output or ""
 
 
-def seal_report(report: Report, content: bytes, directory: Path, policy: Policy, key: Path) -> bytes:
+def seal_report(stored: StoredReport, directory: Path, policy: Policy, key: Path) -> bytes:
     """Seal what a hermetic run left: who vouches for it is whoever ran it, not the process that it ran in."""
-    private, run, model = load_key(key), report.modelgates.run, report.modelgates.models[directory.name]
+    private, ledger = load_key(key), stored.report.modelgates
+    run, model = ledger.run, ledger.models[directory.name]
     day = run.started.date()
     judged = [weigh(record, policy, digest=model.digest_before, day=day) for record in model.gates]
     passed = [each.record.gate for each in judged if each.verdict is Verdict.PASSED]
@@ -155,7 +154,7 @@ def seal_report(report: Report, content: bytes, directory: Path, policy: Policy,
         "passedTests": passed,
         "warnedTests": [each.record.gate for each in judged if each.record.gate not in {*passed, *failed}],
         "failedTests": failed,
-        "report": parse_json(content, "report.json"),
+        "report": stored.parsed,
     }
     if failed or not any(each.binds for each in judged):
         result: Result = "FAILED"

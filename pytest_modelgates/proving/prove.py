@@ -62,8 +62,9 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
             first, *others = twins.values()
             words = [f"--only-gate={ids[name]}:{gate}" for gate, own in changes.items() for name in own]
             words += [f"--model-dir={twin}" for twin in others]
-            report, _ = run_gates(first, policy, policy_file=policy_file, root=root, selection=words, quiet=True)
-            ledger = report.modelgates
+            ledger = run_gates(
+                first, policy, policy_file=policy_file, root=root, selection=words, quiet=True
+            ).report.modelgates
             if ledger.run.package_digest != known.package or not set(ledger.run.suite.values()) <= known.gates:
                 raise ProofError("gate files or this package changed during the run; run it again")
             records = {(twin, record.gate): record for twin, run in ledger.models.items() for record in run.gates}

@@ -113,8 +113,8 @@ def test_the_gates_refuse_it(
 ) -> None:
     directory = replace(registry, model)
     policy = load_policy(None)
-    report, _ = run_gates(directory, policy, policy_file=None, root=folder, selection=("-m", "integrity"))
-    verdicts = {gate.gate: judge(gate, policy)[0] for gate in report.modelgates.models[directory.name].gates}
+    stored = run_gates(directory, policy, policy_file=None, root=folder, selection=("-m", "integrity"))
+    verdicts = {gate.gate: judge(gate, policy)[0] for gate in stored.report.modelgates.models[directory.name].gates}
     assert verdicts == {
         "integrity.required_files": "passed",
         "integrity.sha256": "passed",

@@ -80,7 +80,7 @@ def test_an_honest_run_promotes(case: Case, run: Run, capfd: pytest.CaptureFixtu
     print(output.out, output.err)
     assert (status, live_id(run.artifacts)) == (0, run.model.name)
     if case.text("by") != "gates" and run.report.is_file():
-        assert set(read_report(run.report).modelgates.models) >= {run.model.name}
+        assert set(read_report(run.report).report.modelgates.models) >= {run.model.name}
 
 
 def test_the_good_suite_finds_the_broken_model_broken(

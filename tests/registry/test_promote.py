@@ -96,6 +96,14 @@ def test_a_green_report_promotes_and_leaves_a_golden(registry: Registry, capsys:
     assert len(load_golden_predictions(registry.live, folder=registry.artifacts.golden)) == len(golden)
 
 
+def test_a_report_that_was_read_is_not_read_again(registry: Registry) -> None:
+    path = green_report(registry)
+    stored = promote.read_report(path)
+    path.unlink()
+    promote.promote(registry.artifacts, promote.model_of(stored), stored, registry.policy, reason="read before")
+    assert read_log(registry.artifacts.promotions)[-1].report_digest == stored.digest
+
+
 def test_the_id_may_stand_behind_the_report(registry: Registry) -> None:
     assert by_report(registry, green_report(registry), registry.candidate) == 0
     assert live_id(registry.artifacts) == registry.candidate
@@ -477,7 +485,7 @@ def _promote_at_once(
     try:
         promote.promote(
             Artifacts(root),
-            promote.model_of(promote.read_report(report), report),
+            promote.model_of(promote.read_report(report)),
             report,
             load_policy(policy),
             reason="race",

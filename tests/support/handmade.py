@@ -14,7 +14,16 @@ import msgspec
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
+from pytest_modelgates.evidence.report import (
+    Evidence,
+    GateRecord,
+    Ledger,
+    ModelRun,
+    Phase,
+    Report,
+    RunInfo,
+    StoredReport,
+)
 from pytest_modelgates.evidence.trust import package_digest, shipped_gates
 from pytest_modelgates.model.directory import MANIFEST, PANEL, SIDECAR, ModelDirectory
 from pytest_modelgates.model.manifest import Manifest
@@ -137,6 +146,12 @@ def write_report(path: Path, ledger: Ledger, *, exitcode: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(readable({"exitcode": exitcode, "modelgates": msgspec.to_builtins(ledger)}))
     return path
+
+
+def stored_report(ledger: Ledger, *, exitcode: int = 0) -> StoredReport:
+    """A report as its reader would have it, though no file was ever written."""
+    report = Report(exitcode=exitcode, modelgates=ledger)
+    return StoredReport(path=None, content=b"", parsed=msgspec.to_builtins(report), report=report, sealed_by=None)
 
 
 def green_report(
