@@ -30,7 +30,7 @@ e2e: env ## Train, pack, gate, promote, shadow, roll back, check drift: on real 
 	$(BIN)/python -m examples.sp500.e2e
 
 test: env ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: env ## Check style, types and import contracts
 	$(BIN)/ruff format --check .

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.handmade import empty_registry, first_promotion, registry
+from tests.support.once import once
 from tests.support.panels import pack_ridge
 
 __all__ = ["empty_registry", "first_promotion", "registry"]
 
 
 @pytest.fixture(scope="session")
-def packed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packed_once(request: pytest.FixtureRequest) -> Path:
     """A good model directory that no test may change."""
-    return pack_ridge(tmp_path_factory.mktemp("packed") / "artifacts")
+    return once(request, "packed", lambda folder: pack_ridge(folder / "artifacts"))
 
 
 @pytest.fixture

@@ -636,6 +636,7 @@ def test_a_team_may_import_by_importlib(pytester: pytest.Pytester) -> None:
     assert run(pytester, f"--model-dir={model}", "test_mine.py", "--import-mode=importlib").ret == 0
 
 
+@pytest.mark.integration
 def test_the_module_runs_on_the_command_line_of_a_plain_folder(tmp_path: Path, good_model: Path) -> None:
     environment = os.environ | {"COLUMNS": "80"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--model-dir={good_model}", "-m", "integrity"]

@@ -275,6 +275,7 @@ def test_a_hostile_directory_is_refused_with_its_reasons_and_nothing_changes(
     assert everything(registry.artifacts.root) == before
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("row", [case for case in CASES if "gate" in case.values[0].keys])
 def test_gates_on_a_hostile_directory_end_red(row: Row, registry: Registry) -> None:
     model = attack(registry, row)

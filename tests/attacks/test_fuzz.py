@@ -102,6 +102,7 @@ def ends(model: Path, times: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.integration
 def test_a_spoiled_onnx_file_is_scored_or_refused(good_model: Path) -> None:
     found = ends(good_model, 150)
     assert set(found) == {"scored", "refused"}

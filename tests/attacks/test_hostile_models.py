@@ -106,6 +106,7 @@ UNSOUND = [
 ]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("model", "says"), UNSOUND, ids=["outside", "foreign-operator", "unknown-operator"])
 def test_the_gates_refuse_it(
     model: onnx.ModelProto, says: str, folder: Path, registry: Registry, capfd: pytest.CaptureFixture[str]
@@ -139,6 +140,7 @@ GREEDY = [
 ]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("model", "limits", "says"), GREEDY)
 def test_a_greedy_model_ends_in_a_clear_failure(
     model: onnx.ModelProto, limits: str, says: str, registry: Registry, tmp_path: Path

@@ -245,6 +245,7 @@ def test_serve_and_shadow_score_the_same_rows_and_compare_pairs_them(
     ]
 
 
+@pytest.mark.integration
 def test_the_script_in_the_registry_folder_compares(served: Registry) -> None:
     script = Path(__file__).parents[2] / "registry" / "compare_shadow_vs_prod.py"
     done = subprocess.run([sys.executable, script], cwd=served.artifacts.root.parent, capture_output=True, text=True)
@@ -261,6 +262,7 @@ def test_the_script_in_the_registry_folder_rolls_back(registry: Registry) -> Non
     assert read_log(registry.artifacts.promotions)[-1].reason == "worse"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("verb", ["serve", "shadow"])
 def test_the_kill_switch_refuses_both_verbs(registry: Registry, rows: Path, verb: str) -> None:
     done = modelgates(
@@ -345,6 +347,7 @@ def test_a_full_disk_ends_with_three_and_changes_nothing(registry: Registry) -> 
     assert registry.state() == before
 
 
+@pytest.mark.integration
 def test_a_full_disk_leaves_no_half_a_golden(registry: Registry) -> None:
     before = registry.state()
     done = modelgates(
@@ -370,6 +373,7 @@ def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
     assert modelgates("keygen", tmp_path / "key").returncode == 0
 
 
+@pytest.mark.integration
 def test_a_full_disk_does_not_tear_a_prediction_log(registry: Registry, rows: Path) -> None:
     log = registry.artifacts.predictions
     done = modelgates(
@@ -411,6 +415,7 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(registry: Registry) ->
     assert (done.returncode, done.stderr) == (3, "")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=["stdin", "stdout", "stderr", "all"])
 def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_place(
     registry: Registry, closed: list[int]
@@ -442,6 +447,7 @@ def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_pla
 STATUSES = {"full": (["log"], 3), "usage": (["promote"], 2), "refused": (["promote", "--report", "nowhere"], 1)}
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 @pytest.mark.parametrize(("words", "status"), STATUSES.values(), ids=STATUSES)
 def test_the_status_holds_where_nothing_can_be_said(registry: Registry, words: list[str], status: int) -> None:
@@ -486,6 +492,7 @@ def test_a_terminal_that_knows_no_arrow_shows_the_rest(registry: Registry) -> No
     assert f"- \\u2192 {registry.live}" in done.stdout
 
 
+@pytest.mark.integration
 def test_an_actor_without_a_name_is_a_number(registry: Registry) -> None:
     code = "import getpass, sys; getpass.getuser = lambda: {}['no name']; import pytest_modelgates.cli as cli; "
     command = [sys.executable, "-c", code + "sys.exit(cli.main())", "promote", "--report", str(green_report(registry))]

@@ -67,6 +67,7 @@ def test_the_policy_changes_no_limit_of_the_packaged_one(tmp_path: Path) -> None
     assert (limit.upper, limit.severity) == (20, "hard")
 
 
+@pytest.mark.integration
 def test_the_example_packs_a_sound_model_from_any_folder_and_so_does_its_packing_list(tmp_path: Path) -> None:
     write_templates(tmp_path)
     done = subprocess.run(

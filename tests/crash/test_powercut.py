@@ -12,6 +12,7 @@ from tests.crash.registries import RECOVER, command
 from tests.crash.sweep import Case
 
 pytest_plugins = ["tests.crash.seeds"]
+pytestmark = pytest.mark.integration
 
 COMMANDS = ("first", "promote", "rollback", "pack", "gc", "recover finishes", "recover forgets", "recover puts back")
 

@@ -15,6 +15,7 @@ from tests.crash.race import read_once
 from tests.crash.registries import NEW, OLD, OLDEST, RECOVER, Registry, command
 
 pytest_plugins = ["tests.crash.seeds"]
+pytestmark = pytest.mark.integration
 
 
 def race(server: Server, registry: Registry, seconds: float, **more: object) -> dict[str, int]:

@@ -144,6 +144,7 @@ LIVE = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("task", LIVE)
 def test_it_goes_the_whole_way(
     model: Callable[[str], Path], policy: Path, capsys: pytest.CaptureFixture[str], task: str
@@ -293,6 +294,7 @@ def test_a_floor_is_kept_if_the_policy_sets_one(
     result.stdout.fnmatch_lines(["metric.floor * WARN"])
 
 
+@pytest.mark.integration
 def test_each_gate_goes_red_on_its_twin(model: Callable[[str], Path], policy: Path) -> None:
     directory = model("regression")
     not_applicable = 'not_applicable = ["integrity", "schema", "data", "parity", "drift"]\n'

@@ -1,17 +1,17 @@
 """Two workers leave the ledger that one process leaves."""
 
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from pytest_modelgates.evidence.report import Ledger, read_report
+from pytest_modelgates.evidence.report import read_report
 from tests.support.gate_runs import (
+    MEASURED_BY_THE_CLOCK,
     PLAIN,
     SHIPPED,
     bare_model,
     ledger_of,
+    normalised,
     outcomes,
     own_gate,
     record_of,
@@ -19,23 +19,7 @@ from tests.support.gate_runs import (
     run,
 )
 
-MEASURED_BY_THE_CLOCK = ("latency.onnx_p95_ms", "latency.serve_p95_ms")
-
-
-def normalised(ledger: Ledger) -> dict[str, Any]:
-    """Leave out what differs between any two runs: times, arguments, plugins, the order of the gates."""
-    value = msgspec.to_builtins(ledger)
-    for key in ("started", "finished", "arguments", "hooks"):
-        del value["run"][key]
-    for model in value["models"].values():
-        model["gates"] = sorted(
-            (gate for gate in model["gates"] if gate["gate"] not in MEASURED_BY_THE_CLOCK),
-            key=lambda gate: gate["gate"],
-        )
-        for gate in model["gates"]:
-            for phase in gate["phases"]:
-                del phase["duration_s"]
-    return value
+pytestmark = pytest.mark.integration
 
 
 def test_two_workers_leave_the_same_ledger(pytester: pytest.Pytester, good_model: Path) -> None:
@@ -43,7 +27,7 @@ def test_two_workers_leave_the_same_ledger(pytester: pytest.Pytester, good_model
     together = run(pytester, f"--model-dir={good_model}", "--gate-report=together.json", "-n", "2")
     assert alone.ret == together.ret == 0
     one, two = (read_report(pytester.path / f"{name}.json").modelgates for name in ("alone", "together"))
-    assert normalised(one) == normalised(two)
+    assert normalised(one, "hooks") == normalised(two, "hooks")
     records = {record.gate: record for record in two.models[good_model.name].gates}
     assert len(records) == SHIPPED
     for name in MEASURED_BY_THE_CLOCK:

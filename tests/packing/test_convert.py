@@ -366,6 +366,7 @@ print(json.dumps(digests))
 """
 
 
+@pytest.mark.integration
 def test_the_same_model_gives_the_same_bytes_in_every_process_whatever_the_hash_seed() -> None:
     running = [
         subprocess.Popen(

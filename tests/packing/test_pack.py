@@ -668,11 +668,13 @@ def _run(script: str, root: Path) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.integration
 def test_a_step_that_fails_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> None:
     # Two folders, the staging one, seven files written and renamed, the directory's own name, the newest id.
     assert _run(DENY, tmp_path) >= 20
 
 
+@pytest.mark.integration
 def test_a_killed_pack_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> None:
     steps = _run(KILL, tmp_path)
     assert steps >= 20
@@ -696,6 +698,7 @@ def test_what_a_killed_pack_left_is_no_model_and_in_nobodys_way(tmp_path: Path) 
     assert [row.id for row in listing(Candidate(directory).artifacts)] == [directory.name]
 
 
+@pytest.mark.integration
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     script = """
 import resource

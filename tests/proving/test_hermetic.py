@@ -43,6 +43,7 @@ def hostile(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.integration
 def test_nothing_around_it_reaches_a_hermetic_run(
     good_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +63,7 @@ def test_nothing_around_it_reaches_a_hermetic_run(
     assert json.loads(content)["modelgates"]["run"]["nonce"] == run.nonce
 
 
+@pytest.mark.integration
 def test_every_run_has_a_nonce_of_its_own(good_model: Path, tmp_path: Path) -> None:
     nonces = {
         run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)[
@@ -72,6 +74,7 @@ def test_every_run_has_a_nonce_of_its_own(good_model: Path, tmp_path: Path) -> N
     assert len(nonces) == 2
 
 
+@pytest.mark.integration
 def test_a_run_that_takes_too_long_is_stopped(good_model: Path, tmp_path: Path) -> None:
     hurried = msgspec.structs.replace(POLICY, hermetic=HermeticLimits(memory_gib=16, minutes=0.005))
     with pytest.raises(
@@ -93,6 +96,7 @@ def own_suite(folder: Path, body: str, *, memory_gib: float = 16, minutes: float
     return load_policy(folder / "registry" / "policy.toml")
 
 
+@pytest.mark.integration
 def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: Path) -> None:
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(10_000)"
     own_suite(tmp_path, body, minutes=0.25)
@@ -102,6 +106,7 @@ def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: P
     assert not (good_model.parents[1] / "reports").exists()
 
 
+@pytest.mark.integration
 def test_an_interrupt_of_the_command_ends_its_gates(good_model: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     own_suite(tmp_path, f"open({str(place)!r}, 'w').write(str(os.getpid())); time.sleep(10_000)")
@@ -117,6 +122,7 @@ def test_an_interrupt_of_the_command_ends_its_gates(good_model: Path, tmp_path: 
         os.kill(int(place.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.integration
 def test_gates_whose_command_was_killed_have_a_limit_of_their_own(good_model: Path, tmp_path: Path) -> None:
     body = "assert set(resource.getrlimit(resource.RLIMIT_CPU)) == {90 * os.cpu_count()}"
     policy = own_suite(tmp_path, body, minutes=1.5)
@@ -126,6 +132,7 @@ def test_gates_whose_command_was_killed_have_a_limit_of_their_own(good_model: Pa
     assert judge(record, policy)[0] is Verdict.PASSED
 
 
+@pytest.mark.integration
 def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Path) -> None:
     policy = own_suite(tmp_path, "bytearray(9 * 2**30)", memory_gib=8)
     report, _ = run_gates(
@@ -163,12 +170,14 @@ def sealed(good_model: Path, tmp_path: Path) -> tuple[Path, str]:
     return path, public
 
 
+@pytest.mark.integration
 def test_a_sealed_report_names_its_key(sealed: tuple[Path, str]) -> None:
     path, public = sealed
     report = read_report(path, keys=[public])
     assert (report.sealed_by, report.exitcode) == (public, 0)
 
 
+@pytest.mark.integration
 def test_a_sealed_report_of_no_listed_key_is_refused(sealed: tuple[Path, str]) -> None:
     message = (
         "signed by none of the 0 keys that the policy lists → modelgates gate DIR --key FILE, by a key that "
@@ -178,6 +187,7 @@ def test_a_sealed_report_of_no_listed_key_is_refused(sealed: tuple[Path, str]) -
         read_report(sealed[0])
 
 
+@pytest.mark.integration
 def test_a_seal_over_other_files_than_the_ledger_is_refused(good_model: Path, tmp_path: Path) -> None:
     public = generate_key(tmp_path / "key.pem")
     report, content = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
@@ -188,6 +198,7 @@ def test_a_seal_over_other_files_than_the_ledger_is_refused(good_model: Path, tm
         read_report(path, keys=[public])
 
 
+@pytest.mark.integration
 def test_the_command_keeps_and_seals_the_report(good_model: Path, tmp_path: Path) -> None:
     public = modelgates("keygen", tmp_path / "key.pem").stdout.strip()
     done = modelgates("gate", good_model, "--key", tmp_path / "key.pem", cwd=tmp_path)
@@ -198,6 +209,7 @@ def test_the_command_keeps_and_seals_the_report(good_model: Path, tmp_path: Path
     assert os.listdir(good_model.parents[1] / "reports" / good_model.name)
 
 
+@pytest.mark.integration
 def test_the_command_ends_with_one_when_a_gate_fails(good_model: Path, tmp_path: Path) -> None:
     (good_model / "conftest.py").write_text("")
     assert modelgates("gate", good_model, cwd=tmp_path).returncode == 1

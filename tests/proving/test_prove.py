@@ -67,6 +67,7 @@ def proven(
     return directory, modelgates("prove", directory, cwd=directory.parents[2])
 
 
+@pytest.mark.integration
 def test_every_shipped_hard_gate_goes_red_on_its_twin(
     proven: tuple[Path, "subprocess.CompletedProcess[str]"],
 ) -> None:
@@ -87,6 +88,7 @@ MADE_HARD = ["significance.rank_ic", "significance.deflated_sharpe", "significan
 MADE_HARD += ["pnl.after_costs", "pnl.sharpe", "pnl.within_limits"]
 
 
+@pytest.mark.integration
 def test_soft_gates_that_a_policy_makes_hard_have_twins_too(good_model: Path, tmp_path: Path) -> None:
     rows = "".join(f'[slo."{gate}"]\nseverity = "hard"\n' for gate in MADE_HARD)
     policy = write(tmp_path / "policy.toml", only("significance", "pnl") + rows)
@@ -107,6 +109,7 @@ def prove(directory: Path, policy: Path, *more: str) -> int:
     return main(["prove", str(directory), "--policy", str(policy), *more])
 
 
+@pytest.mark.integration
 def test_a_limit_so_wide_that_nothing_breaks_it_is_found_out(
     good_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_limit_so_wide_that_nothing_breaks_it_is_found_out(
     assert "GREEN  data.finite stayed green on its twin infinite_feature\n" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_a_gate_made_toothless_is_found_out(good_model: Path, tmp_path: Path) -> None:
     """A copy of the whole package, in whose suite one gate always measures 0."""
     copy = tmp_path / "copy"
@@ -180,6 +184,7 @@ def own(good_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return run
 
 
+@pytest.mark.integration
 def test_a_gate_of_ones_own_is_proved_by_its_own_twin(
     own: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,11 +193,13 @@ def test_a_gate_of_ones_own_is_proved_by_its_own_twin(
     assert capsys.readouterr().out.startswith(wanted)
 
 
+@pytest.mark.integration
 def test_a_toothless_gate_of_ones_own_is_found_out(own: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert own("model_gates/twins.py:short_panel", value="8000") == 1
     assert "GREEN  own.rows stayed green on its twin model_gates/twins.py:short_panel\n" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_a_gate_that_stumbles_over_its_twin_proves_nothing(
     own: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,6 +240,7 @@ def test_a_model_that_is_not_sound_is_not_proved(
     assert not Artifacts.of(good_model).proof(good_model.name).exists()
 
 
+@pytest.mark.integration
 def test_json_is_what_is_kept(good_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert prove(good_model, write(tmp_path / "policy.toml", only("integrity")), "--json") == 0
     content = Artifacts.of(good_model).proof(good_model.name).read_text("utf-8")
@@ -461,6 +469,7 @@ def test_the_newer_proof_takes_the_place_of_the_older(good_model: Path, sealing:
     assert [path.name for path in place.parent.iterdir()] == [place.name]
 
 
+@pytest.mark.integration
 def test_the_command_seals_with_the_key_at_hand(
     good_model: Path, sealing: tuple[Path, Path, Policy], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_the_id_may_stand_behind_the_report(registry: Registry) -> None:
     assert live_id(registry.artifacts) == registry.candidate
 
 
+@pytest.mark.integration
 def test_the_script_in_the_registry_folder_takes_a_report(registry: Registry) -> None:
     script = Path(__file__).parents[2] / "registry" / "promote.py"
     command = [sys.executable, script, green_report(registry), "--policy", registry.policy_file]
@@ -282,6 +283,7 @@ def test_nights_hours_and_calm_predictions_promote(registry: Registry) -> None:
     assert by_report(registry, green_report(registry)) == 0
 
 
+@pytest.mark.integration
 def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> None:
     noise = pack_ridge(registry.artifacts.root, invented_panel(signal=0))
     before = registry.state()
@@ -297,6 +299,7 @@ def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> Non
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.integration
 def test_gates_that_leave_no_report_are_refused(registry: Registry, tmp_path: Path) -> None:
     policy = tmp_path / "small.toml"
     policy.write_text("format = 1\n[hermetic]\nmemory_gib = 0.05\n")
@@ -542,6 +545,7 @@ AT_THE_NTH_CALL = textwrap.dedent(
 )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("how", ["kill", "full"])
 def test_wherever_a_promotion_breaks_off_link_and_log_agree_afterwards(registry: Registry, how: str) -> None:
     report, spoiled = green_report(registry), []

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import pytest_modelgates
@@ -108,3 +109,22 @@ def record_of(model_dir: Path, gate: str = "mine.answer") -> GateRecord:
 def outcomes(result: pytest.RunResult) -> dict[str, int]:
     """Count the outcomes by their names, ours among them."""
     return {name: count for name, count in result.parseoutcomes().items() if name != "seconds"}
+
+
+MEASURED_BY_THE_CLOCK = ("latency.onnx_p95_ms", "latency.serve_p95_ms")
+
+
+def normalised(ledger: Ledger, *differing: str) -> dict[str, Any]:
+    """Leave out what differs between any two runs, times and the order of the gates, and what differs between these."""
+    value = msgspec.to_builtins(ledger)
+    for key in ("started", "finished", "arguments", *differing):
+        del value["run"][key]
+    for model in value["models"].values():
+        model["gates"] = sorted(
+            (gate for gate in model["gates"] if gate["gate"] not in MEASURED_BY_THE_CLOCK),
+            key=lambda gate: gate["gate"],
+        )
+        for gate in model["gates"]:
+            for phase in gate["phases"]:
+                del phase["duration_s"]
+    return value

@@ -27,6 +27,7 @@ from pytest_modelgates.registry.golden import panel_predictions
 from pytest_modelgates.storage.digests import sha256, sha256_of, tree_digest
 from pytest_modelgates.storage.lines import append_atomic
 from pytest_modelgates.storage.strict_json import canonical, read_json, readable
+from tests.support.once import once
 from tests.support.panels import invented_panel, pack_ridge
 
 LENIENT = "format = 1\n[promotion]\nparity_nights = 0\nshadow_hours = 0\ndrift_psi = 0\n"
@@ -200,14 +201,18 @@ def modelgates(*arguments: object, **options: object) -> "subprocess.CompletedPr
 
 
 @pytest.fixture(scope="session")
-def first_promotion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Registry, "subprocess.CompletedProcess[str]"]:
+def first_promotion(request: pytest.FixtureRequest) -> tuple[Registry, "subprocess.CompletedProcess[str]"]:
     """A registry after `modelgates promote DIR` ran the real gates of its first model, and what that printed."""
-    root = tmp_path_factory.mktemp("registry")
-    artifacts = Artifacts(root / "artifacts")
+    return once(request, "registry", promote_first)
+
+
+def promote_first(root: Path) -> tuple[Registry, "subprocess.CompletedProcess[str]"]:
+    """Pack a model, promote it, pack another."""
+    artifacts = Artifacts(root / "registry" / "artifacts")
     live = pack_ridge(artifacts.root)
-    policy = root / "policy.toml"
+    policy = root / "registry" / "policy.toml"
     policy.write_text(LENIENT)
-    done = modelgates("promote", live, "--policy", policy, cwd=root)
+    done = modelgates("promote", live, "--policy", policy, cwd=policy.parent)
     candidate = pack_ridge(artifacts.root, invented_panel(seed=2), changes="Another ridge.")
     return Registry(artifacts, live.name, candidate.name, policy), done
 
