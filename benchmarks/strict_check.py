@@ -2,8 +2,8 @@
 
     python -m benchmarks.strict_check [TIMES]
 
-Reading is parsing, typing and holding every record against the policy and the code that is trusted. The model's files
-and the code are digested before the clock starts. At most 20 ms are promised.
+The report is parsed, typed, and every record checked against the policy and the trusted code. The model's files and the
+code are digested before the clock starts. At most 20 ms are promised.
 """
 
 import statistics

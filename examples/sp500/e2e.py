@@ -31,7 +31,7 @@ from .models import MODELS, Trained
 
 HERE = Path(__file__).parent
 POLICY = HERE / "policy.toml"
-# 45 variants had been tried on this window when these four were settled; they count too.
+# 45 variants had been tried on this window before these four were chosen; they count too.
 TRIED = 49
 GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 CHANGES = {

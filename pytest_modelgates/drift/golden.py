@@ -65,7 +65,7 @@ def save_golden_predictions(
     Raises
     ------
     StatisticsError
-        If there is no prediction, or one is not a finite number.
+        If there is no prediction, or one that is not a finite number.
     """
     try:
         values = np.asarray(predictions, dtype=np.float64)
@@ -123,7 +123,5 @@ def load_golden_predictions(
 
 def _parquet(values: NDArray[np.float64]) -> bytes:
     content = io.BytesIO()
-    pq.write_table(
-        pa.table({COLUMN: values}), content, use_dictionary=False
-    )  # scores hardly repeat, so a dictionary would not pay
+    pq.write_table(pa.table({COLUMN: values}), content, use_dictionary=False)  # scores hardly repeat
     return content.getvalue()

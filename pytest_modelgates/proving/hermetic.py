@@ -27,6 +27,7 @@ PLUGINS = (
     "pytest_metadata.plugin",
     "pytest_benchmark.plugin",
 )
+# All other variables are dropped, because some of them load code or change options: PYTHONPATH, PYTEST_ADDOPTS.
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
@@ -52,9 +53,9 @@ def run_gates(
     root : Path
         What the policy's suites are relative to.
     selection : sequence of str
-        Further words for pytest, such as ``-m hard``.
+        Further arguments of pytest, such as ``-m hard``.
     quiet : bool
-        Keep what the child prints.
+        Show what the child prints only if it leaves no report.
 
     Returns
     -------
@@ -64,14 +65,16 @@ def run_gates(
     Raises
     ------
     HermeticError
-        If the child left no report of this very run, ran out of time, or ended otherwise than its report says.
+        If the child left no report of this very run, ran out of time, or ended with another status than it reports.
     """
     nonce = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="modelgates-") as name:
         folder = Path(name).resolve()
+        # With an ini file of its own pytest looks for no other, and thus finds none of the repository's options.
         (folder / "pytest.ini").write_text("[pytest]\n")
         report = folder / "report.json"
         command = [
+            # -I keeps the working directory, PYTHON* variables and the user's own site-packages off the import path.
             *(sys.executable, "-I", "-m", "pytest", "-c", str(folder / "pytest.ini"), f"--rootdir={folder}"),
             *("--noconftest", "--strict-markers", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"),
             *(word for plugin in PLUGINS for word in ("-p", plugin)),
@@ -106,7 +109,8 @@ def _run(
     command: Sequence[str], environment: dict[str, str], folder: Path, policy: Policy, *, quiet: bool
 ) -> tuple[int, str]:
     memory, seconds = int(policy.hermetic.memory_gib * 2**30), policy.hermetic.minutes * 60
-    # All that it could use in this time; only one whose parent was killed comes so far.
+    # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces
+    # the timeout, ever reaches this.
     work = math.ceil(seconds * (os.cpu_count() or 1))
 
     def limit() -> None:
@@ -122,7 +126,7 @@ def _run(
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
         start_new_session=True,
-        preexec_fn=limit,  # no thread of ours runs
+        preexec_fn=limit,  # safe: this process runs no other Python thread
     ) as child:
         try:
             output, _ = child.communicate(timeout=seconds)
@@ -139,7 +143,7 @@ def _run(
 
 
 def seal_report(stored: StoredReport, directory: Path, policy: Policy, key: Path) -> bytes:
-    """Seal what a hermetic run left: who vouches for it is whoever ran it, not the process that it ran in."""
+    """Seal the report of a hermetic run, in the caller's process: the gates do not vouch for themselves."""
     private, ledger = load_key(key), stored.report.modelgates
     run, model = ledger.run, ledger.models[directory.name]
     day = run.started.date()

@@ -28,7 +28,7 @@ SECRET = np.array([[3], [4]], np.float32)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of whoever reads a model, with what its weights may be said to lie in."""
+    """The working directory of a process that reads a model, with the files that its weights may claim to lie in."""
     folder = tmp_path / "reader" / "here"
     folder.mkdir(parents=True)
     for path in (folder.parent / "secret.bin", folder / "plain.bin"):

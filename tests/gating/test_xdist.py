@@ -134,7 +134,7 @@ def test_a_run_that_loses_a_worker_ends(pytester: pytest.Pytester, how: str) -> 
     assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1
 
 
-def test_a_lost_worker_is_not_mended_by_repeating(pytester: pytest.Pytester) -> None:
+def test_repeating_does_not_make_up_for_a_lost_worker(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, severity="hard", value="0")
     pytester.makepyfile(
         test_dies="""

@@ -89,5 +89,5 @@ def test_the_good_suite_finds_the_broken_model_broken(
     run = workshop.make(Case("broken", {"model": "broken"}))
     monkeypatch.chdir(run.root)
     assert main(["promote", "--report", str(run.report), run.model.name]) == 1
-    assert "own.notes failed: measured 1 words, limit ≤ 0 → mend the model" in capfd.readouterr().err
+    assert "own.notes failed: measured 1 words, limit ≤ 0 → fix the model" in capfd.readouterr().err
     assert load_policy(run.root / "registry" / "policy.toml").evidence.suites == ("checks",)

@@ -78,7 +78,7 @@ def evidence(name: str, slo: Slo, value: float | None = None, *, state: str = "m
     return Evidence(slo=name, state=state, value=measured, unit=slo.unit, **bounds, **more)
 
 
-# A gate file that counts, whatever gate is said to lie in it.
+# A file of the trusted suite; the records made here claim that any gate lies in it.
 PLACE = "gates/test_integrity.py"
 SUITE = {PLACE: sha256_of(shipped_gates() / "test_integrity.py")}
 
