@@ -20,7 +20,7 @@ from ..evidence.verdict import Verdict, weigh
 from ..policy.policy import Policy
 from ..storage.digests import listing
 
-# Nothing else is loaded: no entry point of the environment, no conftest, no ini file of the repository.
+# The child loads these plugins alone: no entry point of the environment, no conftest or ini file of the repository.
 PLUGINS = (
     "pytest_modelgates.plugin",
     "pytest_jsonreport.plugin",
@@ -59,7 +59,7 @@ def run_gates(
     Returns
     -------
     StoredReport
-        Not kept anywhere yet.
+        Not kept anywhere yet, so without a path.
 
     Raises
     ------
@@ -106,7 +106,8 @@ def _run(
     command: Sequence[str], environment: dict[str, str], folder: Path, policy: Policy, *, quiet: bool
 ) -> tuple[int, str]:
     memory, seconds = int(policy.hermetic.memory_gib * 2**30), policy.hermetic.minutes * 60
-    # All that it could use in this time; only one whose parent was killed comes so far.
+    # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces the
+    # timeout, ever reaches this.
     work = math.ceil(seconds * (os.cpu_count() or 1))
 
     def limit() -> None:
@@ -122,11 +123,11 @@ def _run(
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
         start_new_session=True,
-        preexec_fn=limit,  # no thread of ours runs
+        preexec_fn=limit,  # safe, because this process runs no other thread
     ) as child:
         try:
             output, _ = child.communicate(timeout=seconds)
-        except BaseException as error:  # Ctrl-C does not reach another session
+        except BaseException as error:  # Ctrl-C does not reach a child in another session
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
@@ -139,7 +140,7 @@ def _run(
 
 
 def seal_report(stored: StoredReport, directory: Path, policy: Policy, key: Path) -> bytes:
-    """Seal what a hermetic run left: who vouches for it is whoever ran it, not the process that it ran in."""
+    """Seal the report of a hermetic run, in the name of the one who started it: the run itself never sees the key."""
     private, ledger = load_key(key), stored.report.modelgates
     run, model = ledger.run, ledger.models[directory.name]
     day = run.started.date()

@@ -106,7 +106,7 @@ def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: P
 
 
 @pytest.mark.integration
-def test_whoever_interrupts_the_command_ends_its_gates(good_model: Path, tmp_path: Path) -> None:
+def test_an_interrupt_of_the_command_ends_its_gates(good_model: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     own_suite(tmp_path, f"open({str(place)!r}, 'w').write(str(os.getpid())); time.sleep(10_000)")
     command = [sys.executable, "-m", "pytest_modelgates.cli", "gate", str(good_model)]
@@ -155,7 +155,9 @@ def test_a_run_that_leaves_nothing_is_refused(good_model: Path, tmp_path: Path) 
 def test_a_suite_that_is_not_there_is_refused(good_model: Path, tmp_path: Path) -> None:
     rules = msgspec.structs.replace(POLICY.evidence, suites=("model_gates",))
     policy = msgspec.structs.replace(POLICY, evidence=rules)
-    with pytest.raises(PolicyError, match=r"the policy names the suite .*model_gates, which is no folder"):
+    with pytest.raises(
+        PolicyError, match=r"the policy names the suite .*model_gates, which is not a folder; fix suites"
+    ):
         run_gates(good_model, policy, policy_file=None, root=tmp_path, quiet=True)
 
 
