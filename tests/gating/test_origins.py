@@ -45,12 +45,14 @@ def test_a_conftest_with_fixtures_alone_is_not(pytester: pytest.Pytester) -> Non
 
 @pytest.mark.parametrize("automatic", [pytest.param(True, id="automatic"), pytest.param(False, id="overridden")])
 def test_a_fixture_that_a_gate_gets_from_elsewhere_is_in_the_ledger(pytester: pytest.Pytester, automatic: bool) -> None:
-    model = own_gate(pytester, value="1")
+    model = own_gate(pytester, value="first_model and 1")
+    test = pytester.path / "test_mine.py"
+    test.write_text(test.read_text().replace("test_answer(gate)", "test_answer(first_model, gate)"))
     mine = "@pytest.fixture(autouse=True)\ndef mine(): pass\n" if automatic else ""
-    over = "" if automatic else "@pytest.fixture(scope='session')\ndef candidate(candidate): return candidate\n"
+    over = "" if automatic else "@pytest.fixture(scope='session')\ndef first_model(): return True\n"
     pytester.makeconftest(f"import pytest\n\n{mine}{over}")
     run(pytester, f"--model-dir={model}", "test_mine.py")
-    name = "mine" if automatic else "candidate"
+    name = "mine" if automatic else "first_model"
     fixtures = record_of(model).fixtures
     assert fixtures[name] == f"{pytester.path.name}/conftest.py"
     assert fixtures["gate"] == "pytest_modelgates"
