@@ -109,3 +109,22 @@ def test_a_gate_of_version_01_runs_and_is_warned_of_the_new_name(
     result = run(pytester, f"--model-dir={good_model}", "test_mine.py")
     assert outcomes(result)["passed"] == 1
     result.stdout.fnmatch_lines([f"*DeprecationWarning: the fixture '{name}' is now called *"])
+
+
+def test_a_gate_of_version_01_may_still_ask_for_more_horizons_than_the_models_own(
+    pytester: pytest.Pytester, good_model: Path
+) -> None:
+    own_gate(pytester)
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="enough", asks="enough(gate, 250)"))
+    run(pytester, f"--model-dir={good_model}", "test_mine.py")
+    assert [entry.state for entry in record_of(good_model).evidence] == ["inconclusive"]
+
+
+@pytest.mark.parametrize("name", ["held", "follow", "paper", "enough"])
+def test_a_session_fixture_of_version_01_may_still_ask_for_an_old_name(
+    pytester: pytest.Pytester, good_model: Path, name: str
+) -> None:
+    own_gate(pytester)
+    pytester.makeconftest(f"import pytest\n@pytest.fixture(scope='session')\ndef own({name}):\n    return {name}")
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="own", asks="assert own"))
+    assert outcomes(run(pytester, f"--model-dir={good_model}", "test_mine.py"))["passed"] == 1
