@@ -99,7 +99,8 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         severity=severity(item),
         node_id=item.nodeid,
         file=str(item.path),
-        fixtures=fixture_origins(item) if report.when == "setup" else {},
+        # Asked again at the end, because a gate may ask for further fixtures while it runs.
+        fixtures=fixture_origins(item) if report.when != "call" else {},
         # Asked for each gate anew, because a plugin may be registered while the run goes on.
         hooks=third_party_hooks(item.config) if report.when == "setup" else {},
         attempts=item.stash.get(ATTEMPTS, 0),
@@ -178,6 +179,7 @@ class Run:
         begun, ended = (sum(phase.when == when for phase in phases) for when in ("setup", "teardown"))
         self._records[key] = msgspec.structs.replace(
             known,
+            fixtures=known.fixtures | added.fixtures,
             attempts=max(added.attempts, begun, ended + self._crashed[added.node_id]),
             phases=phases,
             evidence=known.evidence + added.evidence,

@@ -128,3 +128,13 @@ def test_a_session_fixture_of_version_01_may_still_ask_for_an_old_name(
     pytester.makeconftest(f"import pytest\n@pytest.fixture(scope='session')\ndef own({name}):\n    return {name}")
     pytester.makepyfile(test_mine=GATE_OF_01.format(names="own", asks="assert own"))
     assert outcomes(run(pytester, f"--model-dir={good_model}", "test_mine.py"))["passed"] == 1
+
+
+def test_a_fixture_that_a_gate_asks_for_while_it_runs_has_its_origin_in_the_report(
+    pytester: pytest.Pytester, good_model: Path
+) -> None:
+    own_gate(pytester)
+    pytester.makeconftest("import pytest\n@pytest.fixture(scope='session')\ndef ic_test():\n    return None")
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="skill", asks="assert skill() is None"))
+    run(pytester, f"--model-dir={good_model}", "test_mine.py")
+    assert record_of(good_model).fixtures["ic_test"].endswith("/conftest.py")
