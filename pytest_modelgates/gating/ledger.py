@@ -109,11 +109,18 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
             # pytest reports a non-strict xfail that passes as "passed".
             outcome="xpassed" if report.passed and hasattr(report, "wasxfail") else report.outcome,
             duration_s=report.duration,
-            exception=type(error).__name__ if error else None,
+            exception=_name_of(error, unmeasured=unmeasured) if error else None,
         ),
         evidence=tuple(gate.evidence) if report.when == "teardown" else (),
     )
     report.modelgates = as_json(msgspec.to_builtins(record))  # type: ignore[attr-defined]
+
+
+def _name_of(error: BaseException, *, unmeasured: bool) -> str:
+    """Name what was raised; a team's own kind of too little data goes by the name of ours."""
+    if unmeasured:
+        return (NoReference if isinstance(error, NoReference) else InsufficientDataError).__name__
+    return type(error).__name__
 
 
 class Run:

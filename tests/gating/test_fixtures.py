@@ -138,3 +138,15 @@ def test_a_fixture_that_a_gate_asks_for_while_it_runs_has_its_origin_in_the_repo
     pytester.makepyfile(test_mine=GATE_OF_01.format(names="skill", asks="assert skill() is None"))
     run(pytester, f"--model-dir={good_model}", "test_mine.py")
     assert record_of(good_model).fixtures["ic_test"].endswith("/conftest.py")
+
+
+def test_a_gates_own_kind_of_too_little_data_is_inconclusive_too(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="soft")
+    own = "class TooFew(InsufficientDataError): pass"
+    pytester.makepyfile(
+        test_mine=f"import pytest\nfrom pytest_modelgates import InsufficientDataError\n{own}\n"
+        "@pytest.mark.gate('mine.answer')\ndef test_answer(gate):\n    raise TooFew('3 rows')\n"
+    )
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert (result.ret, outcomes(result)) == (0, {"warned": 1})
+    assert judge(record_of(model), PACKAGED)[0] is Verdict.INCONCLUSIVE
