@@ -17,6 +17,7 @@ from ..evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, Run
 from ..evidence.trust import NONCE, package_digest
 from ..evidence.verdict import UNMEASURED, Judged, binds, weigh
 from ..model.manifest import installed
+from ..policy.families import family_of
 from ..policy.limits import Severity
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
@@ -89,7 +90,7 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
     model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # unknown to mypy
     # Only a miss may be a warning. Any other exception fails the run, since a broken gate says nothing.
     missed = unmeasured or (report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception))
-    if unmeasured and isinstance(error, NoReference):
+    if unmeasured and isinstance(error, NoReference) and family_of(name).compares:
         report.outcome = "no reference yet"  # type: ignore[assignment]  # ours, beside pytest's three
     elif missed and report.failed and not run.binds(name, severity(item), model_id):
         report.outcome = "warned"  # type: ignore[assignment]  # ours, beside pytest's three
