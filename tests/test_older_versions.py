@@ -79,10 +79,11 @@ def test_the_registry_is_sound_and_its_models_are_known(desk: Path) -> None:
 def test_a_report_is_read_and_then_refused_since_its_gates_were_those_of_0_1(
     desk: Path, name: str, sealed_by: str | None
 ) -> None:
-    report = read_report(desk / name, keys=(KEY,))
-    assert (report.exitcode, report.sealed_by, list(report.modelgates.models)) == (0, sealed_by, [CANDIDATE])
-    assert report.modelgates.models[CANDIDATE].digest_after == DIGESTS[CANDIDATE]
-    assert len(report.modelgates.models[CANDIDATE].gates) == 36
+    stored = read_report(desk / name, keys=(KEY,))
+    models = stored.report.modelgates.models
+    assert (stored.report.exitcode, stored.sealed_by, list(models)) == (0, sealed_by, [CANDIDATE])
+    assert models[CANDIDATE].digest_after == DIGESTS[CANDIDATE]
+    assert len(models[CANDIDATE].gates) == 36
 
     refusal = said(desk, "promote", "--report", name, status=1)
     assert refusal.startswith(f"modelgates: {CANDIDATE} is not promoted:\n")

@@ -17,6 +17,7 @@ from ..evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, Run
 from ..evidence.trust import NONCE, package_digest
 from ..evidence.verdict import UNMEASURED, Judged, binds, weigh
 from ..model.manifest import installed
+from ..policy.families import family_of
 from ..policy.limits import Severity
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
@@ -89,7 +90,7 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
     model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # unknown to mypy
     # Only a miss may be a warning. Any other exception fails the run, since a broken gate says nothing.
     missed = unmeasured or (report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception))
-    if unmeasured and isinstance(error, NoReference):
+    if unmeasured and isinstance(error, NoReference) and family_of(name).compares:
         report.outcome = "no reference yet"  # type: ignore[assignment]  # ours, beside pytest's three
     elif missed and report.failed and not run.binds(name, severity(item), model_id):
         report.outcome = "warned"  # type: ignore[assignment]  # ours, beside pytest's three
@@ -99,7 +100,8 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         severity=severity(item),
         node_id=item.nodeid,
         file=str(item.path),
-        fixtures=fixture_origins(item) if report.when == "setup" else {},
+        # Asked again at the end, because a gate may ask for further fixtures while it runs.
+        fixtures=fixture_origins(item) if report.when != "call" else {},
         # Asked for each gate anew, because a plugin may be registered while the run goes on.
         hooks=third_party_hooks(item.config) if report.when == "setup" else {},
         attempts=item.stash.get(ATTEMPTS, 0),
@@ -108,11 +110,18 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
             # pytest reports a non-strict xfail that passes as "passed".
             outcome="xpassed" if report.passed and hasattr(report, "wasxfail") else report.outcome,
             duration_s=report.duration,
-            exception=type(error).__name__ if error else None,
+            exception=_name_of(error, unmeasured=unmeasured) if error else None,
         ),
         evidence=tuple(gate.evidence) if report.when == "teardown" else (),
     )
     report.modelgates = as_json(msgspec.to_builtins(record))  # type: ignore[attr-defined]
+
+
+def _name_of(error: BaseException, *, unmeasured: bool) -> str:
+    """Name what was raised; a team's own kind of too little data goes by the name of ours."""
+    if unmeasured:
+        return (NoReference if isinstance(error, NoReference) else InsufficientDataError).__name__
+    return type(error).__name__
 
 
 class Run:
@@ -178,6 +187,7 @@ class Run:
         begun, ended = (sum(phase.when == when for phase in phases) for when in ("setup", "teardown"))
         self._records[key] = msgspec.structs.replace(
             known,
+            fixtures=known.fixtures | added.fixtures,
             attempts=max(added.attempts, begun, ended + self._crashed[added.node_id]),
             phases=phases,
             evidence=known.evidence + added.evidence,

@@ -62,9 +62,11 @@ def third_party_hooks(config: pytest.Config) -> dict[str, list[str]]:
 def fixture_origins(item: pytest.Item) -> dict[str, str]:
     """Name, for each fixture of a gate, requested or automatic, where the definition in force lies."""
     info = getattr(item, "_fixtureinfo", None)
-    definitions = info.name2fixturedefs if info else {}
+    # `request.getfixturevalue` leaves its trace in the request alone.
+    used = dict(getattr(getattr(item, "_request", None), "_fixture_defs", {}))
     # The last definition is the one nearest to the gate, which pytest uses.
-    return {name: origin(found[-1].func) for name, found in sorted(definitions.items())}
+    used |= {name: found[-1] for name, found in info.name2fixturedefs.items()} if info else {}
+    return {name: origin(definition.func) for name, definition in sorted(used.items())}
 
 
 @functools.cache

@@ -204,6 +204,7 @@ class ModelDirectory:
     def _digest(self, name: str, size: int, *, keep: bool) -> str:
         limit = min(size, MAX_FILE_BYTES)
         if keep:
+            self._kept.pop(name, None)  # of an earlier call, and perhaps no longer what lies there
             self._kept[name] = self.read(name, limit=limit)
             return self._digests[name]
         with open_regular(self._folder, name, self.directory / name, limit=limit) as file:

@@ -45,10 +45,13 @@ def numeric_column(frame: pd.DataFrame, name: str, *, source: str) -> NDArray[np
 
 
 def named_column(frame: pd.DataFrame, name: str, *, source: str) -> "pd.Series":
-    """Take a column out of a frame; it must be there."""
+    """Take a column out of a frame; it must be there, once."""
     if name not in frame:
         raise FormatError(f"{source}: has no column {name!r}; it holds {', '.join(map(str, frame))}")
-    return frame[name]
+    column = frame[name]
+    if isinstance(column, pd.DataFrame):
+        raise FormatError(f"{source}: has {column.shape[1]} columns {name!r}; keep one")
+    return column
 
 
 def are_numbers(dtype: object) -> bool:

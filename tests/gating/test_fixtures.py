@@ -57,7 +57,9 @@ def test_any_other_statistics_error_in_a_fixture_is_an_error(pytester: pytest.Py
 
 def test_a_gate_of_another_family_cannot_lack_a_reference(pytester: pytest.Pytester) -> None:
     model = asks(pytester, "NoReference")
-    assert run(pytester, f"--model-dir={model}", "test_mine.py").ret == 1
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    # Not "no reference yet", which other reports, such as JUnit's, take for a pass.
+    assert (result.ret, outcomes(result)) == (1, {"failed": 1})
     assert judge(record_of(model), PACKAGED)[0] is Verdict.INCONCLUSIVE
 
 
@@ -109,3 +111,44 @@ def test_a_gate_of_version_01_runs_and_is_warned_of_the_new_name(
     result = run(pytester, f"--model-dir={good_model}", "test_mine.py")
     assert outcomes(result)["passed"] == 1
     result.stdout.fnmatch_lines([f"*DeprecationWarning: the fixture '{name}' is now called *"])
+
+
+def test_a_gate_of_version_01_may_still_ask_for_more_horizons_than_the_models_own(
+    pytester: pytest.Pytester, good_model: Path
+) -> None:
+    own_gate(pytester)
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="enough", asks="enough(gate, 250)"))
+    run(pytester, f"--model-dir={good_model}", "test_mine.py")
+    assert [entry.state for entry in record_of(good_model).evidence] == ["inconclusive"]
+
+
+@pytest.mark.parametrize("name", ["held", "follow", "paper", "enough"])
+def test_a_session_fixture_of_version_01_may_still_ask_for_an_old_name(
+    pytester: pytest.Pytester, good_model: Path, name: str
+) -> None:
+    own_gate(pytester)
+    pytester.makeconftest(f"import pytest\n@pytest.fixture(scope='session')\ndef own({name}):\n    return {name}")
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="own", asks="assert own"))
+    assert outcomes(run(pytester, f"--model-dir={good_model}", "test_mine.py"))["passed"] == 1
+
+
+def test_a_fixture_that_a_gate_asks_for_while_it_runs_has_its_origin_in_the_report(
+    pytester: pytest.Pytester, good_model: Path
+) -> None:
+    own_gate(pytester)
+    pytester.makeconftest("import pytest\n@pytest.fixture(scope='session')\ndef ic_test():\n    return None")
+    pytester.makepyfile(test_mine=GATE_OF_01.format(names="skill", asks="assert skill() is None"))
+    run(pytester, f"--model-dir={good_model}", "test_mine.py")
+    assert record_of(good_model).fixtures["ic_test"].endswith("/conftest.py")
+
+
+def test_a_gates_own_kind_of_too_little_data_is_inconclusive_too(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="soft")
+    own = "class TooFew(InsufficientDataError): pass"
+    pytester.makepyfile(
+        test_mine=f"import pytest\nfrom pytest_modelgates import InsufficientDataError\n{own}\n"
+        "@pytest.mark.gate('mine.answer')\ndef test_answer(gate):\n    raise TooFew('3 rows')\n"
+    )
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert (result.ret, outcomes(result)) == (0, {"warned": 1})
+    assert judge(record_of(model), PACKAGED)[0] is Verdict.INCONCLUSIVE

@@ -444,3 +444,17 @@ def test_a_manifest_has_a_cap(good_model: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == (
         f"{good_model.name}: {good_model}/manifest.json: 1048577 bytes, expected at most 1048576\n"
     )
+
+
+def test_every_verification_reads_the_files_anew(good_model: Path) -> None:
+    with ModelDirectory(good_model) as model:
+        model.verify(keep={"model.onnx"})
+        model.verify(keep={"model.onnx"})
+        for name in ("model.onnx", "sidecar.json"):
+            content = bytearray((good_model / name).read_bytes())
+            content[-1] ^= 1
+            (good_model / name).write_bytes(content)
+            with pytest.raises(IntegrityError, match=rf"{name} changed while it was in use"):
+                model.verify(keep={"model.onnx"})
+            content[-1] ^= 1
+            (good_model / name).write_bytes(content)

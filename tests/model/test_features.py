@@ -48,3 +48,9 @@ def test_nan_is_bad_where_it_may_not_be_and_infinity_everywhere(dtype: str) -> N
 @pytest.mark.parametrize("dtype", ["bool", "int32", "int64"])
 def test_whole_numbers_and_truth_values_are_never_bad(dtype: str) -> None:
     assert not bad_cells(np.ones((2, 2), dtype=dtype), nullable=False).any()
+
+
+def test_a_column_that_comes_twice_is_refused_by_name() -> None:
+    frame = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "b"])
+    with pytest.raises(FormatError, match=r"^rows: has 2 columns 'a'; keep one$"):
+        feature_matrix(frame, sidecar("a", "b"), source="rows")
