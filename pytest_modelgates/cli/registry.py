@@ -4,6 +4,7 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts, checked_id
 from ..errors import RefusedError, UsageError
@@ -25,6 +26,9 @@ from .options import (
     print_json,
     whole,
 )
+
+if TYPE_CHECKING:
+    from ..audit.chain import Event, Intent, Unknown
 
 
 def register(verbs: Verbs) -> None:
@@ -185,9 +189,8 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 
 def log(arguments: argparse.Namespace) -> int:
-    """Show every promotion and rollback; times are UTC."""
-    from ..audit.chain import live_at, read_log
-    from ..storage.text import printable
+    """Show every promotion and rollback, and what else was recorded; times are UTC."""
+    from ..audit.chain import live_at, plain, read_history
 
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
@@ -199,20 +202,34 @@ def log(arguments: argparse.Namespace) -> int:
         else:
             print(found.to if found else "nothing was live then")
         return 0
-    changes = read_log(artifacts.promotions)
+    history = read_history(artifacts.promotions)
     if arguments.json:
-        print_json(changes)
+        print_json([plain(record) for record in history])
     else:
-        for change in changes:
-            print(
-                f"{change.time:%Y-%m-%d %H:%M:%S}  {change.action:8}  {change.from_ or '-'} → {change.to}  "
-                f"{printable(change.actor)}  {printable(' '.join(change.reason.split()))}"
-            )
-            for waiver in change.waivers:
-                print(f"    {printable(waiver)}")
-        if not changes:
+        for record in history:
+            print(*_in_words(record), sep="\n    ")
+        if not history:
             print("nothing was promoted yet")
     return 0
+
+
+def _in_words(record: "Intent | Event | Unknown") -> list[str]:
+    """Show a record as a line for people, and what belongs below it."""
+    from ..audit.chain import Event, Intent
+    from ..storage.text import printable
+
+    match record:
+        case Intent():
+            words = [record.action, f"{record.from_ or '-'} → {record.to}", record.actor, record.reason]
+            below = record.waivers
+        case Event():
+            words = [record.kind, record.subject, record.actor, record.reason]
+            below = (f"shown by sha256:{record.evidence}",) if record.evidence else ()
+        case _:
+            words = [record.kind, f"record {record.n}, of a later version; to see it whole: modelgates log --json"]
+            below = ()
+    action, *rest = (printable(" ".join(word.split())) for word in words)
+    return ["  ".join([f"{record.time:%Y-%m-%d %H:%M:%S}", f"{action:8}", *rest]), *map(printable, below)]
 
 
 def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
