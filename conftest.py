@@ -1,4 +1,4 @@
-"""How this repository's own tests run; their fixtures lie in tests/. The gates need nothing of it."""
+"""How this repository's own tests run; their fixtures lie in tests/. The gates do not need this file."""
 
 import gc
 import os

@@ -3,8 +3,8 @@
     python -m benchmarks.registry [ROUNDS]
 
 Medians of pairs measured side by side. Promised: promoting a model of 50 MB takes at most 1.3 times as long as hashing
-it once; flip and log of a small one at most 5 ms; status, list and promote are no slower beside 10,000 old models and
-100,000 lines of log.
+it once; flip and log of a small one at most 5 ms; status, list and promote take as long beside 10,000 old models and
+100,000 lines of log as without them.
 """
 
 import shutil

@@ -2,9 +2,9 @@
 
     python -m benchmarks.startup [PAIRS]
 
-Runs are paired and each pair changes its order, so that a machine that slows down slows both. The difference of a pair
-is free of the rest; their median is free of the odd pair that something else disturbed. At most 5 ms are promised, of
-processor time: on a machine that does other work as well the clock shows that work.
+Runs are paired and each pair changes its order, so that a machine that slows down slows both. What both runs of a pair
+share cancels in their difference, and the median of the differences ignores a single pair that something disturbed. At
+most 5 ms are promised, of processor time: on a machine that does other work too, the clock counts that work.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.statistics [--rows 1250000]``
 
-Needs the peers it compares with, some of which nothing else here does, in an environment of its own:
+Needs an environment of its own, with the libraries that it compares with:
 ``pip install -e '.[pack]' --group peers``. Each time is the best of several, alternating between the two sides, so that
 a busy machine hurts both. Where both sides compute the same number, it is compared first: a difference ends the run.
 """
@@ -135,8 +135,8 @@ def backtest_overfitting() -> None:
     ours = best(lambda: overfitting(x), rounds=5)[0]
     row("PBO, 2,000 × 100, S = 16", ours, "≤ 300 ms", ours <= 0.3, ours / 0.3)
     few = x[:, :10]
-    told = purgedcv.probability_of_backtest_overfitting(few.T, 8)
-    agree("PBO and purgedcv", overfitting(few, blocks=8).probability, told.pbo)
+    peer = purgedcv.probability_of_backtest_overfitting(few.T, 8)
+    agree("PBO and purgedcv", overfitting(few, blocks=8).probability, peer.pbo)
     theirs = best(lambda: purgedcv.probability_of_backtest_overfitting(x.T, 16), rounds=1)[0]
     faster("the same, purgedcv", ours, theirs, 20)
 
@@ -173,14 +173,14 @@ def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
 def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> tuple[Any, float]:
     """Measure what the gates of a signal measure; return it, and the seconds that ablation took."""
     scores = panel.by_day(predict(panel.features))
-    held = simulate(scores, panel.returns, horizon=5, cost_bps=2)
-    test = mean_exceeds(held.ic_net, horizon=5, seed=1)
+    holdings = simulate(scores, panel.returns, horizon=5, cost_bps=2)
+    test = mean_exceeds(holdings.ic_net, horizon=5, seed=1)
     caps = Caps(weight=0.2, gross=1, net=0.05)
-    told: list[Any] = [test, paper_pnl(held), simulate_within(held, panel.returns, caps, cost_bps=2)]
-    told.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
-    told.append(after_trials(test.p_against, sharpe_of(held.net), trials=10))
-    labels = join_short(calendar_folds(panel.days.to_numpy()[held.first :]), purge=held.first)
-    told.append(folds(held.ic_net, labels, purge=held.first))
+    measured: list[Any] = [test, paper_pnl(holdings), simulate_within(holdings, panel.returns, caps, cost_bps=2)]
+    measured.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
+    measured.append(after_trials(test.p_against, sharpe_of(holdings.net), trials=10))
+    labels = join_short(calendar_folds(panel.days.to_numpy()[holdings.first :]), purge=holdings.first)
+    measured.append(folds(holdings.ic_net, labels, purge=holdings.first))
     begin = time.perf_counter()
 
     def without(positions: list[int]) -> np.ndarray:
@@ -188,8 +188,8 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
         return simulate(panel.by_day(scores), panel.returns, horizon=5, cost_bps=2).ic_net
 
     series = {group: without(positions) for group, positions in panel.sidecar.groups.items()}
-    told.append(ablate(held.ic_net, series, margin=0.001, margin_share=0.05, horizon=5, seed=1))
-    return told, time.perf_counter() - begin
+    measured.append(ablate(holdings.ic_net, series, margin=0.001, margin_share=0.05, horizon=5, seed=1))
+    return measured, time.perf_counter() - begin
 
 
 def whole_suite(rows: int) -> None:

@@ -5,7 +5,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from pytest_modelgates import ROUNDS, Adapter, Candidate, Gate, p95_ms
 
-# A gate that fails before it can time anything says why itself.
+# A gate that fails before it can time anything gives its own reason.
 pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all")
 
 

@@ -26,6 +26,7 @@ def test_claim(candidate: Candidate, gate: Gate) -> None:
 @pytest.mark.gate("parity.decisions")
 def test_decisions(candidate: Candidate, panel: Panel, costs: Costs, gate: Gate) -> None:
     """Rows of one day, or all if there are no days, whose native scores are clearly apart keep their order."""
+    # Each of two scores may be off by the tolerance, so scores nearer than twice that may change places.
     tolerance = gate.policy.limit("parity.max_abs_diff").upper * candidate.parity.scale
     offenders = disordered(panel.native_scores, candidate.scores, panel.day_codes, margin=2 * tolerance)
     trades: dict[str, Any] = {}

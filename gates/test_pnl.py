@@ -37,7 +37,7 @@ def test_after_costs(holdings: Holdings, paper_pnl: PaperPnl, costs: Costs, gate
 @pytest.mark.gate("pnl.sharpe")
 @pytest.mark.usefixtures("require_sample")
 def test_sharpe(holdings: Holdings, paper_pnl: PaperPnl, gate: Gate) -> None:
-    """What it earns is worth its risk, dearer trading, and more than luck."""
+    """What the position earns is worth its risk, would survive dearer trading, and is more than luck."""
     gate.check_each(
         {
             "pnl.sharpe": paper_pnl.sharpe,

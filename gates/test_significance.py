@@ -77,7 +77,7 @@ def test_rank_ic(candidate: Candidate, panel: Panel, gate: Gate) -> None:
 def test_deflated_sharpe(
     holdings: Holdings, ic_test: MeanTest, trials: TrialSeries, trial_count: int, gate: Gate
 ) -> None:
-    """The Sharpe ratio, the p-value and the days are enough for as many trials."""
+    """The Sharpe ratio, the p-value and the days are enough for so many trials."""
     sharpe, variance = sharpe_of(holdings.net), ratio_variance(trials)
     years = minimum_backtest_years(trial_count)
     after = after_trials(ic_test.p_against, sharpe, trials=trial_count, variance=variance)
@@ -100,7 +100,7 @@ def test_deflated_sharpe(
 @pytest.mark.gate("significance.track_record")
 @pytest.mark.usefixtures("require_sample")
 def test_track_record(holdings: Holdings, gate: Gate) -> None:
-    """The days are as many as a Sharpe ratio like this one needs to be told from 0."""
+    """There are enough days to distinguish a Sharpe ratio like this one from 0."""
     needed = minimum_track_record(sharpe_of(holdings.net))
     gate.check(needed / len(holdings.net), sample=len(holdings.net), days_needed=needed)
 

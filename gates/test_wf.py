@@ -17,9 +17,9 @@ def test_positive_folds(folds: Folds, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("wf.worst_fold")
 def test_worst_fold(folds: Folds, gate: Gate) -> None:
-    """The worst year is no worse than the worst of as many normal years may be, in one case of twenty.
+    """The worst of K years is no worse than the worst of K normal years is in one case of twenty.
 
-    With K years this holds the worst z-score against the 5 % quantile of the minimum of K normals.
+    The worst z-score of the years is compared with the 5 % quantile of the minimum of K normals.
     """
     worst = str(folds.labels[int(folds.z.argmin())])
     gate.check(folds.worst_p, sample=len(folds.means), worst_z=folds.worst_z, worst_fold=worst)

@@ -1,7 +1,7 @@
 """Gates that a machine-learning model must pass before it reaches production.
 
-What stands here is what a team's own gates and scripts may import; everything else may move. Nothing is imported
-before it is asked for, as pytest loads this package in every run of its environment.
+A team's own gates and scripts may import the names in `__all__`; everything else may move. Each name is imported on
+first use, because pytest loads this package in every run of its environment.
 """
 
 from importlib import import_module

@@ -14,7 +14,7 @@ from .storage.atomic import FOLDER_MODE, make_folder, write_atomic
 from .storage.lines import append_atomic
 from .storage.strict_json import read_bytes
 
-# Not \d, which matches full-width digits, and not $, which matches before a newline.
+# \d would match full-width digits, and $ would match before a newline.
 _ID = r"^[0-9]{10,12}\Z"
 _MODEL_ID = re.compile(_ID)
 ModelId = Annotated[str, msgspec.Meta(pattern=_ID)]
@@ -28,13 +28,15 @@ def is_id(name: str) -> bool:
 def checked_id(name: str) -> str:
     """Return `name` if it is a model id."""
     if not is_id(name):
-        raise RegistryError(f"{name!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678")
+        raise RegistryError(
+            f"{name!r} is not a model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
+        )
     return name
 
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The artifacts root, and what lies where below it; what is written there has the root's own permissions."""
+    """The artifacts root, and what lies where below it; files written there get the root's permissions."""
 
     root: Path
 
@@ -45,9 +47,9 @@ class Artifacts:
 
     @property
     def directory_mode(self) -> int:
-        """The permissions of new directories: those of the root; 0755 before there is one. The umask has no say."""
+        """The permissions of new directories: the root's, or 0755 before it exists, whatever the umask."""
         try:
-            # With the set-group-ID bit, by which what a group shares stays the group's.
+            # The set-group-ID bit is kept, so that new files of a shared root belong to its group.
             return stat.S_IMODE(self.root.stat().st_mode) & 0o2775 | 0o700
         except FileNotFoundError:
             return FOLDER_MODE
@@ -97,7 +99,7 @@ class Artifacts:
 
     @property
     def lock(self) -> Path:
-        """The file whose lock whoever changes the registry holds; it is never deleted."""
+        """The file that a process locks while it changes the registry; it is never deleted."""
         return self.root / ".lock"
 
     @property

@@ -25,7 +25,7 @@ class InsufficientDataError(StatisticsError):
 
 
 class NoReference(ModelgatesError):  # noqa: N818  # not an error: nothing speaks against the model
-    """Nothing is there yet that the model could be compared with; the gate neither passes nor fails."""
+    """There is nothing yet to compare the model with; the gate neither passes nor fails."""
 
 
 class FormatError(ModelgatesError):
@@ -37,7 +37,7 @@ class IntegrityError(ModelgatesError):
 
 
 class GoneError(IntegrityError):
-    """A model directory is not, or no longer, where it was looked for."""
+    """A model directory is not, or no longer, at the path that was given."""
 
 
 class OnnxError(ModelgatesError):
@@ -49,7 +49,7 @@ class PackError(ModelgatesError):
 
 
 class PolicyError(ModelgatesError):
-    """The policy does not say what is asked of it."""
+    """The policy cannot be read, contradicts itself, or lacks what was looked up in it."""
 
 
 class RegistryError(ModelgatesError):
@@ -73,12 +73,12 @@ class SealError(ModelgatesError):
 
 
 class HermeticError(ModelgatesError):
-    """The hermetic run left nothing that could be believed."""
+    """The hermetic run left no report that can be trusted."""
 
 
 class ProofError(ModelgatesError):
-    """Whether the gates can fail could not be tried."""
+    """The negative controls could not be run."""
 
 
 class UsageError(ModelgatesError):
-    """A command was called in a way it does not understand."""
+    """A command was called with words that it does not accept."""

@@ -1,4 +1,4 @@
-"""Libraries that only some of the work needs."""
+"""Optional libraries, imported where they are needed."""
 
 import importlib
 from types import ModuleType

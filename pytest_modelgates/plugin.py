@@ -1,4 +1,4 @@
-"""The pytest plugin: hooks only. Every run of its environment loads it: it imports pytest and the standard library."""
+"""The pytest plugin: hooks only. Every run of its environment loads it, so it imports pytest and stdlib alone."""
 
 from __future__ import annotations  # the types below are imported for checkers alone
 
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; with a model, run the shipped gates unless told which."""
+    """Register the markers; given a model and no path, run the shipped gates."""
     from .policy import families
 
     for marker in (*MARKERS, *(f"{name}: {about}" for name, about in families.MARKERS.items())):
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run = config.stash[RUN] = Run(config)
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = [str(shipped_gates())]
-        # A repository may name its own tests otherwise.
+        # A repository's ini file may set other patterns, by which no shipped gate would be collected.
         config.addinivalue_line("python_files", "test_*.py")
         config.addinivalue_line("python_functions", "test")
     for module in fixtures.MODULES:
@@ -73,8 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _start_report(config: pytest.Config) -> None:
-    # pytest-json-report looks at these when it is configured, after us; the file is ours to write,
-    # since it hides write errors and does not know the final exit status.
+    # pytest-json-report reads these options when it is configured, after us. We write the file ourselves,
+    # because that plugin hides write errors and does not know the final exit status.
     if not hasattr(config.option, "json_report"):
         raise pytest.UsageError(
             "pytest-json-report is not loaded, and the report needs it: drop -p no:pytest_jsonreport, "
@@ -86,7 +86,7 @@ def _start_report(config: pytest.Config) -> None:
         )
     if not config.option.json_report:
         config.option.json_report, config.option.json_report_file = True, None
-    # A worker of xdist that dies makes the run red whatever follows, and a new one may wait for work for ever.
+    # A dead xdist worker makes the run red whatever follows, and its replacement may wait for work without end.
     config.option.maxworkerrestart = "0"
     # Our table shows the timings that count, in lines that fit a terminal.
     config.option.benchmark_quiet = True
@@ -98,7 +98,7 @@ def _only_looks(config: pytest.Config) -> bool:
 
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], error: pytest.UsageError) -> None:
-    """Refuse what was collected; a worker of xdist, whose errors are lost, collects nothing and passes the word on."""
+    """Refuse what was collected. An xdist worker's errors are lost, so it collects nothing and passes the text on."""
     if not hasattr(config, "workeroutput"):
         raise error
     config.workeroutput["modelgates"] = str(error)
@@ -106,21 +106,21 @@ def _refuse(config: pytest.Config, items: list[pytest.Item], error: pytest.Usage
 
 
 class RefusalHooks:
-    """Raises, in the process that the user started, what a worker refused."""
+    """Raises a worker's refusal in the process that the user started."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Look at what a worker of xdist leaves."""
+        """Raise the refusal that an xdist worker left, if there is one."""
         if refusal := getattr(node, "workeroutput", {}).get("modelgates"):
             raise pytest.UsageError(refusal)
 
 
 class NoModelHooks(RefusalHooks):
-    """A run without a model: nothing to do but to refuse gates."""
+    """A run without a model: it only refuses gates."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """A gate without a model would be an empty parameter set, which pytest skips and calls green."""
+        """Refuse gates: without a model each is an empty parameter set, which pytest skips and calls green."""
         gates = [item.nodeid for item in items if item.get_closest_marker("gate")]
         if gates:
             what = f"{len(gates)} gates collected, such as {gates[0]}, but no model; pass --model-dir=DIR"
@@ -149,7 +149,7 @@ class GateHooks(RefusalHooks):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Mark the gates before `-m` looks at them; set those aside whose family the policy says does not apply."""
+        """Mark the gates before `-m` looks at them; deselect those that the policy declares not applicable."""
         from .gating.collection import prepare
 
         try:
@@ -172,7 +172,7 @@ class GateHooks(RefusalHooks):
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Record each phase, outside of every other plugin."""
+        """Record each phase; as the outermost wrapper, see what every other plugin made of its report."""
         from .gating.ledger import record_phase
 
         report = yield
@@ -183,7 +183,7 @@ class GateHooks(RefusalHooks):
     def pytest_report_teststatus(
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Show our two outcomes beside pytest's three; a gate without enough data failed, wherever it noticed."""
+        """Show our two outcomes beside pytest's three; a gate without enough data failed, even if a fixture noticed."""
         from .gating.ledger import is_unmeasured
 
         outcome = str(report.outcome)
@@ -195,19 +195,19 @@ class GateHooks(RefusalHooks):
 
 
 class ReportHooks:
-    """What the whole run says and leaves, in the process that the user started."""
+    """What the whole run prints and writes, in the process that the user started."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of xdist which directories were meant."""
+        """Give an xdist worker the resolved directories, since a link may move before the worker starts."""
         node.workerinput["modelgates"] = list(map(str, self._run.model_dirs))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, error: object | None) -> None:
-        """Remember that a worker of xdist died: what it had in hand may be missing without a trace."""
+        """Remember that an xdist worker died: the gates it was to run may be missing without a trace."""
         self._run.lost_worker |= error is not None
 
     def pytest_report_header(self) -> list[str]:
@@ -226,7 +226,7 @@ class ReportHooks:
             write_table(terminalreporter, self._run)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Take away an older report, which would be green whatever becomes of this run."""
+        """Remove an older report: if this run dies, a green one must not stand in its place."""
         try:
             if not _only_looks(session.config):
                 self._run.clear()
@@ -235,7 +235,7 @@ class ReportHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Write the report when everybody else is done with the exit status."""
+        """Write the report after every other plugin had its say in the exit status."""
         if _only_looks(session.config):
             yield
             return

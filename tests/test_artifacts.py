@@ -34,7 +34,7 @@ NOT_IDS = [
 
 @pytest.mark.parametrize("name", NOT_IDS)
 def test_anything_else_is_refused(name: str) -> None:
-    message = f"{name!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
+    message = f"{name!r} is not a model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
     for check in (checked_id, Artifacts(Path("root")).model, Artifacts(Path("root")).reports):
         with pytest.raises(RegistryError, match=f"^{re.escape(message)}$"):
             check(name)

@@ -182,13 +182,15 @@ def test_own_gates_that_cannot_be_imported_say_why(pytester: pytest.Pytester) ->
 
 WRONG_DIRECTORIES = [
     pytest.param("nowhere", "--model-dir=nowhere: no such directory", id="missing"),
-    pytest.param("models", "--model-dir=models: 'models' is no model id: expected *", id="no-id"),
-    pytest.param("", "--model-dir=: * is no model id: *", id="empty"),
+    pytest.param("models", "--model-dir=models: 'models' is not a model id: expected *", id="no-id"),
+    pytest.param("", "--model-dir=: * is not a model id: *", id="empty"),
 ]
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG_DIRECTORIES)
-def test_what_is_no_model_directory_is_a_usage_error(pytester: pytest.Pytester, given: str, message: str) -> None:
+def test_a_path_that_is_not_a_model_directory_is_a_usage_error(
+    pytester: pytest.Pytester, given: str, message: str
+) -> None:
     pytester.mkdir("models")
     result = run(pytester, f"--model-dir={given}")
     assert result.ret == 4
@@ -237,7 +239,7 @@ def test_a_gate_that_asks_for_no_model_is_a_usage_error(pytester: pytest.Pyteste
     )
 
 
-def test_a_test_that_asks_for_gate_without_the_marker_is_told_so(pytester: pytest.Pytester) -> None:
+def test_a_test_that_asks_for_gate_without_the_marker_fails_and_says_so(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, value="0")
     pytester.makepyfile(test_other="def test_other(gate): pass")
     result = run(pytester, f"--model-dir={model}", "test_mine.py", "test_other.py")
@@ -418,7 +420,7 @@ def test_setting_up_only_is_not_green(pytester: pytest.Pytester, switch: str) ->
 
 
 @pytest.mark.parametrize("switch", ["--collect-only", "--fixtures", "--fixtures-per-test"])
-def test_looking_at_gates_leaves_no_report_and_is_no_error(pytester: pytest.Pytester, switch: str) -> None:
+def test_looking_at_gates_leaves_no_report_and_is_not_an_error(pytester: pytest.Pytester, switch: str) -> None:
     model = own_gate(pytester, severity="hard")
     kept = pytester.path / "kept.json"
     kept.write_text("kept")

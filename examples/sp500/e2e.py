@@ -31,7 +31,7 @@ from .models import MODELS, Trained
 
 HERE = Path(__file__).parent
 POLICY = HERE / "policy.toml"
-# 45 variants had been tried on this window when these four were settled; they count too.
+# 45 variants had been tried on this window before these four were chosen; they count too.
 TRIED = 49
 GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 CHANGES = {
@@ -154,7 +154,7 @@ class Demonstration:
 
     def records(self, name: str) -> tuple[GateRecord, ...]:
         """What a candidate's gates left."""
-        return read_report(self.reports[name]).modelgates.models[self.ids[name]].gates
+        return read_report(self.reports[name]).report.modelgates.models[self.ids[name]].gates
 
     def print_table(self) -> None:
         """Print every limit of every gate: what was measured of each model."""
@@ -226,7 +226,7 @@ def main() -> int:
     first = demo.artifacts.model(demo.ids["lightgbm_5d"])
     words = (f"--model-dir={first}", "-m", "significance", f"--gate-report={five}")
     demo.run("pytest", *words, f"--policy={HERE / 'policy_5bp.toml'}", expect=1)
-    dearer = read_report(five).modelgates.models[first.name].gates[0].evidence[0]
+    dearer = read_report(five).report.modelgates.models[first.name].gates[0].evidence[0]
     demo.say("asked once more at 5 basis points: lightgbm_5d does not pass")
 
     demo.print_table()

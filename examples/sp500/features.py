@@ -77,7 +77,7 @@ def build(prices: pd.DataFrame, *, horizon: int) -> pd.DataFrame:
         Sorted by time, then asset: ``time``, ``asset``, the `FEATURES` (float32, ranked among the assets of the day to
         (-1/2, 1/2)), ``target``, the return from close t+1 to close t+1+horizon (a score of day t is traded a day
         later), and ``ret_next``, the return from close t to close t+1. The two are NaN where the prices end.
-        The first 252 days are missing, for want of a past.
+        The first 252 days are missing, because their features would need earlier prices.
     """
     prices = prices.sort_index(axis="columns")
     daily = prices.pct_change()

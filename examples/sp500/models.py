@@ -1,4 +1,4 @@
-"""The four models of the example, as they fall: nothing in here was tuned to pass a gate."""
+"""The four models of the example, as they came out: none was tuned to pass a gate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +86,6 @@ def _trees(*, n_estimators: int, num_leaves: int, learning_rate: float, min_rows
 
 def _train(name: str, estimator: LGBMRegressor | Ridge, prices: pd.DataFrame, horizon: int) -> Trained:
     data = split(build(prices, horizon=horizon), horizon=horizon)
-    # Ridge would solve in float32 if given float32, and its coefficients would then hang on the machine.
+    # Ridge would solve in float32 if given float32, and its coefficients would then depend on the machine.
     estimator.fit(inputs(data.train).astype(np.float64), training_label(data.train))
     return Trained(name=name, estimator=estimator, horizon=horizon, data=data)

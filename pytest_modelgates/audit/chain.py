@@ -1,7 +1,7 @@
 """The audit log: a chain of JSON lines, appended and never rewritten.
 
-What is about to change comes first, what became of it after; each line holds the digest of the one before, so that an
-edited, lost or swapped one shows. Events stand between changes, move no link, and are chained as they are.
+An intent is written before a change, its outcome after it. Each line holds the digest of the line before, so that an
+edited, lost or swapped line shows. Events stand between changes, move no link, and are chained as they are.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from .head import Head
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="record"):
-    """What every line holds; `n` counts from 1 and `prev` is the digest of the line before, both given by `append`."""
+    """The fields of every line. `append` sets `n`, which counts from 1, and `prev`, the digest of the line before."""
 
     n: Annotated[int, msgspec.Meta(ge=0)] = 0
     prev: Sha256 | None = None
@@ -45,13 +45,13 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
 
 
 class Commit(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="commit"):
-    """The link was moved; `signature` says so of the intent before it and of all that it is chained to."""
+    """The link was moved; `signature` covers the intent before it, and so every line that it is chained to."""
 
     signature: str | None = None
 
 
 class Abort(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="abort"):
-    """The link was not moved, or moved back."""
+    """The link was not moved, or was moved back."""
 
 
 class Event(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="event"):
@@ -101,7 +101,7 @@ EMPTY = Head(0, None)
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a log; `open` is an intent with nothing after it, `change` the last that took place."""
+    """The end of a log: `open` is an intent without an outcome, `change` the last change that took place."""
 
     head: Head
     open: Intent | None
@@ -113,12 +113,12 @@ class Tail:
 
 
 def decoded(line: bytes, place: str) -> Line:
-    """Read a line, which must be byte for byte as `append` writes it."""
+    """Decode a line, which must be byte for byte as `append` writes it."""
     try:
         record = _known_or_unknown(line, place)
         written = canonical(plain(record))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(f"{place}: no record of the audit log ({first_line(error)}); put the log back") from error
+        raise FormatError(f"{place}: not a record of the audit log ({first_line(error)}); put the log back") from error
     if written != line + b"\n":
         raise FormatError(f"{place}: not as it was written; put the log back")
     return record
@@ -142,12 +142,12 @@ def plain(record: Line) -> Any:
 
 
 def lines(path: Path) -> Iterator[tuple[Line, str]]:
-    """Read records with their digests, the newest first and no more than is asked for; a torn last line is none.
+    """Read records with their digests, the newest first, as they are asked for; a torn last line does not count.
 
     Raises
     ------
     FormatError
-        At the first line that is no record, or not the one that the line after it was chained to.
+        At the first line that is not a record, or not the one that the line after it was chained to.
     """
     after: Line | None = None
     for back, line in enumerate(lines_from_end(path), start=1):
@@ -161,7 +161,7 @@ def lines(path: Path) -> Iterator[tuple[Line, str]]:
 
 
 def tail(path: Path) -> Tail:
-    """Read the end of the log, as far back as the last change that took place."""
+    """Read the end of the log, back to the last change that took place."""
     end: Head | None = None
     opened: Intent | None = None
     outcome: Line | None = None
@@ -178,12 +178,12 @@ def tail(path: Path) -> Tail:
 
 
 def changes(path: Path) -> Iterator[Intent]:
-    """Read promotions and rollbacks that took place, the newest first and no more than is asked for."""
+    """Read promotions and rollbacks that took place, the newest first, as they are asked for."""
     return (record for record in _happened(path) if isinstance(record, Intent))
 
 
 def _happened(path: Path) -> Iterator[Intent | Event | Unknown]:
-    """Read what took place, the newest first and no more than is asked for; a change stands where it began."""
+    """Read what took place, the newest first, as it is asked for; a change stands where it began."""
     outcome: Line | None = None
     for record, _ in lines(path):
         if isinstance(record, Event | Unknown):
@@ -205,12 +205,12 @@ def read_history(path: Path) -> list[Intent | Event | Unknown]:
 
 
 def live_at(path: Path, moment: datetime) -> Intent | None:
-    """Find the change by which the model was live that was live at a moment."""
+    """Find the change that had made its model live at a moment."""
     return next((change for change in changes(path) if change.time <= moment), None)
 
 
 def append(path: Path, record: Written, *, mode: int = 0o644) -> Head:
-    """Append a record as the next link of the chain, durably; the log is as it was if that fails.
+    """Append a record as the next link of the chain, durably; if that fails, the log is unchanged.
 
     Returns
     -------
@@ -233,7 +233,7 @@ def append(path: Path, record: Written, *, mode: int = 0o644) -> Head:
 
 
 def signed_content(record: Commit | Event) -> bytes:
-    """What the signature of a record in its place is of, and so of all that this is chained to.
+    """Give the bytes that the signature of a record in its place covers, and so all that it is chained to.
 
     A commit says nothing that the intent before it does not. An event says more, so it is signed as it stands, without
     its signature.
@@ -246,22 +246,22 @@ def signed_content(record: Commit | Event) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What reading a whole log found."""
+    """A whole log: the digest of each line, the records with a signature, and what is wrong."""
 
     digests: list[str]
     signed: list[Commit | Event]
     problems: list[str]
 
     def holds(self, head: Head) -> bool:
-        """Whether a record is still the one it was."""
+        """Whether the log still has the record that a head names."""
         return head.n <= len(self.digests) and self.digests[head.n - 1] == head.digest
 
 
 def read_chain(path: Path) -> Chain:
-    """Read the whole log and hold every line against the one before it.
+    """Read the whole log and compare every line with the one before it.
 
-    A cut tail and a chain that was written anew do not show here: hold the digests against a head kept elsewhere. What
-    a crash left behind the last newline is no line.
+    A cut tail and a chain that was written anew do not show here: compare the digests with a head that was kept
+    elsewhere. What a crash left after the last newline does not count as a line.
     """
     found = Chain([], [], [])
     previous: Line | None = None

@@ -23,14 +23,14 @@ class Head:
     digest: str | None
 
     def __str__(self) -> str:
-        """The form in which it is printed and asked for."""
+        """The form in which commands print and take it."""
         return f"{self.n}:{self.digest or 'empty'}"
 
     @classmethod
     def parse(cls, text: str) -> "Head":
-        """Read that form again."""
+        """Read that form."""
         if not re.match(HEAD, text):
-            raise FormatError(f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256")
+            raise FormatError(f"{text!r} is not a head as promote prints it: a number, a colon, a SHA-256")
         number, _, digest = text.partition(":")
         return cls(int(number), digest)
 
@@ -41,7 +41,7 @@ class _Numbered(msgspec.Struct):
 
 def head_of(log: Path) -> str | None:
     """Read where the audit log ends, as a `Head` is printed; None if it is empty."""
-    line = next(lines_from_end(log, settled=True), None)
+    line = next(lines_from_end(log, after_writers=True), None)
     if line is None:
         return None
     return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

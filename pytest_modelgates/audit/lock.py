@@ -1,4 +1,4 @@
-"""The registry's lock: one writer at a time, which says who it is. Readers need none."""
+"""The registry's lock: one writer at a time, which the others can name. Readers take no lock."""
 
 import fcntl
 import os
@@ -20,27 +20,27 @@ PAUSE_S = 0.02
 
 @contextmanager
 def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[None]:
-    """Hold a lock file, which is never deleted: of an unlinked one there could be two holders.
+    """Lock a file, which is never deleted: otherwise two processes could hold locks on two files of one name.
 
     Parameters
     ----------
     path : Path
         Made if it is not there; a symlink in its place is not followed.
     timeout_s : float
-        How long to wait for whoever holds it [s].
+        How long to wait for the process that holds it [s].
     mode : int
-        Of a new file, whatever the umask.
+        Permissions of a new file, whatever the umask.
 
     Raises
     ------
     RegistryError
-        With who holds it, if it did not come free.
+        If the lock does not come free in time; the message names the process that holds it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         _take(descriptor, path, timeout_s)
         holder = f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        with suppress(OSError):  # a word to those who wait, no more
+        with suppress(OSError):  # only a hint for those who wait; the lock works without it
             if not os.fstat(descriptor).st_size:
                 os.fchmod(descriptor, mode)
             os.ftruncate(descriptor, 0)
@@ -51,7 +51,7 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
 
 
 def _take(descriptor: int, path: Path, timeout_s: float) -> None:
-    # flock, not lockf, which is lost when any descriptor of the file is closed and does not keep threads apart.
+    # A lockf lock would be lost when any descriptor of the file is closed, and would not keep threads apart.
     until = time.monotonic() + timeout_s
     while True:
         try:
@@ -66,9 +66,9 @@ def _take(descriptor: int, path: Path, timeout_s: float) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock just now."""
+    """Whether a process holds the lock right now."""
     try:
-        # Without O_NONBLOCK a pipe would be waited for.
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
@@ -97,7 +97,7 @@ def file_system(path: Path, mounts: bytes) -> str:
         Such as ``"ext4"``; empty if no mount point leads to the path.
     """
     found, longest = b"", 0
-    # As bytes: a name may be no UTF-8, and hold what str takes for the end of a word or line.
+    # The lines stay bytes: a name need not be UTF-8, and may contain what str.split takes for a space.
     for fields in (line.split(b" ") for line in mounts.split(b"\n") if line):
         point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4]).rstrip(b"/") + b"/"
         if (os.fsencode(path) + b"/").startswith(point) and len(point) >= longest:
@@ -111,7 +111,7 @@ def refuse_network(root: Path) -> None:
     Raises
     ------
     RegistryError
-        If it lies on one; where the system does not say, it does not.
+        If it lies on one; a system that does not say is taken to be local.
     """
     if not MOUNTS.exists():  # not Linux
         return

@@ -20,7 +20,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..evidence.report import Report
+    from ..evidence.report import StoredReport
 
 MODEL = argument("model", help="a model directory")
 
@@ -35,8 +35,8 @@ def register(verbs: Verbs) -> None:
 def gate(arguments: argparse.Namespace) -> int:
     """Run the gates on a model where nothing else can reach them; 1 if the run is not green."""
     directory, _ = model_directory(arguments.model)
-    _, report = run_gates(directory, arguments)
-    return 0 if report.modelgates.run.exit_status == 0 else 1
+    _, stored = run_gates(directory, arguments)
+    return 0 if stored.report.modelgates.run.exit_status == 0 else 1
 
 
 def prove(arguments: argparse.Namespace) -> int:
@@ -70,20 +70,22 @@ def keygen(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run_gates(directory: Path, arguments: argparse.Namespace, selection: Sequence[str] = ()) -> tuple[Path, "Report"]:
-    """Run the gates hermetically and keep the report, sealed if there is a key."""
+def run_gates(
+    directory: Path, arguments: argparse.Namespace, selection: Sequence[str] = ()
+) -> tuple[Path, "StoredReport"]:
+    """Run the gates hermetically and keep the report, sealed beside it if there is a key; give the last one's place."""
     from ..artifacts import Artifacts
     from ..evidence.seal import SEALED_SUFFIX
     from ..proving import hermetic
 
     artifacts, key, policy = Artifacts.of(directory), key_of(arguments), policy_of(arguments)
-    report, content = hermetic.run_gates(
+    stored = hermetic.run_gates(
         directory, policy, policy_file=policy_file_of(arguments), root=Path.cwd(), selection=selection
     )
     path = artifacts.new_report(directory.name, datetime.now(UTC))
-    artifacts.write(path, content)
+    artifacts.write(path, stored.content)
     if key is not None:
         path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
-        artifacts.write(path, hermetic.seal_report(report, content, directory, policy, key))
+        artifacts.write(path, hermetic.seal_report(stored, directory, policy, key))
     print(f"kept: {path}")
-    return path, report
+    return path, stored

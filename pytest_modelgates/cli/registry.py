@@ -106,7 +106,7 @@ def promote(arguments: argparse.Namespace) -> int:
     from ..evidence.report import read_report
     from ..registry import promote as promotion
 
-    policy, report = policy_of(arguments), arguments.report
+    policy, key, report = policy_of(arguments), key_of(arguments), arguments.report
     if report is None and arguments.model and Path(arguments.model).is_file():
         report, arguments.model = Path(arguments.model), None
     if report is None and arguments.model is None:
@@ -114,19 +114,20 @@ def promote(arguments: argparse.Namespace) -> int:
     if report is None:
         directory, artifacts = model_directory(arguments.model)
         model_id = directory.name
-        report, _ = run_gates(directory, arguments, ["-m", "hard"])
+        report, run = run_gates(directory, arguments, ["-m", "hard"])
+        # A sealed report is read back as anybody would read it: only that shows that a listed key opens the seal.
+        stored = read_report(report, keys=policy.evidence.keys) if key else run
     else:
         artifacts = artifacts_of(arguments)
-        model_id = arguments.model
-        if model_id is None:
-            model_id = promotion.model_of(read_report(report, keys=policy.evidence.keys), report)
+        stored = read_report(report, keys=policy.evidence.keys)
+        model_id = promotion.model_of(stored) if arguments.model is None else arguments.model
     if arguments.dry_run:
-        plan = promotion.plan_promotion(artifacts, model_id, report, policy, now=datetime.now(UTC))
-        print(f"plan: promote {model_id} in place of {plan.live or 'nothing'}, by {report}")
+        plan = promotion.plan_promotion(artifacts, model_id, stored, policy, now=datetime.now(UTC))
+        print(f"plan: promote {model_id} in place of {plan.facts.live or 'nothing'}, by {report}")
         plan.refuse()
         print("nothing speaks against it")
         return 0
-    done = promotion.promote(artifacts, model_id, report, policy, reason=arguments.reason, key=key_of(arguments))
+    done = promotion.promote(artifacts, model_id, stored, policy, reason=arguments.reason, key=key)
     print(f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0

@@ -169,10 +169,10 @@ def psi(golden: ArrayLike, current: ArrayLike, *, bins: int = 10) -> float:
     then, now = _samples(golden, current)
     if bins < 2:
         raise StatisticsError(f"bins is {bins}: give 2 or more")
-    distinct, held = np.unique(then, return_counts=True)
-    atoms = distinct[held * bins >= then.size]
+    distinct, times = np.unique(then, return_counts=True)
+    atoms = distinct[times * bins >= then.size]
     between = then[~np.isin(then, atoms)]
-    # The other values get their part of the bins, so that each of these holds about 1 / bins of the golden too.
+    # The other values get their share of the bins, so that each of their bins holds about 1 / bins of the golden too.
     quantile_bins = max(1, round(bins * between.size / then.size))
     # These are interior edges only. Each bin is (lower, upper], as in a distribution function, so ties on an edge stay
     # together.
@@ -273,7 +273,7 @@ def _checked(name: str, given: ArrayLike) -> Values:
         values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise StatisticsError(
-            f"{name} holds something that is no number ({error}): give an array of predictions"
+            f"{name} holds something that is not a number ({error}): give an array of predictions"
         ) from None
     if values.ndim != 1:
         raise StatisticsError(f"{name} has shape {values.shape}, not one dimension: give one prediction a row")

@@ -38,7 +38,7 @@ class GoldenMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 def golden_metadata(folder: str | Path = "artifacts/golden") -> GoldenMetadata:
-    """Read what goldens there are; none if there is no file."""
+    """Read which goldens there are; a missing file lists none."""
     path = Path(folder) / METADATA
     return read_json(path, GoldenMetadata) if path.exists() else GoldenMetadata()
 
@@ -65,7 +65,7 @@ def save_golden_predictions(
     Raises
     ------
     StatisticsError
-        If there is no prediction, or one that is no finite number.
+        If there is no prediction, or one that is not a finite number.
     """
     try:
         values = np.asarray(predictions, dtype=np.float64)
@@ -123,5 +123,5 @@ def load_golden_predictions(
 
 def _parquet(values: NDArray[np.float64]) -> bytes:
     content = io.BytesIO()
-    pq.write_table(pa.table({COLUMN: values}), content, use_dictionary=False)  # hardly a score comes twice
+    pq.write_table(pa.table({COLUMN: values}), content, use_dictionary=False)  # scores hardly repeat
     return content.getvalue()

@@ -74,6 +74,10 @@ class StoredProof(msgspec.Struct, frozen=True, kw_only=True):
     sealed_by: str | None
 
 
+# What is found where a proof should be: None if nothing is there, an error if it cannot be believed.
+ProofRead = StoredProof | FormatError | SealError | None
+
+
 def seal_proof(proof: Proof, files: Mapping[str, str], policy: Policy, key: Path) -> bytes:
     """Seal a proof as a report is sealed, for a model with these files."""
     predicate = {"proof": msgspec.to_builtins(proof)}
@@ -95,7 +99,7 @@ def store_proof(artifacts: Artifacts, model_id: str, content: bytes, *, sealed: 
     return places[sealed]
 
 
-def read_proof(path: Path, *, keys: Sequence[str] = ()) -> StoredProof | FormatError | SealError | None:
+def read_proof(path: Path, *, keys: Sequence[str] = ()) -> ProofRead:
     """Read a stored proof, the sealed one if there is one; None if there is none."""
     sealed = path.with_suffix(SEALED_SUFFIX)
     try:
@@ -111,7 +115,7 @@ def read_proof(path: Path, *, keys: Sequence[str] = ()) -> StoredProof | FormatE
 
 
 def proof_reasons(
-    stored: StoredProof | FormatError | SealError | None,
+    stored: ProofRead,
     required: Sequence[str],
     policy: Policy,
     trust: Trust,

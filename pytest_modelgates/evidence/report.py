@@ -1,8 +1,9 @@
 """What a gate run leaves: the ledger inside the JSON report. Written by the pytest half, read by this one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -99,15 +100,42 @@ class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A report as read from disk: our ledger, pytest's own exit code in it, the file's digest, and who sealed it."""
+    """What a report says: our ledger, and pytest's own exit code beside it."""
 
     exitcode: int
     modelgates: Ledger
-    digest: str = ""
-    sealed_by: str | None = None
 
 
-def read_report(path: Path, *, keys: Sequence[str] = ()) -> Report:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """A report that was read once, and what only its reader can know of it.
+
+    Parameters
+    ----------
+    path : Path or None
+        Where it is kept; None if nowhere yet.
+    content : bytes
+        The file: the report itself, or the envelope around it.
+    parsed : Any
+        The report as JSON, with all that other plugins wrote beside the ledger.
+    report : Report
+    sealed_by : str or None
+        The public key that signed the envelope.
+    """
+
+    path: Path | None
+    content: bytes
+    parsed: Any
+    report: Report
+    sealed_by: str | None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return sha256(self.content)
+
+
+def read_report(path: Path, *, keys: Sequence[str] = ()) -> StoredReport:
     """Read a report, or one in an envelope, strictly.
 
     Parameters
@@ -131,19 +159,17 @@ def read_report(path: Path, *, keys: Sequence[str] = ()) -> Report:
         raise SealError(f"{error} → modelgates gate DIR --key FILE, by a key that [evidence] keys lists") from error
 
 
-def _read(path: Path, keys: Sequence[str]) -> Report:
-    content, sealed_by = read_bytes(path), None
-    digest = sha256(content)
+def _read(path: Path, keys: Sequence[str]) -> StoredReport:
+    content, source = read_bytes(path), str(path)
+    statement, sealed_by = None, None
     if path.name.endswith(SEALED_SUFFIX):
-        statement, sealed_by = open_statement(content, keys, str(path))
+        statement, sealed_by = open_statement(content, keys, source)
         parsed = statement.predicate.report
     else:
-        statement, parsed = None, parse_json(content, str(path))
+        parsed = parse_json(content, source)
     if not isinstance(parsed, dict) or "modelgates" not in parsed:
         raise FormatError(f"{path}: not the report of a gate run")
-    # What only the reader can know is not for the file to say.
-    found = msgspec.structs.replace(typed(parsed, Report, str(path)), digest=digest, sealed_by=sealed_by)
-    models = found.modelgates.models.values()
-    if statement and statement.digest not in {run.digest_after for run in models}:
+    report = typed(parsed, Report, source)
+    if statement and statement.digest not in {run.digest_after for run in report.modelgates.models.values()}:
         raise SealError(f"{path}: the statement's subject is not the model that its ledger is of")
-    return found
+    return StoredReport(path=path, content=content, parsed=parsed, report=report, sealed_by=sealed_by)

@@ -33,7 +33,7 @@ WAIVABLE = (Verdict.FAILED, Verdict.INCONCLUSIVE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One record and what it amounts to: made once, and read by the table, the exit status, the ledger and the seal.
+    """One record and its verdict: made once, and read by the table, the exit status, the ledger and the seal.
 
     `why` is empty for a gate that passed; `waiver` is the row that excuses it, if it needs one; `binds` says whether
     its verdict counts at all, `blocks` whether it keeps the run from being green.
@@ -48,12 +48,12 @@ class Judged:
 
 
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
-    """Say what several verdicts amount to: the worst of them. None at all is *not run*: nothing is vacuously true."""
+    """Combine several verdicts into the worst of them; none at all is *not run*, since nothing is vacuously true."""
     return max(verdicts, key=list(Verdict).index, default=Verdict.NOT_RUN)
 
 
 def promotes(verdict: Verdict, policy: Policy, *, first: bool) -> bool:
-    """Whether a verdict promotes: only *passed*, bar what the policy says for the first model."""
+    """Whether a verdict promotes: *passed* does; *no reference yet* only for a first model, if the policy admits it."""
     return verdict is Verdict.PASSED or (
         verdict is Verdict.NO_REFERENCE and first and policy.promotion.first_without_reference
     )

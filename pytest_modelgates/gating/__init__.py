@@ -1,1 +1,1 @@
-"""The pytest half: gates, what they record, and the table at the end. The only room that knows pytest."""
+"""The pytest half: gates, what they record, and the table at the end. Beside the plugin, all that knows pytest."""

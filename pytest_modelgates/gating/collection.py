@@ -49,7 +49,7 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
 
 
 def read_sidecar(directory: Path) -> Sidecar | None:
-    """The sidecar of a model; None if it cannot be read, so that its gates run and fail."""
+    """Read the sidecar of a model; None if it cannot be read, so that its gates run and fail."""
     try:
         with ModelDirectory(directory) as model:
             return model.sidecar
@@ -58,13 +58,14 @@ def read_sidecar(directory: Path) -> Sidecar | None:
 
 
 def feature_groups(directory: Path) -> list[str]:
-    """Feature groups of a model; one stand-in if its sidecar cannot be read."""
+    """List the feature groups of a model; one stand-in if its sidecar cannot be read."""
     sidecar = read_sidecar(directory)
+    # Without a group its gates would be an empty parameter set, which pytest skips and calls green.
     return list(sidecar.groups) if sidecar else [UNREADABLE]
 
 
 def identity(item: pytest.Item) -> str | None:
-    """A gate's declared name and its parameters other than the model; None for a test that is no gate."""
+    """A gate's declared name and its parameters other than the model; None for a test that is not a gate."""
     marker = item.get_closest_marker("gate")
     if marker is None:
         return None
@@ -76,7 +77,7 @@ def identity(item: pytest.Item) -> str | None:
 
 
 def severity(item: pytest.Item) -> Severity:
-    """A gate's severity, from its closest marker object; keywords also hold the names of folders and parameters."""
+    """A gate's severity, from its closest marker; its keywords would match names of folders and parameters too."""
     hard = next((marker.name == "hard" for marker in item.iter_markers() if marker.name in ("hard", "soft")), False)
     return "hard" if hard else "soft"
 
@@ -84,7 +85,7 @@ def severity(item: pytest.Item) -> Severity:
 def prepare(
     items: list[pytest.Item], policy: Policy, tasks: Mapping[str, Task | None], config: pytest.Config
 ) -> list[pytest.Item]:
-    """Give every gate its severity, family and group as markers; return those that are not asked for."""
+    """Give every gate its severity, family and group as markers; return those that do not apply or were not wanted."""
     not_applicable, gates, only = [], 0, config.option.only_gate
     for item in items:
         name = identity(item)
@@ -104,10 +105,11 @@ def prepare(
             wanted = policy.limit(base_name(name)).severity
         except ModelgatesError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-        # The policy's word on severity is the last one, whatever the file says.
+        # The policy decides the severity, so that no gate file can soften a hard gate.
         item.own_markers = [marker for marker in item.own_markers if marker.name not in ("hard", "soft")]
         item.add_marker(wanted)
         family = name.partition(".")[0]
+        # A team's own family becomes known only here, and --strict-markers refuses a marker that is not declared.
         config.addinivalue_line("markers", f"{family}: {family_of(name).about}")
         for mark in dict.fromkeys([family, family_of(name).group or family]):
             item.add_marker(mark)

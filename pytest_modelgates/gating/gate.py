@@ -57,7 +57,7 @@ class Gate:
         interval : (float, float), optional
             Its confidence interval.
         doubt_miss : str, optional
-            Why missing the limit would be no verdict, such as too few days: the gate is then inconclusive.
+            Why a miss would show nothing, such as too few days: the gate is then inconclusive.
         **detail
             Further numbers worth keeping.
         """
@@ -78,7 +78,7 @@ class Gate:
     ) -> None:
         """Record the values of several SLOs, and fail unless each keeps its limit; `detail` goes with the first.
 
-        `doubt_pass` says why keeping all limits would be no verdict: the gate is then inconclusive.
+        `doubt_pass` says why a pass would show nothing: the gate is then inconclusive.
         """
         if doubt_pass and all(self.policy.limit(slo).contains(value) for slo, value in values.items()):
             measured = ", ".join(f"{slo} {_short(value, 3)}" for slo, value in values.items())
@@ -99,7 +99,7 @@ class Gate:
         interval: tuple[float, float] | None,
         detail: Mapping[str, Detail],
     ) -> str:
-        """Record a value; say why it fails, nothing if it does not."""
+        """Record a value; return why it fails, an empty text if it does not."""
         limit = self.policy.limit(name)
         finite = float(value) if value is not None and math.isfinite(value) else None
         self._record(
@@ -117,7 +117,7 @@ class Gate:
         return f"{name}: measured {_short(value)} {limit.unit}, limit {limit}{known}\n{limit.advice}"
 
     def check_none(self, offenders: Sequence[object]) -> None:
-        """Record how many things offend, and fail unless there are none."""
+        """Record the number of offenders, and fail unless it keeps its limit."""
         name = base_name(self.name)
         limit = self.policy.limit(name)
         shown = "; ".join(printable(str(offender)) for offender in offenders[:5])
@@ -133,15 +133,15 @@ class Gate:
         self._give_up(InsufficientDataError(why, sample=sample))
 
     def no_reference(self, why: str) -> NoReturn:
-        """Say that there is nothing to compare with yet; admitted only before the first promotion ever."""
+        """Say that there is nothing to compare with yet; promotion admits that only while nothing was ever live."""
         self._give_up(NoReference(why))
 
     def _give_up(self, error: InsufficientDataError | NoReference) -> NoReturn:
-        self.record_unmeasured(error)  # at once, as the gate's file may swallow what is raised
+        self.record_unmeasured(error)  # now, because the gate's own code may catch what is raised
         raise error
 
     def record_unmeasured(self, error: InsufficientDataError | NoReference) -> str:
-        """Record that nothing could be measured, once an error, and say so in words."""
+        """Record that nothing could be measured, once for each error, and return the message."""
         state: State = "no reference yet" if isinstance(error, NoReference) else "inconclusive"
         name, sample = base_name(self.name), getattr(error, "sample", None)
         if error is not self._unmeasured:
@@ -180,7 +180,7 @@ class Gate:
 
 
 def _as_json(entry: object) -> Detail:
-    """Turn a number of whatever library into one of Python's own; what is not finite is null."""
+    """Turn a number of any library into one of Python's own, and NaN or infinity into null, as JSON has neither."""
     if entry is None or isinstance(entry, str):
         return entry
     number: Detail = entry.item() if hasattr(entry, "item") else entry  # type: ignore[assignment]  # numpy's, or Python's

@@ -56,7 +56,7 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def begin_attempt(item: pytest.Item, policy: Policy) -> None:
-    """Count an attempt and give the gate an empty record: plugins that repeat a test leave no other trace."""
+    """Count an attempt and give the gate an empty record; some plugins repeat a test without another trace."""
     item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
     if name := identity(item):
         item.stash[GATE] = Gate(name, policy)
@@ -68,13 +68,14 @@ def is_unmeasured(report: pytest.TestReport) -> bool:
 
 
 def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
-    """Turn what a gate raised into its outcome, and hang the record of this phase on the report."""
+    """Turn what a gate raised into its outcome, and attach the record of this phase to the report."""
     name = identity(item)
     if name is None:
         return
-    # A plugin that comes before ours may end an attempt before it began for us.
+    # A plugin whose hook comes before ours may fail the set-up, and `begin_attempt` is then never called.
     gate = item.stash.get(GATE, None) or Gate(name, run.policy)
     error = call.excinfo.value if call.excinfo else None
+    # Measuring is over at teardown, so whatever is raised there is an error.
     unmeasured = report.when != "teardown" and isinstance(error, InsufficientDataError | NoReference)
     if isinstance(error, InsufficientDataError | NoReference) and unmeasured:
         report.longrepr = gate.record_unmeasured(error)
@@ -85,12 +86,13 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
             "failed",
             f"{name}: recorded no evidence; call gate.check with what it measured",
         )
-    model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # mypy knows no callspec
+    model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # unknown to mypy
+    # Only a miss may be a warning. Any other exception fails the run, since a broken gate says nothing.
     missed = unmeasured or (report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception))
     if unmeasured and isinstance(error, NoReference):
         report.outcome = "no reference yet"  # type: ignore[assignment]  # ours, beside pytest's three
     elif missed and report.failed and not run.binds(name, severity(item), model_id):
-        report.outcome = "warned"  # type: ignore[assignment]  # as above
+        report.outcome = "warned"  # type: ignore[assignment]  # ours, beside pytest's three
     record = PhaseRecord(
         model_id=model_id,
         gate=name,
@@ -98,6 +100,7 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         node_id=item.nodeid,
         file=str(item.path),
         fixtures=fixture_origins(item) if report.when == "setup" else {},
+        # Asked for each gate anew, because a plugin may be registered while the run goes on.
         hooks=third_party_hooks(item.config) if report.when == "setup" else {},
         attempts=item.stash.get(ATTEMPTS, 0),
         phase=Phase(
@@ -116,7 +119,7 @@ class Run:
     """A gate run, from the first digest to the written report."""
 
     def __init__(self, config: pytest.Config) -> None:
-        # A worker of xdist gets the directories that its controller resolved: a link may have moved in between.
+        # An xdist worker gets the directories that its controller resolved: a link may have moved in between.
         given = getattr(config, "workerinput", {}).get("modelgates", config.option.model_dir)
         self.model_dirs = checked_model_dirs(given)
         self.policy, self.policy_source = policy_of(config)
@@ -152,8 +155,8 @@ class Run:
     def add(self, report: pytest.TestReport) -> None:
         """Add what one phase of one gate left."""
         if not hasattr(report, "modelgates"):
-            # What a worker of xdist that died had in hand; a plugin may let another one repeat it.
-            self._crashed[report.nodeid] += report.when == "???"  # type: ignore[comparison-overlap]  # xdist's word
+            # xdist reports the gate that a dead worker was running; a plugin may let another worker repeat it.
+            self._crashed[report.nodeid] += report.when == "???"  # type: ignore[comparison-overlap]  # xdist's value
             return
         added = msgspec.convert(report.modelgates, PhaseRecord)
         for origin, names in added.hooks.items():
@@ -169,6 +172,8 @@ class Run:
             phases=(),
             evidence=(),
         )
+        # A repeat shows in one of three ways: in the count of its own process, as a second set-up, or as a crash
+        # beside a complete attempt.
         phases = (*known.phases, added.phase)
         begun, ended = (sum(phase.when == when for phase in phases) for when in ("setup", "teardown"))
         self._records[key] = msgspec.structs.replace(
@@ -200,7 +205,7 @@ class Run:
     def close(self) -> None:
         """Take the digests again, now that every gate is done with the files, and judge each record, once."""
         self._after = {
-            # One that is gone holds as little as an empty one.
+            # A directory that is gone counts as changed: no model has the digest of nothing.
             directory.name: tree_digest(directory) if directory.is_dir() else sha256(b"")
             for directory in self.model_dirs
         }
@@ -225,17 +230,17 @@ class Run:
         return binds(severity, self.waiver(gate, model_id), strict_soft=self.strict_soft)
 
     def judged(self, model_id: str) -> list[Judged]:
-        """Every gate of one model and what it amounts to, in the order they ran; once the run is closed."""
+        """The judged records of one model, in the order the gates ran; none before the run is closed."""
         return self._judged.get(model_id, [])
 
     @property
     def green(self) -> bool:
-        """Whether gates ran, and none of them, no changed file and no lost worker speaks against a model."""
+        """Whether gates ran and none blocks, no file of a model changed, and no worker was lost."""
         blocked = any(judged.blocks for some in self._judged.values() for judged in some)
         return not (self.empty or blocked or self.changed or self.lost_worker)
 
     def ledger(self, exit_status: int) -> Ledger:
-        """Close the books: the circumstances, the digests, every record."""
+        """Assemble the ledger: the circumstances of the run, the digests, every record."""
         suite = {place: digest for place, (_, digest) in self._suite.items()}
         return Ledger(
             run=RunInfo(
@@ -251,7 +256,7 @@ class Run:
                 suite_digest=sha256(canonical(suite)),
                 package_digest=package_digest(),
                 hooks={origin: tuple(sorted(names)) for origin, names in sorted(self._hooks.items())},
-                optimize=sys.flags.optimize,
+                optimize=sys.flags.optimize,  # under -O a gate's assert does nothing
                 nonce=os.environ.get(NONCE),
                 libraries=installed(LIBRARIES) | {"platform": sys.platform},
             ),
@@ -268,7 +273,7 @@ class Run:
         )
 
     def report_paths(self) -> list[Path]:
-        """Where the report goes: the file asked for, else a folder of each model; and where --json-report says."""
+        """Where the report goes: to the file asked for, else beside each model; and to --json-report-file."""
         own = [Path(file) for file in [getattr(self._option, "json_report_file", None)] if file and file != "none"]
         if self._option.gate_report:
             return [Path(self._option.gate_report), *own]
@@ -289,7 +294,7 @@ RUN = pytest.StashKey[Run]()
 
 
 def as_json(value: Any) -> Any:
-    """Keep what JSON and xdist can carry: what tests of others record may be NaN, or no text, or anything."""
+    """Keep what JSON and xdist can carry: records of other tests may hold NaN, lone surrogates, or any object."""
     match value:
         case dict():
             return {as_json(str(key)): as_json(entry) for key, entry in value.items()}

@@ -41,7 +41,7 @@ ALTERING = (
 
 
 def third_party_hooks(config: pytest.Config) -> dict[str, list[str]]:
-    """List who, besides pytest and this package, implements a hook that can alter a run.
+    """List the code, besides pytest and this package, that implements a hook which can alter a run.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def third_party_hooks(config: pytest.Config) -> dict[str, list[str]]:
     """
     found: dict[str, set[str]] = {}
     for name in ALTERING:
-        # Not config.hook, which hides the implementations of some behind a function in older versions of pytest.
+        # Not config.hook: older versions of pytest wrap some of its hooks, which hides their implementations.
         caller = getattr(config.pluginmanager.hook, name, None)
         for implementation in caller.get_hookimpls() if caller else ():
             place = origin(implementation.function)
@@ -60,9 +60,10 @@ def third_party_hooks(config: pytest.Config) -> dict[str, list[str]]:
 
 
 def fixture_origins(item: pytest.Item) -> dict[str, str]:
-    """Say for each fixture of a gate, requested or automatic, where the one that it gets was defined."""
+    """Name, for each fixture of a gate, requested or automatic, where the definition in force lies."""
     info = getattr(item, "_fixtureinfo", None)
     definitions = info.name2fixturedefs if info else {}
+    # The last definition is the one nearest to the gate, which pytest uses.
     return {name: origin(found[-1].func) for name, found in sorted(definitions.items())}
 
 
@@ -81,5 +82,5 @@ def origin(function: Callable[..., Any]) -> str:
     for folder in ("site-packages", "dist-packages"):
         if folder in path.parts[:-1]:
             return path.parts[path.parts.index(folder) + 1].removesuffix(".py")
-    # Two folders up, as the suite names its files.
+    # The same form as in the ledger's suite: its folder and its name, wherever the repository lies.
     return f"{path.parent.name}/{path.name}"

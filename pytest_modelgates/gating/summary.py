@@ -15,7 +15,7 @@ HEADINGS = ["gate", "sev.", "measured", "limit", "margin", "verdict"]
 
 
 def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
-    """Write the table, why gates did not pass, what else speaks against the run, and where the report goes."""
+    """Write the table, why gates did not pass, which families do not apply, what changed, and where the report goes."""
     terminal.write_sep("=", "model gates")
     if run.empty:
         terminal.write_line("no gate ran, so there is no report; look at the paths given, -k and -m", red=True)
@@ -28,7 +28,7 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
     }
     every = [HEADINGS, *(row for some in rows.values() for row, _ in some)]
     widths = [max(map(len, column)) for column in zip(*every, strict=True)]
-    # Names give way first, so that numbers and verdicts stay in sight on a narrow terminal.
+    # Names are cut first, so that numbers and verdicts stay visible on a narrow terminal.
     widths[0] = max(12, min(widths[0], shutil.get_terminal_size().columns - sum(widths[1:]) - 5))
     for model_id, some in rows.items():
         if len(rows) > 1:
@@ -58,7 +58,7 @@ def _write_reason(terminal: pytest.TerminalReporter, judged: Judged, run: Run, m
 
 
 def _rows(judged: Judged, policy: Policy) -> list[list[str]]:
-    """One row for each value measured, each with its own limit; one without numbers if nothing was."""
+    """One row for each value, with its own limit; a single row without numbers if nothing was measured."""
     rows, record = [], judged.record
     beyond = [shown for shown in record.evidence if not policy.limit(shown.slo).contains(shown.value)]
     for evidence in record.evidence or (None,):

@@ -1,1 +1,1 @@
-"""A model directory: what it holds, and how it is read and run."""
+"""A model directory: its files, sidecar and panel, and how they are read, checked and scored."""

@@ -27,7 +27,7 @@ class Candidate:
     ----------
     directory : Path
     digest : str, optional
-        Its digest, if whoever asks has taken it already.
+        Its digest, if the caller has taken it already.
     """
 
     def __init__(self, directory: Path, *, digest: str | None = None) -> None:
@@ -109,9 +109,9 @@ class Candidate:
         return 1 + len(self.others)
 
     def judged_by(self, panel: Panel) -> bool:
-        """Whether this model's own panel has the same rows; one that cannot be read has not."""
+        """Whether this model's own panel has the same rows; a panel that cannot be read does not."""
         try:
-            # Not held open: there may be more such models than a process may open files.
+            # The directory is closed again: there may be more such models than a process may open files.
             with ModelDirectory(self.directory) as files:
                 content, side = files.read(PANEL), files.sidecar
             if Panel.rows(content) != len(panel.frame):
@@ -125,7 +125,7 @@ class Candidate:
         return read_native_scores(self._files.read(PANEL))
 
     def missing_files(self) -> list[str]:
-        """Names that are missing, foreign or no regular files."""
+        """Names that are missing, unexpected, or not regular files."""
         return self._files.file_set_problems()
 
     def changed_files(self) -> list[str]:

@@ -1,11 +1,12 @@
-"""A model directory held open: whatever becomes of its path, what is listed, hashed and loaded is of one directory."""
+"""A model directory, opened once: whatever happens to its path, all that is hashed and loaded is from one directory."""
 
 import errno
 import fcntl
 import os
 import weakref
+from collections.abc import Collection
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -30,15 +31,15 @@ PANEL = "evaluation.parquet"
 MANIFEST = "manifest.json"
 FILES = (MODEL, SIDECAR, PARITY, BENCH, CHANGES, PANEL, MANIFEST)
 MAX_MANIFEST_BYTES = 2**20
-# What a file system says that has no locks on folders.
+# errno values from file systems that cannot lock directories.
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class ModelDirectory:
-    """One model directory, opened once; a shared lock on it tells whoever cleans up that it is in use.
+    """One model directory, opened once; a shared lock on it tells garbage collection that it is in use.
 
-    Every file is reached through the open directory. Bytes that were read or digested once must be the same ever
-    after, so what is loaded after `verify` is what was verified.
+    Every file is reached through the open directory. A file that was read or digested once must stay the same, so what
+    is loaded after `verify` is what was verified.
 
     Parameters
     ----------
@@ -48,12 +49,13 @@ class ModelDirectory:
     Raises
     ------
     GoneError
-        If there is no such directory, or it is moved away while it is opened.
+        If there is no such directory, or it is moved away while it is being opened.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.model_id = directory, directory.name
         self._digests: dict[str, str] = {}
+        self._kept: dict[str, bytes] = {}
         gone = GoneError(f"{directory}: no such directory")
         try:
             self._folder = open_folder(directory)
@@ -67,7 +69,7 @@ class ModelDirectory:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-        # Whoever cleans up may have moved it away before the lock was ours.
+        # Garbage collection may have moved it away before we had the lock.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.lstat(directory), os.fstat(self._folder)):
                 return
@@ -82,27 +84,32 @@ class ModelDirectory:
         self.close()
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the directory, which releases its lock."""
         self._close()
 
     def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
-        """Read a file as it is; `limit` is the most that it may hold [bytes].
+        """Read a file of at most `limit` bytes.
+
+        Bytes that `verify` kept are handed over once, without a second read.
 
         Raises
         ------
         FormatError
-            If it is missing, no regular file, or too large.
+            If it is missing, not a regular file, or too large.
         IntegrityError
-            If it has other bytes than before.
+            If its bytes are not those of the first time.
         """
+        kept = self._kept.pop(name, None)
+        if kept is not None and len(kept) <= limit:
+            return kept
         with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
-            # Python sets aside what is asked for, so not the whole limit.
+            # read(n) allocates n bytes up front, so it gets the file's size and not the limit.
             content = file.read(os.fstat(file.fileno()).st_size + 1)
         self._note(name, sha256(content))
         return content
 
     def verified(self, name: str) -> bytes:
-        """Read a file whose very bytes are those that the manifest lists."""
+        """Read a file, and refuse it unless its bytes are those that the manifest lists."""
         entry = self.manifest.files.get(name)
         content = self.read(name) if entry else b""
         if entry is None or self._digests[name] != entry.sha256:
@@ -130,12 +137,12 @@ class ModelDirectory:
         """Compare the names in the directory with the fixed set; only regular files may lie there."""
         found = self._entries()
         problems = [f"{name}: missing" for name in FILES if name not in found]
-        foreign = sorted(set(found) - set(FILES))
-        problems += [f"{printable(name)}: does not belong in a model directory" for name in foreign]
+        unexpected = sorted(set(found) - set(FILES))
+        problems += [f"{printable(name)}: does not belong in a model directory" for name in unexpected]
         return problems + [f"{name}: {NOT_REGULAR}" for name in FILES if name in found and not is_regular(found[name])]
 
-    def digest_problems(self) -> list[str]:
-        """Compare size and SHA-256 of every file with the manifest; no file of another size is read."""
+    def digest_problems(self, *, keep: Collection[str] = ()) -> list[str]:
+        """Compare size and SHA-256 of every file with the manifest; a file of another size is not read."""
         manifest, found, problems = self.manifest, self._entries(), []
         if manifest.id != self.model_id:
             problems.append(f"{MANIFEST}: written for model {printable(manifest.id)}, found in {self.model_id}")
@@ -149,31 +156,36 @@ class ModelDirectory:
                 problems.append(f"{name}: missing")
             elif (size := found[name].st_size) != entry.size:
                 problems.append(f"{name}: {size} bytes, the manifest says {entry.size}")
-            elif (digest := self._digest(name, entry.size)) != entry.sha256:
+            elif (digest := self._digest(name, entry.size, keep=name in keep)) != entry.sha256:
                 problems.append(f"{name}: SHA-256 {digest[:12]}…, the manifest says {entry.sha256[:12]}…")
         return problems
 
-    def problems(self) -> list[str]:
+    def problems(self, *, keep: Collection[str] = ()) -> list[str]:
         """List everything that is wrong: file set, sizes, SHA-256, manifest, schema CRC."""
         problems = self.file_set_problems()
         if problems:
             return problems
-        for look in (self.digest_problems, self._schema_problems):
+        for look in (partial(self.digest_problems, keep={*keep, SIDECAR}), self._schema_problems):
             try:
                 problems += look()
             except FormatError as error:
                 problems.append(str(error))
         return problems
 
-    def verify(self) -> str:
+    def verify(self, *, keep: Collection[str] = ()) -> str:
         """Return the digest of a sound model directory; every file is digested once.
+
+        Parameters
+        ----------
+        keep : collection of str
+            Files that will be read next; their bytes stay in memory, so that they are not read and digested again.
 
         Raises
         ------
         IntegrityError
             With one line for each problem.
         """
-        problems = self.problems()
+        problems = self.problems(keep=keep)
         if problems:
             raise IntegrityError("\n".join(f"{self.model_id}: {problem}" for problem in problems))
         return listing_digest(self._digests)
@@ -189,8 +201,12 @@ class ModelDirectory:
                 found[name] = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
         return found
 
-    def _digest(self, name: str, size: int) -> str:
-        with open_regular(self._folder, name, self.directory / name, limit=min(size, MAX_FILE_BYTES)) as file:
+    def _digest(self, name: str, size: int, *, keep: bool) -> str:
+        limit = min(size, MAX_FILE_BYTES)
+        if keep:
+            self._kept[name] = self.read(name, limit=limit)
+            return self._digests[name]
+        with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
             return self._note(name, digest_regular(file, limit=size))
 
     def _note(self, name: str, digest: str) -> str:
@@ -200,6 +216,6 @@ class ModelDirectory:
 
 
 def verify(directory: Path) -> str:
-    """Return the digest of a sound model directory; see `Pinned.verify`."""
+    """Return the digest of a sound model directory; see `ModelDirectory.verify`."""
     with ModelDirectory(directory) as model:
         return model.verify()

@@ -13,14 +13,14 @@ from ..storage.strict_json import Moment
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one file must be."""
+    """The size and digest that one file must have."""
 
     sha256: Sha256
     size: Annotated[int, msgspec.Meta(ge=0)]
 
     @classmethod
     def of(cls, content: bytes) -> "FileEntry":
-        """Write down what a file is."""
+        """Describe the content of a file."""
         return cls(sha256=sha256(content), size=len(content))
 
 

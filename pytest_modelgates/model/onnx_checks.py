@@ -20,7 +20,7 @@ def parse_onnx(content: bytes) -> onnx.ModelProto:
     """Parse the bytes of an ONNX file without touching any other file."""
     try:
         model = onnx.load_model_from_string(content)
-    except Exception as error:  # protobuf raises its own DecodeError, or on some inputs a plain one
+    except Exception as error:  # protobuf raises DecodeError, and on some inputs other errors
         raise OnnxError(f"model.onnx: not an ONNX file ({first_line(error)})") from error
     if _is_garbled(model):
         raise OnnxError("model.onnx: not an ONNX file (a name in it is not UTF-8)")
@@ -28,7 +28,7 @@ def parse_onnx(content: bytes) -> onnx.ModelProto:
 
 
 def _is_garbled(message: Any) -> bool:
-    """Whether any text is no text: protobuf gives such bytes as they are, where everybody expects a `str`."""
+    """Whether any text is not UTF-8: protobuf then gives `bytes` where callers expect a `str`."""
     for field, value in message.ListFields():
         several = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
         if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in several):
@@ -88,7 +88,7 @@ def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]
 
     def dtype(name: str) -> str:
         if not (kind := inputs[name].tensor_type.elem_type):
-            raise OnnxError(f"model.onnx: input {name!r} is no tensor of numbers; export the model with tensors")
+            raise OnnxError(f"model.onnx: input {name!r} is not a tensor of numbers; export the model with tensors")
         return str(onnx.helper.tensor_dtype_to_np_dtype(kind))
 
     if set(inputs) == set(names):
@@ -108,7 +108,7 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 
 def recorded_schema(content: bytes) -> tuple[list[str] | None, str | None]:
-    """Read feature names and CRC that packing wrote into `metadata_props`; None where there is none."""
+    """Read the feature names and CRC that packing wrote into `metadata_props`; None for each that is missing."""
     properties = {entry.key: entry.value for entry in parse_onnx(content).metadata_props}
     names = properties.get(FEATURES_KEY)
     parsed = None if names is None else typed(parse_json(names.encode(), FEATURES_KEY), list[str], FEATURES_KEY)
@@ -116,12 +116,12 @@ def recorded_schema(content: bytes) -> tuple[list[str] | None, str | None]:
 
 
 def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Go through every node of a model, wherever it lies."""
+    """Go through every node of a model, those of subgraphs and functions too."""
     return _within(model, onnx.NodeProto)
 
 
 def _within(message: Any, kind: type[T]) -> Iterator[T]:
-    """Find every message of a kind, through all fields: a walk that knew them by name would miss the next one."""
+    """Find every message of a kind in any field: a list of fields would miss those that ONNX adds later."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_MESSAGE:
             for item in [value] if hasattr(value, "ListFields") else value:

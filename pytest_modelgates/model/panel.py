@@ -3,7 +3,6 @@
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,10 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..storage.digests import sha256
-from ..storage.text import first_line, printable
-from .directory import SIDECAR
+from ..storage.text import first_line
+from . import panel_checks
+from .directory import PANEL, SIDECAR
+from .features import feature_matrix, named_column, numeric_column, require_numbers
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
@@ -28,7 +29,7 @@ class Panel:
 
     @classmethod
     def read(cls, content: bytes, sidecar: Sidecar, *, columns: list[str] | None = None) -> "Panel":
-        """Read the bytes of `evaluation.parquet`, or some columns of it; they are checked by what uses them."""
+        """Read `evaluation.parquet` from its bytes, all columns or some; each use checks the columns that it needs."""
         try:
             frame = pd.read_parquet(io.BytesIO(content), columns=columns)
         except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
@@ -38,32 +39,26 @@ class Panel:
 
     @staticmethod
     def rows(content: bytes) -> int:
-        """Number of rows in the bytes of `evaluation.parquet`, by its footer."""
+        """Count the rows of `evaluation.parquet` by its footer."""
         try:
             return int(pq.read_metadata(io.BytesIO(content)).num_rows)
         except Exception as error:  # as above
             raise _no_parquet(error) from error
 
     def column(self, name: str | None) -> "pd.Series":
-        """One column that must be there, and that the sidecar names."""
+        """One column, which the sidecar must name and the panel must have."""
         if name is None:
             raise FormatError(f"{SIDECAR}: names no such column, as a {self.sidecar.task} model need not")
-        if name not in self.frame:
-            raise FormatError(f"evaluation.parquet: has no column {name!r}; it holds {', '.join(map(str, self.frame))}")
-        return self.frame[name]
+        return named_column(self.frame, name, source=PANEL)
 
     def numbers(self, name: str) -> NDArray[np.generic]:
-        """One column that must be there and hold numbers."""
-        column = self.column(name)
-        if not _are_numbers(column.dtype):
-            raise _no_numbers(name, column.dtype)
-        return np.asarray(column.to_numpy())
+        """One column, which must be there and hold numbers."""
+        return numeric_column(self.frame, name, source=PANEL)
 
     @cached_property
     def features(self) -> NDArray[np.generic]:
         """Features in sidecar order, shape (n_rows, n_features)."""
-        # Not the frame's own matrix, which is of objects where truth values stand beside numbers.
-        return np.column_stack([self.numbers(name) for name in self.sidecar.names])
+        return feature_matrix(self.frame, self.sidecar, source=PANEL)
 
     @cached_property
     def native_scores(self) -> Matrix:
@@ -98,7 +93,7 @@ class Panel:
 
     @cached_property
     def day_codes(self) -> NDArray[np.int64]:
-        """Which day each row belongs to, counted from the first; all to one if the sidecar names no time."""
+        """Which day each row belongs to, counted from the first; one day for all rows if the sidecar names no time."""
         if self.sidecar.time is None:
             return np.zeros(len(self.frame), dtype=np.int64)
         return np.unique(self._dates, return_inverse=True)[1].astype(np.int64)
@@ -116,7 +111,7 @@ class Panel:
             codes = np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
         except TypeError as error:  # lists, dicts
             raise FormatError(
-                f"evaluation.parquet: {self.sidecar.asset} holds what is no name ({error}); pack again"
+                f"evaluation.parquet: {self.sidecar.asset} holds a value that is not a name ({error}); pack again"
             ) from error
         self._refuse_missing(column)
         return codes
@@ -190,66 +185,13 @@ class Panel:
         outer = {*self.sidecar.keys, *self.sidecar.outcomes}
         return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
 
-    def column_problems(self) -> list[str]:
-        """Columns that are missing, foreign or out of order."""
-        found, expected = list(map(str, self.frame)), self.sidecar.panel_columns
-        problems = [f"{name} is missing from the panel" for name in expected if name not in found]
-        problems += [f"{name} does not belong in the panel" for name in found if name not in expected]
-        if not problems and found != expected:
-            problems.append(f"the panel's order is {', '.join(found)}, expected {', '.join(expected)}")
-        return problems
-
-    def dtype_problems(self) -> list[str]:
-        """Columns whose dtype is not the sidecar's; outcomes are float64, times are dates."""
-        wanted = {feature.name: feature.dtype for feature in self.sidecar.features}
-        wanted |= dict.fromkeys(self.sidecar.outcomes, "float64")
-        found = {name: str(self.column(name).dtype) for name in wanted}
-        problems = [
-            f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype
-        ]
-        time = self.sidecar.time
-        if time is not None and not pd.api.types.is_datetime64_dtype(self.column(time).dtype):
-            problems.append(f"{time} is {self.column(time).dtype}, expected dates without a time zone")
-        return problems
-
-    def not_finite(self) -> list[str]:
-        """Columns with an infinity, with NaN where the sidecar allows none, or with what is no number."""
-        nullable = {feature.name for feature in self.sidecar.features if feature.nullable}
-        problems = []
-        for name in self.sidecar.keys:
-            if missing := int(self.column(name).isna().sum()):
-                problems.append(f"{name} is missing in {missing} rows")
-        for name in [*self.sidecar.names, *self.sidecar.outcomes]:
-            if not _are_numbers(self.column(name).dtype):
-                problems.append(f"{name} is {self.column(name).dtype}, expected numbers")
-                continue
-            values = self.numbers(name)
-            bad = int((np.isinf(values) if name in nullable else ~np.isfinite(values)).sum())
-            if bad:
-                problems.append(f"{name} in {bad} rows")
-        return problems
-
-    def repeated_rows(self) -> list[str]:
-        """Rows whose asset has another row on the same day: the same evidence a minute later would count twice."""
-        twice = pd.DataFrame({"day": self._dates.astype(np.int64), "asset": self.asset_codes}).duplicated()
-        assets = self.column(self.sidecar.asset)
-        return [f"{self._date(int(row))}{printable(str(assets[row]))}" for row in np.flatnonzero(twice)]
-
-    def unordered_rows(self) -> list[str]:
-        """Rows that come before the row above them."""
-        times = self.day_codes if self.sidecar.time is None else self.times.astype(np.int64)
-        assets = self.asset_codes
-        back = (times[1:] < times[:-1]) | ((times[1:] == times[:-1]) & (assets[1:] < assets[:-1]))
-        return [f"row {row + 1}" for row in np.flatnonzero(back)]
-
-    def overlapping_rows(self) -> list[str]:
-        """Rows on or before the last price date that a training label used."""
-        times: Any = pd.DatetimeIndex(self.times)
-        early = np.asarray(times.normalize() <= pd.Timestamp(self.sidecar.trained_until))
-        return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
-
-    def _date(self, row: int) -> str:
-        return "" if self.sidecar.time is None else f"{pd.Timestamp(self.times[row]):%Y-%m-%d} "
+    # The gates on data and schema call these.
+    column_problems = panel_checks.column_problems
+    dtype_problems = panel_checks.dtype_problems
+    not_finite = panel_checks.not_finite
+    repeated_rows = panel_checks.repeated_rows
+    unordered_rows = panel_checks.unordered_rows
+    overlapping_rows = panel_checks.overlapping_rows
 
     def _refuse_missing(self, column: "pd.Series") -> None:
         if missing := int(column.isna().sum()):
@@ -259,22 +201,13 @@ class Panel:
 
 
 def read_native_scores(content: bytes) -> Matrix:
-    """Read the native model's score of every row from the bytes of `evaluation.parquet`, and nothing else of it."""
+    """Read the native model's score of every row from the bytes of `evaluation.parquet`, and no other column."""
     try:
         scores = pq.ParquetFile(io.BytesIO(content)).read(columns=[REFERENCE], use_threads=False)[REFERENCE].to_numpy()
     except Exception as error:  # as above
         raise _no_parquet(error) from error
-    if not _are_numbers(scores.dtype):
-        raise _no_numbers(REFERENCE, scores.dtype)
+    require_numbers(REFERENCE, scores.dtype, source=PANEL)
     return np.asarray(scores, dtype=np.float64)
-
-
-def _are_numbers(dtype: object) -> bool:
-    return isinstance(dtype, np.dtype) and dtype.kind in "bfiu"
-
-
-def _no_numbers(name: str, dtype: object) -> FormatError:
-    return FormatError(f"evaluation.parquet: {name} is {dtype}, expected numbers; pack again")
 
 
 def _no_parquet(error: Exception) -> FormatError:

@@ -9,7 +9,7 @@ from ..errors import StatisticsError
 from .session import OnnxModel
 
 BATCH_SIZES = (1, 32, 1024)
-# What a claim calls a difference of no account, on the scale of the scores; the gate takes its limit from the policy.
+# A claim is ok up to this difference, on the scale of the scores; the gate takes its limit from the policy.
 PARITY_TOLERANCE = 1e-5
 
 
@@ -49,7 +49,7 @@ def measure_parity(model: OnnxModel, rows: NDArray[np.generic], reference: NDArr
     """
     if not len(rows):
         raise StatisticsError("no rows to compare ONNX Runtime with the native model on; pack a panel that has some")
-    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, as it should be
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
         differences = [np.abs(model.predict(rows, batch_size=size) - reference).max() for size in BATCH_SIZES]
     worst = float(np.max(differences))  # NaN if any is
     return Parity(max_abs_diff=worst, scale=max(1.0, float(np.abs(reference).max())), rows=len(rows))

@@ -74,7 +74,7 @@ class OnnxModel:
             entry = self._matrix
             expected = {feature.dtype for feature in features}
             found = _DTYPES.get(entry.type, entry.type)
-            # A dimension of no fixed size is None or a name.
+            # A dimension without a fixed size is None or a name.
             if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != len(features)):
                 problems.append(
                     f"input {entry.name!r} has shape {entry.shape}, the sidecar lists {len(features)} features"
@@ -83,11 +83,13 @@ class OnnxModel:
                 problems.append(f"input {entry.name!r} takes {found}, the sidecar says {', '.join(sorted(expected))}")
             return problems
         problems += [
-            f"input {name!r} is no feature of the sidecar" for name in self._inputs if name not in self._sidecar.names
+            f"input {name!r} is not a feature of the sidecar"
+            for name in self._inputs
+            if name not in self._sidecar.names
         ]
         for feature in features:
             if feature.name not in self._inputs:
-                problems.append(f"feature {feature.name!r} is no input of the model")
+                problems.append(f"feature {feature.name!r} is not an input of the model")
                 continue
             entry = self._inputs[feature.name]
             if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != 1):

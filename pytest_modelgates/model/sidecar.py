@@ -1,4 +1,4 @@
-"""The sidecar and the claims: the schema a model was made for, and what packing measured of it."""
+"""The sidecar and the claims: the schema that a model was made for, and what packing measured."""
 
 from collections import Counter
 from datetime import date
@@ -32,10 +32,11 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The content of `sidecar.json`.
 
-    `asset` is what a row is of, an asset or a customer. `horizon` counts days, 0 for what is no signal;
-    `trained_until` is the last date that any training label used; `metric` names the scorer by which a model that
-    is no signal is held against its baseline; `tried` is how many candidates were tried on this panel, or null if
-    nobody counted; `volume` the column of what the whole market traded of the asset that day, in money, or null.
+    `asset` names the column that says what a row is about, such as an asset or a customer. `horizon` counts days, and
+    is 0 unless the model is a signal. `trained_until` is the last date that any training label used. `metric` names
+    the scorer by which a model that is not a signal is compared with its baseline. `tried` is how many candidates were
+    tried on this panel, null if unknown. `volume` names the column of what the whole market traded of the asset that
+    day, in money.
     """
 
     format: Literal[1] = 1
@@ -56,8 +57,8 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         needed = ("time", "asset", "horizon") if self.task == "signal" else ("metric",)
         if lacking := [name for name in needed if not getattr(self, name)]:
             raise ValueError(f"A {self.task} model must say its {' and '.join(f'`{name}`' for name in lacking)}")
-        foreign = ("metric",) if self.task == "signal" else ("horizon", "volume")
-        if too_many := [name for name in foreign if getattr(self, name)]:
+        not_applicable = ("metric",) if self.task == "signal" else ("horizon", "volume")
+        if too_many := [name for name in not_applicable if getattr(self, name)]:
             raise ValueError(f"A {self.task} model has no `{too_many[0]}`; leave it out, or name another `task`")
         if (self.time is None) != (self.trained_until is None):
             raise ValueError("`time` and `trained_until` go together; give both or neither")
@@ -71,6 +72,11 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return [feature.name for feature in self.features]
 
     @property
+    def nullable(self) -> list[bool]:
+        """Whether each feature may be NaN, in the same order."""
+        return [feature.nullable for feature in self.features]
+
+    @property
     def groups(self) -> dict[str, list[int]]:
         """Positions of the features of each group, in order of first appearance."""
         positions: dict[str, list[int]] = {}
@@ -80,7 +86,7 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def keys(self) -> list[str]:
-        """The columns that say which row it is: those of time and asset, as far as there are any."""
+        """The columns that identify a row: time and asset, if the sidecar names them."""
         return [name for name in (self.time, self.asset) if name is not None]
 
     @property

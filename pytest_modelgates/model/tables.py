@@ -9,7 +9,7 @@ from ..storage.text import first_line
 
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """Read somebody's table: CSV by its suffix, else Parquet."""
+    """Read a user's table: CSV if the suffix says so, else Parquet."""
     if not path.is_file():
         raise FormatError(f"{path}: no such file")
     try:

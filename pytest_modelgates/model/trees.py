@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .onnx_checks import all_nodes, inputs_of
 
 _TREES = {"TreeEnsembleRegressor", "TreeEnsembleClassifier", "TreeEnsemble"}
-# Modes of a node of `TreeEnsemble` that compare with a number: all but membership of a set.
+# Node modes of `TreeEnsemble` below this one compare with a number; the last tests membership of a set.
 _COMPARES = 6
 
 Thresholds = dict[int, NDArray[np.float64]]
@@ -44,7 +44,7 @@ def split_thresholds(model: onnx.ModelProto, names: Sequence[str]) -> Thresholds
 
 
 def _columns(graph: onnx.GraphProto, name: str, features: Sequence[str]) -> list[int] | None:
-    """Tell which features the columns of a tensor are; None if they are computed, or of a graph inside the graph."""
+    """Find which features the columns of a tensor are; None if they are computed or belong to a subgraph."""
     inputs = [entry.name for entry in inputs_of(graph)]
     if inputs == [name]:
         return list(range(len(features)))

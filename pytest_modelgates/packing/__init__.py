@@ -1,1 +1,1 @@
-"""From a fitted model to a model directory."""
+"""From a fitted model to a model directory: convert, describe, check, measure, publish. `pack` does it all."""

@@ -36,7 +36,7 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     Returns
     -------
     onnx.ModelProto
-        With one float32 input of as many columns.
+        With one float32 input, which has a column for each feature.
     callable
         The native model's score of float32 rows, shape (n_rows, n_features) to (n_rows,).
 
@@ -49,23 +49,23 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     """
     booster = getattr(model, "booster_", model)
     if type(booster).__name__ == "Booster" and type(booster).__module__.startswith("lightgbm"):
-        # In names LightGBM has no spaces.
-        _check_features(_given(booster.feature_name()), [name.replace(" ", "_") for name in names])
+        # LightGBM replaces spaces in names.
+        _check_features(_real_names(booster.feature_name()), [name.replace(" ", "_") for name in names])
         converted, native = _convert_lightgbm(booster, len(names))
     elif hasattr(model, "predict"):
         fitted = getattr(model, "feature_names_in_", [None] * getattr(model, "n_features_in_", len(names)))
-        _check_features(_given(fitted), list(names))
+        _check_features(_real_names(fitted), list(names))
         converted, native = _convert_sklearn(model, names)
     else:
         raise PackError(
-            f"{type(model).__name__} is no model to pack: expected ONNX bytes, the path of an .onnx file, "
+            f"{type(model).__name__} is not a model to pack: expected ONNX bytes, the path of an .onnx file, "
             "or a fitted scikit-learn or LightGBM estimator"
         )
 
     def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
         try:
             prediction = np.asarray(native(rows), dtype=np.float64)
-        except Exception as error:  # whatever an estimator raises on rows that it does not like
+        except Exception as error:  # an estimator may raise anything
             raise PackError(f"the native model cannot score the panel ({first_line(error)})") from error
         if prediction.ndim == 2 and prediction.shape[1] == 1:
             prediction = prediction[:, 0]
@@ -79,8 +79,8 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     return converted, score
 
 
-def _given(fitted: Iterable[str | None]) -> list[str | None]:
-    """Leave out the names that LightGBM gives to columns without any."""
+def _real_names(fitted: Iterable[str | None]) -> list[str | None]:
+    """Replace the names that LightGBM makes up for nameless columns by None."""
     return [None if name == f"Column_{index}" else name for index, name in enumerate(fitted)]
 
 
@@ -99,7 +99,9 @@ def _check_features(own: list[str | None], names: list[str]) -> None:
 
 def floor_float32(threshold: float) -> float:
     """Round down to a float32: for every float32 x, x <= threshold exactly if x <= the result."""
-    with np.errstate(over="ignore"):  # beyond float32 lies infinity, from where the next one down is its largest
+    with np.errstate(
+        over="ignore"
+    ):  # beyond float32 lies infinity, and the next number below it is the largest float32
         nearest = np.float32(threshold)
     return float(np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > threshold else nearest)
 
@@ -129,7 +131,7 @@ def _convert_lightgbm(booster: Any, n_features: int) -> tuple[onnx.ModelProto, C
         converted = onnxmltools.convert_lightgbm(
             exact, name=GRAPH_NAME, initial_types=inputs, target_opset=TARGET_OPSET, zipmap=False
         )
-    except Exception as error:  # the converters raise whatever goes wrong inside them
+    except Exception as error:  # the converters let any error inside them through
         raise PackError(
             f"onnxmltools cannot convert this LightGBM model ({first_line(error)}); pack ONNX bytes instead"
         ) from error
@@ -137,7 +139,7 @@ def _convert_lightgbm(booster: Any, n_features: int) -> tuple[onnx.ModelProto, C
 
 
 def _floor_thresholds(text: str) -> str:
-    """Round every threshold in LightGBM's text format down to float32; the sizes it lists no longer hold."""
+    """Round every threshold in LightGBM's text format down to float32, and drop the sizes, which are then wrong."""
 
     def floor(line: re.Match[str]) -> str:
         return "threshold=" + " ".join(repr(_floor_lightgbm(float(value))) for value in line[1].split())

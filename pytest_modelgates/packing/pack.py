@@ -4,9 +4,8 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import onnx
@@ -16,17 +15,17 @@ from numpy.typing import NDArray
 from ..artifacts import Artifacts
 from ..errors import PackError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
+from ..model.features import feature_matrix
 from ..model.manifest import Lineage, installed
-from ..model.onnx_checks import input_dtypes, parse_onnx
-from ..model.panel import Panel
-from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Parity, measure_parity
-from ..model.schema import schema_crc32
+from ..model.onnx_checks import parse_onnx
+from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, measure_parity
 from ..model.session import OnnxModel
-from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Sidecar, Task
+from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim
 from ..stats.baseline import named_metric
-from ..storage.strict_json import parse_json, readable, typed
+from ..storage.strict_json import readable
 from ..storage.text import first_line
 from .convert import NativeScore, convert, finish
+from .description import Description, describe
 from .panel_input import checked_panel
 from .publish import publish
 
@@ -39,20 +38,8 @@ def pack(
     *,
     features: Mapping[str, str],
     changes: str,
-    task: Task = "signal",
-    horizon: int = 0,
-    metric: str | None = None,
-    trained_until: date | None = None,
-    tried: int | None = None,
-    time: str | None = None,
-    asset: str | None = None,
-    target: str = "target",
-    volume: str | None = None,
-    nullable: Sequence[str] = (),
-    output: tuple[str, int] | None = None,
-    code: str | None = None,
-    data: str | None = None,
     artifacts: str | Path = "artifacts",
+    **described: Unpack[Description],
 ) -> Path:
     """Write a model directory.
 
@@ -63,37 +50,37 @@ def pack(
         external data is then moved inside.
     panel : DataFrame
         Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
-        next day's return). For a model that is no signal: `time` and `asset` if there are such columns, the features,
-        `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of each row.
-        For a ready ONNX model also ``reference``, the native model's score of each float32 row.
+        next day's return). For a model that is not a signal: `time` and `asset` if there are such columns, the
+        features, `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of
+        each row. For a ready ONNX model also ``reference``, the native model's score of each float32 row.
     features : mapping of str to str
         Feature name to feature group, in the order in which the model takes them.
     changes : str
         What changed and why, for people.
-    task : {"signal", "classification", "regression"}
+    task : {"signal", "classification", "regression"}, default "signal"
         What kind of model it is; a signal is traded on.
-    horizon : int
+    horizon : int, default 0
         How far a signal's target looks ahead [days].
     metric : str, optional
-        For a model that is no signal: the name of the scorer of scikit-learn by which it must beat its baseline.
+        For a model that is not a signal: the name of the scorer of scikit-learn by which it must beat its baseline.
     trained_until : date, optional
         The last date that any training label used; needed if the panel has a column of times.
     tried : int, optional
         How many candidates were tried on this panel, this one included.
     time, asset, target : str, optional
-        Column names. `time` and `asset` are "time" and "asset" for a signal, and no columns otherwise; `asset` names
-        what a row is of, such as a customer.
+        Column names. Left out, `target` is "target"; `time` and `asset` are "time" and "asset" for a signal, and no
+        columns otherwise. `asset` names what a row is about, such as a customer.
     volume : str, optional
-        Name of the column of what the whole market traded of the asset that day, in money; without one, neither the
-        share of it that a trade is nor the impact of that share can be measured.
-    nullable : sequence of str
+        Name of the column of what the whole market traded of the asset that day, in money; without one, neither a
+        trade's share of that volume nor its impact can be measured.
+    nullable : sequence of str, optional
         Features that may be NaN.
     output : (str, int), optional
-        Name of the ONNX output and the column of it that is the score; the last output's last column if left out.
+        Name of the ONNX output, and which of its columns is the score; the last of the last output if left out.
     code, data : str, optional
         Where the model came from: a commit, a digest.
     artifacts : path
-        The artifacts root, whose permissions what is written has.
+        The artifacts root; what is written gets its permissions.
 
     Returns
     -------
@@ -105,72 +92,51 @@ def pack(
     PackError
         If the panel lacks a column or rows, or the model cannot be converted or scored.
     FormatError
-        If the sidecar that would be written is not one that can be read.
+        If the sidecar would not be valid.
     StatisticsError
         If scikit-learn has no such metric.
     """
+    if unknown := described.keys() - Description.__annotations__.keys():
+        raise TypeError(f"pack() got an unexpected keyword argument {min(unknown)!r}")
     if not changes.strip():
-        raise PackError("no changes given: say in a line what changed and why, for whoever reads CHANGES.md")
+        raise PackError("no changes given: say in a line what changed and why, for the readers of CHANGES.md")
     if not features:
         raise PackError("no features given: name them with their groups, in the order the model takes them")
-    if unknown := sorted(set(nullable) - set(features)):
-        raise PackError(f"nullable names {', '.join(map(repr, unknown))}, no feature; give a list of feature names")
+    if stray := sorted(set(described.get("nullable", ())) - set(features)):
+        raise PackError(
+            f"nullable names {', '.join(map(repr, stray))}, not among the features; give a list of feature names"
+        )
     proto, native = _load(model, list(features))
-    dtypes = input_dtypes(proto, list(features))
-    crc = schema_crc32(dtypes.items())
-    wanted = {
-        "features": [
-            {"name": name, "dtype": dtypes[name], "group": group, "nullable": name in nullable}
-            for name, group in features.items()
-        ],
-        "schema_crc32": crc,
-        "output": _output(proto, output),
-        "task": task,
-        "time": time or ("time" if task == "signal" else None),
-        "asset": asset or ("asset" if task == "signal" else None),
-        "target": target,
-        "horizon": horizon,
-        "trained_until": trained_until,
-        "metric": metric,
-        "tried": tried,
-        "volume": volume,
-    }
-    try:
-        sidecar = typed(parse_json(readable(wanted), SIDECAR), Sidecar, SIDECAR)
-    except (TypeError, UnicodeEncodeError) as error:
-        raise PackError(f"{SIDECAR}: {error}; give plain Python values") from error
+    sidecar = describe(proto, features, described)
     if sidecar.metric is not None:
         named_metric(sidecar.metric, labels=sidecar.task == "classification")
     frame = checked_panel(panel, sidecar, needs_reference=native is None)
+    rows = feature_matrix(frame, sidecar, source="the panel")
     if native is not None:
-        frame[REFERENCE] = native(frame[sidecar.names].to_numpy(np.float32))
-    frame = frame[sidecar.panel_columns]
-    if sidecar.keys:
-        frame = frame.sort_values(sidecar.keys, kind="stable", ignore_index=True)
-    content = finish(proto, sidecar.names, crc)
+        # The estimator gets a copy, since it may scale its rows in place.
+        frame[REFERENCE] = native(rows.astype(np.float32))
+    content = finish(proto, sidecar.names, sidecar.schema_crc32)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
         raise PackError("\n".join(f"model.onnx: {problem}" for problem in problems))
-    rows = Panel(frame, sidecar).features
-    parity = measure_parity(session, rows, frame[REFERENCE].to_numpy(np.float64))
+    contents = {
+        MODEL: content,
+        SIDECAR: readable(sidecar),
+        **_claims(session, rows, frame[REFERENCE].to_numpy(np.float64)),
+        CHANGES: changes.strip().encode() + b"\n",
+        PANEL: frame.to_parquet(index=False),
+    }
+    lineage = Lineage(code=described.get("code"), data=described.get("data"), libraries=installed(LIBRARIES))
+    return publish(Artifacts(Path(artifacts).resolve()), contents, lineage)
+
+
+def _claims(session: OnnxModel, rows: NDArray[np.generic], native_scores: NDArray[np.float64]) -> dict[str, bytes]:
+    """Measure parity and latency and write them down, for the gates to measure again."""
+    parity = measure_parity(session, rows, native_scores)
     if not np.isfinite(parity.max_abs_diff):
         raise PackError(
             "the ONNX model or the native model gives scores that are not finite; look for NaN in the panel"
         )
-    contents = {
-        MODEL: content,
-        SIDECAR: readable(sidecar),
-        **_claims(session, rows, parity),
-        CHANGES: changes.strip().encode() + b"\n",
-        PANEL: frame.to_parquet(index=False),
-    }
-    return publish(
-        Artifacts(Path(artifacts).resolve()), contents, Lineage(code=code, data=data, libraries=installed(LIBRARIES))
-    )
-
-
-def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity) -> dict[str, bytes]:
-    """Write down what packing measured, for the gates to measure again."""
     runtime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
     compared = ParityClaim(
         ok=parity.scaled <= PARITY_TOLERANCE,
@@ -196,13 +162,3 @@ def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScor
         except Exception as error:  # onnx raises protobuf's errors and its own
             raise PackError(f"{model}: not an ONNX model that can be read ({first_line(error)})") from error
     return convert(model, names)
-
-
-def _output(proto: onnx.ModelProto, chosen: tuple[str, int] | None) -> dict[str, Any]:
-    if chosen is not None:
-        return {"name": chosen[0], "index": chosen[1]}
-    if not proto.graph.output:
-        raise PackError("the ONNX model has no output; is it an ONNX model at all?")
-    last = proto.graph.output[-1]
-    dims = last.type.tensor_type.shape.dim
-    return {"name": last.name, "index": max(dims[1].dim_value - 1, 0) if len(dims) > 1 else 0}

@@ -1,40 +1,26 @@
 """Packing from files: a model, a panel and a packing list."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable
-from datetime import date
+from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Any, Required
 
 from ..errors import FormatError, MissingExtraError, PackError
 from ..extras import extra
-from ..model.sidecar import Count, Positive, Task
 from ..model.tables import read_table
 from ..storage.strict_json import read_bytes, typed
-from ..storage.text import first_line
+from ..storage.text import first_line, printable
+from .description import Description
 from .pack import pack
 
 
-class PackingList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What `modelgates pack` must be told besides the files; `groups` lists features in the order of the model."""
+class PackingList(Description):
+    """What `modelgates pack` must know besides the files; `groups` lists features in the order of the model."""
 
-    groups: dict[str, tuple[str, ...]]
-    changes: str
-    task: Task = "signal"
-    horizon: Count = 0
-    metric: str | None = None
-    trained_until: date | None = None
-    tried: Positive | None = None
-    time: str | None = None
-    asset: str | None = None
-    target: str = "target"
-    volume: str | None = None
-    nullable: tuple[str, ...] = ()
-    output: tuple[str, Count] | None = None
-    code: str | None = None
-    data: str | None = None
+    groups: Required[dict[str, tuple[str, ...]]]
+    changes: Required[str]
 
 
 def read_packing_list(path: Path) -> PackingList:
@@ -43,16 +29,17 @@ def read_packing_list(path: Path) -> PackingList:
         parsed = tomllib.loads(read_bytes(path).decode())
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or nested too deep
         raise FormatError(f"{path}: not TOML in UTF-8 ({error})") from error
+    if unknown := parsed.keys() - PackingList.__annotations__.keys():
+        raise FormatError(f"{path}: Object contains unknown field `{printable(min(unknown))}`")
     wanted = typed(parsed, PackingList, str(path))
-    names = [name for group in wanted.groups.values() for name in group]
-    for name in names:
-        if names.count(name) > 1:
-            raise FormatError(f"{path}: groups list feature {name!r} twice; keep one")
+    twice = [name for name, count in Counter(chain(*wanted["groups"].values())).items() if count > 1]
+    if twice:
+        raise FormatError(f"{path}: groups list feature {twice[0]!r} twice; keep one")
     return wanted
 
 
 def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) -> Path:
-    """Pack what lies in files.
+    """Pack a model and a panel from their files.
 
     Parameters
     ----------
@@ -71,13 +58,9 @@ def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) ->
         The new model directory.
     """
     wanted = read_packing_list(spec)
-    return pack(
-        _load_model(model),
-        read_table(panel),
-        features={name: group for group, names in wanted.groups.items() for name in names},
-        artifacts=artifacts,
-        **{field: getattr(wanted, field) for field in wanted.__struct_fields__ if field != "groups"},
-    )
+    features = {name: group for group, names in wanted["groups"].items() for name in names}
+    described: dict[str, Any] = {key: value for key, value in wanted.items() if key != "groups"}
+    return pack(_load_model(model), read_table(panel), features=features, artifacts=artifacts, **described)
 
 
 def _load_model(path: Path) -> Any:

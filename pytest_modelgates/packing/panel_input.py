@@ -16,7 +16,7 @@ MEANINGS = {
 
 
 def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> pd.DataFrame:
-    """Check a user's panel and cast it to the schema; the rows keep their order."""
+    """Check a user's panel, cast it to the schema and sort it by time and asset."""
     wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
     missing = [name for name in wanted if name not in panel]
     if missing:
@@ -40,23 +40,23 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
     if sidecar.time is not None:
         frame[sidecar.time] = _dates(frame[sidecar.time])
     if sidecar.asset is not None:
-        # As logs and live feeds write it; categories or a mix of kinds would have an order of their own.
+        # Logs and live feeds write text; categories or a mix of kinds would sort in another order.
         frame[sidecar.asset] = frame[sidecar.asset].astype(str)
     if sidecar.task == "classification" and not frame[sidecar.target].isin([0, 1]).all():
         raise PackError(
             f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
         )
-    return frame
+    return frame.sort_values(sidecar.keys, kind="stable", ignore_index=True) if sidecar.keys else frame
 
 
 def _cast(column: Any, dtype: str) -> Any:
     try:
-        with np.errstate(over="ignore"):  # what is too large for float32 becomes an infinity, which gates refuse
+        with np.errstate(over="ignore"):  # a value too large for float32 becomes an infinity, which gates refuse
             cast = column.astype(dtype)
     except (ValueError, TypeError) as error:
         raise PackError(f"the panel's {column.name!r} cannot be {dtype} ({first_line(error)})") from error
     if not dtype.startswith("float") and (changed := int((cast != column).sum())):
-        raise PackError(f"the panel's {column.name!r} holds {changed} values that {dtype} does not; mend them")
+        raise PackError(f"the panel's {column.name!r} holds {changed} values that {dtype} cannot hold; fix them")
     return cast
 
 
@@ -64,7 +64,7 @@ def _dates(column: Any) -> Any:
     if pd.api.types.is_numeric_dtype(column.dtype):
         raise PackError(f"the panel's {column.name!r} is {column.dtype}; give dates")
     try:
-        dates = pd.to_datetime(column, format="ISO8601")  # 01/02/2020 is two days
+        dates = pd.to_datetime(column, format="ISO8601")  # 01/02/2020 may be either of two days
     except (ValueError, TypeError) as error:
         raise PackError(f"the panel's {column.name!r} does not hold ISO dates ({first_line(error)})") from error
     if not pd.api.types.is_datetime64_dtype(dates.dtype):

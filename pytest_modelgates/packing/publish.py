@@ -24,7 +24,7 @@ def publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineag
     make_folder(artifacts.models, mode=artifacts.directory_mode)
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
     try:
-        # Held until the end: what a killed pack left is what nobody holds.
+        # The staging directory stays locked until it is published; gc takes an unlocked one for a killed pack's.
         with ModelDirectory(staging):
             for name, content in contents.items():
                 artifacts.write(staging / name, content)
@@ -38,7 +38,7 @@ def publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineag
 
 
 def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], lineage: Lineage) -> Path:
-    """Give what was staged the first second that no other model has."""
+    """Rename the staged directory to the first id, a second, that no other model has."""
     files = {name: FileEntry.of(content) for name, content in contents.items()}
     while True:
         created = datetime.now(UTC).replace(microsecond=0)
@@ -54,7 +54,7 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
         artifacts.write(staging / MANIFEST, stated)
         written = {name: entry.sha256 for name, entry in files.items()} | {MANIFEST: sha256(stated)}
         if listing(staging) != written:
-            raise PackError(f"{artifacts.models}: what was written is not what is there; is the disk sound?")
+            raise PackError(f"{artifacts.models}: the files read back are not those that were written; check the disk")
         try:
             rename_new(staging, directory)
         except FileExistsError:
@@ -72,7 +72,7 @@ def _note_newest(artifacts: Artifacts, model_id: str) -> None:
         os.fsync(models)
         try:
             noted = newest_id(artifacts) or "0"
-        except ModelgatesError:  # whatever lies there is not newer
+        except ModelgatesError:  # an id that cannot be read is not newer
             noted = "0"
         if int(noted) < int(model_id):
             artifacts.write(artifacts.latest_id, f"{model_id}\n".encode())

@@ -15,9 +15,9 @@ class Family:
     """What all gates of a family have in common.
 
     `about` is what ``pytest --markers`` says; `group` a wider marker that the gates carry too; `needs` what a model
-    must have for any gate of the family, `gates_need` for single ones. `compares` says that the gates hold a model
-    against what is or was live, which may not be there yet. The gates in `readers` ask whether something can be read
-    at all, so for them an error is an answer.
+    must have for any gate of the family, `gates_need` for single ones. `compares` says that the gates compare a model
+    with what is or was live, which may not be there yet. The gates in `readers` ask whether something can be read at
+    all, so for them an error is an answer.
     """
 
     about: str

@@ -19,7 +19,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     at_most: float | None = None
 
     def contains(self, value: float | None) -> bool:
-        """Compare a value with both bounds; what is no finite number never holds."""
+        """Compare a value with both bounds; None, NaN and infinity are never contained."""
         return (
             value is not None
             and math.isfinite(value)
@@ -63,16 +63,16 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def short(value: float, digits: int = 4) -> str:
-    """Write a number with so many digits, a larger one whole: 12,000 rows are no 1.2e+04."""
+    """Write a number with so many significant digits; one too large for them whole: 12000, not 1.2e+04."""
     return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
 class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named limit.
 
-    `gate` is the gate that measures it, if not the one of its own name; `each` what of the model its parameters come
-    from, `parameters` those that the gate itself has. `twin` names the changes of a model that must turn the gate red:
-    shipped ones by their name, a team's own as ``file.py:function``.
+    `gate` is the gate that measures it, if not the one of its own name. A gate has one run for each of its parameters:
+    `each` says what of the model gives them, or `parameters` lists them. `twin` names the changes of a model that must
+    turn the gate red: shipped ones by their name, a team's own as ``file.py:function``.
     """
 
     unit: str
@@ -85,5 +85,5 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def twins(self) -> tuple[str, ...]:
-        """The same, whether one is named or several."""
+        """The names in `twin`, as a tuple even of one."""
         return (self.twin,) if isinstance(self.twin, str) else self.twin

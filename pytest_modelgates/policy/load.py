@@ -26,7 +26,7 @@ def load_policy(path: Path | None) -> Policy:
     Raises
     ------
     PolicyError
-        If the file is missing, is no TOML, has an unknown key, a wrong type, or an SLO that bounds nothing.
+        If the file is missing or not TOML, has an unknown key, a wrong type, or an SLO that bounds nothing.
     """
     default = tomllib.loads((resources.files(__package__) / "default.toml").read_text("utf-8"))
     source = str(path or "the packaged policy")
@@ -54,7 +54,7 @@ def load_policy(path: Path | None) -> Policy:
 def find_policy(folder: Path) -> Path | None:
     """Find the policy of a repository, `registry/policy.toml`; None if it has none."""
     place = folder / PLACE
-    # A dangling link is a policy that got lost, not none.
+    # A dangling link is a policy that got lost, and the packaged one must not take its place unnoticed.
     return place if os.path.lexists(place) else None
 
 
@@ -68,7 +68,7 @@ def _over(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Drop an open bound of the default where the team gives a closed one, and the other way round."""
+    """Drop the default's open bound where the team's file gives a closed one, and the other way round."""
     given = own.get("slo")
     slos = {name: dict(slo) for name, slo in default["slo"].items()}
     for name, slo in (given if isinstance(given, dict) else {}).items():
@@ -89,13 +89,13 @@ def _check_slo(source: str, name: str, slo: Slo, policy: Policy) -> None:
     if None not in bounds[:2] or None not in bounds[2:]:
         raise PolicyError(f'{source}: [slo."{name}"] has two bounds on one side; keep the open or the closed one')
     if slo.lower > slo.upper or (slo.lower == slo.upper and None in (slo.at_least, slo.at_most)):
-        raise PolicyError(f'{source}: [slo."{name}"] has limits that nothing keeps ({slo})')
+        raise PolicyError(f'{source}: [slo."{name}"]: no value can satisfy its bounds ({slo}); widen one')
     if slo.parameters and (slo.each or slo.gate):
         raise PolicyError(
             f'{source}: [slo."{name}"] has parameters and {"each" if slo.each else "gate"}; keep one, they contradict'
         )
     if slo.gate is not None and slo.gate not in policy.slo:
-        raise PolicyError(f'{source}: [slo."{name}"] is measured by {slo.gate!r}, which is no gate of the policy')
+        raise PolicyError(f'{source}: [slo."{name}"] is measured by {slo.gate!r}, which is not a gate of the policy')
     if slo.gate is not None and slo.severity == "hard" and policy.slo[slo.gate].severity == "soft":
         raise PolicyError(
             f'{source}: [slo."{name}"] is hard, but {slo.gate}, which measures it, is soft; make both hard'

@@ -76,14 +76,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def why_not_admitted(self, sidecar: Sidecar) -> tuple[str, str] | None:
         """Why this policy cannot judge a model, and what to write into it; None if it can.
 
-        A family that a model cannot answer must be declared foreign here; which kinds of models are admitted is never
-        for the model to say.
+        A family that a model cannot answer must be declared not applicable in the policy: a model never decides for
+        itself what it is asked.
         """
         task, lacking = sidecar.task, unanswerable(_needs_met(sidecar))
         asked = [name for name in lacking if self.applies(name, task)]
         if task in self.tasks and not asked:
             return None
-        what = f"the policy asks it for {', '.join(asked)}" if task in self.tasks else "the policy admits none"
+        what = f"the policy asks it for {', '.join(asked)}" if task in self.tasks else "the policy admits no such model"
         wanted = json.dumps(list(dict.fromkeys([*self.tasks.get(task, ()), *lacking])))
         return (
             f"is a {task} model, and {what}",
@@ -91,7 +91,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         )
 
     def required_gates(self, sidecar: Sidecar) -> list[str]:
-        """Every hard gate that a model must pass, with parameters from its own sidecar or from here."""
+        """Every hard gate that a model must pass, with parameters from its own sidecar or from the policy."""
         required = []
         for name, slo in self.slo.items():
             if slo.severity == "hard" and slo.gate is None and self.applies(name, sidecar.task):
@@ -101,7 +101,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def _needs_met(sidecar: Sidecar) -> frozenset[Need]:
-    """What the sidecar names of that which gates may need."""
+    """Those needs of gates that the sidecar meets."""
     met: dict[Need, object] = {
         "returns": sidecar.task == "signal",
         "baseline": sidecar.task != "signal",

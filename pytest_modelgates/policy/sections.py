@@ -33,7 +33,7 @@ class CostRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a failure is one."""
+    """When a miss is a failure, and when the panel could not have shown more."""
 
     detectable_ic: NonNegative
 

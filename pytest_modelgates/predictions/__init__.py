@@ -1,1 +1,1 @@
-"""The log of predictions: written by serving, read by everybody."""
+"""The log of predictions: serving writes it; monitoring, promotion and the gates read it."""

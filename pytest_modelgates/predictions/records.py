@@ -45,9 +45,9 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
     Raises
     ------
     FormatError
-        With the line that is no record, or if the log is no regular file.
+        With the line that is not a record, or if the log is not a regular file.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
         raise FormatError(f"{path}: a folder or pipe, expected a regular file; put the log back")
     decode = msgspec.json.Decoder(Prediction).decode
     try:
@@ -60,7 +60,7 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
                 record = decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise FormatError(
-                    f"{path}, line {number}: no record of a prediction ({error}); a line that a crash cut short may go"
+                    f"{path}, line {number}: not a record of a prediction ({error}); delete it if a crash cut it short"
                 ) from error
             if digest is None or record.digest == digest:
                 yield record
@@ -77,7 +77,7 @@ def by_row_key(records: Iterable[Prediction]) -> dict[str, float]:
 
 
 def day_of(row_key: str) -> str:
-    """Take the time out of a row key; what a CSV writes as ISO 8601 sorts like time."""
+    """Take the time out of a row key; ISO 8601, as a CSV writes it, sorts like time."""
     return row_key.partition("|")[0]
 
 

@@ -9,16 +9,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import HermeticError
-from ..evidence.report import Report, read_report
+from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import Result, load_key, seal, statement
 from ..evidence.trust import NONCE, suite_folders
 from ..evidence.verdict import Verdict, weigh
 from ..policy.policy import Policy
 from ..storage.digests import listing
-from ..storage.strict_json import parse_json, read_bytes
 
 # Nothing else is loaded: no entry point of the environment, no conftest, no ini file of the repository.
 PLUGINS = (
@@ -27,6 +27,7 @@ PLUGINS = (
     "pytest_metadata.plugin",
     "pytest_benchmark.plugin",
 )
+# All other variables are dropped, because some of them load code or change options: PYTHONPATH, PYTEST_ADDOPTS.
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
@@ -38,7 +39,7 @@ def run_gates(
     root: Path,
     selection: Sequence[str] = (),
     quiet: bool = False,
-) -> tuple[Report, bytes]:
+) -> StoredReport:
     """Run the gates on a model in a child process.
 
     Parameters
@@ -52,27 +53,28 @@ def run_gates(
     root : Path
         What the policy's suites are relative to.
     selection : sequence of str
-        Further words for pytest, such as ``-m hard``.
+        Further arguments of pytest, such as ``-m hard``.
     quiet : bool
-        Keep what the child prints.
+        Show what the child prints only if it leaves no report.
 
     Returns
     -------
-    Report
-    bytes
-        The file it was read from.
+    StoredReport
+        Not kept anywhere yet.
 
     Raises
     ------
     HermeticError
-        If the child left no report of this very run, ran out of time, or ended otherwise than its report says.
+        If the child left no report of this very run, ran out of time, or ended with another status than it reports.
     """
     nonce = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="modelgates-") as name:
         folder = Path(name).resolve()
+        # With an ini file of its own pytest looks for no other, and thus finds none of the repository's options.
         (folder / "pytest.ini").write_text("[pytest]\n")
         report = folder / "report.json"
         command = [
+            # -I keeps the working directory, PYTHON* variables and the user's own site-packages off the import path.
             *(sys.executable, "-I", "-m", "pytest", "-c", str(folder / "pytest.ini"), f"--rootdir={folder}"),
             *("--noconftest", "--strict-markers", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"),
             *(word for plugin in PLUGINS for word in ("-p", plugin)),
@@ -92,23 +94,23 @@ def run_gates(
             raise HermeticError(
                 f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
             )
-        content, found = read_bytes(report), read_report(report)
-    if found.modelgates.run.nonce != nonce:
+        stored = replace(read_report(report), path=None)
+    run = stored.report.modelgates.run
+    if run.nonce != nonce:
         raise HermeticError(
             f"the report of {directory.name} is not of this run; something else writes to {folder.parent}"
         )
-    if found.modelgates.run.exit_status != status:
-        raise HermeticError(
-            f"the gates of {directory.name} ended with {status}, their report says {found.modelgates.run.exit_status}"
-        )
-    return found, content
+    if run.exit_status != status:
+        raise HermeticError(f"the gates of {directory.name} ended with {status}, their report says {run.exit_status}")
+    return stored
 
 
 def _run(
     command: Sequence[str], environment: dict[str, str], folder: Path, policy: Policy, *, quiet: bool
 ) -> tuple[int, str]:
     memory, seconds = int(policy.hermetic.memory_gib * 2**30), policy.hermetic.minutes * 60
-    # All that it could use in this time; only one whose parent was killed comes so far.
+    # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces
+    # the timeout, ever reaches this.
     work = math.ceil(seconds * (os.cpu_count() or 1))
 
     def limit() -> None:
@@ -124,7 +126,7 @@ def _run(
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
         start_new_session=True,
-        preexec_fn=limit,  # no thread of ours runs
+        preexec_fn=limit,  # safe: this process runs no other Python thread
     ) as child:
         try:
             output, _ = child.communicate(timeout=seconds)
@@ -140,9 +142,10 @@ def _run(
     return child.returncode, output or ""
 
 
-def seal_report(report: Report, content: bytes, directory: Path, policy: Policy, key: Path) -> bytes:
-    """Seal what a hermetic run left: who vouches for it is whoever ran it, not the process that it ran in."""
-    private, run, model = load_key(key), report.modelgates.run, report.modelgates.models[directory.name]
+def seal_report(stored: StoredReport, directory: Path, policy: Policy, key: Path) -> bytes:
+    """Seal the report of a hermetic run, in the caller's process: the gates do not vouch for themselves."""
+    private, ledger = load_key(key), stored.report.modelgates
+    run, model = ledger.run, ledger.models[directory.name]
     day = run.started.date()
     judged = [weigh(record, policy, digest=model.digest_before, day=day) for record in model.gates]
     passed = [each.record.gate for each in judged if each.verdict is Verdict.PASSED]
@@ -155,7 +158,7 @@ def seal_report(report: Report, content: bytes, directory: Path, policy: Policy,
         "passedTests": passed,
         "warnedTests": [each.record.gate for each in judged if each.record.gate not in {*passed, *failed}],
         "failedTests": failed,
-        "report": parse_json(content, "report.json"),
+        "report": stored.parsed,
     }
     if failed or not any(each.binds for each in judged):
         result: Result = "FAILED"

@@ -1,4 +1,4 @@
-"""Negative controls: every required gate is run on a twin of the model that it must not pass."""
+"""Negative controls: every required gate runs on a twin of the model, and must fail on it."""
 
 import runpy
 import tempfile
@@ -21,7 +21,7 @@ from .hermetic import run_gates
 from .twin_files import Change
 from .twins import make_twin
 
-# Ids of twins, which are 10 to 12 digits like any; the times that they would name are far away.
+# Twins need valid ids, of 10 to 12 digits. As times these lie 28,000 years ahead, so no model has one of them.
 FIRST_ID = 900_000_000_000
 
 
@@ -40,9 +40,9 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
     IntegrityError
         If the model directory is not sound.
     PolicyError
-        If the policy names a twin that is not there.
+        If the policy names a twin that does not exist.
     ProofError
-        If a twin cannot be made, or model or gates changed meanwhile.
+        If a twin cannot be made, or model or gates changed during the run.
     """
     model, known = ModelDirectory(directory), trust(policy, root)
     digest, required = model.verify(), policy.required_gates(model.sidecar)
@@ -52,6 +52,7 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
     ids = {name: str(FIRST_ID + index) for index, name in enumerate(names)}
     records: dict[tuple[str, str], GateRecord] = {}
     with tempfile.TemporaryDirectory(prefix="modelgates-twins-") as folder:
+        # Each twin gets an artifacts root of its own, since gates read logs and other models beside theirs.
         twins = {name: Path(folder).resolve() / twin_id / "models" / twin_id for name, twin_id in ids.items()}
         for name, twin in twins.items():
             try:
@@ -62,8 +63,10 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
             first, *others = twins.values()
             words = [f"--only-gate={ids[name]}:{gate}" for gate, own in changes.items() for name in own]
             words += [f"--model-dir={twin}" for twin in others]
-            report, _ = run_gates(first, policy, policy_file=policy_file, root=root, selection=words, quiet=True)
-            ledger = report.modelgates
+            ledger = run_gates(
+                first, policy, policy_file=policy_file, root=root, selection=words, quiet=True
+            ).report.modelgates
+            # The child imported everything anew, so what it ran may differ from what was digested here.
             if ledger.run.package_digest != known.package or not set(ledger.run.suite.values()) <= known.gates:
                 raise ProofError("gate files or this package changed during the run; run it again")
             records = {(twin, record.gate): record for twin, run in ledger.models.items() for record in run.gates}
@@ -87,7 +90,7 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
 
 
 def _changes(gate: str, directory: Path, policy: Policy, root: Path) -> dict[str, Change]:
-    """Find the twins that the policy names for a gate; one of a feature group is told which."""
+    """Find the twins that the policy names for a gate; those of a feature group's gate get the group."""
     slo, group = policy.limit(base_name(gate)), gate.partition("[")[2].removesuffix("]")
     found: dict[str, Change] = {}
     for name in slo.twins:
@@ -103,21 +106,21 @@ def _changes(gate: str, directory: Path, policy: Policy, root: Path) -> dict[str
 def _shipped_twin(name: str) -> Callable[..., None]:
     for module in (twin_files, twin_models, twin_markets):
         twin: Callable[..., None] | None = getattr(module, name, None)
-        if getattr(twin, "__module__", "") == module.__name__:
+        if getattr(twin, "__module__", "") == module.__name__:  # not one that it merely imports
             assert twin is not None
             return twin
     raise PolicyError(f"the policy names the twin {name!r}, which is not shipped; name a function: file.py:function")
 
 
 def _own_twin(name: str, policy: Policy, root: Path) -> Callable[[Path, Path], None]:
-    """Load a team's own twin. It lies among the gate files, so that their digests cover it."""
+    """Load a team's own twin. It must lie among the gate files, so that their digests cover it."""
     place, _, function = name.rpartition(":")
     path = (root / place).resolve()
     if not any(folder.resolve() in path.parents for folder in suite_folders(policy, root)):
         raise PolicyError(f"the policy names the twin {name}, which lies in none of suites = […]; put it there")
     try:
         found: Callable[[Path, Path], None] = runpy.run_path(str(path))[function]
-    except Exception as error:  # whatever the file raises
+    except Exception as error:  # the file may raise anything
         raise PolicyError(f"the policy names the twin {name}, which cannot be loaded ({first_line(error)})") from error
     return found
 
@@ -126,6 +129,7 @@ def _control_run(gate: str, twin: str, record: GateRecord | None, policy: Policy
     if record is None:
         return ControlRun(gate=gate, twin=twin, verdict=Verdict.NOT_RUN, why="no gate file defines it")
     verdict, why = judge(record, policy)
+    # Of several values, the proof keeps one that missed its limit: it is what turned the gate red.
     missed = [entry for entry in record.evidence if not policy.limit(entry.slo).contains(entry.value)]
     shown = next(iter([*missed, *record.evidence]), None)
     return ControlRun(

@@ -20,31 +20,31 @@ def write_panel(target: Path, frame: pd.DataFrame) -> None:
 
 
 def missing_file(target: Path) -> None:
-    """Without its list of changes."""
+    """Remove the list of changes."""
     (target / CHANGES).unlink()
 
 
 def extra_file(target: Path) -> None:
-    """With a file of somebody's."""
+    """Add a file that a model directory must not hold."""
     (target / "conftest.py").write_text("")
 
 
 def changed_byte(target: Path) -> None:
-    """One bit other than what the manifest was written for."""
+    """Flip one bit of a file that the manifest lists."""
     content = bytearray((target / CHANGES).read_bytes())
     content[0] ^= 1
     (target / CHANGES).write_bytes(content)
 
 
 def flipped_schema(target: Path) -> None:
-    """The sidecar's schema checksum differs in one bit."""
+    """Flip one bit of the sidecar's schema checksum."""
     sidecar = Candidate(target).sidecar
     crc = f"{int(sidecar.schema_crc32, 16) ^ 1:08x}"
     (target / SIDECAR).write_bytes(readable(msgspec.structs.replace(sidecar, schema_crc32=crc)))
 
 
 def swapped_columns(target: Path) -> None:
-    """Two neighbouring columns of the panel in each other's place."""
+    """Swap two neighbouring columns of the panel."""
     panel = Candidate(target).panel
     columns = list(panel.frame)
     first = columns.index(panel.sidecar.names[0])
@@ -53,7 +53,7 @@ def swapped_columns(target: Path) -> None:
 
 
 def changed_dtype(target: Path) -> None:
-    """The first feature in another dtype."""
+    """Give the first feature another dtype."""
     panel = Candidate(target).panel
     feature = panel.sidecar.features[0]
     other = "float32" if feature.dtype == "float64" else "float64"
@@ -61,7 +61,7 @@ def changed_dtype(target: Path) -> None:
 
 
 def infinite_feature(target: Path) -> None:
-    """Infinity in one row of the first feature that can hold it."""
+    """Put infinity into one row of the first feature that can hold it, or else of the target."""
     panel = Candidate(target).panel
     name = next((f.name for f in panel.sidecar.features if f.dtype.startswith("float")), panel.sidecar.target)
     panel.frame.loc[0, name] = np.inf
@@ -69,24 +69,24 @@ def infinite_feature(target: Path) -> None:
 
 
 def duplicated_row(target: Path) -> None:
-    """The first row twice."""
+    """Repeat the first row."""
     frame = Candidate(target).panel.frame
     write_panel(target, pd.concat([frame.head(1), frame]))
 
 
 def unsorted_rows(target: Path) -> None:
-    """The panel backwards."""
+    """Reverse the panel."""
     write_panel(target, Candidate(target).panel.frame[::-1])
 
 
 def early_row(target: Path) -> None:
-    """The first day at the last price date that a training label used."""
+    """Move the first day to the last price date that a training label used."""
     panel = Candidate(target).panel
     panel.frame.loc[panel.day_codes == 0, panel.sidecar.time] = pd.Timestamp(panel.sidecar.trained_until)
     write_panel(target, panel.frame)
 
 
 def edited_claim(target: Path) -> None:
-    """`parity.json` says the opposite."""
+    """Make `parity.json` claim the opposite."""
     claim = Candidate(target).parity_claim
     (target / PARITY).write_bytes(readable(msgspec.structs.replace(claim, ok=not claim.ok)))

@@ -15,12 +15,12 @@ from .twin_models import SEED, with_term, write_model
 
 Matrix = NDArray[np.float64]
 SHADOW_ROWS = 1000
-# A change that is seen in every statistic, beside which a cost of some basis points is nothing [return a day].
+# Large enough to show in every statistic, and to dwarf a cost of some basis points [return a day].
 LARGE, NOISE = 0.05, 0.005
 
 
 def _positions(candidate: Candidate, features: NDArray[np.generic]) -> tuple[Matrix, int]:
-    """What is held each day, of length 1, and the first day on which all of it is."""
+    """The positions of each day, scaled to length 1, and the first day on which they are complete."""
     panel = candidate.panel
     scores = panel.by_day(candidate.model.predict(features))
     holdings = simulate(scores, panel.returns, horizon=candidate.sidecar.horizon, cost_bps=0)
@@ -29,7 +29,7 @@ def _positions(candidate: Candidate, features: NDArray[np.generic]) -> tuple[Mat
 
 
 def _write_returns(candidate: Candidate, direction: Matrix, first: int, days: NDArray[np.bool_]) -> None:
-    """Let returns follow `direction`, with a little noise, on the `days` chosen of those from `first` on."""
+    """Make returns follow `direction`, with a little noise, on those days from `first` on that `days` marks."""
     panel, rng = candidate.panel, np.random.default_rng(SEED)
     size = np.sqrt((direction**2).mean(axis=1, keepdims=True))
     unit = np.divide(direction, size, out=np.zeros_like(direction), where=size > 0)
@@ -40,34 +40,35 @@ def _write_returns(candidate: Candidate, direction: Matrix, first: int, days: ND
 
 
 def against_score(target: Path) -> None:
-    """Returns that go against what the score holds, every day."""
+    """Make returns go against the positions, every day."""
     candidate = Candidate(target)
-    held, first = _positions(candidate, candidate.panel.features)
-    _write_returns(candidate, -held, first, np.ones(len(held), dtype=bool))
+    weights, first = _positions(candidate, candidate.panel.features)
+    _write_returns(candidate, -weights, first, np.ones(len(weights), dtype=bool))
 
 
 def ruinous_year(target: Path) -> None:
-    """Returns that go against what the score holds, in the year with most days."""
+    """Make returns go against the positions, in the year with most days."""
     candidate = Candidate(target)
-    held, first = _positions(candidate, candidate.panel.features)
-    years = candidate.panel.days.year.to_numpy()[first : first + len(held)]
+    weights, first = _positions(candidate, candidate.panel.features)
+    years = candidate.panel.days.year.to_numpy()[first : first + len(weights)]
     names, counts = np.unique(years, return_counts=True)
-    _write_returns(candidate, -held, first, years == names[counts.argmax()])
+    _write_returns(candidate, -weights, first, years == names[counts.argmax()])
 
 
 def against_group(target: Path, group: str) -> None:
-    """Returns that punish what one feature group adds; a model that does not use the group is given a term in it."""
+    """Make returns punish what one feature group adds; a model that hardly uses the group first gets a term in it."""
     candidate = Candidate(target)
     positions = candidate.sidecar.groups[group]
     whole, without, first = _contribution(candidate, positions)
     if (np.abs(whole - without).max(axis=1) > 1e-9).mean() < 0.5:
         panel, name = candidate.panel, candidate.sidecar.names[positions[0]]
-        # Of values that differ from asset to asset, which a feature of the whole market's does not have.
+        # The values must differ from asset to asset, and those of a feature of the whole market do not.
         noise = np.random.default_rng(SEED).integers(0, 2, len(panel.frame))
         panel.frame[name] = noise.astype(candidate.sidecar.features[positions[0]].dtype)
         write_panel(target, panel.frame)
         write_model(target, with_term(Candidate(target), positions[0], 1))
         candidate = Candidate(target)
+        # The native model would have the term too, so the twin stays in parity.
         candidate.panel.frame[REFERENCE] = candidate.scores
         whole, without, first = _contribution(candidate, positions)
     _write_returns(candidate, without - whole, first, np.ones(len(whole), dtype=bool))
@@ -79,14 +80,14 @@ def _contribution(candidate: Candidate, positions: list[int]) -> tuple[Matrix, M
 
 
 def knowing_baseline(target: Path) -> None:
-    """A baseline that knows what happened."""
+    """Make the baseline predict what happened."""
     panel = Candidate(target).panel
     panel.frame[BASELINE] = panel.outcome
     write_panel(target, panel.frame)
 
 
 def shifted_shadow(target: Path) -> None:
-    """A log in which the model predicted in shadow what lies beyond everything that it predicted on its panel."""
+    """Write a shadow log whose predictions all lie beyond those of the panel."""
     candidate = Candidate(target)
     golden, sidecar = candidate.panel.native_scores, candidate.sidecar
     values = np.resize(golden, SHADOW_ROWS) + 2 * float(np.ptp(golden)) + 1

@@ -15,7 +15,7 @@ from ..model.session import OnnxModel
 from ..stats.agreement import disordered
 
 SEED = 20200101
-# Where operators keep what was fitted, besides initializers.
+# Attributes in which operators keep fitted numbers; all others are in initializers.
 FITTED = ("target_weights", "class_weights", "leaf_weights", "coefficients", "intercepts")
 
 
@@ -25,7 +25,7 @@ def write_model(target: Path, model: onnx.ModelProto) -> None:
 
 
 def foreign_operator(target: Path) -> None:
-    """One operator of a domain that nobody allows."""
+    """Add an operator of a domain that no policy allows."""
     model = parse_onnx(Candidate(target).onnx_bytes)
     model.opset_import.append(helper.make_opsetid("org.example.twin", 1))
     model.graph.node.append(
@@ -35,10 +35,10 @@ def foreign_operator(target: Path) -> None:
 
 
 def renamed_input(target: Path) -> None:
-    """The ONNX model asks for an input that is no feature: instead of its first, or beside a single matrix."""
+    """Make the model ask for an input that is not a feature: in place of its first, or beside its only matrix."""
     model = parse_onnx(Candidate(target).onnx_bytes)
     inputs = inputs_of(model.graph)
-    if len(inputs) == 1:  # whose name is free
+    if len(inputs) == 1:  # a matrix may have any name, so renaming it would change nothing
         inputs.append(model.graph.input.add())
         inputs[1].CopyFrom(inputs[0])
         inputs[1].name = "twin/renamed"
@@ -49,7 +49,7 @@ def renamed_input(target: Path) -> None:
 
 
 def perturbed_weights(target: Path) -> None:
-    """Everything fitted is shaken; a model in which nothing is, or where it does not matter, gets a term instead."""
+    """Add noise to every fitted number; if that leaves the order of the rows alone, add a large term instead."""
     candidate, rng = Candidate(target), np.random.default_rng(SEED)
 
     def shaken(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -65,13 +65,15 @@ def perturbed_weights(target: Path) -> None:
     for tensor in [*model.graph.initializer, *tensors]:
         if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
             tensor.CopyFrom(numpy_helper.from_array(shaken(numpy_helper.to_array(tensor)), tensor.name))
+    # A tenth of the scores' spread is far above any difference that parity tolerates.
     panel, margin = candidate.panel, 0.1 * float(candidate.scores.std())
     try:
         scores = OnnxModel(bytes(model.SerializeToString()), candidate.sidecar).predict(panel.features)
         seen = disordered(panel.native_scores, scores, panel.day_codes, margin=margin) > 0
-    except ModelgatesError:  # shaken out of its range
+    except ModelgatesError:  # the noise broke the model, which is not the fault meant here
         seen = False
     if not seen:
+        # The term goes against the scores: one that went with them could leave their order as it was.
         feature = panel.features[:, 0].astype(np.float64)
         against = -1.0 if np.nan_to_num((feature - feature.mean()) * candidate.scores).sum() > 0 else 1.0
         model = with_term(candidate, 0, 100 * against)
@@ -110,6 +112,7 @@ def with_term(candidate: Candidate, position: int, size: float) -> onnx.ModelPro
             helper.make_node("Add", ["twin/score", "twin/term"], [name]),
         ]
     )
+    # A model of ai.onnx.ml operators alone does not import the domain of the operators added here.
     if not any(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", 13))
     return model

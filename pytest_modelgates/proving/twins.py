@@ -1,4 +1,7 @@
-"""Twins, the negative controls: copies of a model directory, each changed so that one gate must fail on it."""
+"""Twins. A twin is a negative control (mutant): a copy of a model directory, changed so that one gate must fail on it.
+
+The twins themselves are functions in `twin_files`, `twin_models` and `twin_markets`, or in a team's own gate files.
+"""
 
 import shutil
 from pathlib import Path
@@ -18,17 +21,21 @@ from .twin_files import Change, changed_byte
 
 
 def make_twin(source: Path, target: Path, change: Change) -> None:
-    """Copy a model directory under another id, change it, and make manifest and parity claim agree with the change."""
+    """Copy a model directory under another id, change it, and make manifest and parity claim agree with the change.
+
+    Without that, a gate could fail because of the manifest, and not because it noticed the change.
+    """
     shutil.copytree(source, target)
-    _restate(target, target)
+    _restate(target, target)  # the manifest holds the id
     change(target)
-    if change is not changed_byte:  # whose whole point is that the manifest does not agree
+    if change is not changed_byte:  # this one wants a manifest that does not agree
         _restate(source, target)
 
 
 def _restate(source: Path, target: Path) -> None:
     old, new = Candidate(source), Candidate(target)
     try:
+        # Parity takes long to measure, and depends on nothing but the model, its features and the reference.
         if old.onnx_bytes != new.onnx_bytes or not _scored(old).equals(_scored(new)):
             parity = new.parity
             if np.isfinite(parity.max_abs_diff):
@@ -36,7 +43,7 @@ def _restate(source: Path, target: Path) -> None:
                 claim = msgspec.structs.replace(new.parity_claim, ok=ok, max_abs_diff=worst, rows=parity.rows)
                 (target / PARITY).write_bytes(readable(claim))
     except ModelgatesError:
-        pass  # what cannot be scored any more has no parity to state
+        pass  # a twin that cannot be scored has no parity to state
     paths = [target / name for name in FILES if name != MANIFEST and (target / name).is_file()]
     files = {path.name: FileEntry.of(path.read_bytes()) for path in paths}
     manifest = msgspec.structs.replace(new.manifest, id=target.name, files=files)

@@ -1,87 +1,27 @@
-"""What promotion asks for besides the gates: quiet nights, hours in shadow, no drift. Computed from stored records."""
+"""What promotion asks for besides the gates: quiet nights, hours in shadow, no drift. Pure: from records to reasons."""
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import date, timedelta
 
 import numpy as np
 
-from ..artifacts import Artifacts, checked_id
 from ..drift import psi
 from ..drift.distances import MINIMUM_ROWS
-from ..errors import FormatError, MissingExtraError, RegistryError, SealError, StatisticsError
+from ..errors import StatisticsError
 from ..evidence.reasons import Reason
-from ..evidence.report import read_report
-from ..evidence.verdict import Verdict, judge
-from ..policy.limits import Bounds
 from ..policy.policy import Policy
 from ..predictions.records import Prediction, values_of
+from .nights import Night
 
-NIGHT = re.compile(r"[0-9]{8}")
-
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    """Parity of the newest candidate that was gated in one UTC night."""
-
-    day: date
-    model_id: str
-    parity: bool
+SERVE_LATENCY = "latency.serve_p95_ms"
 
 
-def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night]:
-    """Read the nights that the streak may consist of from the stored reports, newest first.
-
-    A report that cannot be read counts as a night without parity: what did not verifiably run is not green.
-    """
-    first = now - timedelta(days=policy.promotion.parity_nights + 1)
-    oldest = first.strftime("%Y%m%d")
-    runs: dict[date, list[tuple[int, bool, str, bool]]] = {}
-    # A folder that did not change since holds no report of these nights; there may be thousands of old ones.
-    folders = [path for path in artifacts.all_reports.glob("*/") if path.stat().st_mtime >= first.timestamp()]
-    for path in (path for folder in folders for path in folder.glob("*.json")):
-        if not (NIGHT.match(path.stem) and oldest <= path.stem[:8] <= now.strftime("%Y%m%d")):
-            continue
-        try:
-            model_id, day = checked_id(path.parent.name), datetime.strptime(path.stem[:8], "%Y%m%d").date()
-        except (RegistryError, ValueError):
-            continue
-        parity = _parity_passed(path, model_id, day, policy)
-        runs.setdefault(day, []).append((int(model_id), parity is not None, path.stem, bool(parity)))
-    # The newest candidate's last run that measured parity counts; file names sort by time.
-    newest = {day: max(runs[day]) for day in sorted(runs, reverse=True)}
-    return [Night(day, str(model_id), parity) for day, (model_id, _, _, parity) in newest.items()]
-
-
-def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool | None:
-    """Judge parity by one report; None if the run measured none (``-m pnl``), or lacks a seal that counts."""
-    wanted = sorted(name for name, slo in policy.slo.items() if name.startswith("parity.") and slo.severity == "hard")
-    try:
-        report = read_report(path, keys=policy.evidence.keys)
-        records = [record for record in report.modelgates.models[model_id].gates if record.gate in wanted]
-        # A report that was copied to the name of another night is of its own night still.
-        if report.modelgates.run.started.astimezone(UTC).date() != day:
-            return False
-    except (FormatError, KeyError):
-        return False
-    except (SealError, MissingExtraError):
-        return None  # the report that was sealed lies beside it
-    if not records:
-        return None
-    passed = sorted(record.gate for record in records if judge(record, policy)[0] is Verdict.PASSED)
-    if passed == wanted and policy.evidence.level == "sealed" and report.sealed_by is None:
-        return None  # it may speak against the night, but not for it
-    return passed == wanted
-
-
-def streak(found: list[Night], *, today: date) -> int:
+def streak(found: Sequence[Night], *, today: date) -> int:
     """Count consecutive nights with parity that end today or yesterday.
 
     Parameters
     ----------
-    found : list of Night
+    found : sequence of Night
         Newest first, one a day.
     today : date
         In UTC.
@@ -97,7 +37,7 @@ def streak(found: list[Night], *, today: date) -> int:
     return length
 
 
-def night_reasons(found: list[Night], policy: Policy, *, today: date, repair: str) -> list[Reason]:
+def night_reasons(found: Sequence[Night], policy: Policy, *, today: date, repair: str) -> list[Reason]:
     """Hold the streak against the policy."""
     needed, length = policy.promotion.parity_nights, streak(found, today=today)
     if length >= needed:
@@ -105,34 +45,30 @@ def night_reasons(found: list[Night], policy: Policy, *, today: date, repair: st
     return [Reason(f"{length} consecutive UTC nights with ONNX parity, the policy asks for {needed}", repair)]
 
 
-def shadow_reasons(
-    records: Iterable[Prediction], golden: np.ndarray, policy: Policy, latency: Bounds, *, repair: str
-) -> list[Reason]:
+def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Policy, *, repair: str) -> list[Reason]:
     """Hold a candidate's shadow records against the policy: hours, errors, latency, drift.
 
     Parameters
     ----------
-    records : iterable of Prediction
+    records : sequence of Prediction
         Of this candidate alone.
     golden : ndarray, shape (n,)
         The candidate's predictions on its panel.
     policy : Policy
-    latency : Bounds
-        Limit of the p95 of one call [ms].
     repair : str
         The command that shadows it.
     """
-    wanted, seen = policy.promotion, list(records)
+    wanted, latency = policy.promotion, policy.limit(SERVE_LATENCY)
     reasons = []
     if wanted.shadow_hours:
-        times = [record.time for record in seen]
+        times = [record.time for record in records]
         hours = (max(times) - min(times)).total_seconds() / 3600 if times else 0.0
         if hours < wanted.shadow_hours:
             reasons.append(
                 Reason(f"{hours:.1f} h of shadow records, the policy asks for {wanted.shadow_hours:g} h", repair)
             )
         # An error long past must not bar a candidate for ever: the last hours count.
-        recent = [record for record in seen if max(times) - record.time <= timedelta(hours=wanted.shadow_hours)]
+        recent = [record for record in records if max(times) - record.time <= timedelta(hours=wanted.shadow_hours)]
         failed = [record for record in recent if record.error is not None]
         if failed:
             reasons.append(Reason(f"{len(failed)} shadow records with an error, the last: {failed[-1].error}", repair))
@@ -141,7 +77,7 @@ def shadow_reasons(
             if not latency.contains(p95):
                 reasons.append(Reason(f"shadow latency p95 {p95:.1f} ms, limit {latency}", repair))
     if wanted.drift_psi:
-        values = values_of(seen)
+        values = values_of(records)
         try:
             if len(values) < MINIMUM_ROWS:
                 raise StatisticsError(f"{len(values)} rows scored, at least {MINIMUM_ROWS} are needed")

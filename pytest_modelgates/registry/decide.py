@@ -1,72 +1,154 @@
-"""May this model go live? Pure: plain values in, every reason against it out."""
+"""May this model go live? Every reason against it, decided from facts alone: no disk, no clock, no environment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import numpy as np
+
+from ..evidence.proof import ProofRead, proof_reasons
 from ..evidence.reasons import Reason
-from ..evidence.report import GateRecord, ModelRun, Report
+from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
 from ..evidence.trust import CORE, Trust
-from ..evidence.verdict import Verdict, base_name, combine, promotes, weigh
+from ..evidence.verdict import Verdict, base_name, promotes, weigh
 from ..model.manifest import Manifest
 from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
+from ..predictions.records import Prediction
+from .criteria import night_reasons, shadow_reasons
+from .nights import Night
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the promoter itself knows of the model: its id, its bytes, its schema."""
-
-    model_id: str
-    directory: str
-    digest: str
-    manifest: Manifest
-    sidecar: Sidecar
-
-
-def report_reasons(
-    subject: Subject, report: Report, policy: Policy, trust: Trust, *, first: bool, now: datetime, gate: str
-) -> tuple[list[Reason], list[Waiver]]:
-    """Hold a report against the model, the policy and the code that is trusted.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a promotion is decided by, as the promoter itself found it.
 
     Parameters
     ----------
-    subject : Subject
-    report : Report
+    model_id : str
+    directory : Path
+    digest : str
+        Of the model directory's files, as they are now.
+    manifest, sidecar
+    golden : ndarray, shape (n,)
+        The model's predictions on its panel.
+    live : str or None
+        The live model; None before the first promotion.
+    stored : StoredReport
+        What the gate run left.
+    trusted : Trust
+        Digests of the gate files and of the package that the promoter has.
+    proof : ProofRead
+        Not read unless the policy asks for a proof.
+    denied : str or None
+        Why the policy does not let this actor promote.
+    log_problems : sequence of str
+        What speaks against the audit log; not asked once something is live.
+    nights : sequence of Night
+        Newest first; not read until something is live.
+    shadow : sequence of Prediction
+        What this model predicted in shadow; not read until something is live.
+    """
+
+    model_id: str
+    directory: Path
+    digest: str
+    manifest: Manifest
+    sidecar: Sidecar
+    golden: np.ndarray
+    live: str | None
+    stored: StoredReport
+    trusted: Trust
+    proof: ProofRead = None
+    denied: str | None = None
+    log_problems: Sequence[str] = ()
+    nights: Sequence[Night] = ()
+    shadow: Sequence[Prediction] = ()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the report says of the run and of each model."""
+        return self.stored.report.modelgates
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing was ever promoted here, so that there may be nothing to compare with yet."""
+        return self.live is None
+
+    @property
+    def gate(self) -> str:
+        """The command that makes a report of this model."""
+        return f"pytest --model-dir={self.directory}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """What is known of a model whose directory is not sound: nothing else about it can be judged."""
+
+    model_id: str
+    live: str | None
+    problems: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Every reason against a promotion, none if it may go ahead, and the waivers that it needs."""
+
+    reasons: Sequence[Reason]
+    waivers: Sequence[Waiver]
+
+
+def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision:
+    """Find every reason against a promotion.
+
+    Parameters
+    ----------
+    facts : Facts or Damaged
     policy : Policy
         The promoter's own; limits and required gates come from here, never from the report.
-    trust : Trust
-        Digests of the gate files and of the package that the promoter has.
-    first : bool
-        Nothing was ever promoted here, so there may be no reference yet.
     now : datetime
-    gate : str
-        The command that makes a report of this model.
-
-    Returns
-    -------
-    list of Reason
-        Empty if the run was complete and every hard gate passed or is waived.
-    list of Waiver
-        Those that were needed.
     """
-    ledger = report.modelgates
-    if subject.model_id not in ledger.models:
-        names = ", ".join(ledger.models) or "no model"
-        return [Reason(f"the report is of {names}, not of {subject.model_id}", gate)], []
-    run = ledger.models[subject.model_id]
-    required = policy.required_gates(subject.sidecar)
-    reasons = _run_reasons(subject, report, run, policy, now=now, gate=gate)
-    if misfit := policy.why_not_admitted(subject.sidecar):
-        reasons.append(Reason(f"{subject.model_id} {misfit[0]}", misfit[1]))
+    if isinstance(facts, Damaged):
+        return Decision([Reason(problem, "pack it again") for problem in facts.problems], [])
+    reasons, waivers = _report_reasons(facts, policy, now=now)
+    if policy.evidence.proof:
+        required, prove = policy.required_gates(facts.sidecar), f"modelgates prove {facts.directory}"
+        reasons += proof_reasons(facts.proof, required, policy, facts.trusted, digest=facts.digest, repair=prove)
+    if facts.model_id == facts.live:
+        reasons.append(Reason(f"{facts.model_id} is live already", "modelgates status"))
+    if facts.denied:
+        repair = "ask one of them, or add the actor to [registry] may_promote in the policy"
+        reasons.append(Reason(facts.denied, repair))
+    reasons += [Reason(problem, "put promotions.log and latest back") for problem in facts.log_problems]
+    if not facts.first:
+        reasons += night_reasons(facts.nights, policy, today=now.date(), repair=f"{facts.gate} every night")
+        shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv live_data.csv"
+        reasons += shadow_reasons(facts.shadow, facts.golden, policy, repair=shadow)
+    return Decision(reasons, waivers)
+
+
+def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[list[Reason], list[Waiver]]:
+    """Hold the report against the model, the policy and the code that is trusted."""
+    models = facts.ledger.models
+    if facts.model_id not in models:
+        names = ", ".join(models) or "no model"
+        return [Reason(f"the report is of {names}, not of {facts.model_id}", facts.gate)], []
+    run = models[facts.model_id]
+    required = policy.required_gates(facts.sidecar)
+    reasons = _run_reasons(facts, run, policy, now=now)
+    if misfit := policy.why_not_admitted(facts.sidecar):
+        reasons.append(Reason(f"{facts.model_id} {misfit[0]}", misfit[1]))
     # A team's own hard gates count as well, under whatever parameters they ran.
     own = [record.gate for record in run.gates if _is_hard(record, policy)]
     judged = list(dict.fromkeys([*required, *own]))
-    reasons += _origin_reasons(report, run, judged, policy, trust, repair=f"modelgates gate {subject.directory}")
-    missed, counted, waivers = _gate_reasons(subject, run, policy, judged, first=first, now=now, gate=gate)
-    if not missed and not promotes(combine(counted[name] for name in required), policy, first=first):
-        missed.append(Reason("the policy requires no hard gate, so nothing would be shown", "give it hard gates"))
-    return [*reasons, *missed], waivers
+    reasons += _origin_reasons(facts, run, judged, policy)
+    missed, waivers = _gate_reasons(facts, run, policy, judged, now=now)
+    reasons += missed
+    if not required:
+        reasons.append(Reason("the policy requires no hard gate, so nothing would be shown", "give it hard gates"))
+    return reasons, waivers
 
 
 def _is_hard(record: GateRecord, policy: Policy) -> bool:
@@ -74,19 +156,17 @@ def _is_hard(record: GateRecord, policy: Policy) -> bool:
     return record.severity == "hard" or (slo is not None and slo.severity == "hard")
 
 
-def _run_reasons(
-    subject: Subject, report: Report, run: ModelRun, policy: Policy, *, now: datetime, gate: str
-) -> list[Reason]:
-    info, found = report.modelgates.run, []
-    if info.exit_status != report.exitcode:
-        found.append(f"pytest ended with {info.exit_status}, the report says {report.exitcode}")
+def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) -> list[Reason]:
+    info, exitcode, found = facts.ledger.run, facts.stored.report.exitcode, []
+    if info.exit_status != exitcode:
+        found.append(f"pytest ended with {info.exit_status}, the report says {exitcode}")
     if info.exit_status != 0:
         found.append(f"pytest ended with {info.exit_status}, a green run ends with 0")
     if run.digest_before != run.digest_after:
         found.append("the model's files changed while the gates ran")
-    if run.digest_before != subject.digest:
+    if run.digest_before != facts.digest:
         found.append(
-            f"the report is of other bytes ({run.digest_before[:12]}…) than the model has now ({subject.digest[:12]}…)"
+            f"the report is of other bytes ({run.digest_before[:12]}…) than the model has now ({facts.digest[:12]}…)"
         )
     if info.policy_digest != policy.digest:
         found.append(
@@ -98,19 +178,17 @@ def _run_reasons(
         found.append(f"the report is older than {policy.evidence.max_age_hours:g} hours")
     if info.finished > now:
         found.append(f"the report is from the future ({info.finished:%Y-%m-%d %H:%M:%S} UTC)")
-    if info.started < subject.manifest.created:
-        found.append(f"the run began before the model was packed ({subject.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
-    reasons = [Reason(text, gate) for text in found]
-    if report.sealed_by is None and policy.evidence.level == "sealed":
+    if info.started < facts.manifest.created:
+        found.append(f"the run began before the model was packed ({facts.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
+    reasons = [Reason(text, facts.gate) for text in found]
+    if facts.stored.sealed_by is None and policy.evidence.level == "sealed":
         text = "the report is not sealed, and the policy asks for one that is"
-        reasons.append(Reason(text, f"modelgates gate {subject.directory} --key FILE"))
+        reasons.append(Reason(text, f"modelgates gate {facts.directory} --key FILE"))
     return reasons
 
 
-def _origin_reasons(
-    report: Report, run: ModelRun, judged: list[str], policy: Policy, trust: Trust, *, repair: str
-) -> list[Reason]:
-    info, found = report.modelgates.run, []
+def _origin_reasons(facts: Facts, run: ModelRun, judged: list[str], policy: Policy) -> list[Reason]:
+    info, trust, found = facts.ledger.run, facts.trusted, []
     if info.package_digest != trust.package:
         found.append("the run used another version of pytest-modelgates than this promotion")
     for origin, names in info.hooks.items():
@@ -125,40 +203,39 @@ def _origin_reasons(
         for fixture, origin in record.fixtures.items():
             if origin not in known and info.suite.get(origin) not in trust.gates:
                 found.append(f"{record.gate} got its fixture {fixture!r} from {origin}")
-    return [Reason(text, repair) for text in found]
+    return [Reason(text, f"modelgates gate {facts.directory}") for text in found]
 
 
 def _gate_reasons(
-    subject: Subject, run: ModelRun, policy: Policy, judged: list[str], *, first: bool, now: datetime, gate: str
-) -> tuple[list[Reason], dict[str, Verdict], list[Waiver]]:
-    """Give what speaks against each gate, what each counts as, and the waivers that were needed."""
+    facts: Facts, run: ModelRun, policy: Policy, judged: list[str], *, now: datetime
+) -> tuple[list[Reason], list[Waiver]]:
+    """Give what speaks against each gate, and the waivers that were needed."""
     records: dict[str, list[GateRecord]] = {}
     for record in run.gates:
         records.setdefault(record.gate, []).append(record)
-    reasons, counted, waivers = [], dict.fromkeys(judged, Verdict.NOT_RUN), []
+    reasons, waivers = [], []
     for name in judged:
         found = records.get(name, [])
         if len(found) != 1:
             text = "is not in the report" if not found else f"is in the report {len(found)} times"
-            reasons.append(Reason(f"{name} {text}", gate))
+            reasons.append(Reason(f"{name} {text}", facts.gate))
             continue
         (record,) = found
         if base_name(name) not in policy.slo:
-            reasons.append(Reason(f"{name} is no gate that the policy knows", gate))
+            reasons.append(Reason(f"{name} is no gate that the policy knows", facts.gate))
             continue
         if record.severity != "hard":
-            reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", gate))
-        judged_record = weigh(record, policy, digest=subject.digest, day=now.date())
-        counted[name], why, waiver = judged_record.verdict, judged_record.why, judged_record.waiver
-        if waiver:
-            waivers.append(waiver)
-            counted[name] = Verdict.PASSED
-        if promotes(counted[name], policy, first=first):
+            reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", facts.gate))
+        each = weigh(record, policy, digest=facts.digest, day=now.date())
+        if each.waiver:
+            waivers.append(each.waiver)
             continue
-        row = policy.waiver_of(name, subject.digest)
+        if promotes(each.verdict, policy, first=facts.first):
+            continue
+        row = policy.waiver_of(name, facts.digest)
         expired = f"; its waiver ended on {row.until}" if row and not row.in_force(now.date()) else ""
-        # What did not run says nothing of the model: another run mends that, no other model.
-        ran = counted[name] not in (Verdict.NOT_RUN, Verdict.ERRORED)
-        repair = policy.limit(base_name(name)).advice if ran else gate
-        reasons.append(Reason(f"{name} {counted[name]}: {why}{expired}", repair))
-    return reasons, counted, waivers
+        # A gate that did not run says nothing about the model, so the repair is another run, not another model.
+        ran = each.verdict not in (Verdict.NOT_RUN, Verdict.ERRORED)
+        repair = policy.limit(base_name(name)).advice if ran else facts.gate
+        reasons.append(Reason(f"{name} {each.verdict}: {each.why}{expired}", repair))
+    return reasons, waivers

@@ -57,7 +57,7 @@ def record_event(
         If the lock did not come free, or the record is too long.
     """
     assert KIND.fullmatch(kind), kind
-    reason, who = one_line_reason(reason, kind), actor()
+    reason, who = one_line_reason(reason, f"record of kind {kind}"), actor()
     private = load_key(key) if key else None
     with locked(artifacts, rules):
         event = Event(

@@ -23,7 +23,7 @@ def panel_predictions(model: ModelDirectory) -> np.ndarray:
 def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
     """Save a model's panel predictions, or the predictions in a file, as its golden."""
     with ModelDirectory(artifacts.model(model_id)) as model:
-        digest = model.verify()
+        digest = model.verify(keep={PANEL})
         values = panel_predictions(model) if source is None else _predictions_in(source)
     # The metadata of all goldens is one file, which a promotion writes too.
     with locked(artifacts, rules):

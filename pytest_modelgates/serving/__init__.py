@@ -1,1 +1,1 @@
-"""From rows to logged predictions. No path leads from here to an order."""
+"""From rows to logged predictions: sources, kill switch, schema, adapter. No path leads from here to an order."""

@@ -13,6 +13,7 @@ import pandas as pd
 from ..artifacts import Artifacts
 from ..errors import FormatError, GoneError, OnnxError
 from ..model.directory import MODEL, ModelDirectory
+from ..model.features import feature_matrix
 from ..model.session import OnnxModel
 from ..predictions.records import Prediction, encode_predictions
 from .guards import refuse_if_killed
@@ -23,7 +24,7 @@ Arm = Literal["live", "shadow"]
 
 
 def _open_model(onnx_path: Path) -> ModelDirectory:
-    """Follow a path to a model's directory, again if it was cleaned up on the way there."""
+    """Open the model directory that a path leads to; follow the path again if the directory was just deleted."""
     while True:
         path = Path(os.path.realpath(onnx_path))
         if path.name != MODEL and path.is_file():
@@ -58,9 +59,9 @@ class Adapter:
     """
 
     def __init__(self, onnx_path: Path, *, arm: Arm, log: Path | None = None) -> None:
-        # Kept open, so that nobody cleans up what is being served.
+        # The directory stays open, so that garbage collection leaves it alone.
         self._files = _open_model(onnx_path)
-        self.digest = self._files.verify()
+        self.digest = self._files.verify(keep={MODEL})
         self.model_id = self._files.model_id
         self.sidecar = self._files.sidecar
         self._model = OnnxModel(self._files.verified(MODEL), self.sidecar)
@@ -70,7 +71,7 @@ class Adapter:
         self.log = log or own
 
     def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
-        """Score a CSV file; what cannot be read at all leaves one record that says so."""
+        """Score a CSV file; one that cannot be read leaves a single record that says why."""
         refuse_if_killed()
         if not path.exists():
             raise FormatError(f"{path}: no such file")
@@ -85,7 +86,7 @@ class Adapter:
         return records
 
     def score(self, frame: pd.DataFrame) -> list[Prediction]:
-        """Score rows that have the schema, and log each: with its prediction, or with what kept it from having one.
+        """Score rows and log each one, with its prediction or with the reason why it has none.
 
         Parameters
         ----------
@@ -95,14 +96,22 @@ class Adapter:
         Returns
         -------
         list of Prediction
-            In the order of the rows; `latency_ms` is what the whole batch took.
+            In the order of the rows; `latency_ms` is the time of the whole batch.
+
+        Raises
+        ------
+        KilledError
+            If the kill switch is on. Nothing is scored or logged then.
+        FormatError
+            If the frame lacks a feature, or a feature is not numeric. Nothing is logged then.
         """
         refuse_if_killed()
         begin = time.perf_counter_ns()
-        errors = row_errors(frame, self.sidecar)
+        rows = feature_matrix(frame, self.sidecar, source="rows")
+        errors = row_errors(frame, rows, self.sidecar)
         sound = np.array([error is None for error in errors], dtype=bool)
         try:
-            scores = iter(self._model.predict(frame[self.sidecar.names].to_numpy()[sound]).tolist())
+            scores = iter(self._model.predict(rows[sound]).tolist())
         except OnnxError as error:
             errors, scores = [str(error)] * len(frame), iter(())
         latency_ms = (time.perf_counter_ns() - begin) / 1e6

@@ -2,29 +2,27 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from ..model.features import bad_cells
 from ..model.sidecar import Sidecar
 
 
 def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
     """Name each row, so that two logs can be paired: by time and asset, or by its content if the sidecar names none."""
     parts = [frame[name] for name in sidecar.keys]
-    if sidecar.asset is None:  # a row's number would name another row in the next file
+    if sidecar.asset is None:  # by its number, it would share its name with a row of the next file
         content = pd.util.hash_pandas_object(frame[sidecar.names], index=False)
         parts.append(content.map("{:016x}".format))
     return ["|".join(map(str, row)) for row in zip(*parts, strict=True)]
 
 
-def row_errors(frame: pd.DataFrame, sidecar: Sidecar) -> list[str | None]:
-    """Say for each row which column keeps it from being scored, if one does."""
-    errors: list[str | None] = [None] * len(frame)
-    for feature in sidecar.features:
-        values = frame[feature.name].to_numpy()
-        bad = np.isinf(values) if feature.nullable else ~np.isfinite(values)
-        for row in np.flatnonzero(bad):
-            errors[row] = f"schema: {feature.name} is {values[row]}"
+def row_errors(frame: pd.DataFrame, rows: NDArray[np.generic], sidecar: Sidecar) -> list[str | None]:
+    """Say for each row which column keeps it from being scored, if one does; `rows` is its feature matrix."""
+    errors = np.full(len(frame), None, dtype=object)
+    for row, column in np.argwhere(bad_cells(rows, nullable=sidecar.nullable)):
+        errors[row] = f"schema: {sidecar.names[column]} is {rows[row, column]}"
     for name in sidecar.keys:
-        for index, value in enumerate(frame[name]):
-            if value == "":
-                errors[index] = f"schema: {name} is empty"
-    return errors
+        key = frame[name].astype(object)
+        errors[(key.isna() | (key == "")).to_numpy()] = f"schema: {name} is empty"
+    return list(errors)

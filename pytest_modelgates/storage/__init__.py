@@ -1,1 +1,1 @@
-"""Files, lines, digests and JSON. Knows nothing of models."""
+"""Files written whole or not at all, logs of lines, digests, strict JSON, printable text. Knows nothing of models."""

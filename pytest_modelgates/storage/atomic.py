@@ -16,7 +16,7 @@ _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
 def write_atomic(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mode: int = FOLDER_MODE) -> None:
     """Write a file so that readers, and a crash, see either the old content or the new; the umask has no say."""
     make_folder(path.parent, mode=folder_mode)
-    # Not the process id: two threads share it, and so may two containers on one volume.
+    # The process id would not do: two threads share it, and so may two containers on one volume.
     staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with staged.open("wb") as file:
@@ -32,26 +32,29 @@ def write_atomic(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mo
 
 
 def close_quietly(descriptor: int) -> None:
-    """Close what was synced, or only read or locked: an error changes nothing about that, and closed it is."""
+    """Close a descriptor whose data is already durable, or that was only read or locked.
+
+    An error from close() changes nothing, and the descriptor is gone either way.
+    """
     with suppress(OSError):
         os.close(descriptor)
 
 
 def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
-    """Make a folder and those above it that are missing, durably, each with this mode whatever the umask."""
+    """Make a folder and its missing parents durably, each with this mode whatever the umask."""
     if path.is_dir():
         return
     make_folder(path.parent, mode=mode)
     try:
         path.mkdir()
-    except FileExistsError:  # by another process meanwhile, or a file, over which the next step stumbles
+    except FileExistsError:  # another process made it, or it is a file, which the next step refuses
         return
     path.chmod(mode)
     sync_folder(path.parent)
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename where nothing lies yet: a plain rename would replace an empty directory without a word.
+    """Rename to a name that must be free: an ordinary rename would silently replace an empty directory.
 
     On a file system that cannot refuse this by itself, such as NFS, an empty directory is still replaced.
 
@@ -79,7 +82,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable; a rename alone is lost on btrfs."""
+    """Make the names in a folder durable; a rename alone may be lost on btrfs."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

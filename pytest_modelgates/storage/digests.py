@@ -32,7 +32,7 @@ def tree_digest(folder: Path) -> str:
 
 
 def listing(folder: Path) -> dict[str, str]:
-    """Digest each regular file of a folder, by name; what is none, or larger than any, is not opened or not read."""
+    """Digest each regular file of a folder, by name; anything else, and too large a file, is listed as not a file."""
     descriptor = open_folder(folder)
     try:
         return {name: _digest_in(descriptor, name) for name in os.listdir(descriptor)}

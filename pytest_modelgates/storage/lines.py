@@ -25,17 +25,17 @@ def append_atomic(path: Path, content: bytes, *, durable: bool = False, mode: in
     durable : bool
         Wait until they survive a power cut.
     mode : int
-        Of a new file, whatever the umask.
+        Permissions of a new file, whatever the umask.
     """
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
-        # A write may be cut short (disk, quota), so order among processes takes a lock; closing releases it.
+        # A full disk or a quota may cut a write short, so processes take turns by a lock; closing releases it.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
         if not size:
-            os.fchmod(descriptor, mode)  # the umask took some of it away
-        # What a power cut left without its newline must not swallow the first line of ours.
+            os.fchmod(descriptor, mode)  # os.open applied the umask
+        # A power cut may have left a line without its newline, and our first line must not be joined to it.
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         wanted = b"\n" + content if torn else content
         rest = memoryview(wanted)
@@ -57,9 +57,9 @@ def append_atomic(path: Path, content: bytes, *, durable: bool = False, mode: in
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int | None]:
-    """Open a log, None if there is none; no link is followed, for what it leads to might be cut and written to."""
+    """Open a log, or give None if it is missing; a link is not followed, since its target might be cut."""
     try:
-        # Without O_NONBLOCK a pipe would be waited for.
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         yield None
@@ -76,29 +76,31 @@ def _opened(path: Path) -> Iterator[int | None]:
         close_quietly(descriptor)
 
 
-def lines_from_end(path: Path, *, settled: bool = False) -> Iterator[bytes]:
-    """Read whole lines without their newlines, the last one first and no more than is asked for; no file has none.
+def lines_from_end(path: Path, *, after_writers: bool = False) -> Iterator[bytes]:
+    """Read whole lines without their newlines, the last one first, in blocks as they are asked for.
+
+    A missing file has no lines.
 
     Parameters
     ----------
     path : Path
-    settled : bool, default False
-        Wait for whoever appends: what is being written may yet be taken back.
+    after_writers : bool, default False
+        Wait for a process that is appending, since it may yet take back what it wrote.
 
     Raises
     ------
     FormatError
-        At a line longer than any that was ever written.
+        If a line is longer than any that is written.
     """
     with _opened(path) as descriptor:
         if descriptor is None:
             return
-        if settled:
+        if after_writers:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         start, rest = os.fstat(descriptor).st_size, b""
-        if settled:
+        if after_writers:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
-        ended = False  # what follows the last newline is no line yet
+        ended = False  # what follows the last newline is not a line yet
         while start:
             size = min(BLOCK, start)
             start -= size
@@ -113,16 +115,18 @@ def lines_from_end(path: Path, *, settled: bool = False) -> Iterator[bytes]:
 
 
 def _too_long(path: Path) -> FormatError:
-    return FormatError(f"{path}: a line of more than {LONGEST} bytes, which nobody wrote; put the log back")
+    return FormatError(
+        f"{path}: a line of more than {LONGEST} bytes, longer than any that is written; put the log back"
+    )
 
 
 def torn_bytes(path: Path) -> int:
-    """Count what an interrupted write left behind the last newline [bytes].
+    """Count the bytes after the last newline, which an interrupted write left.
 
     Raises
     ------
     FormatError
-        If it is more than any write.
+        If there are more than any write leaves.
     """
     with _opened(path) as descriptor:
         if descriptor is None:
@@ -136,6 +140,6 @@ def torn_bytes(path: Path) -> int:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Cut off what an interrupted write left behind the last newline."""
+    """Cut off the bytes after the last newline, which an interrupted write left."""
     if count := torn_bytes(path):
         os.truncate(path, path.stat().st_size - count)

@@ -1,4 +1,4 @@
-"""Plain files of an open folder, reached by name: no path is joined, no link followed, nothing waited for."""
+"""Regular files of an open folder, reached by name: no path is joined, no link followed, no pipe waited for."""
 
 import errno
 import hashlib
@@ -12,19 +12,19 @@ from typing import BinaryIO
 
 from ..errors import FormatError
 
-# The most that protobuf, and so an ONNX file, can hold.
+# Protobuf, and so an ONNX file, cannot hold more.
 MAX_FILE_BYTES = 2**31
 NOT_REGULAR = "not a regular file with one name (a link, folder or device)"
 _CHUNK = 2**20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without O_NONBLOCK a pipe is waited for until somebody writes into it.
+# Without O_NONBLOCK, opening a pipe would wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# What opening a link, a socket or the node of an absent device says.
+# errno values from opening a symlink, a socket, or a device node without a device.
 _ODD = {errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 
 def open_folder(path: Path) -> int:
-    """Open a folder that is none by a link; the caller closes the descriptor."""
+    """Open a folder, but not through a link; the caller closes the descriptor."""
     return os.open(path, _FOLDER)
 
 
@@ -40,7 +40,7 @@ def open_regular(folder: int, name: str, source: object, *, limit: int = MAX_FIL
     Raises
     ------
     FormatError
-        If it is missing, no regular file, or larger than `limit` [bytes]; not a byte was read then.
+        If it is missing, not a regular file, or larger than `limit` [bytes]; not a byte is read then.
     """
     try:
         descriptor = os.open(name, _FILE, dir_fd=folder)
@@ -63,17 +63,17 @@ def open_regular(folder: int, name: str, source: object, *, limit: int = MAX_FIL
 
 
 def digest_regular(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
-    """Digest an open file; one that grows beyond `limit` meanwhile is not read on, and its digest is another."""
+    """Digest an open file; one that grows beyond `limit` is not read to its end, so its digest is a wrong one."""
     piece = file.read(_CHUNK)
     if len(piece) < _CHUNK:
         return hashlib.sha256(piece).hexdigest()
     digest = hashlib.sha256()
-    # A sixth of the time is reading: the next piece is read while one is digested.
+    # Reading takes a sixth of the time, so the next piece is read while one is digested.
     with ThreadPoolExecutor(1) as reader:
         while piece and limit >= 0:
             try:
                 following = reader.submit(file.read, _CHUNK)
-            except RuntimeError as error:  # what Python makes of it
+            except RuntimeError as error:  # Python could not start a thread
                 raise OSError(errno.EAGAIN, "No thread left to read with") from error
             digest.update(piece)
             limit -= len(piece)

@@ -19,21 +19,21 @@ T = TypeVar("T")
 
 MAX_JSON_BYTES = 64 * 2**20
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-MAX_DIGITS = 640  # the fewest that a Python may be set to read
+MAX_DIGITS = 640  # the lowest limit that sys.set_int_max_str_digits accepts
 
 
 def canonical(value: Any) -> bytes:
-    """Encode a value as JSON that is the same for the same value: sorted keys, no spaces, no NaN."""
-    plain = msgspec.to_builtins(value)
-    return (
-        json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
-    ).encode()
+    """Encode a value as canonical JSON: sorted keys, no spaces, no NaN, so equal values give equal bytes."""
+    return _encoded(value, sort_keys=True, separators=(",", ":"))
 
 
 def readable(value: Any) -> bytes:
     """Encode a value as indented JSON for files that people open."""
-    plain = msgspec.to_builtins(value)
-    return (json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return _encoded(value, indent=2)
+
+
+def _encoded(value: Any, **options: Any) -> bytes:
+    return (json.dumps(msgspec.to_builtins(value), ensure_ascii=False, allow_nan=False, **options) + "\n").encode()
 
 
 def parse_json(content: bytes, source: str) -> Any:
@@ -42,7 +42,7 @@ def parse_json(content: bytes, source: str) -> Any:
     Raises
     ------
     FormatError
-        With `source`, what is wrong there and under which key.
+        If it is not such JSON; the message names `source`, the problem and the key.
     """
     if len(content) > MAX_JSON_BYTES:
         raise FormatError(f"{source}: more than {MAX_JSON_BYTES} bytes of JSON, which is the most that is read")
@@ -68,17 +68,17 @@ def parse_json(content: bytes, source: str) -> Any:
     try:
         text = content.decode("utf-8")
         value = json.loads(text, parse_int=whole, parse_float=real, parse_constant=real, object_pairs_hook=unique)
-        # Looking at every place costs more than reading; it is worth it only where there is one to name.
+        # Walking through the values costs more than parsing, so it is done only when there is one to name.
         if suspect or _SURROGATE.search(text):
             for place in _odd_places(value, "$"):
-                raise FormatError(f"{source}: {printable(place)}; mend it or leave the key out")
+                raise FormatError(f"{source}: {printable(place)}; fix it or leave the key out")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: not JSON in UTF-8 ({error})") from error
     return value
 
 
 def _odd_places(value: Any, place: str) -> Iterator[str]:
-    """Find numbers that JSON does not know or Python does not read, and text that UTF-8 does not know."""
+    """Find numbers that JSON or Python cannot represent, and text that UTF-8 cannot."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _odd_places(key, f"{place}, a key")
@@ -102,7 +102,7 @@ def typed(value: Any, kind: type[T], source: str) -> T:
 
 def read_bytes(path: Path, *, limit: int = MAX_JSON_BYTES) -> bytes:
     """Read a file that must be there; `limit` is the most that it may hold [bytes]."""
-    if not path.is_file():  # a pipe or a device in its place would be read for ever
+    if not path.is_file():  # reading a pipe or a device might never end
         raise FormatError(f"{path}: no such file")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size

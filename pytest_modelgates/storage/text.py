@@ -7,5 +7,5 @@ def printable(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What a foreign library says of an error, in a line; its kind if it says nothing."""
+    """Take the first line of another library's error; its class if it has no text."""
     return printable((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -3,7 +3,7 @@
     python spoiled_onnx.py MODEL_DIRECTORY TIMES SEED
 
 Prints how often each end was met: `scored`, `refused`, or what must never be: the number of a signal (14 for a hang),
-or the name of an exception that is no refusal.
+or the name of an exception that is not a refusal.
 """
 
 import json

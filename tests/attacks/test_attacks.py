@@ -39,7 +39,7 @@ from tests.support.panels import FEATURES, invented_panel
 
 HERE = Path(__file__).parent
 SECONDS = 20
-NO_ID = "{given!r} is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
+NO_ID = "{given!r} is not a model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def drop(model: Path, name: str, place: str, key: str) -> None:
 
 
 def reseal(model: Path, name: str) -> None:
-    """Enter a changed file in the manifest, as whoever forges it would."""
+    """Enter a changed file in the manifest, as a forger would."""
     manifest = json.loads((model / MANIFEST).read_bytes())
     manifest["files"][name] = {"sha256": sha256_of(model / name), "size": (model / name).stat().st_size}
     (model / MANIFEST).write_bytes(canonical(manifest))
@@ -298,7 +298,7 @@ IDS = rows_of("ids")
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in IDS.items()])
-def test_what_is_no_id_is_refused_by_every_verb_that_takes_one(
+def test_a_word_that_is_not_an_id_is_refused_by_every_verb_that_takes_one(
     registry: Registry, given: str, verb: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     report = green_report(registry)
@@ -311,7 +311,7 @@ def test_what_is_no_id_is_refused_by_every_verb_that_takes_one(
 
 @pytest.mark.parametrize("verb", ["gate", "promote", "prove"])
 @pytest.mark.parametrize("name", ["too-short", "newline", "full-width-digits", "staging"])
-def test_a_directory_that_is_named_by_no_id_is_refused(
+def test_a_directory_whose_name_is_not_an_id_is_refused(
     registry: Registry, name: str, verb: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     directory = registry.artifacts.models / IDS[name]

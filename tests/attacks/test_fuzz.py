@@ -1,4 +1,4 @@
-"""Bytes that nobody wrote on purpose: whatever they are, an answer comes, in time, and is no traceback."""
+"""Bytes that nobody wrote on purpose: whatever they are, an answer comes, in time, and is not a traceback."""
 
 import json
 import subprocess

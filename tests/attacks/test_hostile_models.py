@@ -28,7 +28,7 @@ SECRET = np.array([[3], [4]], np.float32)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of whoever reads a model, with what its weights may be said to lie in."""
+    """The working directory of a process that reads a model, with the files that its weights may claim to lie in."""
     folder = tmp_path / "reader" / "here"
     folder.mkdir(parents=True)
     for path in (folder.parent / "secret.bin", folder / "plain.bin"):
@@ -113,8 +113,8 @@ def test_the_gates_refuse_it(
 ) -> None:
     directory = replace(registry, model)
     policy = load_policy(None)
-    report, _ = run_gates(directory, policy, policy_file=None, root=folder, selection=("-m", "integrity"))
-    verdicts = {gate.gate: judge(gate, policy)[0] for gate in report.modelgates.models[directory.name].gates}
+    stored = run_gates(directory, policy, policy_file=None, root=folder, selection=("-m", "integrity"))
+    verdicts = {gate.gate: judge(gate, policy)[0] for gate in stored.report.modelgates.models[directory.name].gates}
     assert verdicts == {
         "integrity.required_files": "passed",
         "integrity.sha256": "passed",

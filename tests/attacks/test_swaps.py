@@ -36,7 +36,7 @@ print("started", flush=True)
 while True:
     for content in contents:
         if how == "rename":
-            # Not in the model directory, where it would be found as foreign.
+            # Not in the model directory, where it would be refused as an unexpected file.
             with open(evil + ".next", "wb") as file:
                 file.write(content)
             os.replace(evil + ".next", target)
@@ -59,7 +59,7 @@ for flip in range(int(times)):
 
 @contextmanager
 def beside(script: str, *words: object) -> Iterator["subprocess.Popen[str]"]:
-    """Run a script in a process of its own meanwhile."""
+    """Run a script in a process of its own while the body runs."""
     command = [sys.executable, "-c", script, *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -55,7 +55,7 @@ def write(log: Path, *changes: Intent) -> Path:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Three promotions, an hour after one another."""
+    """Three promotions, an hour apart."""
     return write(tmp_path / "promotions.log", *(intent(f"170000000{n}", hour=n) for n in (1, 2, 3)))
 
 
@@ -125,10 +125,10 @@ def _place(log: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        pytest.param(b"", "no record of the audit log (Input data was truncated); put the log back", id="blank"),
-        pytest.param(b'{"time": "2026', "no record of the audit log (Input data was truncated)", id="torn"),
-        pytest.param(b"{}", "no record of the audit log (Object missing required field `record`)", id="empty"),
-        pytest.param(b"\xff", "no record of the audit log (JSON is malformed", id="no-text"),
+        pytest.param(b"", "not a record of the audit log (Input data was truncated); put the log back", id="blank"),
+        pytest.param(b'{"time": "2026', "not a record of the audit log (Input data was truncated)", id="torn"),
+        pytest.param(b"{}", "not a record of the audit log (Object missing required field `record`)", id="empty"),
+        pytest.param(b"\xff", "not a record of the audit log (JSON is malformed", id="no-text"),
         pytest.param(canonical(intent("1700000004"))[:-2] + b',"n":7}', "not as it was written", id="duplicate-key"),
         pytest.param(canonical(intent("1700000004"))[:-1] + b" ", "not as it was written", id="a-space"),
     ],
@@ -156,7 +156,7 @@ HANDS = [
         ["line 3: record 5 does not follow", "line 5: record 3 does not follow"],
         id="swapped",
     ),
-    pytest.param(lambda lines: [*lines[:2], b"", *lines[2:]], ["line 3: no record of the audit log"], id="blank"),
+    pytest.param(lambda lines: [*lines[:2], b"", *lines[2:]], ["line 3: not a record of the audit log"], id="blank"),
     pytest.param(lambda lines: [*lines[:4], lines[4]], [], id="cut-after-an-intent"),
 ]
 
@@ -257,12 +257,12 @@ def test_a_record_of_a_later_version_is_kept_whole(log: Path) -> None:
         pytest.param(lambda line: line.replace(b"reload", b"reboot"), "record 8 does not follow", id="edited"),
         pytest.param(lambda line: line.replace(b":", b": ", 1), "line 7: not as it was written", id="a-space"),
         pytest.param(lambda line: line.replace(b'"n"', b'"m"'), "missing required field `n`", id="no-number"),
-        pytest.param(lambda line: line.replace(b"Z", b""), "line 7: no record of the audit log", id="no-zone"),
+        pytest.param(lambda line: line.replace(b"Z", b""), "line 7: not a record of the audit log", id="no-zone"),
         pytest.param(lambda line: line.replace(b'"n"', b'"n":7,"n"'), "key 'n' appears twice", id="duplicate-key"),
         pytest.param(lambda line: line.replace(b"reload", b"commit"), "contains unknown field `to`", id="known"),
         pytest.param(
             lambda line: line.replace(b"[{", b"[" * 5000 + b"[{").replace(b"}]", b"}]" + b"]" * 5000),
-            "line 7: no record of the audit log (maximum recursion depth exceeded",
+            "line 7: not a record of the audit log (maximum recursion depth exceeded",
             id="deep",
         ),
     ],
@@ -333,14 +333,18 @@ def test_a_log_is_read_from_its_end_and_no_further_than_needed(tmp_path: Path) -
 
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"x" * (LONGEST + BLOCK) + b"\n")
-    with pytest.raises(FormatError, match="a line of more than 1048576 bytes, which nobody wrote; put the log back"):
+    with pytest.raises(
+        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; put the log back"
+    ):
         tail(tmp_path / "log")
 
 
 @pytest.mark.parametrize("head", [b"", b"a line\n"])
 def test_what_no_crash_left_behind_the_end_is_not_cut_off(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "log").write_bytes(head + b"x" * (LONGEST + 1))
-    with pytest.raises(FormatError, match="a line of more than 1048576 bytes, which nobody wrote; put the log back"):
+    with pytest.raises(
+        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; put the log back"
+    ):
         drop_torn_line(tmp_path / "log")
     assert (tmp_path / "log").stat().st_size == len(head) + LONGEST + 1
     (tmp_path / "log").write_bytes(head + b"x" * LONGEST)
@@ -351,9 +355,9 @@ def test_what_no_crash_left_behind_the_end_is_not_cut_off(tmp_path: Path, head: 
 @pytest.mark.parametrize("place", ["to", "from_"])
 @pytest.mark.parametrize("name", ["../../etc", "latest", "1700000001\n", "１７０００００００１"])
 def test_a_record_names_models_by_ids_alone(log: Path, place: str, name: str) -> None:
-    """Whoever can write the log can chain it anew; `recover` would point the link there."""
+    """A process that can write the log can chain it anew; `recover` would then point the link there."""
     append(log, msgspec.structs.replace(intent("1700000004"), **{place: name}))
-    with pytest.raises(FormatError, match=r"no record of the audit log \(Expected `str` matching regex"):
+    with pytest.raises(FormatError, match=r"not a record of the audit log \(Expected `str` matching regex"):
         tail(log)
 
 
@@ -381,11 +385,11 @@ def test_what_could_not_be_read_again_is_not_written(log: Path) -> None:
 def test_only_a_plain_file_is_a_log(
     tmp_path: Path, put: Callable[[Path], None], said: str, use: Callable[[Path], object]
 ) -> None:
-    (tmp_path / "precious").write_bytes(b"somebody else's\nlines")
+    (tmp_path / "precious").write_bytes(b"another file's\nlines")
     put(tmp_path / "log")
     with pytest.raises(FormatError, match=f"log: {said}; put the log back"):
         use(tmp_path / "log")
-    assert (tmp_path / "precious").read_bytes() == b"somebody else's\nlines"
+    assert (tmp_path / "precious").read_bytes() == b"another file's\nlines"
 
 
 def test_a_write_that_did_not_arrive_is_not_believed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

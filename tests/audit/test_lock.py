@@ -1,4 +1,4 @@
-"""The lock: who holds it, for how long others wait, and where it would not hold."""
+"""The lock: which process has it, how long others wait, and which file systems would not keep it."""
 
 import fcntl
 import os

@@ -89,8 +89,10 @@ def family_errors(*, runs: int, groups: int, n: int = 1000, joint: bool = False)
         whole = random.normal(0.0, 0.2, n)
         # On the edge of the null hypothesis: a gain of exactly the margin.
         without = {f"g{g}": whole + random.normal(0.001, 0.05, n) for g in range(groups)}
-        told = ablate(whole, without, margin=0.001, margin_share=0.0, horizon=1, seed=run, joint=joint, n_resamples=499)
-        called += any(ablation.outcome == "harmful" for ablation in told.values())
+        results = ablate(
+            whole, without, margin=0.001, margin_share=0.0, horizon=1, seed=run, joint=joint, n_resamples=499
+        )
+        called += any(ablation.outcome == "harmful" for ablation in results.values())
     return called / runs
 
 

@@ -63,9 +63,9 @@ def test_a_better_model_is_seen_on_a_thousand_rows() -> None:
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("hole", HOLES)
 def test_what_no_gate_can_see_passes_as_often_as_the_documentation_says(hole: str) -> None:
-    _, *told = HOLES[hole]
-    assert " | ".join([hole, *map(str, told)]) in TEXT
+    _, *printed = HOLES[hole]
+    assert " | ".join([hole, *map(str, printed)]) in TEXT
     found = 100 * np.array(passes(hole, runs=200))
     # Three standard errors of 200 samples, at least of a share of 1 %.
-    shares = np.clip(np.array(told) / 100, 0.01, 0.99)
-    assert (np.abs(found - told) <= 300 * np.sqrt(shares * (1 - shares) / 200)).all()
+    shares = np.clip(np.array(printed) / 100, 0.01, 0.99)
+    assert (np.abs(found - printed) <= 300 * np.sqrt(shares * (1 - shares) / 200)).all()

@@ -315,7 +315,10 @@ def test_what_is_refused_says_so_in_one_line(registry: Registry, capsys: Capture
         (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
         (["promote", "--report", report, "--policy", policy], f"{policy}: no such policy file"),
         (["compare", "1700000000"], f"1700000000 is unknown: no directory {registry.artifacts.models / '1700000000'}"),
-        (["golden", "set", "x"], "'x' is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"),
+        (
+            ["golden", "set", "x"],
+            "'x' is not a model id: expected the 10 to 12 digits of a Unix time, such as 1763884678",
+        ),
         (["golden", "set", registry.live, "--from", report], f"{report}: no such file"),
     ):
         assert asked(registry, *arguments) == 1

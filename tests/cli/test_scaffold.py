@@ -83,7 +83,7 @@ def test_the_example_packs_a_sound_model_from_any_folder_and_so_does_its_packing
     (again,) = (tmp_path / "again" / "models").iterdir()
     assert verify(again)
     assert (again / "sidecar.json").read_bytes() == (directory / "sidecar.json").read_bytes()
-    assert listed.horizon == 1
+    assert listed["horizon"] == 1
 
 
 def test_what_is_generated_is_ignored_and_the_rule_itself_is_not(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ CALLS = "trace=%file,%desc"
 CHANGES = ("write", "pwrite64", "rename", "renameat", "renameat2", "symlink", "symlinkat", "unlink", "unlinkat")
 CHANGES += ("mkdir", "mkdirat", "rmdir", "ftruncate", "truncate", "chmod", "fchmod", "fchmodat", "link", "linkat")
 
-# Calls whose string is what a file holds, and no name.
+# Calls whose string is the content of a file, not a name.
 CONTENTS = ("read", "write", "pread64", "pwrite64")
 
 
@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def struck(self) -> str | None:
-        """The call of the first thread to which strace did what it was told to do."""
+        """The call of the first thread to which strace did what it was asked to do."""
         line = None
         for line, rest in main_thread(self.trace):
             if "(INJECTED)" in rest:
@@ -58,7 +58,7 @@ class Point:
     line: str
 
     def fault(self, how: str) -> str | None:
-        """What strace is told to inject; None if this call cannot be spoiled so."""
+        """What strace is to inject; None if this call cannot be spoiled so."""
         if how == "KILL":
             return f"{self.call}:signal=KILL:when={self.ordinal}"
         if how == "LIE":

@@ -98,7 +98,7 @@ def read_once(latest: Path) -> str:
 
 
 def there(folder: int, models: Path) -> bool:
-    """Whether a pinned folder still lies where models lie: whoever cleans up may have come first."""
+    """Whether a pinned folder still lies where models lie: garbage collection may have come first."""
     name = Path(os.readlink(f"/proc/self/fd/{folder}")).name
     return (models / name).is_dir() and name.isdigit()
 

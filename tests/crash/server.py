@@ -184,7 +184,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def wait(pid: int) -> int:
-    """Wait for a child, but not for ever; one that hangs counts as a status of its own."""
+    """Wait for a child, but not without end; one that hangs counts as a status of its own."""
     handle = os.pidfd_open(pid)
     waiting = select.poll()
     waiting.register(handle, select.POLLIN)

@@ -68,7 +68,7 @@ class Workshop:
             return list(points(outcome.trace, registry.artifacts))
 
     def sweep(self, case: Case, hows: Sequence[str], *, every: int = 1) -> Figures:
-        """Spoil every call, or every n-th, in each way; judge what is left, and whether the next command mends it."""
+        """Spoil every call, or every n-th, in each way; judge what is left, and whether the next command repairs it."""
         found, guard = Figures(), threading.Lock()
         spoilt = [(point, how) for how in hows for point in self.record(case) if point.fault(how)]
 
@@ -93,7 +93,7 @@ class Workshop:
 
 
 def judge(case: Case, registry: Registry, outcome: Outcome, how: str) -> list[str]:
-    """Hold what is left against the promises, before anything had a chance to mend it."""
+    """Hold what is left against the promises, before anything had a chance to repair it."""
     found = registry.problems((case.before, case.after), agree=case.agree)
     if "Traceback" in outcome.err:
         found.append(f"a traceback: {outcome.err}")
@@ -114,7 +114,7 @@ def judge(case: Case, registry: Registry, outcome: Outcome, how: str) -> list[st
 
 
 def afterwards(server: Server, registry: Registry, case: Case, *, recover: bool, golden: bool = True) -> list[str]:
-    """Let the next promotion, or `recover` before it, settle what was cut short; then everything must be sound."""
+    """Let the next promotion, or `recover` before it, finish what was cut short; then everything must be sound."""
     found = []
     if recover or not case.agree:
         settled = server.run(registry.folder, RECOVER, *SOUND)

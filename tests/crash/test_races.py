@@ -58,7 +58,9 @@ def test_without_a_defence_the_race_is_lost(servers: list[Server], used: Registr
 
 
 @pytest.mark.parametrize("flips", [2_000, pytest.param(100_000, marks=pytest.mark.crash)])
-def test_whoever_resolves_the_link_once_never_misses_while_it_flips(used: Registry, tmp_path: Path, flips: int) -> None:
+def test_a_reader_that_resolves_the_link_once_never_misses_while_it_flips(
+    used: Registry, tmp_path: Path, flips: int
+) -> None:
     registry = used.copy_to(tmp_path / "flips")
     fork = multiprocessing.get_context("fork")
     flipper = fork.Process(daemon=True, target=flip_so_often, args=(registry, flips))

@@ -1,4 +1,4 @@
-"""The registry against a model of itself, over any order of commands, crashes and hands on the link."""
+"""The registry against a model of itself, over any order of commands, crashes and changes of the link by hand."""
 
 import os
 import shutil
@@ -123,7 +123,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.live and not self.moved)
     @rule(model_id=ANY)
     def move_the_link_by_hand(self, model_id: str) -> None:
-        command(self.registry, RECOVER)  # what a crash left is settled
+        command(self.registry, RECOVER)  # what a crash left is finished
         self.registry.latest.unlink()
         self.registry.latest.symlink_to(model_id)
         self.moved = model_id != self.live

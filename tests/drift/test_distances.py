@@ -152,7 +152,7 @@ def test_drift_does_not_hang_on_unit_or_row_order(golden: Scores, current: Score
     assert ks_test(scale * golden, scale * current) == ks_test(golden, current)
 
 
-def test_float32_scores_are_held_against_float64_as_float32() -> None:
+def test_float32_scores_are_compared_with_float64_as_float32() -> None:
     golden = np.tile([0.1, 0.2, 0.7], 100)
     assert psi(golden, golden.astype(np.float32)) == pytest.approx(0, abs=1e-12)
     assert ks_test(golden.astype(np.float32), golden).statistic == 0
@@ -197,7 +197,7 @@ LEVELS = [
 
 
 @pytest.mark.parametrize(("shift", "level", "drift"), LEVELS)
-def test_drift_is_told_in_the_guide_s_words(shift: float, level: str, drift: bool) -> None:
+def test_drift_is_reported_in_the_guide_s_words(shift: float, level: str, drift: bool) -> None:
     golden = stats.norm.ppf((np.arange(2_000) + 0.5) / 2_000)
     report = detect_drift(golden, golden + shift)
     ks = ks_test(golden, golden + shift)
@@ -209,7 +209,7 @@ def test_drift_is_told_in_the_guide_s_words(shift: float, level: str, drift: boo
     assert type(report["overall_drift"]) is bool
 
 
-def test_a_tiny_shift_of_many_rows_is_no_drift() -> None:
+def test_a_tiny_shift_of_many_rows_is_not_drift() -> None:
     golden = stats.norm.ppf((np.arange(50_000) + 0.5) / 50_000)
     report = detect_drift(golden, golden + 0.05)
     assert report["ks"]["p_value"] < 1e-6
@@ -248,7 +248,7 @@ BAD_VALUES = [
     ),
     pytest.param(
         ["buy"],
-        "current holds something that is no number (could not convert string to float: 'buy'): "
+        "current holds something that is not a number (could not convert string to float: 'buy'): "
         "give an array of predictions",
         id="words",
     ),

@@ -65,7 +65,7 @@ def test_only_finite_numbers_become_a_golden(tmp_path: Path, values: object) -> 
 
 @pytest.mark.parametrize("model_id", ["../../x", "", "１７０００００００１", "1700000001\n", "latest"])
 def test_only_a_model_id_names_a_golden(tmp_path: Path, model_id: str) -> None:
-    with pytest.raises(RegistryError, match="is no model id"):
+    with pytest.raises(RegistryError, match="is not a model id"):
         save_golden_predictions([1.0], model_id, folder=tmp_path / "golden")
     assert list(tmp_path.iterdir()) == []
 
@@ -103,7 +103,7 @@ def test_a_listed_name_never_leads_out_of_the_folder(tmp_path: Path) -> None:
     save_golden_predictions([1.0], A, folder=tmp_path)
     text = (tmp_path / "metadata.json").read_text()
     (tmp_path / "metadata.json").write_text(text.replace(A, "../../x"))
-    with pytest.raises(RegistryError, match="is no model id"):
+    with pytest.raises(RegistryError, match="is not a model id"):
         load_golden_predictions(folder=tmp_path)
 
 

@@ -22,7 +22,7 @@ def report(packed_once: Path, tmp_path: Path) -> Path:
 
 def test_a_report_is_read_with_the_digest_of_its_bytes(report: Path, packed_once: Path) -> None:
     found = read_report(report)
-    assert (found.exitcode, list(found.modelgates.models)) == (0, [packed_once.name])
+    assert (found.report.exitcode, list(found.report.modelgates.models)) == (0, [packed_once.name])
     assert found.digest == sha256(report.read_bytes())
 
 
@@ -38,7 +38,7 @@ def test_a_seal_that_a_report_claims_of_itself_counts_for_nothing(report: Path) 
 
 def test_what_other_plugins_write_beside_the_ledger_is_let_be(report: Path) -> None:
     edited(report, "tests", value=[{"nodeid": "x"}])
-    assert read_report(report).exitcode == 0
+    assert read_report(report).report.exitcode == 0
 
 
 WRONG = [

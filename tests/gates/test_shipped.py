@@ -494,7 +494,7 @@ def test_a_gate_is_red_on_a_model_made_bad_for_it(
 
 
 def gate_alone(pytester: pytest.Pytester, world: World, gate: str, *switches: str) -> pytest.RunResult:
-    """Run one gate, and with it at most those of its own file whose names hold its name too."""
+    """Run one gate, and with it at most those of its own file whose names contain its name."""
     family, _, name = gate.partition(".")
     function = {"onnx_p95_ms": "onnx_p95", "serve_p95_ms": "serve_p95"}.get(name, name.partition("[")[0])
     shutil.rmtree(world.artifacts.root / "reports", ignore_errors=True)
@@ -503,27 +503,27 @@ def gate_alone(pytester: pytest.Pytester, world: World, gate: str, *switches: st
     return run(pytester, f"--model-dir={world.directory}", *place, *switches)
 
 
-def test_a_change_of_order_is_told_in_trades_and_in_money(pytester: pytest.Pytester, world: World) -> None:
+def test_a_change_of_order_is_reported_in_trades_and_in_money(pytester: pytest.Pytester, world: World) -> None:
     world.edit_panel(lambda frame: two_scores_change_places(frame, row=2000))
     candidate = Candidate(world.directory)
     gate_alone(pytester, world, "parity.decisions")
-    told = record_of(world.directory, "parity.decisions").evidence[0].detail
+    detail = record_of(world.directory, "parity.decisions").evidence[0].detail
     panel, cost = candidate.panel, load_policy(None).costs.half_spread_bps  # the packaged policy's only cost
     native, onnx_runtime = (
         simulate(panel.by_day(scores), panel.returns, horizon=1, cost_bps=cost)
         for scores in (panel.native_scores, candidate.scores)
     )
     moved = (onnx_runtime.net - native.net)[1:]
-    # Two names held the other way round for one day: bought and sold otherwise, twice.
-    assert (told["trades_that_differ"], told["rows_at_splits"]) == (4, 0)
-    assert told["trades"] > 1000
-    assert told["max_abs_diff"] == pytest.approx(np.abs(candidate.scores - panel.native_scores).max())
-    assert told["largest_pnl_moved"] == pytest.approx(np.abs(moved).max()) != 0
-    assert told["pnl_moved"] == pytest.approx(moved.mean())
-    assert told["turnover_moved"] > 0
+    # Two names swap their positions for one day, so each is traded differently on the way in and on the way out.
+    assert (detail["trades_that_differ"], detail["rows_at_splits"]) == (4, 0)
+    assert detail["trades"] > 1000
+    assert detail["max_abs_diff"] == pytest.approx(np.abs(candidate.scores - panel.native_scores).max())
+    assert detail["largest_pnl_moved"] == pytest.approx(np.abs(moved).max()) != 0
+    assert detail["pnl_moved"] == pytest.approx(moved.mean())
+    assert detail["turnover_moved"] > 0
 
 
-# What no model can be made bad for in a second is held against a limit that none keeps.
+# Gates that no model can be made to fail within a second get a limit that no model keeps.
 TIGHT = [
     pytest.param("latency.onnx_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="onnx"),
     pytest.param("latency.serve_p95_ms", "at_most = 1e-6", "measured * ms, limit 0 < · ≤ 1e-06", id="serving"),

@@ -110,7 +110,7 @@ def test_money_is_not_judged_on_99_days(pytester: pytest.Pytester, tmp_path: Pat
         assert measured(pytester, model, gate)[gate].note == "99 held days, at least 100 are needed: 1 more"
 
 
-def test_a_rank_ic_over_too_few_horizons_is_no_verdict(pytester: pytest.Pytester, good_model: Path) -> None:
+def test_a_rank_ic_over_too_few_horizons_is_inconclusive(pytester: pytest.Pytester, good_model: Path) -> None:
     path = good_model / "sidecar.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "horizon": 20}))
     shown = measured(pytester, good_model, "significance.rank_ic")["significance.rank_ic"]
@@ -142,7 +142,7 @@ def test_without_the_other_trials_nothing_is_said_of_them(
     pytester: pytest.Pytester, good_model: Path, gate: str
 ) -> None:
     copy = good_model.with_name("1600000000")
-    shutil.copytree(good_model, copy)  # a copy is no other trial
+    shutil.copytree(good_model, copy)  # a copy does not count as another trial
     (shown,) = measured(pytester, good_model, gate).values()
     assert shown.note == "not available: none of the other trials is at hand, of 2 on this panel"
 
@@ -165,7 +165,7 @@ def test_some_of_the_trials_may_fail_a_gate_but_not_pass_it(pytester: pytest.Pyt
 def test_a_trial_that_cannot_be_compared_is_said_to_be_so(pytester: pytest.Pytester, tmp_path: Path) -> None:
     panel = invented_panel()
     model = pack_ridge(tmp_path / "artifacts", panel)
-    # Its score is the same for all names in most of the days, so that nothing is held.
+    # On most days its score is the same for all names, so there is no position.
     idle = panel.assign(momentum=panel["momentum"].where(panel["time"] > "2021-05-01", 0))
     pack_ridge(tmp_path / "artifacts", idle)
     (shown,) = measured(pytester, model, "significance.pbo").values()
@@ -204,15 +204,15 @@ def test_a_failure_that_a_longer_panel_could_turn_is_inconclusive_and_says_how_m
     (unclear,) = measured(pytester, model, "significance.p_against", asked.format(0.01)).values()
     assert (unclear.state, unclear.value, unclear.sample) == ("inconclusive", None, 199)
     assert unclear.note is not None
-    told = re.fullmatch(
+    words = re.fullmatch(
         r"significance\.p_against (0\.\d+), but an IC of 0\.01 could stay unseen on 199 days "
         r"\(at best (0\.\d+) is seen\): (\d+) more would settle it",
         unclear.note,
     )
-    assert told is not None
-    assert float(told[1]) == pytest.approx(failed.value, rel=0.01)
+    assert words is not None
+    assert float(words[1]) == pytest.approx(failed.value, rel=0.01)
     # The error falls with the root of the days.
-    assert (199 + int(told[3])) == pytest.approx(199 * (float(told[2]) / 0.01) ** 2, rel=0.02)
+    assert (199 + int(words[3])) == pytest.approx(199 * (float(words[2]) / 0.01) ** 2, rel=0.02)
 
 
 def test_a_pass_stays_a_pass_however_small_an_ic_was_asked_to_be_seen(pytester: pytest.Pytester, traded: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_pass_stays_a_pass_however_small_an_ic_was_asked_to_be_seen(pytester: 
     assert shown.value < 0.10
 
 
-def test_as_many_days_as_were_asked_for_settle_it(pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_the_days_that_were_asked_for_give_a_verdict(pytester: pytest.Pytester, tmp_path: Path) -> None:
     policy = "[significance]\ndetectable_ic = 0.03\n"
     short, long = (idle_model(tmp_path / f"{days}" / "artifacts", days) for days in (150, 600))
     (shown,) = measured(pytester, short, "significance.p_against", policy).values()

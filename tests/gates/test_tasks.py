@@ -1,4 +1,4 @@
-"""Models that are no trading signals, on data that scikit-learn ships: packed, gated, promoted, shadowed, proved."""
+"""Models that are not trading signals, on data that scikit-learn ships: packed, gated, promoted, shadowed, proved."""
 
 import json
 import re
@@ -178,7 +178,7 @@ def test_rows_without_a_name_are_paired_by_what_they_hold(model: Callable[[str],
     sidecar = Candidate(model("classification")).sidecar
     frame = tumours().panel[sidecar.names]
     keys = row_keys(frame, sidecar)
-    # In another file, in another place.
+    # The same rows in another order, as another file would have them.
     assert row_keys(frame.iloc[::-1].reset_index(drop=True), sidecar) == keys[::-1]
     frame.iloc[0, 0] += 1
     assert row_keys(frame, sidecar)[0] != keys[0]
@@ -192,8 +192,8 @@ def test_a_policy_that_does_not_admit_it_refuses_it_and_says_what_to_write(
     result = run(pytester, f"--model-dir={directory}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     refusal = (
-        f"{directory.name} is a classification model, and the policy admits none: if it is meant to, write under "
-        f"[[]tasks] of the policy: {TASKS.splitlines()[2].replace('[', '[[]')}"
+        f"{directory.name} is a classification model, and the policy admits no such model: if it is meant to, write "
+        f"under [[]tasks] of the policy: {TASKS.splitlines()[2].replace('[', '[[]')}"
     )
     result.stderr.fnmatch_lines([f"ERROR: {refusal}"])
     assert run(pytester, f"--model-dir={directory}", f"--policy={policy}", "-m", "schema").ret == 0
@@ -208,10 +208,9 @@ def test_a_report_that_says_otherwise_promotes_nothing(
     words = ["--report", str(report), "--artifacts", str(directory.parents[1]), "--policy", str(policy)]
     assert main(["promote", *words]) == 1
     said = capsys.readouterr().err
-    wanted = (
-        "is a regression model, and the policy admits none → if it is meant to, write under [tasks] of the policy: "
-    )
-    assert f"  {directory.name} {wanted}regression = [{SIGNALS_ONLY}]\n" in said
+    refusal = f"{directory.name} is a regression model, and the policy admits no such model"
+    repair = f"if it is meant to, write under [tasks] of the policy: regression = [{SIGNALS_ONLY}]"
+    assert f"  {refusal} → {repair}\n" in said
 
 
 def gates_of(pytester: pytest.Pytester, directory: Path, policy: Path, *words: str) -> pytest.RunResult:
@@ -262,7 +261,7 @@ FEW = [
 
 
 @pytest.mark.parametrize(("change", "why"), FEW)
-def test_too_little_is_no_verdict(
+def test_too_little_data_is_inconclusive(
     pytester: pytest.Pytester, model: Callable[[str], Path], policy: Path, change: Any, why: str
 ) -> None:
     directory = spoiled(model("classification"), change)
@@ -298,8 +297,8 @@ def test_a_floor_is_kept_if_the_policy_sets_one(
 @pytest.mark.integration
 def test_each_gate_goes_red_on_its_twin(model: Callable[[str], Path], policy: Path) -> None:
     directory = model("regression")
-    foreign = 'not_applicable = ["integrity", "schema", "data", "parity", "drift"]\n'
-    policy.write_text(foreign + LENIENT + TASKS)
+    not_applicable = 'not_applicable = ["integrity", "schema", "data", "parity", "drift"]\n'
+    policy.write_text(not_applicable + LENIENT + TASKS)
     done = modelgates("prove", directory, "--policy", policy, cwd=policy.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("red    metric.beats_baseline on its twin knowing_baseline: failed, measured 1 p")
@@ -309,7 +308,7 @@ def test_the_twin_has_its_own_fault_alone(packed: dict[str, Path], tmp_path: Pat
     assert faults(twin_of(packed["regression"], tmp_path, knowing_baseline)) == set()
 
 
-@pytest.mark.usefixtures("packed")  # what it imports, pytester would forget, and pyarrow cannot be loaded twice
+@pytest.mark.usefixtures("packed")  # imports pyarrow, which cannot be loaded twice, before pytester can forget it
 def test_what_the_guide_shows_works(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -317,7 +316,7 @@ def test_what_the_guide_shows_works(
     section = guide.partition("### Models that are not signals\n")[2].partition("\n### ")[0]
     code, policy = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
     monkeypatch.chdir(pytester.path)
-    exec(compile(code, "guide", "exec"), {})  # whose print tells where the model lies
+    exec(compile(code, "guide", "exec"), {})  # prints where the model lies
     directory = pytester.path / capsys.readouterr().out.strip()
     (pytester.path / "policy.toml").write_text(policy)
     assert gates_of(pytester, directory, pytester.path / "policy.toml").ret == 0

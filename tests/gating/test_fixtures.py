@@ -101,7 +101,7 @@ OLD = {
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_a_gate_of_version_01_runs_and_is_told_the_new_name(
+def test_a_gate_of_version_01_runs_and_is_warned_of_the_new_name(
     pytester: pytest.Pytester, good_model: Path, name: str
 ) -> None:
     own_gate(pytester)

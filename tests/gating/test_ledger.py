@@ -104,7 +104,7 @@ def test_a_model_that_changes_during_the_run_is_seen(pytester: pytest.Pytester, 
     assert shown.digest_before != shown.digest_after
 
 
-def test_a_model_that_disappears_during_the_run_is_no_success(pytester: pytest.Pytester) -> None:
+def test_a_model_that_disappears_during_the_run_fails_it(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester)
     source = "def test_answer(gate, candidate):\n    shutil.rmtree(candidate.directory)\n    gate.check(0)\n"
     pytester.makepyfile(test_mine=f'import pytest, shutil\n@pytest.mark.gate("mine.answer")\n{source}')
@@ -211,7 +211,7 @@ def test_strange_things_that_tests_record_do_not_break_the_report(pytester: pyte
 
 
 @pytest.mark.parametrize("error", ["FormatError", "PermissionError"])
-def test_an_unreadable_file_is_told_in_a_line_that_no_terminal_obeys(pytester: pytest.Pytester, error: str) -> None:
+def test_an_unreadable_file_is_reported_in_a_line_that_no_terminal_obeys(pytester: pytest.Pytester, error: str) -> None:
     model = own_gate(pytester, severity="hard", value=f"broken({error})")
     with (pytester.path / "test_mine.py").open("a") as file:
         file.write(

@@ -26,7 +26,7 @@ def test_two_workers_leave_the_same_ledger(pytester: pytest.Pytester, good_model
     alone = run(pytester, f"--model-dir={good_model}", "--gate-report=alone.json")
     together = run(pytester, f"--model-dir={good_model}", "--gate-report=together.json", "-n", "2")
     assert alone.ret == together.ret == 0
-    one, two = (read_report(pytester.path / f"{name}.json").modelgates for name in ("alone", "together"))
+    one, two = (read_report(pytester.path / f"{name}.json").report.modelgates for name in ("alone", "together"))
     assert normalised(one, "hooks") == normalised(two, "hooks")
     records = {record.gate: record for record in two.models[good_model.name].gates}
     assert len(records) == SHIPPED
@@ -134,7 +134,7 @@ def test_a_run_that_loses_a_worker_ends(pytester: pytest.Pytester, how: str) -> 
     assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1
 
 
-def test_a_lost_worker_is_not_mended_by_repeating(pytester: pytest.Pytester) -> None:
+def test_repeating_does_not_make_up_for_a_lost_worker(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, severity="hard", value="0")
     pytester.makepyfile(
         test_dies="""

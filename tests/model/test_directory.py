@@ -1,4 +1,4 @@
-"""What `modelgates verify` finds, and that what is used is what was hashed and stays where it is."""
+"""What `modelgates verify` finds; and that only hashed bytes are used, from a directory that stays where it is."""
 
 import errno
 import fcntl
@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,13 +21,14 @@ import pytest
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import FormatError, GoneError, IntegrityError
-from pytest_modelgates.model import directory as pinned
+from pytest_modelgates.model import directory as directories
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import FILES, MANIFEST, MAX_MANIFEST_BYTES, ModelDirectory, verify
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import sha256, tree_digest
-from pytest_modelgates.storage.regular_files import MAX_FILE_BYTES, digest_regular
+from pytest_modelgates.storage.regular_files import MAX_FILE_BYTES, digest_regular, open_regular
 from pytest_modelgates.storage.strict_json import canonical
+from tests.support.handmade import golden_of
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], object], *, seal: bool = True) -> None:
@@ -196,7 +199,9 @@ def test_verify_says_in_a_line_each_what_is_wrong(
     assert str(refusal.value).splitlines() == found
 
 
-def test_what_is_no_directory_of_its_own_is_not_pinned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_is_not_a_directory_of_its_own_is_not_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("nowhere", "file", "file/below", "link"):
@@ -249,8 +254,8 @@ def test_what_was_read_once_is_what_is_read_ever_after(
     then(model)
 
 
-def test_a_pinned_model_is_read_to_its_end_wherever_it_is_moved(good_model: Path) -> None:
-    """Where it was lies another by then."""
+def test_an_open_model_is_read_to_its_end_wherever_it_is_moved(good_model: Path) -> None:
+    """By then another directory lies at its path."""
     model = ModelDirectory(good_model)
     content = (good_model / "model.onnx").read_bytes()
     good_model.rename(good_model.with_name("away"))
@@ -261,7 +266,7 @@ def test_a_pinned_model_is_read_to_its_end_wherever_it_is_moved(good_model: Path
 
 
 def _may_delete(directory: Path) -> bool:
-    """Whether a cleaner gets the lock that it must have before it deletes."""
+    """Whether garbage collection would get the lock without which it deletes nothing."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -277,11 +282,11 @@ def test_a_model_in_use_is_leased_until_it_is_let_go(good_model: Path) -> None:
         assert not _may_delete(good_model)
     assert _may_delete(good_model)
     second.close()
-    held = Candidate(good_model)
-    assert held.sidecar.names
+    candidate = Candidate(good_model)
+    assert candidate.sidecar.names
     adapter = Adapter(good_model / "model.onnx", arm="shadow")
     assert not _may_delete(good_model)
-    del held
+    del candidate
     assert not _may_delete(good_model)
     del adapter
     gc.collect()
@@ -324,9 +329,14 @@ def test_files_are_digested_once_and_none_of_another_size(good_model: Path, monk
         digested.append(limit)
         return digest_regular(file, limit=limit)
 
-    monkeypatch.setattr(pinned, "digest_regular", count)
+    def count_read(content: bytes) -> str:
+        digested.append(len(content))
+        return sha256(content)
+
+    monkeypatch.setattr(directories, "digest_regular", count)
+    monkeypatch.setattr(directories, "sha256", count_read)
     verify(good_model)
-    assert sorted(digested) == sorted((good_model / name).stat().st_size for name in FILES if name != MANIFEST)
+    assert sorted(digested) == sorted((good_model / name).stat().st_size for name in FILES)
     digested.clear()
     for name in FILES:
         if name != MANIFEST:
@@ -334,7 +344,45 @@ def test_files_are_digested_once_and_none_of_another_size(good_model: Path, monk
                 file.truncate(10**12)
     with pytest.raises(IntegrityError, match="1000000000000 bytes, the manifest says"):
         verify(good_model)
-    assert digested == []
+    assert digested == [(good_model / MANIFEST).stat().st_size]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(lambda model: Adapter(model / "model.onnx", arm="shadow"), id="serving"),
+        pytest.param(golden_of, id="golden"),
+    ],
+)
+def test_what_is_verified_to_be_used_is_opened_once(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[Path], object]
+) -> None:
+    opened: Counter[str] = Counter()
+
+    def count(folder: int, name: str, source: object, *, limit: int) -> AbstractContextManager[BinaryIO]:
+        opened[name] += 1
+        return open_regular(folder, name, source, limit=limit)
+
+    monkeypatch.setattr(directories, "open_regular", count)
+    use(good_model)
+    assert opened == dict.fromkeys(FILES, 1)
+
+
+def test_kept_bytes_are_handed_over_once_and_are_those_that_were_digested(good_model: Path) -> None:
+    content = (good_model / "model.onnx").read_bytes()
+    with ModelDirectory(good_model) as model:
+        assert model.verify(keep={"model.onnx"}) == tree_digest(good_model)
+        _flip_last_bit(good_model)
+        assert model.verified("model.onnx") == content
+        with pytest.raises(IntegrityError, match=r"model\.onnx changed while it was in use"):
+            model.verified("model.onnx")
+
+
+def test_kept_bytes_are_no_way_around_a_cap(good_model: Path) -> None:
+    with ModelDirectory(good_model) as model:
+        model.verify(keep={"CHANGES.md"})
+        with pytest.raises(FormatError, match=r"CHANGES\.md: 19 bytes, expected at most 18$"):
+            model.read("CHANGES.md", limit=18)
 
 
 def test_a_file_is_read_no_further_than_its_size(tmp_path: Path) -> None:

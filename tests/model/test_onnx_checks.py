@@ -25,7 +25,7 @@ DOMAINS = ("", "ai.onnx.ml")
 
 
 def outside(name: str) -> onnx.TensorProto:
-    """Name a tensor whose data lie in a file of the machine."""
+    """Name a tensor whose data lie in another file of this machine."""
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="/etc/passwd")
     return tensor
@@ -124,22 +124,22 @@ UNSOUND = [
     pytest.param(
         one_node("Gelu", domain="com.microsoft"),
         ["operator domain 'com.microsoft' is not allowed"],
-        id="foreign-domain",
+        id="unexpected-domain",
     ),
     pytest.param(
         finished(linear([1, 2]).graph, domains=["com.microsoft"]),
         ["operator domain 'com.microsoft' is not allowed"],
-        id="foreign-domain-without-node",
+        id="unexpected-domain-without-node",
     ),
     pytest.param(
         branch(helper.make_node("Identity", ["yes"], ["x"]), helper.make_node("Evil", ["x"], ["score"], domain="evil")),
         ["operator domain 'evil' is not allowed", "ONNX checker: *"],
-        id="foreign-domain-in-a-branch",
+        id="unexpected-domain-in-a-branch",
     ),
     pytest.param(
         function(helper.make_node("Evil", ["features"], ["score"], domain="evil")),
         ["operator domain 'evil' is not allowed", "operator domain 'own' is not allowed", "ONNX checker: *"],
-        id="foreign-domain-in-a-function",
+        id="unexpected-domain-in-a-function",
     ),
     pytest.param(
         function(helper.make_node("Relu", ["features"], ["score"]), opset=7),
@@ -177,7 +177,7 @@ GARBLED = {
 
 @pytest.mark.parametrize("content", GARBLED.values(), ids=GARBLED)
 def test_a_name_that_is_no_text_is_not_onnx(content: bytes) -> None:
-    """Protobuf gives such a name as bytes, over which whoever expects text would stumble."""
+    """Protobuf gives such a name as bytes, and code that expects text would raise."""
     assert onnx.load_model_from_string(content)
     with pytest.raises(OnnxError, match=r"^model\.onnx: not an ONNX file \(a name in it is not UTF-8\)$"):
         parse_onnx(content)
@@ -215,7 +215,7 @@ def test_inputs_that_are_other_features_are_refused() -> None:
 def test_an_input_that_is_no_tensor_is_refused() -> None:
     model = linear([1, 2])
     model.graph.input[0].CopyFrom(helper.make_tensor_sequence_value_info("features", TensorProto.FLOAT, None))
-    message = "model.onnx: input 'features' is no tensor of numbers; export the model with tensors"
+    message = "model.onnx: input 'features' is not a tensor of numbers; export the model with tensors"
     with pytest.raises(OnnxError, match=f"^{re.escape(message)}$"):
         input_dtypes(model, ["a", "b"])
 

@@ -1,4 +1,4 @@
-"""The rows a model is judged by, and what hostile ones are called."""
+"""The rows that a model is judged by, and what is said of hostile ones."""
 
 import io
 import re
@@ -68,7 +68,7 @@ def test_a_panel_may_say_what_the_market_traded() -> None:
 
 
 def test_an_asset_without_a_row_keeps_its_last_volume() -> None:
-    # The position in it is closed that day, and must be closed against something.
+    # The position in it is closed that day, and its cost needs a volume.
     panel = with_volume(rows())
     gone = Panel(panel.frame.drop(index=[7, 11]).reset_index(drop=True), panel.sidecar)
     assert gone.volume is not None
@@ -102,7 +102,7 @@ def test_a_matrix_by_day_holds_each_value_at_its_day_and_asset(order: list[int])
 
 
 def test_markets_that_close_at_different_hours_share_a_day() -> None:
-    # A row of the matrix for each hour would close every position at the other market's hour.
+    # With a matrix row for each hour, every position would be closed at the other market's hour.
     late = rows().assign(hour=lambda frame: np.where(frame["asset"] < "A2", 16, 18))
     late = late.assign(time=late["time"] + pd.to_timedelta(late.pop("hour"), unit="h"))
     panel = panel_of(late.sort_values(["time", "asset"]))
@@ -126,6 +126,15 @@ def test_rows_labelled_otherwise_are_counted_from_the_first() -> None:
     frame = pd.concat([rows(), rows().tail(1)])
     assert panel_of(frame.set_axis(range(100, 113))).repeated_rows() == ["2020-01-03 A3"]
     assert panel_of(frame.set_axis([7] * 13)).repeated_rows() == ["2020-01-03 A3"]
+
+
+def test_a_customer_may_not_come_twice_where_rows_have_no_time() -> None:
+    described = msgspec.structs.replace(
+        SIDECAR, task="regression", metric="r2", time=None, trained_until=None, horizon=0
+    )
+    frame = rows(days=1).drop(columns="time")
+    assert Panel(frame, described).repeated_rows() == []
+    assert Panel(pd.concat([frame, frame.head(1)], ignore_index=True), described).repeated_rows() == ["A0"]
 
 
 def _set(column: str, value: object, row: int = 2) -> Change:
@@ -222,7 +231,7 @@ BAD_KEYS = [
 
 
 @pytest.mark.parametrize(("change", "dtype"), BAD_KEYS)
-def test_times_that_are_no_plain_dates_fail_whatever_needs_them(change: Change, dtype: str) -> None:
+def test_times_that_are_not_dates_without_a_zone_fail_whatever_needs_them(change: Change, dtype: str) -> None:
     frame = rows()
     change(frame)
     panel = panel_of(frame)
@@ -253,7 +262,7 @@ def test_a_row_without_time_or_asset_is_a_flaw_and_lands_in_no_matrix(column: st
 
 
 def test_the_row_of_no_asset_would_have_taken_another_ones_place() -> None:
-    # Without a code of its own the row would be laid on the last asset, which has no row that day.
+    # Without a code of its own, the row would land on the last asset, which has no row that day.
     frame = rows().drop(7).reset_index(drop=True)
     frame.loc[4, "asset"] = None
     with pytest.raises(FormatError, match="asset is missing in 1 rows"):
@@ -286,7 +295,9 @@ def test_numbers_count_as_assets_by_size() -> None:
 def test_assets_that_are_no_names_are_refused() -> None:
     frame = rows()
     frame["asset"] = [[1, 2]] * 12
-    with pytest.raises(FormatError, match=r"^evaluation\.parquet: asset holds what is no name \(.+\); pack again$"):
+    with pytest.raises(
+        FormatError, match=r"^evaluation\.parquet: asset holds a value that is not a name \(.+\); pack again$"
+    ):
         panel_of(frame).repeated_rows()
 
 
@@ -308,7 +319,7 @@ def test_columns_without_numbers_are_named(values: Callable[["pd.Series"], objec
     assert panel.not_finite() == [f"{column} is {found}, expected numbers"]
     assert [problem.partition(",")[0] for problem in panel.dtype_problems()] == [f"{column} is {found}"]
     part = {"a": "features", "ret_next": "returns", "reference": "native_scores"}[column]
-    message = f"evaluation.parquet: {column} is {found}, expected numbers; pack again"
+    message = f"evaluation.parquet: {column} is {found}, expected numbers; cast the column before packing or scoring"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         getattr(panel, part)
 
@@ -361,7 +372,7 @@ def test_what_is_no_parquet_is_refused_in_a_line(content: bytes) -> None:
 def test_the_native_scores_alone_are_those_of_the_panel() -> None:
     content = rows().to_parquet()
     np.testing.assert_array_equal(read_native_scores(content), Panel.read(content, SIDECAR).native_scores)
-    with pytest.raises(FormatError, match=r"^evaluation\.parquet: reference is object, expected numbers; pack again$"):
+    with pytest.raises(FormatError, match=r"^evaluation\.parquet: reference is object, expected numbers; cast the "):
         read_native_scores(_parquet(reference=pa.array(["high"])))
 
 

@@ -1,4 +1,4 @@
-"""How far ONNX Runtime is from the native scores, and that what cannot be compared never passes."""
+"""How far ONNX Runtime is from the native scores; scores that cannot be compared never pass."""
 
 import warnings
 
@@ -61,9 +61,9 @@ def test_a_score_that_is_not_finite_never_passes(model: OnnxModel, odd: float, s
 
 
 def moody(op: str) -> OnnxModel:
-    """Build the model of above plus 0 × `op`(64 - rows in the batch)."""
+    """Build the model above plus 0 × `op`(64 - rows in the batch)."""
     model = linear([10, 1])
-    model.graph.node[-1].output[0] = "plain"
+    model.graph.node[-1].output[0] = "linear"
     for name, value in (
         ("first", np.array(0)),
         ("most", np.array(64.0, np.float32)),
@@ -74,12 +74,12 @@ def moody(op: str) -> OnnxModel:
     steps += [(op, ["Sub"]), ("Mul", [op, "zero"])]
     for name, inputs in steps:
         model.graph.node.append(helper.make_node(name, inputs, [name], **({"to": 1} if name == "Cast" else {})))
-    model.graph.node.append(helper.make_node("Add", ["plain", "Mul"], ["score"]))
+    model.graph.node.append(helper.make_node("Add", ["linear", "Mul"], ["score"]))
     return OnnxModel(model.SerializeToString(), sidecar("a", "b"))
 
 
 def test_a_score_that_is_nan_at_one_batch_size_only_never_passes() -> None:
-    # 70 rows are one batch of the largest size, and only there is the root that of a negative number.
+    # Only at the largest size are 70 rows one batch, whose root would be that of a negative number.
     assert measure_parity(moody("Neg"), ROWS, SCORES).scaled == 0
     assert measure_parity(moody("Sqrt"), ROWS[:64], SCORES[:64]).scaled == 0
     assert np.isnan(measure_parity(moody("Sqrt"), ROWS, SCORES).scaled)

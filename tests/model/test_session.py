@@ -199,7 +199,7 @@ INPUTS = [
     pytest.param(
         linear([1, 2], columns=["a", "x"]),
         "float32",
-        ["input 'x' is no feature of the sidecar", "feature 'b' is no input of the model"],
+        ["input 'x' is not a feature of the sidecar", "feature 'b' is not an input of the model"],
         id="other-feature",
     ),
     pytest.param(
@@ -211,7 +211,7 @@ INPUTS = [
     pytest.param(
         linear([1, 2, 3], columns=["a", "b", "c"]),
         "float32",
-        ["input 'c' is no feature of the sidecar"],
+        ["input 'c' is not a feature of the sidecar"],
         id="more-inputs",
     ),
 ]

@@ -1,4 +1,4 @@
-"""The schema a model was made for, its checksum, and the claims of packing."""
+"""The schema that a model was made for, its checksum, and the claims of packing."""
 
 import re
 import zlib
@@ -62,9 +62,9 @@ def test_groups_keep_the_order_in_which_they_first_appear() -> None:
 
 
 def test_panel_columns_are_keys_features_returns_and_reference() -> None:
-    plain = sidecar("a", "b")
-    assert plain.panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "reference"]
-    traded = msgspec.structs.replace(plain, volume="dollars")
+    usual = sidecar("a", "b")
+    assert usual.panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "reference"]
+    traded = msgspec.structs.replace(usual, volume="dollars")
     assert traded.panel_columns == ["time", "asset", "a", "b", "target", "ret_next", "dollars", "reference"]
 
 

@@ -19,7 +19,7 @@ DRAWN = np.random.default_rng(1).standard_normal((400, 3)).astype(np.float32)
 
 
 def stump(*, feature: int = 1, split: float = 0.5, source: str = "features", **changes: object) -> onnx.NodeProto:
-    """Build a tree of one split: 0 up to it, 1 beyond."""
+    """Build a tree of one split, which scores 0 up to the split and 1 beyond."""
     attributes = {
         "n_targets": 1,
         "nodes_falsenodeids": [2, 0, 0],

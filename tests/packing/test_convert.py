@@ -1,4 +1,4 @@
-"""That ONNX Runtime decides every split as the native model does, and that the bytes depend on the model alone."""
+"""ONNX Runtime decides every split as the native model does, and the bytes depend on the model alone."""
 
 import json
 import os
@@ -29,7 +29,7 @@ NAMES = ["a", "b"]
 SINGLES = st.floats(width=32, allow_nan=False)
 GENERATOR = np.random.default_rng(0)
 DOUBLES = GENERATOR.standard_normal((1500, 2))
-# Half the values of a feature are 0, as they are where something does not apply.
+# Half the values of a feature are 0, as in features that often do not apply.
 DOUBLES[::2, 1] = 0
 TARGET = DOUBLES[:, 0] + np.sign(DOUBLES[:, 1]) + 0.1 * GENERATOR.standard_normal(1500)
 UP = (TARGET > 0).astype(int)
@@ -71,7 +71,7 @@ def splits(model: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 
 def rows_around(features: NDArray[np.int64], thresholds: NDArray[np.float64]) -> Rows:
-    """Rows of float32 that lie exactly on a threshold, if it is one, and on both sides of it."""
+    """Float32 rows on both sides of every threshold, and on it if the threshold is a float32."""
     nearest = thresholds.astype(np.float32)
     parts = []
     for value in (nearest, np.nextafter(nearest, np.float32(np.inf)), np.nextafter(nearest, np.float32(-np.inf))):
@@ -107,11 +107,11 @@ def test_without_rounding_some_rows_would_take_the_other_branch() -> None:
     features, thresholds = splits(model)
     assert (thresholds.astype(np.float32) != thresholds).mean() > 0.5
     types = extra("onnxmltools.convert.common.data_types")
-    plain = extra("onnxmltools").convert_lightgbm(
+    unrounded = extra("onnxmltools").convert_lightgbm(
         model.booster_, initial_types=[("features", types.FloatTensorType([None, 2]))], target_opset=15
     )
     rows = rows_around(features, thresholds)
-    differences = np.abs(onnx_scores(plain, rows) - model.booster_.predict(rows))
+    differences = np.abs(onnx_scores(unrounded, rows) - model.booster_.predict(rows))
     assert differences.max() > 0.03
     assert (differences > 1e-4).sum() >= 10
 
@@ -232,11 +232,11 @@ def _many(kind: str) -> Any:
 REFUSED = [
     pytest.param(
         lambda: object(),
-        "object is no model to pack: expected ONNX bytes, the path of an .onnx file, "
+        "object is not a model to pack: expected ONNX bytes, the path of an .onnx file, "
         "or a fitted scikit-learn or LightGBM estimator",
         id="object",
     ),
-    pytest.param(lambda: linear([1, 2]), "ModelProto is no model to pack: expected ONNX bytes, *", id="parsed-onnx"),
+    pytest.param(lambda: linear([1, 2]), "ModelProto is not a model to pack: expected ONNX bytes, *", id="parsed-onnx"),
     pytest.param(
         lambda: lightgbm(),
         "skl2onnx cannot convert LGBMRegressor (This LGBMRegressor instance is not fitted yet. *",

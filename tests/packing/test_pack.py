@@ -17,6 +17,9 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
@@ -180,6 +183,15 @@ def test_nan_may_stand_in_features_that_are_declared_nullable(tmp_path: Path) ->
     assert [feature.nullable for feature in Candidate(directory).sidecar.features] == [True, False]
 
 
+def test_an_estimator_that_scales_in_place_scales_rows_of_its_own(tmp_path: Path) -> None:
+    frame = rows()
+    model = make_pipeline(StandardScaler(copy=False), Ridge(alpha=1e-6))
+    model.fit(frame[["a", "b"]].to_numpy(np.float32, copy=True), frame["reference"])
+    directory = pack_ready(tmp_path, frame.drop(columns="reference"), model)
+    assert flaws(directory) == []
+    assert Candidate(directory).panel.frame["a"].tolist() == frame["a"].tolist()
+
+
 def test_a_panel_of_one_row_is_packed(tmp_path: Path) -> None:
     assert flaws(pack_ready(tmp_path, rows(1, 1))) == []
 
@@ -319,7 +331,7 @@ def test_panels_that_cannot_be_packed_are_refused_in_a_line(
 @pytest.mark.parametrize(("dtype", "value"), [("int64", 1.5), ("int64", 2.0**63), ("int32", 2.0**40), ("bool", 2.0)])
 def test_values_that_a_dtype_does_not_hold_are_refused(tmp_path: Path, dtype: str, value: float) -> None:
     panel = rows().assign(a=value, reference=0.0)
-    message = f"the panel's 'a' (holds 12 values that {dtype} does not; mend them|cannot be {dtype} .*)"
+    message = f"the panel's 'a' (holds 12 values that {dtype} cannot hold; fix them|cannot be {dtype} .*)"
     with pytest.raises(PackError, match=f"^{message}$"):
         pack_ready(tmp_path, panel, linear([10, 1], dtype=dtype).SerializeToString())
 
@@ -334,7 +346,7 @@ BAD_ARGUMENTS = [
     pytest.param(
         {"changes": " \n"},
         PackError,
-        "no changes given: say in a line what changed and why, for whoever reads CHANGES.md",
+        "no changes given: say in a line what changed and why, for the readers of CHANGES.md",
         id="no-changes",
     ),
     pytest.param(
@@ -376,13 +388,13 @@ BAD_ARGUMENTS = [
     pytest.param(
         {"nullable": ["c"]},
         PackError,
-        "nullable names 'c', no feature; give a list of feature names",
+        "nullable names 'c', not among the features; give a list of feature names",
         id="unknown-nullable",
     ),
     pytest.param(
         {"nullable": "ab"[:1] + "c"},
         PackError,
-        "nullable names 'c', no feature; give a list of feature names",
+        "nullable names 'c', not among the features; give a list of feature names",
         id="nullable-as-text",
     ),
     pytest.param({"horizon": 0}, FormatError, "sidecar.json: A signal model must say its `horizon`", id="no-horizon"),
@@ -395,7 +407,7 @@ BAD_ARGUMENTS = [
     pytest.param(
         {"horizon": np.int64(1)},
         PackError,
-        "sidecar.json: * numpy.int64 *; give plain Python values",
+        "sidecar.json: * numpy.int64 *; give Python's own types",
         id="numpy-horizon",
     ),
     pytest.param({"tried": 0}, FormatError, "sidecar.json: Expected `int` >= 1 - at `$.tried`", id="nothing-tried"),
@@ -437,6 +449,28 @@ def test_arguments_that_cannot_be_true_are_refused(
     assert not (tmp_path / "artifacts").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1, "horizont": 5}, "pack() got an unexpected keyword argument 'colour'"),
+        ({"changes": None}, "pack() missing 1 required keyword-only argument: 'changes'"),
+    ],
+    ids=["unknown", "missing"],
+)
+def test_keywords_are_checked_as_of_any_function(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    given = {"features": FEATURES, "horizon": 1, "changes": "x", "artifacts": tmp_path} | change
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        pack(b"", rows(), **{name: value for name, value in given.items() if value is not None})
+
+
+def test_a_keyword_that_is_none_is_as_if_left_out(tmp_path: Path) -> None:
+    left_out = pack_ready(tmp_path / "a")
+    none = dict.fromkeys(["metric", "tried", "time", "asset", "volume", "output", "code", "data"])
+    assert (pack_ready(tmp_path / "b", **none) / "sidecar.json").read_bytes() == (
+        left_out / "sidecar.json"
+    ).read_bytes()
+
+
 BAD_MODELS = [
     pytest.param(
         lambda tmp: b"", "model.onnx: takes ; expected one matrix, or one input for each of a, b", id="no-bytes"
@@ -460,7 +494,9 @@ BAD_MODELS = [
         "model.onnx: ONNX Runtime cannot load it (*)",
         id="no-such-operator",
     ),
-    pytest.param(lambda tmp: {"weights": [10, 1]}, "dict is no model to pack: expected ONNX bytes, *", id="dictionary"),
+    pytest.param(
+        lambda tmp: {"weights": [10, 1]}, "dict is not a model to pack: expected ONNX bytes, *", id="dictionary"
+    ),
 ]
 
 
@@ -508,13 +544,13 @@ def test_a_place_that_is_taken_is_left_alone(tmp_path: Path) -> None:
     assert directory.name not in {path.name for path in taken}
     assert os.listdir(taken[0]) == ["mine"]
     assert taken[1].read_bytes() == b""
-    # A rename by itself would have replaced this one without a word.
+    # An ordinary rename would have silently replaced this one.
     assert os.listdir(taken[2]) == []
     assert os.readlink(taken[3]) == "nowhere"
 
 
 def test_the_newest_id_never_goes_back(tmp_path: Path) -> None:
-    """Two packs of neighbouring seconds may come to note their ids in either order."""
+    """Two packs of neighbouring seconds may note their ids in either order."""
     newest = tmp_path / "latest_id.txt"
     for noted, then in (("9999999999\n", "9999999999\n"), ("1000000000\n", None), ("garbage\xff", None), (None, None)):
         newest.unlink(missing_ok=True)
@@ -529,7 +565,7 @@ def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeyp
         write_atomic(path, content[:-1] if path.name == "bench.json" else content)
 
     monkeypatch.setattr(Artifacts, "write", forget)
-    message = f"{tmp_path}/models: what was written is not what is there; is the disk sound?"
+    message = f"{tmp_path}/models: the files read back are not those that were written; check the disk"
     with pytest.raises(PackError, match=f"^{re.escape(message)}$"):
         pack_ready(tmp_path)
     assert os.listdir(tmp_path / "models") == []
@@ -545,7 +581,7 @@ def test_a_rename_that_only_says_that_it_was_done_is_not_believed(
 
 
 def test_what_is_being_packed_is_leased_until_it_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[bool] = []
+    locked: list[bool] = []
 
     def look(source: Path, target: Path) -> None:
         assert source.name.startswith(".staging-")
@@ -553,14 +589,14 @@ def test_what_is_being_packed_is_leased_until_it_is_published(tmp_path: Path, mo
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            held.append(True)
+            locked.append(True)
         finally:
             os.close(descriptor)
         rename_new(source, target)
 
     monkeypatch.setattr(publish, "rename_new", look)
     pack_ready(tmp_path)
-    assert held == [True]
+    assert locked == [True]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -583,7 +619,7 @@ def test_modes_are_those_of_the_artifacts_whatever_the_umask(tmp_path: Path, uma
             assert stat.S_IMODE(path.stat().st_mode) == (folders if path.is_dir() else files), path
 
 
-# What follows packs in a process of its own, so that it can be denied every step in turn, and killed at each.
+# The tests below pack in another process, so that every step in turn can be denied, or the process killed there.
 SETUP = """
 import os, signal, sys, warnings
 from pathlib import Path
@@ -628,7 +664,7 @@ while True:
     left = os.listdir(artifacts / "models") if (artifacts / "models").exists() else []
     whole = [name for name in left if not ModelDirectory(artifacts / "models" / name).problems()]
     assert left == whole, f"step {step} left {left}"
-    # To make a folder that is there already may fail: then packing goes on to its end.
+    # Making a folder that already exists may fail, and packing then goes on to its end.
     assert denied or (artifacts / "latest_id.txt").exists()
     published.append(denied and bool(whole))
     noted = os.listdir(artifacts) if artifacts.exists() else []
@@ -670,7 +706,7 @@ def _run(script: str, root: Path) -> int:
 
 @pytest.mark.integration
 def test_a_step_that_fails_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> None:
-    # Two folders, the staging one, seven files written and renamed, the directory's own name, the newest id.
+    # Packing makes three folders, writes and renames seven files, renames the directory and notes its id.
     assert _run(DENY, tmp_path) >= 20
 
 

@@ -18,7 +18,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.errors import FormatError, PackError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
-from pytest_modelgates.packing.packing_list import PackingList, pack_from_files, read_packing_list
+from pytest_modelgates.packing.packing_list import pack_from_files, read_packing_list
 from tests.support.onnx_models import linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -98,14 +98,21 @@ def test_every_kind_of_model_and_panel_is_packed(
     ]
 
 
-def test_a_packing_list_is_read_with_its_defaults(tmp_path: Path) -> None:
-    assert read_packing_list(_list(tmp_path)) == PackingList(
-        groups={"price": ("a",), "size": ("b",)},
-        horizon=5,
-        trained_until=date(2019, 12, 31),
-        changes="From files.",
-        nullable=("b",),
+def test_a_packing_list_is_read_as_it_is_and_its_defaults_are_those_of_pack(tmp_path: Path) -> None:
+    assert read_packing_list(_list(tmp_path)) == {
+        "groups": {"price": ("a",), "size": ("b",)},
+        "horizon": 5,
+        "trained_until": date(2019, 12, 31),
+        "changes": "From files.",
+        "nullable": ["b"],
+    }
+    packed = Candidate(
+        pack_from_files(_onnx(tmp_path / "m"), _csv(tmp_path / "p"), _list(tmp_path), artifacts=tmp_path)
     )
+    side, lineage = packed.sidecar, packed.manifest.lineage
+    assert (side.task, side.metric, side.tried, side.volume) == ("signal", None, None, None)
+    assert (side.time, side.asset, side.target) == ("time", "asset", "target")
+    assert (side.output.name, side.output.index, lineage.code, lineage.data) == ("score", 0, None, None)
 
 
 BAD_LISTS = [
@@ -124,6 +131,8 @@ BAD_LISTS = [
     pytest.param(
         LIST.replace('changes = "From files."', ""), "Object missing required field `changes`", id="missing-key"
     ),
+    pytest.param(LIST.partition("[groups]")[0], "Object missing required field `groups`", id="no-groups"),
+    pytest.param('"a\\nb" = 1' + LIST, "Object contains unknown field `a\\nb`", id="unknown-key-of-two-lines"),
     pytest.param(
         LIST.replace('["b"]\n', '["a"]\n'), "groups list feature 'a' twice; keep one", id="feature-in-two-groups"
     ),

@@ -47,7 +47,7 @@ def test_each_day_is_scored_by_the_model_of_its_fold(candidates: list[Candidate]
 
 
 def test_what_a_model_keeps_of_its_skill_out_of_sample(candidates: list[Candidate], panel: Panel) -> None:
-    # The same model everywhere: what it does on the fold before is as good as what it does on its own.
+    # With one model everywhere, the fold before is as good as the model's own.
     same = candidates[0].onnx_bytes
     models = {"2020": (same, date(2019, 12, 31)), "2021": (same, date(2020, 12, 31))}
     walked = walk_models_forward(models, panel, cost_bps=0)

@@ -34,7 +34,7 @@ def test_a_limit_holds_between_its_bounds(value: float, low: float, high: float)
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-def test_what_is_no_finite_number_keeps_no_limit(value: float | None) -> None:
+def test_a_value_that_is_not_finite_keeps_no_limit(value: float | None) -> None:
     assert not Bounds(at_least=-1).contains(value)
     assert not Bounds(at_most=1).contains(value)
 
@@ -163,7 +163,7 @@ def no_signal(**changes: object) -> Sidecar:
 MONTHLY = {"time": "month", "trained_until": date(2020, 1, 1)}
 SIGNALS_ONLY = '"significance", "ablation", "pnl", "wf"'
 MISFITS = [
-    pytest.param("", MONTHLY, "the policy admits none", SIGNALS_ONLY, id="not-admitted"),
+    pytest.param("", MONTHLY, "the policy admits no such model", SIGNALS_ONLY, id="not-admitted"),
     pytest.param(
         "classification = []",
         MONTHLY,
@@ -208,7 +208,7 @@ def test_a_policy_says_what_it_lacks_to_judge_a_model(
     assert team(tmp_path, f"[tasks]\n{line}").why_not_admitted(no_signal(**changes)) is None
 
 
-def test_what_a_team_declares_foreign_to_all_need_not_be_said_again(tmp_path: Path) -> None:
+def test_what_a_team_declares_not_applicable_to_all_need_not_be_said_again(tmp_path: Path) -> None:
     own = team(tmp_path, f"not_applicable = [{SIGNALS_ONLY}]\n[tasks]\nclassification = []")
     assert own.why_not_admitted(no_signal(**MONTHLY)) is None
 
@@ -261,8 +261,10 @@ REFUSED = [
         '[slo."drift.psi"] has two bounds on one side; keep the open or the closed one',
         id="two-bounds",
     ),
-    pytest.param('[slo."drift.psi"]\nat_most = -1', "has limits that nothing keeps (0 ≤ · ≤ -1)", id="crossed"),
-    pytest.param('[slo."drift.psi"]\nbelow = 0', "has limits that nothing keeps (0 ≤ · < 0)", id="empty"),
+    pytest.param(
+        '[slo."drift.psi"]\nat_most = -1', "no value can satisfy its bounds (0 ≤ · ≤ -1); widen one", id="crossed"
+    ),
+    pytest.param('[slo."drift.psi"]\nbelow = 0', "no value can satisfy its bounds (0 ≤ · < 0); widen one", id="empty"),
     pytest.param(
         '[slo."own.x"]\nunit = "u"\nseverity = "hard"\nadvice = "a"',
         '[slo."own.x"] needs a finite bound: above or at_least, below or at_most',
@@ -279,7 +281,7 @@ REFUSED = [
     ),
     pytest.param(
         '[slo."pnl.net_exposure"]\ngate = "pnl.exposre"',
-        "is measured by 'pnl.exposre', which is no gate of the policy",
+        "is measured by 'pnl.exposre', which is not a gate of the policy",
         id="unknown-gate",
     ),
 ]
@@ -299,7 +301,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         load_policy(tmp_path / "policy.toml")
 
 
-def test_a_file_that_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="no such policy file"):
         load_policy(tmp_path / "policy.toml")
     with pytest.raises(PolicyError, match=r"cannot be read \(Is a directory\)"):

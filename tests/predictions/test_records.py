@@ -55,13 +55,13 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes, said: st
     log.write_bytes(encode_predictions(predictions(DIGEST, [1.0])) + line)
     with pytest.raises(FormatError) as refused:
         list(read_predictions(log))
-    assert str(refused.value).startswith(f"{log}, line 2: no record of a prediction (")
+    assert str(refused.value).startswith(f"{log}, line 2: not a record of a prediction (")
     assert said in str(refused.value)
-    assert str(refused.value).endswith("; a line that a crash cut short may go")
+    assert str(refused.value).endswith("; delete it if a crash cut it short")
 
 
 @pytest.mark.parametrize("put", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
-def test_only_a_plain_file_is_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
+def test_only_a_regular_file_is_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
     put(tmp_path / "log")
     with pytest.raises(FormatError, match="log: a folder or pipe, expected a regular file; put the log back"):
         list(read_predictions(tmp_path / "log"))
@@ -90,7 +90,7 @@ def test_a_row_key_tells_its_day() -> None:
 
 def _write_many(log: Path, letter: str, barrier: "multiprocessing.synchronize.Barrier") -> None:
     genuine = os.write
-    # A disk may take any part of what it is given.
+    # A disk may take any part of what is written to it.
     os.write = lambda descriptor, content: genuine(descriptor, bytes(content)[:5000])
     barrier.wait()
     for size in (10, 9_000, 70_000) * 10:  # a pipe takes 4,096 bytes at once

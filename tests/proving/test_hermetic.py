@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from pytest_modelgates.errors import HermeticError, PolicyError, SealError
-from pytest_modelgates.evidence.report import Report, read_report
+from pytest_modelgates.evidence.report import read_report
 from pytest_modelgates.evidence.seal import generate_key, open_seal
 from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.policy.load import load_policy
@@ -22,8 +22,7 @@ from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.policy.sections import HermeticLimits, Waiver
 from pytest_modelgates.proving.hermetic import run_gates, seal_report
 from pytest_modelgates.storage.digests import tree_digest
-from pytest_modelgates.storage.strict_json import canonical
-from tests.support.handmade import evidence, green_ledger, green_run, modelgates, record
+from tests.support.handmade import evidence, green_ledger, green_run, modelgates, record, stored_report
 
 POLICY = load_policy(None)
 QUICK = ("-m", "integrity")
@@ -50,25 +49,25 @@ def test_nothing_around_it_reaches_a_hermetic_run(
     for name, value in hostile(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    report, content = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
-    run = report.modelgates.run
+    stored = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
+    run = stored.report.modelgates.run
     assert (run.exit_status, run.optimize) == (0, 0)
-    assert [record.gate for record in report.modelgates.models[good_model.name].gates] == [
+    assert [record.gate for record in stored.report.modelgates.models[good_model.name].gates] == [
         "integrity.required_files",
         "integrity.sha256",
         "integrity.onnx_is_sound",
     ]
     assert set(run.hooks) <= {"pytest_benchmark", "pytest_jsonreport", "pytest_metadata"}
     assert len(run.nonce or "") == 32
-    assert json.loads(content)["modelgates"]["run"]["nonce"] == run.nonce
+    assert json.loads(stored.content)["modelgates"]["run"]["nonce"] == run.nonce
 
 
 @pytest.mark.integration
 def test_every_run_has_a_nonce_of_its_own(good_model: Path, tmp_path: Path) -> None:
     nonces = {
-        run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)[
-            0
-        ].modelgates.run.nonce
+        run_gates(
+            good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True
+        ).report.modelgates.run.nonce
         for _ in range(2)
     }
     assert len(nonces) == 2
@@ -107,11 +106,11 @@ def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: P
 
 
 @pytest.mark.integration
-def test_whoever_interrupts_the_command_ends_its_gates(good_model: Path, tmp_path: Path) -> None:
+def test_an_interrupt_of_the_command_ends_its_gates(good_model: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     own_suite(tmp_path, f"open({str(place)!r}, 'w').write(str(os.getpid())); time.sleep(10_000)")
     command = [sys.executable, "-m", "pytest_modelgates.cli", "gate", str(good_model)]
-    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # a shell's background ignores it
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # a shell's background job ignores it
     with subprocess.Popen(command, cwd=tmp_path, preexec_fn=heard) as run:
         while not (place.exists() and place.read_text()):
             assert run.poll() is None
@@ -127,15 +126,15 @@ def test_gates_whose_command_was_killed_have_a_limit_of_their_own(good_model: Pa
     body = "assert set(resource.getrlimit(resource.RLIMIT_CPU)) == {90 * os.cpu_count()}"
     policy = own_suite(tmp_path, body, minutes=1.5)
     policy_file = tmp_path / "registry" / "policy.toml"
-    report, _ = run_gates(good_model, policy, policy_file=policy_file, root=tmp_path, selection=("-m", "own"))
-    (record,) = report.modelgates.models[good_model.name].gates
+    stored = run_gates(good_model, policy, policy_file=policy_file, root=tmp_path, selection=("-m", "own"))
+    (record,) = stored.report.modelgates.models[good_model.name].gates
     assert judge(record, policy)[0] is Verdict.PASSED
 
 
 @pytest.mark.integration
 def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Path) -> None:
     policy = own_suite(tmp_path, "bytearray(9 * 2**30)", memory_gib=8)
-    report, _ = run_gates(
+    stored = run_gates(
         good_model,
         policy,
         policy_file=tmp_path / "registry" / "policy.toml",
@@ -143,7 +142,7 @@ def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Pa
         selection=("-m", "own"),
         quiet=True,
     )
-    (record,) = report.modelgates.models[good_model.name].gates
+    (record,) = stored.report.modelgates.models[good_model.name].gates
     assert [phase.exception for phase in record.phases] == [None, "MemoryError", None]
     assert judge(record, policy)[0] is Verdict.ERRORED
 
@@ -164,17 +163,17 @@ def test_a_suite_that_is_not_there_is_refused(good_model: Path, tmp_path: Path) 
 def sealed(good_model: Path, tmp_path: Path) -> tuple[Path, str]:
     """A sealed report of a model, and the public key."""
     public = generate_key(tmp_path / "key.pem")
-    report, content = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
+    stored = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
     path = tmp_path / "run.dsse.json"
-    path.write_bytes(seal_report(report, content, good_model, POLICY, tmp_path / "key.pem"))
+    path.write_bytes(seal_report(stored, good_model, POLICY, tmp_path / "key.pem"))
     return path, public
 
 
 @pytest.mark.integration
 def test_a_sealed_report_names_its_key(sealed: tuple[Path, str]) -> None:
     path, public = sealed
-    report = read_report(path, keys=[public])
-    assert (report.sealed_by, report.exitcode) == (public, 0)
+    stored = read_report(path, keys=[public])
+    assert (stored.sealed_by, stored.report.exitcode) == (public, 0)
 
 
 @pytest.mark.integration
@@ -190,10 +189,10 @@ def test_a_sealed_report_of_no_listed_key_is_refused(sealed: tuple[Path, str]) -
 @pytest.mark.integration
 def test_a_seal_over_other_files_than_the_ledger_is_refused(good_model: Path, tmp_path: Path) -> None:
     public = generate_key(tmp_path / "key.pem")
-    report, content = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
+    stored = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
     (good_model / "CHANGES.md").write_text("swapped after the run\n")
     path = tmp_path / "run.dsse.json"
-    path.write_bytes(seal_report(report, content, good_model, POLICY, tmp_path / "key.pem"))
+    path.write_bytes(seal_report(stored, good_model, POLICY, tmp_path / "key.pem"))
     with pytest.raises(SealError, match="the statement's subject is not the model that its ledger is of"):
         read_report(path, keys=[public])
 
@@ -205,7 +204,7 @@ def test_the_command_keeps_and_seals_the_report(good_model: Path, tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
     kept = Path(done.stdout.splitlines()[-1].removeprefix("kept: "))
     assert kept.name.endswith(".dsse.json")
-    assert read_report(kept, keys=[public]).modelgates.models.keys() == {good_model.name}
+    assert read_report(kept, keys=[public]).report.modelgates.models.keys() == {good_model.name}
     assert os.listdir(good_model.parents[1] / "reports" / good_model.name)
 
 
@@ -247,7 +246,6 @@ def test_a_seal_says_what_all_gates_amount_to(
     gates = {gate.gate: gate for gate in run.gates if "nothing" not in values} | changed
     ledger = green_ledger(packed_once, policy, run=msgspec.structs.replace(run, gates=tuple(gates.values())))
     public = generate_key(tmp_path / "key.pem")
-    report = Report(exitcode=0, modelgates=ledger)
-    sealed = seal_report(report, canonical(report), packed_once, policy, tmp_path / "key.pem")
+    sealed = seal_report(stored_report(ledger), packed_once, policy, tmp_path / "key.pem")
     predicate = json.loads(open_seal(sealed, [public], "")[0])["predicate"]
     assert (predicate["result"], predicate["warnedTests"], predicate["failedTests"]) == (result, warned, failed)

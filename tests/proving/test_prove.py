@@ -363,7 +363,7 @@ def test_one_twin_that_stayed_green_refuses_the_model(
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"format": 2}', b"[1e999]"], ids=["empty", "bare", "new", "huge"])
-def test_a_file_that_is_no_proof_is_refused(
+def test_a_file_that_is_not_a_proof_is_refused(
     good_model: Path, strict: tuple[Path, Policy], capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
     assert promote(good_model, strict, content) == 1
@@ -453,7 +453,7 @@ def test_a_seal_over_other_files_than_the_proof_is_refused(
     assert "the statement's subject is not the model that its proof is of" in said
 
 
-def test_a_sealed_report_is_no_proof(good_model: Path, sealing: tuple[Path, Path, Policy]) -> None:
+def test_a_sealed_report_is_not_a_proof(good_model: Path, sealing: tuple[Path, Path, Policy]) -> None:
     key, _, policy = sealing
     report = seal(statement(listing(good_model), {"report": {}}, result="PASSED"), load_key(key))
     keep(good_model, report, sealed=True)

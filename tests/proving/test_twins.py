@@ -114,7 +114,7 @@ def test_a_twin_has_its_own_fault_alone(packed_once: Path, tmp_path: Path, chang
 
 
 def test_every_twin_is_in_the_table_of_faults() -> None:
-    # That of models which are no signals is in test_families.
+    # The fault of a model that is not a signal is tested in tests/gates/test_tasks.py.
     known = {change for change, _ in FAULTS} | {knowing_baseline}
     named = {row for slo in load_policy(None).slo.values() for row in (slo.twins if slo.each is None else ())}
     assert named == {change.__name__ for change in known}
@@ -216,7 +216,7 @@ def test_perturbing_changes_what_any_model_decides(any_model: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("group", FEATURES.values())
-@pytest.mark.filterwarnings("ignore")  # as above
+@pytest.mark.filterwarnings("ignore")  # the converters' own deprecations
 def test_any_model_would_do_better_without_the_punished_group(any_model: Path, tmp_path: Path, group: str) -> None:
     twin = twin_of(any_model, tmp_path, lambda target: against_group(target, group))
     without = {
@@ -232,8 +232,8 @@ def test_an_input_of_its_own_for_each_feature_is_renamed(tmp_path: Path) -> None
     model = linear([1, 1], columns=list(FEATURES))
     twin = twin_of(packed(model.SerializeToString(), tmp_path, onnx_panel(model)), tmp_path, renamed_input)
     assert twin.model.input_problems() == [
-        "input 'twin/renamed' is no feature of the sidecar",
-        "feature 'momentum' is no input of the model",
+        "input 'twin/renamed' is not a feature of the sidecar",
+        "feature 'momentum' is not an input of the model",
     ]
     assert twin.soundness_problems(DOMAINS) == []
 

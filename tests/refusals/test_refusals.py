@@ -80,7 +80,7 @@ def test_an_honest_run_promotes(case: Case, run: Run, capfd: pytest.CaptureFixtu
     print(output.out, output.err)
     assert (status, live_id(run.artifacts)) == (0, run.model.name)
     if case.text("by") != "gates" and run.report.is_file():
-        assert set(read_report(run.report).modelgates.models) >= {run.model.name}
+        assert set(read_report(run.report).report.modelgates.models) >= {run.model.name}
 
 
 def test_the_good_suite_finds_the_broken_model_broken(
@@ -89,5 +89,5 @@ def test_the_good_suite_finds_the_broken_model_broken(
     run = workshop.make(Case("broken", {"model": "broken"}))
     monkeypatch.chdir(run.root)
     assert main(["promote", "--report", str(run.report), run.model.name]) == 1
-    assert "own.notes failed: measured 1 words, limit ≤ 0 → mend the model" in capfd.readouterr().err
+    assert "own.notes failed: measured 1 words, limit ≤ 0 → fix the model" in capfd.readouterr().err
     assert load_policy(run.root / "registry" / "policy.toml").evidence.suites == ("checks",)

@@ -23,9 +23,9 @@ def server() -> Iterator[Server]:
 def test_it_leaves_the_ledger_and_the_status_of_a_fresh_one(pytester: pytest.Pytester, server: Server) -> None:
     words = ["test_mine.py", f"--model-dir={own_gate(pytester, severity='hard')}", "--gate-report=report.json", *PLAIN]
     fresh = run_fresh(words, folder=pytester.path, environment=USUAL)
-    first = read_report(pytester.path / "report.json").modelgates
+    first = read_report(pytester.path / "report.json").report.modelgates
     forked = server.run(words, folder=pytester.path, environment=USUAL)
-    second = read_report(pytester.path / "report.json").modelgates
+    second = read_report(pytester.path / "report.json").report.modelgates
     assert forked.status == fresh.status == 1
     assert "mine.answer failed: measured 2 x, limit ≤ 1 → give less" in forked.output
     assert normalised(second) == normalised(first)

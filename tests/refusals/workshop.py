@@ -72,7 +72,7 @@ class Workshop:
 
     def _shadow(self, package: Path) -> None:
         shutil.copytree(SOURCES, package, ignore=shutil.ignore_patterns("__pycache__"))
-        gate = package / "gate.py"
+        gate = package / "gating" / "gate.py"
         gate.write_text(gate.read_text().replace("limit.contains(value)", "True"))
 
     def _output(self, case: Case, model: Path, root: Path) -> str:

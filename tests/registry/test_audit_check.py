@@ -211,7 +211,7 @@ def test_a_key_that_others_can_read_signs_nothing(
 def test_a_head_has_one_form(registry: Registry, capsys: Capture, text: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         verify(registry, f"--head={text}")
-    assert f"{text!r} is no head as promote prints it: a number, a colon, a SHA-256" in capsys.readouterr().err
+    assert f"{text!r} is not a head as promote prints it: a number, a colon, a SHA-256" in capsys.readouterr().err
 
 
 def test_a_head_is_read_as_it_is_printed() -> None:

@@ -1,32 +1,55 @@
-"""The pure decision: a report against a model and a policy."""
+"""The pure decision: every reason against a promotion, from facts made by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.evidence.report import GateRecord, Ledger, Report
+from pytest_modelgates.evidence.report import GateRecord, Ledger
 from pytest_modelgates.evidence.trust import trust
 from pytest_modelgates.model.directory import MANIFEST, SIDECAR
 from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
-from pytest_modelgates.registry.decide import Subject, report_reasons
+from pytest_modelgates.registry.decide import Damaged, Facts, decide
 from pytest_modelgates.storage.digests import tree_digest
 from pytest_modelgates.storage.strict_json import read_json
-from tests.support.handmade import evidence, green_ledger, green_run, inside, record
+from tests.support.handmade import LENIENT, evidence, green_ledger, green_run, inside, record, stored_report
 
-POLICY = load_policy(None)
+SHIPPED = load_policy(None)
+# Without nights, hours in shadow and drift, so that reports alone are judged.
+POLICY = msgspec.structs.replace(
+    SHIPPED,
+    promotion=msgspec.structs.replace(SHIPPED.promotion, parity_nights=0, shadow_hours=0, drift_psi=0),
+)
 NOW = datetime.now(UTC)
 
 
-def subject_of(directory: Path) -> Subject:
-    manifest, sidecar = read_json(directory / MANIFEST, Manifest), read_json(directory / SIDECAR, Sidecar)
-    return Subject(directory.name, str(directory), tree_digest(directory), manifest, sidecar)
+def facts_of(directory: Path, ledger: Ledger, policy: Policy, *, exitcode: int = 0, **changes: object) -> Facts:
+    """What a promoter would know of a model that nothing but its report may speak against."""
+    facts = Facts(
+        model_id=directory.name,
+        directory=directory,
+        digest=tree_digest(directory),
+        manifest=read_json(directory / MANIFEST, Manifest),
+        sidecar=read_json(directory / SIDECAR, Sidecar),
+        golden=np.empty(0),
+        live="1700000000",
+        stored=stored_report(ledger, exitcode=exitcode),
+        trusted=trust(policy, directory),
+    )
+    return replace(facts, **changes)
+
+
+def gate_of(directory: Path) -> str:
+    """The command that a refusal names where another run is the repair."""
+    return f"pytest --model-dir={directory}"
 
 
 def reasons(
@@ -38,11 +61,9 @@ def reasons(
     first: bool = False,
     now: datetime | None = None,
 ) -> list[str]:
-    report = Report(exitcode=exitcode, modelgates=ledger or green_ledger(directory, policy))
-    now = now or datetime.now(UTC) + timedelta(seconds=1)
-    known = trust(policy, directory)
-    found, _ = report_reasons(subject_of(directory), report, policy, known, first=first, now=now, gate="GATE")
-    return [str(reason) for reason in found]
+    now, live = now or datetime.now(UTC) + timedelta(seconds=1), None if first else "1700000000"
+    facts = facts_of(directory, ledger or green_ledger(directory, policy), policy, exitcode=exitcode, live=live)
+    return [str(reason) for reason in decide(facts, policy, now=now).reasons]
 
 
 def with_gates(directory: Path, *changed: GateRecord, without: tuple[str, ...] = ()) -> Ledger:
@@ -59,15 +80,15 @@ def test_a_green_report_has_nothing_against_it(packed_once: Path) -> None:
 def test_every_required_gate_is_missed_by_name(packed_once: Path) -> None:
     run = msgspec.structs.replace(green_run(packed_once, POLICY), gates=())
     said = reasons(packed_once, green_ledger(packed_once, POLICY, run=run))
-    required = POLICY.required_gates(subject_of(packed_once).sidecar)
-    assert said == [f"{name} is not in the report → GATE" for name in required]
+    required = POLICY.required_gates(read_json(packed_once / SIDECAR, Sidecar))
+    assert said == [f"{name} is not in the report → {gate_of(packed_once)}" for name in required]
     assert {"ablation.harmless[price]", "ablation.harmless[fundamental]", "parity.claim"} <= set(required)
 
 
 def test_a_gate_that_is_there_twice_is_refused(packed_once: Path) -> None:
     twin = record("parity.claim", POLICY)
     ledger = with_gates(packed_once, twin, twin)
-    assert reasons(packed_once, ledger) == ["parity.claim is in the report 2 times → GATE"]
+    assert reasons(packed_once, ledger) == [f"parity.claim is in the report 2 times → {gate_of(packed_once)}"]
 
 
 def test_a_number_that_was_edited_is_recomputed(packed_once: Path) -> None:
@@ -80,7 +101,9 @@ def test_a_number_that_was_edited_is_recomputed(packed_once: Path) -> None:
 
 def test_a_hard_gate_that_ran_as_a_soft_one_is_refused(packed_once: Path) -> None:
     ledger = with_gates(packed_once, record("parity.claim", POLICY, severity="soft"))
-    assert reasons(packed_once, ledger) == ["parity.claim ran as a soft gate, the policy requires it → GATE"]
+    assert reasons(packed_once, ledger) == [
+        f"parity.claim ran as a soft gate, the policy requires it → {gate_of(packed_once)}"
+    ]
 
 
 def test_a_soft_gate_that_fails_is_no_reason(packed_once: Path) -> None:
@@ -92,7 +115,7 @@ def test_hard_gates_that_nobody_requires_count_too(packed_once: Path) -> None:
     foreign = msgspec.structs.replace(record("parity.claim", POLICY), gate="team.own")
     said = reasons(packed_once, with_gates(packed_once, record("parity.claim", POLICY), failing, foreign))
     assert said[0].startswith("ablation.harmless[invented] failed: measured 0.01 p")
-    assert said[1] == "team.own is no gate that the policy knows → GATE"
+    assert said[1] == f"team.own is no gate that the policy knows → {gate_of(packed_once)}"
 
 
 def test_no_reference_is_for_the_first_model_alone(packed_once: Path) -> None:
@@ -128,27 +151,32 @@ def test_the_run_itself_must_be_right(packed_once: Path, changes: dict[str, obje
 
 
 def test_exit_codes_that_disagree_are_refused(packed_once: Path) -> None:
-    assert reasons(packed_once, exitcode=1) == ["pytest ended with 0, the report says 1 → GATE"]
+    assert reasons(packed_once, exitcode=1) == [f"pytest ended with 0, the report says 1 → {gate_of(packed_once)}"]
 
 
 def test_files_that_changed_during_the_run_are_refused(packed_once: Path) -> None:
     run = msgspec.structs.replace(green_run(packed_once, POLICY), digest_after="1" * 64)
     said = reasons(packed_once, green_ledger(packed_once, POLICY, run=run))
-    assert said == ["the model's files changed while the gates ran → GATE"]
+    assert said == [f"the model's files changed while the gates ran → {gate_of(packed_once)}"]
 
 
 def test_a_report_of_nothing_is_refused(packed_once: Path) -> None:
     ledger = msgspec.structs.replace(green_ledger(packed_once, POLICY), models={})
-    assert reasons(packed_once, ledger) == [f"the report is of no model, not of {packed_once.name} → GATE"]
+    assert reasons(packed_once, ledger) == [
+        f"the report is of no model, not of {packed_once.name} → {gate_of(packed_once)}"
+    ]
 
 
 def test_a_policy_that_requires_nothing_promotes_nothing(packed_once: Path, tmp_path: Path) -> None:
     families = sorted({name.partition(".")[0] for name in POLICY.slo})
     file = tmp_path / "policy.toml"
-    file.write_text(f"format = 1\nnot_applicable = {families}")
-    assert reasons(packed_once, policy=load_policy(file)) == [
-        "the policy requires no hard gate, so nothing would be shown → give it hard gates"
-    ]
+    file.write_text(f"not_applicable = {families}\n{LENIENT}")
+    nothing = "the policy requires no hard gate, so nothing would be shown → give it hard gates"
+    assert reasons(packed_once, policy=load_policy(file)) == [nothing]
+    run = msgspec.structs.replace(green_run(packed_once, POLICY), gates=(record("parity.claim", POLICY, 1.0),))
+    policy = load_policy(file)
+    failed, said = reasons(packed_once, green_ledger(packed_once, policy, run=run), policy=policy)
+    assert (failed.partition(":")[0], said) == ("parity.claim failed", nothing)
 
 
 def test_names_in_a_report_forge_no_line_and_reach_no_terminal(packed_once: Path) -> None:
@@ -181,3 +209,33 @@ def test_a_value_promotes_exactly_when_the_policy_holds_it(packed_once: Path, na
 
 def test_the_handmade_values_keep_their_limits() -> None:
     assert all(slo.contains(inside(slo)) for slo in POLICY.slo.values())
+
+
+def test_a_damaged_model_is_refused_for_that_alone() -> None:
+    damage = ("model.onnx: 5 bytes, the manifest says 6", "sidecar.json is missing")
+    decision = decide(Damaged(model_id="1700000001", live=None, problems=damage), POLICY, now=NOW)
+    assert [str(reason) for reason in decision.reasons] == [f"{line} → pack it again" for line in damage]
+
+
+def test_every_other_reason_follows_those_of_the_report(packed_once: Path) -> None:
+    policy = msgspec.structs.replace(SHIPPED, evidence=msgspec.structs.replace(SHIPPED.evidence, proof=True))
+    facts = facts_of(packed_once, green_ledger(packed_once, policy), policy, exitcode=1, live=packed_once.name)
+    facts = replace(facts, denied="Eve may not promote; the policy lets Ada")
+    shadow = f"modelgates shadow --onnx {packed_once}/model.onnx --csv live_data.csv"
+    assert [str(reason) for reason in decide(facts, policy, now=datetime.now(UTC)).reasons] == [
+        f"pytest ended with 0, the report says 1 → {gate_of(packed_once)}",
+        f"nothing proves that the gates can fail on this model → modelgates prove {packed_once}",
+        f"{packed_once.name} is live already → modelgates status",
+        f"{facts.denied} → ask one of them, or add the actor to [registry] may_promote in the policy",
+        f"0 consecutive UTC nights with ONNX parity, the policy asks for 7 → {gate_of(packed_once)} every night",
+        f"0.0 h of shadow records, the policy asks for 24 h → {shadow}",
+        f"drift in shadow cannot be measured: 0 rows scored, at least 170 are needed → {shadow}",
+    ]
+
+
+def test_the_first_model_owes_no_nights_but_an_untouched_log(packed_once: Path) -> None:
+    facts = facts_of(packed_once, green_ledger(packed_once, SHIPPED), SHIPPED, live=None)
+    now = datetime.now(UTC)
+    assert decide(facts, SHIPPED, now=now).reasons == []
+    (reason,) = decide(replace(facts, log_problems=("record 2 is lost",)), SHIPPED, now=now).reasons
+    assert str(reason) == "record 2 is lost → put promotions.log and latest back"

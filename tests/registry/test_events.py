@@ -115,7 +115,7 @@ def test_a_change_cut_short_is_found_below_events_by_recover_too(registry: Regis
 
 def test_an_event_needs_a_reason(registry: Registry) -> None:
     before = registry.state()
-    with pytest.raises(RefusedError, match=r'^a alert needs a reason: --reason "…"$'):
+    with pytest.raises(RefusedError, match=r'^a record of kind alert needs a reason: --reason "…"$'):
         note(registry, reason=" \n")
     assert registry.state() == before
 

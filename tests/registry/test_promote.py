@@ -96,6 +96,14 @@ def test_a_green_report_promotes_and_leaves_a_golden(registry: Registry, capsys:
     assert len(load_golden_predictions(registry.live, folder=registry.artifacts.golden)) == len(golden)
 
 
+def test_a_report_that_was_read_is_not_read_again(registry: Registry) -> None:
+    path = green_report(registry)
+    stored = promote.read_report(path)
+    path.unlink()
+    promote.promote(registry.artifacts, promote.model_of(stored), stored, registry.policy, reason="read before")
+    assert read_log(registry.artifacts.promotions)[-1].report_digest == stored.digest
+
+
 def test_the_id_may_stand_behind_the_report(registry: Registry) -> None:
     assert by_report(registry, green_report(registry), registry.candidate) == 0
     assert live_id(registry.artifacts) == registry.candidate
@@ -194,7 +202,7 @@ def test_an_id_that_is_none_is_refused_in_one_line(
 ) -> None:
     said = refusal(registry, green_report(registry), capsys, name) if name else ""
     assert not name or said.count("\n") == 1
-    assert not name or "is no model id" in said or "is unknown: no directory" in said
+    assert not name or "is not a model id" in said or "is unknown: no directory" in said
 
 
 def test_a_link_to_a_model_directory_is_no_model(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
@@ -344,7 +352,7 @@ def test_a_rollback_goes_to_a_model_that_was_live(twice: Registry, capsys: pytes
     assert roll_back(twice, twice.candidate, "--reason", "forward again") == 0
 
 
-NO_ID = "'{}' is no model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
+NO_ID = "'{}' is not a model id: expected the 10 to 12 digits of a Unix time, such as 1763884678"
 
 
 def test_a_rollback_is_refused_where_it_makes_no_sense(twice: Registry, capsys: pytest.CaptureFixture[str]) -> None:
@@ -459,7 +467,7 @@ def test_on_a_terminal_a_rollback_shows_the_past_and_asks(twice: Registry, chose
         pytest.param(b"\x04", 1, "nothing was chosen, nothing is rolled back", id="end-of-file"),
         pytest.param(b"\x03", 130, "interrupted", id="interrupt"),
         pytest.param(b"\n\n", 1, "a rollback needs a reason", id="no-reason"),
-        pytest.param(b"nonsense\nx\n", 1, "'nonsense' is no model id", id="nonsense"),
+        pytest.param(b"nonsense\nx\n", 1, "'nonsense' is not a model id", id="nonsense"),
     ],
 )
 def test_what_is_typed_otherwise_changes_nothing(twice: Registry, typed: bytes, status: int, said: str) -> None:
@@ -477,7 +485,7 @@ def _promote_at_once(
     try:
         promote.promote(
             Artifacts(root),
-            promote.model_of(promote.read_report(report), report),
+            promote.model_of(promote.read_report(report)),
             report,
             load_policy(policy),
             reason="race",

@@ -84,7 +84,7 @@ def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> Non
         file.write(b"\0")
     found = status(registry.artifacts, registry.policy)
     assert not found.sound
-    for said in ("promotions.log, line 1 from the end: no record of the audit log", "latest_id.txt: holds no"):
+    for said in ("promotions.log, line 1 from the end: not a record of the audit log", "latest_id.txt: holds no"):
         assert [problem for problem in found.problems if said in problem]
     assert [problem for problem in found.problems if problem.startswith(f"{registry.live}: model.onnx: ")]
 

@@ -8,15 +8,14 @@ import pytest
 
 from pytest_modelgates.audit.chain import read_log
 from pytest_modelgates.errors import PolicyError
-from pytest_modelgates.evidence.report import Ledger, Phase, Report
-from pytest_modelgates.evidence.trust import trust
+from pytest_modelgates.evidence.report import Ledger, Phase
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.policy.sections import Waiver
-from pytest_modelgates.registry.decide import report_reasons
+from pytest_modelgates.registry.decide import decide
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.storage.digests import tree_digest
-from tests.registry.test_decide import POLICY, subject_of
+from tests.registry.test_decide import POLICY, facts_of
 from tests.support.gate_runs import ledger_of, outcomes, own_gate, report_of, run
 from tests.support.handmade import Registry, green_ledger, green_run, modelgates, record, write_report
 
@@ -52,11 +51,9 @@ def missed(directory: Path, policy: Policy, **changes: object) -> Ledger:
 
 
 def judged(directory: Path, policy: Policy, ledger: Ledger) -> tuple[list[str], list[Waiver]]:
-    report = Report(exitcode=0, modelgates=ledger)
     now = datetime.now(UTC) + timedelta(seconds=1)
-    known = trust(policy, directory)
-    found, rows = report_reasons(subject_of(directory), report, policy, known, first=False, now=now, gate="GATE")
-    return [reason.text for reason in found], rows
+    decision = decide(facts_of(directory, ledger, policy), policy, now=now)
+    return [reason.text for reason in decision.reasons], list(decision.waivers)
 
 
 def test_a_waived_gate_that_missed_is_admitted_and_named(packed_once: Path) -> None:

@@ -4,19 +4,24 @@ import json
 import os
 import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.errors import FormatError, IntegrityError, KilledError
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.predictions.records import read_predictions
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import tree_digest
+from tests.support.onnx_models import linear
 from tests.support.panels import FEATURES, invented_panel, pack_ridge
 
 COLUMNS = ["time", "asset", *FEATURES]
@@ -47,6 +52,39 @@ def test_batches_of_any_size_score_alike(good_model: Path, rows: Path) -> None:
     adapter = Adapter(good_model / "model.onnx", arm="shadow")
     scores = [[record.prediction for record in adapter.run_csv(rows, batch_size=size)] for size in (1, 7, 32, 1000)]
     assert scores[0] == scores[1] == scores[2] == scores[3]
+
+
+def test_the_model_gets_the_matrix_that_the_gates_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = invented_panel(days=5)
+    panel["momentum"] = panel["momentum"] > 0
+    panel["reference"] = panel["momentum"] * 10.0 + panel["value"]
+    model = linear([10, 1], dtypes={"momentum": "bool", "value": "float32"}).SerializeToString()
+    options = {"horizon": 1, "trained_until": date(2019, 12, 31), "changes": "Two dtypes."}
+    candidate = Candidate(pack(model, panel, features=FEATURES, artifacts=tmp_path / "artifacts", **options))
+    given, predict = [], OnnxModel.predict
+
+    def watched(self: OnnxModel, rows: NDArray[np.generic]) -> NDArray[np.float64]:
+        given.append(rows)
+        return predict(self, rows)
+
+    monkeypatch.setattr(OnnxModel, "predict", watched)
+    adapter = Adapter(candidate.directory / "model.onnx", arm="shadow")
+    records = adapter.score(candidate.panel.live_rows(100))
+    (rows,) = given
+    assert rows.dtype == candidate.panel.features.dtype == np.float32
+    np.testing.assert_array_equal(rows, candidate.panel.features)
+    assert [record.prediction for record in records] == candidate.scores.tolist()
+
+
+def test_rows_whose_feature_is_text_are_refused_before_anything_is_scored(good_model: Path) -> None:
+    adapter = Adapter(good_model / "model.onnx", arm="shadow")
+    rows = pd.DataFrame({"time": ["t"], "asset": ["A"], "momentum": ["1"], "value": [0.0]})
+    message = "rows: momentum is str, expected numbers; cast the column before packing or scoring"
+    with pytest.raises(FormatError, match=f"^{message}$"):
+        adapter.score(rows)
+    with pytest.raises(FormatError, match=r"^rows: has no column 'value'; it holds time, asset, momentum$"):
+        adapter.score(rows.drop(columns="value").assign(momentum=1.0))
+    assert not adapter.log.exists()
 
 
 def test_a_link_to_the_model_is_followed_once(good_model: Path, rows: Path) -> None:

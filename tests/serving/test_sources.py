@@ -1,13 +1,16 @@
-"""Rows from a CSV file, held against the schema of the model."""
+"""Rows from a CSV file, compared with the schema of the model."""
 
+import re
 import warnings
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pytest_modelgates.errors import FormatError
+from pytest_modelgates.model.features import feature_matrix
 from pytest_modelgates.model.schema import schema_crc32
 from pytest_modelgates.model.sidecar import Feature, Output, Sidecar
 from pytest_modelgates.serving.schema import row_errors, row_keys
@@ -33,6 +36,11 @@ TWO = sidecar(("x", "float32", False), ("y", "float32", False))
 MIXED = sidecar(("x", "float64", True), ("n", "int32", False), ("b", "bool", False))
 
 
+def errors(frame: pd.DataFrame, sidecar: Sidecar) -> list[str | None]:
+    """What keeps each row from being scored."""
+    return row_errors(frame, feature_matrix(frame, sidecar, source="rows"), sidecar)
+
+
 @pytest.fixture
 def csv(tmp_path: Path) -> Path:
     """Where a test writes its rows."""
@@ -44,7 +52,7 @@ def test_rows_come_with_the_schemas_dtypes_and_their_keys_as_written(csv: Path) 
     frame = read_csv(csv, TWO)
     assert frame[["x", "y"]].to_numpy().tolist() == np.array([[0.1, 2], [-3e-5, 4]], dtype=np.float32).tolist()
     assert row_keys(frame, TWO) == ["2026-01-01|A", "2026-01-01T00:00Z|007"]
-    assert row_errors(frame, TWO) == [None, None]
+    assert errors(frame, TWO) == [None, None]
 
 
 def test_float32_features_are_read_as_they_were_written(csv: Path) -> None:
@@ -58,7 +66,7 @@ def test_an_asset_may_be_called_like_nothing(csv: Path) -> None:
     csv.write_text("time,asset,x,y\nt,NA,1,2\nt,null,1,2\nt,nan,1,2\n")
     frame = read_csv(csv, TWO)
     assert row_keys(frame, TWO) == ["t|NA", "t|null", "t|nan"]
-    assert row_errors(frame, TWO) == [None, None, None]
+    assert errors(frame, TWO) == [None, None, None]
 
 
 def test_a_byte_order_mark_and_blank_lines_do_no_harm(csv: Path) -> None:
@@ -68,7 +76,7 @@ def test_a_byte_order_mark_and_blank_lines_do_no_harm(csv: Path) -> None:
 
 def test_a_row_that_cannot_be_scored_says_why(csv: Path) -> None:
     csv.write_text("time,asset,x,y\nt,A,,1\nt,B,1,inf\nt,C,1,1e300\n,D,1,1\nt,,1,1\nt,E,1\nt,F,NA,1\nt,G,1,1\n")
-    assert row_errors(read_csv(csv, TWO), TWO) == [
+    assert errors(read_csv(csv, TWO), TWO) == [
         "schema: x is nan",
         "schema: y is inf",
         "schema: y is inf",
@@ -82,7 +90,14 @@ def test_a_row_that_cannot_be_scored_says_why(csv: Path) -> None:
 
 def test_only_a_nullable_feature_may_be_missing(csv: Path) -> None:
     csv.write_text("time,asset,x,n,b\nt,A,,1,True\nt,B,-inf,2,False\n")
-    assert row_errors(read_csv(csv, MIXED), MIXED) == [None, "schema: x is -inf"]
+    assert errors(read_csv(csv, MIXED), MIXED) == [None, "schema: x is -inf"]
+
+
+@pytest.mark.parametrize("nothing", ["", None, np.nan, pd.NA])
+@pytest.mark.parametrize("kind", [object, "category"])
+def test_a_row_without_a_key_is_not_scored_whatever_stands_for_nothing(nothing: object, kind: type | str) -> None:
+    frame = pd.DataFrame({"time": pd.to_datetime(["2026-01-01"] * 3), "asset": ["A", nothing, 7], "x": 1.0, "y": 1.0})
+    assert errors(frame.astype({"asset": kind}), TWO) == [None, "schema: asset is empty", None]
 
 
 REFUSED = [
@@ -91,7 +106,12 @@ REFUSED = [
     pytest.param("time,asset,x,y,z\nt,A,1,2,3\n", "columns time, asset, x, y, z; the model takes", id="too-many"),
     pytest.param("time,asset,x,x\nt,A,1,2\n", "columns time, asset, x, x.1; the model takes", id="twice"),
     pytest.param("t,A,1,2\n", "columns t, A, 1, 2; the model takes", id="no-header"),
-    pytest.param("time,asset,x,y\nt,A,1,two\n", "a feature holds what is no number of its dtype (", id="word"),
+    pytest.param(
+        "time,asset,x,y\nt,A,1,2\nt,B,1,two\nt,C,1,three\n",
+        ", row 2: column y holds 'two', which is not a float32; fix the row or leave it out",
+        id="word",
+    ),
+    pytest.param("time,asset,x,z\nt,A,one,2\n", "columns time, asset, x, z; the model takes", id="word-elsewhere"),
     pytest.param("time,asset,x,y\nt,A,1,2,3\nt,B,4,5,6\n", "not CSV (Length of header", id="a-field-more-in-every-row"),
     pytest.param("time,asset,x,y\nt,A,1,2\nt,B,4,5,6\n", "not CSV (Error tokenizing", id="a-field-more-in-one-row"),
     pytest.param('time,asset,x,y\nt,"A,1,2\n', "not CSV (Error tokenizing", id="open-quote"),
@@ -104,22 +124,24 @@ def test_a_file_of_another_schema_is_refused(csv: Path, text: str, said: str) ->
     csv.write_text(text)
     with warnings.catch_warnings(record=True, action="always") as shown, pytest.raises(FormatError) as refused:
         read_csv(csv, TWO)
-    assert str(refused.value).startswith(f"{csv}: ")
+    assert str(refused.value).startswith(str(csv))
     assert said in str(refused.value)
     assert shown == []
 
 
 @pytest.mark.parametrize("cell", ["1.5", "", "3000000000", "99999999999999999999", "x"])
 def test_what_is_no_whole_number_of_its_size_is_not_rounded_or_wrapped(csv: Path, cell: str) -> None:
-    csv.write_text(f"time,asset,x,n,b\nt,A,1,{cell},True\n")
-    with pytest.raises(FormatError, match="a feature holds what is no number of its dtype"):
+    csv.write_text(f"time,asset,x,n,b\nt,A,1,1,True\nt,B,,{cell},False\nt,C,1,{cell},True\n")
+    message = f"{csv}, row 2: column n holds {cell!r}, which is not an int32; fix the row or leave it out"
+    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         read_csv(csv, MIXED)
 
 
 @pytest.mark.parametrize("cell", ["", "maybe", "2.5"])
 def test_what_is_neither_true_nor_false_is_not_taken_for_true(csv: Path, cell: str) -> None:
     csv.write_text(f"time,asset,x,n,b\nt,A,1,2,{cell}\n")
-    with pytest.raises(FormatError, match="a feature holds what is no number of its dtype"):
+    message = f"{csv}, row 1: column b holds {cell!r}, which is not a bool; fix the row or leave it out"
+    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         read_csv(csv, MIXED)
 
 

@@ -26,7 +26,7 @@ def change(seed: int, mean: float, spread: float = 0.05) -> Series:
 
 def test_each_group_is_harmful_useful_useless_or_not_known() -> None:
     whole = ic()
-    told = ablate(
+    ablations = ablate(
         whole,
         {
             "noise that trades": whole + change(1, 0.02),
@@ -37,7 +37,7 @@ def test_each_group_is_harmful_useful_useless_or_not_known() -> None:
         },
         **OPTIONS,
     )
-    assert [ablation.outcome for ablation in told.values()] == [
+    assert [ablation.outcome for ablation in ablations.values()] == [
         "harmful",
         "useful",
         "useless",
@@ -46,13 +46,15 @@ def test_each_group_is_harmful_useful_useless_or_not_known() -> None:
     ]
 
 
-def test_what_is_told_follows_its_definition() -> None:
+def test_every_number_follows_its_definition() -> None:
     whole, without = ic(mean=0.04), {"a": ic() + change(1, 0.03), "b": ic() + change(2, 0.0)}
-    told = ablate(whole, without, **OPTIONS)
+    ablations = ablate(whole, without, **OPTIONS)
     tests = [
         mean_exceeds(series - whole, bound=0.05 * whole.mean(), n_resamples=199, seed=3) for series in without.values()
     ]
-    for ablation, test, adjusted in zip(told.values(), tests, holm([test.p_against for test in tests]), strict=True):
+    for ablation, test, adjusted in zip(
+        ablations.values(), tests, holm([test.p_against for test in tests]), strict=True
+    ):
         assert ablation.gain == pytest.approx(test.mean)
         assert ablation.bound == pytest.approx(0.05 * whole.mean())
         assert (ablation.p_value, ablation.p_adjusted) == (test.p_against, adjusted)
@@ -65,7 +67,7 @@ def test_a_model_without_skill_has_the_smallest_margin() -> None:
     assert ablate(whole, {"a": whole + change(1, 0)}, **OPTIONS)["a"].bound == 0.001
 
 
-def test_a_gain_below_the_margin_is_no_harm_however_certain() -> None:
+def test_a_gain_below_the_margin_is_not_harm_however_certain() -> None:
     whole = ic()
     small = ablate(whole, {"a": whole + change(1, 0.0005, spread=0.0005)}, **OPTIONS)["a"]
     assert (small.outcome, small.p_adjusted > 0.9) == ("useless", True)
@@ -98,8 +100,8 @@ def test_groups_without_effect_are_called_harmful_one_time_in_ten_at_most(joint:
     for seed in range(runs):
         whole = ic(seed)
         without = {f"g{i}": whole + change(1000 * (seed + 1) + i, 0.001) for i in range(4)}
-        told = ablate(whole, without, joint=joint, **{**OPTIONS, "margin_share": 0})
-        called += any(ablation.outcome == "harmful" for ablation in told.values())
+        ablations = ablate(whole, without, joint=joint, **{**OPTIONS, "margin_share": 0})
+        called += any(ablation.outcome == "harmful" for ablation in ablations.values())
     assert called <= binom.ppf(0.999, runs, 0.10)
 
 

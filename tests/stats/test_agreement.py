@@ -33,9 +33,9 @@ def disordered_by_pairs(native: Series, other: Series, days: Series, margin: flo
 def of_a_day(a: ArrayLike, b: ArrayLike) -> float:
     """Correlate the ranks of one day, seen on twenty days alike."""
     many = np.repeat(np.arange(20), np.size(a))
-    told = daily_agreement(np.tile(a, 20), np.tile(b, 20), many)
-    assert told.lower == pytest.approx(told.mean)
-    return told.mean
+    daily = daily_agreement(np.tile(a, 20), np.tile(b, 20), many)
+    assert daily.lower == pytest.approx(daily.mean)
+    return daily.mean
 
 
 def test_a_day_gives_the_known_answer() -> None:
@@ -127,34 +127,34 @@ def days_of(seed: int, *, noise: float, days: int = 80, names: int = 30) -> tupl
 
 def test_daily_agreement_follows_its_definition() -> None:
     a, b, day = days_of(1, noise=0.5)
-    told = daily_agreement(a, b, day)
+    daily = daily_agreement(a, b, day)
     by_day = [spearmanr(a[day == d], b[day == d]).statistic for d in range(80)]
     tops = [len({*np.argsort(a[day == d])[-3:]} & {*np.argsort(b[day == d])[-3:]}) / 3 for d in range(80)]
-    assert told.mean == pytest.approx(np.mean(by_day))
-    assert told.lower == pytest.approx(ewc_bounds(by_day, confidence=0.9)[0])
-    assert told.lower < told.mean
-    assert told.overlap == pytest.approx(np.mean(tops))
-    assert (told.days, told.constant, told.rows) == (80, 0, 2400)
+    assert daily.mean == pytest.approx(np.mean(by_day))
+    assert daily.lower == pytest.approx(ewc_bounds(by_day, confidence=0.9)[0])
+    assert daily.lower < daily.mean
+    assert daily.overlap == pytest.approx(np.mean(tops))
+    assert (daily.days, daily.constant, daily.rows) == (80, 0, 2400)
 
 
 def test_copies_agree_without_doubt() -> None:
     a, _, day = days_of(2, noise=0)
-    told = daily_agreement(a, 3 * a - 1, day)
-    assert (told.mean, told.lower, told.overlap) == pytest.approx((1, 1, 1))
+    daily = daily_agreement(a, 3 * a - 1, day)
+    assert (daily.mean, daily.lower, daily.overlap) == pytest.approx((1, 1, 1))
 
 
 def test_a_day_on_which_one_scores_all_alike_agrees_in_nothing() -> None:
     a, b, day = days_of(3, noise=0)
     b[day < 8] = 0.5
-    told = daily_agreement(a, b, day)
-    assert (told.mean, told.constant) == (pytest.approx(0.9), 8)
-    assert told.lower < 0.9
+    daily = daily_agreement(a, b, day)
+    assert (daily.mean, daily.constant) == (pytest.approx(0.9), 8)
+    assert daily.lower < 0.9
 
 
 def test_scores_without_order_agree_with_nothing() -> None:
     a, _, day = days_of(6, noise=0)
-    told = daily_agreement(a, np.ones_like(a), day)
-    assert (told.mean, told.lower, told.overlap, told.constant) == (0, 0, 0, 80)
+    daily = daily_agreement(a, np.ones_like(a), day)
+    assert (daily.mean, daily.lower, daily.overlap, daily.constant) == (0, 0, 0, 80)
 
 
 def test_days_count_in_their_order_and_single_rows_not_at_all() -> None:
@@ -164,7 +164,7 @@ def test_days_count_in_their_order_and_single_rows_not_at_all() -> None:
     assert alone == daily_agreement(a, b, day)
 
 
-def test_agreement_between_days_is_no_agreement() -> None:
+def test_agreement_between_days_does_not_count() -> None:
     random = np.random.default_rng(4)
     day = np.repeat(np.arange(60), 10)
     a, b = day + random.random((2, 600))

@@ -54,16 +54,16 @@ def test_a_metric_of_labels_takes_labels(name: str) -> None:
 def test_a_better_classifier_beats_its_baseline() -> None:
     y, good = chances(3, 0.4)
     _, noise = chances(4, 0.0)
-    told = beats_baseline(y, good, noise, metric=named_metric("roc_auc"), seed=1, n_resamples=199)
-    assert (told.p_value, told.units) == (1 / 200, 400)
-    assert told.gain == pytest.approx(told.model - told.baseline)
-    assert 0 < told.interval[0] < told.gain < told.interval[1]
+    result = beats_baseline(y, good, noise, metric=named_metric("roc_auc"), seed=1, n_resamples=199)
+    assert (result.p_value, result.units) == (1 / 200, 400)
+    assert result.gain == pytest.approx(result.model - result.baseline)
+    assert 0 < result.interval[0] < result.gain < result.interval[1]
 
 
 def test_the_same_predictions_beat_nothing() -> None:
     y, p = chances(5, 0.4)
-    told = beats_baseline(y, p, p, metric=named_metric("roc_auc"), seed=1, n_resamples=99)
-    assert (told.gain, told.p_value) == (0, 1)
+    result = beats_baseline(y, p, p, metric=named_metric("roc_auc"), seed=1, n_resamples=99)
+    assert (result.gain, result.p_value) == (0, 1)
 
 
 def test_the_seed_decides() -> None:
@@ -80,8 +80,8 @@ def test_two_models_without_skill_differ_one_time_in_ten() -> None:
     for seed in range(runs):
         y, one = chances(seed, 0.0, rows=150)
         _, other = chances(seed + runs, 0.0, rows=150)
-        told = beats_baseline(y, one, other, metric=negative_squared_error, seed=seed, n_resamples=199)
-        found += told.p_value <= 0.10
+        result = beats_baseline(y, one, other, metric=negative_squared_error, seed=seed, n_resamples=199)
+        found += result.p_value <= 0.10
     assert binom.ppf(0.001, runs, 0.08) <= found <= binom.ppf(0.999, runs, 0.12)
 
 

@@ -14,9 +14,9 @@ SCORES, RETURNS = RANDOM.standard_normal((60, 8)), 0.01 * RANDOM.standard_normal
 
 
 def test_a_copy_changes_nothing() -> None:
-    told = trade_difference(SCORES, SCORES * 2 + 1, RETURNS, horizon=3, cost_bps=5)
-    assert (told.trades, told.turnover, told.largest_pnl, told.pnl) == (0, 0, 0, 0)
-    assert told.all_trades > 0
+    moved = trade_difference(SCORES, SCORES * 2 + 1, RETURNS, horizon=3, cost_bps=5)
+    assert (moved.trades, moved.turnover, moved.largest_pnl, moved.pnl) == (0, 0, 0, 0)
+    assert moved.all_trades > 0
 
 
 def test_two_names_that_change_places_by_hand() -> None:
@@ -25,20 +25,20 @@ def test_two_names_that_change_places_by_hand() -> None:
     other[2, [2, 3]] = other[2, [3, 2]]
     returns = np.zeros((5, 4))
     returns[3] = [0, 0, 0.01, 0.02]
-    told = trade_difference(scores, other, returns, horizon=1, cost_bps=0)
+    moved = trade_difference(scores, other, returns, horizon=1, cost_bps=0)
     # Held on day 3 alone: in and out again, for two names; weights -3/8, -1/8, 1/8, 3/8.
-    assert (told.trades, told.all_trades) == (4, 4)
-    assert told.turnover == pytest.approx(0.5 / 4)
-    assert told.largest_pnl == pytest.approx(0.25 * 0.01)
-    assert told.pnl == pytest.approx(-0.25 * 0.01 / 3)
+    assert (moved.trades, moved.all_trades) == (4, 4)
+    assert moved.turnover == pytest.approx(0.5 / 4)
+    assert moved.largest_pnl == pytest.approx(0.25 * 0.01)
+    assert moved.pnl == pytest.approx(-0.25 * 0.01 / 3)
 
 
 def test_the_money_moved_is_the_difference_of_the_net_returns() -> None:
     other = SCORES + 0.3 * RANDOM.standard_normal(SCORES.shape)
-    told = trade_difference(SCORES, other, RETURNS, horizon=2, cost_bps=5)
+    moved = trade_difference(SCORES, other, RETURNS, horizon=2, cost_bps=5)
     ours, theirs = (simulate(scores, RETURNS, horizon=2, cost_bps=5).net[1:] for scores in (SCORES, other))
-    assert told.pnl == pytest.approx((theirs - ours).mean())
-    assert told.largest_pnl == pytest.approx(np.abs(theirs - ours).max())
+    assert moved.pnl == pytest.approx((theirs - ours).mean())
+    assert moved.largest_pnl == pytest.approx(np.abs(theirs - ours).max())
 
 
 def test_rows_next_to_a_split_are_found() -> None:

@@ -35,7 +35,7 @@ def panel(seed: int, *, days: int = 60, assets: int = 7, missing: float = 0.0) -
 def hold_by_hand(scores: Matrix, returns: Matrix, horizon: int, lag: int, bps: float) -> list[dict[str, float]]:
     """Follow the definition day by day, name by name."""
     days, assets = scores.shape
-    before, told = [0.0] * assets, []
+    before, by_day = [0.0] * assets, []
     apart = np.nanmax(returns, axis=1, initial=-1) - np.nanmin(returns, axis=1, initial=1)
     for day in range(days):
         position = [0.0] * assets
@@ -58,8 +58,8 @@ def hold_by_hand(scores: Matrix, returns: Matrix, horizon: int, lag: int, bps: f
         scale = len(names) * spread * about_zero
         net = gross - turnover * bps / 1e4
         moves = scale and apart[day] > 1e-3 * np.median(apart[lag + horizon - 1 :])
-        told.append({"gross": gross, "net": net, "turnover": turnover, "ic_net": net / scale if moves else 0.0})
-    return told[lag + horizon - 1 :]
+        by_day.append({"gross": gross, "net": net, "turnover": turnover, "ic_net": net / scale if moves else 0.0})
+    return by_day[lag + horizon - 1 :]
 
 
 # alphalens-reloaded, tests/test_performance.py, factor_weights: by values, where ours are by their ranks.

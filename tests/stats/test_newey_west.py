@@ -35,7 +35,7 @@ def test_the_mean_of_a_factor_is_as_sure_as_by_newey_and_west(
     x = french.load()[factor].to_numpy(dtype=np.float64)
     n, mean = x.size, float(x.mean())
     assert [mean / newey_west_error(x, lags) for lags in (0, 6, 12)] == pytest.approx(ratios, abs=1e-6)
-    # No lag is no block: the variance of the bootstrap of single values, and the error behind a Sharpe ratio.
+    # At no lags there are no blocks: the variance is the single-value bootstrap's, and the error behind a Sharpe ratio.
     assert mean / math.sqrt(stationary_bootstrap_variance(x, block=1) / n) == pytest.approx(ratios[0], abs=1e-6)
     assert sharpe_of(x).ratio * math.sqrt(n * n / (n - 1)) == pytest.approx(ratios[0], abs=1e-6)
     # 35 cosines estimate a standard error up to 12 % (1 / sqrt(2 * 35)); two of those.

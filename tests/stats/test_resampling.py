@@ -183,6 +183,6 @@ def test_the_variance_of_a_resampled_mean_by_hand() -> None:
 
 
 @pytest.mark.parametrize("shape", [(9,), (9, 0)], ids=["vector", "no-series"])
-def test_joint_means_refuse_what_is_no_matrix(shape: tuple[int, ...]) -> None:
+def test_joint_means_refuse_all_but_a_matrix(shape: tuple[int, ...]) -> None:
     with pytest.raises(StatisticsError, match=r"expected one row a day and one column a series$"):
         stationary_bootstrap_joint_means(np.ones(shape), block=2, seed=1)

@@ -55,7 +55,7 @@ def test_risk_is_that_of_performance_analytics(series: str, measure: str) -> Non
     found = IN_R[measure](SERIES[series]["returns"], SERIES[series]["periods_per_year"])
     expected = ANSWERS[series][measure]
     if expected is None:
-        # Of a series without a loss R tells neither a ratio to the losses nor a quantile of them.
+        # For a series without a loss R gives neither a ratio to the losses nor a quantile of them.
         assert series == "all_positive"
         assert found > 0
     else:

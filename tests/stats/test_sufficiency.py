@@ -50,7 +50,7 @@ def test_an_effect_as_large_as_the_smallest_seen_is_seen_in_four_of_five_samples
     assert seen / 400 == pytest.approx(0.80, abs=0.07)
 
 
-def test_the_days_that_would_settle_it_grow_with_the_square() -> None:
+def test_the_days_needed_grow_with_the_square() -> None:
     series = np.random.default_rng(2).standard_normal(400)
     now = minimum_detectable(series)
     assert more_days(series, effect=now * 1.0001) == 0

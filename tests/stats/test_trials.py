@@ -89,7 +89,7 @@ def test_series_of_trials_end_on_the_same_day_and_copies_count_once() -> None:
 
 
 def test_a_trial_held_for_too_few_days_to_be_compared_is_not_at_hand() -> None:
-    # Held over nearly the whole panel, it would cut all others down to its few days.
+    # Its positions last nearly the whole panel, so it would cut all others down to its few days.
     chosen, short = np.random.default_rng(0).standard_normal((2, 300)), np.ones((2, 19))
     found = align_trials([tuple(chosen), tuple(short)])
     assert (found.at_hand, found.net.shape) == (1, (300, 1))

@@ -16,26 +16,26 @@ from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_shor
 def test_folds_by_hand() -> None:
     # Mean 1 and sd sqrt(24/23) over 24 days: z = sqrt(23).
     good, bad = [0.0, 2.0] * 12, [-2.0, 0.0] * 12
-    told = folds(good + bad, [2005] * 24 + [2006] * 24, purge=0)
-    assert told.labels == (2005, 2006)
-    assert told.means.tolist() == [1, -1]
-    assert told.n.tolist() == [24, 24]
-    np.testing.assert_allclose(told.z, [np.sqrt(23), -np.sqrt(23)])
-    assert told.share_positive == 0.5
-    assert told.worst_z == pytest.approx(-np.sqrt(23))
-    assert told.worst_p == pytest.approx(1 - (1 - norm.cdf(-np.sqrt(23))) ** 2)
+    result = folds(good + bad, [2005] * 24 + [2006] * 24, purge=0)
+    assert result.labels == (2005, 2006)
+    assert result.means.tolist() == [1, -1]
+    assert result.n.tolist() == [24, 24]
+    np.testing.assert_allclose(result.z, [np.sqrt(23), -np.sqrt(23)])
+    assert result.share_positive == 0.5
+    assert result.worst_z == pytest.approx(-np.sqrt(23))
+    assert result.worst_p == pytest.approx(1 - (1 - norm.cdf(-np.sqrt(23))) ** 2)
 
 
 def test_purging_spares_the_first_fold_alone() -> None:
     ic = np.random.default_rng(0).standard_normal(90)
-    told = folds(ic, np.repeat(["a", "b", "c"], 30), purge=6)
-    assert told.n.tolist() == [30, 24, 24]
-    np.testing.assert_allclose(told.means, [ic[:30].mean(), ic[36:60].mean(), ic[66:].mean()])
+    result = folds(ic, np.repeat(["a", "b", "c"], 30), purge=6)
+    assert result.n.tolist() == [30, 24, 24]
+    np.testing.assert_allclose(result.means, [ic[:30].mean(), ic[36:60].mean(), ic[66:].mean()])
 
 
 def test_a_zero_mean_is_not_positive() -> None:
-    told = folds([-1.0, 1.0] * 10 + [0.0, 2.0] * 10, [0] * 20 + [1] * 20, purge=0)
-    assert told.share_positive == 0.5
+    result = folds([-1.0, 1.0] * 10 + [0.0, 2.0] * 10, [0] * 20 + [1] * 20, purge=0)
+    assert result.share_positive == 0.5
 
 
 @settings(max_examples=50)
@@ -43,14 +43,14 @@ def test_a_zero_mean_is_not_positive() -> None:
 def test_z_agrees_with_scipy_and_the_worst_is_the_lowest(seed: int, sizes: list[int]) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes)
     ic = np.random.default_rng(seed).standard_normal(labels.size) + 0.1
-    told = folds(ic, labels, purge=0)
-    np.testing.assert_allclose(told.z, [ttest_1samp(ic[labels == k], 0).statistic for k in range(len(sizes))])
-    assert told.worst_z == told.z.min()
-    positive = int((told.means > 0).sum())
-    assert told.positive_p == pytest.approx(binomtest(positive, len(sizes), alternative="greater").pvalue)
-    assert told.median == np.median(told.means)
-    assert told.slope == pytest.approx(linregress(np.arange(len(sizes)), told.means).slope, abs=1e-12)
-    assert told.worst_p == pytest.approx(1 - (1 - norm.cdf(told.worst_z)) ** len(sizes))
+    result = folds(ic, labels, purge=0)
+    np.testing.assert_allclose(result.z, [ttest_1samp(ic[labels == k], 0).statistic for k in range(len(sizes))])
+    assert result.worst_z == result.z.min()
+    positive = int((result.means > 0).sum())
+    assert result.positive_p == pytest.approx(binomtest(positive, len(sizes), alternative="greater").pvalue)
+    assert result.median == np.median(result.means)
+    assert result.slope == pytest.approx(linregress(np.arange(len(sizes)), result.means).slope, abs=1e-12)
+    assert result.worst_p == pytest.approx(1 - (1 - norm.cdf(result.worst_z)) ** len(sizes))
 
 
 def test_without_skill_the_chance_of_the_worst_fold_is_uniform() -> None:
@@ -62,9 +62,9 @@ def test_without_skill_the_chance_of_the_worst_fold_is_uniform() -> None:
 def test_a_very_bad_fold_keeps_a_chance_above_zero() -> None:
     ic = np.random.default_rng(1).standard_normal(500)
     ic[250:] -= 1
-    told = folds(ic, np.repeat([1, 2], 250), purge=0)
-    assert told.worst_p == pytest.approx(2 * norm.sf(-told.worst_z), rel=1e-6)
-    assert 0 < told.worst_p < 1e-20
+    result = folds(ic, np.repeat([1, 2], 250), purge=0)
+    assert result.worst_p == pytest.approx(2 * norm.sf(-result.worst_z), rel=1e-6)
+    assert 0 < result.worst_p < 1e-20
 
 
 IC = np.random.default_rng(2).standard_normal(60)

@@ -40,7 +40,7 @@ def test_tree_digest_sees_every_change(tmp_path: Path, change: Callable[[Path], 
 
 
 def test_a_listing_opens_nothing_that_is_no_plain_file(tmp_path: Path) -> None:
-    for name in ("plain", "twice"):
+    for name in ("regular", "twice"):
         (tmp_path / name).touch()
     os.link(tmp_path / "twice", tmp_path / "again")
     (tmp_path / "link").symlink_to("/dev/zero")
@@ -48,5 +48,5 @@ def test_a_listing_opens_nothing_that_is_no_plain_file(tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(10**12)
     found = listing(tmp_path)
-    assert found.pop("plain") == sha256(b"")
+    assert found.pop("regular") == sha256(b"")
     assert found == dict.fromkeys(["twice", "again", "link", "pipe", "sparse"], "not a file")

@@ -1,4 +1,4 @@
-"""Logs: what is read from their ends. What appending keeps is tested in `test_records.py`."""
+"""Logs, read from their ends; `test_records.py` tests that appending keeps lines whole."""
 
 import fcntl
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Strict JSON, and files of it."""
+"""Strict JSON, as bytes and in files."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_nan_is_never_written(encode: Callable[[object], bytes]) -> None:
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
-ODD_NUMBER = "NaN, infinity or too large a number at `{}`; mend it or leave the key out"
+ODD_NUMBER = "NaN, infinity or too large a number at `{}`; fix it or leave the key out"
 
 
 REFUSED_JSON = [
@@ -72,9 +72,9 @@ REFUSED_JSON = [
     pytest.param(b'{"a": {"b": 1e999}}', ODD_NUMBER.format("$.a.b"), id="beyond-float"),
     pytest.param(b'{"a": 1' + b"0" * 10_000 + b"}", ODD_NUMBER.format("$.a"), id="ten-thousand-digits"),
     pytest.param(b'{"a": {"b": 1, "c": 2, "b": 3}}', "key 'b' appears twice; keep one", id="duplicate-key"),
-    pytest.param(b'{"a": "\\ud800"}', "half a surrogate pair at `$.a`; mend it or leave the key out", id="surrogate"),
+    pytest.param(b'{"a": "\\ud800"}', "half a surrogate pair at `$.a`; fix it or leave the key out", id="surrogate"),
     pytest.param(
-        b'{"\\udc00": 1}', "half a surrogate pair at `$, a key`; mend it or leave the key out", id="surrogate-key"
+        b'{"\\udc00": 1}', "half a surrogate pair at `$, a key`; fix it or leave the key out", id="surrogate-key"
     ),
     pytest.param(b'{"a\\nb": NaN}', ODD_NUMBER.format("$.a\\nb"), id="key-with-newline"),
     pytest.param(b"\xef\xbb\xbf{}", "not JSON in UTF-8 (Unexpected UTF-8 BOM", id="byte-order-mark"),
@@ -143,7 +143,7 @@ def test_a_whole_number_serves_as_a_float() -> None:
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """Fail what would wait for ever, as for a pipe that nobody writes to."""
+    """Fail a test that would wait without end, as for a pipe without a writer."""
 
     def stop(*_: object) -> None:
         raise TimeoutError

@@ -97,7 +97,7 @@ def report_of(model_dir: Path) -> dict[str, Any]:
 def ledger_of(model_dir: Path) -> Ledger:
     """The ledger in the one report of a model, read as the promoter reads it."""
     (path,) = reports_of(model_dir)
-    return read_report(path).modelgates
+    return read_report(path).report.modelgates
 
 
 def record_of(model_dir: Path, gate: str = "mine.answer") -> GateRecord:

@@ -14,9 +14,18 @@ import msgspec
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
+from pytest_modelgates.evidence.report import (
+    Evidence,
+    GateRecord,
+    Ledger,
+    ModelRun,
+    Phase,
+    Report,
+    RunInfo,
+    StoredReport,
+)
 from pytest_modelgates.evidence.trust import package_digest, shipped_gates
-from pytest_modelgates.model.directory import MANIFEST, SIDECAR, ModelDirectory
+from pytest_modelgates.model.directory import MANIFEST, PANEL, SIDECAR, ModelDirectory
 from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Slo
@@ -69,7 +78,7 @@ def evidence(name: str, slo: Slo, value: float | None = None, *, state: str = "m
     return Evidence(slo=name, state=state, value=measured, unit=slo.unit, **bounds, **more)
 
 
-# A gate file that counts, whatever gate is said to lie in it.
+# A file of the trusted suite; the records made here claim that any gate lies in it.
 PLACE = "gates/test_integrity.py"
 SUITE = {PLACE: sha256_of(shipped_gates() / "test_integrity.py")}
 
@@ -139,6 +148,12 @@ def write_report(path: Path, ledger: Ledger, *, exitcode: int = 0) -> Path:
     return path
 
 
+def stored_report(ledger: Ledger, *, exitcode: int = 0) -> StoredReport:
+    """A report as its reader would have it, though no file was ever written."""
+    report = Report(exitcode=exitcode, modelgates=ledger)
+    return StoredReport(path=None, content=b"", parsed=msgspec.to_builtins(report), report=report, sealed_by=None)
+
+
 def green_report(
     registry: Registry, model_id: str | None = None, *, policy: Policy | None = None, **changes: object
 ) -> Path:
@@ -162,6 +177,7 @@ def edited(path: Path, *keys: object, value: object) -> Path:
 def golden_of(directory: Path) -> list[float]:
     """A model's predictions on its panel."""
     with ModelDirectory(directory) as model:
+        model.verify(keep={PANEL})
         return panel_predictions(model).tolist()
 
 

@@ -1,6 +1,6 @@
 """Small ONNX models, built by hand, and the sidecars that go with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -25,13 +25,15 @@ def linear(
     *,
     dtype: str = "float32",
     columns: Sequence[str] = (),
+    dtypes: Mapping[str, str] | None = None,
     rows: int | str | None = None,
     width: int | str | None = None,
     opset: int = 15,
 ) -> onnx.ModelProto:
     """Build ``score = features @ weights``, shape (n_rows, 1), from one matrix, or from one input for each column."""
-    names, each = (list(columns), 1) if columns else (["features"], width or len(weights))
-    inputs = [helper.make_tensor_value_info(name, KINDS[dtype], [rows, each]) for name in names]
+    dtypes = dtypes or dict.fromkeys(columns, dtype)
+    names, each = (list(dtypes), 1) if dtypes else (["features"], width or len(weights))
+    inputs = [helper.make_tensor_value_info(name, KINDS[dtypes.get(name, dtype)], [rows, each]) for name in names]
     nodes = [helper.make_node("Cast", [name], [f"{name}/float"], to=TensorProto.FLOAT) for name in names]
     nodes += [
         helper.make_node("Concat", [f"{name}/float" for name in names], ["rows"], axis=1),

@@ -1,0 +1,75 @@
+"""What may be wrong with a panel, a line for each flaw: its columns, their dtypes, their values, its rows."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..storage.text import printable
+from .features import are_numbers, bad_cells
+
+if TYPE_CHECKING:
+    from .panel import Panel
+
+
+def column_problems(panel: "Panel") -> list[str]:
+    """Columns that are missing, unexpected or out of order."""
+    found, expected = list(map(str, panel.frame)), panel.sidecar.panel_columns
+    problems = [f"{name} is missing from the panel" for name in expected if name not in found]
+    problems += [f"{name} does not belong in the panel" for name in found if name not in expected]
+    if not problems and found != expected:
+        problems.append(f"the panel's order is {', '.join(found)}, expected {', '.join(expected)}")
+    return problems
+
+
+def dtype_problems(panel: "Panel") -> list[str]:
+    """Columns whose dtype is not the sidecar's; outcomes are float64, times are dates."""
+    wanted = {feature.name: feature.dtype for feature in panel.sidecar.features}
+    wanted |= dict.fromkeys(panel.sidecar.outcomes, "float64")
+    found = {name: str(panel.column(name).dtype) for name in wanted}
+    problems = [f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype]
+    time = panel.sidecar.time
+    if time is not None and not pd.api.types.is_datetime64_dtype(panel.column(time).dtype):
+        problems.append(f"{time} is {panel.column(time).dtype}, expected dates without a time zone")
+    return problems
+
+
+def not_finite(panel: "Panel") -> list[str]:
+    """Columns with an infinity, with NaN where the sidecar allows none, or without numbers."""
+    nullable = dict(zip(panel.sidecar.names, panel.sidecar.nullable, strict=True))
+    problems = []
+    for name in panel.sidecar.keys:
+        if missing := int(panel.column(name).isna().sum()):
+            problems.append(f"{name} is missing in {missing} rows")
+    for name in [*panel.sidecar.names, *panel.sidecar.outcomes]:
+        if not are_numbers(panel.column(name).dtype):
+            problems.append(f"{name} is {panel.column(name).dtype}, expected numbers")
+        elif bad := int(bad_cells(panel.numbers(name), nullable=nullable.get(name, False)).sum()):
+            problems.append(f"{name} in {bad} rows")
+    return problems
+
+
+def repeated_rows(panel: "Panel") -> list[str]:
+    """Rows whose asset already has a row that day, since the same evidence a minute later would count twice."""
+    twice = pd.DataFrame({"day": panel.day_codes, "asset": panel.asset_codes}).duplicated()
+    assets = panel.column(panel.sidecar.asset)
+    return [f"{_date(panel, int(row))}{printable(str(assets[row]))}" for row in np.flatnonzero(twice)]
+
+
+def unordered_rows(panel: "Panel") -> list[str]:
+    """Rows that come before the row above them."""
+    times = panel.day_codes if panel.sidecar.time is None else panel.times.astype(np.int64)
+    assets = panel.asset_codes
+    back = (times[1:] < times[:-1]) | ((times[1:] == times[:-1]) & (assets[1:] < assets[:-1]))
+    return [f"row {row + 1}" for row in np.flatnonzero(back)]
+
+
+def overlapping_rows(panel: "Panel") -> list[str]:
+    """Rows on or before the last price date that a training label used."""
+    times: Any = pd.DatetimeIndex(panel.times)
+    early = np.asarray(times.normalize() <= pd.Timestamp(panel.sidecar.trained_until))
+    return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
+
+
+def _date(panel: "Panel", row: int) -> str:
+    return "" if panel.sidecar.time is None else f"{pd.Timestamp(panel.times[row]):%Y-%m-%d} "
