@@ -96,6 +96,25 @@ def test_a_green_report_promotes_and_leaves_a_golden(registry: Registry, capsys:
     assert len(load_golden_predictions(registry.live, folder=registry.artifacts.golden)) == len(golden)
 
 
+UNJUDGED = [
+    pytest.param("[registry]\nlock_timeout_s = 61\n", id="lock-timeout"),
+    pytest.param('[registry]\nmay_promote = ["ada", "eve"]\nmay_roll_back = ["ada"]\n', id="who-may"),
+    pytest.param("[hermetic]\nmemory_gib = 8\nminutes = 90\n", id="hermetic"),
+    pytest.param('[slo."parity.claim"]\nadvice = "ask Ada, who packs"\n', id="advice"),
+]
+
+
+@pytest.mark.parametrize("text", UNJUDGED)
+def test_a_report_outlives_a_change_of_the_policy_that_judges_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("MODELGATES_ACTOR", "ada")
+    report = green_report(registry)
+    with registry.policy_file.open("a") as file:
+        file.write(text)
+    assert by_report(registry, report) == 0
+
+
 def test_a_report_that_was_read_is_not_read_again(registry: Registry) -> None:
     path = green_report(registry)
     stored = promote.read_report(path)
