@@ -1,4 +1,4 @@
-"""What the registry costs: promoting a large model against hashing it, a flip with its log, and what age changes.
+"""What the registry costs: promoting a large model against hashing it, moving the link with its log, and what age adds.
 
     python -m benchmarks.registry [ROUNDS]
 

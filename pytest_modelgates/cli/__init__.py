@@ -1,4 +1,4 @@
-"""The command line: one module a noun, in which a verb's options and its code stand together."""
+"""The command line: one module for each group of verbs, where a verb's options stand beside its code."""
 
 from .main import main
 

@@ -1,4 +1,4 @@
-"""``python -m pytest_modelgates.cli``."""
+"""Run the command line by ``python -m pytest_modelgates.cli``."""
 
 import sys
 

@@ -22,25 +22,29 @@ from .options import (
 if TYPE_CHECKING:
     from ..evidence.report import StoredReport
 
-MODEL = argument("model", help="a model directory")
+MODEL = argument("model", help="a model directory, such as artifacts/models/1763884678")
 
 
 def register(verbs: Verbs) -> None:
     """Add the verbs."""
     verbs.add("gate", gate, MODEL, key_option("seal the report"), POLICY)
     verbs.add("prove", prove, MODEL, key_option("seal the proof"), POLICY, JSON)
-    verbs.add("keygen", keygen, argument("file", type=Path))
+    verbs.add(
+        "keygen",
+        keygen,
+        argument("file", type=Path, help="where the private key goes; a file that is there is never overwritten"),
+    )
 
 
 def gate(arguments: argparse.Namespace) -> int:
-    """Run the gates on a model where nothing else can reach them; 1 if the run is not green."""
+    """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green."""
     directory, _ = model_directory(arguments.model)
     _, stored = run_gates(directory, arguments)
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
 
 
 def prove(arguments: argparse.Namespace) -> int:
-    """Run every hard gate on a twin of the model that it must not pass; 1 if one does pass."""
+    """Run every hard gate on a copy of the model, broken on purpose; ends with 1 unless each one fails."""
     from ..evidence.proof import seal_proof, store_proof
     from ..evidence.verdict import Verdict
     from ..proving import prove as proving
@@ -63,7 +67,7 @@ def prove(arguments: argparse.Namespace) -> int:
 
 
 def keygen(arguments: argparse.Namespace) -> int:
-    """Write a new private key and print its public half for the policy."""
+    """Write a new private key, and print its public half, which the policy lists."""
     from ..evidence.seal import generate_key
 
     print(generate_key(arguments.file))

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 3
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no → still shows the rest
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show → still shows the rest
     arguments = parser().parse_args(argv)
     command: Command = arguments.command
     try:
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(str(error))
         failed = 2 if isinstance(error, UsageError) else 1
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
-            place = error.filename2 or error.filename or ""  # of a rename, what was to be replaced
+        if not isinstance(error, BrokenPipeError):  # its reader, such as `head`, has seen enough
+            place = error.filename2 or error.filename or ""  # for a rename, filename2 is the file to replace
             _say(f"{error.strerror or error}: {place}".rstrip(": "))
         failed = 3
     except KeyboardInterrupt:
@@ -43,20 +43,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Lead a closed standard stream nowhere, lest a file of the registry gets its number, and what others print."""
-    for name in ("stdin", "stdout", "stderr"):  # by number, as the lowest free one is given
+    """Open /dev/null in place of each closed standard stream.
+
+    Otherwise the next file that we open would get its descriptor, 0 to 2, and what other libraries print would land in
+    that file.
+    """
+    for name in ("stdin", "stdout", "stderr"):  # in this order: open() takes the lowest free descriptor
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115  # until the end
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115  # stays open to the end
 
 
 def _say(why: str) -> None:
-    """Say why on stderr; the status must not depend on whether that can be written to."""
+    """Say why on stderr. The exit status does not depend on whether that works."""
     with suppress(OSError):
         print(f"modelgates: {why}", file=sys.stderr)
 
 
 def _drop_output() -> None:
-    """Have the interpreter not stumble at its end over what cannot be written."""
+    """Point stdout at /dev/null if it cannot be written to, so that the interpreter's final flush cannot fail."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -64,7 +68,7 @@ def _drop_output() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Every verb with its options."""
+    """Build the parser: every verb with its options."""
     top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
     verbs = Verbs(top)
     for noun in (packing, gates, registry, monitoring, serving, scaffold):  # as help lists them

@@ -12,7 +12,7 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "drift-check",
         drift_check,
-        argument("--last", type=count, metavar="N", help="only the newest N rows"),
+        argument("--last", type=count, metavar="N", help="compare only the newest N rows"),
         ARTIFACTS,
         POLICY,
         JSON,
@@ -20,14 +20,14 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "compare",
         compare,
-        argument("model", nargs="?", help="the candidate's id; the newest packed one if left out"),
+        argument("model", nargs="?", help="the candidate's id; default: the model packed last"),
         ARTIFACTS,
         JSON,
     )
 
 
 def drift_check(arguments: argparse.Namespace) -> int:
-    """Compare the live model's predictions with its golden; 1 on drift."""
+    """Compare the live model's predictions with its golden ones; ends with 1 if they have drifted."""
     from ..monitoring.drift_check import check_live, in_words
 
     model_id, rows, report = check_live(artifacts_of(arguments), policy_of(arguments), last=arguments.last)
@@ -39,7 +39,7 @@ def drift_check(arguments: argparse.Namespace) -> int:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Correlate a candidate in shadow with the live model."""
+    """Correlate a candidate's shadow predictions with the live model's, day by day."""
     from dataclasses import asdict
 
     from ..monitoring import compare as monitoring

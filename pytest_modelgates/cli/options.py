@@ -20,7 +20,7 @@ Option = Callable[[argparse.ArgumentParser], object]
 
 
 class Verbs:
-    """The verbs of the command line, or of one noun of it."""
+    """The verbs of the command line, or those of one noun such as `golden`."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -42,16 +42,24 @@ def argument(*names: str, **details: Any) -> Option:
     return lambda parser: parser.add_argument(*names, **details)
 
 
-ARTIFACTS = argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="the artifacts root")
-POLICY = argument(
-    "--policy", type=Path, metavar="FILE", help="default: registry/policy.toml here, else the packaged one"
+ARTIFACTS = argument(
+    "--artifacts",
+    type=Path,
+    default=Path("artifacts"),
+    metavar="DIR",
+    help="the folder of models, reports and logs; default: artifacts",
 )
-JSON = argument("--json", action="store_true", help="print JSON")
+POLICY = argument(
+    "--policy", type=Path, metavar="FILE", help="the policy; default: registry/policy.toml here, else the packaged one"
+)
+JSON = argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def key_option(use: str) -> Option:
     """Declare the private key, and what the verb does with it."""
-    return argument("--key", metavar="FILE", help=f"{use} with this private key; default: ${KEY_VARIABLE}")
+    return argument(
+        "--key", metavar="FILE", help=f"{use} with this private key; default: the file that ${KEY_VARIABLE} names"
+    )
 
 
 def artifacts_of(arguments: argparse.Namespace) -> Artifacts:
@@ -89,7 +97,7 @@ def model_directory(given: str) -> tuple[Path, Artifacts]:
         raise RefusedError(f"{given}: no such model directory; give its path, such as artifacts/models/1763884678")
     artifacts = Artifacts.of(directory)
     if artifacts.model(directory.name) != directory:
-        raise RefusedError(f"{directory}: lies in no folder `models`, expected artifacts/models/{directory.name}")
+        raise RefusedError(f"{directory}: not in a folder `models`, expected artifacts/models/{directory.name}")
     return directory, artifacts
 
 
@@ -101,18 +109,18 @@ def print_json(value: Any) -> None:
 
 
 def moment(text: str) -> datetime:
-    """Read a moment; UTC unless it says otherwise."""
+    """Read a moment; it is in UTC unless it says otherwise."""
     try:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T07:30") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give one such as 2026-11-23T07:30") from error
 
 
 def whole(text: str) -> int:
     """Read a whole number, 0 or more."""
     if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; give one such as 5")
     return int(text)
 
 

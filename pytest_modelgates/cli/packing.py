@@ -16,11 +16,13 @@ def register(verbs: Verbs) -> None:
             type=Path,
             help="an .onnx file, a LightGBM .txt file, or a .joblib file of your own (it runs code)",
         ),
-        argument("--panel", type=Path, required=True, help="Parquet or CSV"),
+        argument(
+            "--panel", type=Path, required=True, help="out-of-sample rows to judge the model by, as Parquet or CSV"
+        ),
         argument("--spec", type=Path, required=True, help="packing list (TOML); modelgates init writes an example"),
         ARTIFACTS,
     )
-    verbs.add("verify", verify, argument("directory", type=Path))
+    verbs.add("verify", verify, argument("directory", type=Path, help="a model directory"))
 
 
 def pack(arguments: argparse.Namespace) -> int:
@@ -32,7 +34,7 @@ def pack(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Check a model directory: file set, sizes, SHA-256, manifest, schema CRC."""
+    """Check names, sizes and SHA-256 of a model directory's files, and its schema; ends with 1 if it is not sound."""
     from ..errors import IntegrityError
     from ..model import directory as model
 

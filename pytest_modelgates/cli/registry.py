@@ -39,11 +39,13 @@ def register(verbs: Verbs) -> None:
         argument(
             "model",
             nargs="?",
-            help="a model directory, whose hard gates are run first; a report; with --report, an id",
+            help="a model directory (its hard gates are run first), or a report; beside --report, the model's id",
         ),
-        argument("--report", type=Path, help="the report of a gate run"),
-        argument("--reason", default="all hard gates passed", help="for the audit log"),
-        argument("--dry-run", action="store_true", help="print the plan and every reason against it"),
+        argument("--report", type=Path, help="promote by this report of a gate run, instead of running the gates"),
+        argument("--reason", default="all hard gates passed", help="why, for the audit log"),
+        argument(
+            "--dry-run", action="store_true", help="print the plan and every reason against it, and change nothing"
+        ),
         key_option("seal the report and sign the log"),
         ARTIFACTS,
         POLICY,
@@ -51,8 +53,8 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "rollback",
         rollback,
-        argument("model", nargs="?", help="its id; asked for on a terminal if left out"),
-        argument("--reason", default="", help="for the audit log; must be given"),
+        argument("model", nargs="?", help="the model's id; if left out, a terminal asks for it"),
+        argument("--reason", default="", help="why, for the audit log; required"),
         key_option("sign the log"),
         ARTIFACTS,
         POLICY,
@@ -61,8 +63,8 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "list",
         list_models,
-        argument("--last", type=count, default=20, metavar="N", help="only the newest N; default: 20"),
-        argument("--all", action="store_true", help="all of them"),
+        argument("--last", type=count, default=20, metavar="N", help="show only the newest N; default: 20"),
+        argument("--all", action="store_true", help="show every model"),
         ARTIFACTS,
         JSON,
     )
@@ -70,31 +72,43 @@ def register(verbs: Verbs) -> None:
         "log",
         log,
         argument(
-            "--at", type=moment, metavar="TIME", help="what was live then (ISO 8601; UTC unless it says otherwise)"
+            "--at", type=moment, metavar="TIME", help="say what was live then (ISO 8601; UTC unless it says otherwise)"
         ),
-        argument("--verify", action="store_true", help="check every line, signature and kept head; 1 if one is off"),
         argument(
-            "--head", type=head, metavar="N:SHA256", help="check it all, and against a head that promote printed once"
+            "--verify",
+            action="store_true",
+            help="check every line and signature, and the log's ends that manifests keep; ends with 1 if one is wrong",
+        ),
+        argument(
+            "--head",
+            type=head,
+            metavar="N:SHA256",
+            help="the same, and check against an end of the log that promote printed",
         ),
         ARTIFACTS,
         POLICY,
         JSON,
     )
-    verbs.add("recover", recover, argument("--yes", action="store_true", help="do it"), ARTIFACTS, POLICY)
+    verbs.add("recover", recover, argument("--yes", action="store_true", help="do what is listed"), ARTIFACTS, POLICY)
     verbs.add(
         "gc",
         gc,
-        argument("--keep", type=whole, required=True, metavar="N", help="keep the newest N of those all the same"),
-        argument("--dry-run", action="store_true", help="only say what would go"),
+        argument("--keep", type=whole, required=True, metavar="N", help="keep the newest N of those that could go"),
+        argument("--dry-run", action="store_true", help="say what would go, and delete nothing"),
         ARTIFACTS,
         POLICY,
     )
-    golden = verbs.noun("golden", "Set or show reference predictions.")
+    golden = verbs.noun("golden", "Save or list goldens, the predictions that live ones are compared with.")
     golden.add(
         "set",
         golden_set,
-        argument("model", help="its id"),
-        argument("--from", dest="source", type=Path, help="Parquet or CSV with a column `prediction`"),
+        argument("model", help="the model's id"),
+        argument(
+            "--from",
+            dest="source",
+            type=Path,
+            help="take them from this Parquet or CSV file, column `prediction`; default: the model's panel",
+        ),
         ARTIFACTS,
         POLICY,
     )
@@ -102,7 +116,7 @@ def register(verbs: Verbs) -> None:
 
 
 def promote(arguments: argparse.Namespace) -> int:
-    """Make a model live, if its report is of a fully green hard run."""
+    """Make a model live, if a report shows that every hard gate passed."""
     from ..evidence.report import read_report
     from ..registry import promote as promotion
 
@@ -115,7 +129,7 @@ def promote(arguments: argparse.Namespace) -> int:
         directory, artifacts = model_directory(arguments.model)
         model_id = directory.name
         report, run = run_gates(directory, arguments, ["-m", "hard"])
-        # A sealed report is read back as anybody would read it: only that shows that a listed key opens the seal.
+        # A sealed report is read back as anybody would read it: only this shows that the policy lists the key.
         stored = read_report(report, keys=policy.evidence.keys) if key else run
     else:
         artifacts = artifacts_of(arguments)
@@ -134,7 +148,7 @@ def promote(arguments: argparse.Namespace) -> int:
 
 
 def rollback(arguments: argparse.Namespace) -> int:
-    """Make a model live again that was live before."""
+    """Go back to a model that was live before."""
     from ..registry import rollback as registry
     from ..registry.store import past_live, state
 
@@ -160,7 +174,7 @@ def rollback(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show what is live, and everything that is wrong; 1 if something is."""
+    """Show what is live, and everything that is wrong; ends with 1 if something is wrong."""
     from ..registry import status as registry
     from ..storage.text import printable
 
@@ -173,7 +187,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def list_models(arguments: argparse.Namespace) -> int:
-    """Show model directories, oldest first; times are UTC."""
+    """List the model directories, oldest first; times are UTC."""
     from ..registry.status import listing
     from ..storage.text import printable
 
@@ -245,7 +259,7 @@ def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
 
 
 def recover(arguments: argparse.Namespace) -> int:
-    """Say what would put link and log right again; 1 if something would."""
+    """List the steps that repair link and log after a crash or a change by hand; ends with 1 if there is one."""
     from ..registry import recover as registry
 
     policy = policy_of(arguments)
@@ -260,7 +274,7 @@ def recover(arguments: argparse.Namespace) -> int:
 
 
 def gc(arguments: argparse.Namespace) -> int:
-    """Delete old models: never the live one, the one before it, a newer one, or one that is being read."""
+    """Delete old models, but never the live one, the one before it, a newer one, or one in use."""
     from ..registry.garbage import collect
 
     policy = policy_of(arguments)
@@ -273,7 +287,7 @@ def gc(arguments: argparse.Namespace) -> int:
 
 
 def golden_set(arguments: argparse.Namespace) -> int:
-    """Save a model's panel predictions, or those of a file, as its reference."""
+    """Save a model's panel predictions, or those in a file, as its golden."""
     from ..registry.golden import set_golden
 
     policy = policy_of(arguments)
@@ -282,7 +296,7 @@ def golden_set(arguments: argparse.Namespace) -> int:
 
 
 def golden_show(arguments: argparse.Namespace) -> int:
-    """Show what references there are."""
+    """List the goldens that are saved."""
     from ..drift.golden import golden_metadata
 
     metadata = golden_metadata(artifacts_of(arguments).golden)
@@ -292,5 +306,5 @@ def golden_show(arguments: argparse.Namespace) -> int:
         for model_id, entry in sorted(metadata.goldens.items()):
             print(f"{model_id}  {entry.rows} rows  saved {entry.saved:%Y-%m-%d %H:%M:%S}  sha256:{entry.sha256[:16]}")
         if not metadata.goldens:
-            print("no golden yet; promotion saves one, so does: modelgates golden set ID")
+            print("no golden yet; a promotion saves one, and so does: modelgates golden set ID")
     return 0

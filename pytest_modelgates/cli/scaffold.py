@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import ModelgatesError
 from .options import Verbs, argument
 
-# Name in the package (which knows no dot files) and place in the repository.
+# Each file's name in the package, where it must not begin with a dot, and its place in the repository.
 TEMPLATES = {
     "policy.toml": "registry/policy.toml",
     "pack_example.py": "pack_example.py",
@@ -18,7 +18,7 @@ TEMPLATES = {
 
 
 def write_templates(root: Path) -> list[tuple[Path, bool]]:
-    """Write every template that is not there yet; a file of yours is never touched.
+    """Write every template that is not there yet; an existing file is never touched.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def write_templates(root: Path) -> list[tuple[Path, bool]]:
     Returns
     -------
     list of (Path, bool)
-        Each place, and whether it was written.
+        Each place, and whether it was written now.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def write_templates(root: Path) -> list[tuple[Path, bool]]:
         content = (resources.files(__package__) / "templates" / name).read_bytes()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with path.open("xb") as file:  # refuses a link too, even one that leads nowhere
+            with path.open("xb") as file:  # "x" refuses a link too, even a dangling one
                 file.write(content)
         except FileExistsError:
             done.append((path, False))
@@ -54,7 +54,9 @@ def write_templates(root: Path) -> list[tuple[Path, bool]]:
 
 def register(verbs: Verbs) -> None:
     """Add the verb."""
-    verbs.add("init", init, argument("directory", type=Path, nargs="?", default=Path()))
+    verbs.add(
+        "init", init, argument("directory", type=Path, nargs="?", default=Path(), help="your repository; default: here")
+    )
 
 
 def init(arguments: argparse.Namespace) -> int:

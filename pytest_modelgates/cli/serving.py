@@ -11,7 +11,12 @@ def register(verbs: Verbs) -> None:
     """Add the verbs."""
     options = (
         argument("--onnx", type=Path, required=True, help="artifacts/models/latest.onnx, or a candidate's model.onnx"),
-        argument("--csv", type=Path, required=True, help="time, asset and the features, in the sidecar's order"),
+        argument(
+            "--csv",
+            type=Path,
+            required=True,
+            help="rows to score: time, asset and the features, in the sidecar's order",
+        ),
     )
     verbs.add("serve", serve, *options)
     verbs.add("shadow", shadow, *options)
@@ -23,7 +28,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def shadow(arguments: argparse.Namespace) -> int:
-    """Score a CSV file with a candidate, beside the live model; nothing follows from its predictions."""
+    """Score a CSV file with a candidate and log the predictions apart; nothing acts on them."""
     return _score(arguments, "shadow")
 
 

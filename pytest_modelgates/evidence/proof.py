@@ -1,4 +1,7 @@
-"""The proof that gates can fail: what each did on a twin of the model that it must not pass."""
+"""The proof that gates can fail: what each did on a twin that it must not pass.
+
+A twin is a copy of the model that was broken on purpose: a negative control.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,17 +35,17 @@ class ControlRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         """Whether the gate failed as it had to: by its verdict, and by the number behind it."""
         if self.verdict is Verdict.ERRORED:
             return self.gate in family_of(self.gate).readers
-        held = self.slo in policy.slo and policy.slo[self.slo].contains(self.measured)
-        return self.twin is not None and self.verdict is Verdict.FAILED and not held
+        within = self.slo in policy.slo and policy.slo[self.slo].contains(self.measured)
+        return self.twin is not None and self.verdict is Verdict.FAILED and not within
 
     def shows(self, policy: Policy) -> Verdict:
-        """What it says of the gate: that it can fail is what has to be shown."""
+        """Judge the gate instead of the twin: it passes if it failed as it had to."""
         if self.red(policy):
             return Verdict.PASSED
         return Verdict.FAILED if self.verdict is Verdict.PASSED else self.verdict
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Say in one line what the gate did, or what is missing."""
         if self.twin is None:
             return f'{self.gate} has no twin; give it one: [slo."{base_name(self.gate)}"] twin = "file.py:function"'
         if self.verdict is Verdict.PASSED:
@@ -63,7 +66,7 @@ class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     trials: tuple[ControlRun, ...]
 
     def verdict(self, policy: Policy) -> Verdict:
-        """What all trials amount to; a proof without any shows nothing."""
+        """Say what all trials amount to; a proof without any shows nothing."""
         return combine(trial.shows(policy) for trial in self.trials)
 
 
@@ -74,7 +77,7 @@ class StoredProof(msgspec.Struct, frozen=True, kw_only=True):
     sealed_by: str | None
 
 
-# What is found where a proof should be: None if nothing is there, an error if it cannot be believed.
+# The answer to whether a proof is stored: the proof, None if there is none, or why it cannot be believed.
 ProofRead = StoredProof | FormatError | SealError | None
 
 
@@ -91,7 +94,7 @@ def suite_digest(gates: Iterable[str]) -> str:
 
 
 def store_proof(artifacts: Artifacts, model_id: str, content: bytes, *, sealed: bool) -> Path:
-    """Write a proof where promotion looks for it, in place of an older one, and say where that is."""
+    """Write a proof where promotion looks for it, in place of an older one, and return its path."""
     path = artifacts.proof(model_id)
     places = {False: path, True: path.with_suffix(SEALED_SUFFIX)}
     artifacts.write(places[sealed], content)
@@ -123,7 +126,7 @@ def proof_reasons(
     digest: str,
     repair: str,
 ) -> list[Reason]:
-    """Hold a proof against the model's bytes, the promoter's policy and the code that is trusted.
+    """Compare a proof with the model's bytes, the promoter's policy and the trusted code.
 
     `required` are the gates that must have been seen red, `repair` is the command that makes a proof.
     """

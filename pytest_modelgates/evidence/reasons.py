@@ -13,5 +13,5 @@ class Reason:
     repair: str
 
     def __str__(self) -> str:
-        """One line for people, whatever a report made of its names."""
+        """Format as one line that is safe to print, because parts of it come from a report."""
         return printable(f"{self.text} → {self.repair}")

@@ -16,7 +16,7 @@ from .seal import SEALED_SUFFIX, open_statement
 
 
 class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a gate measured, and the limit it was held against.
+    """What a gate measured, and the limit it was compared with.
 
     `value` is null when nothing could be measured, and `note` then says why. `detail` holds further numbers.
     """
@@ -57,7 +57,7 @@ class GateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ModelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every gate that ran on one model, the model's bytes before and after, and the waivers that let a gate off."""
+    """Every gate that ran on one model, the model's bytes before and after, and the waivers that excused a gate."""
 
     directory: str
     digest_before: Sha256
@@ -71,7 +71,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     `suite` holds the SHA-256 of every file that gates were collected from, `package_digest` is that of this package's
     own code; `hooks` says who, besides pytest and this package, implements a hook that can alter a run; `optimize` is
-    above 0 when asserts were switched off; `nonce` is what the parent of a hermetic run gave it.
+    above 0 when asserts were switched off; `nonce` is the random word that a hermetic run got from its parent.
     """
 
     started: Moment
@@ -108,14 +108,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReport:
-    """A report that was read once, and what only its reader can know of it.
+    """A report that was read once, and what only its reader can know about it.
 
     Parameters
     ----------
     path : Path or None
-        Where it is kept; None if nowhere yet.
+        Where it lies; None if it is not kept anywhere yet.
     content : bytes
-        The file: the report itself, or the envelope around it.
+        The file's bytes: the report itself, or the envelope around it.
     parsed : Any
         The report as JSON, with all that other plugins wrote beside the ledger.
     report : Report
@@ -147,7 +147,7 @@ def read_report(path: Path, *, keys: Sequence[str] = ()) -> StoredReport:
     Raises
     ------
     FormatError
-        If it is no JSON, or was not written by a gate run, or its ledger is not of the expected shape.
+        If it is not JSON, was not written by a gate run, or its ledger has another shape than expected.
     SealError
         If it is an envelope that none of the keys signed.
     """

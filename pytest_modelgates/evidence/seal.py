@@ -128,7 +128,7 @@ def generate_key(path: Path) -> str:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-    except BaseException:  # half a key would bar the place for a whole one
+    except BaseException:  # half a key would block the name for a whole one
         path.unlink()
         raise
     return public_key(key)
@@ -143,7 +143,7 @@ def load_key(path: Path) -> "Ed25519PrivateKey":
     try:
         key = _serialization().load_pem_private_key(content, password=None)
     except (ValueError, TypeError) as error:
-        raise SealError(f"{path}: no private key ({error}); make one: modelgates keygen FILE") from error
+        raise SealError(f"{path}: not a private key ({error}); make one: modelgates keygen FILE") from error
     if not isinstance(key, _ed25519().Ed25519PrivateKey):
         raise SealError(f"{path}: not an Ed25519 key; make one: modelgates keygen FILE")
     found: Ed25519PrivateKey = key
@@ -166,12 +166,12 @@ def seal(payload: bytes, key: "Ed25519PrivateKey") -> bytes:
 
 
 def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
-    """Sign a line of the audit log, in hex. No envelope begins like one, so neither passes for the other."""
+    """Sign bytes of the audit log, in hex. They begin otherwise than an envelope's, so neither passes for the other."""
     return key.sign(content).hex()
 
 
 def signer(content: bytes, signature: str, keys: Sequence[str]) -> str | None:
-    """Find which of the keys that the policy lists signed a line of the audit log; None if none did."""
+    """Find which of the policy's keys signed bytes of the audit log; None if none did."""
     for listed in keys:
         with suppress(_invalid(), ValueError):
             _public(listed).verify(bytes.fromhex(signature), content)
@@ -185,7 +185,7 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
     Returns
     -------
     bytes
-        The very payload that was signed, which is all that may be read of the envelope afterwards.
+        The payload whose signature was checked. Read nothing else of the envelope afterwards.
     str
         The public key that signed it.
 
@@ -221,11 +221,13 @@ def _public(listed: str) -> Any:
     try:
         return _ed25519().Ed25519PublicKey.from_public_bytes(bytes.fromhex(listed.removeprefix(KEY_PREFIX)))
     except ValueError as error:
-        raise SealError(f"the policy's key {listed!r} is no Ed25519 public key ({error})") from error
+        raise SealError(
+            f"the policy's key {listed!r} is not an Ed25519 public key ({error}); list what modelgates keygen printed"
+        ) from error
 
 
 def _encoding(payload: bytes) -> bytes:
-    # DSSE's pre-authentication encoding: what is signed is the type and the payload, each with its length.
+    # DSSE's pre-authentication encoding (PAE): the signed bytes are the type and the payload, each with its length.
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 

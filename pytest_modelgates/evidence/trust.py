@@ -10,42 +10,42 @@ from ..storage.digests import sha256
 from ..storage.strict_json import canonical
 
 PACKAGE = Path(__file__).parent.parent
-# Origins of hooks and fixtures that are never foreign.
+# Hooks and fixtures from these packages are always trusted.
 CORE = ("_pytest", "pytest", "pluggy", PACKAGE.name)
-# How the parent of a hermetic run names it; the run repeats it in its ledger.
+# The variable by which a hermetic run gets a random word from its parent; the run repeats the word in its ledger.
 NONCE = "MODELGATES_NONCE"
 
 
 def shipped_gates() -> Path:
-    """Find the suite: inside the package in a wheel, beside it in a checkout."""
+    """Find the shipped gates: inside the package in a wheel, beside it in a checkout."""
     inside = PACKAGE / "gates"
     return inside if inside.is_dir() else PACKAGE.parent / "gates"
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a promoter holds a run's code against: digests of gate files, and of this package."""
+    """What a promoter compares a run's code with: digests of gate files, and of this package."""
 
     gates: frozenset[str]
     package: str
 
 
 def trust(policy: Policy, root: Path) -> Trust:
-    """Digest what is installed here."""
+    """Digest the gates and the package that are installed here."""
     return Trust(frozenset(trusted_digests(policy, root)), package_digest())
 
 
 def suite_folders(policy: Policy, root: Path) -> list[Path]:
-    """Every folder of gates that counts: the shipped one and those that the policy names, relative to `root`."""
+    """List the folders of gates that count: the shipped one, and those that the policy names relative to `root`."""
     own = [root / name for name in policy.evidence.suites]
     for folder in own:
         if not folder.is_dir():
-            raise PolicyError(f"the policy names the suite {folder}, which is no folder; mend suites = […]")
+            raise PolicyError(f"the policy names the suite {folder}, which is not a folder; fix suites = […]")
     return [shipped_gates(), *own]
 
 
 def trusted_digests(policy: Policy, root: Path) -> set[str]:
-    """SHA-256 of every gate file that counts."""
+    """Digest every gate file that counts."""
     return {digest for folder in suite_folders(policy, root) for digest in _code(folder).values()}
 
 
@@ -58,11 +58,11 @@ def _code(folder: Path) -> dict[str, str]:
     """Digest every Python file below a folder, by its path in it."""
     digests, seen = {}, set()
     for place, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:  # a link to a folder above would be followed without end
+        if (real := os.path.realpath(place)) in seen:  # a link to a parent folder would be followed endlessly
             folders.clear()
             continue
         seen.add(real)
         for path in (os.path.join(place, name) for name in names if name.endswith(".py")):
-            with open(path, "rb", buffering=0) as file:  # this and no Path: a hundred small files in half the time
+            with open(path, "rb", buffering=0) as file:  # half the time that Path takes for 100 files
                 digests[path.removeprefix(f"{folder}/")] = sha256(file.readall())
     return digests

@@ -164,8 +164,11 @@ class Panel:
     @cached_property
     def key(self) -> str:
         """Digest of what a model is judged by: the times, assets and targets of all rows."""
-        columns = [*self.sidecar.keys, self.sidecar.target]
-        rows = pd.util.hash_pandas_object(pd.DataFrame({place: self.column(c) for place, c in enumerate(columns)}))
+        # pandas 2 hashes -0.0 apart from 0, and packs nanoseconds where pandas 3 packs microseconds.
+        columns: list[Any] = [*(self.column(name) for name in self.sidecar.keys), self.outcome + 0]
+        if self.sidecar.time is not None:
+            columns[0] = self.times.astype("datetime64[us]")
+        rows = pd.util.hash_pandas_object(pd.DataFrame(dict(enumerate(columns))))
         return sha256(rows.to_numpy().tobytes())
 
     def neutralised(self, positions: list[int]) -> NDArray[np.generic]:

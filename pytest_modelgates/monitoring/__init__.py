@@ -1,1 +1,4 @@
-"""What watches the live model: comparison with shadow, drift."""
+"""What watches the live model: its drift, and how far a candidate in shadow agrees with it.
+
+Import from the module: nothing is exported here.
+"""

@@ -1,4 +1,4 @@
-"""How far a candidate in shadow and the live model agree, day by day, on the rows that both have scored."""
+"""How far a candidate in shadow agrees with the live model, day by day, on the rows that both have scored."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Dail
     Raises
     ------
     InsufficientDataError
-        If both have scored two rows or more on fewer than 20 days.
+        If fewer than 20 days have two or more rows that both have scored.
     """
     keys = [key for key in candidate if key in live]
     if len(keys) < 2:

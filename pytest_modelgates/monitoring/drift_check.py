@@ -1,4 +1,4 @@
-"""Whether the live model's recent predictions still look like its golden."""
+"""Whether the live model's recent predictions still look like its golden predictions."""
 
 from ..artifacts import Artifacts
 from ..drift import detect_drift, load_golden_predictions
@@ -10,7 +10,7 @@ from ..registry.store import live_change
 
 
 def limits_of(policy: Policy) -> DriftLimits:
-    """Take the limits that the drift gates use."""
+    """Take the same limits that the drift gates use."""
     return DriftLimits(
         psi_moderate=policy.limit("drift.psi_moderate").upper,
         psi=policy.limit("drift.psi").upper,
@@ -27,7 +27,7 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     artifacts : Artifacts
     policy : Policy
     last : int, optional
-        Only the newest rows.
+        Compare only so many of the newest rows.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     Raises
     ------
     StatisticsError
-        If it has scored too few rows to tell.
+        If it has scored no row, or too few to tell.
     """
     live = live_change(artifacts)
     current = values_of(read_predictions(artifacts.predictions, digest=live.digest))[-last if last else 0 :]

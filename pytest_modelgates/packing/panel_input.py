@@ -1,5 +1,6 @@
 """The panel as a user gives it, checked and cast to the schema."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,10 @@ def _dates(column: Any) -> Any:
     if pd.api.types.is_numeric_dtype(column.dtype):
         raise PackError(f"the panel's {column.name!r} is {column.dtype}; give dates")
     try:
-        dates = pd.to_datetime(column, format="ISO8601")  # 01/02/2020 may be either of two days
-    except (ValueError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # pandas 2 only warns of two time zones
+            dates = pd.to_datetime(column, format="ISO8601")  # 01/02/2020 may be either of two days
+    except (ValueError, TypeError, FutureWarning) as error:
         raise PackError(f"the panel's {column.name!r} does not hold ISO dates ({first_line(error)})") from error
     if not pd.api.types.is_datetime64_dtype(dates.dtype):
         raise PackError(

@@ -20,7 +20,7 @@ from ..evidence.verdict import Verdict, weigh
 from ..policy.policy import Policy
 from ..storage.digests import listing
 
-# Nothing else is loaded: no entry point of the environment, no conftest, no ini file of the repository.
+# The child loads these plugins alone: no entry point of the environment, no conftest or ini file of the repository.
 PLUGINS = (
     "pytest_modelgates.plugin",
     "pytest_jsonreport.plugin",
@@ -60,7 +60,7 @@ def run_gates(
     Returns
     -------
     StoredReport
-        Not kept anywhere yet.
+        Not kept anywhere yet, so without a path.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def _run(
     ) as child:
         try:
             output, _ = child.communicate(timeout=seconds)
-        except BaseException as error:  # Ctrl-C does not reach another session
+        except BaseException as error:  # Ctrl-C does not reach a child in another session
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
@@ -143,7 +143,7 @@ def _run(
 
 
 def seal_report(stored: StoredReport, directory: Path, policy: Policy, key: Path) -> bytes:
-    """Seal the report of a hermetic run, in the caller's process: the gates do not vouch for themselves."""
+    """Seal the report of a hermetic run, in the name of the one who started it: the run itself never sees the key."""
     private, ledger = load_key(key), stored.report.modelgates
     run, model = ledger.run, ledger.models[directory.name]
     day = run.started.date()

@@ -11,23 +11,23 @@ LONGEST_ACTOR, LONGEST_REASON = 200, 10_000
 
 
 def actor() -> str:
-    """Name who acts, as far as can be told: ``$MODELGATES_ACTOR``, else the user."""
+    """Name who acts: ``$MODELGATES_ACTOR``, else the user. Nothing proves that it is true."""
     name = os.environ.get("MODELGATES_ACTOR") or _user()
     if not name.isprintable() or len(name) > LONGEST_ACTOR:
         raise RefusedError(
-            f"the actor {printable(name[:40])}… is no name; give $MODELGATES_ACTOR at most {LONGEST_ACTOR} printable "
-            "characters in UTF-8"
+            f"the actor {printable(name[:40])}… is not a name; set $MODELGATES_ACTOR to at most {LONGEST_ACTOR} "
+            "printable characters in UTF-8"
         )
     return name
 
 
 def one_line_reason(reason: str, verb: str) -> str:
-    """Take a reason into one line that breaks no terminal and no log.
+    """Put a reason on one line that is safe for a terminal and for the log.
 
     Raises
     ------
     RefusedError
-        If there is none, or it is a whole document.
+        If there is none, or it is too long.
     """
     line = printable(" ".join(reason.split()))
     if not line:
@@ -38,7 +38,7 @@ def one_line_reason(reason: str, verb: str) -> str:
 
 
 def why_denied(verb: str, listed: Sequence[str]) -> str | None:
-    """Say why the actor may not do something; None if nobody is listed, or the actor is."""
+    """Say why the actor may not do something; None if the policy lists nobody, or lists the actor."""
     if listed and actor() not in listed:
         return f"{actor()} may not {verb}; the policy lets {', '.join(listed)}"
     return None
@@ -47,5 +47,5 @@ def why_denied(verb: str, listed: Sequence[str]) -> str | None:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, ImportError, OSError):  # a container's user may have no name
+    except (KeyError, ImportError, OSError):  # in a container the user's number may have no name
         return f"uid {os.getuid()}"

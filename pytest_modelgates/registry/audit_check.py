@@ -1,7 +1,8 @@
 """How far the audit log can be believed.
 
-A chain shows an edited line, but no cut tail and no chain written anew: those show by a head kept elsewhere, in the
-manifest of a model packed later, in a printout, or under a signature.
+The chain by itself shows an edited line. It does not show that the end was cut off, or that the whole log was
+rewritten. Those two show against a head, the number and digest of one record, that is kept elsewhere: in the manifest
+of a model packed later, or in a printout. A signature shows them too.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from ..evidence.seal import signer
 from ..model.directory import ModelDirectory
 from .store import model_ids
 
-LOST = "record {} is not, or no longer, the one that {} kept: the log was cut off or written anew"
+LOST = "record {} is not the one that {} kept: the log was cut off or rewritten"
 
 
 def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None) -> tuple[str, list[str]]:
@@ -44,7 +45,7 @@ def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None)
         # An event without a signature says nothing about the one of the change before it.
         if last is None and (isinstance(record, Commit) or (isinstance(record, Event) and record.signature)):
             last = record
-        # The head may be newer than the last commit: an abort, or what is under way.
+        # The kept head may be newer than the last commit: that of an abort, or of a change under way.
         holds = holds or Head(record.n, digest) == kept
         if last and (kept is None or record.n <= kept.n):
             break
@@ -88,7 +89,7 @@ def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
         with ModelDirectory(artifacts.model(model_id)) as model:
             kept = model.manifest.audit_head
     except (FormatError, IntegrityError):
-        return None  # modelgates verify names what is wrong with the manifest
+        return None  # `modelgates verify` says what is wrong with the manifest
     return Head.parse(kept) if kept else None
 
 

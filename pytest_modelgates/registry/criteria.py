@@ -1,4 +1,7 @@
-"""What promotion asks for besides the gates: quiet nights, hours in shadow, no drift. Pure: from records to reasons."""
+"""What promotion asks for besides the gates: nights of parity, hours in shadow, no drift.
+
+Pure: records in, reasons out.
+"""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -38,7 +41,7 @@ def streak(found: Sequence[Night], *, today: date) -> int:
 
 
 def night_reasons(found: Sequence[Night], policy: Policy, *, today: date, repair: str) -> list[Reason]:
-    """Hold the streak against the policy."""
+    """Compare the streak with the policy."""
     needed, length = policy.promotion.parity_nights, streak(found, today=today)
     if length >= needed:
         return []
@@ -46,7 +49,7 @@ def night_reasons(found: Sequence[Night], policy: Policy, *, today: date, repair
 
 
 def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Policy, *, repair: str) -> list[Reason]:
-    """Hold a candidate's shadow records against the policy: hours, errors, latency, drift.
+    """Compare a candidate's shadow records with the policy: hours, errors, latency, drift.
 
     Parameters
     ----------
@@ -56,7 +59,7 @@ def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Po
         The candidate's predictions on its panel.
     policy : Policy
     repair : str
-        The command that shadows it.
+        The command that runs it in shadow.
     """
     wanted, latency = policy.promotion, policy.limit(SERVE_LATENCY)
     reasons = []
@@ -67,7 +70,7 @@ def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Po
             reasons.append(
                 Reason(f"{hours:.1f} h of shadow records, the policy asks for {wanted.shadow_hours:g} h", repair)
             )
-        # An error long past must not bar a candidate for ever: the last hours count.
+        # Only the last hours count, so that one old error does not bar a candidate for good.
         recent = [record for record in records if max(times) - record.time <= timedelta(hours=wanted.shadow_hours)]
         failed = [record for record in recent if record.error is not None]
         if failed:

@@ -23,7 +23,7 @@ from .nights import Night
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a promotion is decided by, as the promoter itself found it.
+    """Everything that decides a promotion, as the promoter itself read it.
 
     Parameters
     ----------
@@ -31,13 +31,14 @@ class Facts:
     directory : Path
     digest : str
         Of the model directory's files, as they are now.
-    manifest, sidecar
+    manifest : Manifest
+    sidecar : Sidecar
     golden : ndarray, shape (n,)
         The model's predictions on its panel.
     live : str or None
         The live model; None before the first promotion.
     stored : StoredReport
-        What the gate run left.
+        The report of the gate run.
     trusted : Trust
         Digests of the gate files and of the package that the promoter has.
     proof : ProofRead
@@ -85,7 +86,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damaged:
-    """What is known of a model whose directory is not sound: nothing else about it can be judged."""
+    """A model whose directory is not sound, so that nothing else about it can be judged."""
 
     model_id: str
     live: str | None
@@ -121,7 +122,8 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
     if facts.denied:
         repair = "ask one of them, or add the actor to [registry] may_promote in the policy"
         reasons.append(Reason(facts.denied, repair))
-    reasons += [Reason(problem, "put promotions.log and latest back") for problem in facts.log_problems]
+    reasons += [Reason(problem, "put promotions.log and latest back from a copy") for problem in facts.log_problems]
+    # Nights and hours in shadow protect a live model. The first one replaces nothing.
     if not facts.first:
         reasons += night_reasons(facts.nights, policy, today=now.date(), repair=f"{facts.gate} every night")
         shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv live_data.csv"
@@ -130,7 +132,7 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
 
 
 def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[list[Reason], list[Waiver]]:
-    """Hold the report against the model, the policy and the code that is trusted."""
+    """Compare the report with the model, the policy and the trusted code."""
     models = facts.ledger.models
     if facts.model_id not in models:
         names = ", ".join(models) or "no model"
@@ -140,14 +142,16 @@ def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[lis
     reasons = _run_reasons(facts, run, policy, now=now)
     if misfit := policy.why_not_admitted(facts.sidecar):
         reasons.append(Reason(f"{facts.model_id} {misfit[0]}", misfit[1]))
-    # A team's own hard gates count as well, under whatever parameters they ran.
+    # A hard gate that ran counts even if the policy does not require it: a team's own, or one of other parameters.
     own = [record.gate for record in run.gates if _is_hard(record, policy)]
     judged = list(dict.fromkeys([*required, *own]))
     reasons += _origin_reasons(facts, run, judged, policy)
     missed, waivers = _gate_reasons(facts, run, policy, judged, now=now)
     reasons += missed
     if not required:
-        reasons.append(Reason("the policy requires no hard gate, so nothing would be shown", "give it hard gates"))
+        reasons.append(
+            Reason("the policy requires no hard gate, so nothing would be shown", "add hard gates to the policy")
+        )
     return reasons, waivers
 
 
@@ -196,10 +200,11 @@ def _origin_reasons(facts: Facts, run: ModelRun, judged: list[str], policy: Poli
             found.append(f"{origin} can alter the run ({', '.join(names)}), and the policy lists no such plugin")
     known = {*CORE, *policy.evidence.plugins}
     for record in run.gates:
+        # A gate that decides nothing may come from anywhere.
         if record.gate not in judged:
             continue
         if info.suite.get(record.file) not in trust.gates:
-            found.append(f"{record.gate} was defined in {record.file}, which is no gate file that counts here")
+            found.append(f"{record.gate} was defined in {record.file}, which is not a gate file that counts here")
         for fixture, origin in record.fixtures.items():
             if origin not in known and info.suite.get(origin) not in trust.gates:
                 found.append(f"{record.gate} got its fixture {fixture!r} from {origin}")
@@ -209,7 +214,7 @@ def _origin_reasons(facts: Facts, run: ModelRun, judged: list[str], policy: Poli
 def _gate_reasons(
     facts: Facts, run: ModelRun, policy: Policy, judged: list[str], *, now: datetime
 ) -> tuple[list[Reason], list[Waiver]]:
-    """Give what speaks against each gate, and the waivers that were needed."""
+    """Find what speaks against each gate, and the waivers that are needed."""
     records: dict[str, list[GateRecord]] = {}
     for record in run.gates:
         records.setdefault(record.gate, []).append(record)
@@ -222,7 +227,7 @@ def _gate_reasons(
             continue
         (record,) = found
         if base_name(name) not in policy.slo:
-            reasons.append(Reason(f"{name} is no gate that the policy knows", facts.gate))
+            reasons.append(Reason(f"{name} is not a gate that the policy knows", facts.gate))
             continue
         if record.severity != "hard":
             reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", facts.gate))

@@ -36,19 +36,19 @@ def collect(artifacts: Artifacts, rules: RegistryRules, *, keep: int, dry_run: b
     artifacts : Artifacts
     rules : RegistryRules
     keep : int
-        How many of the models that may go are kept all the same.
+        How many of the models that could be deleted stay, the newest first.
     dry_run : bool
         Delete nothing.
 
     Returns
     -------
     list of Removed
-        Models, oldest first, then leftovers. What a reader holds open is kept.
+        Models, oldest first, then leftovers. A folder that a process holds open is left alone.
 
     Raises
     ------
     RegistryError
-        If link and log disagree: then nobody knows what may go.
+        If link and log disagree: then it is unknown which models may go.
     """
     if keep < 0:
         raise RegistryError(f"cannot keep {keep} models; give 0 or more")
@@ -71,9 +71,9 @@ def _expendable(artifacts: Artifacts, keep: int) -> list[str]:
     if live is None:
         return []  # all of them are candidates
     ids = model_ids(artifacts)
-    # A rollback would go to this one.
+    # A rollback would go to this model.
     previous = next((name for name in past_live(artifacts, live) if name in ids), None)
-    # What is newer than the live model is a candidate still.
+    # A model newer than the live one is still a candidate.
     older = [name for name in ids if int(name) < int(live) and name != previous]
     return older[: max(0, len(older) - keep)]
 
@@ -89,10 +89,10 @@ def _leftovers(models: Path) -> list[str]:
 
 @contextmanager
 def _unread(directory: Path) -> Iterator[bool]:
-    """Hold a directory exclusively, so that nobody begins to read it; False if somebody does already, or it is gone."""
+    """Lock a directory, so that no reader opens it; False if one already has, or the directory is gone."""
     try:
         descriptor = open_folder(directory)
-    except FileNotFoundError:  # a pack has given it its name meanwhile
+    except FileNotFoundError:  # a pack has just renamed its staging folder
         yield False
         return
     try:
@@ -111,10 +111,10 @@ def _size(directory: Path) -> int:
 
 
 def _delete(directory: Path) -> None:
-    # By rename first: whoever looks sees a whole model or none.
+    # Rename first, so that a reader sees a whole model or none.
     trash = directory
     if not directory.name.startswith(TRASH):
-        # What was deleted before may have been put back, and its trash still lie here.
+        # This model may have been deleted once, restored by hand, and its old trash not yet removed.
         places = (directory.with_name(f"{TRASH}{directory.name}-{number}") for number in count())
         trash = next(place for place in places if not os.path.lexists(place))
         directory.rename(trash)

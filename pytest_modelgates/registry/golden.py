@@ -1,4 +1,7 @@
-"""A model's reference predictions, its golden: what it scored on its own panel, or what a file says."""
+"""A model's golden: the predictions that its live ones are compared with.
+
+They are those on its own panel, or those in a file.
+"""
 
 from pathlib import Path
 
@@ -25,7 +28,7 @@ def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: 
     with ModelDirectory(artifacts.model(model_id)) as model:
         digest = model.verify(keep={PANEL})
         values = panel_predictions(model) if source is None else _predictions_in(source)
-    # The metadata of all goldens is one file, which a promotion writes too.
+    # All goldens share one metadata file, and a promotion writes it too.
     with locked(artifacts, rules):
         return save_golden_predictions(
             values, model_id, folder=artifacts.golden, digest=digest if source is None else None

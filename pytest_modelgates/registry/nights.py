@@ -24,14 +24,14 @@ class Night:
 
 
 def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night]:
-    """Read the nights that the streak may consist of from the stored reports, newest first.
+    """Read the nights that a streak may consist of, newest first.
 
-    A report that cannot be read counts as a night without parity: what did not verifiably run is not green.
+    A report that cannot be read makes a night without parity: a run that nobody can check is not green.
     """
     first = now - timedelta(days=policy.promotion.parity_nights + 1)
     oldest = first.strftime("%Y%m%d")
     runs: dict[date, list[tuple[int, bool, str, bool]]] = {}
-    # A folder that did not change since holds no report of these nights; there may be thousands of old ones.
+    # A folder that did not change since then holds no report of these nights. There may be thousands of them.
     folders = [path for path in artifacts.all_reports.glob("*/") if path.stat().st_mtime >= first.timestamp()]
     for path in (path for folder in folders for path in folder.glob("*.json")):
         if not (NIGHT.match(path.stem) and oldest <= path.stem[:8] <= now.strftime("%Y%m%d")):
@@ -42,28 +42,28 @@ def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night
             continue
         parity = _parity_passed(path, model_id, day, policy)
         runs.setdefault(day, []).append((int(model_id), parity is not None, path.stem, bool(parity)))
-    # The newest candidate's last run that measured parity counts; file names sort by time.
+    # Of the newest candidate, the last run that measured parity counts. File names sort by time.
     newest = {day: max(runs[day]) for day in sorted(runs, reverse=True)}
     return [Night(day, str(model_id), parity) for day, (model_id, _, _, parity) in newest.items()]
 
 
 def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool | None:
-    """Judge parity by one report; None if the run measured none (``-m pnl``), or lacks a seal that counts."""
+    """Judge parity by one report; None if the run did not measure it (``-m pnl``), or if its seal does not count."""
     wanted = sorted(name for name, slo in policy.slo.items() if name.startswith("parity.") and slo.severity == "hard")
     try:
         stored = read_report(path, keys=policy.evidence.keys)
         ledger = stored.report.modelgates
         records = [record for record in ledger.models[model_id].gates if record.gate in wanted]
-        # A report that was copied to the name of another night is of its own night still.
+        # A report copied under the name of another night still belongs to its own.
         if ledger.run.started.astimezone(UTC).date() != day:
             return False
     except (FormatError, KeyError):
         return False
     except (SealError, MissingExtraError):
-        return None  # the report that was sealed lies beside it
+        return None  # the plain report lies beside it and is judged by itself
     if not records:
         return None
     passed = sorted(record.gate for record in records if judge(record, policy)[0] is Verdict.PASSED)
     if passed == wanted and policy.evidence.level == "sealed" and stored.sealed_by is None:
-        return None  # it may speak against the night, but not for it
+        return None  # an unsealed report may count against its night, but not for it
     return passed == wanted

@@ -1,4 +1,4 @@
-"""Promotion: gather what there is, let `decide` judge, and change the registry in one step."""
+"""Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
 import socket
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ class Plan:
 
 
 def model_of(stored: StoredReport) -> str:
-    """The one model that a report is of."""
+    """Find the one model that a report is of."""
     names = list(stored.report.modelgates.models)
     if len(names) != 1:
         raise RefusedError(
@@ -92,7 +92,7 @@ def gather(
         denied=why_denied("promote", policy.registry.may_promote),
     )
     if live is None:
-        # Nothing is live, but a manifest that kept a head of the log says that something was.
+        # Nothing is live now. A manifest that kept an end of the log would show that something once was.
         return replace(facts, log_problems=verify_log(artifacts, policy.evidence.keys)[1])
     shadow = list(read_predictions(artifacts.shadow_predictions, digest=digest))
     return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow)
@@ -114,7 +114,7 @@ def promote(
     artifacts : Artifacts
     model_id : str
     report : StoredReport or Path
-        What its gate run left.
+        The report of its gate run.
     policy : Policy
     reason : str
         For the audit log.

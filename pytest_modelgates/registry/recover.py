@@ -1,6 +1,6 @@
-"""Putting the registry right after a crash or somebody's hand: first in words, then, when told, in deed.
+"""Repairing the registry after a crash or a change by hand: first as a list of steps, then, if asked, in fact.
 
-The link is made to follow the log, which is chained; what the log itself lost cannot be brought back from here.
+The link is made to follow the log, because the log is chained. What the log itself lost cannot be restored here.
 """
 
 import os
@@ -29,17 +29,17 @@ class Step:
 
 
 def recover(artifacts: Artifacts, rules: RegistryRules, *, do: bool) -> list[str]:
-    """Find what is wrong with link and log, and put it right if told to.
+    """Find what is wrong with link and log, and repair it if `do` is set.
 
     Returns
     -------
     list of str
-        What was done, or would be; empty if nothing is wrong.
+        The steps that were taken, or would be; empty if nothing is wrong.
 
     Raises
     ------
     RegistryError
-        If the log is not whole: which model should be live is not guessed.
+        If the log is not whole: then nothing says which model should be live.
     """
     with lock(artifacts, rules):
         steps = list(_steps(artifacts))
@@ -52,7 +52,7 @@ def recover(artifacts: Artifacts, rules: RegistryRules, *, do: bool) -> list[str
 def _steps(artifacts: Artifacts) -> Iterator[Step]:
     path, link = artifacts.promotions, _text(artifacts.latest)
     if problems := [f"{path}: {problem}" for problem in read_chain(path).problems]:
-        raise RegistryError("\n".join([*problems, "put the log back from a copy; nothing here can tell what it said"]))
+        raise RegistryError("\n".join([*problems, "put the log back from a copy; nothing else says what was live"]))
     if count := torn_bytes(path):
         yield Step(f"cut off the {count} bytes that a crash left behind the log's end", lambda: drop_torn_line(path))
     end = tail(path)
@@ -66,7 +66,7 @@ def _steps(artifacts: Artifacts) -> Iterator[Step]:
     if logged is None:
         if os.path.lexists(artifacts.latest):
             raise RegistryError(
-                f"{artifacts.latest} is there, and {path} knows no promotion: put the log back from a copy"
+                f"{artifacts.latest} is there, but {path} holds no promotion: put the log back from a copy"
             )
         return
     for place in (artifacts.latest, artifacts.latest_onnx):
@@ -74,7 +74,7 @@ def _steps(artifacts: Artifacts) -> Iterator[Step]:
             aside = place.with_name(f"{place.name}.moved-{int(time.time())}")
             yield Step(f"move what lies in the place of {place.name} to {aside}", partial(place.rename, aside))
     if link != logged:
-        was = f"points at {link!r}" if link else "is missing or no link"
+        was = f"points at {link!r}" if link else "is missing or not a link"
         damage = "" if _is_sound(artifacts.model(logged)) else f"; {logged} is damaged: afterwards roll back"
         text = f"point latest at {logged}, which the log says is live; it {was}{damage}"
         yield Step(text, lambda: point_latest_at(artifacts, logged))
@@ -90,5 +90,5 @@ def _is_sound(directory: Path) -> bool:
 
 
 def _text(path: Path) -> str | None:
-    """What a link says, unchecked; None if there is no link."""
+    """Read a link's text, unchecked; None if there is no link."""
     return os.readlink(path) if path.is_symlink() else None

@@ -1,4 +1,4 @@
-"""Rollback: back to a model that was live before and is, byte for byte, what it was then."""
+"""Rollback: back to a model that was live before, if it is byte for byte what it was then."""
 
 import socket
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from .store import Done, change_live, locked, past_live, state
 
 
 def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str, key: Path | None = None) -> Done:
-    """Make a model live again that was live before; parameters as for `promote`.
+    """Make a former live model live again; parameters as for `promote`.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str
         raise RefusedError(why)
     private = load_key(key) if key else None
     with locked(artifacts, policy.registry):
-        # What the link names may be gone: that is when a rollback is needed most.
+        # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
         live = state(artifacts).live
         if model_id == live:
             raise RefusedError(f"{model_id} is live already")

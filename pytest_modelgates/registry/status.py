@@ -1,4 +1,4 @@
-"""What people ask of the registry: what is live, and what is there."""
+"""What people ask of the registry: what is live, and which models there are."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -40,7 +40,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems
 
     def lines(self) -> list[str]:
-        """The same for people."""
+        """Say the same to people, line by line."""
         live = (
             "nothing is live"
             if self.live is None
@@ -75,9 +75,9 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
     live = _unless(problems, lambda: link_target(artifacts))
     _unless(problems, lambda: state(artifacts))
     newest = _unless(problems, lambda: newest_id(artifacts))
-    # The newest model's manifest keeps a head of the log: without it a cut tail would go unseen here.
+    # The newest model's manifest keeps an end of the log. Without it, a log that was cut off would pass unnoticed here.
     if newest and not is_model(artifacts.model(newest)):
-        problems.append(f"{artifacts.latest_id}: names no model that is there; write the newest one's id into it")
+        problems.append(f"{artifacts.latest_id}: names a model that is not there; write the newest model's id into it")
     if end.open and not is_locked(artifacts.lock):
         problems.append(
             f"a {end.open.action} to {end.open.to} was cut short; the next change settles it, or: modelgates recover"
@@ -124,7 +124,7 @@ def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
     """List model directories, oldest first; only the newest `last` of them if that is given."""
     live, ids = live_id(artifacts), model_ids(artifacts)
     rows = [_row(artifacts.model(model_id)) for model_id in (ids[-last:] if last else ids)]
-    # Nothing was promoted before it was packed, so the log need not be read further back.
+    # No model was promoted before it was packed, so the log need not be read further back.
     oldest = min((row.created for row in rows if row.created), default=None)
     past = set()
     for change in changes(artifacts.promotions):

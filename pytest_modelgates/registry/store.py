@@ -1,6 +1,6 @@
 """The registry on disk: which model is live, and the one step that changes it, whole or not at all.
 
-The link is the truth and the log is written ahead of it: intent, flip, commit, each durable before the next begins.
+The link decides, and the log is written around its move: intent, move, commit, each durable before the next begins.
 """
 
 import errno
@@ -33,7 +33,7 @@ ONNX_LINK = f"latest/{MODEL}"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What link and log say together: what is live, by which change, and what was cut short or is under way."""
+    """What link and log say together: what is live, by which change, and which change is under way or was cut short."""
 
     live: str | None
     change: Intent | None
@@ -50,7 +50,7 @@ class Done:
 
 @contextmanager
 def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
-    """Hold the registry's lock, so that two changes never interleave; first settle one that was cut short.
+    """Hold the registry's lock, so that two changes never interleave; first settle a change that was cut short.
 
     Raises
     ------
@@ -64,17 +64,17 @@ def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
 
 @contextmanager
 def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
-    """Hold the registry's lock and settle nothing."""
+    """Hold the registry's lock, and leave a change that was cut short as it is."""
     require_root(artifacts)
     if not rules.network_file_system:
-        for folder in (artifacts.root, artifacts.models):  # the link may lie on a mount of its own
+        for folder in (artifacts.root, artifacts.models):  # models/, where the link lies, may be a mount of its own
             refuse_network(folder)
     with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
         yield
 
 
 def require_root(artifacts: Artifacts) -> None:
-    """Refuse an artifacts root that is not there: of a mistyped one nothing would be wrong."""
+    """Refuse a missing artifacts root: a mistyped path would otherwise look like an empty, healthy registry."""
     if not artifacts.root.is_dir():
         raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
 
@@ -85,7 +85,7 @@ def link_target(artifacts: Artifacts) -> str | None:
     Raises
     ------
     RegistryError
-        If `latest` is no link, or its text is no model id.
+        If `latest` is not a link, or what it says is not a model id.
     """
     try:
         target = os.readlink(artifacts.latest)
@@ -109,7 +109,7 @@ def live_id(artifacts: Artifacts) -> str | None:
     Raises
     ------
     RegistryError
-        If `latest` is no link, or leads anywhere but to a model directory beside it.
+        If `latest` is not a link, or does not lead to a model directory beside it.
     """
     target = link_target(artifacts)
     if target is not None and not artifacts.model(target).is_dir():
@@ -125,7 +125,8 @@ def state(artifacts: Artifacts) -> State:
     RegistryError
         If they name different models.
     """
-    # Whoever moves the link writes to the log before and after, so a log that did not change in between is of its time.
+    # A change writes to the log before and after it moves the link. If the log's end is the same before and after we
+    # read the link, both belong to the same moment.
     log, target, after = tail(artifacts.promotions), link_target(artifacts), tail(artifacts.promotions)
     while after != log:
         log, target, after = after, link_target(artifacts), tail(artifacts.promotions)
@@ -139,12 +140,12 @@ def state(artifacts: Artifacts) -> State:
 
 
 def is_first(artifacts: Artifacts) -> bool:
-    """Whether nothing was ever promoted here: nothing in the log and no `latest`; one without the other is refused."""
+    """Whether nothing was ever promoted here: no change in the log and no `latest`. One alone is refused."""
     return state(artifacts).live is None
 
 
 def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
-    """Ids of the other models that were live, the last one first, each once, and no more than are asked for."""
+    """Yield the other models that were live, the latest first and each once. The log is read only as far as needed."""
     seen = {live}
     for change in changes(artifacts.promotions):
         if change.to not in seen:
@@ -155,14 +156,14 @@ def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
 def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
     """Move the link and write the log: both, or neither. The caller holds the lock.
 
-    Whoever takes the lock after a crash finds an intent without an outcome, and finishes it or not as the link says.
+    After a crash the next holder of the lock finds an intent without an outcome, and settles it as the link says.
     """
     append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
         point_latest_at(artifacts, change.to)
         return Done(change, _commit(artifacts, key))
     except BaseException:
-        # What cannot be put back now is settled by whoever comes next.
+        # If putting the link back fails as well, the next holder of the lock settles the change.
         with suppress(OSError, ModelgatesError):
             if tail(artifacts.promotions).open:
                 _point(artifacts, change.from_)
@@ -184,12 +185,12 @@ def append_signed(artifacts: Artifacts, record: Commit | Event, key: "Ed25519Pri
 
 
 def finish_interrupted(artifacts: Artifacts) -> None:
-    """Finish or forget a change that was cut short, as the link says. The caller holds the lock.
+    """Settle a change that was cut short: finish it or forget it, as the link says. The caller holds the lock.
 
     Raises
     ------
     RegistryError
-        If the link says neither.
+        If the link names neither the model before nor the one after.
     """
     drop_torn_line(artifacts.promotions)
     change = tail(artifacts.promotions).open
@@ -201,7 +202,7 @@ def finish_interrupted(artifacts: Artifacts) -> None:
             f"a {change.action} from {change.from_ or 'nothing'} to {change.to} was cut short, and latest points at "
             f"{target or 'nothing'}; see: modelgates recover"
         )
-    # The crash may have come before the flip was durable.
+    # The crash may have come before the link's move was durable.
     sync_folder(artifacts.models)
     if target == change.to:
         _commit(artifacts, None)
@@ -211,12 +212,13 @@ def finish_interrupted(artifacts: Artifacts) -> None:
 
 def point_latest_at(artifacts: Artifacts, model_id: str) -> None:
     """Point `latest` at a model in one atomic, durable step."""
-    # First the link through `latest`, which never changes: once `latest` has moved, nothing is left to fail.
+    # `latest.onnx` leads through `latest` and never changes. It comes first, so that nothing is left to fail once
+    # `latest` has moved.
     if onnx_link_broken(artifacts):
         _link(artifacts.latest_onnx, ONNX_LINK)
     _point(artifacts, model_id)
     if os.readlink(artifacts.latest) != model_id:
-        raise OSError(errno.EIO, f"Does not point at {model_id} after the flip", str(artifacts.latest))
+        raise OSError(errno.EIO, f"Does not point at {model_id} after the link was moved", str(artifacts.latest))
 
 
 def onnx_link_broken(artifacts: Artifacts) -> bool:
@@ -233,14 +235,14 @@ def _point(artifacts: Artifacts, model_id: str | None) -> None:
 
 
 def _link(path: Path, target: str) -> None:
-    staged = path.with_name(f".{path.name}.new")  # one name, as the lock admits one writer
+    staged = path.with_name(f".{path.name}.new")  # a fixed name will do, as the lock admits one writer
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)
     staged.replace(path)
 
 
 def model_ids(artifacts: Artifacts) -> list[str]:
-    """Every model directory's id, oldest first."""
+    """List the id of every model directory, oldest first."""
     if not artifacts.models.is_dir():
         return []
     with os.scandir(artifacts.models) as entries:
@@ -255,7 +257,7 @@ def is_model(directory: Path) -> bool:
 
 
 def live_change(artifacts: Artifacts) -> Intent:
-    """The change by which the live model went live: its id, and its digest as the audit log has it."""
+    """Find the change by which the live model went live: it holds the model's id, and its digest at that time."""
     found = state(artifacts)
     if found.change is None:
         raise RegistryError(f"nothing is live under {artifacts.models}: promote a model first")

@@ -12,7 +12,8 @@ def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
     """Name each row, so that two logs can be paired: by time and asset, or by its content if the sidecar names none."""
     parts = [frame[name] for name in sidecar.keys]
     if sidecar.asset is None:  # by its number, it would share its name with a row of the next file
-        content = pd.util.hash_pandas_object(frame[sidecar.names], index=False)
+        # pandas 2 hashes -0.0 apart from 0, and one NaN apart from another.
+        content = pd.util.hash_pandas_object(frame[sidecar.names].fillna(np.nan) + 0, index=False)
         parts.append(content.map("{:016x}".format))
     return ["|".join(map(str, row)) for row in zip(*parts, strict=True)]
 

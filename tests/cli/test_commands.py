@@ -30,7 +30,7 @@ def asked(registry: Registry, *arguments: object) -> int:
     return main([*map(str, arguments), "--artifacts", str(registry.artifacts.root)])
 
 
-# What copies of one model have in common.
+# What `compare` prints for two copies of one model.
 WHOLLY = (
     "rank correlation by day 1.0000 with the live model, at least 1.0000 (95 %), top tenth 1.00 in common, "
     "over 20 days, 400 rows"
@@ -39,7 +39,7 @@ WHOLLY = (
 
 @pytest.fixture
 def served(registry: Registry) -> Registry:
-    """The same with predictions of both models on the same rows."""
+    """A registry with predictions of both models on the same rows."""
     drawn = np.random.default_rng(8).choice(golden_of(registry.artifacts.model(registry.live)), 400).tolist()
     artifacts = registry.artifacts
     log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, drawn, arm="live"))
@@ -122,11 +122,11 @@ def test_a_reason_is_logged_as_one_printable_line(registry: Registry, reason: st
         pytest.param(
             "ada\udcff",
             "x",
-            "the actor ada\\udcff… is no name; give $MODELGATES_ACTOR at most 200 printable characters in UTF-8",
+            "the actor ada\\udcff… is not a name; set $MODELGATES_ACTOR to at most 200 printable characters in UTF-8",
             id="actor-not-utf8",
         ),
-        pytest.param("ada\n2026", "x", "the actor ada\\n2026… is no name; ", id="actor-two-lines"),
-        pytest.param("a" * 201, "x", f"the actor {'a' * 40}… is no name; ", id="actor-long"),
+        pytest.param("ada\n2026", "x", "the actor ada\\n2026… is not a name; ", id="actor-two-lines"),
+        pytest.param("a" * 201, "x", f"the actor {'a' * 40}… is not a name; ", id="actor-long"),
         pytest.param(
             "ada", "x" * 10_001, "a reason of 10001 characters, at most 10000 are logged; say it shorter", id="essay"
         ),
@@ -157,14 +157,14 @@ def test_what_is_no_time_is_wrong_usage(registry: Registry, capsys: Capture, tim
     with pytest.raises(SystemExit) as ended:
         asked(registry, "log", "--at", time)
     assert ended.value.code == 2
-    assert f"argument --at: {time!r} is no time such as 2026-11-23T07:30" in capsys.readouterr().err
+    assert f"argument --at: {time!r} is not a time; give one such as 2026-11-23T07:30" in capsys.readouterr().err
 
 
 def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
     for verb, said in (
         (["list"], "no model was packed yet"),
         (["log"], "nothing was promoted yet"),
-        (["golden", "show"], "no golden yet; promotion saves one, so does: modelgates golden set ID"),
+        (["golden", "show"], "no golden yet; a promotion saves one, and so does: modelgates golden set ID"),
     ):
         assert main([*verb, "--artifacts", str(tmp_path)]) == 0
         assert capsys.readouterr().out == f"{said}\n"
@@ -219,7 +219,7 @@ def test_a_number_of_rows_is_a_positive_one(registry: Registry, capsys: Capture,
     with pytest.raises(SystemExit) as ended:
         asked(registry, "drift-check", f"--last={last}")
     assert ended.value.code == 2
-    said = "'0' is too few, give 1 or more" if last == "0" else f"{last!r} is no whole number"
+    said = "'0' is too few, give 1 or more" if last == "0" else f"{last!r} is not a whole number; give one such as 5"
     assert f"argument --last: {said}" in capsys.readouterr().err
 
 
@@ -547,7 +547,7 @@ HOSTILE = st.binary(max_size=60) | st.sampled_from(
 
 @pytest.fixture(scope="module")
 def attacked(first_promotion: tuple[Registry, object], tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """A registry that a test damages and mends again and again."""
+    """A registry that a test damages and restores again and again."""
     import shutil
 
     from pytest_modelgates.artifacts import Artifacts
@@ -645,7 +645,7 @@ def test_no_id_makes_a_traceback_or_leaves_a_trace(attacked: Registry, capsys: C
         if name == attacked.candidate:
             continue
         ended = main([*map(str, verb[:-2]), "--artifacts", str(attacked.artifacts.root), *verb[-2:]])
-        # An empty id is none: the report names its own model, and compare takes the newest.
+        # An empty id counts as none: the report names its own model, and compare takes the newest.
         assert ended in (0, 1, 3) if name == "" else ended in (1, 3)
         if name == "":
             break

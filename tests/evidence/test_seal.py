@@ -1,4 +1,4 @@
-"""Seals, held against securesystemslib's own reading of DSSE."""
+"""Seals, checked with securesystemslib's own reading of DSSE."""
 
 import base64
 import json
@@ -73,7 +73,7 @@ def test_a_seal_of_no_listed_key_is_refused(sealed: tuple[bytes, str], tmp_path:
 
 
 def test_a_listed_key_that_is_none_is_named(sealed: tuple[bytes, str]) -> None:
-    with pytest.raises(SealError, match="the policy's key 'ed25519:zz' is no Ed25519 public key"):
+    with pytest.raises(SealError, match="the policy's key 'ed25519:zz' is not an Ed25519 public key"):
         open_seal(sealed[0], ["ed25519:zz"], "run.dsse.json")
 
 
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     path.write_bytes(b"no key")
     path.chmod(0o600)
-    with pytest.raises(SealError, match="no private key"):
+    with pytest.raises(SealError, match="not a private key"):
         load_key(path)
 
 

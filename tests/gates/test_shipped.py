@@ -170,6 +170,29 @@ def test_every_gate_is_green_on_a_good_model(pytester: pytest.Pytester, world: W
     assert shown == {slo.gate or name for name, slo in policy.slo.items() if policy.applies(name, "signal")}
 
 
+MEASURED = {
+    "drift.psi": 0.0104459458,
+    "pnl.after_costs": 1.05295418,
+    "pnl.sharpe": 19.7761030,
+    "pnl.drawdown": 0.00595532976,
+    "pnl.break_even": 269.050365,
+    "pnl.turnover": 0.156464478,
+    "shadow.rank_corr": 1,
+    "significance.p_against": 0.0001,
+    "significance.rank_ic": 0.331543248,
+    "significance.spa": 0.0005,
+    "significance.track_record": 0.00634145853,
+    "wf.positive_folds": 1,
+}
+
+
+def test_gates_measure_the_same_under_every_pandas(pytester: pytest.Pytester, world: World) -> None:
+    run(pytester, f"--model-dir={world.directory}", "-m", "signal or wf or pnl or drift or shadow")
+    records = ledger_of(world.directory).models[world.candidate].gates
+    measured = {evidence.slo: evidence.value for record in records for evidence in record.evidence}
+    assert {name: measured[name] for name in MEASURED} == pytest.approx(MEASURED, rel=1e-6)
+
+
 def replaced(name: str, position: int, value: Any) -> Spoil:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         frame.loc[position, name] = value

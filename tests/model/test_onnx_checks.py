@@ -167,6 +167,8 @@ def test_domains_of_the_policy_are_allowed_and_the_long_name_of_the_default_one(
     model = linear([1, 2])
     model.opset_import[0].domain = "ai.onnx"
     assert soundness_problems(model.SerializeToString(), DOMAINS) == []
+    model.graph.node[0].domain = "ai.onnx"
+    assert soundness_problems(model.SerializeToString(), DOMAINS) == []
 
 
 GARBLED = {

@@ -26,8 +26,8 @@ def test_a_model_agrees_with_itself_and_not_with_its_opposite() -> None:
 def test_only_rows_that_both_scored_count() -> None:
     values = np.random.default_rng(2).standard_normal(500)
     more = {f"{day}|NEW": 9.0 for day in ("2024-01-01", "2024-01-02", "2026-01-01")}
-    told = agreement(scored(values) | more, {**scored(2 * values), "2025-01-01|A1": -9.0})
-    assert (told.mean, told.days, told.rows) == (pytest.approx(1), 25, 500)
+    found = agreement(scored(values) | more, {**scored(2 * values), "2025-01-01|A1": -9.0})
+    assert (found.mean, found.days, found.rows) == (pytest.approx(1), 25, 500)
 
 
 def test_rows_are_compared_within_their_day_alone() -> None:

@@ -50,7 +50,7 @@ def test_moved_predictions_drift(registry: Registry, calm: list[float]) -> None:
 
 def test_only_the_newest_rows_count_if_asked(registry: Registry, calm: list[float]) -> None:
     log(registry, [value + 1 for value in calm])
-    log(registry, calm[:200])  # row keys again: scored anew
+    log(registry, calm[:200])  # the same row keys, scored again
     assert check_live(registry.artifacts, registry.policy, last=200)[2]["overall_drift"] is False
     assert check_live(registry.artifacts, registry.policy, last=400)[2]["overall_drift"] is True
 

@@ -248,7 +248,7 @@ REFUSED = [
         id="unfitted-pipeline",
     ),
     pytest.param(
-        lambda: lightgbm().fit(DOUBLES[:, :1], TARGET),
+        lambda: lightgbm().fit(DOUBLES[:, :1].copy(), TARGET),
         "the model was fitted on 1 features, 2 are given: name them all, in its order",
         id="fewer-features",
     ),

@@ -155,7 +155,9 @@ def test_a_run_that_leaves_nothing_is_refused(good_model: Path, tmp_path: Path) 
 def test_a_suite_that_is_not_there_is_refused(good_model: Path, tmp_path: Path) -> None:
     rules = msgspec.structs.replace(POLICY.evidence, suites=("model_gates",))
     policy = msgspec.structs.replace(POLICY, evidence=rules)
-    with pytest.raises(PolicyError, match=r"the policy names the suite .*model_gates, which is no folder"):
+    with pytest.raises(
+        PolicyError, match=r"the policy names the suite .*model_gates, which is not a folder; fix suites"
+    ):
         run_gates(good_model, policy, policy_file=None, root=tmp_path, quiet=True)
 
 

@@ -59,7 +59,7 @@ def test_a_head_is_held_against_the_log_whether_or_not_verify_is_said(registry: 
     arguments = ["log", "--artifacts", str(registry.artifacts.root), "--head"]
     assert main([*arguments, str(tail(registry.artifacts.promotions).head)]) == 0
     assert main([*arguments, f"2:{'0' * 64}"]) == 1
-    assert "problem: record 2 is not, or no longer, the one that --head kept" in capsys.readouterr().out
+    assert "problem: record 2 is not the one that --head kept" in capsys.readouterr().out
 
 
 def test_a_manifest_whose_head_no_log_can_have_is_no_manifest(registry: Registry, capsys: Capture) -> None:
@@ -90,7 +90,7 @@ def test_without_a_head_kept_elsewhere_a_log_is_chained_only(registry: Registry)
 
 
 def test_a_head_that_was_kept_while_a_change_was_under_way_is_still_one(registry: Registry) -> None:
-    # The last commit is older than the head: the search for one must not pass by the other.
+    # The last commit is older than the kept head, so the search must go on until it has seen both.
     change = read_log(registry.artifacts.promotions)[-1]
     append(registry.artifacts.promotions, msgspec.structs.replace(change, from_=registry.live, to=registry.candidate))
     append(registry.artifacts.promotions, Abort(time=change.time))
@@ -103,7 +103,7 @@ def test_a_head_that_was_kept_while_a_change_was_under_way_is_still_one(registry
 
 def test_a_cut_tail_shows_by_the_head_that_a_later_model_kept(registry: Registry, capsys: Capture) -> None:
     put(registry, lines_of(registry)[:1])
-    kept = f"record 2 is not, or no longer, the one that {registry.candidate} kept: the log was cut off or written anew"
+    kept = f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten"
     assert kept in status(registry.artifacts, registry.policy).problems
     assert verify(registry) == 1
     assert f"problem: {kept}\n" in capsys.readouterr().out
@@ -118,7 +118,7 @@ def test_a_chain_written_anew_shows_by_the_head_that_was_printed(registry: Regis
     assert verify(registry) == 0, "a chain alone does not show it"
     capsys.readouterr()
     assert verify(registry, "--head", head) == 1
-    said = "problem: record 2 is not, or no longer, the one that --head kept: the log was cut off or written anew\n"
+    said = "problem: record 2 is not the one that --head kept: the log was cut off or rewritten\n"
     assert said in capsys.readouterr().out
 
 

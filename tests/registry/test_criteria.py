@@ -1,4 +1,4 @@
-"""Quiet nights, hours in shadow, no drift: what promotion asks for besides the gates."""
+"""Nights of parity, hours in shadow, no drift: what promotion asks for besides the gates."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

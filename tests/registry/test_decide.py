@@ -112,10 +112,10 @@ def test_a_soft_gate_that_fails_is_no_reason(packed_once: Path) -> None:
 
 def test_hard_gates_that_nobody_requires_count_too(packed_once: Path) -> None:
     failing = record("ablation.harmless[invented]", POLICY, 0.01)
-    foreign = msgspec.structs.replace(record("parity.claim", POLICY), gate="team.own")
-    said = reasons(packed_once, with_gates(packed_once, record("parity.claim", POLICY), failing, foreign))
+    own = msgspec.structs.replace(record("parity.claim", POLICY), gate="team.own")
+    said = reasons(packed_once, with_gates(packed_once, record("parity.claim", POLICY), failing, own))
     assert said[0].startswith("ablation.harmless[invented] failed: measured 0.01 p")
-    assert said[1] == f"team.own is no gate that the policy knows → {gate_of(packed_once)}"
+    assert said[1] == f"team.own is not a gate that the policy knows → {gate_of(packed_once)}"
 
 
 def test_no_reference_is_for_the_first_model_alone(packed_once: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_policy_that_requires_nothing_promotes_nothing(packed_once: Path, tmp_
     families = sorted({name.partition(".")[0] for name in POLICY.slo})
     file = tmp_path / "policy.toml"
     file.write_text(f"not_applicable = {families}\n{LENIENT}")
-    nothing = "the policy requires no hard gate, so nothing would be shown → give it hard gates"
+    nothing = "the policy requires no hard gate, so nothing would be shown → add hard gates to the policy"
     assert reasons(packed_once, policy=load_policy(file)) == [nothing]
     run = msgspec.structs.replace(green_run(packed_once, POLICY), gates=(record("parity.claim", POLICY, 1.0),))
     policy = load_policy(file)
@@ -238,4 +238,4 @@ def test_the_first_model_owes_no_nights_but_an_untouched_log(packed_once: Path) 
     now = datetime.now(UTC)
     assert decide(facts, SHIPPED, now=now).reasons == []
     (reason,) = decide(replace(facts, log_problems=("record 2 is lost",)), SHIPPED, now=now).reasons
-    assert str(reason) == "record 2 is lost → put promotions.log and latest back"
+    assert str(reason) == "record 2 is lost → put promotions.log and latest back from a copy"

@@ -119,13 +119,13 @@ def test_a_model_that_cannot_be_deleted_whole_is_out_of_sight_and_goes_next_time
 def test_what_was_put_back_beside_its_own_trash_goes_again(crowded: Registry) -> None:
     trash = crowded.artifacts.models / f".trash-{OLD[0]}-0"
     shutil.copytree(crowded.artifacts.model(OLD[0]), trash)
-    with ModelDirectory(trash):  # so it stays
+    with ModelDirectory(trash):  # an open folder stays
         removed = collect(crowded.artifacts, crowded.policy.registry, keep=0)
     assert [folder.name for folder in removed] == [OLD[0], OLD[2]]
     assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=0)] == [trash.name]
 
 
-def test_a_pack_that_ends_meanwhile_is_none_of_its_business(
+def test_a_pack_that_ends_in_between_is_left_alone(
     crowded: Registry, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     staged = crowded.artifacts.models / ".staging-abc"
@@ -142,4 +142,4 @@ def test_a_pack_that_ends_meanwhile_is_none_of_its_business(
 def test_how_many_to_keep_is_a_whole_number(registry: Registry, capsys: Capture, keep: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["gc", f"--keep={keep}", "--artifacts", str(registry.artifacts.root)])
-    assert f"{keep!r} is no whole number" in capsys.readouterr().err
+    assert f"{keep!r} is not a whole number; give one such as 5" in capsys.readouterr().err

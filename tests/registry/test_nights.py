@@ -1,4 +1,4 @@
-"""The nights of the stored reports: which report speaks for a night, and which only against it."""
+"""The nights of the stored reports: which reports count for a night, and which only against it."""
 
 import json
 from datetime import UTC, date, datetime, timedelta

@@ -273,8 +273,8 @@ def test_a_registry_that_lost_both_log_and_link_is_none_before_its_first_promoti
     registry.artifacts.latest.unlink()
     for model_id in (registry.live, registry.candidate):
         assert refusal(registry, green_report(registry, model_id), capsys).splitlines()[1:] == [
-            f"  record 2 is not, or no longer, the one that {registry.candidate} kept: the log was cut off or written "
-            "anew → put promotions.log and latest back"
+            f"  record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten → put "
+            "promotions.log and latest back from a copy"
         ]
 
 
@@ -314,7 +314,7 @@ def test_nights_hours_and_calm_predictions_promote(registry: Registry) -> None:
 def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> None:
     noise = pack_ridge(registry.artifacts.root, invented_panel(signal=0))
     before = registry.state()
-    # What would soften the gates if it were passed on to them.
+    # These would soften the gates if they reached them.
     env = os.environ | {"PYTEST_ADDOPTS": "--collect-only", "PYTHONOPTIMIZE": "2"}
     done = modelgates("promote", noise, "--policy", registry.policy_file, cwd=registry.artifacts.root.parent, env=env)
     assert done.returncode == 1
@@ -344,8 +344,7 @@ def test_a_directory_outside_of_a_models_folder_is_refused_before_any_gate_runs(
     shutil.copytree(registry.artifacts.model(registry.candidate), moved)
     assert main(["promote", str(moved)]) == 1
     assert (
-        f"{moved}: lies in no folder `models`, expected artifacts/models/{registry.candidate}"
-        in capsys.readouterr().err
+        f"{moved}: not in a folder `models`, expected artifacts/models/{registry.candidate}" in capsys.readouterr().err
     )
 
 
@@ -450,7 +449,7 @@ def on_a_terminal(registry: Registry, typed: bytes) -> tuple[int, str]:
         os.execv(sys.executable, command)
     shown, answered, deadline = b"", False, time.monotonic() + 60
     while time.monotonic() < deadline:
-        # An interrupt between the prompt and the read behind it is lost on Python: people press the keys again.
+        # Python loses an interrupt between the prompt and the read, so the keys are pressed again, as people do.
         while answered and not select.select([terminal], [], [], 2)[0]:
             os.write(terminal, typed)
         try:
@@ -531,7 +530,7 @@ def test_promotions_at_once_take_turns(registry: Registry) -> None:
     assert [entry.to for entry in read_log(registry.artifacts.promotions)] == [registry.live, registry.candidate]
 
 
-# Runs `promote`, and ends the process, or fails, at the n-th of the calls that change the disk.
+# Runs `promote`, and ends the process or fails at the n-th call that changes the disk.
 AT_THE_NTH_CALL = textwrap.dedent(
     """
     import errno, os, sys
@@ -552,7 +551,7 @@ AT_THE_NTH_CALL = textwrap.dedent(
             calls += 1
             if calls == int(nth) and how == "kill":
                 os._exit(9)
-            if calls == int(nth) and name == "write":  # a full disk takes a part, then nothing more
+            if calls == int(nth) and name == "write":  # a full disk takes a part of the bytes, then no more
                 return genuine(arguments[0], bytes(arguments[1])[:7])
             if how == "full" and (calls == int(nth) or (calls > int(nth) and name == "write")):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -607,7 +606,7 @@ def test_wherever_a_promotion_breaks_off_link_and_log_agree_afterwards(registry:
         spoiled.append(logged)
     assert process.exitcode == 0, "the sweep did not reach the end"
     assert spoiled.count(registry.live) > 10
-    # Killed after the last write, a promotion counts; told that the disk is full, it never does.
+    # A promotion that is killed after the last write counts. One that finds the disk full never does.
     assert (spoiled[-1] == registry.candidate) == (how == "kill")
 
 

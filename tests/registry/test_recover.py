@@ -1,4 +1,4 @@
-"""Putting right what a crash or somebody's hand left, first in words."""
+"""Repairing what a crash or a change by hand left, first as a list of steps."""
 
 import os
 import shutil
@@ -78,13 +78,13 @@ CASES = [
     ),
     pytest.param(
         lambda registry: registry.artifacts.latest.unlink(),
-        [POINT + "is missing or no link"],
+        [POINT + "is missing or not a link"],
         "live",
         id="link-missing",
     ),
     pytest.param(
         into_a_folder,
-        ["move what lies in the place of latest to {models}/latest.moved-", POINT + "is missing or no link"],
+        ["move what lies in the place of latest to {models}/latest.moved-", POINT + "is missing or not a link"],
         "live",
         id="folder-in-its-place",
     ),
@@ -143,7 +143,7 @@ def test_a_log_that_is_not_whole_is_not_guessed_at(registry: Registry, capsys: C
     assert recover(registry, "--yes") == 1
     assert capsys.readouterr().err == (
         f"modelgates: {log}: line 1: record 2 does not follow on the line before it\n"
-        "put the log back from a copy; nothing here can tell what it said\n"
+        "put the log back from a copy; nothing else says what was live\n"
     )
 
 
@@ -151,7 +151,7 @@ def test_a_link_without_its_log_is_not_believed(registry: Registry, capsys: Capt
     registry.artifacts.promotions.unlink()
     assert recover(registry, "--yes") == 1
     assert capsys.readouterr().err == (
-        f"modelgates: {registry.artifacts.latest} is there, and {registry.artifacts.promotions} knows no promotion: "
+        f"modelgates: {registry.artifacts.latest} is there, but {registry.artifacts.promotions} holds no promotion: "
         "put the log back from a copy\n"
     )
 

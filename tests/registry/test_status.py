@@ -1,4 +1,4 @@
-"""What people ask of the registry: what is live, and what is there."""
+"""What people ask of the registry: what is live, and which models there are."""
 
 import shutil
 from datetime import UTC, datetime
@@ -71,9 +71,10 @@ def test_status_of_a_link_without_its_log_is_still_printed(registry: Registry) -
     registry.artifacts.promotions.unlink()
     found = status(registry.artifacts, registry.policy)
     assert found.lines()[0] == f"live: {registry.live}, says the link; the log does not know it"
-    assert [problem[:50] for problem in found.problems] == [
-        "promotions.log says nothing is live, latest points",
-        f"record 2 is not, or no longer, the one that {registry.candidate}"[:50],
+    assert found.problems == [
+        f"promotions.log says nothing is live, latest points at {registry.live}: somebody moved the link or "
+        "lost the log; see: modelgates recover",
+        f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten",
     ]
 
 
@@ -94,7 +95,7 @@ def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(regis
     found = status(registry.artifacts, registry.policy)
     assert found.audit_log == "chained only"
     assert found.problems == [
-        f"{registry.artifacts.latest_id}: names no model that is there; write the newest one's id into it"
+        f"{registry.artifacts.latest_id}: names a model that is not there; write the newest model's id into it"
     ]
 
 

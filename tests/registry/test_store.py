@@ -138,7 +138,7 @@ CUT_SHORT = [
 
 
 @pytest.mark.parametrize(("intended", "flipped", "live"), CUT_SHORT)
-def test_whoever_takes_the_lock_settles_what_was_cut_short(
+def test_the_next_holder_of_the_lock_settles_what_was_cut_short(
     artifacts: Artifacts, intended: bool, flipped: bool, live: str
 ) -> None:
     with locked(artifacts, RULES):
@@ -186,7 +186,10 @@ def test_a_flip_that_did_not_happen_is_not_believed(artifacts: Artifacts, monkey
     with locked(artifacts, RULES):
         change_live(artifacts, change("1700000001"))
     monkeypatch.setattr(Path, "replace", lambda *_: None)
-    with pytest.raises(OSError, match="Does not point at 1700000002 after the flip"), locked(artifacts, RULES):
+    with (
+        pytest.raises(OSError, match="Does not point at 1700000002 after the link was moved"),
+        locked(artifacts, RULES),
+    ):
         change_live(artifacts, change("1700000002", "1700000001"))
     assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
 

@@ -5,6 +5,7 @@ import warnings
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +54,26 @@ def test_rows_come_with_the_schemas_dtypes_and_their_keys_as_written(csv: Path) 
     assert frame[["x", "y"]].to_numpy().tolist() == np.array([[0.1, 2], [-3e-5, 4]], dtype=np.float32).tolist()
     assert row_keys(frame, TWO) == ["2026-01-01|A", "2026-01-01T00:00Z|007"]
     assert errors(frame, TWO) == [None, None]
+
+
+def test_rows_have_the_same_keys_under_every_pandas() -> None:
+    times = pd.Series(pd.to_datetime(["2026-01-01", "2026-01-01 15:30", "2026-01-02"], format="ISO8601"))
+    for unit in ("s", "ms", "us", "ns"):
+        frame = pd.DataFrame({"time": times.astype(f"datetime64[{unit}]"), "asset": ["A", "é", "007"]})
+        assert row_keys(frame, TWO) == ["2026-01-01 00:00:00|A", "2026-01-01 15:30:00|é", "2026-01-02 00:00:00|007"]
+
+
+def test_rows_without_a_name_have_the_same_keys_under_every_pandas() -> None:
+    """One key for every zero, and one for every NaN: dividing 0 by 0 gives one with a sign."""
+    nameless = msgspec.structs.replace(
+        MIXED, task="regression", metric="r2", horizon=0, time=None, asset=None, trained_until=None
+    )
+    numbers = np.array([0.0, -0.0, np.nan, -np.nan, 0.1])
+    frame = pd.DataFrame({"x": numbers, "n": np.arange(5, dtype=np.int32) // 2, "b": [True, True, False, False, True]})
+    zero, nan = "cd84545807d9d154", "7f6e300fa88715d7"
+    assert row_keys(frame, nameless) == [zero, zero, nan, nan, "4731537582b243e5"]
+    nan = "51e3a572bd84b4ff"
+    assert row_keys(frame.astype({"x": np.float32}), nameless) == [zero, zero, nan, nan, "9615dcec43a6cdac"]
 
 
 def test_float32_features_are_read_as_they_were_written(csv: Path) -> None:

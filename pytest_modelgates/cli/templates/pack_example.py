@@ -1,4 +1,4 @@
-"""Train a model and pack it; replace the invented panel by yours."""
+"""Train a model and pack it. Replace the invented panel by yours."""
 
 from datetime import date
 
@@ -12,7 +12,7 @@ FEATURES = {"momentum": "price", "value": "fundamental"}  # feature → group, i
 
 
 def invented_panel(start: str, days: int) -> pd.DataFrame:
-    """Rows of 20 assets whose next return follows `momentum` a little: an example, no result."""
+    """Invent rows of 20 assets whose next return follows `momentum` a little."""
     rng = np.random.default_rng(0 if start < "2020" else 1)
     index = pd.MultiIndex.from_product([pd.bdate_range(start, periods=days), [f"A{i:02d}" for i in range(20)]])
     frame = index.to_frame(index=False, name=["time", "asset"])
