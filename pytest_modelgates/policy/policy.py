@@ -18,7 +18,6 @@ from .sections import (
     CostRules,
     DriftRules,
     EvidenceRules,
-    HermeticLimits,
     OnnxRules,
     PromotionRules,
     RegistryRules,
@@ -43,7 +42,6 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     drift: DriftRules
     onnx: OnnxRules
     evidence: EvidenceRules
-    hermetic: NotJudging[HermeticLimits]
     registry: NotJudging[RegistryRules]
     waiver: tuple[Waiver, ...] = ()
     slo: dict[str, Slo]

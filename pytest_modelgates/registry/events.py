@@ -9,7 +9,7 @@ from ..artifacts import Artifacts
 from ..audit.chain import Event
 from ..audit.head import Head
 from ..evidence.seal import load_key
-from ..policy.sections import RegistryRules
+from ..policy.operations import LockRules
 from ..storage.text import printable
 from .actor import actor, one_line_reason
 from .store import append_signed, locked
@@ -19,7 +19,7 @@ KIND = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 def record_event(
     artifacts: Artifacts,
-    rules: RegistryRules,
+    rules: LockRules,
     *,
     kind: str,
     subject: str,
@@ -32,7 +32,7 @@ def record_event(
     Parameters
     ----------
     artifacts : Artifacts
-    rules : RegistryRules
+    rules : LockRules
     kind : str
         What happened, as one word of small letters, digits and hyphens.
     subject : str

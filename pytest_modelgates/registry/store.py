@@ -21,7 +21,7 @@ from ..audit.lock import locked_file, refuse_network
 from ..errors import ModelgatesError, RegistryError
 from ..evidence.seal import sign
 from ..model.directory import MODEL
-from ..policy.sections import RegistryRules
+from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.lines import drop_torn_line
 
@@ -49,7 +49,7 @@ class Done:
 
 
 @contextmanager
-def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
+def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
     """Hold the registry's lock, so that two changes never interleave; first settle a change that was cut short.
 
     Raises
@@ -63,7 +63,7 @@ def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
 
 
 @contextmanager
-def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
+def lock(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
     """Hold the registry's lock, and leave a change that was cut short as it is."""
     require_root(artifacts)
     if not rules.network_file_system:

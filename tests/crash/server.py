@@ -27,7 +27,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import chain as audit
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.packing import pack  # noqa: F401
-from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import events, garbage, promote, recover, store  # noqa: F401
 
 SECONDS, HANGS = 60, 124
@@ -123,7 +123,7 @@ def race(*words: str) -> int:
 
 def event(kind: str) -> int:
     """Not a command of `modelgates`, but what several do besides: add an event to the log."""
-    rules = load_policy(Path("policy.toml")).registry
+    rules = load_operations(None, policy=None)[0].registry
     try:
         events.record_event(Artifacts(Path("artifacts").resolve()), rules, kind=kind, subject="all", reason="a drill")
     except ModelgatesError as error:

@@ -34,8 +34,16 @@ def signed(registry: Registry, tmp_path: Path) -> Registry:
     key = tmp_path / "key.pem"
     with registry.policy_file.open("a") as file:
         file.write(f'[evidence]\nkeys = ["{generate_key(key)}"]\n')
-    promote(registry.artifacts, registry.candidate, green_report(registry), registry.policy, reason="signed", key=key)
-    rollback(registry.artifacts, registry.live, registry.policy, reason="signed too", key=key)
+    promote(
+        registry.artifacts,
+        registry.candidate,
+        green_report(registry),
+        registry.policy,
+        registry.rules,
+        reason="signed",
+        key=key,
+    )
+    rollback(registry.artifacts, registry.live, registry.policy, registry.rules, reason="signed too", key=key)
     return registry
 
 
@@ -143,7 +151,7 @@ def test_a_rewritten_log_cannot_be_signed_without_the_key(signed: Registry, caps
 
 
 def note(registry: Registry, *, key: Path | None = None) -> None:
-    rules = registry.policy.registry
+    rules = registry.rules
     record_event(registry.artifacts, rules, kind="alert", subject=registry.live, reason="drift", key=key)
 
 
@@ -231,7 +239,7 @@ def test_the_policy_says_who_may(
 ) -> None:
     report = green_report(registry)
     if verb == "roll back":
-        promote(registry.artifacts, registry.candidate, report, registry.policy, reason="x")
+        promote(registry.artifacts, registry.candidate, report, registry.policy, registry.rules, reason="x")
     with registry.policy_file.open("a") as file:
         file.write(f'[registry]\n{may} = ["ada", "bob"]\n')
     report, before = green_report(registry), registry.state()

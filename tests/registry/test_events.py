@@ -25,7 +25,7 @@ LATER = {"record": "re\x1bload", "time": "2027-01-01T00:00:00Z", "workers": 4}
 
 def note(registry: Registry, **changes: str) -> object:
     words = {"kind": "alert", "subject": registry.live, "reason": "two  days\nof drift", **changes}
-    return record_event(registry.artifacts, registry.policy.registry, **words)
+    return record_event(registry.artifacts, registry.rules, **words)
 
 
 def note_of_a_later_version(registry: Registry) -> None:
@@ -80,9 +80,9 @@ def test_the_registry_works_on_with_it(registry: Registry, capsys: Capture, add:
         f"audit log: chained, head kept by {registry.candidate}",
     ]
     assert state(registry.artifacts).live == registry.live
-    promote(registry.artifacts, registry.candidate, green_report(registry), registry.policy, reason="x")
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.policy, registry.rules, reason="x")
     add(registry)
-    rollback(registry.artifacts, registry.live, registry.policy, reason="y")
+    rollback(registry.artifacts, registry.live, registry.policy, registry.rules, reason="y")
     add(registry)
     for words in (["status"], ["recover"], ["log", "--verify"], ["list"], ["gc", "--keep", "0"]):
         assert asked(registry, *words) == 0, capsys.readouterr()
