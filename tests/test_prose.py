@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("pytest_modelgates", "gates", "examples", "benchmarks")
 PLACES = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
-PLACES += [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+PLACES += [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
 QUOTED = re.compile(r"```.*?```|``.*?``|`[^`]*`", re.DOTALL)
 FORBIDDEN = re.compile(
     r"\b(lest|whoever|mend|mends|mended|for ever|what (is|are) no)\b"
