@@ -281,6 +281,9 @@ def test_a_hand_in_a_record_of_a_later_version_shows(log: Path, hand: Callable[[
 def test_nothing_comes_between_an_intent_and_its_outcome(log: Path, content: dict[str, object], word: str) -> None:
     append(log, intent("1700000004"))
     add(log, **{key: value for key, value in content.items() if key not in ("n", "prev")})
+    opened = tail(log).open
+    assert opened is not None
+    assert opened.to == "1700000004", "a hand in the log does not settle a change that was cut short"
     append(log, Commit(time=BEGIN))
     assert read_chain(log).problems == [f"line 8: {word} after intent"]
 
