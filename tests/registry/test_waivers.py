@@ -43,7 +43,7 @@ def waived(directory: Path, *, days: int = 0, gate: str = "drift.psi", digest: s
 
 
 def missed(directory: Path, policy: Policy, **changes: object) -> Ledger:
-    """A ledger in which drift.psi alone missed its limit, or what `changes` make of it."""
+    """A ledger in which drift.psi alone missed its limit; `changes` replace fields of its record."""
     run = green_run(directory, policy)
     bad = record("drift.psi", policy, 0.9, **changes)
     gates = tuple(bad if gate.gate == "drift.psi" else gate for gate in run.gates)
