@@ -66,21 +66,23 @@ def registry(root: Path) -> Registry:
     names = [pack_ridge(artifacts.root, invented_panel(seed=seed)).name for seed in (1, 2)]
     policy.write_text(LENIENT)
     registry = Registry(artifacts, *names, policy)
-    promote(artifacts, registry.live, green_report(registry, registry.live), registry.policy, reason="first")
+    promote(
+        artifacts, registry.live, green_report(registry, registry.live), registry.policy, registry.rules, reason="first"
+    )
     return registry
 
 
 def there_and_back(registry: Registry, report: Path) -> float:
     """Time a promotion of the candidate, and undo it."""
-    policy = registry.policy
-    taken = milliseconds(lambda: promote(registry.artifacts, registry.candidate, report, policy, reason="there"))
-    rollback(registry.artifacts, registry.live, policy, reason="back")
+    policy, rules = registry.policy, registry.rules
+    taken = milliseconds(lambda: promote(registry.artifacts, registry.candidate, report, policy, rules, reason="there"))
+    rollback(registry.artifacts, registry.live, policy, rules, reason="back")
     return taken
 
 
 def flip_and_log(registry: Registry) -> float:
     """Time the change of link and log alone, there and back, and halve it."""
-    last, rules = read_log(registry.artifacts.promotions)[-1], registry.policy.registry
+    last, rules = read_log(registry.artifacts.promotions)[-1], registry.rules
     there = msgspec.structs.replace(last, from_=registry.live, to=registry.candidate)
     back = msgspec.structs.replace(last, from_=registry.candidate, to=registry.live)
 

@@ -1,14 +1,14 @@
 """The audit log: a chain of JSON lines, appended and never rewritten.
 
 An intent is written before a change, its outcome after it. Each line holds the digest of the line before, so that an
-edited, lost or swapped line shows.
+edited, lost or swapped line shows. Events stand between changes, move no link, and are chained as they are.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from ..artifacts import ModelId
 from ..errors import FormatError, RegistryError
 from ..storage.digests import Sha256, sha256
 from ..storage.lines import LONGEST, append_atomic, lines_from_end
-from ..storage.strict_json import Moment, canonical
+from ..storage.strict_json import Moment, canonical, parse_json
 from ..storage.text import first_line
 from .head import Head
 
@@ -54,8 +54,46 @@ class Abort(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="
     """The link was not moved, or was moved back."""
 
 
-Line = Intent | Commit | Abort
-_decoder = msgspec.json.Decoder(Line)
+class Event(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="event"):
+    """Something worth auditing that moves no link; `signature` vouches for it and for all that it is chained to.
+
+    `kind` is an open word: a later version may write others. `subject` is what it happened to, and `evidence` the
+    digest of what shows it.
+    """
+
+    actor: str
+    host: str
+    kind: str
+    subject: str
+    evidence: Sha256 | None
+    reason: str
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """A record of a kind that only a later version knows: it keeps its place and is shown, and moves no link."""
+
+    n: int
+    prev: str | None
+    time: datetime
+    kind: str
+    content: dict[str, Any]
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record of any version holds."""
+
+    record: str
+    n: Annotated[int, msgspec.Meta(ge=1)]
+    prev: Sha256 | None
+    time: Moment
+
+
+Written = Intent | Commit | Abort | Event
+Line = Written | Unknown
+_decoder = msgspec.json.Decoder(Written)
+_KNOWN = ("intent", "commit", "abort", "event")
 
 
 EMPTY = Head(0, None)
@@ -77,12 +115,30 @@ class Tail:
 def decoded(line: bytes, place: str) -> Line:
     """Decode a line, which must be byte for byte as `append` writes it."""
     try:
-        record: Line = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        record = _known_or_unknown(line, place)
+        written = canonical(plain(record))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{place}: not a record of the audit log ({first_line(error)}); put the log back") from error
-    if canonical(record) != line + b"\n":
+    if written != line + b"\n":
         raise FormatError(f"{place}: not as it was written; put the log back")
     return record
+
+
+def _known_or_unknown(line: bytes, place: str) -> Line:
+    try:
+        known: Written = _decoder.decode(line)
+    except msgspec.ValidationError:
+        found = msgspec.json.decode(line, type=_Place)
+        if found.record in _KNOWN:
+            raise
+        content = parse_json(line, place)
+        return Unknown(n=found.n, prev=found.prev, time=found.time, kind=found.record, content=content)
+    return known
+
+
+def plain(record: Line) -> Any:
+    """What a record is in the log, to be encoded as JSON."""
+    return record.content if isinstance(record, Unknown) else record
 
 
 def lines(path: Path) -> Iterator[tuple[Line, str]]:
@@ -110,8 +166,11 @@ def tail(path: Path) -> Tail:
     opened: Intent | None = None
     outcome: Line | None = None
     for record, digest in lines(path):
-        if end is None:
-            end, opened = Head(record.n, digest), record if isinstance(record, Intent) else None
+        end = end or Head(record.n, digest)
+        if isinstance(record, Event | Unknown):
+            continue
+        if outcome is None:
+            opened = record if isinstance(record, Intent) else None
         if isinstance(record, Intent) and isinstance(outcome, Commit):
             return Tail(end, opened, record)
         outcome = record
@@ -120,8 +179,16 @@ def tail(path: Path) -> Tail:
 
 def changes(path: Path) -> Iterator[Intent]:
     """Read promotions and rollbacks that took place, the newest first, as they are asked for."""
+    return (record for record in _happened(path) if isinstance(record, Intent))
+
+
+def _happened(path: Path) -> Iterator[Intent | Event | Unknown]:
+    """Read what took place, the newest first, as it is asked for; a change stands where it began."""
     outcome: Line | None = None
     for record, _ in lines(path):
+        if isinstance(record, Event | Unknown):
+            yield record
+            continue
         if isinstance(record, Intent) and isinstance(outcome, Commit):
             yield record
         outcome = record
@@ -132,12 +199,17 @@ def read_log(path: Path) -> list[Intent]:
     return list(changes(path))[::-1]
 
 
+def read_history(path: Path) -> list[Intent | Event | Unknown]:
+    """Read everything that took place, oldest first: changes, events, and what only a later version knows."""
+    return list(_happened(path))[::-1]
+
+
 def live_at(path: Path, moment: datetime) -> Intent | None:
     """Find the change that had made its model live at a moment."""
     return next((change for change in changes(path) if change.time <= moment), None)
 
 
-def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
+def append(path: Path, record: Written, *, mode: int = 0o644) -> Head:
     """Append a record as the next link of the chain, durably; if that fails, the log is unchanged.
 
     Returns
@@ -150,8 +222,9 @@ def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
     RegistryError
         If the record is too long to be read again.
     """
-    last = next(((line.n, digest) for line, digest in lines(path)), (0, None))
-    record = msgspec.structs.replace(record, n=last[0] + 1, prev=last[1])
+    before, digest = next(lines(path), (None, None))
+    assert not (isinstance(record, Event) and isinstance(before, Intent)), "settle the change first, under the lock"
+    record = msgspec.structs.replace(record, n=before.n + 1 if before else 1, prev=digest)
     content = canonical(record)
     if len(content) > LONGEST:
         raise RegistryError(f"a record of {len(content)} bytes, expected at most {LONGEST}: give a shorter reason")
@@ -159,17 +232,24 @@ def append(path: Path, record: Line, *, mode: int = 0o644) -> Head:
     return Head(record.n, sha256(content[:-1]))
 
 
-def committed(intent: Head) -> bytes:
-    """Give the bytes that a commit's signature covers."""
-    return f"modelgates commit {intent}".encode()
+def signed_content(record: Commit | Event) -> bytes:
+    """Give the bytes that the signature of a record in its place covers, and so all that it is chained to.
+
+    A commit says nothing that the intent before it does not. An event says more, so it is signed as it stands, without
+    its signature.
+    """
+    if isinstance(record, Commit):
+        return f"modelgates commit {Head(record.n - 1, record.prev)}".encode()
+    unsigned = canonical(msgspec.structs.replace(record, signature=None))[:-1]
+    return f"modelgates event {Head(record.n, sha256(unsigned))}".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A whole log: the digest of each line, the commits, and what is wrong."""
+    """A whole log: the digest of each line, the records with a signature, and what is wrong."""
 
     digests: list[str]
-    commits: list[Commit]
+    signed: list[Commit | Event]
     problems: list[str]
 
     def holds(self, head: Head) -> bool:
@@ -185,6 +265,7 @@ def read_chain(path: Path) -> Chain:
     """
     found = Chain([], [], [])
     previous: Line | None = None
+    opened = False
     for number, line in enumerate(reversed([*lines_from_end(path)]), start=1):
         try:
             record = decoded(line, f"line {number}")
@@ -194,16 +275,19 @@ def read_chain(path: Path) -> Chain:
             prev = found.digests[-1] if found.digests else None
             if (record.n, record.prev) != (number, prev):
                 found.problems.append(f"line {number}: record {record.n} does not follow on the line before it")
-            elif isinstance(record, Intent) == isinstance(previous, Intent):
+            elif isinstance(record, Commit | Abort) != opened:
+                # Nothing comes between an intent and its outcome, and no outcome without an intent.
                 found.problems.append(
                     f"line {number}: {_tag(record)} after {_tag(previous) if previous else 'nothing'}"
                 )
-            if isinstance(record, Commit):
-                found.commits.append(record)
+            if isinstance(record, Commit | Event) and record.signature:
+                found.signed.append(record)
+            if not isinstance(record, Event | Unknown):
+                opened = isinstance(record, Intent)
             previous = record
         found.digests.append(sha256(line))
     return found
 
 
 def _tag(record: Line) -> str:
-    return type(record).__name__.lower()
+    return repr(record.kind) if isinstance(record, Unknown) else type(record).__name__.lower()

@@ -119,5 +119,5 @@ def refuse_network(root: Path) -> None:
     if kind in NETWORK:
         raise RegistryError(
             f"{root} lies on {kind}, a network file system, whose locks do not hold when a server is lost; keep the "
-            "registry on a local disk, or set network_file_system = true under [registry] in the policy"
+            "registry on a local disk, or set network_file_system = true under [registry] in registry/operations.toml"
         )

@@ -14,6 +14,7 @@ from .options import (
     key_of,
     key_option,
     model_directory,
+    operations_of,
     policy_file_of,
     policy_of,
     print_json,
@@ -21,6 +22,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..evidence.report import StoredReport
+    from ..policy.operations import HermeticLimits
 
 MODEL = argument("model", help="a model directory, such as artifacts/models/1763884678")
 
@@ -39,7 +41,7 @@ def register(verbs: Verbs) -> None:
 def gate(arguments: argparse.Namespace) -> int:
     """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green."""
     directory, _ = model_directory(arguments.model)
-    _, stored = run_gates(directory, arguments)
+    _, stored = run_gates(directory, arguments, operations_of(arguments).hermetic)
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
 
 
@@ -52,8 +54,8 @@ def prove(arguments: argparse.Namespace) -> int:
     from ..storage.strict_json import readable
 
     directory, artifacts = model_directory(arguments.model)
-    policy, key = policy_of(arguments), key_of(arguments)
-    proof = proving.prove(directory, policy, policy_file=policy_file_of(arguments), root=Path.cwd())
+    policy, limits, key = policy_of(arguments), operations_of(arguments).hermetic, key_of(arguments)
+    proof = proving.prove(directory, policy, limits, policy_file=policy_file_of(arguments), root=Path.cwd())
     content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
     path = store_proof(artifacts, directory.name, content, sealed=key is not None)
     if arguments.json:
@@ -75,7 +77,7 @@ def keygen(arguments: argparse.Namespace) -> int:
 
 
 def run_gates(
-    directory: Path, arguments: argparse.Namespace, selection: Sequence[str] = ()
+    directory: Path, arguments: argparse.Namespace, limits: "HermeticLimits", selection: Sequence[str] = ()
 ) -> tuple[Path, "StoredReport"]:
     """Run the gates hermetically and keep the report, sealed beside it if there is a key; give the last one's place."""
     from ..artifacts import Artifacts
@@ -84,7 +86,7 @@ def run_gates(
 
     artifacts, key, policy = Artifacts.of(directory), key_of(arguments), policy_of(arguments)
     stored = hermetic.run_gates(
-        directory, policy, policy_file=policy_file_of(arguments), root=Path.cwd(), selection=selection
+        directory, policy, limits, policy_file=policy_file_of(arguments), root=Path.cwd(), selection=selection
     )
     path = artifacts.new_report(directory.name, datetime.now(UTC))
     artifacts.write(path, stored.content)

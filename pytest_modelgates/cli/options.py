@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from ..artifacts import Artifacts
 from ..audit.head import Head
 from ..errors import FormatError, PolicyError, RefusedError
 from ..policy.load import find_policy, load_policy
+from ..policy.operations import Operations, find_operations, load_operations
 from ..policy.policy import Policy
+from ..storage.text import printable
 
 KEY_VARIABLE = "MODELGATES_KEY"
 
@@ -82,6 +86,16 @@ def policy_file_of(arguments: argparse.Namespace) -> Path | None:
 def policy_of(arguments: argparse.Namespace) -> Policy:
     """Read the policy in force."""
     return load_policy(policy_file_of(arguments))
+
+
+def operations_of(arguments: argparse.Namespace) -> Operations:
+    """Read what operates, from beside the policy file; warn on stderr about what still stands in the policy."""
+    policy = policy_file_of(arguments)
+    operations, warnings = load_operations(find_operations(policy, Path.cwd()), policy=policy)
+    for warning in warnings:
+        with suppress(OSError):  # a closed stderr must not stop the command
+            print(f"modelgates: warning: {printable(warning)}", file=sys.stderr)
+    return operations
 
 
 def key_of(arguments: argparse.Namespace) -> Path | None:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts, checked_id
 from ..errors import RefusedError, UsageError
@@ -21,10 +22,14 @@ from .options import (
     key_option,
     model_directory,
     moment,
+    operations_of,
     policy_of,
     print_json,
     whole,
 )
+
+if TYPE_CHECKING:
+    from ..audit.chain import Event, Intent, Unknown
 
 
 def register(verbs: Verbs) -> None:
@@ -116,7 +121,8 @@ def promote(arguments: argparse.Namespace) -> int:
     from ..evidence.report import read_report
     from ..registry import promote as promotion
 
-    policy, key, report = policy_of(arguments), key_of(arguments), arguments.report
+    policy, operations, key = policy_of(arguments), operations_of(arguments), key_of(arguments)
+    report = arguments.report
     if report is None and arguments.model and Path(arguments.model).is_file():
         report, arguments.model = Path(arguments.model), None
     if report is None and arguments.model is None:
@@ -124,7 +130,7 @@ def promote(arguments: argparse.Namespace) -> int:
     if report is None:
         directory, artifacts = model_directory(arguments.model)
         model_id = directory.name
-        report, run = run_gates(directory, arguments, ["-m", "hard"])
+        report, run = run_gates(directory, arguments, operations.hermetic, ["-m", "hard"])
         # A sealed report is read back as anybody would read it: only this shows that the policy lists the key.
         stored = read_report(report, keys=policy.evidence.keys) if key else run
     else:
@@ -137,7 +143,8 @@ def promote(arguments: argparse.Namespace) -> int:
         plan.refuse()
         print("nothing speaks against it")
         return 0
-    done = promotion.promote(artifacts, model_id, stored, policy, reason=arguments.reason, key=key)
+    rules, reason = operations.registry, arguments.reason
+    done = promotion.promote(artifacts, model_id, stored, policy, rules, reason=reason, key=key)
     print(f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0
@@ -148,7 +155,8 @@ def rollback(arguments: argparse.Namespace) -> int:
     from ..registry import rollback as registry
     from ..registry.store import past_live, state
 
-    policy, model_id, reason = policy_of(arguments), arguments.model, arguments.reason
+    policy, rules = policy_of(arguments), operations_of(arguments).registry
+    model_id, reason = arguments.model, arguments.reason
     artifacts = artifacts_of(arguments)
     if model_id is None:
         live = state(artifacts).live
@@ -163,7 +171,7 @@ def rollback(arguments: argparse.Namespace) -> int:
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
-    done = registry.rollback(artifacts, checked_id(model_id), policy, reason=reason, key=key_of(arguments))
+    done = registry.rollback(artifacts, checked_id(model_id), policy, rules, reason=reason, key=key_of(arguments))
     print(f"{model_id} is live again, in place of {done.change.from_} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0
@@ -200,9 +208,8 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 
 def log(arguments: argparse.Namespace) -> int:
-    """Show every promotion and rollback; times are UTC."""
-    from ..audit.chain import live_at, read_log
-    from ..storage.text import printable
+    """Show every promotion and rollback, and what else was recorded; times are UTC."""
+    from ..audit.chain import live_at, plain, read_history
 
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
@@ -214,20 +221,39 @@ def log(arguments: argparse.Namespace) -> int:
         else:
             print(found.to if found else "nothing was live then")
         return 0
-    changes = read_log(artifacts.promotions)
+    history = read_history(artifacts.promotions)
     if arguments.json:
-        print_json(changes)
+        print_json([plain(record) for record in history])
     else:
-        for change in changes:
-            print(
-                f"{change.time:%Y-%m-%d %H:%M:%S}  {change.action:8}  {change.from_ or '-'} → {change.to}  "
-                f"{printable(change.actor)}  {printable(' '.join(change.reason.split()))}"
-            )
-            for waiver in change.waivers:
-                print(f"    {printable(waiver)}")
-        if not changes:
+        for record in history:
+            print(*_in_words(record), sep="\n    ")
+        if not history:
             print("nothing was promoted yet")
     return 0
+
+
+def _in_words(record: "Intent | Event | Unknown") -> list[str]:
+    """Show a record as a line for people, and what belongs below it."""
+    from ..audit.chain import Event, Intent
+    from ..storage.text import printable
+
+    match record:
+        case Intent():
+            words = [
+                record.action,
+                f"{record.from_ or '-'} → {record.to}",
+                record.actor,
+                " ".join(record.reason.split()),
+            ]
+            below = record.waivers
+        case Event():
+            words = [record.kind, record.subject, record.actor, " ".join(record.reason.split())]
+            below = (f"shown by sha256:{record.evidence}",) if record.evidence else ()
+        case _:
+            words = [record.kind, f"record {record.n}, of a later version; to see it whole: modelgates log --json"]
+            below = ()
+    action, *rest = (printable(word) for word in words)
+    return ["  ".join([f"{record.time:%Y-%m-%d %H:%M:%S}", f"{action:8}", *rest]), *map(printable, below)]
 
 
 def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
@@ -245,8 +271,8 @@ def recover(arguments: argparse.Namespace) -> int:
     """List the steps that repair link and log after a crash or a change by hand; ends with 1 if there is one."""
     from ..registry import recover as registry
 
-    policy = policy_of(arguments)
-    steps = registry.recover(artifacts_of(arguments), policy.registry, do=arguments.yes)
+    rules = operations_of(arguments).registry
+    steps = registry.recover(artifacts_of(arguments), rules, do=arguments.yes)
     for step in steps:
         print(f"{'did' if arguments.yes else 'would'}: {step}")
     if not steps:
@@ -260,8 +286,8 @@ def gc(arguments: argparse.Namespace) -> int:
     """Delete old models, but never the live one, the one before it, a newer one, or one in use."""
     from ..registry.garbage import collect
 
-    policy = policy_of(arguments)
-    removed = collect(artifacts_of(arguments), policy.registry, keep=arguments.keep, dry_run=arguments.dry_run)
+    rules = operations_of(arguments).registry
+    removed = collect(artifacts_of(arguments), rules, keep=arguments.keep, dry_run=arguments.dry_run)
     for folder in removed:
         print(f"{folder.name}  {folder.size} bytes")
     total = sum(folder.size for folder in removed)
@@ -273,8 +299,8 @@ def golden_set(arguments: argparse.Namespace) -> int:
     """Save a model's panel predictions, or those in a file, as its golden."""
     from ..registry.golden import set_golden
 
-    policy = policy_of(arguments)
-    print(set_golden(artifacts_of(arguments), arguments.model, arguments.source, policy.registry))
+    rules = operations_of(arguments).registry
+    print(set_golden(artifacts_of(arguments), arguments.model, arguments.source, rules))
     return 0
 
 

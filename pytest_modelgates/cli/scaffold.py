@@ -10,6 +10,7 @@ from .options import Verbs, argument
 # Each file's name in the package, where it must not begin with a dot, and its place in the repository.
 TEMPLATES = {
     "policy.toml": "registry/policy.toml",
+    "operations.toml": "registry/operations.toml",
     "pack_example.py": "pack_example.py",
     "packing_list.toml": "packing_list.toml",
     "nightly.yml": ".github/workflows/modelgates-nightly.yml",
@@ -60,7 +61,7 @@ def register(verbs: Verbs) -> None:
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """Write a policy, a packing example, a nightly workflow and ignore rules into your repository."""
+    """Write a policy, operations.toml, a packing example, a nightly workflow and ignore rules into your repository."""
     for path, written in write_templates(arguments.directory):
         print(f"{'wrote' if written else 'kept '} {path}")
     return 0

@@ -1,1 +1,1 @@
-"""The policy: every SLO, what promotion asks for, and how gates measure."""
+"""The policy: every SLO, what promotion asks for, and how gates measure; and, beside it, what operates."""

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from .judging import NotJudging
+
 Severity = Literal["hard", "soft"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # the upper end keeps infinity out
@@ -77,7 +79,7 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     unit: str
     severity: Severity
-    advice: str
+    advice: NotJudging[str]
     gate: str | None = None
     each: Literal["feature_group"] | None = None
     parameters: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None

@@ -2,15 +2,14 @@
 
 import math
 import os
-import tomllib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..errors import FormatError, PolicyError
-from ..storage.strict_json import typed
+from ..errors import PolicyError
 from .limits import Slo
+from .operations import NAME, Operations, without_moved
 from .policy import Policy
+from .toml import checked, over, packaged, read_toml
 
 PLACE = Path("registry") / "policy.toml"
 
@@ -28,19 +27,11 @@ def load_policy(path: Path | None) -> Policy:
     PolicyError
         If the file is missing or not TOML, has an unknown key, a wrong type, or an SLO that bounds nothing.
     """
-    default = tomllib.loads((resources.files(__package__) / "default.toml").read_text("utf-8"))
     source = str(path or "the packaged policy")
-    try:
-        own = tomllib.loads(path.read_text("utf-8")) if path else {}
-        policy = typed(_over(_without_other_ends(default, own), own), Policy, source)
-    except FileNotFoundError as error:
-        raise PolicyError(f"{source}: no such policy file") from error
-    except OSError as error:
-        raise PolicyError(f"{source}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PolicyError(f"{source}: not TOML ({error})") from error
-    except FormatError as error:
-        raise PolicyError(str(error)) from error
+    own, moved = without_moved(read_toml(path, "policy file") if path else {})
+    # Nothing here follows from these keys, but a wrong one is refused wherever the policy is read.
+    checked(over(packaged(NAME), moved), Operations, source)
+    policy = checked(over(_without_other_ends(packaged("default.toml"), own), own), Policy, source)
     for name, slo in policy.slo.items():
         _check_slo(source, name, slo, policy)
     families = {name.partition(".")[0] for name in policy.slo}
@@ -56,15 +47,6 @@ def find_policy(folder: Path) -> Path | None:
     place = folder / PLACE
     # A dangling link is a policy that got lost, and the packaged one must not take its place unnoticed.
     return place if os.path.lexists(place) else None
-
-
-def _over(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(default)
-    for key, value in own.items():
-        merged[key] = (
-            _over(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
-        )
-    return merged
 
 
 def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

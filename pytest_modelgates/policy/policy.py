@@ -11,13 +11,13 @@ from ..model.sidecar import Sidecar, Task
 from ..storage.digests import sha256
 from ..storage.strict_json import canonical
 from .families import Need, unanswerable
+from .judging import NotJudging, judging
 from .limits import Slo
 from .sections import (
     AblationRules,
     CostRules,
     DriftRules,
     EvidenceRules,
-    HermeticLimits,
     OnnxRules,
     PromotionRules,
     RegistryRules,
@@ -27,7 +27,10 @@ from .sections import (
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
-    """The whole policy in force: the team's file over the packaged default."""
+    """The whole policy in force: the team's file over the packaged default.
+
+    Each section judges, and counts in the digest, unless it is marked otherwise; so does each key of a section.
+    """
 
     format: Literal[1]
     not_applicable: tuple[str, ...]
@@ -39,15 +42,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     drift: DriftRules
     onnx: OnnxRules
     evidence: EvidenceRules
-    hermetic: HermeticLimits
-    registry: RegistryRules
+    registry: NotJudging[RegistryRules]
     waiver: tuple[Waiver, ...] = ()
     slo: dict[str, Slo]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the policy in force, whatever files it came from."""
-        return sha256(canonical(self))
+        """SHA-256 of what judges in the policy in force, whatever files it came from."""
+        return sha256(canonical(judging(self)))
 
     def limit(self, name: str) -> Slo:
         """Find an SLO."""

@@ -68,20 +68,11 @@ class EvidenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     proof: bool
 
 
-class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the process that runs the gates may use."""
-
-    memory_gib: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-    minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
-
-
 class RegistryRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the registry is kept, and who may change it; nobody named means anybody."""
+    """Who may change the registry; nobody named means anybody."""
 
     may_promote: tuple[str, ...]
     may_roll_back: tuple[str, ...]
-    lock_timeout_s: NonNegative
-    network_file_system: bool
 
 
 class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -17,6 +17,7 @@ from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import Result, load_key, seal, statement
 from ..evidence.trust import NONCE, suite_folders
 from ..evidence.verdict import Verdict, weigh
+from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
 from ..storage.digests import listing
 
@@ -34,6 +35,7 @@ KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPEN
 def run_gates(
     directory: Path,
     policy: Policy,
+    limits: HermeticLimits,
     *,
     policy_file: Path | None,
     root: Path,
@@ -47,7 +49,9 @@ def run_gates(
     directory : Path
         The model directory.
     policy : Policy
-        Names further suites, and the limits of memory and time.
+        Names further suites.
+    limits : HermeticLimits
+        Of memory and time.
     policy_file : Path, optional
         Where it was read from; the packaged default if left out.
     root : Path
@@ -89,7 +93,7 @@ def run_gates(
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             NONCE: nonce,
         }
-        status, output = _run(command, environment, folder, policy, quiet=quiet)
+        status, output = _run(command, environment, folder, limits, quiet=quiet)
         if not report.is_file():
             raise HermeticError(
                 f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
@@ -106,9 +110,9 @@ def run_gates(
 
 
 def _run(
-    command: Sequence[str], environment: dict[str, str], folder: Path, policy: Policy, *, quiet: bool
+    command: Sequence[str], environment: dict[str, str], folder: Path, limits: HermeticLimits, *, quiet: bool
 ) -> tuple[int, str]:
-    memory, seconds = int(policy.hermetic.memory_gib * 2**30), policy.hermetic.minutes * 60
+    memory, seconds = int(limits.memory_gib * 2**30), limits.minutes * 60
     # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces
     # the timeout, ever reaches this.
     work = math.ceil(seconds * (os.cpu_count() or 1))
@@ -136,8 +140,8 @@ def _run(
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise HermeticError(
-                f"the gates ran longer than {policy.hermetic.minutes:g} minutes and were stopped; "
-                "raise [hermetic] minutes in the policy if the model is that large"
+                f"the gates ran longer than {limits.minutes:g} minutes and were stopped; "
+                "raise [hermetic] minutes in registry/operations.toml if the model is that large"
             ) from error
     return child.returncode, output or ""
 

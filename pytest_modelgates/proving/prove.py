@@ -13,6 +13,7 @@ from ..evidence.report import GateRecord
 from ..evidence.trust import suite_folders, trust
 from ..evidence.verdict import Verdict, base_name, judge
 from ..model.directory import ModelDirectory
+from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
 from ..storage.digests import tree_digest
 from ..storage.text import first_line
@@ -25,14 +26,14 @@ from .twins import make_twin
 FIRST_ID = 900_000_000_000
 
 
-def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Path) -> Proof:
+def prove(directory: Path, policy: Policy, limits: HermeticLimits, *, policy_file: Path | None, root: Path) -> Proof:
     """Run every hard gate that the policy requires of a model on each of its twins, all in one hermetic run.
 
     Parameters
     ----------
     directory : Path
         The model directory; it is only read.
-    policy, policy_file, root
+    policy, limits, policy_file, root
         As for `run_gates`; a gate's own ``twin`` is relative to `root`.
 
     Raises
@@ -64,7 +65,7 @@ def prove(directory: Path, policy: Policy, *, policy_file: Path | None, root: Pa
             words = [f"--only-gate={ids[name]}:{gate}" for gate, own in changes.items() for name in own]
             words += [f"--model-dir={twin}" for twin in others]
             ledger = run_gates(
-                first, policy, policy_file=policy_file, root=root, selection=words, quiet=True
+                first, policy, limits, policy_file=policy_file, root=root, selection=words, quiet=True
             ).report.modelgates
             # The child imported everything anew, so what it ran may differ from what was digested here.
             if ledger.run.package_digest != known.package or not set(ledger.run.suite.values()) <= known.gates:

@@ -8,7 +8,7 @@ of a model packed later, or in a printout. A signature shows them too.
 from collections.abc import Sequence
 
 from ..artifacts import Artifacts
-from ..audit.chain import Commit, committed, lines, read_chain
+from ..audit.chain import Commit, Event, lines, read_chain, signed_content
 from ..audit.head import Head
 from ..errors import FormatError, IntegrityError
 from ..evidence.seal import signer
@@ -37,10 +37,13 @@ def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None)
         What speaks against the log.
     """
     kept = _kept_head(artifacts, newest) if newest else None
-    last: Commit | None = None
+    end: int | None = None
+    last: Commit | Event | None = None
     holds = False
     for record, digest in lines(artifacts.promotions):
-        if last is None and isinstance(record, Commit):
+        end = end or record.n
+        # An event without a signature says nothing about the one of the change before it.
+        if last is None and (isinstance(record, Commit) or (isinstance(record, Event) and record.signature)):
             last = record
         # The kept head may be newer than the last commit: that of an abort, or of a change under way.
         holds = holds or Head(record.n, digest) == kept
@@ -52,8 +55,8 @@ def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None)
     elif kept:
         problems.append(LOST.format(kept.n, newest))
     if last and last.signature:
-        word, problem = _signature(last, keys)
-        levels.append(word)
+        by, problem = _signer(last, keys)
+        levels.append(f"head signed by {by}" if last.n == end else f"signed by {by} up to record {last.n}")
         problems += problem
     return ", ".join(levels) if len(levels) > 1 else "chained only", problems
 
@@ -72,16 +75,13 @@ def verify_log(artifacts: Artifacts, keys: Sequence[str], head: Head | None = No
     problems = list(chain.problems)
     heads = {model_id: _kept_head(artifacts, model_id) for model_id in model_ids(artifacts)}
     kept = {model_id: head for model_id, head in heads.items() if head}
-    signed = 0
     problems += [LOST.format(found.n, model_id) for model_id, found in kept.items() if not chain.holds(found)]
-    for commit in chain.commits:
-        if commit.signature:
-            signed += 1
-            problems += _signature(commit, keys)[1]
+    for record in chain.signed:
+        problems += _signer(record, keys)[1]
     if head and not chain.holds(head):
         problems.append(LOST.format(head.n, "--head"))
     end = Head(len(chain.digests), chain.digests[-1] if chain.digests else None)
-    return f"{end.n} records, {signed} signed, {len(kept)} heads kept by models; head {end}", problems
+    return f"{end.n} records, {len(chain.signed)} signed, {len(kept)} heads kept by models; head {end}", problems
 
 
 def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
@@ -93,11 +93,11 @@ def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
     return Head.parse(kept) if kept else None
 
 
-def _signature(commit: Commit, keys: Sequence[str]) -> tuple[str, list[str]]:
-    assert commit.signature is not None, "asked for signed commits only"
-    by = signer(committed(Head(commit.n - 1, commit.prev)), commit.signature, keys)
+def _signer(record: Commit | Event, keys: Sequence[str]) -> tuple[str, list[str]]:
+    """Say who signed a record, and what is wrong about it."""
+    assert record.signature is not None, "asked for signed records only"
+    by = signer(signed_content(record), record.signature, keys)
     if by is None:
-        return "signed by no listed key", [
-            f"record {commit.n} is signed by none of the {len(keys)} keys that the policy lists"
-        ]
-    return f"head signed by {by}", []
+        problem = f"record {record.n} is signed by none of the {len(keys)} keys that the policy lists"
+        return "no listed key", [problem]
+    return by, []

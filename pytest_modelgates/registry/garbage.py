@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..artifacts import Artifacts
 from ..errors import RegistryError
-from ..policy.sections import RegistryRules
+from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.regular_files import open_folder
 from .store import locked, model_ids, past_live, state
@@ -28,13 +28,13 @@ class Removed:
     """Of its files [bytes]."""
 
 
-def collect(artifacts: Artifacts, rules: RegistryRules, *, keep: int, dry_run: bool = False) -> list[Removed]:
+def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool = False) -> list[Removed]:
     """Delete models older than the live one but for the newest `keep`, and what killed commands left behind.
 
     Parameters
     ----------
     artifacts : Artifacts
-    rules : RegistryRules
+    rules : LockRules
     keep : int
         How many of the models that could be deleted stay, the newest first.
     dry_run : bool

@@ -14,7 +14,7 @@ from ..errors import FormatError
 from ..model.directory import PANEL, ModelDirectory
 from ..model.panel import read_native_scores
 from ..model.tables import read_table
-from ..policy.sections import RegistryRules
+from ..policy.operations import LockRules
 from .store import locked
 
 
@@ -23,7 +23,7 @@ def panel_predictions(model: ModelDirectory) -> np.ndarray:
     return read_native_scores(model.verified(PANEL))
 
 
-def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: RegistryRules) -> Path:
+def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: LockRules) -> Path:
     """Save a model's panel predictions, or the predictions in a file, as its golden."""
     with ModelDirectory(artifacts.model(model_id)) as model:
         digest = model.verify(keep={PANEL})

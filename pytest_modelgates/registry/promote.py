@@ -14,6 +14,7 @@ from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
 from ..model.directory import PANEL, ModelDirectory
+from ..policy.operations import LockRules
 from ..policy.policy import Policy
 from ..predictions.records import read_predictions
 from ..storage.text import printable
@@ -103,6 +104,7 @@ def promote(
     model_id: str,
     report: StoredReport | Path,
     policy: Policy,
+    rules: LockRules,
     *,
     reason: str,
     key: Path | None = None,
@@ -116,6 +118,7 @@ def promote(
     report : StoredReport or Path
         The report of its gate run.
     policy : Policy
+    rules : LockRules
     reason : str
         For the audit log.
     key : Path, optional
@@ -128,7 +131,7 @@ def promote(
     """
     reason = one_line_reason(reason, "promotion")
     private = load_key(key) if key else None
-    with locked(artifacts, policy.registry):
+    with locked(artifacts, rules):
         now = datetime.now(UTC)
         plan = plan_promotion(artifacts, model_id, report, policy, now=now)
         plan.refuse()

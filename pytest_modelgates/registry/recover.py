@@ -15,7 +15,7 @@ from ..artifacts import Artifacts
 from ..audit.chain import Abort, append, read_chain, tail
 from ..errors import ModelgatesError, RegistryError
 from ..model.directory import verify
-from ..policy.sections import RegistryRules
+from ..policy.operations import LockRules
 from ..storage.lines import drop_torn_line, torn_bytes
 from .store import ONNX_LINK, finish_interrupted, lock, onnx_link_broken, point_latest_at
 
@@ -28,7 +28,7 @@ class Step:
     do: Callable[[], object]
 
 
-def recover(artifacts: Artifacts, rules: RegistryRules, *, do: bool) -> list[str]:
+def recover(artifacts: Artifacts, rules: LockRules, *, do: bool) -> list[str]:
     """Find what is wrong with link and log, and repair it if `do` is set.
 
     Returns

@@ -9,12 +9,15 @@ from ..audit.chain import Intent, changes
 from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
+from ..policy.operations import LockRules
 from ..policy.policy import Policy
 from .actor import actor, one_line_reason, why_denied
 from .store import Done, change_live, locked, past_live, state
 
 
-def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str, key: Path | None = None) -> Done:
+def rollback(
+    artifacts: Artifacts, model_id: str, policy: Policy, rules: LockRules, *, reason: str, key: Path | None = None
+) -> Done:
     """Make a former live model live again; parameters as for `promote`.
 
     Raises
@@ -28,7 +31,7 @@ def rollback(artifacts: Artifacts, model_id: str, policy: Policy, *, reason: str
     if why := why_denied("roll back", policy.registry.may_roll_back):
         raise RefusedError(why)
     private = load_key(key) if key else None
-    with locked(artifacts, policy.registry):
+    with locked(artifacts, rules):
         # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
         live = state(artifacts).live
         if model_id == live:

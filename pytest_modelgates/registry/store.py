@@ -12,14 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..artifacts import Artifacts, checked_id, is_id
-from ..audit.chain import Abort, Commit, Intent, append, changes, committed, tail
+from ..audit.chain import Abort, Commit, Event, Intent, append, changes, signed_content, tail
 from ..audit.head import Head
 from ..audit.lock import locked_file, refuse_network
 from ..errors import ModelgatesError, RegistryError
 from ..evidence.seal import sign
 from ..model.directory import MODEL
-from ..policy.sections import RegistryRules
+from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.lines import drop_torn_line
 
@@ -47,7 +49,7 @@ class Done:
 
 
 @contextmanager
-def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
+def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
     """Hold the registry's lock, so that two changes never interleave; first settle a change that was cut short.
 
     Raises
@@ -61,7 +63,7 @@ def locked(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
 
 
 @contextmanager
-def lock(artifacts: Artifacts, rules: RegistryRules) -> Iterator[None]:
+def lock(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
     """Hold the registry's lock, and leave a change that was cut short as it is."""
     require_root(artifacts)
     if not rules.network_file_system:
@@ -170,8 +172,16 @@ def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey
 
 
 def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None") -> Head:
-    signature = sign(committed(tail(artifacts.promotions).head), key) if key else None
-    return append(artifacts.promotions, Commit(time=datetime.now(UTC), signature=signature))
+    return append_signed(artifacts, Commit(time=datetime.now(UTC)), key)
+
+
+def append_signed(artifacts: Artifacts, record: Commit | Event, key: "Ed25519PrivateKey | None") -> Head:
+    """Append a record that vouches for the log up to here, if there is a key. The caller holds the lock."""
+    if key:
+        end = tail(artifacts.promotions).head
+        record = msgspec.structs.replace(record, n=end.n + 1, prev=end.digest)
+        record = msgspec.structs.replace(record, signature=sign(signed_content(record), key))
+    return append(artifacts.promotions, record, mode=artifacts.file_mode)
 
 
 def finish_interrupted(artifacts: Artifacts) -> None:

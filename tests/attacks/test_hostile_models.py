@@ -14,6 +14,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.errors import PackError
 from pytest_modelgates.evidence.verdict import judge
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.proving.hermetic import run_gates
 from tests.attacks import hostile_models
 from tests.attacks.test_attacks import everything, feed, in_time, reseal, rows_of
@@ -23,6 +24,7 @@ from tests.support.panels import FEATURES, invented_panel
 __all__ = ["feed"]
 
 ROWS = [pytest.param(keys, id=name) for name, keys in rows_of("onnx").items()]
+LIMITS = load_operations(None, policy=None)[0].hermetic
 SECRET = np.array([[3], [4]], np.float32)
 
 
@@ -113,7 +115,7 @@ def test_the_gates_refuse_it(
 ) -> None:
     directory = replace(registry, model)
     policy = load_policy(None)
-    stored = run_gates(directory, policy, policy_file=None, root=folder, selection=("-m", "integrity"))
+    stored = run_gates(directory, policy, LIMITS, policy_file=None, root=folder, selection=("-m", "integrity"))
     verdicts = {gate.gate: judge(gate, policy)[0] for gate in stored.report.modelgates.models[directory.name].gates}
     assert verdicts == {
         "integrity.required_files": "passed",
@@ -147,7 +149,8 @@ def test_a_greedy_model_ends_in_a_clear_failure(
 ) -> None:
     directory = replace(registry, model)
     policy = tmp_path / "greedy.toml"
-    policy.write_text(f"format = 1\n[hermetic]\n{limits}\n")
+    policy.write_text("format = 1\n")
+    policy.with_name("operations.toml").write_text(f"[hermetic]\n{limits}\n")
     before = registry.state()
     done = modelgates("gate", directory, "--policy", policy, cwd=tmp_path, timeout=120)
     said = done.stdout + done.stderr

@@ -10,7 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.audit.chain import EMPTY, Abort, Commit, Intent, append, live_at, read_chain, read_log, tail
+from pytest_modelgates.audit.chain import (
+    EMPTY,
+    Abort,
+    Commit,
+    Event,
+    Intent,
+    Unknown,
+    append,
+    live_at,
+    read_chain,
+    read_history,
+    read_log,
+    tail,
+)
 from pytest_modelgates.errors import FormatError, RegistryError
 from pytest_modelgates.storage.digests import sha256
 from pytest_modelgates.storage.lines import BLOCK, LONGEST, drop_torn_line
@@ -166,6 +179,127 @@ def test_outcomes_and_intents_take_turns(tmp_path: Path) -> None:
     append(log, intent("1700000001"))
     append(log, intent("1700000002"))
     assert read_chain(log).problems == ["line 1: commit after nothing", "line 3: intent after intent"]
+
+
+def event(kind: str = "alert", *, hour: int = 0) -> Event:
+    return Event(
+        time=BEGIN + timedelta(hours=hour),
+        actor="ada",
+        host="registry",
+        kind=kind,
+        subject="1700000001",
+        evidence="0" * 64,
+        reason="drift",
+    )
+
+
+LATER = {"record": "reload", "time": "2027-01-01T00:00:00Z", "workers": [{"pid": 7, "share": 0.25}], "to": "1700000009"}
+
+
+def add(log: Path, **content: object) -> None:
+    """Chain a line by hand, of whatever it holds."""
+    lines = log.read_bytes().split(b"\n")[:-1]
+    placed = {"n": len(lines) + 1, "prev": sha256(lines[-1]) if lines else None} | content
+    log.write_bytes(log.read_bytes() + canonical(placed))
+
+
+def test_the_keys_of_an_event_are_those_of_the_format(log: Path) -> None:
+    before = log.read_bytes()
+    append(log, event())
+    assert log.read_bytes().removeprefix(before).decode() == (
+        '{"actor":"ada","evidence":"'
+        + "0" * 64
+        + '","host":"registry","kind":"alert","n":7,"prev":"'
+        + sha256(before.split(b"\n")[-2])
+        + '","reason":"drift","record":"event","signature":null,'
+        '"subject":"1700000001","time":"2026-01-01T00:00:00Z"}\n'
+    )
+
+
+@pytest.mark.parametrize("kinds", [["alert"], ["alert", "of a later version"], [None], ["alert", None, None]])
+def test_events_and_records_of_a_later_version_move_nothing(log: Path, kinds: list[str | None]) -> None:
+    before, changes = tail(log), read_log(log)
+    for kind in kinds:
+        if kind is None:
+            add(log, **LATER)
+        else:
+            append(log, event(kind))
+    after = tail(log)
+    assert (after.change, after.open, after.head.n) == (before.change, before.open, 6 + len(kinds))
+    assert read_log(log) == changes
+    assert live_at(log, BEGIN + timedelta(days=9999)) == changes[-1]
+    assert read_chain(log).problems == []
+    assert [getattr(record, "kind", "change") for record in read_history(log)] == [
+        *["change"] * 3,
+        *(kind or "reload" for kind in kinds),
+    ]
+    # What follows is chained to them.
+    append(log, intent("1700000004", hour=4))
+    opened = tail(log).open
+    assert opened is not None
+    assert (opened.n, opened.prev) == (after.head.n + 1, after.head.digest)
+    append(log, Commit(time=BEGIN))
+    assert [change.to for change in read_log(log)][-1] == "1700000004"
+    assert read_chain(log).problems == []
+
+
+def test_a_record_of_a_later_version_is_kept_whole(log: Path) -> None:
+    add(log, **LATER)
+    found = read_history(log)[-1]
+    assert isinstance(found, Unknown)
+    assert (found.kind, found.n, found.time.year) == ("reload", 7, 2027)
+    assert found.content == {**LATER, "n": 7, "prev": found.prev}
+
+
+@pytest.mark.parametrize(
+    ("hand", "said"),
+    [
+        pytest.param(lambda line: line.replace(b"reload", b"reboot"), "record 8 does not follow", id="edited"),
+        pytest.param(lambda line: line.replace(b":", b": ", 1), "line 7: not as it was written", id="a-space"),
+        pytest.param(lambda line: line.replace(b'"n"', b'"m"'), "missing required field `n`", id="no-number"),
+        pytest.param(lambda line: line.replace(b"Z", b""), "line 7: not a record of the audit log", id="no-zone"),
+        pytest.param(lambda line: line.replace(b'"n"', b'"n":7,"n"'), "key 'n' appears twice", id="duplicate-key"),
+        pytest.param(lambda line: line.replace(b"reload", b"commit"), "contains unknown field `to`", id="known"),
+        pytest.param(
+            lambda line: line.replace(b"[{", b"[" * 5000 + b"[{").replace(b"}]", b"}]" + b"]" * 5000),
+            "line 7: not a record of the audit log (maximum recursion depth exceeded",
+            id="deep",
+        ),
+    ],
+)
+def test_a_hand_in_a_record_of_a_later_version_shows(log: Path, hand: Callable[[bytes], bytes], said: str) -> None:
+    add(log, **LATER)
+    append(log, event())
+    lines = log.read_bytes().split(b"\n")[:-1]
+    log.write_bytes(b"".join(line + b"\n" for line in [*lines[:6], hand(lines[6]), lines[7]]))
+    assert any(said in problem for problem in read_chain(log).problems), read_chain(log).problems
+    with pytest.raises(FormatError):
+        tail(log)
+
+
+@pytest.mark.parametrize(("content", "word"), [(msgspec.to_builtins(event()), "event"), (LATER, "'reload'")])
+def test_nothing_comes_between_an_intent_and_its_outcome(log: Path, content: dict[str, object], word: str) -> None:
+    append(log, intent("1700000004"))
+    add(log, **{key: value for key, value in content.items() if key not in ("n", "prev")})
+    opened = tail(log).open
+    assert opened is not None
+    assert opened.to == "1700000004", "a hand in the log does not settle a change that was cut short"
+    append(log, Commit(time=BEGIN))
+    assert read_chain(log).problems == [f"line 8: {word} after intent"]
+
+
+def test_an_event_is_not_written_behind_an_intent(log: Path) -> None:
+    append(log, intent("1700000004"))
+    before = log.read_bytes()
+    with pytest.raises(AssertionError, match="settle the change first, under the lock"):
+        append(log, event())
+    assert log.read_bytes() == before
+
+
+def test_an_outcome_needs_an_intent_whatever_stands_before_it(log: Path) -> None:
+    append(log, event())
+    append(log, Abort(time=BEGIN))
+    assert read_chain(log).problems == ["line 8: abort after event"]
 
 
 def test_a_torn_last_line_is_no_record_yet(log: Path) -> None:

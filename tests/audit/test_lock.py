@@ -11,7 +11,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import lock
 from pytest_modelgates.audit.lock import file_system, is_locked, locked_file, refuse_network
 from pytest_modelgates.errors import RegistryError
-from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry.store import locked
 
 
@@ -109,7 +109,7 @@ def test_a_network_file_system_is_refused_by_name(tmp_path: Path, monkeypatch: p
         refuse_network(tmp_path)
     assert str(refused.value) == (
         f"{tmp_path} lies on nfs4, a network file system, whose locks do not hold when a server is lost; keep the "
-        "registry on a local disk, or set network_file_system = true under [registry] in the policy"
+        "registry on a local disk, or set network_file_system = true under [registry] in registry/operations.toml"
     )
 
 
@@ -120,7 +120,7 @@ def test_models_on_a_network_file_system_of_their_own_are_refused_too(
     monkeypatch.setattr(lock, "MOUNTS", tmp_path / "mounts")
     with (
         pytest.raises(RegistryError, match=rf"^{tmp_path}/models lies on nfs4, a network file system"),
-        locked(Artifacts(tmp_path), load_policy(None).registry),
+        locked(Artifacts(tmp_path), load_operations(None, policy=None)[0].registry),
     ):
         pass
 

@@ -13,6 +13,7 @@ from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.packing.packing_list import read_packing_list
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 
 
 def test_every_template_is_written_once_and_never_touched_again(
@@ -65,6 +66,18 @@ def test_the_policy_changes_no_limit_of_the_packaged_one(tmp_path: Path) -> None
     (tmp_path / "other.toml").write_text("\n".join(lines))
     limit = load_policy(tmp_path / "other.toml").limit("latency.onnx_p95_ms")
     assert (limit.upper, limit.severity) == (20, "hard")
+
+
+def test_the_operations_are_the_packaged_ones_even_where_they_are_comments(tmp_path: Path) -> None:
+    write_templates(tmp_path)
+    written, packaged = tmp_path / "registry/operations.toml", load_operations(None, policy=None)[0]
+    assert load_operations(written, policy=None)[0] == packaged
+    lines = [
+        line.removeprefix("# ") if "=" in line or "[" in line else line for line in written.read_text().splitlines()
+    ]
+    assert len([line for line in lines if line and line[0] not in "#["]) == 1 + 4
+    written.write_text("\n".join(lines))
+    assert load_operations(written, policy=None)[0] == packaged
 
 
 @pytest.mark.integration

@@ -92,13 +92,17 @@ class Registry:
             record = json.loads(line)
             if (record["n"], record["prev"]) != (number, previous):
                 raise ValueError(f"record {record['n']} as line {number}")
-            if (record["record"] == "intent") == (opened is not None):
+            if (record["record"] in ("commit", "abort")) != (opened is not None):
                 raise ValueError(f"{record['record']} as line {number}")
             if record["record"] == "commit":
                 logged = opened["to"]
             opened = record if record["record"] == "intent" else None
             previous = hashlib.sha256(line).hexdigest()
         return logged, opened["to"] if opened else logged
+
+    def events(self) -> int:
+        """How many events the log holds."""
+        return self.log.read_bytes().count(b'"record":"event"')
 
     def _golden_problems(self, model_id: str) -> list[str]:
         golden = self.artifacts / "golden"
@@ -151,6 +155,7 @@ def rollback(model_id: str) -> list[str]:
 
 GC = ["gc", "--keep", "0"]
 RECOVER = ["recover", "--yes"]
+EVENT = ["event", "drill"]
 PACK = ["pack", "model.onnx", "--panel", "panel.parquet", "--spec", "pack.toml"]
 
 

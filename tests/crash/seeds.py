@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.injection import Server
-from tests.crash.registries import GC, NEW, OLD, OLDEST, PACK, RECOVER, Registry, build, promotion, rollback
+from tests.crash.registries import EVENT, GC, NEW, OLD, OLDEST, PACK, RECOVER, Registry, build, promotion, rollback
 from tests.crash.sweep import WORKERS, Case, Workshop
 
 
@@ -65,6 +65,7 @@ def cases(fresh: Registry, used: Registry, servers: list[Server]) -> dict[str, C
         "rollback": Case(used, rollback(OLDEST), OLD, OLDEST),
         "pack": Case(used, PACK, OLD, OLD),
         "gc": Case(full, GC, NEW, NEW),
+        "event": Case(used, EVENT, OLD, OLD),
         "recover finishes": Case(prepared("flipped", promotion(NEW), "killed_after_the_flip"), RECOVER, NEW, NEW),
         "recover forgets": Case(prepared("begun", promotion(NEW), "killed_before_the_flip"), RECOVER, OLD, OLD),
         "recover puts back": Case(moved, RECOVER, OLDEST, OLD, agree=False),

@@ -23,9 +23,12 @@ import pandas as pd
 import pyarrow.parquet
 
 from pytest_modelgates import cli
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import chain as audit
+from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.packing import pack  # noqa: F401
-from pytest_modelgates.registry import garbage, promote, recover, store  # noqa: F401
+from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.registry import events, garbage, promote, recover, store  # noqa: F401
 
 SECONDS, HANGS = 60, 124
 PTRACER, ANYBODY = 0x59616D61, -1
@@ -103,7 +106,7 @@ def child(commands: list[list[str]], mutant: str | None, gate: socket.socket | N
         gate.send(b"w")
         waiting.poll()
     for command in commands:
-        status = race(*command[1:]) if command[0] == "race" else cli.main(command)
+        status = OTHERS[command[0]](*command[1:]) if command[0] in OTHERS else cli.main(command)
         if status:
             return status
     return 0
@@ -116,6 +119,23 @@ def race(*words: str) -> int:
 
     main(*words)
     return 0
+
+
+def event(kind: str) -> int:
+    """Not a command of `modelgates`, but what several do besides: add an event to the log."""
+    rules = load_operations(None, policy=None)[0].registry
+    try:
+        events.record_event(Artifacts(Path("artifacts").resolve()), rules, kind=kind, subject="all", reason="a drill")
+    except ModelgatesError as error:
+        print(f"modelgates: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"modelgates: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 3
+    return 0
+
+
+OTHERS = {"race": race, "event": event}
 
 
 def attach(pid: int, options: list[str]) -> "subprocess.Popen[str]":

@@ -14,7 +14,17 @@ from tests.crash.sweep import Case
 pytest_plugins = ["tests.crash.seeds"]
 pytestmark = pytest.mark.integration
 
-COMMANDS = ("first", "promote", "rollback", "pack", "gc", "recover finishes", "recover forgets", "recover puts back")
+COMMANDS = (
+    "first",
+    "promote",
+    "rollback",
+    "pack",
+    "gc",
+    "event",
+    "recover finishes",
+    "recover forgets",
+    "recover puts back",
+)
 
 
 def cut_at_every_call(case: Case, server: Server, folder: Path, *, mutant: str | None = None) -> Iterator[str]:

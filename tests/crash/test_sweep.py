@@ -7,7 +7,17 @@ from tests.crash.sweep import ERRORS, Case, Workshop
 pytest_plugins = ["tests.crash.seeds"]
 pytestmark = pytest.mark.integration
 
-COMMANDS = ("first", "promote", "rollback", "pack", "gc", "recover finishes", "recover forgets", "recover puts back")
+COMMANDS = (
+    "first",
+    "promote",
+    "rollback",
+    "pack",
+    "gc",
+    "event",
+    "recover finishes",
+    "recover forgets",
+    "recover puts back",
+)
 WAYS = ("KILL", *ERRORS, "LIE")
 
 

@@ -129,6 +129,48 @@ def test_the_digest_is_of_what_is_in_force_not_of_a_file(tmp_path: Path) -> None
     assert team(tmp_path, "[promotion]\nshadow_hours = 24.0").digest == DEFAULT.digest
 
 
+ROW = f'[[waiver]]\ngate = "drift.psi"\ndigest = "{"0" * 64}"\nreason = "r"\nowner = "o"\nuntil = 2026-12-01\n'
+JUDGES = [
+    'not_applicable = ["wf"]',
+    "[tasks]\nsignal = []",
+    "[tasks]\nregression = []",
+    "[promotion]\nparity_nights = 8",
+    "[costs]\nhalf_spread_bps = 3",
+    "[significance]\ndetectable_ic = 0.04",
+    "[ablation]\nmargin = 0.002",
+    "[drift]\nks_p = 0.04",
+    '[onnx]\ndomains = [""]',
+    '[evidence]\nlevel = "sealed"',
+    "[evidence]\nproof = true",
+    ROW,
+    ROW.replace('owner = "o"', 'owner = "p"'),
+    '[slo."drift.psi"]\nat_most = 0.3',
+    '[slo."drift.psi"]\nseverity = "soft"',
+    '[slo."drift.psi"]\nunit = "bit"',
+    '[slo."drift.psi"]\ntwin = "changed_byte"',
+    '[slo."own.size"]\nat_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"',
+]
+JUDGES_NOT = [
+    '[slo."drift.psi"]\nadvice = "ask Ada"',
+    '[registry]\nmay_promote = ["ada"]',
+    '[registry]\nmay_roll_back = ["ada"]',
+    "[registry]\nlock_timeout_s = 61",
+    "[registry]\nnetwork_file_system = true",
+    "[hermetic]\nmemory_gib = 8",
+    "[hermetic]\nminutes = 61",
+]
+
+
+def test_what_judges_changes_the_digest_each_in_its_own_way(tmp_path: Path) -> None:
+    digests = {team(tmp_path, text).digest for text in JUDGES}
+    assert len({DEFAULT.digest, *digests}) == 1 + len(JUDGES)
+
+
+@pytest.mark.parametrize("text", JUDGES_NOT)
+def test_what_does_not_judge_leaves_the_digest_alone(tmp_path: Path, text: str) -> None:
+    assert team(tmp_path, text).digest == DEFAULT.digest
+
+
 def test_an_open_bound_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
     own = team(tmp_path, '[slo."latency.onnx_p95_ms"]\nat_least = 1\nbelow = 20\n')
     assert str(own.slo["latency.onnx_p95_ms"]) == "1 ≤ · < 20"

@@ -18,13 +18,14 @@ from pytest_modelgates.evidence.report import read_report
 from pytest_modelgates.evidence.seal import generate_key, open_seal
 from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import HermeticLimits, load_operations
 from pytest_modelgates.policy.policy import Policy
-from pytest_modelgates.policy.sections import HermeticLimits, Waiver
+from pytest_modelgates.policy.sections import Waiver
 from pytest_modelgates.proving.hermetic import run_gates, seal_report
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import evidence, green_ledger, green_run, modelgates, record, stored_report
 
-POLICY = load_policy(None)
+POLICY, LIMITS = load_policy(None), load_operations(None, policy=None)[0].hermetic
 QUICK = ("-m", "integrity")
 
 
@@ -49,7 +50,7 @@ def test_nothing_around_it_reaches_a_hermetic_run(
     for name, value in hostile(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    stored = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
+    stored = run_gates(good_model, POLICY, LIMITS, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
     run = stored.report.modelgates.run
     assert (run.exit_status, run.optimize) == (0, 0)
     assert [record.gate for record in stored.report.modelgates.models[good_model.name].gates] == [
@@ -66,7 +67,7 @@ def test_nothing_around_it_reaches_a_hermetic_run(
 def test_every_run_has_a_nonce_of_its_own(good_model: Path, tmp_path: Path) -> None:
     nonces = {
         run_gates(
-            good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True
+            good_model, POLICY, LIMITS, policy_file=None, root=tmp_path, selection=QUICK, quiet=True
         ).report.modelgates.run.nonce
         for _ in range(2)
     }
@@ -75,24 +76,26 @@ def test_every_run_has_a_nonce_of_its_own(good_model: Path, tmp_path: Path) -> N
 
 @pytest.mark.integration
 def test_a_run_that_takes_too_long_is_stopped(good_model: Path, tmp_path: Path) -> None:
-    hurried = msgspec.structs.replace(POLICY, hermetic=HermeticLimits(memory_gib=16, minutes=0.005))
-    with pytest.raises(
-        HermeticError, match=r"ran longer than 0.005 minutes and were stopped; raise \[hermetic\] minutes"
-    ):
-        run_gates(good_model, hurried, policy_file=None, root=tmp_path, quiet=True)
+    said = (
+        "the gates ran longer than 0.005 minutes and were stopped; raise [hermetic] minutes in "
+        "registry/operations.toml if the model is that large"
+    )
+    hurried = HermeticLimits(memory_gib=16, minutes=0.005)
+    with pytest.raises(HermeticError, match=f"^{re.escape(said)}$"):
+        run_gates(good_model, POLICY, hurried, policy_file=None, root=tmp_path, quiet=True)
 
 
-def own_suite(folder: Path, body: str, *, memory_gib: float = 16, minutes: float = 60) -> Policy:
-    """A suite of one gate of a team's own, and the policy that names it."""
+def own_suite(folder: Path, body: str, *, memory_gib: float = 16, minutes: float = 60) -> tuple[Policy, HermeticLimits]:
+    """A suite of one gate of a team's own, the policy that names it, and the limits beside it."""
     (folder / "checks").mkdir()
     gate = f'@pytest.mark.gate("own.rows")\ndef test_rows(gate):\n    {body}\n    gate.check(0)\n'
     (folder / "checks" / "test_own.py").write_text(f"import os, pytest, resource, signal, time\n\n{gate}")
     slo = 'at_most = 0\nunit = "rows"\nseverity = "hard"\nadvice = "drop the rows"\n'
-    limits = f"memory_gib = {memory_gib}\nminutes = {minutes}\n"
-    text = f'[slo."own.rows"]\n{slo}[evidence]\nsuites = ["checks"]\n[hermetic]\n{limits}'
-    (folder / "registry").mkdir()
-    (folder / "registry" / "policy.toml").write_text(text)
-    return load_policy(folder / "registry" / "policy.toml")
+    policy, operations = (folder / "registry" / name for name in ("policy.toml", "operations.toml"))
+    policy.parent.mkdir()
+    policy.write_text(f'[slo."own.rows"]\n{slo}[evidence]\nsuites = ["checks"]\n')
+    operations.write_text(f"[hermetic]\nmemory_gib = {memory_gib}\nminutes = {minutes}\n")
+    return load_policy(policy), load_operations(operations, policy=policy)[0].hermetic
 
 
 @pytest.mark.integration
@@ -124,19 +127,20 @@ def test_an_interrupt_of_the_command_ends_its_gates(good_model: Path, tmp_path: 
 @pytest.mark.integration
 def test_gates_whose_command_was_killed_have_a_limit_of_their_own(good_model: Path, tmp_path: Path) -> None:
     body = "assert set(resource.getrlimit(resource.RLIMIT_CPU)) == {90 * os.cpu_count()}"
-    policy = own_suite(tmp_path, body, minutes=1.5)
+    policy, limits = own_suite(tmp_path, body, minutes=1.5)
     policy_file = tmp_path / "registry" / "policy.toml"
-    stored = run_gates(good_model, policy, policy_file=policy_file, root=tmp_path, selection=("-m", "own"))
+    stored = run_gates(good_model, policy, limits, policy_file=policy_file, root=tmp_path, selection=("-m", "own"))
     (record,) = stored.report.modelgates.models[good_model.name].gates
     assert judge(record, policy)[0] is Verdict.PASSED
 
 
 @pytest.mark.integration
 def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Path) -> None:
-    policy = own_suite(tmp_path, "bytearray(9 * 2**30)", memory_gib=8)
+    policy, limits = own_suite(tmp_path, "bytearray(9 * 2**30)", memory_gib=8)
     stored = run_gates(
         good_model,
         policy,
+        limits,
         policy_file=tmp_path / "registry" / "policy.toml",
         root=tmp_path,
         selection=("-m", "own"),
@@ -149,7 +153,7 @@ def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Pa
 
 def test_a_run_that_leaves_nothing_is_refused(good_model: Path, tmp_path: Path) -> None:
     with pytest.raises(HermeticError, match=f"the gates of {good_model.name} left no report"):
-        run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=("--nonsense",), quiet=True)
+        run_gates(good_model, POLICY, LIMITS, policy_file=None, root=tmp_path, selection=("--nonsense",), quiet=True)
 
 
 def test_a_suite_that_is_not_there_is_refused(good_model: Path, tmp_path: Path) -> None:
@@ -158,14 +162,14 @@ def test_a_suite_that_is_not_there_is_refused(good_model: Path, tmp_path: Path) 
     with pytest.raises(
         PolicyError, match=r"the policy names the suite .*model_gates, which is not a folder; fix suites"
     ):
-        run_gates(good_model, policy, policy_file=None, root=tmp_path, quiet=True)
+        run_gates(good_model, policy, LIMITS, policy_file=None, root=tmp_path, quiet=True)
 
 
 @pytest.fixture
 def sealed(good_model: Path, tmp_path: Path) -> tuple[Path, str]:
     """A sealed report of a model, and the public key."""
     public = generate_key(tmp_path / "key.pem")
-    stored = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
+    stored = run_gates(good_model, POLICY, LIMITS, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
     path = tmp_path / "run.dsse.json"
     path.write_bytes(seal_report(stored, good_model, POLICY, tmp_path / "key.pem"))
     return path, public
@@ -191,7 +195,7 @@ def test_a_sealed_report_of_no_listed_key_is_refused(sealed: tuple[Path, str]) -
 @pytest.mark.integration
 def test_a_seal_over_other_files_than_the_ledger_is_refused(good_model: Path, tmp_path: Path) -> None:
     public = generate_key(tmp_path / "key.pem")
-    stored = run_gates(good_model, POLICY, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
+    stored = run_gates(good_model, POLICY, LIMITS, policy_file=None, root=tmp_path, selection=QUICK, quiet=True)
     (good_model / "CHANGES.md").write_text("swapped after the run\n")
     path = tmp_path / "run.dsse.json"
     path.write_bytes(seal_report(stored, good_model, POLICY, tmp_path / "key.pem"))

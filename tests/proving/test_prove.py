@@ -317,6 +317,13 @@ def test_a_model_with_its_proof_goes_live(good_model: Path, strict: tuple[Path, 
     assert promote(good_model, strict, full_proof(good_model, strict[1])) == 0
 
 
+def test_a_proof_outlives_another_word_of_advice(good_model: Path, strict: tuple[Path, Policy]) -> None:
+    path, policy = strict
+    proof = full_proof(good_model, policy)
+    write(path, path.read_text() + '[slo."parity.claim"]\nadvice = "ask Ada, who packs"\n')
+    assert promote(good_model, (path, load_policy(path)), proof) == 0
+
+
 def test_nobody_asks_for_a_proof_by_default() -> None:
     assert load_policy(None).evidence.proof is False
 

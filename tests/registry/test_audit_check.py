@@ -12,6 +12,7 @@ from pytest_modelgates.audit.head import Head
 from pytest_modelgates.cli import main
 from pytest_modelgates.evidence.seal import generate_key
 from pytest_modelgates.model.directory import MANIFEST
+from pytest_modelgates.registry.events import record_event
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.status import status
@@ -33,8 +34,16 @@ def signed(registry: Registry, tmp_path: Path) -> Registry:
     key = tmp_path / "key.pem"
     with registry.policy_file.open("a") as file:
         file.write(f'[evidence]\nkeys = ["{generate_key(key)}"]\n')
-    promote(registry.artifacts, registry.candidate, green_report(registry), registry.policy, reason="signed", key=key)
-    rollback(registry.artifacts, registry.live, registry.policy, reason="signed too", key=key)
+    promote(
+        registry.artifacts,
+        registry.candidate,
+        green_report(registry),
+        registry.policy,
+        registry.rules,
+        reason="signed",
+        key=key,
+    )
+    rollback(registry.artifacts, registry.live, registry.policy, registry.rules, reason="signed too", key=key)
     return registry
 
 
@@ -79,7 +88,7 @@ def test_promote_and_rollback_take_the_key_as_gate_does(registry: Registry, tmp_
     words = ["--key", str(key), "--artifacts", str(registry.artifacts.root), "--policy", str(registry.policy_file)]
     for command in (["promote", "--report", str(green_report(registry))], ["rollback", registry.live, "--reason", "x"]):
         assert main([*command, *words]) == 0
-    assert len([commit for commit in read_chain(registry.artifacts.promotions).commits if commit.signature]) == 2
+    assert len(read_chain(registry.artifacts.promotions).signed) == 2
     assert verify(registry, "--json") == 0
 
 
@@ -141,6 +150,41 @@ def test_a_rewritten_log_cannot_be_signed_without_the_key(signed: Registry, caps
     assert f"problem: {problem}\n" in capsys.readouterr().out
 
 
+def note(registry: Registry, *, key: Path | None = None) -> None:
+    rules = registry.rules
+    record_event(registry.artifacts, rules, kind="alert", subject=registry.live, reason="drift", key=key)
+
+
+def test_a_signed_event_vouches_for_the_log_up_to_it(signed: Registry, tmp_path: Path, capsys: Capture) -> None:
+    note(signed, key=tmp_path / "key.pem")
+    found, (key,) = status(signed.artifacts, signed.policy), signed.policy.evidence.keys
+    assert (found.audit_log, found.problems) == (f"chained, head kept by {signed.candidate}, head signed by {key}", [])
+    assert verify(signed) == 0
+    assert ": 7 records, 3 signed, 1 heads kept by models; head 7:" in capsys.readouterr().out
+
+
+def test_what_follows_on_the_last_signature_is_said_not_to_be_signed(signed: Registry) -> None:
+    note(signed)
+    found, (key,) = status(signed.artifacts, signed.policy), signed.policy.evidence.keys
+    level = f"chained, head kept by {signed.candidate}, signed by {key} up to record 6"
+    assert (found.audit_log, found.problems) == (level, [])
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"), [(b'"reason":"drift"', b'"reason":"a test"'), (b'"kind":"alert"', b'"kind":"drill"')]
+)
+def test_a_signed_event_cannot_be_rewritten_without_the_key(
+    signed: Registry, tmp_path: Path, capsys: Capture, was: bytes, becomes: bytes
+) -> None:
+    note(signed, key=tmp_path / "key.pem")
+    *before, last = lines_of(signed)
+    put(signed, [*before, last.replace(was, becomes)])
+    problem = "record 7 is signed by none of the 1 keys that the policy lists"
+    assert status(signed.artifacts, signed.policy).problems == [problem]
+    assert verify(signed) == 1
+    assert f"problem: {problem}\n" in capsys.readouterr().out
+
+
 def test_another_key_signs_nothing_here(signed: Registry, tmp_path: Path, capsys: Capture) -> None:
     (old,), new = signed.policy.evidence.keys, generate_key(tmp_path / "other.pem")
     signed.policy_file.write_text(signed.policy_file.read_text().replace(old, new))
@@ -195,7 +239,7 @@ def test_the_policy_says_who_may(
 ) -> None:
     report = green_report(registry)
     if verb == "roll back":
-        promote(registry.artifacts, registry.candidate, report, registry.policy, reason="x")
+        promote(registry.artifacts, registry.candidate, report, registry.policy, registry.rules, reason="x")
     with registry.policy_file.open("a") as file:
         file.write(f'[registry]\n{may} = ["ada", "bob"]\n')
     report, before = green_report(registry), registry.state()

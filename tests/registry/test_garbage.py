@@ -47,8 +47,8 @@ def test_only_what_is_old_and_was_not_live_last_goes(crowded: Registry, capsys: 
 
 
 def test_the_newest_of_them_are_kept(crowded: Registry) -> None:
-    assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=1)] == [OLD[0]]
-    assert collect(crowded.artifacts, crowded.policy.registry, keep=1) == []
+    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=1)] == [OLD[0]]
+    assert collect(crowded.artifacts, crowded.rules, keep=1) == []
 
 
 def test_a_dry_run_says_what_would_go_and_deletes_nothing(crowded: Registry, capsys: Capture) -> None:
@@ -62,19 +62,19 @@ def test_what_somebody_reads_is_kept(crowded: Registry) -> None:
     reader = os.open(crowded.artifacts.model(OLD[0]), os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(reader, fcntl.LOCK_SH)
-        assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=0)] == [OLD[2]]
+        assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0)] == [OLD[2]]
     finally:
         os.close(reader)
-    assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=0)] == [OLD[0]]
+    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0)] == [OLD[0]]
 
 
 def test_candidates_are_newer_than_the_live_model_and_stay(registry: Registry) -> None:
-    assert collect(registry.artifacts, registry.policy.registry, keep=0) == []
+    assert collect(registry.artifacts, registry.rules, keep=0) == []
     assert registry.candidate in model_ids(registry.artifacts)
 
 
 def test_before_the_first_promotion_every_model_is_a_candidate(empty_registry: Registry) -> None:
-    assert collect(empty_registry.artifacts, empty_registry.policy.registry, keep=0) == []
+    assert collect(empty_registry.artifacts, empty_registry.rules, keep=0) == []
 
 
 def test_what_killed_commands_left_behind_goes_unless_it_is_in_use(registry: Registry) -> None:
@@ -84,7 +84,7 @@ def test_what_killed_commands_left_behind_goes_unless_it_is_in_use(registry: Reg
     used = os.open(registry.artifacts.models / ".staging-used", os.O_RDONLY)
     try:
         fcntl.flock(used, fcntl.LOCK_SH)
-        removed = collect(registry.artifacts, registry.policy.registry, keep=0)
+        removed = collect(registry.artifacts, registry.rules, keep=0)
     finally:
         os.close(used)
     assert [(folder.name, folder.size) for folder in removed] == [(".staging-abc", 5), (".trash-1700000001", 5)]
@@ -120,9 +120,9 @@ def test_what_was_put_back_beside_its_own_trash_goes_again(crowded: Registry) ->
     trash = crowded.artifacts.models / f".trash-{OLD[0]}-0"
     shutil.copytree(crowded.artifacts.model(OLD[0]), trash)
     with ModelDirectory(trash):  # an open folder stays
-        removed = collect(crowded.artifacts, crowded.policy.registry, keep=0)
+        removed = collect(crowded.artifacts, crowded.rules, keep=0)
     assert [folder.name for folder in removed] == [OLD[0], OLD[2]]
-    assert [folder.name for folder in collect(crowded.artifacts, crowded.policy.registry, keep=0)] == [trash.name]
+    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0)] == [trash.name]
 
 
 def test_a_pack_that_ends_in_between_is_left_alone(

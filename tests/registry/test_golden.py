@@ -9,12 +9,12 @@ import pytest
 from pytest_modelgates.drift import load_golden_predictions
 from pytest_modelgates.drift.golden import golden_metadata
 from pytest_modelgates.errors import FormatError, IntegrityError, StatisticsError
-from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry.golden import set_golden
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry, golden_of
 
-RULES = load_policy(None).registry
+RULES = load_operations(None, policy=None)[0].registry
 
 
 def test_a_golden_is_set_from_the_panel_or_from_a_file(registry: Registry, tmp_path: Path) -> None:

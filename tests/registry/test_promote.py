@@ -23,6 +23,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.drift import load_golden_predictions
 from pytest_modelgates.errors import RefusedError
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import promote
 from pytest_modelgates.registry.store import live_id
 from pytest_modelgates.storage.digests import tree_digest
@@ -96,11 +97,32 @@ def test_a_green_report_promotes_and_leaves_a_golden(registry: Registry, capsys:
     assert len(load_golden_predictions(registry.live, folder=registry.artifacts.golden)) == len(golden)
 
 
+UNJUDGED = [
+    pytest.param("[registry]\nlock_timeout_s = 61\n", id="lock-timeout"),
+    pytest.param('[registry]\nmay_promote = ["ada", "eve"]\nmay_roll_back = ["ada"]\n', id="who-may"),
+    pytest.param("[hermetic]\nmemory_gib = 8\nminutes = 90\n", id="hermetic"),
+    pytest.param('[slo."parity.claim"]\nadvice = "ask Ada, who packs"\n', id="advice"),
+]
+
+
+@pytest.mark.parametrize("text", UNJUDGED)
+def test_a_report_outlives_a_change_of_the_policy_that_judges_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("MODELGATES_ACTOR", "ada")
+    report = green_report(registry)
+    with registry.policy_file.open("a") as file:
+        file.write(text)
+    assert by_report(registry, report) == 0
+
+
 def test_a_report_that_was_read_is_not_read_again(registry: Registry) -> None:
     path = green_report(registry)
     stored = promote.read_report(path)
     path.unlink()
-    promote.promote(registry.artifacts, promote.model_of(stored), stored, registry.policy, reason="read before")
+    promote.promote(
+        registry.artifacts, promote.model_of(stored), stored, registry.policy, registry.rules, reason="read before"
+    )
     assert read_log(registry.artifacts.promotions)[-1].report_digest == stored.digest
 
 
@@ -310,7 +332,8 @@ def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> Non
 @pytest.mark.integration
 def test_gates_that_leave_no_report_are_refused(registry: Registry, tmp_path: Path) -> None:
     policy = tmp_path / "small.toml"
-    policy.write_text("format = 1\n[hermetic]\nmemory_gib = 0.05\n")
+    policy.write_text("format = 1\n")
+    policy.with_name("operations.toml").write_text("[hermetic]\nmemory_gib = 0.05\n")
     done = modelgates(
         "promote", registry.artifacts.model(registry.candidate), "--policy", policy, cwd=registry.artifacts.root
     )
@@ -487,6 +510,7 @@ def _promote_at_once(
             promote.model_of(promote.read_report(report)),
             report,
             load_policy(policy),
+            load_operations(None, policy=policy)[0].registry,
             reason="race",
         )
     except RefusedError as error:
@@ -520,6 +544,7 @@ AT_THE_NTH_CALL = textwrap.dedent(
     from pytest_modelgates.artifacts import Artifacts
     from pytest_modelgates.registry import promote
     from pytest_modelgates.policy.load import load_policy
+    from pytest_modelgates.policy.operations import load_operations
 
     root, model_id, report, policy, nth, how = sys.argv[1:]
     calls = 0
@@ -540,11 +565,11 @@ AT_THE_NTH_CALL = textwrap.dedent(
 
         return call
 
-    policy = load_policy(Path(policy))
+    policy, rules = load_policy(Path(policy)), load_operations(None, policy=Path(policy))[0].registry
     for name in ("write", "fsync", "replace", "symlink", "unlink", "mkdir"):
         setattr(os, name, sabotaged(name))
     try:
-        promote.promote(Artifacts(Path(root)), model_id, Path(report), policy, reason="sabotage")
+        promote.promote(Artifacts(Path(root)), model_id, Path(report), policy, rules, reason="sabotage")
     except OSError:
         sys.exit(3)
     sys.exit(0 if calls < int(nth) else 5)

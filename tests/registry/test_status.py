@@ -107,7 +107,7 @@ def test_status_names_a_change_that_was_cut_short(registry: Registry) -> None:
     assert found.problems == [
         f"a promote to {registry.candidate} was cut short; the next change settles it, or: modelgates recover"
     ]
-    with locked(registry.artifacts, registry.policy.registry):
+    with locked(registry.artifacts, registry.rules):
         append(registry.artifacts.promotions, second(registry))
         assert status(registry.artifacts, registry.policy).sound, "it is under way"
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts, newest_id
 from pytest_modelgates.audit.chain import Intent, append, read_log, tail
 from pytest_modelgates.errors import RegistryError
-from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import store
 from pytest_modelgates.registry.store import (
     change_live,
@@ -34,7 +34,7 @@ def artifacts(tmp_path: Path) -> Artifacts:
     return Artifacts(tmp_path)
 
 
-RULES = load_policy(None).registry
+RULES = load_operations(None, policy=None)[0].registry
 
 
 def change(to: str, from_: str | None = None) -> Intent:

@@ -30,6 +30,7 @@ from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Slo
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import LockRules, find_operations, load_operations
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.predictions.records import Prediction, encode_predictions
 from pytest_modelgates.registry.golden import panel_predictions
@@ -56,6 +57,12 @@ class Registry:
     def policy(self) -> Policy:
         """The policy in force, read anew."""
         return load_policy(self.policy_file)
+
+    @property
+    def rules(self) -> LockRules:
+        """How its lock is taken, read anew."""
+        operations, _ = load_operations(find_operations(self.policy_file, Path()), policy=self.policy_file)
+        return operations.registry
 
     def state(self) -> tuple[str | None, bytes, bytes]:
         """What a refusal must leave alone: the link, the log, the goldens."""

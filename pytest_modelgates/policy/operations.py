@@ -1,0 +1,107 @@
+"""What operates and judges nothing: `operations.toml` beside the policy, over the packaged one.
+
+Its digest is in no report, so that another lock timeout or limit of memory voids none.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..storage.digests import sha256
+from ..storage.strict_json import canonical
+from .limits import NonNegative
+from .toml import checked, over, packaged, read_toml
+
+NAME = "operations.toml"
+
+
+class LockRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the registry's lock is taken."""
+
+    lock_timeout_s: NonNegative
+    network_file_system: bool
+
+
+class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the process that runs the gates may use."""
+
+    memory_gib: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+
+
+class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+    """Everything that operates: a team's file over the packaged one."""
+
+    format: Literal[1]
+    registry: LockRules
+    hermetic: HermeticLimits
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is in force, whatever files it came from."""
+        return sha256(canonical(self))
+
+
+# These keys stood in the policy before there was an operations.toml, and are still read there.
+MOVED = {"registry": LockRules.__struct_fields__, "hermetic": HermeticLimits.__struct_fields__}
+
+
+def find_operations(policy: Path | None, folder: Path) -> Path | None:
+    """Find operations.toml beside the policy in use, else in `registry/` of a repository; None if there is none."""
+    place = policy.with_name(NAME) if policy else folder / "registry" / NAME
+    # A dangling link is a file that got lost, and the packaged one must not take its place unnoticed.
+    return place if os.path.lexists(place) else None
+
+
+def load_operations(path: Path | None, *, policy: Path | None) -> tuple[Operations, list[str]]:
+    """Read operations.toml over what an older policy says of it, and that over the packaged one.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A team's file; None if it has none.
+    policy : Path, optional
+        The team's policy, in which the same keys stood once.
+
+    Returns
+    -------
+    Operations
+    list of str
+        For each key that still stands in the policy, a line that says where it belongs.
+
+    Raises
+    ------
+    PolicyError
+        If a file is missing or not TOML, has an unknown key or a wrong type.
+    """
+    own = read_toml(path, "file") if path else {}
+    moved = without_moved(read_toml(policy, "policy file"))[1] if policy else {}
+    before = over(packaged(NAME), moved)
+    checked(before, Operations, str(policy))
+    return checked(over(before, own), Operations, str(path)), list(_misplaced(moved, own, policy))
+
+
+def without_moved(policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide the tables of a policy into its own and those that belong in operations.toml."""
+    kept, moved = dict(policy), {}
+    if "hermetic" in kept:
+        moved["hermetic"] = kept.pop("hermetic")
+    table = kept.get("registry")
+    if isinstance(table, dict):
+        kept["registry"] = {key: value for key, value in table.items() if key not in MOVED["registry"]}
+        moved["registry"] = {key: value for key, value in table.items() if key in MOVED["registry"]}
+    return kept, moved
+
+
+def _misplaced(moved: dict[str, Any], own: dict[str, Any], policy: Path | None) -> Iterator[str]:
+    for section, table in moved.items():
+        for key in table:
+            place = policy.with_name(NAME) if policy else NAME
+            if key in own.get(section, {}):
+                yield f"{policy}: [{section}] {key} does not count, because {place} sets it; delete it from the policy"
+            else:
+                yield f"{policy}: [{section}] {key} is deprecated in the policy; move it to {place}, under [{section}]"

@@ -1,0 +1,72 @@
+"""What happened to the registry and moved no link, kept in the same chain as its changes."""
+
+import re
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..artifacts import Artifacts
+from ..audit.chain import Event
+from ..audit.head import Head
+from ..evidence.seal import load_key
+from ..policy.operations import LockRules
+from ..storage.text import printable
+from .actor import actor, one_line_reason
+from .store import append_signed, locked
+
+KIND = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+
+def record_event(
+    artifacts: Artifacts,
+    rules: LockRules,
+    *,
+    kind: str,
+    subject: str,
+    reason: str,
+    evidence: str | None = None,
+    key: Path | None = None,
+) -> Head:
+    """Add an event to the audit log, under the registry's lock; a change that was cut short is settled before it.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    rules : LockRules
+    kind : str
+        What happened, as one word of small letters, digits and hyphens.
+    subject : str
+        What it happened to, such as a model's id.
+    reason : str
+        For people.
+    evidence : str, optional
+        SHA-256 of what shows it.
+    key : Path, optional
+        The private key that signs the event, and so the log up to it.
+
+    Returns
+    -------
+    Head
+        The new end of the log.
+
+    Raises
+    ------
+    RefusedError
+        If no reason is given.
+    RegistryError
+        If the lock did not come free, or the record is too long.
+    """
+    assert KIND.fullmatch(kind), kind
+    reason, who = one_line_reason(reason, f"record of kind {kind}"), actor()
+    private = load_key(key) if key else None
+    with locked(artifacts, rules):
+        event = Event(
+            time=datetime.now(UTC),
+            actor=who,
+            host=socket.gethostname(),
+            kind=kind,
+            subject=printable(subject),
+            evidence=evidence,
+            reason=reason,
+        )
+        return append_signed(artifacts, event, private)

@@ -1,0 +1,131 @@
+"""Events: what is worth auditing and moves no link, in the chain of changes and in what people are shown."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_modelgates.audit.chain import append, read_history, tail
+from pytest_modelgates.cli import main
+from pytest_modelgates.errors import RefusedError
+from pytest_modelgates.registry.events import record_event
+from pytest_modelgates.registry.promote import promote
+from pytest_modelgates.registry.rollback import rollback
+from pytest_modelgates.registry.status import status
+from pytest_modelgates.registry.store import point_latest_at, state
+from pytest_modelgates.storage.digests import sha256
+from pytest_modelgates.storage.strict_json import canonical
+from tests.registry.test_status import second
+from tests.support.handmade import Registry, green_report
+
+Capture = pytest.CaptureFixture[str]
+LATER = {"record": "re\x1bload", "time": "2027-01-01T00:00:00Z", "workers": 4}
+
+
+def note(registry: Registry, **changes: str) -> object:
+    words = {"kind": "alert", "subject": registry.live, "reason": "two  days\nof drift", **changes}
+    return record_event(registry.artifacts, registry.rules, **words)
+
+
+def note_of_a_later_version(registry: Registry) -> None:
+    log = registry.artifacts.promotions
+    end = tail(log).head
+    log.write_bytes(log.read_bytes() + canonical({"n": end.n + 1, "prev": end.digest} | LATER))
+
+
+def asked(registry: Registry, *words: str) -> int:
+    return main([*words, "--artifacts", str(registry.artifacts.root)])
+
+
+def test_an_event_says_what_happened_to_what_and_who_said_so(registry: Registry, capsys: Capture) -> None:
+    change = read_history(registry.artifacts.promotions)[0]
+    head = note(registry, evidence="ab" * 32)
+    event = read_history(registry.artifacts.promotions)[-1]
+    assert head == tail(registry.artifacts.promotions).head
+    assert asked(registry, "log") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{change.time:%Y-%m-%d %H:%M:%S}  promote   - → {registry.live}  {change.actor}  all hard gates passed",
+        f"{event.time:%Y-%m-%d %H:%M:%S}  alert     {registry.live}  {event.actor}  two days of drift",
+        f"    shown by sha256:{'ab' * 32}",
+    ]
+    assert asked(registry, "log", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(entry["record"], entry["n"]) for entry in found] == [("intent", 1), ("event", 3)]
+    assert (found[1]["subject"], found[1]["evidence"], found[1]["signature"]) == (registry.live, "ab" * 32, None)
+
+
+def test_a_record_of_a_later_version_is_shown_and_never_refused(registry: Registry, capsys: Capture) -> None:
+    note_of_a_later_version(registry)
+    assert asked(registry, "log") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "2027-01-01 00:00:00  re\\x1bload  record 3, of a later version; to see it whole: modelgates log --json"
+    )
+    assert asked(registry, "log", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)[-1]
+    assert shown == {"n": 3, "prev": shown["prev"]} | LATER
+    assert asked(registry, "log", "--verify") == 0
+    assert ": 3 records, 0 signed, 1 heads kept by models; head 3:" in capsys.readouterr().out
+
+
+ADDED = [pytest.param(note, id="event"), pytest.param(note_of_a_later_version, id="later-version")]
+
+
+@pytest.mark.parametrize("add", ADDED)
+def test_the_registry_works_on_with_it(registry: Registry, capsys: Capture, add: Callable[[Registry], object]) -> None:
+    add(registry)
+    assert status(registry.artifacts, registry.policy).lines() == [
+        *status(registry.artifacts, registry.policy).lines()[:3],
+        "assurance: digest-bound, unsigned",
+        f"audit log: chained, head kept by {registry.candidate}",
+    ]
+    assert state(registry.artifacts).live == registry.live
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.policy, registry.rules, reason="x")
+    add(registry)
+    rollback(registry.artifacts, registry.live, registry.policy, registry.rules, reason="y")
+    add(registry)
+    for words in (["status"], ["recover"], ["log", "--verify"], ["list"], ["gc", "--keep", "0"]):
+        assert asked(registry, *words) == 0, capsys.readouterr()
+    assert asked(registry, "log", "--at", "2999-01-01") == 0
+    assert capsys.readouterr().out.endswith(f"\n{registry.live}\n")
+    digests = [sha256(line) for line in registry.artifacts.promotions.read_bytes().split(b"\n")[:-1]]
+    assert len(digests) == 9
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_change_that_was_cut_short_is_settled_before_the_event(registry: Registry, flipped: bool) -> None:
+    append(registry.artifacts.promotions, second(registry))
+    if flipped:
+        point_latest_at(registry.artifacts, registry.candidate)
+    note(registry)
+    found = state(registry.artifacts)
+    assert (found.live, found.open) == (registry.candidate if flipped else registry.live, None)
+    kinds = [json.loads(line)["record"] for line in registry.artifacts.promotions.read_text().splitlines()]
+    assert kinds == ["intent", "commit", "intent", "commit" if flipped else "abort", "event"]
+
+
+def test_a_change_cut_short_is_found_below_events_by_recover_too(registry: Registry, capsys: Capture) -> None:
+    note(registry)
+    append(registry.artifacts.promotions, second(registry))
+    assert asked(registry, "recover") == 1
+    assert f"would: forget the promote to {registry.candidate} that was cut short\n" in capsys.readouterr().out
+    assert asked(registry, "recover", "--yes") == 0
+    assert asked(registry, "log", "--verify") == 0
+
+
+def test_an_event_needs_a_reason(registry: Registry) -> None:
+    before = registry.state()
+    with pytest.raises(RefusedError, match=r'^a record of kind alert needs a reason: --reason "…"$'):
+        note(registry, reason=" \n")
+    assert registry.state() == before
+
+
+@pytest.mark.parametrize("kind", ["", "Alert", "two words", "a" * 41])
+def test_a_kind_is_one_word(registry: Registry, kind: str) -> None:
+    with pytest.raises(AssertionError):
+        note(registry, kind=kind)
+
+
+def test_what_an_event_is_about_breaks_no_line(registry: Registry, tmp_path: Path) -> None:
+    note(registry, subject="a\nb\x1b[2J")
+    assert read_history(registry.artifacts.promotions)[-1].subject == r"a\nb\x1b[2J"
