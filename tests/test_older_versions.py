@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.drift import load_golden_predictions
 from pytest_modelgates.evidence.report import read_report
+from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.registry.events import record_event
 from tests.support.handmade import modelgates
 
 WRITTEN = Path(__file__).parent / "data" / "0.1"
@@ -60,6 +63,17 @@ def test_the_log_tells_what_happened(desk: Path) -> None:
     assert said(desk, "log", "--at", "2026-11-29T00:47:05") == f"{FIRST}\n"
 
 
+def test_an_event_is_chained_to_the_log_and_leaves_its_lines_as_they_are(desk: Path) -> None:
+    before = (desk / "artifacts" / "promotions.log").read_bytes()
+    rules = load_operations(None, policy=desk / "registry" / "policy.toml")[0].registry
+    record_event(Artifacts(desk / "artifacts"), rules, kind="drill", subject=LIVE, reason="nothing was found")
+    assert (desk / "artifacts" / "promotions.log").read_bytes().startswith(before)
+    assert "promotions.log: 9 records, 4 signed, 2 heads kept by models; " in said(
+        desk, "log", "--verify", "--head", HEAD
+    )
+    assert f"audit log: chained, head kept by {CANDIDATE}, signed by {KEY} up to record 8\n" in said(desk, "status")
+
+
 def test_the_registry_is_sound_and_its_models_are_known(desk: Path) -> None:
     found = said(desk, "status")
     assert f"live: {LIVE} since 2026-11-29 00:47:08 UTC, by alice\n" in found
@@ -80,10 +94,10 @@ def test_a_report_is_read_and_then_refused_since_its_gates_were_those_of_0_1(
     desk: Path, name: str, sealed_by: str | None
 ) -> None:
     stored = read_report(desk / name, keys=(KEY,))
-    models = stored.report.modelgates.models
-    assert (stored.report.exitcode, stored.sealed_by, list(models)) == (0, sealed_by, [CANDIDATE])
-    assert models[CANDIDATE].digest_after == DIGESTS[CANDIDATE]
-    assert len(models[CANDIDATE].gates) == 36
+    report = stored.report
+    assert (report.exitcode, stored.sealed_by, list(report.modelgates.models)) == (0, sealed_by, [CANDIDATE])
+    assert report.modelgates.models[CANDIDATE].digest_after == DIGESTS[CANDIDATE]
+    assert len(report.modelgates.models[CANDIDATE].gates) == 36
 
     refusal = said(desk, "promote", "--report", name, status=1)
     assert refusal.startswith(f"modelgates: {CANDIDATE} is not promoted:\n")
