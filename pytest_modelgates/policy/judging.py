@@ -8,7 +8,7 @@ import msgspec
 T = TypeVar("T")
 
 _MARK = msgspec.Meta(extra={"judges": False})
-# Whoever adds a key and forgets the mark voids too much, never too little.
+# A key that is added without its mark voids too much, never too little.
 NotJudging = Annotated[T, _MARK]
 
 

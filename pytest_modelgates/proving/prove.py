@@ -105,12 +105,14 @@ def _changes(gate: str, directory: Path, policy: Policy, root: Path) -> dict[str
 
 
 def _shipped_twin(name: str) -> Callable[..., None]:
-    for module in (twin_files, twin_models, twin_markets):
-        twin: Callable[..., None] | None = getattr(module, name, None)
-        if getattr(twin, "__module__", "") == module.__name__:  # not one that it merely imports
-            assert twin is not None
-            return twin
-    raise PolicyError(f"the policy names the twin {name!r}, which is not shipped; name a function: file.py:function")
+    shipped = {twin: module for module in (twin_files, twin_models, twin_markets) for twin in module.__all__}
+    if name not in shipped:
+        raise PolicyError(
+            f"the policy names the twin {name!r}, which is not shipped; name a function as file.py:function, or one of "
+            f"{', '.join(sorted(shipped))}"
+        )
+    found: Callable[..., None] = getattr(shipped[name], name)
+    return found
 
 
 def _own_twin(name: str, policy: Policy, root: Path) -> Callable[[Path, Path], None]:

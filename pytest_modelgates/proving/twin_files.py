@@ -11,6 +11,20 @@ from ..model.candidate import Candidate
 from ..model.directory import CHANGES, PANEL, PARITY, SIDECAR
 from ..storage.strict_json import readable
 
+__all__ = [
+    "changed_byte",
+    "changed_dtype",
+    "duplicated_row",
+    "early_row",
+    "edited_claim",
+    "extra_file",
+    "flipped_schema",
+    "infinite_feature",
+    "missing_file",
+    "swapped_columns",
+    "unsorted_rows",
+]
+
 Change = Callable[[Path], None]
 
 

@@ -13,6 +13,14 @@ from ..storage.digests import tree_digest
 from .twin_files import write_panel
 from .twin_models import SEED, with_term, write_model
 
+__all__ = [
+    "against_group",
+    "against_score",
+    "knowing_baseline",
+    "ruinous_year",
+    "shifted_shadow",
+]
+
 Matrix = NDArray[np.float64]
 SHADOW_ROWS = 1000
 # Large enough to show in every statistic, and to dwarf a cost of some basis points [return a day].

@@ -14,6 +14,12 @@ from ..model.onnx_checks import inputs_of, parse_onnx
 from ..model.session import OnnxModel
 from ..stats.agreement import disordered
 
+__all__ = [
+    "foreign_operator",
+    "perturbed_weights",
+    "renamed_input",
+]
+
 SEED = 20200101
 # Attributes in which operators keep fitted numbers; all others are in initializers.
 FITTED = ("target_weights", "class_weights", "leaf_weights", "coefficients", "intercepts")

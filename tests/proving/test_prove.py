@@ -220,7 +220,11 @@ def test_a_gate_without_a_twin_is_named(own: Callable[..., int], capsys: pytest.
         pytest.param("model_gates/../elsewhere.py:short_panel", "which lies in none of suites", id="dots"),
         pytest.param("model_gates/none.py:short_panel", "which cannot be loaded", id="no-file"),
         pytest.param("model_gates/twins.py:none", "which cannot be loaded ('none')", id="no-function"),
-        pytest.param("short_panel", "'short_panel', which is not shipped; name a function: file", id="no-colon"),
+        pytest.param(
+            "short_panel",
+            "'short_panel', which is not shipped; name a function as file",
+            id="no-colon",
+        ),
         pytest.param("model_gates/twins.py:broken", "cannot be made: no such thing", id="raises"),
     ],
 )
