@@ -96,7 +96,7 @@ def test_rows_out_of_order_fail_and_do_not_change_what_is_measured(
 
 def twice_a_day(frame: pd.DataFrame) -> pd.DataFrame:
     # The same evidence again, a minute later: twice the days, and a smaller p-value for nothing.
-    return pd.concat([frame, frame.assign(time=frame["time"] + pd.Timedelta(minutes=1))]).sort_values(["time", "asset"])
+    return pd.concat([frame, frame.assign(time=frame["time"] + np.timedelta64(1, "m"))]).sort_values(["time", "asset"])
 
 
 def test_a_date_that_comes_twice_fails(judged: Callable[..., tuple[Verdict, Evidence]]) -> None:
