@@ -60,11 +60,12 @@ def _say(why: str) -> None:
 
 
 def _drop_output() -> None:
-    """Point stdout at /dev/null if it cannot be written to, so that the interpreter's final flush cannot fail."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Point what cannot be written at /dev/null, so that the interpreter's final flush cannot fail."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
