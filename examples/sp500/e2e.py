@@ -81,7 +81,7 @@ class Demonstration:
             if words[0] in ("serve", "shadow", "verify")
             else ("--artifacts", str((artifacts or self.artifacts).root))
         )
-        return self.run("pytest_modelgates.cli", *words, *root, expect=expect)
+        return self.run("pytest_modelgates", *words, *root, expect=expect)
 
     def pack(self, trained: Trained) -> Path:
         """Pack a model and say how."""

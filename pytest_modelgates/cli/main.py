@@ -14,7 +14,6 @@ from .options import Command, Verbs
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a refusal is an answer, not a traceback."""
-    _open_streams()
     if sys.platform == "win32":
         _say("needs symlinks and file locks of Linux or macOS; run it there, or in WSL")
         return 3
@@ -40,17 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed = 130
     _drop_output()
     return failed
-
-
-def _open_streams() -> None:
-    """Open /dev/null in place of each closed standard stream.
-
-    Otherwise the next file that we open would get its descriptor, 0 to 2, and what other libraries print would land in
-    that file.
-    """
-    for name in ("stdin", "stdout", "stderr"):  # in this order: open() takes the lowest free descriptor
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115  # stays open to the end
 
 
 def _say(why: str) -> None:

@@ -399,7 +399,7 @@ def test_a_file_in_a_folders_place_ends_with_three(registry: Registry, capsys: C
 def test_output_that_cannot_be_written_ends_with_three(registry: Registry, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(registry.artifacts.root)],
+            [sys.executable, "-m", "pytest_modelgates", "log", "--artifacts", str(registry.artifacts.root)],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -412,7 +412,7 @@ def test_output_that_cannot_be_written_ends_with_three(registry: Registry, tmp_p
 def test_a_reader_that_has_seen_enough_hears_no_complaint(registry: Registry) -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "pytest_modelgates.cli", "log", "--artifacts", str(registry.artifacts.root)]
+    command = [sys.executable, "-m", "pytest_modelgates", "log", "--artifacts", str(registry.artifacts.root)]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (3, "")
@@ -424,8 +424,8 @@ def test_a_closed_stream_is_no_failure_and_no_file_of_the_registry_takes_its_pla
     registry: Registry, closed: list[int]
 ) -> None:
     code = (
-        "import os, sys; from pytest_modelgates.cli.main import _open_streams, main; "
-        "_open_streams(); "  # before a library opens a file
+        "import os, sys; from pytest_modelgates.__main__ import open_streams; "
+        "open_streams(); from pytest_modelgates.cli import main; "
         "from pytest_modelgates.registry import promote; "
         "switch = promote.change_live; noise = lambda: [os.write(number, b'noise') for number in (1, 2)]; "
         "promote.change_live = lambda *given, **more: (noise(), switch(*given, **more))[1]; sys.exit(main())"
@@ -455,7 +455,7 @@ STATUSES = {"full": (["log"], 3), "usage": (["promote"], 2), "refused": (["promo
 @pytest.mark.parametrize(("words", "status"), STATUSES.values(), ids=STATUSES)
 def test_the_status_holds_where_nothing_can_be_said(registry: Registry, words: list[str], status: int) -> None:
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "pytest_modelgates.cli", *words, "--artifacts", str(registry.artifacts.root)]
+        command = [sys.executable, "-m", "pytest_modelgates", *words, "--artifacts", str(registry.artifacts.root)]
         # Buffered, as everywhere but in some containers: what is left in a buffer is flushed at the end.
         usual = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
         assert subprocess.run(command, stdout=full, stderr=full, env=usual).returncode == status

@@ -112,7 +112,7 @@ def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: P
 def test_an_interrupt_of_the_command_ends_its_gates(good_model: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     own_suite(tmp_path, f"open({str(place)!r}, 'w').write(str(os.getpid())); time.sleep(10_000)")
-    command = [sys.executable, "-m", "pytest_modelgates.cli", "gate", str(good_model)]
+    command = [sys.executable, "-m", "pytest_modelgates", "gate", str(good_model)]
     heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # a shell's background job ignores it
     with subprocess.Popen(command, cwd=tmp_path, preexec_fn=heard) as run:
         while not (place.exists() and place.read_text()):

@@ -445,7 +445,7 @@ def on_a_terminal(registry: Registry, typed: bytes) -> tuple[int, str]:
         command = [
             sys.executable,
             "-m",
-            "pytest_modelgates.cli",
+            "pytest_modelgates",
             "rollback",
             "--artifacts",
             str(registry.artifacts.root),

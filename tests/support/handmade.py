@@ -219,7 +219,7 @@ def log_predictions(path: Path, records: list[Prediction]) -> None:
 
 def modelgates(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own."""
-    command = [sys.executable, "-m", "pytest_modelgates.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pytest_modelgates", *map(str, arguments)]
     return subprocess.run(command, check=False, capture_output=True, text=True, **options)
 
 
