@@ -1,5 +1,6 @@
 """What an ONNX file must be before anything runs it: well-formed, self-contained, of known operators."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -84,6 +85,15 @@ def external_data_problems(model: onnx.ModelProto) -> list[str]:
         for tensor in _within(model, onnx.TensorProto)
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data
     ]
+
+
+def low_precision(model: onnx.ModelProto) -> list[str]:
+    """Name the kinds of numbers coarser than float32 that a model computes in."""
+    coarse = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
+    kinds = [tensor.data_type for tensor in _within(model, onnx.TensorProto)]
+    casts = [entry.i for node in all_nodes(model) for entry in node.attribute if entry.name == "to"]
+    quantised = any(re.search("Quantize|^QLinear|Integer$", node.op_type) for node in all_nodes(model))
+    return sorted({coarse[kind] for kind in [*kinds, *casts] if kind in coarse} | ({"int8"} if quantised else set()))
 
 
 def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Scoring rows with ONNX Runtime. Loads bytes, never a path, so that what runs is what was hashed."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -129,18 +130,26 @@ class OnnxModel:
             parts.append(self._scores(output, len(batch)))
         return np.concatenate(parts)
 
-    def time_batches(self, rows: NDArray[np.generic], *, size: int, rounds: int = 200) -> BatchTimes:
-        """Time `rounds` batches of `size` rows, cycling through `rows`, which are repeated if they are fewer."""
+    def time_batches(
+        self, rows: NDArray[np.generic], *, size: int, rounds: int = 200, seconds: float = math.inf
+    ) -> BatchTimes:
+        """Time batches of `size` rows, cycling through `rows`, which are repeated if they are fewer.
+
+        There are `rounds` of them, or as many as begin within `seconds`, but at least one.
+        """
         rows = rows[np.arange(max(len(rows), size)) % len(rows)]
         starts = np.arange(rounds) * size % (len(rows) - size + 1)
-        times = np.empty(rounds)
+        times: list[float] = []
+        end = time.perf_counter() + seconds
         self.predict(rows[:size])
-        for index, start in enumerate(starts):
+        for start in starts:
             begin = time.perf_counter_ns()
             self.predict(rows[start : start + size])
-            times[index] = (time.perf_counter_ns() - begin) / 1e6
+            times.append((time.perf_counter_ns() - begin) / 1e6)
+            if time.perf_counter() > end:
+                break
         p50, p95, p99 = np.quantile(times, [0.5, 0.95, 0.99])
-        return BatchTimes(rows=size, rounds=rounds, p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99))
+        return BatchTimes(rows=size, rounds=len(times), p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99))
 
     def _runner(self) -> Callable[[NDArray[np.generic]], Any]:
         wanted, session = [self._sidecar.output.name], self._session

@@ -15,20 +15,25 @@ from numpy.typing import NDArray
 from ..artifacts import Artifacts
 from ..errors import PackError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
-from ..model.features import feature_matrix
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import parse_onnx
-from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, measure_parity
+from ..model.panel import Panel
+from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
+from ..model.probes import uncompared_nan
 from ..model.session import OnnxModel
-from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim
+from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Probes
 from ..stats.baseline import named_metric
 from ..storage.strict_json import readable
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 from .convert import NativeScore, convert, finish
 from .description import Description, describe
+from .fidelity import check_conversion
 from .panel_input import checked_panel
+from .probing import probe
 from .publish import publish
 
+# How long latency is measured, whatever a batch takes: with a slow model in fewer rounds [s].
+BENCH_SECONDS = 5.0
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
 
 
@@ -52,7 +57,8 @@ def pack(
         Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
         next day's return). For a model that is not a signal: `time` and `asset` if there are such columns, the
         features, `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of
-        each row. For a ready ONNX model also ``reference``, the native model's score of each float32 row.
+        each row. For a ready ONNX model also ``reference``, the native model's score of each row as it was before any
+        cast.
     features : mapping of str to str
         Feature name to feature group, in the order in which the model takes them.
     changes : str
@@ -110,19 +116,36 @@ def pack(
     sidecar = describe(proto, features, described)
     if sidecar.metric is not None:
         named_metric(sidecar.metric, labels=sidecar.task == "classification")
-    frame = checked_panel(panel, sidecar, needs_reference=native is None)
-    rows = feature_matrix(frame, sidecar, source="the panel")
-    if native is not None:
-        # The estimator gets a copy, since it may scale its rows in place.
-        frame[REFERENCE] = native(rows.astype(np.float32))
+    frame, given = checked_panel(panel, sidecar, needs_reference=native is None)
     content = finish(proto, sidecar.names, sidecar.schema_crc32)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
         raise PackError("\n".join(f"model.onnx: {problem}" for problem in problems))
+    probes = Probes()
+    if native is not None:
+        # From the rows as they were given: what the cast to float32 changes is a difference that users would meet too.
+        frame[REFERENCE] = native(given)
+        probes = probe(
+            given, frame[REFERENCE].to_numpy(), native, session.predict, nullable=sidecar.nullable, names=sidecar.names
+        )
+    packed = Panel(frame, sidecar)
+    compared = Comparison.of_panel(packed, probes)
+    parity = compared.measure(session)
+    if not np.isfinite(parity.max_abs_diff):
+        raise PackError(
+            "the ONNX model or the native model gives scores that are not finite; look for NaN in the panel"
+        )
+    if missing := uncompared_nan(session, sidecar, packed.features, compared.rows):
+        raise PackError(
+            f"NaN may stand in {listed(missing)}, and ONNX Runtime scores such rows, but no row says what the native "
+            "model makes of them: give the panel rows with NaN there, or take the names out of nullable"
+        )
+    if native is not None:
+        check_conversion(parity, compared, content=content, panel=packed, given=given, native=native)
     contents = {
         MODEL: content,
         SIDECAR: readable(sidecar),
-        **_claims(session, rows, frame[REFERENCE].to_numpy(np.float64)),
+        **_claims(session, packed.features, parity, probes),
         CHANGES: changes.strip().encode() + b"\n",
         PANEL: frame.to_parquet(index=False),
     }
@@ -130,13 +153,8 @@ def pack(
     return publish(Artifacts(Path(artifacts).resolve()), contents, lineage)
 
 
-def _claims(session: OnnxModel, rows: NDArray[np.generic], native_scores: NDArray[np.float64]) -> dict[str, bytes]:
-    """Measure parity and latency and write them down, for the gates to measure again."""
-    parity = measure_parity(session, rows, native_scores)
-    if not np.isfinite(parity.max_abs_diff):
-        raise PackError(
-            "the ONNX model or the native model gives scores that are not finite; look for NaN in the panel"
-        )
+def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity, probes: Probes) -> dict[str, bytes]:
+    """Write down what was measured of parity, and measure latency, for the gates to measure again."""
     runtime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
     compared = ParityClaim(
         ok=parity.scaled <= PARITY_TOLERANCE,
@@ -144,11 +162,14 @@ def _claims(session: OnnxModel, rows: NDArray[np.generic], native_scores: NDArra
         rows=parity.rows,
         runtime=runtime,
         batch_sizes=BATCH_SIZES,
+        probes=probes,
     )
     timed = BenchClaim(
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         runtime=runtime,
-        batches=tuple(session.time_batches(rows, size=size) for size in BATCH_SIZES),
+        batches=tuple(
+            session.time_batches(rows, size=size, seconds=BENCH_SECONDS / len(BATCH_SIZES)) for size in BATCH_SIZES
+        ),
     )
     return {PARITY: readable(compared), BENCH: readable(timed)}
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import PackError
+from ..model.features import are_numbers
 from ..model.sidecar import BASELINE, REFERENCE, Sidecar
 from ..storage.text import first_line
 
@@ -16,8 +18,18 @@ MEANINGS = {
 }
 
 
-def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> pd.DataFrame:
-    """Check a user's panel, cast it to the schema and sort it by time and asset."""
+def checked_panel(
+    panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool
+) -> tuple[pd.DataFrame, NDArray[np.floating[Any]]]:
+    """Check a user's panel, cast it to the schema and sort it by time and asset.
+
+    Returns
+    -------
+    DataFrame
+        The panel as it is packed.
+    ndarray, shape (n_rows, n_features)
+        The features of the same rows as they were given, before the cast.
+    """
     wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
     missing = [name for name in wanted if name not in panel]
     if missing:
@@ -36,8 +48,10 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
             raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
     dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
+    before = frame[sidecar.names]
     for name, dtype in dtypes.items():
         frame[name] = _cast(frame[name], dtype)
+    given = _as_given(before)
     if sidecar.time is not None:
         frame[sidecar.time] = _dates(frame[sidecar.time])
     if sidecar.asset is not None:
@@ -47,7 +61,18 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
         raise PackError(
             f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
         )
-    return frame.sort_values(sidecar.keys, kind="stable", ignore_index=True) if sidecar.keys else frame
+    if sidecar.keys:
+        frame = frame.sort_values(sidecar.keys, kind="stable")
+        given = given[frame.index]
+    return frame.reset_index(drop=True), given
+
+
+def _as_given(features: pd.DataFrame) -> NDArray[np.floating[Any]]:
+    """Lay features out as a native model takes them: in float32 if that loses nothing of their dtypes."""
+    columns = [column if are_numbers(column.dtype) else _cast(column, "float64") for _, column in features.items()]
+    wide = np.result_type(np.float32, *(column.dtype for column in columns))
+    dtype = np.float32 if wide == np.float32 else np.float64
+    return np.column_stack([column.to_numpy(dtype) for column in columns])
 
 
 def _cast(column: Any, dtype: str) -> Any:

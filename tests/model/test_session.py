@@ -238,6 +238,12 @@ def test_batches_are_timed_at_their_full_size(rows: int) -> None:
     assert 0 < times.p50_ms <= times.p95_ms <= times.p99_ms
 
 
+def test_a_slow_model_is_timed_in_as_many_rounds_as_begin_in_time() -> None:
+    rows, model = np.ones((40, 2), np.float32), loaded(linear([1, 2]))
+    assert model.time_batches(rows, size=32, seconds=0).rounds == 1
+    assert 1 < model.time_batches(rows, size=32, rounds=10**6, seconds=0.02).rounds < 10**6
+
+
 def test_a_panel_of_one_row_fills_a_batch() -> None:
     with pytest.raises(OnnxError, match="Got invalid dimensions"):
         loaded(linear([1, 2], rows=32)).predict(np.ones((1, 2), np.float32))
