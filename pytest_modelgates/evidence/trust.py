@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import PolicyError
 from ..policy.policy import Policy
 from ..storage.digests import sha256
+from ..storage.paths import is_folder
 from ..storage.strict_json import canonical
 
 PACKAGE = Path(__file__).parent.parent
@@ -19,7 +20,7 @@ NONCE = "MODELGATES_NONCE"
 def shipped_gates() -> Path:
     """Find the shipped gates: inside the package in a wheel, beside it in a checkout."""
     inside = PACKAGE / "gates"
-    return inside if inside.is_dir() else PACKAGE.parent / "gates"
+    return inside if is_folder(inside) else PACKAGE.parent / "gates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def suite_folders(policy: Policy, root: Path) -> list[Path]:
     """List the folders of gates that count: the shipped one, and those that the policy names relative to `root`."""
     own = [root / name for name in policy.evidence.suites]
     for folder in own:
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise PolicyError(f"the policy names the suite {folder}, which is not a folder; fix suites = […]")
     return [shipped_gates(), *own]
 
