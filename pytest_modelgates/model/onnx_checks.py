@@ -8,7 +8,7 @@ import onnx
 
 from ..errors import OnnxError
 from ..storage.strict_json import parse_json, typed
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 
 T = TypeVar("T")
 
@@ -110,8 +110,7 @@ def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]
     if len(inputs) == 1:
         return dict.fromkeys(names, dtype(*inputs))
     raise OnnxError(
-        f"model.onnx: takes {', '.join(sorted(inputs))}; expected one matrix, or one input for each "
-        f"of {', '.join(names)}"
+        f"model.onnx: takes {listed(sorted(inputs))}; expected one matrix, or one input for each of {listed(names)}"
     )
 
 

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import OnnxError
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 from .onnx_checks import external_data_problems, parse_onnx
 from .sidecar import BatchTimes, Sidecar
 
@@ -60,7 +60,7 @@ class OnnxModel:
         outputs = [entry.name for entry in self._session.get_outputs()]
         if sidecar.output.name not in outputs:
             raise OnnxError(
-                f"model.onnx: has no output {sidecar.output.name!r}, only {', '.join(outputs)}; choose one of them"
+                f"model.onnx: has no output {sidecar.output.name!r}, only {listed(outputs)}; choose one of them"
             )
 
     def input_problems(self) -> list[str]:
@@ -77,17 +77,11 @@ class OnnxModel:
             found = _DTYPES.get(entry.type, entry.type)
             # A dimension without a fixed size is None or a name.
             if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != len(features)):
-                problems.append(
-                    f"input {entry.name!r} has shape {entry.shape}, the sidecar lists {len(features)} features"
-                )
+                problems.append(f"input {entry.name!r} has shape {entry.shape} for {len(features)} features")
             if expected != {found}:
-                problems.append(f"input {entry.name!r} takes {found}, the sidecar says {', '.join(sorted(expected))}")
+                problems.append(f"input {entry.name!r} takes {found}, its features are {', '.join(sorted(expected))}")
             return problems
-        problems += [
-            f"input {name!r} is not a feature of the sidecar"
-            for name in self._inputs
-            if name not in self._sidecar.names
-        ]
+        problems += [f"input {name!r} is not a feature" for name in self._inputs if name not in self._sidecar.names]
         for feature in features:
             if feature.name not in self._inputs:
                 problems.append(f"feature {feature.name!r} is not an input of the model")
@@ -96,7 +90,7 @@ class OnnxModel:
             if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != 1):
                 problems.append(f"input {feature.name!r} has shape {entry.shape}, expected a column")
             if (found := _DTYPES.get(entry.type, entry.type)) != feature.dtype:
-                problems.append(f"input {feature.name!r} takes {found}, the sidecar says {feature.dtype}")
+                problems.append(f"input {feature.name!r} takes {found}, the feature is {feature.dtype}")
         return problems
 
     def predict(self, rows: NDArray[np.generic], *, batch_size: int | None = None) -> Scores:

@@ -26,7 +26,7 @@ from ..stats.baseline import named_metric
 from ..storage.strict_json import readable
 from ..storage.text import first_line, listed
 from .convert import NativeScore, convert, finish
-from .description import Description, describe
+from .description import Description, check_arguments, describe
 from .fidelity import check_conversion
 from .panel_input import checked_panel
 from .probing import probe
@@ -96,31 +96,29 @@ def pack(
     Raises
     ------
     PackError
-        If the panel lacks a column or rows, or the model cannot be converted or scored.
+        If an argument cannot be true, the panel lacks a column or rows, or the model cannot be converted or scored, or
+        not as it scores by itself.
     FormatError
-        If the sidecar would not be valid.
+        If a feature has a name that no schema can hold.
     StatisticsError
         If scikit-learn has no such metric.
     """
     if unknown := described.keys() - Description.__annotations__.keys():
         raise TypeError(f"pack() got an unexpected keyword argument {min(unknown)!r}")
-    if not changes.strip():
-        raise PackError("no changes given: say in a line what changed and why, for the readers of CHANGES.md")
-    if not features:
-        raise PackError("no features given: name them with their groups, in the order the model takes them")
-    if stray := sorted(set(described.get("nullable", ())) - set(features)):
-        raise PackError(
-            f"nullable names {', '.join(map(repr, stray))}, not among the features; give a list of feature names"
-        )
+    arguments = check_arguments(features, changes, described)
+    if not isinstance(panel, pd.DataFrame):
+        raise PackError(f"panel: expected a DataFrame of pandas, got {type(panel).__name__}")
+    if not isinstance(artifacts, str | os.PathLike):
+        raise PackError(f"artifacts: expected a path, got {type(artifacts).__name__}")
     proto, native = _load(model, list(features))
-    sidecar = describe(proto, features, described)
+    sidecar = describe(proto, arguments)
     if sidecar.metric is not None:
         named_metric(sidecar.metric, labels=sidecar.task == "classification")
     frame, given = checked_panel(panel, sidecar, needs_reference=native is None)
     content = finish(proto, sidecar.names, sidecar.schema_crc32)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
-        raise PackError("\n".join(f"model.onnx: {problem}" for problem in problems))
+        raise PackError(listed((f"model.onnx: {problem}" for problem in problems), between="\n"))
     probes = Probes()
     if native is not None:
         # From the rows as they were given: what the cast to float32 changes is a difference that users would meet too.
@@ -137,8 +135,8 @@ def pack(
         )
     if missing := uncompared_nan(session, sidecar, packed.features, compared.rows):
         raise PackError(
-            f"NaN may stand in {listed(missing)}, and ONNX Runtime scores such rows, but no row says what the native "
-            "model makes of them: give the panel rows with NaN there, or take the names out of nullable"
+            f"NaN may stand in {listed(map(repr, missing))}, and ONNX Runtime scores such rows, but no row says what "
+            "the native model makes of them: give the panel rows with NaN there, or take the names out of nullable"
         )
     if native is not None:
         check_conversion(parity, compared, content=content, panel=packed, given=given, native=native)
@@ -149,7 +147,7 @@ def pack(
         CHANGES: changes.strip().encode() + b"\n",
         PANEL: frame.to_parquet(index=False),
     }
-    lineage = Lineage(code=described.get("code"), data=described.get("data"), libraries=installed(LIBRARIES))
+    lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
     return publish(Artifacts(Path(artifacts).resolve()), contents, lineage)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import PackError
 from ..model.features import are_numbers
 from ..model.sidecar import BASELINE, REFERENCE, Sidecar
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 
 MEANINGS = {
     BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
@@ -35,13 +35,13 @@ def checked_panel(
     if missing:
         hint = "".join(f"; {name!r} is {what}" for name, what in MEANINGS.items() if name in missing)
         raise PackError(
-            f"the panel has no column {', '.join(map(repr, missing))}; it holds {', '.join(map(str, panel))}{hint}"
+            f"the panel has no column {listed(map(repr, missing))}; it holds {listed(panel, most=20)}{hint}"
         )
     if panel.empty:
         raise PackError("the panel has no rows; give out-of-sample rows to measure the model on")
     frame = panel[wanted].reset_index(drop=True)
     if not frame.columns.is_unique:
-        twice = ", ".join(repr(name) for name in frame.columns[frame.columns.duplicated()])
+        twice = listed(map(repr, frame.columns[frame.columns.duplicated()]))
         raise PackError(f"the panel has two columns {twice}; keep one")
     for name in sidecar.keys:
         if count := int(frame[name].isna().sum()):
@@ -77,9 +77,11 @@ def _as_given(features: pd.DataFrame) -> NDArray[np.floating[Any]]:
 
 def _cast(column: Any, dtype: str) -> Any:
     try:
-        with np.errstate(over="ignore"):  # a value too large for float32 becomes an infinity, which gates refuse
+        with np.errstate(over="ignore"), warnings.catch_warnings():
+            # A value too large for float32 becomes an infinity, which gates refuse.
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
             cast = column.astype(dtype)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, np.exceptions.ComplexWarning) as error:
         raise PackError(f"the panel's {column.name!r} cannot be {dtype} ({first_line(error)})") from error
     if not dtype.startswith("float") and (changed := int((cast != column).sum())):
         raise PackError(f"the panel's {column.name!r} holds {changed} values that {dtype} cannot hold; fix them")

@@ -8,11 +8,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def listed(names: Iterable[object], *, most: int = 8) -> str:
-    """Quote names for a message, and count those beyond the first few."""
-    quoted = [repr(name) if isinstance(name, str) else str(name) for name in names]
-    beyond = f" and {len(quoted) - most} more" if len(quoted) > most else ""
-    return ", ".join(quoted[:most]) + beyond
+def listed(items: Iterable[object], *, most: int = 8, between: str = ", ") -> str:
+    """List the first few items of a message, and count the others."""
+    shown = [str(item) for item in items]
+    beyond = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return between.join(shown[:most]) + beyond
 
 
 def first_line(error: BaseException) -> str:

@@ -285,7 +285,7 @@ BAD = [
             "sidecar.json",
             features=[{"name": name, "dtype": "float64", "group": "all"} for name in ("momentum", "value")],
         ),
-        "measured * inputs, limit ≤ 0: input 'X' takes float32, the sidecar says float64",
+        "measured * inputs, limit ≤ 0: input 'X' takes float32, its features are float64",
         id="other-inputs",
     ),
     pytest.param(

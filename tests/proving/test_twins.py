@@ -238,7 +238,7 @@ def test_an_input_of_its_own_for_each_feature_is_renamed(tmp_path: Path) -> None
     model = linear([1, 1], columns=list(FEATURES))
     twin = twin_of(packed(model.SerializeToString(), tmp_path, onnx_panel(model)), tmp_path, renamed_input)
     assert twin.model.input_problems() == [
-        "input 'twin/renamed' is not a feature of the sidecar",
+        "input 'twin/renamed' is not a feature",
         "feature 'momentum' is not an input of the model",
     ]
     assert twin.soundness_problems(DOMAINS) == []

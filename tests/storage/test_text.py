@@ -40,6 +40,7 @@ def test_the_root_cause_is_the_error_that_another_was_raised_from() -> None:
 
 
 def test_a_list_of_names_ends_after_a_few() -> None:
-    assert listed(["a", "b"]) == "'a', 'b'"
+    assert listed(["a", "b"]) == "a, b"
+    assert listed("abc", most=2, between="; ") == "a; b and 1 more"
     assert listed(range(1000), most=3) == "0, 1, 2 and 997 more"
     assert listed([]) == ""
