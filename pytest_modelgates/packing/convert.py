@@ -14,6 +14,7 @@ from ..extras import extra
 from ..model.onnx_checks import CRC_KEY, FEATURES_KEY, external_data_problems
 from ..storage.strict_json import canonical
 from ..storage.text import first_line, root_cause
+from .precision import sum_trees_in_double
 
 GRAPH_NAME = "modelgates"
 TARGET_OPSET = 15
@@ -62,6 +63,8 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
             "scikit-learn or LightGBM estimator; convert another model to ONNX yourself, and give the panel its "
             "scores as `reference`"
         )
+
+    sum_trees_in_double(converted)
 
     def score(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         try:

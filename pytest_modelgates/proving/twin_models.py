@@ -23,7 +23,12 @@ __all__ = [
 
 SEED = 20200101
 # Attributes in which operators keep fitted numbers; all others are in initializers.
-FITTED = ("target_weights", "class_weights", "leaf_weights", "coefficients", "intercepts")
+FITTED = (
+    "leaf_weights",
+    "coefficients",
+    "intercepts",
+    *(f"{kind}_weights{form}" for kind in ("target", "class") for form in ("", "_as_tensor")),
+)
 
 
 def write_model(target: Path, model: onnx.ModelProto) -> None:
