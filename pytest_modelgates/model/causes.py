@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import OnnxError
 from ..stats.copy_effects import rows_at_thresholds
 from ..stats.ranks import centred_ranks
-from ..storage.text import printable
+from ..storage.text import listed, printable
 from .onnx_checks import low_precision, parse_onnx
 from .parity import PARITY_TOLERANCE, Comparison
 from .session import OnnxModel
@@ -54,6 +54,11 @@ def likely_cause(content: bytes, sidecar: Sidecar, compared: Comparison, *, othe
         return f"{bad} rows have a score that is NaN or infinite: look for missing or huge values in them"
     if rows.dtype.kind == "f" and np.isnan(rows[off]).any(axis=1).all():
         return "only rows with NaN differ: fill missing values before the model, or take the features out of nullable"
+    panel = slice(len(native) - compared.probes)
+    if not off[panel].any():
+        return (
+            f"only rows that the panel lacks differ, {_worst_probe(scores, compared)}: convert the model in another way"
+        )
     if other := next((found for found in _other_outputs(graph, sidecar) if _agrees(content, found, compared)), None):
         name, column = printable(other.output.name), other.output.index
         return f"column {column} of output {name!r} agrees: pack with output = ({name!r}, {column})"
@@ -73,13 +78,19 @@ def likely_cause(content: bytes, sidecar: Sidecar, compared: Comparison, *, othe
     if off.mean() < FEW:
         first = np.flatnonzero(off)[0]
         return f"only {off.sum()} of {len(off)} rows differ, row {first} first: look at what is odd in them"
-    panel = slice(len(native) - compared.probes)
     return _shape(scores[panel], native[panel]) or otherwise
 
 
 def _off(scores: Scores, compared: Comparison) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         return np.asarray(~(np.abs(scores - compared.native) <= PARITY_TOLERANCE * compared.reach))
+
+
+def _worst_probe(scores: Scores, compared: Comparison) -> str:
+    first = len(scores) - compared.probes
+    worst = int((np.abs(scores - compared.native) / compared.reach)[first:].argmax())
+    values = compared.changes[worst].items() if compared.changes else ()
+    return "most with " + listed(f"{printable(name)} = {value}" for name, value in values) if values else "the probes"
 
 
 def _other_outputs(graph: onnx.ModelProto, sidecar: Sidecar) -> Iterator[Sidecar]:

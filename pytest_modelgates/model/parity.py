@@ -1,6 +1,7 @@
 """How far ONNX Runtime is from the native model, at every batch size that production may use."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +41,8 @@ class Comparison:
     """The rows on which two models are compared: those of the panel, then the probes.
 
     `native` holds the native model's scores, `reach` what a difference of each row is measured against, and `scale` the
-    spread of a typical day. The last two depend on the panel alone.
+    spread of a typical day. The last two depend on the panel alone. `probes` counts the probes, and `changes` says of
+    each what makes it one, if that is known.
     """
 
     rows: Rows
@@ -48,6 +50,7 @@ class Comparison:
     reach: Scores
     scale: float
     probes: int
+    changes: tuple[Mapping[str, float | None], ...] = ()
 
     @classmethod
     def of(
@@ -88,7 +91,8 @@ class Comparison:
     def of_panel(cls, panel: Panel, probes: Probes) -> "Comparison":
         """Put the rows of a panel together with the probes that packing kept."""
         more = probe_rows(probes, panel.sidecar.names)
-        return cls.of(panel.features, panel.native_scores, panel.day_codes, more)
+        found = cls.of(panel.features, panel.native_scores, panel.day_codes, more)
+        return replace(found, changes=tuple(probe.values for probe in probes.rows))
 
     def differences(self, model: OnnxModel, *, batch_size: int | None = None) -> Scores:
         """Score every row and subtract the native scores; NaN or infinite if either score is."""

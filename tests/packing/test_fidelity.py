@@ -147,6 +147,17 @@ def test_a_part_that_the_converter_leaves_out_is_refused_at_once(tmp_path: Path)
     assert not (tmp_path / "artifacts").exists()
 
 
+def test_values_that_the_panel_lacks_are_named_if_only_they_differ(tmp_path: Path) -> None:
+    zeros = ROWS.copy()
+    zeros[::3, 0] = 0
+    model = trees(zero_as_missing=True).fit(zeros, TARGET)
+    message = (
+        r"only rows that the panel lacks differ, most with [ab] = -?(0\.0|1e-40): convert the model in another way$"
+    )
+    with pytest.raises(PackError, match=message):
+        packed(tmp_path, model)
+
+
 def test_what_rounding_explains_is_packed_with_a_warning_and_left_to_the_policy(tmp_path: Path) -> None:
     model = linear("Ridge").fit(ROWS.astype(np.float64), TARGET + 1000.0)
     with pytest.warns(
