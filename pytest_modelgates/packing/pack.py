@@ -129,15 +129,7 @@ def pack(
     packed = Panel(frame, sidecar)
     compared = Comparison.of_panel(packed, probes)
     parity = compared.measure(session)
-    if not np.isfinite(parity.max_abs_diff):
-        raise PackError(
-            "the ONNX model or the native model gives scores that are not finite; look for NaN in the panel"
-        )
-    if missing := uncompared_nan(session, sidecar, packed.features, compared.rows):
-        raise PackError(
-            f"NaN may stand in {listed(map(repr, missing))}, and ONNX Runtime scores such rows, but no row says what "
-            "the native model makes of them: give the panel rows with NaN there, or take the names out of nullable"
-        )
+    _refuse_unknown_scores(session, packed, compared, parity)
     if native is not None:
         check_conversion(parity, compared, content=content, panel=packed, given=given, native=native)
     contents = {
@@ -149,6 +141,21 @@ def pack(
     }
     lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
     return publish(Artifacts(Path(artifacts).resolve()), contents, lineage)
+
+
+def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Comparison, parity: Parity) -> None:
+    """Refuse scores that are not finite, and rows that are admitted though nobody knows the native score of any."""
+    sidecar = panel.sidecar
+    if not np.isfinite(parity.max_abs_diff):
+        hint = ", or take what only one of them can miss out of nullable" if any(sidecar.nullable) else ""
+        raise PackError(
+            f"the ONNX model or the native model gives scores that are not finite; look for NaN in the panel{hint}"
+        )
+    if missing := uncompared_nan(session, sidecar, panel.features, compared.rows):
+        raise PackError(
+            f"NaN may stand in {listed(map(repr, missing))}, and ONNX Runtime scores such rows, but no row says what "
+            "the native model makes of them: give the panel rows with NaN there, or take the names out of nullable"
+        )
 
 
 def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity, probes: Probes) -> dict[str, bytes]:
