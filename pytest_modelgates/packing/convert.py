@@ -14,6 +14,7 @@ from ..extras import extra
 from ..model.onnx_checks import CRC_KEY, FEATURES_KEY, external_data_problems
 from ..storage.strict_json import canonical
 from ..storage.text import first_line, root_cause
+from .panel_input import matrix
 from .precision import sum_trees_in_double
 
 GRAPH_NAME = "modelgates"
@@ -21,7 +22,7 @@ TARGET_OPSET = 15
 # LightGBM reads a feature as 0 up to this size (kZeroThreshold in its meta.h).
 LIGHTGBM_ZERO = float(np.float32(1e-35))
 
-NativeScore = Callable[[NDArray[np.floating[Any]]], NDArray[np.float64]]
+NativeScore = Callable[[NDArray[np.floating[Any]] | pd.DataFrame], NDArray[np.float64]]
 
 
 def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore]:
@@ -39,7 +40,8 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     onnx.ModelProto
         With one float32 input, which has a column for each feature.
     callable
-        The native model's score of rows in float32 or float64, shape (n_rows, n_features) to (n_rows,).
+        The native model's score of rows, shape (n_rows, n_features) to (n_rows,): a matrix in float32 or float64, or
+        the features of a frame, in which a model that was fitted on a frame finds its own dtypes again.
 
     Raises
     ------
@@ -52,10 +54,12 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     if type(booster).__name__ == "Booster" and type(booster).__module__.startswith("lightgbm"):
         # LightGBM replaces spaces in names.
         _check_features(_real_names(booster.feature_name()), [name.replace(" ", "_") for name in names])
+        framed = any(_real_names(booster.feature_name()))
         converted, native = _convert_lightgbm(booster, len(names))
     elif hasattr(model, "predict") and isinstance(model, extra("sklearn.base").BaseEstimator):
         fitted = getattr(model, "feature_names_in_", [None] * getattr(model, "n_features_in_", len(names)))
         _check_features(_real_names(fitted), list(names))
+        framed = hasattr(model, "feature_names_in_")
         converted, native = _convert_sklearn(model, names)
     else:
         raise PackError(
@@ -66,7 +70,9 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
 
     sum_trees_in_double(converted)
 
-    def score(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    def score(rows: NDArray[np.floating[Any]] | pd.DataFrame) -> NDArray[np.float64]:
+        if isinstance(rows, pd.DataFrame) and not framed:
+            rows = matrix(rows)
         try:
             # A copy, since an estimator may scale its rows in place.
             prediction = np.asarray(native(rows.copy()), dtype=np.float64)
@@ -191,7 +197,7 @@ def _convert_sklearn(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto,
             f"skl2onnx cannot convert {type(model).__name__} ({root_cause(error)}); pack ONNX bytes instead"
         ) from error
 
-    def predict(rows: NDArray[np.floating[Any]]) -> Any:
+    def predict(rows: NDArray[np.floating[Any]] | pd.DataFrame) -> Any:
         # An estimator that was fitted on a frame asks for its names again.
         named = pd.DataFrame(rows, columns=list(names)) if hasattr(model, "feature_names_in_") else rows
         if not classifier:

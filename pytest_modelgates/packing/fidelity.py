@@ -50,7 +50,13 @@ def check_conversion(
 
 
 def _cast_cause(session: OnnxModel, panel: Panel, given: NDArray[np.floating[Any]], native: NativeScore) -> str | None:
-    """Tell whether the cast of the features to float32 explains the difference, and what it does to them."""
+    """Tell whether the difference comes from what the features were before they became a matrix of float32."""
+    scale = Comparison.of(panel.features, panel.native_scores, panel.day_codes)
+    if (np.abs(native(given) - scale.native) > PARITY_TOLERANCE * scale.reach).any():
+        return (
+            "the model scores the frame otherwise than the numbers in it, as after a fit on categories of pandas, and "
+            "ONNX Runtime gets the numbers: fit it on codes that are numbers"
+        )
     cast = given.astype(np.float32)
     if given.dtype == np.float32 or not np.isfinite(known := native(cast)).all():
         return None

@@ -28,7 +28,7 @@ from ..storage.text import first_line, listed
 from .convert import NativeScore, convert, finish
 from .description import Description, check_arguments, describe
 from .fidelity import check_conversion
-from .panel_input import checked_panel
+from .panel_input import checked_panel, matrix
 from .probing import probe
 from .publish import publish
 
@@ -123,15 +123,14 @@ def pack(
     if native is not None:
         # From the rows as they were given: what the cast to float32 changes is a difference that users would meet too.
         frame[REFERENCE] = native(given)
-        probes = probe(
-            given, frame[REFERENCE].to_numpy(), native, session.predict, nullable=sidecar.nullable, names=sidecar.names
-        )
+        scores, names = frame[REFERENCE].to_numpy(), sidecar.names
+        probes = probe(matrix(given), scores, native, session.predict, nullable=sidecar.nullable, names=names)
     packed = Panel(frame, sidecar)
     compared = Comparison.of_panel(packed, probes)
     parity = compared.measure(session)
     _refuse_unknown_scores(session, packed, compared, parity)
     if native is not None:
-        check_conversion(parity, compared, content=content, panel=packed, given=given, native=native)
+        check_conversion(parity, compared, content=content, panel=packed, given=matrix(given), native=native)
     contents = {
         MODEL: content,
         SIDECAR: readable(sidecar),

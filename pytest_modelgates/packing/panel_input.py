@@ -18,16 +18,14 @@ MEANINGS = {
 }
 
 
-def checked_panel(
-    panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool
-) -> tuple[pd.DataFrame, NDArray[np.floating[Any]]]:
+def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Check a user's panel, cast it to the schema and sort it by time and asset.
 
     Returns
     -------
     DataFrame
         The panel as it is packed.
-    ndarray, shape (n_rows, n_features)
+    DataFrame
         The features of the same rows as they were given, before the cast.
     """
     wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
@@ -48,10 +46,9 @@ def checked_panel(
             raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
     dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
-    before = frame[sidecar.names]
+    given = frame[sidecar.names]
     for name, dtype in dtypes.items():
         frame[name] = _cast(frame[name], dtype)
-    given = _as_given(before)
     if sidecar.time is not None:
         frame[sidecar.time] = _dates(frame[sidecar.time])
     if sidecar.asset is not None:
@@ -63,12 +60,12 @@ def checked_panel(
         )
     if sidecar.keys:
         frame = frame.sort_values(sidecar.keys, kind="stable")
-        given = given[frame.index]
-    return frame.reset_index(drop=True), given
+        given = given.loc[frame.index]
+    return frame.reset_index(drop=True), given.reset_index(drop=True)
 
 
-def _as_given(features: pd.DataFrame) -> NDArray[np.floating[Any]]:
-    """Lay features out as a native model takes them: in float32 if that loses nothing of their dtypes."""
+def matrix(features: pd.DataFrame) -> NDArray[np.floating[Any]]:
+    """Lay features out as a model without names takes them: in float32 if that loses nothing of their dtypes."""
     columns = [column if are_numbers(column.dtype) else _cast(column, "float64") for _, column in features.items()]
     wide = np.result_type(np.float32, *(column.dtype for column in columns))
     dtype = np.float32 if wide == np.float32 else np.float64

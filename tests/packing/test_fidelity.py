@@ -73,6 +73,30 @@ def test_whole_numbers_that_float32_merges_are_refused_by_name(tmp_path: Path, i
     assert not (tmp_path / "artifacts").exists()
 
 
+def test_categories_of_pandas_are_refused_unless_they_are_their_own_codes(tmp_path: Path) -> None:
+    codes = RANDOM.integers(0, 3, 600)
+    for values, right in ((codes, True), (10 * codes + 10, False)):
+        frame = pd.DataFrame({"a": pd.Categorical(values), "b": ROWS[:, 1], "c": ROWS[:, 2]})
+        target = (codes == 1) + 0.1 * TARGET
+        model = trees().fit(frame, target)
+        if right:
+            panel = packed(tmp_path, model, frame, target).panel
+            assert panel.native_scores.tolist() == model.predict(frame).tolist()
+            continue
+        message = "the model scores the frame otherwise than the numbers in it, as after a fit on categories of pandas"
+        with pytest.raises(PackError, match=message):
+            packed(tmp_path, model, frame, target)
+        with pytest.raises(PackError, match=r"^the native model cannot score the panel \(.*categorical_feature"):
+            packed(tmp_path, model, frame.assign(a=values), target)
+
+
+def test_a_model_that_knows_its_frame_scores_the_columns_as_they_are(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": RANDOM.integers(0, 9, 600), "b": ROWS[:, 1] > 0, "c": ROWS[:, 2]})
+    for model in (linear("Ridge"), trees()):
+        panel = packed(tmp_path, model.fit(frame, TARGET), frame, TARGET).panel
+        assert panel.native_scores.tolist() == model.predict(frame).tolist()
+
+
 def test_large_whole_numbers_whose_cast_changes_no_score_are_packed(tmp_path: Path) -> None:
     volume = RANDOM.integers(10**8, 10**9, 600)
     frame = pd.DataFrame({"a": volume, "b": ROWS[:, 1], "c": ROWS[:, 2]})

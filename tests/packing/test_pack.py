@@ -34,7 +34,7 @@ from pytest_modelgates.registry.store import model_ids
 from pytest_modelgates.storage.atomic import rename_new, write_atomic
 from pytest_modelgates.storage.digests import sha256
 from tests.support.onnx_models import linear, one_node, write_with_data_outside
-from tests.support.panels import pack_ridge
+from tests.support.panels import invented_panel, pack_ridge
 
 FEATURES = {"a": "price", "b": "size"}
 
@@ -202,6 +202,18 @@ def test_rows_are_sorted_and_other_columns_left_out(tmp_path: Path) -> None:
     assert (pack_ready(tmp_path / "a", panel) / "evaluation.parquet").read_bytes() == (
         pack_ready(tmp_path / "b") / "evaluation.parquet"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["fitted-on-a-frame", "fitted-on-a-matrix"])
+def test_native_scores_are_sorted_with_their_rows(tmp_path: Path, named: bool) -> None:
+    panel = invented_panel(days=30)
+    features = panel[["momentum", "value"]]
+    model = Ridge(alpha=1e-6).fit(features if named else features.to_numpy(), panel["target"])
+    shuffled = panel.sample(frac=1, random_state=1)
+    given: dict[str, Any] = {"features": dict.fromkeys(features, "g"), "tried": 1}
+    first, second = (pack_ready(tmp_path / str(len(rows)), rows, model, **given) for rows in (panel, shuffled[:-1]))
+    kept = Candidate(second).panel.frame.merge(Candidate(first).panel.frame, on=["time", "asset", "reference"])
+    assert len(kept) == len(panel) - 1
 
 
 def test_the_frame_that_was_given_stays_as_it_was(tmp_path: Path) -> None:
