@@ -30,6 +30,7 @@ def sum_trees_in_double(model: onnx.ModelProto) -> None:
                 node.attribute.append(helper.make_attribute(f"{entry.name}_as_tensor", values))
         nodes.append(node)
     if cast:
+        # Copies, for the graph's own go with its list.
         nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del model.graph.node[:]
         model.graph.node.extend(nodes)
