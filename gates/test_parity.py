@@ -10,9 +10,16 @@ from pytest_modelgates import Candidate, Costs, Gate, Panel, disordered, tied_ro
 @pytest.mark.hard
 @pytest.mark.gate("parity.max_abs_diff")
 def test_max_abs_diff(candidate: Candidate, gate: Gate) -> None:
-    """Every row scores alike at every batch size, up to a share of the largest score."""
+    """Every row and every probe scores alike at every batch size, up to a share of the spread of a day's scores."""
     parity = candidate.parity
-    gate.check(parity.scaled, sample=parity.rows, max_abs_diff=parity.max_abs_diff, scale=parity.scale)
+    gate.check(
+        parity.scaled,
+        sample=parity.rows,
+        max_abs_diff=parity.max_abs_diff,
+        scale=parity.scale,
+        probes=parity.probes,
+        **candidate.cause,
+    )
 
 
 @pytest.mark.hard
@@ -53,4 +60,5 @@ def test_decisions(candidate: Candidate, panel: Panel, costs: Costs, gate: Gate)
         rows_at_splits=candidate.rows_at_splits,
         tied_rows=tied_rows(candidate.scores, panel.day_codes),
         **trades,
+        **candidate.cause,
     )

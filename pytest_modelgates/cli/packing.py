@@ -1,8 +1,12 @@
 """Verbs of packing: `pack`, `verify`."""
 
 import argparse
+import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
+from ..storage.text import printable
 from .options import ARTIFACTS, Verbs, argument
 
 
@@ -29,8 +33,17 @@ def pack(arguments: argparse.Namespace) -> int:
     """Write a model directory from a model, its panel and a packing list."""
     from ..packing.packing_list import pack_from_files
 
-    print(pack_from_files(arguments.model, arguments.panel, arguments.spec, artifacts=arguments.artifacts))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _show_warning  # type: ignore[assignment]  # of what it is given, it shows the message
+        print(pack_from_files(arguments.model, arguments.panel, arguments.spec, artifacts=arguments.artifacts))
     return 0
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """Write a warning as the other commands do: a line of Python's own would quote our source."""
+    with suppress(OSError):  # a closed stderr must not stop the command
+        print(f"modelgates: warning: {printable(str(message))}", file=sys.stderr)
 
 
 def verify(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,13 @@ from ..artifacts import Artifacts, is_id
 from ..errors import ModelgatesError
 from ..stats.copy_effects import rows_at_thresholds
 from ..storage.digests import sha256, tree_digest
+from .causes import likely_cause
 from .directory import MODEL, PANEL, PARITY, ModelDirectory
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
 from .panel import Panel, read_native_scores
-from .parity import BATCH_SIZES, Parity, measure_parity
+from .parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
+from .probes import uncompared_nan
 from .session import OnnxModel
 from .sidecar import ParityClaim, Sidecar
 from .trees import split_thresholds
@@ -81,9 +84,22 @@ class Candidate:
         return self.model.predict(self.panel.features)
 
     @cached_property
+    def comparison(self) -> Comparison:
+        """The rows on which ONNX Runtime is compared with the native model: the panel's, then the probes."""
+        return Comparison.of_panel(self.panel, self.parity_claim.probes)
+
+    @cached_property
     def parity(self) -> Parity:
-        """How far ONNX Runtime is from the native model on every row, at every batch size."""
-        return measure_parity(self.model, self.panel.features, self.panel.native_scores)
+        """How far ONNX Runtime is from the native model on every row and probe, at every batch size."""
+        return self.comparison.measure(self.model)
+
+    @cached_property
+    def cause(self) -> dict[str, Any]:
+        """Why ONNX Runtime is likely to differ from the native model; empty if it hardly does."""
+        if self.parity.scaled <= PARITY_TOLERANCE:
+            return {}
+        otherwise = "they are two models: look for another fit, another order of the features or a wrong reference"
+        return {"cause": likely_cause(self.onnx_bytes, self.sidecar, self.comparison, otherwise=otherwise)}
 
     @cached_property
     def rows_at_splits(self) -> int | None:
@@ -141,16 +157,22 @@ class Candidate:
         return recorded_schema(self.onnx_bytes)
 
     def parity_claim_problems(self, tolerance: float) -> list[str]:
-        """Compare `parity.json` with what is measured here: the verdict, the rows, the batch sizes, the difference."""
+        """Compare `parity.json` with what is measured here: its verdict, rows, batch sizes, difference and probes."""
         claim, parity = self.parity_claim, self.parity
-        agrees = abs(claim.max_abs_diff - parity.max_abs_diff) <= tolerance * parity.scale
+        agrees = abs(claim.max_abs_diff - parity.max_abs_diff) <= tolerance * self.comparison.reach.max()
         problems = (
             [] if agrees else [f"claims a difference of {claim.max_abs_diff:.3g}, measured {parity.max_abs_diff:.3g}"]
         )
-        if claim.ok != (parity.scaled <= tolerance):
-            problems.append(f"claims ok = {claim.ok}, measured {parity.scaled:.3g} against a limit of {tolerance:g}")
+        if claim.ok != (parity.scaled <= PARITY_TOLERANCE):
+            problems.append(
+                f"claims ok = {claim.ok}, measured {parity.scaled:.3g} against a limit of {PARITY_TOLERANCE:g}"
+            )
         if claim.rows != parity.rows:
             problems.append(f"claims {claim.rows} rows, the panel has {parity.rows}")
         if claim.batch_sizes != BATCH_SIZES:
             problems.append(f"claims batch sizes {claim.batch_sizes}, measured {BATCH_SIZES}")
+        problems += [
+            f"no compared row has NaN in {name}, where the sidecar admits it"
+            for name in uncompared_nan(self.model, self.sidecar, self.panel.features, self.comparison.rows)
+        ]
         return problems

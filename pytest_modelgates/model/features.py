@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError
+from ..storage.text import listed
 from .sidecar import Sidecar
 
 
@@ -47,7 +48,7 @@ def numeric_column(frame: pd.DataFrame, name: str, *, source: str) -> NDArray[np
 def named_column(frame: pd.DataFrame, name: str, *, source: str) -> "pd.Series":
     """Take a column out of a frame; it must be there, once."""
     if name not in frame:
-        raise FormatError(f"{source}: has no column {name!r}; it holds {', '.join(map(str, frame))}")
+        raise FormatError(f"{source}: has no column {name!r}; it holds {listed(frame, most=20)}")
     column = frame[name]
     if isinstance(column, pd.DataFrame):
         raise FormatError(f"{source}: has {column.shape[1]} columns {name!r}; keep one")

@@ -1,5 +1,6 @@
 """What an ONNX file must be before anything runs it: well-formed, self-contained, of known operators."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -7,7 +8,7 @@ import onnx
 
 from ..errors import OnnxError
 from ..storage.strict_json import parse_json, typed
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 
 T = TypeVar("T")
 
@@ -86,6 +87,15 @@ def external_data_problems(model: onnx.ModelProto) -> list[str]:
     ]
 
 
+def low_precision(model: onnx.ModelProto) -> list[str]:
+    """Name the kinds of numbers coarser than float32 that a model computes in."""
+    coarse = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
+    kinds = [tensor.data_type for tensor in _within(model, onnx.TensorProto)]
+    casts = [entry.i for node in all_nodes(model) for entry in node.attribute if entry.name == "to"]
+    quantised = any(re.search("Quantize|^QLinear|Integer$", node.op_type) for node in all_nodes(model))
+    return sorted({coarse[kind] for kind in [*kinds, *casts] if kind in coarse} | ({"int8"} if quantised else set()))
+
+
 def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]:
     """Find the numpy dtype that a model takes for each feature: from its one matrix, or one input a feature."""
     inputs = {entry.name: entry.type for entry in inputs_of(model.graph)}
@@ -100,8 +110,7 @@ def input_dtypes(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Any]
     if len(inputs) == 1:
         return dict.fromkeys(names, dtype(*inputs))
     raise OnnxError(
-        f"model.onnx: takes {', '.join(sorted(inputs))}; expected one matrix, or one input for each "
-        f"of {', '.join(names)}"
+        f"model.onnx: takes {listed(sorted(inputs))}; expected one matrix, or one input for each of {listed(names)}"
     )
 
 

@@ -1,55 +1,111 @@
 """How far ONNX Runtime is from the native model, at every batch size that production may use."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from ..stats.spread import spread
+from .panel import Panel
+from .probes import probe_rows
 from .session import OnnxModel
+from .sidecar import Probes
 
 BATCH_SIZES = (1, 32, 1024)
 # A claim is ok up to this difference, on the scale of the scores; the gate takes its limit from the policy.
 PARITY_TOLERANCE = 1e-5
 
+Rows = NDArray[np.generic]
+Scores = NDArray[np.float64]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """The largest difference over all rows and batch sizes, absolute and on the scale of the scores."""
+    """The largest difference over all rows, probes and batch sizes.
+
+    `max_abs_diff` is in the unit of the scores. `scaled` is the largest difference as a share of how far the native
+    score of its row reaches, and `scale` the spread of a typical day; see `stats.spread`.
+    """
 
     max_abs_diff: float
+    scaled: float
     scale: float
     rows: int
-
-    @property
-    def scaled(self) -> float:
-        """The difference over max(1, largest native score)."""
-        return self.max_abs_diff / self.scale
+    probes: int = 0
 
 
-def measure_parity(model: OnnxModel, rows: NDArray[np.generic], reference: NDArray[np.float64]) -> Parity:
-    """Score every row at every batch size and compare with the native scores.
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """The rows on which two models are compared: those of the panel, then the probes.
 
-    Parameters
-    ----------
-    model : OnnxModel
-    rows : ndarray, shape (n_rows, n_features)
-    reference : ndarray, shape (n_rows,)
-        The native model's scores of the same float32 rows.
-
-    Returns
-    -------
-    Parity
-        NaN as the difference if either side has a score that is not finite.
-
-    Raises
-    ------
-    StatisticsError
-        Without rows.
+    `native` holds the native model's scores, `reach` what a difference of each row is measured against, and `scale` the
+    spread of a typical day. The last two depend on the panel alone. `probes` counts the probes, and `changes` says of
+    each what makes it one, if that is known.
     """
-    if not len(rows):
-        raise StatisticsError("no rows to compare ONNX Runtime with the native model on; pack a panel that has some")
-    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
-        differences = [np.abs(model.predict(rows, batch_size=size) - reference).max() for size in BATCH_SIZES]
-    worst = float(np.max(differences))  # NaN if any is
-    return Parity(max_abs_diff=worst, scale=max(1.0, float(np.abs(reference).max())), rows=len(rows))
+
+    rows: Rows
+    native: Scores
+    reach: Scores
+    scale: float
+    probes: int
+    changes: tuple[Mapping[str, float | None], ...] = ()
+
+    @classmethod
+    def of(
+        cls, rows: Rows, reference: Scores, days: ArrayLike | None = None, probes: tuple[Rows, Scores] | None = None
+    ) -> "Comparison":
+        """Put the rows of a panel together with probes.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (n_rows, n_features)
+        reference : ndarray, shape (n_rows,)
+            The native model's scores of these rows.
+        days : array_like, shape (n_rows,), optional
+            The day of each row; one day for all if left out.
+        probes : (ndarray, ndarray), optional
+            Further rows, and the native model's scores of them.
+
+        Raises
+        ------
+        StatisticsError
+            Without rows, or if a native score is beyond 1e100.
+        """
+        if not len(rows):
+            raise StatisticsError(
+                "no rows to compare ONNX Runtime with the native model on; pack a panel that has some"
+            )
+        more, known = probes or (rows[:0], np.empty(0))
+        with np.errstate(over="ignore"):  # what is too large for the model's input is an infinity there too
+            compared = np.concatenate([rows, more.astype(rows.dtype)]) if len(more) else rows
+        native = np.append(reference, known)
+        if not np.isfinite(native).all():  # nothing is near to such a score
+            return cls(compared, native, np.full(len(native), np.nan), np.nan, len(more))
+        found = spread(reference, np.zeros(len(rows)) if days is None else days)
+        beyond = np.maximum(np.abs(known - found.middle), found.typical)
+        return cls(compared, native, np.append(found.reach, beyond), found.typical, len(more))
+
+    @classmethod
+    def of_panel(cls, panel: Panel, probes: Probes) -> "Comparison":
+        """Put the rows of a panel together with the probes that packing kept."""
+        more = probe_rows(probes, panel.sidecar.names)
+        found = cls.of(panel.features, panel.native_scores, panel.day_codes, more)
+        return replace(found, changes=tuple(probe.values for probe in probes.rows))
+
+    def differences(self, model: OnnxModel, *, batch_size: int | None = None) -> Scores:
+        """Score every row and subtract the native scores; NaN or infinite if either score is."""
+        with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
+            return np.asarray(np.abs(model.predict(self.rows, batch_size=batch_size) - self.native))
+
+    def measure(self, model: OnnxModel) -> Parity:
+        """Score every row at every batch size and compare with the native scores."""
+        differences = np.max([self.differences(model, batch_size=size) for size in BATCH_SIZES], axis=0)
+        return Parity(
+            max_abs_diff=float(differences.max()),  # NaN if any is
+            scaled=float((differences / self.reach).max()),
+            scale=self.scale,
+            rows=len(self.rows) - self.probes,
+            probes=self.probes,
+        )

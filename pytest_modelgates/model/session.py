@@ -1,5 +1,6 @@
 """Scoring rows with ONNX Runtime. Loads bytes, never a path, so that what runs is what was hashed."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import OnnxError
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 from .onnx_checks import external_data_problems, parse_onnx
 from .sidecar import BatchTimes, Sidecar
 
@@ -59,7 +60,7 @@ class OnnxModel:
         outputs = [entry.name for entry in self._session.get_outputs()]
         if sidecar.output.name not in outputs:
             raise OnnxError(
-                f"model.onnx: has no output {sidecar.output.name!r}, only {', '.join(outputs)}; choose one of them"
+                f"model.onnx: has no output {sidecar.output.name!r}, only {listed(outputs)}; choose one of them"
             )
 
     def input_problems(self) -> list[str]:
@@ -76,17 +77,11 @@ class OnnxModel:
             found = _DTYPES.get(entry.type, entry.type)
             # A dimension without a fixed size is None or a name.
             if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != len(features)):
-                problems.append(
-                    f"input {entry.name!r} has shape {entry.shape}, the sidecar lists {len(features)} features"
-                )
+                problems.append(f"input {entry.name!r} has shape {entry.shape} for {len(features)} features")
             if expected != {found}:
-                problems.append(f"input {entry.name!r} takes {found}, the sidecar says {', '.join(sorted(expected))}")
+                problems.append(f"input {entry.name!r} takes {found}, its features are {', '.join(sorted(expected))}")
             return problems
-        problems += [
-            f"input {name!r} is not a feature of the sidecar"
-            for name in self._inputs
-            if name not in self._sidecar.names
-        ]
+        problems += [f"input {name!r} is not a feature" for name in self._inputs if name not in self._sidecar.names]
         for feature in features:
             if feature.name not in self._inputs:
                 problems.append(f"feature {feature.name!r} is not an input of the model")
@@ -95,7 +90,7 @@ class OnnxModel:
             if len(entry.shape) != 2 or (isinstance(entry.shape[1], int) and entry.shape[1] != 1):
                 problems.append(f"input {feature.name!r} has shape {entry.shape}, expected a column")
             if (found := _DTYPES.get(entry.type, entry.type)) != feature.dtype:
-                problems.append(f"input {feature.name!r} takes {found}, the sidecar says {feature.dtype}")
+                problems.append(f"input {feature.name!r} takes {found}, the feature is {feature.dtype}")
         return problems
 
     def predict(self, rows: NDArray[np.generic], *, batch_size: int | None = None) -> Scores:
@@ -129,18 +124,26 @@ class OnnxModel:
             parts.append(self._scores(output, len(batch)))
         return np.concatenate(parts)
 
-    def time_batches(self, rows: NDArray[np.generic], *, size: int, rounds: int = 200) -> BatchTimes:
-        """Time `rounds` batches of `size` rows, cycling through `rows`, which are repeated if they are fewer."""
+    def time_batches(
+        self, rows: NDArray[np.generic], *, size: int, rounds: int = 200, seconds: float = math.inf
+    ) -> BatchTimes:
+        """Time batches of `size` rows, cycling through `rows`, which are repeated if they are fewer.
+
+        There are `rounds` of them, or as many as begin within `seconds`, but at least one.
+        """
         rows = rows[np.arange(max(len(rows), size)) % len(rows)]
         starts = np.arange(rounds) * size % (len(rows) - size + 1)
-        times = np.empty(rounds)
+        times: list[float] = []
+        end = time.perf_counter() + seconds
         self.predict(rows[:size])
-        for index, start in enumerate(starts):
+        for start in starts:
             begin = time.perf_counter_ns()
             self.predict(rows[start : start + size])
-            times[index] = (time.perf_counter_ns() - begin) / 1e6
+            times.append((time.perf_counter_ns() - begin) / 1e6)
+            if time.perf_counter() > end:
+                break
         p50, p95, p99 = np.quantile(times, [0.5, 0.95, 0.99])
-        return BatchTimes(rows=size, rounds=rounds, p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99))
+        return BatchTimes(rows=size, rounds=len(times), p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99))
 
     def _runner(self) -> Callable[[NDArray[np.generic]], Any]:
         wanted, session = [self._sidecar.output.name], self._session

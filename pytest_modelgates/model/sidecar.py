@@ -106,8 +106,26 @@ BASELINE = "baseline"
 REFERENCE = "reference"
 
 
+class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A row that the panel need not have: one of the base rows with some values replaced, null for NaN."""
+
+    base: Count
+    values: dict[str, float | None]
+    native: float
+
+
+class Probes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Rows at the edges of what is admitted, with the native model's score of each."""
+
+    bases: tuple[tuple[float | None, ...], ...] = ()
+    rows: tuple[Probe, ...] = ()
+
+
 class ParityClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The content of `parity.json`: how far ONNX was from the native model when it was packed."""
+    """The content of `parity.json`: how far ONNX was from the native model when it was packed.
+
+    Version 0.1 wrote no probes.
+    """
 
     format: Literal[1] = 1
     ok: bool
@@ -115,6 +133,7 @@ class ParityClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     rows: Positive
     runtime: str
     batch_sizes: tuple[Positive, ...]
+    probes: Probes = Probes()
 
 
 class BatchTimes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -13,14 +13,16 @@ from ..errors import PackError
 from ..extras import extra
 from ..model.onnx_checks import CRC_KEY, FEATURES_KEY, external_data_problems
 from ..storage.strict_json import canonical
-from ..storage.text import first_line
+from ..storage.text import first_line, root_cause
+from .panel_input import matrix
+from .precision import sum_trees_in_double
 
 GRAPH_NAME = "modelgates"
 TARGET_OPSET = 15
 # LightGBM reads a feature as 0 up to this size (kZeroThreshold in its meta.h).
 LIGHTGBM_ZERO = float(np.float32(1e-35))
 
-NativeScore = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+NativeScore = Callable[[NDArray[np.floating[Any]] | pd.DataFrame], NDArray[np.float64]]
 
 
 def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore]:
@@ -38,7 +40,8 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     onnx.ModelProto
         With one float32 input, which has a column for each feature.
     callable
-        The native model's score of float32 rows, shape (n_rows, n_features) to (n_rows,).
+        The native model's score of rows, shape (n_rows, n_features) to (n_rows,): a matrix in float32 or float64, or
+        the features of a frame, in which a model that was fitted on a frame finds its own dtypes again.
 
     Raises
     ------
@@ -51,20 +54,28 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
     if type(booster).__name__ == "Booster" and type(booster).__module__.startswith("lightgbm"):
         # LightGBM replaces spaces in names.
         _check_features(_real_names(booster.feature_name()), [name.replace(" ", "_") for name in names])
+        framed = any(_real_names(booster.feature_name()))
         converted, native = _convert_lightgbm(booster, len(names))
-    elif hasattr(model, "predict"):
+    elif hasattr(model, "predict") and isinstance(model, extra("sklearn.base").BaseEstimator):
         fitted = getattr(model, "feature_names_in_", [None] * getattr(model, "n_features_in_", len(names)))
         _check_features(_real_names(fitted), list(names))
+        framed = hasattr(model, "feature_names_in_")
         converted, native = _convert_sklearn(model, names)
     else:
         raise PackError(
-            f"{type(model).__name__} is not a model to pack: expected ONNX bytes, the path of an .onnx file, "
-            "or a fitted scikit-learn or LightGBM estimator"
+            f"{_named(model)} is not a model to pack: expected ONNX bytes, the path of an .onnx file, or a fitted "
+            "scikit-learn or LightGBM estimator; convert another model to ONNX yourself, and give the panel its "
+            "scores as `reference`"
         )
 
-    def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    sum_trees_in_double(converted)
+
+    def score(rows: NDArray[np.floating[Any]] | pd.DataFrame) -> NDArray[np.float64]:
+        if isinstance(rows, pd.DataFrame) and not framed:
+            rows = matrix(rows)
         try:
-            prediction = np.asarray(native(rows), dtype=np.float64)
+            # A copy, since an estimator may scale its rows in place.
+            prediction = np.asarray(native(rows.copy()), dtype=np.float64)
         except Exception as error:  # an estimator may raise anything
             raise PackError(f"the native model cannot score the panel ({first_line(error)})") from error
         if prediction.ndim == 2 and prediction.shape[1] == 1:
@@ -77,6 +88,12 @@ def convert(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeSc
         return prediction
 
     return converted, score
+
+
+def _named(model: object) -> str:
+    """Name a model's class with its library, since several have a `Booster`."""
+    library = type(model).__module__.partition(".")[0]
+    return type(model).__name__ if library in ("builtins", "__main__") else f"{library}.{type(model).__name__}"
 
 
 def _real_names(fitted: Iterable[str | None]) -> list[str | None]:
@@ -133,7 +150,7 @@ def _convert_lightgbm(booster: Any, n_features: int) -> tuple[onnx.ModelProto, C
         )
     except Exception as error:  # the converters let any error inside them through
         raise PackError(
-            f"onnxmltools cannot convert this LightGBM model ({first_line(error)}); pack ONNX bytes instead"
+            f"onnxmltools cannot convert this LightGBM model ({root_cause(error)}); pack ONNX bytes instead"
         ) from error
     return converted, booster.predict
 
@@ -160,6 +177,11 @@ def _convert_sklearn(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto,
     skl2onnx, classifier = extra("skl2onnx"), extra("sklearn.base").is_classifier(model)
     try:
         extra("sklearn.utils.validation").check_is_fitted(model)
+        if classifier and not hasattr(model, "predict_proba"):
+            raise PackError(
+                f"{type(model).__name__} gives classes and no chances, which gates compare: wrap it in "
+                "CalibratedClassifierCV, or pack ONNX bytes"
+            )
         # Tree thresholds are rounded down by skl2onnx itself (sklearn_threshold).
         converted = skl2onnx.to_onnx(
             model,
@@ -168,12 +190,14 @@ def _convert_sklearn(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto,
             target_opset={"": TARGET_OPSET, "ai.onnx.ml": 3},
             options={"zipmap": False} if classifier else None,
         )
+    except PackError:
+        raise
     except Exception as error:  # as above
         raise PackError(
-            f"skl2onnx cannot convert {type(model).__name__} ({first_line(error)}); pack ONNX bytes instead"
+            f"skl2onnx cannot convert {type(model).__name__} ({root_cause(error)}); pack ONNX bytes instead"
         ) from error
 
-    def predict(rows: NDArray[np.float32]) -> Any:
+    def predict(rows: NDArray[np.floating[Any]] | pd.DataFrame) -> Any:
         # An estimator that was fitted on a frame asks for its names again.
         named = pd.DataFrame(rows, columns=list(names)) if hasattr(model, "feature_names_in_") else rows
         if not classifier:

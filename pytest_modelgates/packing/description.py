@@ -1,17 +1,22 @@
 """What packing must know besides the model and the panel, and the sidecar that it makes from that."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, TypedDict
+from typing import Annotated, Any, Required, TypedDict, TypeVar
 
+import msgspec
 import onnx
 
 from ..errors import PackError
-from ..model.directory import SIDECAR
 from ..model.onnx_checks import input_dtypes
 from ..model.schema import schema_crc32
 from ..model.sidecar import Count, Positive, Sidecar, Task
-from ..storage.strict_json import parse_json, readable, typed
+from ..storage.strict_json import parse_json, readable
+from ..storage.text import listed, printable
+
+T = TypeVar("T")
+Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Description(TypedDict, total=False):
@@ -32,35 +37,98 @@ class Description(TypedDict, total=False):
     data: str | None
 
 
-def describe(proto: onnx.ModelProto, features: Mapping[str, str], described: Description) -> Sidecar:
+class Arguments(Description):
+    """The keywords of `pack` that describe a model, with those that it must have."""
+
+    features: Required[dict[str, str]]
+    changes: Required[str]
+
+
+def check_arguments(features: object, changes: object, described: Mapping[str, Any]) -> Arguments:
+    """Check what a user says of a model, and name the argument that cannot be true.
+
+    Raises
+    ------
+    PackError
+        If it has another type than `pack` asks for, says nothing, or contradicts the features.
+    """
+    if not isinstance(features, Mapping):
+        raise PackError(
+            f"features: expected a mapping from each feature to its group, such as {{'momentum': 'price'}}, "
+            f"got {type(features).__name__}"
+        )
+    for name, group in features.items():
+        if not (isinstance(name, str) and isinstance(group, str)):
+            raise PackError(f"features[{name!r}]: expected text for feature and group, got {group!r}")
+    stated = {name: value for name, value in described.items() if value is not None}
+    nullable = stated.get("nullable", ())
+    if isinstance(nullable, Iterable) and not isinstance(nullable, str | Mapping):
+        stated["nullable"] = list(nullable)  # an index of pandas, or an array
+    checked = _typed({"features": dict(features), "changes": changes, **stated}, Arguments, list(features))
+    if not checked["changes"].strip():
+        raise PackError("no changes given: say in a line what changed and why, for the readers of CHANGES.md")
+    if not checked["features"]:
+        raise PackError("no features given: name them with their groups, in the order the model takes them")
+    if stray := sorted(set(checked.get("nullable", ())) - set(features)):
+        raise PackError(
+            f"nullable names {listed(map(repr, stray))}, not among the features; give a list of feature names"
+        )
+    return checked
+
+
+def describe(proto: onnx.ModelProto, arguments: Arguments) -> Sidecar:
     """Make the sidecar of a model: what it takes and gives by itself, the rest as described, or by default.
 
     Raises
     ------
     FormatError
-        If the sidecar could not be read again.
+        If a feature has a name that no schema can hold.
     PackError
-        If a value cannot be written as JSON, or the model has no output.
+        If the sidecar could not be read again, or the model has no output.
     """
-    dtypes, nullable = input_dtypes(proto, list(features)), described.get("nullable", ())
-    stated = {name: value for name, value in described.items() if value is not None}
-    columns = {"time": "time", "asset": "asset"} if stated.get("task", "signal") == "signal" else {}
+    features = arguments["features"]
+    dtypes, nullable = input_dtypes(proto, list(features)), arguments.get("nullable", ())
+    columns = {"time": "time", "asset": "asset"} if arguments.get("task", "signal") == "signal" else {}
     wanted = {
         "tried": None,
         "target": "target",
         **columns,
-        **{name: value for name, value in stated.items() if name in Sidecar.__struct_fields__},
+        **{name: value for name, value in arguments.items() if name in Sidecar.__struct_fields__},
         "features": [
             {"name": name, "dtype": dtypes[name], "group": group, "nullable": name in nullable}
             for name, group in features.items()
         ],
         "schema_crc32": schema_crc32(dtypes.items()),
-        "output": _output(proto, described.get("output")),
+        "output": _output(proto, arguments.get("output")),
     }
+    return _typed({name: _plain(name, value) for name, value in wanted.items()}, Sidecar, list(features))
+
+
+def _plain(argument: str, value: object) -> Any:
+    """Write a value as JSON and read it again, as the sidecar will be."""
     try:
-        return typed(parse_json(readable(wanted), SIDECAR), Sidecar, SIDECAR)
-    except (TypeError, UnicodeEncodeError) as error:
-        raise PackError(f"{SIDECAR}: {error}; give Python's own types") from error
+        return parse_json(readable(value), argument)
+    except UnicodeEncodeError as error:
+        raise PackError(f"{argument}: {error}; give text that UTF-8 can hold") from error
+
+
+def _typed(value: Any, kind: type[T], features: Sequence[str]) -> T:
+    """Convert to a type, or name the argument that does not fit."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise PackError(printable(_by_argument(str(error), features))) from error
+
+
+def _by_argument(message: str, features: Sequence[str]) -> str:
+    """Put the argument first that a message names as a place in the sidecar."""
+    found = re.fullmatch(r"(.*) - at `(?:key in )?\$\.(\w+)(?:\[(\d+)\])?.*`", message, re.DOTALL)
+    if found is None:
+        return message
+    what, argument, number = found.groups()
+    return (
+        f"{argument}[{features[int(number)]!r}]: {what}" if argument == "features" and number else f"{argument}: {what}"
+    )
 
 
 def _output(proto: onnx.ModelProto, chosen: tuple[str, int] | None) -> dict[str, Any]:

@@ -15,20 +15,25 @@ from numpy.typing import NDArray
 from ..artifacts import Artifacts
 from ..errors import PackError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
-from ..model.features import feature_matrix
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import parse_onnx
-from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, measure_parity
+from ..model.panel import Panel
+from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
+from ..model.probes import uncompared_nan
 from ..model.session import OnnxModel
-from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim
+from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Probes
 from ..stats.baseline import named_metric
 from ..storage.strict_json import readable
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 from .convert import NativeScore, convert, finish
-from .description import Description, describe
-from .panel_input import checked_panel
+from .description import Description, check_arguments, describe
+from .fidelity import check_conversion
+from .panel_input import checked_panel, matrix
+from .probing import probe
 from .publish import publish
 
+# How long latency is measured, whatever a batch takes: with a slow model in fewer rounds [s].
+BENCH_SECONDS = 5.0
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
 
 
@@ -52,7 +57,8 @@ def pack(
         Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
         next day's return). For a model that is not a signal: `time` and `asset` if there are such columns, the
         features, `target` (what happened; 0 or 1 for a classifier) and ``baseline``, what the baseline predicts of
-        each row. For a ready ONNX model also ``reference``, the native model's score of each float32 row.
+        each row. For a ready ONNX model also ``reference``, the native model's score of each row as it was before any
+        cast.
     features : mapping of str to str
         Feature name to feature group, in the order in which the model takes them.
     changes : str
@@ -90,53 +96,69 @@ def pack(
     Raises
     ------
     PackError
-        If the panel lacks a column or rows, or the model cannot be converted or scored.
+        If an argument cannot be true, the panel lacks a column or rows, or the model cannot be converted or scored, or
+        not as it scores by itself.
     FormatError
-        If the sidecar would not be valid.
+        If a feature has a name that no schema can hold.
     StatisticsError
         If scikit-learn has no such metric.
     """
     if unknown := described.keys() - Description.__annotations__.keys():
         raise TypeError(f"pack() got an unexpected keyword argument {min(unknown)!r}")
-    if not changes.strip():
-        raise PackError("no changes given: say in a line what changed and why, for the readers of CHANGES.md")
-    if not features:
-        raise PackError("no features given: name them with their groups, in the order the model takes them")
-    if stray := sorted(set(described.get("nullable", ())) - set(features)):
-        raise PackError(
-            f"nullable names {', '.join(map(repr, stray))}, not among the features; give a list of feature names"
-        )
+    arguments = check_arguments(features, changes, described)
+    if not isinstance(panel, pd.DataFrame):
+        raise PackError(f"panel: expected a DataFrame of pandas, got {type(panel).__name__}")
+    if not isinstance(artifacts, str | os.PathLike):
+        raise PackError(f"artifacts: expected a path, got {type(artifacts).__name__}")
     proto, native = _load(model, list(features))
-    sidecar = describe(proto, features, described)
+    sidecar = describe(proto, arguments)
     if sidecar.metric is not None:
         named_metric(sidecar.metric, labels=sidecar.task == "classification")
-    frame = checked_panel(panel, sidecar, needs_reference=native is None)
-    rows = feature_matrix(frame, sidecar, source="the panel")
-    if native is not None:
-        # The estimator gets a copy, since it may scale its rows in place.
-        frame[REFERENCE] = native(rows.astype(np.float32))
+    frame, given = checked_panel(panel, sidecar, needs_reference=native is None)
     content = finish(proto, sidecar.names, sidecar.schema_crc32)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
-        raise PackError("\n".join(f"model.onnx: {problem}" for problem in problems))
+        raise PackError(listed((f"model.onnx: {problem}" for problem in problems), between="\n"))
+    probes = Probes()
+    if native is not None:
+        # From the rows as they were given: what the cast to float32 changes is a difference that users would meet too.
+        frame[REFERENCE] = native(given)
+        scores, names = frame[REFERENCE].to_numpy(), sidecar.names
+        probes = probe(matrix(given), scores, native, session.predict, nullable=sidecar.nullable, names=names)
+    packed = Panel(frame, sidecar)
+    compared = Comparison.of_panel(packed, probes)
+    parity = compared.measure(session)
+    _refuse_unknown_scores(session, packed, compared, parity)
+    if native is not None:
+        check_conversion(parity, compared, content=content, panel=packed, given=matrix(given), native=native)
     contents = {
         MODEL: content,
         SIDECAR: readable(sidecar),
-        **_claims(session, rows, frame[REFERENCE].to_numpy(np.float64)),
+        **_claims(session, packed.features, parity, probes),
         CHANGES: changes.strip().encode() + b"\n",
         PANEL: frame.to_parquet(index=False),
     }
-    lineage = Lineage(code=described.get("code"), data=described.get("data"), libraries=installed(LIBRARIES))
+    lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
     return publish(Artifacts(Path(artifacts).resolve()), contents, lineage)
 
 
-def _claims(session: OnnxModel, rows: NDArray[np.generic], native_scores: NDArray[np.float64]) -> dict[str, bytes]:
-    """Measure parity and latency and write them down, for the gates to measure again."""
-    parity = measure_parity(session, rows, native_scores)
+def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Comparison, parity: Parity) -> None:
+    """Refuse scores that are not finite, and rows that are admitted though nobody knows the native score of any."""
+    sidecar = panel.sidecar
     if not np.isfinite(parity.max_abs_diff):
+        hint = ", or take what only one of them can miss out of nullable" if any(sidecar.nullable) else ""
         raise PackError(
-            "the ONNX model or the native model gives scores that are not finite; look for NaN in the panel"
+            f"the ONNX model or the native model gives scores that are not finite; look for NaN in the panel{hint}"
         )
+    if missing := uncompared_nan(session, sidecar, panel.features, compared.rows):
+        raise PackError(
+            f"NaN may stand in {listed(map(repr, missing))}, and ONNX Runtime scores such rows, but no row says what "
+            "the native model makes of them: give the panel rows with NaN there, or take the names out of nullable"
+        )
+
+
+def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity, probes: Probes) -> dict[str, bytes]:
+    """Write down what was measured of parity, and measure latency, for the gates to measure again."""
     runtime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
     compared = ParityClaim(
         ok=parity.scaled <= PARITY_TOLERANCE,
@@ -144,11 +166,14 @@ def _claims(session: OnnxModel, rows: NDArray[np.generic], native_scores: NDArra
         rows=parity.rows,
         runtime=runtime,
         batch_sizes=BATCH_SIZES,
+        probes=probes,
     )
     timed = BenchClaim(
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         runtime=runtime,
-        batches=tuple(session.time_batches(rows, size=size) for size in BATCH_SIZES),
+        batches=tuple(
+            session.time_batches(rows, size=size, seconds=BENCH_SECONDS / len(BATCH_SIZES)) for size in BATCH_SIZES
+        ),
     )
     return {PARITY: readable(compared), BENCH: readable(timed)}
 

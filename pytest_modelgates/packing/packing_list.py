@@ -1,6 +1,5 @@
 """Packing from files: a model, a panel and a packing list."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
@@ -13,22 +12,24 @@ from ..model.tables import read_table
 from ..storage.paths import is_file
 from ..storage.strict_json import read_bytes, typed
 from ..storage.text import first_line, printable
-from .description import Description
+from ..storage.toml import parse_toml
+from .description import Description, Name
 from .pack import pack
 
 
 class PackingList(Description):
     """What `modelgates pack` must know besides the files; `groups` lists features in the order of the model."""
 
-    groups: Required[dict[str, tuple[str, ...]]]
+    groups: Required[dict[Name, tuple[str, ...]]]
     changes: Required[str]
 
 
 def read_packing_list(path: Path) -> PackingList:
     """Read a packing list."""
+    content = read_bytes(path)
     try:
-        parsed = tomllib.loads(read_bytes(path).decode())
-    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or nested too deep
+        parsed = parse_toml(content)
+    except FormatError as error:
         raise FormatError(f"{path}: not TOML in UTF-8 ({error})") from error
     if unknown := parsed.keys() - PackingList.__annotations__.keys():
         raise FormatError(f"{path}: Object contains unknown field `{printable(min(unknown))}`")

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import PackError
+from ..model.features import are_numbers
 from ..model.sidecar import BASELINE, REFERENCE, Sidecar
-from ..storage.text import first_line
+from ..storage.text import first_line, listed
 
 MEANINGS = {
     BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
@@ -16,26 +18,35 @@ MEANINGS = {
 }
 
 
-def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> pd.DataFrame:
-    """Check a user's panel, cast it to the schema and sort it by time and asset."""
+def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check a user's panel, cast it to the schema and sort it by time and asset.
+
+    Returns
+    -------
+    DataFrame
+        The panel as it is packed.
+    DataFrame
+        The features of the same rows as they were given, before the cast.
+    """
     wanted = [name for name in sidecar.panel_columns if name != REFERENCE or needs_reference]
     missing = [name for name in wanted if name not in panel]
     if missing:
         hint = "".join(f"; {name!r} is {what}" for name, what in MEANINGS.items() if name in missing)
         raise PackError(
-            f"the panel has no column {', '.join(map(repr, missing))}; it holds {', '.join(map(str, panel))}{hint}"
+            f"the panel has no column {listed(map(repr, missing))}; it holds {listed(panel, most=20)}{hint}"
         )
     if panel.empty:
         raise PackError("the panel has no rows; give out-of-sample rows to measure the model on")
     frame = panel[wanted].reset_index(drop=True)
     if not frame.columns.is_unique:
-        twice = ", ".join(repr(name) for name in frame.columns[frame.columns.duplicated()])
+        twice = listed(map(repr, frame.columns[frame.columns.duplicated()]))
         raise PackError(f"the panel has two columns {twice}; keep one")
     for name in sidecar.keys:
         if count := int(frame[name].isna().sum()):
             raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
     dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
+    given = frame[sidecar.names]
     for name, dtype in dtypes.items():
         frame[name] = _cast(frame[name], dtype)
     if sidecar.time is not None:
@@ -47,14 +58,27 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
         raise PackError(
             f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
         )
-    return frame.sort_values(sidecar.keys, kind="stable", ignore_index=True) if sidecar.keys else frame
+    if sidecar.keys:
+        frame = frame.sort_values(sidecar.keys, kind="stable")
+        given = given.loc[frame.index]
+    return frame.reset_index(drop=True), given.reset_index(drop=True)
+
+
+def matrix(features: pd.DataFrame) -> NDArray[np.floating[Any]]:
+    """Lay features out as a model without names takes them: in float32 if that loses nothing of their dtypes."""
+    columns = [column if are_numbers(column.dtype) else _cast(column, "float64") for _, column in features.items()]
+    wide = np.result_type(np.float32, *(column.dtype for column in columns))
+    dtype = np.float32 if wide == np.float32 else np.float64
+    return np.column_stack([column.to_numpy(dtype) for column in columns])
 
 
 def _cast(column: Any, dtype: str) -> Any:
     try:
-        with np.errstate(over="ignore"):  # a value too large for float32 becomes an infinity, which gates refuse
+        with np.errstate(over="ignore"), warnings.catch_warnings():
+            # A value too large for float32 becomes an infinity, which gates refuse.
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
             cast = column.astype(dtype)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, np.exceptions.ComplexWarning) as error:
         raise PackError(f"the panel's {column.name!r} cannot be {dtype} ({first_line(error)})") from error
     if not dtype.startswith("float") and (changed := int((cast != column).sum())):
         raise PackError(f"the panel's {column.name!r} holds {changed} values that {dtype} cannot hold; fix them")

@@ -1,19 +1,19 @@
 """TOML files of a team's own, each read over a packaged one."""
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import FormatError, PolicyError
 from ..storage.strict_json import typed
+from ..storage.toml import parse_toml
 
 T = TypeVar("T")
 
 
 def packaged(name: str) -> dict[str, Any]:
     """Read a file of this package."""
-    return tomllib.loads((resources.files(__package__) / name).read_text("utf-8"))
+    return parse_toml((resources.files(__package__) / name).read_bytes())
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -25,12 +25,12 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         If it is missing, cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return parse_toml(path.read_bytes())
     except FileNotFoundError as error:
         raise PolicyError(f"{path}: no such {what}") from error
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except FormatError as error:
         raise PolicyError(f"{path}: not TOML ({error})") from error
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..model.candidate import Candidate
 from ..model.directory import CHANGES, PANEL, PARITY, SIDECAR
+from ..model.probes import probe_rows
 from ..storage.strict_json import readable
 
 __all__ = [
@@ -31,6 +32,17 @@ Change = Callable[[Path], None]
 def write_panel(target: Path, frame: pd.DataFrame) -> None:
     """Replace the panel."""
     (target / PANEL).write_bytes(frame.to_parquet(index=False))
+
+
+def write_probes(candidate: Candidate) -> None:
+    """Replace the native scores of the probes by what the ONNX model says."""
+    claim = candidate.parity_claim
+    scores = candidate.model.predict(probe_rows(claim.probes, candidate.sidecar.names)[0]).tolist()
+    rows = tuple(
+        msgspec.structs.replace(row, native=score) for row, score in zip(claim.probes.rows, scores, strict=True)
+    )
+    probes = msgspec.structs.replace(claim.probes, rows=rows)
+    (candidate.directory / PARITY).write_bytes(readable(msgspec.structs.replace(claim, probes=probes)))
 
 
 def missing_file(target: Path) -> None:

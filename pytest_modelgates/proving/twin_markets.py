@@ -10,7 +10,7 @@ from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT
 from ..predictions.records import Prediction, encode_predictions
 from ..stats.holdings import simulate
 from ..storage.digests import tree_digest
-from .twin_files import write_panel
+from .twin_files import write_panel, write_probes
 from .twin_models import SEED, with_term, write_model
 
 __all__ = [
@@ -78,6 +78,7 @@ def against_group(target: Path, group: str) -> None:
         candidate = Candidate(target)
         # The native model would have the term too, so the twin stays in parity.
         candidate.panel.frame[REFERENCE] = candidate.scores
+        write_probes(candidate)
         whole, without, first = _contribution(candidate, positions)
     _write_returns(candidate, without - whole, first, np.ones(len(whole), dtype=bool))
 

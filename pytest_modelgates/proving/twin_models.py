@@ -13,6 +13,7 @@ from ..model.directory import MODEL
 from ..model.onnx_checks import inputs_of, parse_onnx
 from ..model.session import OnnxModel
 from ..stats.agreement import disordered
+from ..stats.spread import spread
 
 __all__ = [
     "foreign_operator",
@@ -22,7 +23,12 @@ __all__ = [
 
 SEED = 20200101
 # Attributes in which operators keep fitted numbers; all others are in initializers.
-FITTED = ("target_weights", "class_weights", "leaf_weights", "coefficients", "intercepts")
+FITTED = (
+    "leaf_weights",
+    "coefficients",
+    "intercepts",
+    *(f"{kind}_weights{form}" for kind in ("target", "class") for form in ("", "_as_tensor")),
+)
 
 
 def write_model(target: Path, model: onnx.ModelProto) -> None:
@@ -71,8 +77,9 @@ def perturbed_weights(target: Path) -> None:
     for tensor in [*model.graph.initializer, *tensors]:
         if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
             tensor.CopyFrom(numpy_helper.from_array(shaken(numpy_helper.to_array(tensor)), tensor.name))
-    # A tenth of the scores' spread is far above any difference that parity tolerates.
-    panel, margin = candidate.panel, 0.1 * float(candidate.scores.std())
+    # A tenth of the spread of a day's scores is far above any difference that parity tolerates.
+    panel = candidate.panel
+    margin = 0.1 * spread(panel.native_scores, panel.day_codes).typical
     try:
         scores = OnnxModel(bytes(model.SerializeToString()), candidate.sidecar).predict(panel.features)
         seen = disordered(panel.native_scores, scores, panel.day_codes, margin=margin) > 0

@@ -78,7 +78,8 @@ def rows_at_thresholds(
     features : ndarray, shape (n_rows, n_features)
         Inputs of the model; NaN is never near a split.
     thresholds : mapping of int to array_like of float
-        Split values of the trees, by position of the feature.
+        Split values of the trees, by position of the feature; an infinite one, which splits missing values off, is near
+        no value.
     ulps : int, default 1
         The number of steps of float32 that count as near [count].
 
@@ -90,15 +91,16 @@ def rows_at_thresholds(
     Raises
     ------
     StatisticsError
-        If a threshold belongs to no feature or is not finite.
+        If a threshold belongs to no feature or is NaN.
     """
     near = np.zeros(len(features), dtype=bool)
     for position, splits in thresholds.items():
         if not 0 <= position < features.shape[1]:
             raise StatisticsError(f"thresholds of feature {position}, expected 0 to {features.shape[1] - 1}")
         edges = np.unique(np.asarray(splits, dtype=np.float64))
-        if not np.isfinite(edges).all():
-            raise StatisticsError(f"feature {position} has thresholds that are NaN or infinite")
+        if np.isnan(edges).any():
+            raise StatisticsError(f"feature {position} has thresholds that are NaN")
+        edges = edges[np.isfinite(edges)]
         if not edges.size:
             continue
         # The nearest split is the last one below the value or the first one not below it.

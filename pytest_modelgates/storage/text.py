@@ -1,11 +1,27 @@
 """Text that is safe to print: on one line, without control characters."""
 
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     """Escape what would break a line or a terminal."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def first_line(error: Exception) -> str:
+def listed(items: Iterable[object], *, most: int = 8, between: str = ", ") -> str:
+    """List the first few items of a message, and count the others."""
+    shown = [str(item) for item in items]
+    beyond = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return between.join(shown[:most]) + beyond
+
+
+def first_line(error: BaseException) -> str:
     """Take the first line of another library's error; its class if it has no text."""
     return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def root_cause(error: BaseException) -> str:
+    """Take the first line of the error that another library's error was raised from, where there is one."""
+    while deeper := error.__cause__:
+        error = deeper
+    return first_line(error)

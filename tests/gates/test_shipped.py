@@ -25,6 +25,7 @@ from pytest_modelgates.predictions.records import Prediction, encode_predictions
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
+from tests.support.panels import pack_ridge
 
 DAYS, ASSETS, PERSISTENCE = 600, 12, 0.99
 Spoil = Callable[["World"], None]
@@ -284,7 +285,7 @@ BAD = [
             "sidecar.json",
             features=[{"name": name, "dtype": "float64", "group": "all"} for name in ("momentum", "value")],
         ),
-        "measured * inputs, limit ≤ 0: input 'X' takes float32, the sidecar says float64",
+        "measured * inputs, limit ≤ 0: input 'X' takes float32, its features are float64",
         id="other-inputs",
     ),
     pytest.param(
@@ -320,7 +321,8 @@ BAD = [
     pytest.param(
         "parity.max_abs_diff",
         lambda world: world.edit_panel(lambda frame: frame.assign(reference=frame["reference"] + 1e-3)),
-        "measured 0.001 rel, limit 0 ≤ · ≤ 1e-05, max_abs_diff 0.001, scale 1",
+        "measured 0.07* rel, limit 0 ≤ · ≤ 1e-05, max_abs_diff 0.001, scale 0.01*, probes *, "
+        "cause ONNX Runtime's score is 1 times the native one plus -0.001: look for a sign, a unit or a scaling *",
         id="other-scores",
     ),
     pytest.param(
@@ -332,7 +334,8 @@ BAD = [
     pytest.param(
         "parity.decisions",
         lambda world: world.edit_panel(two_scores_change_places),
-        "measured 12 rows, limit ≤ 0, margin 2e-05, max_abs_diff *, rows_at_splits 0, tied_rows *",
+        "measured 12 rows, limit ≤ 0, margin 2.5*e-07, max_abs_diff *, rows_at_splits 0, tied_rows *, "
+        "cause only 2 of * rows differ, row * first: look at what is odd in them",
         id="other-order",
     ),
     pytest.param(
@@ -544,6 +547,23 @@ def test_a_change_of_order_is_reported_in_trades_and_in_money(pytester: pytest.P
     assert detail["largest_pnl_moved"] == pytest.approx(np.abs(moved).max()) != 0
     assert detail["pnl_moved"] == pytest.approx(moved.mean())
     assert detail["turnover_moved"] > 0
+
+
+@pytest.mark.parametrize("factor", [-1, 1.001], ids=["the-opposite", "a-thousandth-more"])
+@pytest.mark.parametrize("weight", [1e-3, 1.0], ids=["scores-of-5e-6", "scores-of-0.005"])
+def test_small_scores_are_held_to_parity_as_large_ones_are(
+    pytester: pytest.Pytester, tmp_path: Path, weight: float, factor: float
+) -> None:
+    directory = pack_ridge(tmp_path / "artifacts", weights=(weight, 0))
+    honest = run(pytester, f"--model-dir={directory}", "-m", "parity")
+    assert outcomes(honest)["passed"] == 3
+    world = World(Artifacts.of(directory), "", directory.name)
+    shutil.rmtree(world.artifacts.root / "reports")
+    world.edit_panel(lambda frame: frame.assign(reference=frame["reference"] * factor))
+    found = run(pytester, f"--model-dir={directory}", "-m", "parity")
+    found.stdout.fnmatch_lines(["parity.max_abs_diff failed: *", "parity.claim failed: *"])
+    judged = record_of(directory, "parity.decisions").evidence[0].value
+    assert judged == (8000 if factor < 0 else 0), "a factor changes no order"
 
 
 # Gates that no model can be made to fail within a second get a limit that no model keeps.

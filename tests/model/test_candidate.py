@@ -73,7 +73,7 @@ def _claim(**changes: Any) -> Callable[[ParityClaim], ParityClaim]:
 
 CLAIMS = [
     pytest.param(_claim(), [], id="honest"),
-    pytest.param(_claim(max_abs_diff=1e-6), [], id="within-the-tolerance"),
+    pytest.param(_claim(max_abs_diff=1e-8), [], id="within-the-tolerance"),
     pytest.param(_claim(max_abs_diff=0.5), ["claims a difference of 0.5, measured *"], id="other-difference"),
     pytest.param(_claim(ok=False), ["claims ok = False, measured * against a limit of 1e-05"], id="other-verdict"),
     pytest.param(_claim(rows=7), ["claims 7 rows, the panel has 8000"], id="other-rows"),

@@ -1,6 +1,7 @@
 """How far ONNX Runtime is from the native scores; scores that cannot be compared never pass."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,16 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from pytest_modelgates.errors import OnnxError, StatisticsError
-from pytest_modelgates.model.parity import BATCH_SIZES, Parity, measure_parity
+from pytest_modelgates.model.parity import BATCH_SIZES, Comparison, Parity
 from pytest_modelgates.model.session import OnnxModel
 from tests.support.onnx_models import linear, sidecar
 
 ROWS = np.random.default_rng(0).integers(-9, 9, (70, 2)).astype(np.float32)
 SCORES = (ROWS @ np.array([10, 1])).astype(np.float64)
+
+
+def measure(model: OnnxModel, rows: np.ndarray, reference: np.ndarray, *more: Any, **named: Any) -> Parity:
+    return Comparison.of(rows, reference, *more, **named).measure(model)
 
 
 @pytest.fixture(scope="module")
@@ -24,25 +29,45 @@ def model() -> OnnxModel:
 
 
 def test_the_same_scores_differ_by_nothing(model: OnnxModel) -> None:
-    parity = measure_parity(model, ROWS, SCORES)
-    assert parity == Parity(max_abs_diff=0.0, scale=float(np.abs(SCORES).max()), rows=70)
-    assert parity.scaled == 0
+    parity = measure(model, ROWS, SCORES)
+    assert parity == Parity(max_abs_diff=0.0, scaled=0.0, scale=pytest.approx(SCORES.std()), rows=70)
 
 
 @given(row=st.integers(0, 69), shift=st.floats(-100, 100))
 def test_one_row_among_all_sets_the_difference(model: OnnxModel, row: int, shift: float) -> None:
     reference = SCORES.copy()
     reference[row] += shift
-    parity = measure_parity(model, ROWS, reference)
+    parity = measure(model, ROWS, reference)
     assert parity.max_abs_diff == abs(SCORES[row] - reference[row])
-    assert parity.scaled == parity.max_abs_diff / max(1, np.abs(reference).max())
+    reach = max(reference.std(), abs(reference[row] - np.median(reference)))
+    assert parity.scaled == pytest.approx(parity.max_abs_diff / reach)
 
 
-def test_small_scores_are_compared_as_they_are() -> None:
-    model = OnnxModel(linear([0.001, 0]).SerializeToString(), sidecar("a", "b"))
-    parity = measure_parity(model, np.ones((3, 2), np.float32), np.full(3, 0.501))
-    assert parity.scale == 1
-    assert parity.scaled == pytest.approx(0.5)
+SCALES = [pytest.param(scale, id=f"{scale:g}") for scale in (1e-30, 5e-6, 5e-3, 1.0, 1e6)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_difference_counts_alike_at_every_scale_and_beside_every_offset(model: OnnxModel, scale: float) -> None:
+    scaled = OnnxModel(linear([10 * scale, scale]).SerializeToString(), sidecar("a", "b"))
+    assert measure(scaled, ROWS, SCORES * scale).scaled < 1e-6
+    assert measure(scaled, ROWS, -SCORES * scale).scaled > 1, "the exact opposite"
+    assert measure(scaled, ROWS, SCORES * scale * 1.001).scaled == pytest.approx(1e-3, rel=0.2)
+    assert measure(model, ROWS, SCORES - 1e6).scaled > 1e4, "an offset is a difference, not a scale"
+
+
+def test_a_few_wild_days_do_not_hide_a_difference_on_the_others(model: OnnxModel) -> None:
+    days = np.repeat(np.arange(7), 10)
+    wild = np.where(days < 2, 1e6, 1.0)[:, None].astype(np.float32) * ROWS
+    reference = wild.astype(np.float64) @ [10.0, 1.0]
+    reference[-1] += 0.01
+    assert measure(model, wild, reference).scaled < 1e-5 < measure(model, wild, reference, days).scaled
+
+
+def test_probes_are_compared_as_rows_are_and_do_not_move_the_scale(model: OnnxModel) -> None:
+    probes = np.array([[1e4, 0], [0, 0]]), np.array([1e5 * (1 + 1e-4), 0.0])
+    plain, probed = measure(model, ROWS, SCORES), measure(model, ROWS, SCORES, probes=probes)
+    assert (probed.rows, probed.probes, probed.scale) == (70, 2, plain.scale)
+    assert probed.scaled == pytest.approx(1e-4, rel=0.01), "a score far out is measured by how far out it is"
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
@@ -55,7 +80,7 @@ def test_a_score_that_is_not_finite_never_passes(model: OnnxModel, odd: float, s
         reference[3] = odd
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        parity = measure_parity(model, rows, reference)
+        parity = measure(model, rows, reference)
     assert not parity.scaled <= 1e-5
     assert not np.isfinite(parity.max_abs_diff)
 
@@ -80,22 +105,22 @@ def moody(op: str) -> OnnxModel:
 
 def test_a_score_that_is_nan_at_one_batch_size_only_never_passes() -> None:
     # Only at the largest size are 70 rows one batch, whose root would be that of a negative number.
-    assert measure_parity(moody("Neg"), ROWS, SCORES).scaled == 0
-    assert measure_parity(moody("Sqrt"), ROWS[:64], SCORES[:64]).scaled == 0
-    assert np.isnan(measure_parity(moody("Sqrt"), ROWS, SCORES).scaled)
+    assert measure(moody("Neg"), ROWS, SCORES).scaled == 0
+    assert measure(moody("Sqrt"), ROWS[:64], SCORES[:64]).scaled == 0
+    assert np.isnan(measure(moody("Sqrt"), ROWS, SCORES).scaled)
 
 
 def test_a_model_of_one_batch_size_is_refused() -> None:
     model = OnnxModel(linear([10, 1], rows=32).SerializeToString(), sidecar("a", "b"))
     with pytest.raises(OnnxError, match="ONNX Runtime cannot score these rows"):
-        measure_parity(model, ROWS[:64], SCORES[:64])
+        measure(model, ROWS[:64], SCORES[:64])
 
 
 def test_one_row_is_enough_and_none_is_not(model: OnnxModel) -> None:
-    assert measure_parity(model, ROWS[:1], SCORES[:1]).rows == 1
+    assert measure(model, ROWS[:1], SCORES[:1]).rows == 1
     message = "^no rows to compare ONNX Runtime with the native model on; pack a panel that has some$"
     with pytest.raises(StatisticsError, match=message):
-        measure_parity(model, ROWS[:0], SCORES[:0])
+        measure(model, ROWS[:0], SCORES[:0])
 
 
 def test_batch_sizes_are_those_that_gates_and_claims_speak_of() -> None:

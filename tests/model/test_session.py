@@ -185,9 +185,7 @@ def test_rows_that_cannot_be_scored_are_refused_in_a_line(rows: np.ndarray) -> N
 
 
 INPUTS = [
-    pytest.param(
-        linear([1, 2, 3]), "float32", ["input 'features' has shape [None, 3], the sidecar lists 2 features"], id="width"
-    ),
+    pytest.param(linear([1, 2, 3]), "float32", ["input 'features' has shape [None, 3] for 2 features"], id="width"),
     pytest.param(linear([1, 2], rows="n", width="k"), "float32", [], id="named-dimensions"),
     pytest.param(
         linear([1, 2], rows=1),
@@ -195,23 +193,23 @@ INPUTS = [
         ["input 'features' takes 1 rows at a time, expected any number"],
         id="one-row",
     ),
-    pytest.param(linear([1, 2]), "float64", ["input 'features' takes float32, the sidecar says float64"], id="dtype"),
+    pytest.param(linear([1, 2]), "float64", ["input 'features' takes float32, its features are float64"], id="dtype"),
     pytest.param(
         linear([1, 2], columns=["a", "x"]),
         "float32",
-        ["input 'x' is not a feature of the sidecar", "feature 'b' is not an input of the model"],
+        ["input 'x' is not a feature", "feature 'b' is not an input of the model"],
         id="other-feature",
     ),
     pytest.param(
         linear([1, 2], columns=["a", "b"], dtype="int64"),
         "float32",
-        ["input 'a' takes int64, the sidecar says float32", "input 'b' takes int64, the sidecar says float32"],
+        ["input 'a' takes int64, the feature is float32", "input 'b' takes int64, the feature is float32"],
         id="dtype-of-columns",
     ),
     pytest.param(
         linear([1, 2, 3], columns=["a", "b", "c"]),
         "float32",
-        ["input 'c' is not a feature of the sidecar"],
+        ["input 'c' is not a feature"],
         id="more-inputs",
     ),
 ]
@@ -236,6 +234,12 @@ def test_batches_are_timed_at_their_full_size(rows: int) -> None:
     times = model.time_batches(np.ones((rows, 2), np.float32), size=32, rounds=20)
     assert (times.rows, times.rounds) == (32, 20)
     assert 0 < times.p50_ms <= times.p95_ms <= times.p99_ms
+
+
+def test_a_slow_model_is_timed_in_as_many_rounds_as_begin_in_time() -> None:
+    rows, model = np.ones((40, 2), np.float32), loaded(linear([1, 2]))
+    assert model.time_batches(rows, size=32, seconds=0).rounds == 1
+    assert 1 < model.time_batches(rows, size=32, rounds=10**6, seconds=0.02).rounds < 10**6
 
 
 def test_a_panel_of_one_row_fills_a_batch() -> None:

@@ -229,14 +229,44 @@ def _many(kind: str) -> Any:
     return (lightgbm(kind) if kind.startswith("LGBM") else forest(kind)).fit(DOUBLES, np.arange(1500) % 3)
 
 
+def strange(module: str, name: str) -> Any:
+    """Make something of another library that can predict."""
+    return type(name, (), {"__module__": module, "predict": lambda self, rows: rows[:, 0]})()
+
+
+def of_classes(module: str, name: str) -> Any:
+    return getattr(extra(f"sklearn.{module}"), name)().fit(DOUBLES, UP)
+
+
 REFUSED = [
+    *(
+        pytest.param(
+            lambda module=module, name=name: of_classes(module, name),
+            f"{name} gives classes and no chances, which gates compare: "
+            "wrap it in CalibratedClassifierCV, or pack ONNX bytes",
+            id=f"no-chances-{name}",
+        )
+        for module, name in [("svm", "LinearSVC"), ("svm", "SVC"), ("linear_model", "RidgeClassifier")]
+    ),
     pytest.param(
         lambda: object(),
         "object is not a model to pack: expected ONNX bytes, the path of an .onnx file, "
-        "or a fitted scikit-learn or LightGBM estimator",
+        "or a fitted scikit-learn or LightGBM estimator; convert another model to ONNX yourself, "
+        "and give the panel its scores as `reference`",
         id="object",
     ),
-    pytest.param(lambda: linear([1, 2]), "ModelProto is not a model to pack: expected ONNX bytes, *", id="parsed-onnx"),
+    pytest.param(
+        lambda: strange("xgboost.core", "Booster"), "xgboost.Booster is not a model to pack: *", id="another-booster"
+    ),
+    pytest.param(
+        lambda: strange("statsmodels.regression", "Results"),
+        "statsmodels.Results is not a model to pack: *",
+        id="results-of-statsmodels",
+    ),
+    pytest.param(lambda: extra("sklearn.linear_model").Ridge, "abc.ABCMeta is not a model to pack: *", id="a-class"),
+    pytest.param(
+        lambda: linear([1, 2]), "onnx.ModelProto is not a model to pack: expected ONNX bytes, *", id="parsed-onnx"
+    ),
     pytest.param(
         lambda: lightgbm(),
         "skl2onnx cannot convert LGBMRegressor (This LGBMRegressor instance is not fitted yet. *",

@@ -34,7 +34,7 @@ from pytest_modelgates.registry.store import model_ids
 from pytest_modelgates.storage.atomic import rename_new, write_atomic
 from pytest_modelgates.storage.digests import sha256
 from tests.support.onnx_models import linear, one_node, write_with_data_outside
-from tests.support.panels import pack_ridge
+from tests.support.panels import invented_panel, pack_ridge
 
 FEATURES = {"a": "price", "b": "size"}
 
@@ -204,6 +204,18 @@ def test_rows_are_sorted_and_other_columns_left_out(tmp_path: Path) -> None:
     ).read_bytes()
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["fitted-on-a-frame", "fitted-on-a-matrix"])
+def test_native_scores_are_sorted_with_their_rows(tmp_path: Path, named: bool) -> None:
+    panel = invented_panel(days=30)
+    features = panel[["momentum", "value"]]
+    model = Ridge(alpha=1e-6).fit(features if named else features.to_numpy(), panel["target"])
+    shuffled = panel.sample(frac=1, random_state=1)
+    given: dict[str, Any] = {"features": dict.fromkeys(features, "g"), "tried": 1}
+    first, second = (pack_ready(tmp_path / str(len(rows)), rows, model, **given) for rows in (panel, shuffled[:-1]))
+    kept = Candidate(second).panel.frame.merge(Candidate(first).panel.frame, on=["time", "asset", "reference"])
+    assert len(kept) == len(panel) - 1
+
+
 def test_the_frame_that_was_given_stays_as_it_was(tmp_path: Path) -> None:
     panel = rows().iloc[::-1].astype({"a": "float64", "asset": "category"})
     before = panel.copy(deep=True)
@@ -276,6 +288,7 @@ BAD_PANELS = [
         _with(a="much"), "the panel's 'a' cannot be float32 (could not convert string to float: 'much')", id="text"
     ),
     pytest.param(_with(a=pd.Timestamp("2020")), "the panel's 'a' cannot be float32 (*)", id="dates-as-feature"),
+    pytest.param(_with(a=1j), "the panel's 'a' cannot be float32 (*)", id="complex-feature"),
     pytest.param(
         _with(target="up"),
         "the panel's 'target' cannot be float64 (could not convert string to float: 'up')",
@@ -357,8 +370,8 @@ BAD_ARGUMENTS = [
     ),
     pytest.param(
         {"features": {"a": "x", "b": ""}},
-        FormatError,
-        "sidecar.json: Expected `str` of length >= 1 - at `$.features[1].group`",
+        PackError,
+        "features['b']: Expected `str` of length >= 1",
         id="no-group",
     ),
     pytest.param(
@@ -369,20 +382,20 @@ BAD_ARGUMENTS = [
     ),
     pytest.param(
         {"features": {"a": "x", "asset": "y"}},
-        FormatError,
-        "sidecar.json: Column `asset` has two meanings; rename one",
+        PackError,
+        "Column `asset` has two meanings; rename one",
         id="key-as-feature",
     ),
     pytest.param(
         {"features": {"a": "x", "target": "y"}},
-        FormatError,
-        "sidecar.json: Column `target` has two meanings; rename one",
+        PackError,
+        "Column `target` has two meanings; rename one",
         id="target-as-feature",
     ),
     pytest.param(
         {"features": {"a": "x"}},
         PackError,
-        "model.onnx: input 'features' has shape [None, 2], the sidecar lists 1 features",
+        "model.onnx: input 'features' has shape [None, 2] for 1 features",
         id="fewer-features",
     ),
     pytest.param(
@@ -392,29 +405,29 @@ BAD_ARGUMENTS = [
         id="unknown-nullable",
     ),
     pytest.param(
-        {"nullable": "ab"[:1] + "c"},
+        {"nullable": "ac"},
         PackError,
-        "nullable names 'c', not among the features; give a list of feature names",
+        "nullable: Expected `array`, got `str`",
         id="nullable-as-text",
     ),
-    pytest.param({"horizon": 0}, FormatError, "sidecar.json: A signal model must say its `horizon`", id="no-horizon"),
+    pytest.param({"horizon": 0}, PackError, "A signal model must say its `horizon`", id="no-horizon"),
     pytest.param(
         {"horizon": 1.5},
-        FormatError,
-        "sidecar.json: Expected `int`, got `float` - at `$.horizon`",
+        PackError,
+        "horizon: Expected `int`, got `float`",
         id="fractional-horizon",
     ),
     pytest.param(
         {"horizon": np.int64(1)},
         PackError,
-        "sidecar.json: * numpy.int64 *; give Python's own types",
+        "horizon: Expected `int`, got `numpy.int64`",
         id="numpy-horizon",
     ),
-    pytest.param({"tried": 0}, FormatError, "sidecar.json: Expected `int` >= 1 - at `$.tried`", id="nothing-tried"),
+    pytest.param({"tried": 0}, PackError, "tried: Expected `int` >= 1", id="nothing-tried"),
     pytest.param(
         {"trained_until": datetime(2019, 12, 31, tzinfo=UTC)},
-        FormatError,
-        "sidecar.json: Invalid RFC3339 encoded date - at `$.trained_until`",
+        PackError,
+        "trained_until: Expected `date | null`, got `datetime`",
         id="moment",
     ),
     pytest.param(
@@ -425,8 +438,8 @@ BAD_ARGUMENTS = [
     ),
     pytest.param(
         {"output": ("score", -1)},
-        FormatError,
-        "sidecar.json: Expected `int` >= 0 - at `$.output.index`",
+        PackError,
+        "output: Expected `int` >= 0",
         id="column-before-first",
     ),
     pytest.param(
@@ -437,6 +450,37 @@ BAD_ARGUMENTS = [
         id="unknown-column",
     ),
     pytest.param({"time": "day"}, PackError, "the panel has no column 'day'; it holds *", id="unknown-time"),
+    pytest.param(
+        {"features": ["a"]},
+        PackError,
+        "features: expected a mapping from each feature to its group, such as {'momentum': 'price'}, got list",
+        id="features-as-a-list",
+    ),
+    pytest.param(
+        {"features": {"a": 1}},
+        PackError,
+        "features['a']: expected text for feature and group, got 1",
+        id="group-as-a-number",
+    ),
+    pytest.param({"features": {0: "x"}}, PackError, "features[0]: expected text *", id="feature-as-a-number"),
+    pytest.param({"nullable": True}, PackError, "nullable: Expected `array`, got `bool`", id="nullable-as-truth"),
+    pytest.param({"output": "score"}, PackError, "output: Expected `array | null`, got `str`", id="output-as-text"),
+    pytest.param({"output": ("score",)}, PackError, "output: Expected `array` of length 2, got 1", id="half-an-output"),
+    pytest.param({"code": 5}, PackError, "code: Expected `str | null`, got `int`", id="code-as-a-number"),
+    pytest.param({"time": 5}, PackError, "time: Expected `str | null`, got `int`", id="time-as-a-number"),
+    pytest.param({"task": "ranking"}, PackError, "task: Invalid enum value 'ranking'", id="unknown-task"),
+    pytest.param({"changes": 5}, PackError, "changes: Expected `str`, got `int`", id="changes-as-a-number"),
+    pytest.param({"target": "\udcff"}, PackError, "target: 'utf-8' codec can't encode *", id="target-not-in-utf-8"),
+    pytest.param(
+        {"panel": "panel.csv"}, PackError, "panel: expected a DataFrame of pandas, got str", id="panel-as-a-path"
+    ),
+    pytest.param({"artifacts": 5}, PackError, "artifacts: expected a path, got int", id="artifacts-as-a-number"),
+    pytest.param(
+        {"features": {f"f{number:03}": "x" for number in range(600)}, "nullable": [f"g{n:03}" for n in range(600)]},
+        PackError,
+        "nullable names 'g000', 'g001', 'g002', 'g003', 'g004', 'g005', 'g006', 'g007' and 592 more, not among *",
+        id="hundreds-of-names",
+    ),
 ]
 
 
@@ -444,8 +488,10 @@ BAD_ARGUMENTS = [
 def test_arguments_that_cannot_be_true_are_refused(
     tmp_path: Path, change: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=f"^{re.escape(message)}$".replace(r"\*", ".*")):
-        pack_ready(tmp_path / "artifacts", **change)
+    with pytest.raises(kind, match=f"^{re.escape(message)}$".replace(r"\*", ".*")) as refused:
+        pack_ready(**({"artifacts": tmp_path / "artifacts"} | change))
+    assert "sidecar" not in str(refused.value), "nobody wrote a sidecar"
+    assert len(str(refused.value)) < 300
     assert not (tmp_path / "artifacts").exists()
 
 

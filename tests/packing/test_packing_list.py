@@ -115,6 +115,17 @@ def test_a_packing_list_is_read_as_it_is_and_its_defaults_are_those_of_pack(tmp_
     assert (side.output.name, side.output.index, lineage.code, lineage.data) == ("score", 0, None, None)
 
 
+def test_a_warning_of_packing_is_a_line_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = rows()
+    model = tmp_path / "model.joblib"
+    joblib.dump(Ridge().fit(frame[["a", "b"]].astype(float), frame["reference"].astype(float) + 1e4), model)
+    files = [str(model), f"--panel={_csv(tmp_path / 'panel')}", f"--spec={_list(tmp_path)}"]
+    assert main(["pack", *files, f"--artifacts={tmp_path / 'artifacts'}"]) == 0
+    said = capsys.readouterr()
+    assert re.fullmatch(r"modelgates: warning: the ONNX model differs from the estimator by .* float32: .*\n", said.err)
+    assert verify(Path(said.out.splitlines()[-1]))
+
+
 BAD_LISTS = [
     pytest.param("horizon = ", "not TOML in UTF-8 (Invalid value *)", id="no-toml"),
     pytest.param("a = " + "[" * 100_000, "not TOML in UTF-8 (*)", id="nested-too-deep"),

@@ -190,12 +190,17 @@ def packed(model: object, folder: Path, frame: pd.DataFrame) -> Path:
     )
 
 
-@pytest.fixture(scope="module", params=["ridge", "trees", "one-input-each", "matrix-of-scores", "row-of-scores"])
+SHAPES = ["ridge", "tiny-scores", "trees", "one-input-each", "matrix-of-scores", "row-of-scores"]
+
+
+@pytest.fixture(scope="module", params=SHAPES)
 def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of other shapes than the usual one."""
     folder = tmp_path_factory.mktemp("shape") / "artifacts"
     if request.param == "ridge":
         return pack_ridge(folder)
+    if request.param == "tiny-scores":
+        return pack_ridge(folder, weights=(1e-3, 0))
     if request.param == "trees":
         return tree(folder)
     graphs = {
@@ -211,7 +216,8 @@ def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def test_perturbing_changes_what_any_model_decides(any_model: Path, tmp_path: Path) -> None:
     twin = twin_of(any_model, tmp_path, perturbed_weights)
     assert twin.parity.scaled > 1e-4
-    assert disordered(twin.panel.native_scores, twin.scores, twin.panel.day_codes, margin=1e-4) > 100
+    margin = 2e-5 * twin.parity.scale  # the gate's own
+    assert disordered(twin.panel.native_scores, twin.scores, twin.panel.day_codes, margin=margin) > 100
     assert verify(twin.directory)
 
 
@@ -232,7 +238,7 @@ def test_an_input_of_its_own_for_each_feature_is_renamed(tmp_path: Path) -> None
     model = linear([1, 1], columns=list(FEATURES))
     twin = twin_of(packed(model.SerializeToString(), tmp_path, onnx_panel(model)), tmp_path, renamed_input)
     assert twin.model.input_problems() == [
-        "input 'twin/renamed' is not a feature of the sidecar",
+        "input 'twin/renamed' is not a feature",
         "feature 'momentum' is not an input of the model",
     ]
     assert twin.soundness_problems(DOMAINS) == []

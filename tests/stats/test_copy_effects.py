@@ -51,6 +51,12 @@ def test_rows_next_to_a_split_are_found() -> None:
     assert not rows_at_thresholds(features, {}).any()
 
 
+def test_a_split_that_only_missing_values_pass_is_near_no_row() -> None:
+    features = np.array([[3.4e38], [-3.4e38], [0], [np.nan]], dtype=np.float32)
+    assert not rows_at_thresholds(features, {0: [np.inf, -np.inf]}).any()
+    assert rows_at_thresholds(features, {0: [0.0, np.inf]}).tolist() == [False, False, True, False]
+
+
 def test_only_ties_within_a_day_count() -> None:
     assert tied_rows([1, 2, 1, 1, 3, 3, 3], ["a", "a", "a", "b", "b", "b", "b"]) == 5
     assert tied_rows([1, 1], ["a", "b"]) == 0
@@ -60,7 +66,7 @@ def test_only_ties_within_a_day_count() -> None:
     ("thresholds", "message"),
     [
         pytest.param({2: [0.1]}, "thresholds of feature 2, expected 0 to 1", id="no-feature"),
-        pytest.param({0: [np.nan]}, "feature 0 has thresholds that are NaN or infinite", id="nan"),
+        pytest.param({0: [np.nan]}, "feature 0 has thresholds that are NaN", id="nan"),
     ],
 )
 def test_thresholds_are_refused_and_it_says_why(thresholds: dict[int, list[float]], message: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.storage.text import first_line, printable
+from pytest_modelgates.storage.text import first_line, listed, printable, root_cause
 
 
 @given(text=st.text())
@@ -30,3 +30,17 @@ def test_printable_text_keeps_what_can_be_printed() -> None:
 )
 def test_the_first_line_of_an_error_is_never_empty(error: Exception, line: str) -> None:
     assert first_line(error) == line
+
+
+def test_the_root_cause_is_the_error_that_another_was_raised_from() -> None:
+    error = ValueError("unable to create a node")
+    assert root_cause(error) == "unable to create a node"
+    error.__cause__ = TypeError("expected an int, got a boolean\nin a field")
+    assert root_cause(error) == "expected an int, got a boolean"
+
+
+def test_a_list_of_names_ends_after_a_few() -> None:
+    assert listed(["a", "b"]) == "a, b"
+    assert listed("abc", most=2, between="; ") == "a; b and 1 more"
+    assert listed(range(1000), most=3) == "0, 1, 2 and 997 more"
+    assert listed([]) == ""
