@@ -46,11 +46,13 @@ def _open_streams() -> None:
     """Open /dev/null in place of each closed standard stream.
 
     Otherwise the next file that we open would get its descriptor, 0 to 2, and what other libraries print would land in
-    that file.
+    that file. Programs that we start inherit them, as they would inherit open ones.
     """
     for name in ("stdin", "stdout", "stderr"):  # in this order: open() takes the lowest free descriptor
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115  # stays open to the end
+            stream = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115  # stays open to the end
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _say(why: str) -> None:
