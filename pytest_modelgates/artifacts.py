@@ -12,6 +12,7 @@ import msgspec
 from .errors import FormatError, RegistryError
 from .storage.atomic import FOLDER_MODE, make_folder, write_atomic
 from .storage.lines import append_atomic
+from .storage.paths import is_there
 from .storage.strict_json import read_bytes
 
 # \d would match full-width digits, and $ would match before a newline.
@@ -137,7 +138,7 @@ class Artifacts:
 
 def newest_id(artifacts: Artifacts) -> str | None:
     """Read the id of the newest packed candidate; None before the first one."""
-    if not artifacts.latest_id.exists():
+    if not is_there(artifacts.latest_id):
         return None
     try:
         return checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())

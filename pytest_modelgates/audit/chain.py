@@ -16,7 +16,7 @@ from ..artifacts import ModelId
 from ..errors import FormatError, RegistryError
 from ..storage.digests import Sha256, sha256
 from ..storage.lines import LONGEST, append_atomic, lines_from_end
-from ..storage.strict_json import Moment, canonical, parse_json
+from ..storage.strict_json import TOO_DEEP, Moment, canonical, parse_json
 from ..storage.text import first_line
 from .head import Head
 
@@ -117,8 +117,10 @@ def decoded(line: bytes, place: str) -> Line:
     try:
         record = _known_or_unknown(line, place)
         written = canonical(plain(record))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"{place}: not a record of the audit log ({first_line(error)}); put the log back") from error
+    except RecursionError as error:
+        raise FormatError(f"{place}: {TOO_DEEP}; put the log back") from error
     if written != line + b"\n":
         raise FormatError(f"{place}: not as it was written; put the log back")
     return record

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import RegistryError
 from ..storage.atomic import close_quietly
+from ..storage.paths import is_there
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "fuse.glusterfs")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -113,7 +114,7 @@ def refuse_network(root: Path) -> None:
     RegistryError
         If it lies on one; a system that does not say is taken to be local.
     """
-    if not MOUNTS.exists():  # not Linux
+    if not is_there(MOUNTS):  # not Linux
         return
     kind = file_system(root.resolve(), MOUNTS.read_bytes())
     if kind in NETWORK:

@@ -15,6 +15,7 @@ from ..errors import FormatError, PolicyError, RefusedError
 from ..policy.load import find_policy, load_policy
 from ..policy.operations import Operations, find_operations, load_operations
 from ..policy.policy import Policy
+from ..storage.paths import is_file, is_folder
 from ..storage.text import printable
 
 KEY_VARIABLE = "MODELGATES_KEY"
@@ -78,7 +79,7 @@ def artifacts_of(arguments: argparse.Namespace) -> Artifacts:
 def policy_file_of(arguments: argparse.Namespace) -> Path | None:
     """Find the policy file: the one asked for, else this repository's own; None for the packaged policy."""
     path: Path | None = arguments.policy
-    if path is not None and not path.is_file():
+    if path is not None and not is_file(path):
         raise PolicyError(f"{path}: no such policy file")
     return path or find_policy(Path.cwd())
 
@@ -107,7 +108,7 @@ def key_of(arguments: argparse.Namespace) -> Path | None:
 def model_directory(given: str) -> tuple[Path, Artifacts]:
     """Find a model directory, which must lie under an artifacts root, and that root."""
     directory = Path(given).resolve()
-    if not directory.is_dir():
+    if not is_folder(directory):
         raise RefusedError(f"{given}: no such model directory; give its path, such as artifacts/models/1763884678")
     artifacts = Artifacts.of(directory)
     if artifacts.model(directory.name) != directory:

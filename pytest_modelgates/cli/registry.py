@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts, checked_id
 from ..errors import RefusedError, UsageError
+from ..storage.paths import is_file, is_folder
 from .gates import run_gates
 from .options import (
     ARTIFACTS,
@@ -123,7 +124,7 @@ def promote(arguments: argparse.Namespace) -> int:
 
     policy, operations, key = policy_of(arguments), operations_of(arguments), key_of(arguments)
     report = arguments.report
-    if report is None and arguments.model and Path(arguments.model).is_file():
+    if report is None and arguments.model and is_file(Path(arguments.model)):
         report, arguments.model = Path(arguments.model), None
     if report is None and arguments.model is None:
         raise UsageError("promote what? Give a model directory, or --report FILE")
@@ -160,7 +161,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     artifacts = artifacts_of(arguments)
     if model_id is None:
         live = state(artifacts).live
-        past = [name for name in past_live(artifacts, live) if artifacts.model(name).is_dir()]
+        past = [name for name in past_live(artifacts, live) if is_folder(artifacts.model(name))]
         if not past:
             raise RefusedError("no other model was ever live; there is nothing to roll back to")
         if not sys.stdin.isatty():

@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import ModelgatesError
+from ..storage.paths import is_folder
 from .options import Verbs, argument
 
 # Each file's name in the package, where it must not begin with a dot, and its place in the repository.
@@ -36,7 +37,7 @@ def write_templates(root: Path) -> list[tuple[Path, bool]]:
     ModelgatesError
         If there is no such folder.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise ModelgatesError(f"{root}: no such folder; make it first, or run this in your repository")
     done = []
     for name, place in TEMPLATES.items():

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, IntegrityError, StatisticsError
 from ..storage.digests import Sha256, sha256
+from ..storage.paths import is_there
 from ..storage.regular_files import MAX_FILE_BYTES
 from ..storage.strict_json import Moment, read_bytes, read_json, readable
 
@@ -40,7 +41,7 @@ class GoldenMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 def golden_metadata(folder: str | Path = "artifacts/golden") -> GoldenMetadata:
     """Read which goldens there are; a missing file lists none."""
     path = Path(folder) / METADATA
-    return read_json(path, GoldenMetadata) if path.exists() else GoldenMetadata()
+    return read_json(path, GoldenMetadata) if is_there(path) else GoldenMetadata()
 
 
 def save_golden_predictions(

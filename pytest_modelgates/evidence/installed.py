@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from ..storage.paths import is_folder
+
 CODE = (".py", ".so", ".pyc")
 
 
@@ -65,7 +67,7 @@ class Installed:
 
     def _read(self, location: str) -> Iterator[str]:
         """Read what each distribution of a location recorded, and note which are editable."""
-        for name in os.listdir(location) if os.path.isdir(location) else ():
+        for name in os.listdir(location) if is_folder(Path(location)) else ():
             if not name.endswith(".dist-info"):
                 continue
             folder = os.path.join(location, name)

@@ -14,6 +14,7 @@ from ..errors import FormatError, SealError
 from ..policy.families import family_of
 from ..policy.policy import Policy
 from ..storage.digests import Sha256, sha256
+from ..storage.paths import is_there
 from ..storage.strict_json import Moment, canonical, read_bytes, read_json, typed
 from .reasons import Reason
 from .seal import SEALED_SUFFIX, Result, load_key, open_statement, seal, statement
@@ -111,8 +112,8 @@ def read_proof(path: Path, *, keys: Sequence[str] = ()) -> ProofRead:
     """Read a stored proof, the sealed one if there is one; None if there is none."""
     sealed = path.with_suffix(SEALED_SUFFIX)
     try:
-        if not sealed.exists():
-            return StoredProof(proof=read_json(path, Proof), sealed_by=None) if path.exists() else None
+        if not is_there(sealed):
+            return StoredProof(proof=read_json(path, Proof), sealed_by=None) if is_there(path) else None
         opened, sealed_by = open_statement(read_bytes(sealed), keys, str(sealed))
         proof = typed(opened.predicate.proof, Proof, str(sealed))
         if opened.digest != proof.digest:

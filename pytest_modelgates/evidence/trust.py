@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import PolicyError
 from ..policy.policy import Policy
 from ..storage.digests import sha256, sha256_of
+from ..storage.paths import is_file, is_folder
 from ..storage.strict_json import canonical
 from .installed import installed
 
@@ -21,7 +22,7 @@ NONCE = "MODELGATES_NONCE"
 def shipped_gates() -> Path:
     """Find the shipped gates: inside the package in a wheel, beside it in a checkout."""
     inside = PACKAGE / "gates"
-    return inside if inside.is_dir() else PACKAGE.parent / "gates"
+    return inside if is_folder(inside) else PACKAGE.parent / "gates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def trust(policy: Policy, root: Path, loaded: Iterable[str] = ()) -> Trust:
         gates=_digests(suite_folders(policy, root)),
         modules=_digests(module_folders(policy, root)),
         editable=frozenset(_editable_digests(loaded)),
-        plugins=frozenset(sha256_of(path) for path in named if path.is_file()),
+        plugins=frozenset(sha256_of(path) for path in named if is_file(path)),
     )
 
 
@@ -80,7 +81,7 @@ def module_folders(policy: Policy, root: Path) -> list[Path]:
 def _folders(kind: str, names: Iterable[str], root: Path) -> list[Path]:
     folders = [root / name for name in names]
     for folder in folders:
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise PolicyError(f"the policy names the {kind} {folder}, which is not a folder; fix {kind}s = […]")
     return folders
 
@@ -95,7 +96,7 @@ def _editable_digests(loaded: Iterable[str]) -> Iterable[str]:
         distribution, _, inside = name.partition(":")
         folder = installed().editable.get(distribution)
         path = (folder / inside).resolve() if folder else None
-        if folder and path and path.is_relative_to(folder) and path.is_file():
+        if folder and path and path.is_relative_to(folder) and is_file(path):
             yield sha256_of(path)
 
 

@@ -14,6 +14,7 @@ from ..policy.families import family_of
 from ..policy.limits import Severity
 from ..policy.load import find_policy, load_policy
 from ..policy.policy import Policy
+from ..storage.paths import is_folder
 from .gate import Gate
 
 GATE = pytest.StashKey[Gate]()
@@ -27,7 +28,7 @@ def checked_model_dirs(given: Iterable[str]) -> list[Path]:
     directories: list[Path] = []
     for name in given:
         directory = Path(name).resolve()
-        if not directory.is_dir():
+        if not is_folder(directory):
             raise pytest.UsageError(f"--model-dir={name}: no such directory")
         try:
             checked_id(directory.name)

@@ -22,6 +22,7 @@ from ..policy.limits import Severity
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from ..storage.digests import sha256, tree_digest
+from ..storage.paths import is_folder
 from ..storage.strict_json import canonical, readable
 from ..storage.text import printable
 from .code import Code, CodeSeen, Watch
@@ -214,7 +215,7 @@ class Run:
         """Take the digests again, now that every gate is done with the files, and judge each record, once."""
         self._after = {
             # A directory that is gone counts as changed: no model has the digest of nothing.
-            directory.name: tree_digest(directory) if directory.is_dir() else sha256(b"")
+            directory.name: tree_digest(directory) if is_folder(directory) else sha256(b"")
             for directory in self.model_dirs
         }
         used = (file for record in self._records.values() for file in record.code)

@@ -10,6 +10,7 @@ from typing import Any, Required
 from ..errors import FormatError, MissingExtraError, PackError
 from ..extras import extra
 from ..model.tables import read_table
+from ..storage.paths import is_file
 from ..storage.strict_json import read_bytes, typed
 from ..storage.text import first_line, printable
 from .description import Description
@@ -64,7 +65,7 @@ def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) ->
 
 
 def _load_model(path: Path) -> Any:
-    if not path.is_file():
+    if not is_file(path):
         raise PackError(f"{path}: no such file")
     loaders: dict[str, Callable[[], Any]] = {
         ".onnx": lambda: path,

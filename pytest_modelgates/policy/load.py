@@ -1,11 +1,11 @@
 """Reading a team's policy over the packaged default."""
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from ..errors import PolicyError
+from ..storage.paths import is_there
 from .limits import Slo
 from .operations import NAME, Operations, without_moved
 from .policy import Policy
@@ -46,7 +46,7 @@ def find_policy(folder: Path) -> Path | None:
     """Find the policy of a repository, `registry/policy.toml`; None if it has none."""
     place = folder / PLACE
     # A dangling link is a policy that got lost, and the packaged one must not take its place unnoticed.
-    return place if os.path.lexists(place) else None
+    return place if is_there(place) else None
 
 
 def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Its digest is in no report, so that another lock timeout or limit of memory voids none.
 """
 
-import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..storage.digests import sha256
+from ..storage.paths import is_there
 from ..storage.strict_json import canonical
 from .limits import NonNegative
 from .toml import checked, over, packaged, read_toml
@@ -54,7 +54,7 @@ def find_operations(policy: Path | None, folder: Path) -> Path | None:
     """Find operations.toml beside the policy in use, else in `registry/` of a repository; None if there is none."""
     place = policy.with_name(NAME) if policy else folder / "registry" / NAME
     # A dangling link is a file that got lost, and the packaged one must not take its place unnoticed.
-    return place if os.path.lexists(place) else None
+    return place if is_there(place) else None
 
 
 def load_operations(path: Path | None, *, policy: Path | None) -> tuple[Operations, list[str]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import FormatError
 from ..model.sidecar import Crc32
 from ..storage.digests import Sha256
+from ..storage.paths import is_file, is_there
 from ..storage.strict_json import Moment
 
 
@@ -47,7 +48,7 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
     FormatError
         With the line that is not a record, or if the log is not a regular file.
     """
-    if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
+    if is_there(path) and not is_file(path):  # opening a pipe would wait for a writer
         raise FormatError(f"{path}: a folder or pipe, expected a regular file; put the log back")
     decode = msgspec.json.Decoder(Prediction).decode
     try:

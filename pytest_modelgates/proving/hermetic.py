@@ -20,6 +20,7 @@ from ..evidence.verdict import Verdict, weigh
 from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
 from ..storage.digests import listing
+from ..storage.paths import is_file
 
 # The child loads these plugins alone: no entry point of the environment, no conftest or ini file of the repository.
 PLUGINS = (
@@ -98,7 +99,7 @@ def run_gates(
             NONCE: nonce,
         }
         status, output = _run(command, environment, folder, limits, quiet=quiet)
-        if not report.is_file():
+        if not is_file(report):
             raise HermeticError(
                 f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
             )

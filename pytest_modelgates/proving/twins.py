@@ -16,6 +16,7 @@ from ..model.directory import FILES, MANIFEST, PARITY
 from ..model.manifest import FileEntry
 from ..model.parity import PARITY_TOLERANCE
 from ..model.sidecar import REFERENCE
+from ..storage.paths import is_file
 from ..storage.strict_json import canonical, readable
 from .twin_files import Change, changed_byte
 
@@ -44,7 +45,7 @@ def _restate(source: Path, target: Path) -> None:
                 (target / PARITY).write_bytes(readable(claim))
     except ModelgatesError:
         pass  # a twin that cannot be scored has no parity to state
-    paths = [target / name for name in FILES if name != MANIFEST and (target / name).is_file()]
+    paths = [target / name for name in FILES if name != MANIFEST and is_file(target / name)]
     files = {path.name: FileEntry.of(path.read_bytes()) for path in paths}
     manifest = msgspec.structs.replace(new.manifest, id=target.name, files=files)
     (target / MANIFEST).write_bytes(canonical(manifest))

@@ -13,6 +13,7 @@ from ..artifacts import Artifacts
 from ..errors import RegistryError
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
+from ..storage.paths import is_folder, is_there
 from ..storage.regular_files import open_folder
 from .store import locked, model_ids, past_live, state
 
@@ -54,7 +55,7 @@ def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool 
         raise RegistryError(f"cannot keep {keep} models; give 0 or more")
     removed = []
     with locked(artifacts, rules):
-        if not artifacts.models.is_dir():
+        if not is_folder(artifacts.models):
             return []
         for name in [*_expendable(artifacts, keep), *_leftovers(artifacts.models)]:
             with _unread(artifacts.models / name) as free:
@@ -107,7 +108,7 @@ def _unread(directory: Path) -> Iterator[bool]:
 
 
 def _size(directory: Path) -> int:
-    return sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
+    return sum(path.lstat().st_size for path in directory.rglob("*") if not is_folder(path))
 
 
 def _delete(directory: Path) -> None:
@@ -116,7 +117,7 @@ def _delete(directory: Path) -> None:
     if not directory.name.startswith(TRASH):
         # This model may have been deleted once, restored by hand, and its old trash not yet removed.
         places = (directory.with_name(f"{TRASH}{directory.name}-{number}") for number in count())
-        trash = next(place for place in places if not os.path.lexists(place))
+        trash = next(place for place in places if not is_there(place))
         directory.rename(trash)
         sync_folder(trash.parent)
     shutil.rmtree(trash)

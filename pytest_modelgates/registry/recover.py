@@ -17,6 +17,7 @@ from ..errors import ModelgatesError, RegistryError
 from ..model.directory import verify
 from ..policy.operations import LockRules
 from ..storage.lines import drop_torn_line, torn_bytes
+from ..storage.paths import is_link, is_there
 from .store import ONNX_LINK, finish_interrupted, lock, onnx_link_broken, point_latest_at
 
 
@@ -64,13 +65,13 @@ def _steps(artifacts: Artifacts) -> Iterator[Step]:
         text = f"forget the {end.open.action} to {end.open.to} that was cut short"
         yield Step(text, lambda: append(path, Abort(time=datetime.now(UTC))))
     if logged is None:
-        if os.path.lexists(artifacts.latest):
+        if is_there(artifacts.latest):
             raise RegistryError(
                 f"{artifacts.latest} is there, but {path} holds no promotion: put the log back from a copy"
             )
         return
     for place in (artifacts.latest, artifacts.latest_onnx):
-        if os.path.lexists(place) and not place.is_symlink():
+        if is_there(place) and not is_link(place):
             aside = place.with_name(f"{place.name}.moved-{int(time.time())}")
             yield Step(f"move what lies in the place of {place.name} to {aside}", partial(place.rename, aside))
     if link != logged:
@@ -91,4 +92,4 @@ def _is_sound(directory: Path) -> bool:
 
 def _text(path: Path) -> str | None:
     """Read a link's text, unchecked; None if there is no link."""
-    return os.readlink(path) if path.is_symlink() else None
+    return os.readlink(path) if is_link(path) else None

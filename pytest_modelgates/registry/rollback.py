@@ -11,6 +11,7 @@ from ..evidence.seal import load_key
 from ..model.directory import verify
 from ..policy.operations import LockRules
 from ..policy.policy import Policy
+from ..storage.paths import is_folder
 from .actor import actor, one_line_reason, why_denied
 from .store import Done, change_live, locked, past_live, state
 
@@ -37,9 +38,9 @@ def rollback(
         if model_id == live:
             raise RefusedError(f"{model_id} is live already")
         was = next((change.digest for change in changes(artifacts.promotions) if change.to == model_id), None)
-        if was is None or not artifacts.model(model_id).is_dir():
+        if was is None or not is_folder(artifacts.model(model_id)):
             lost = "was never live" if was is None else "is not there any more"
-            past = ", ".join(name for name in past_live(artifacts, live) if artifacts.model(name).is_dir())
+            past = ", ".join(name for name in past_live(artifacts, live) if is_folder(artifacts.model(name)))
             raise RefusedError(f"{model_id} {lost}; rollback goes to one of: {past or 'none'}")
         digest = verify(artifacts.model(model_id))
         if digest != was:

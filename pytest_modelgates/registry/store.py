@@ -24,6 +24,7 @@ from ..model.directory import MODEL
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.lines import drop_torn_line
+from ..storage.paths import is_folder, is_link
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -75,7 +76,7 @@ def lock(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
 
 def require_root(artifacts: Artifacts) -> None:
     """Refuse a missing artifacts root: a mistyped path would otherwise look like an empty, healthy registry."""
-    if not artifacts.root.is_dir():
+    if not is_folder(artifacts.root):
         raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
 
 
@@ -112,7 +113,7 @@ def live_id(artifacts: Artifacts) -> str | None:
         If `latest` is not a link, or does not lead to a model directory beside it.
     """
     target = link_target(artifacts)
-    if target is not None and not artifacts.model(target).is_dir():
+    if target is not None and not is_folder(artifacts.model(target)):
         raise RegistryError(f"{artifacts.latest} points at {target}, which is not there; roll back to a model that is")
     return target
 
@@ -223,7 +224,7 @@ def point_latest_at(artifacts: Artifacts, model_id: str) -> None:
 
 def onnx_link_broken(artifacts: Artifacts) -> bool:
     """Whether `latest.onnx`, which servers open, does not lead through `latest`."""
-    return not (artifacts.latest_onnx.is_symlink() and os.readlink(artifacts.latest_onnx) == ONNX_LINK)
+    return not (is_link(artifacts.latest_onnx) and os.readlink(artifacts.latest_onnx) == ONNX_LINK)
 
 
 def _point(artifacts: Artifacts, model_id: str | None) -> None:
@@ -243,7 +244,7 @@ def _link(path: Path, target: str) -> None:
 
 def model_ids(artifacts: Artifacts) -> list[str]:
     """List the id of every model directory, oldest first."""
-    if not artifacts.models.is_dir():
+    if not is_folder(artifacts.models):
         return []
     with os.scandir(artifacts.models) as entries:
         return sorted(
@@ -253,7 +254,7 @@ def model_ids(artifacts: Artifacts) -> list[str]:
 
 def is_model(directory: Path) -> bool:
     """Whether a path is a directory, not a link to one, and named as a model."""
-    return is_id(directory.name) and directory.is_dir() and not directory.is_symlink()
+    return is_id(directory.name) and is_folder(directory) and not is_link(directory)
 
 
 def live_change(artifacts: Artifacts) -> Intent:

@@ -16,6 +16,7 @@ from ..model.directory import MODEL, ModelDirectory
 from ..model.features import feature_matrix
 from ..model.session import OnnxModel
 from ..predictions.records import Prediction, encode_predictions
+from ..storage.paths import is_file, is_there
 from .guards import refuse_if_killed
 from .schema import row_errors, row_keys
 from .sources import read_csv
@@ -27,7 +28,7 @@ def _open_model(onnx_path: Path) -> ModelDirectory:
     """Open the model directory that a path leads to; follow the path again if the directory was just deleted."""
     while True:
         path = Path(os.path.realpath(onnx_path))
-        if path.name != MODEL and path.is_file():
+        if path.name != MODEL and is_file(path):
             raise FormatError(f"{onnx_path}: not the {MODEL} of a model directory; pack the model first")
         try:
             if path.name != MODEL:
@@ -73,7 +74,7 @@ class Adapter:
     def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
         """Score a CSV file; one that cannot be read leaves a single record that says why."""
         refuse_if_killed()
-        if not path.exists():
+        if not is_there(path):
             raise FormatError(f"{path}: no such file")
         try:
             frame = read_csv(path, self.sidecar)

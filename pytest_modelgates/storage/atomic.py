@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from .paths import is_folder, is_there
+
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
 # From linux/fcntl.h, linux/fs.h and, of macOS, sys/stdio.h.
 _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
@@ -42,7 +44,7 @@ def close_quietly(descriptor: int) -> None:
 
 def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
     """Make a folder and its missing parents durably, each with this mode whatever the umask."""
-    if path.is_dir():
+    if is_folder(path):
         return
     make_folder(path.parent, mode=mode)
     try:
@@ -76,7 +78,7 @@ def rename_new(source: Path, target: Path) -> None:
     code = ctypes.get_errno()
     if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
         raise OSError(code, os.strerror(code), str(target))
-    if os.path.lexists(target):
+    if is_there(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
 

@@ -13,12 +13,14 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from ..errors import FormatError
+from .paths import is_file
 from .text import printable
 
 T = TypeVar("T")
 
 MAX_JSON_BYTES = 64 * 2**20
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+TOO_DEEP = "nested too deeply to be read"
 MAX_DIGITS = 640  # the lowest limit that sys.set_int_max_str_digits accepts
 
 
@@ -72,8 +74,10 @@ def parse_json(content: bytes, source: str) -> Any:
         if suspect or _SURROGATE.search(text):
             for place in _odd_places(value, "$"):
                 raise FormatError(f"{source}: {printable(place)}; fix it or leave the key out")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FormatError(f"{source}: not JSON in UTF-8 ({error})") from error
+    except RecursionError as error:
+        raise FormatError(f"{source}: {TOO_DEEP}") from error
     return value
 
 
@@ -102,7 +106,7 @@ def typed(value: Any, kind: type[T], source: str) -> T:
 
 def read_bytes(path: Path, *, limit: int = MAX_JSON_BYTES) -> bytes:
     """Read a file that must be there; `limit` is the most that it may hold [bytes]."""
-    if not path.is_file():  # reading a pipe or a device might never end
+    if not is_file(path):  # reading a pipe or a device might never end
         raise FormatError(f"{path}: no such file")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size

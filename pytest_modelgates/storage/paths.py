@@ -1,0 +1,38 @@
+"""What lies at a path. Where that cannot be seen, these raise; pathlib's own, from Python 3.14 on, say "nothing"."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+
+
+def is_there(path: Path) -> bool:
+    """Whether the path names anything; a link counts, wherever it leads."""
+    return _mode(path, follow_symlinks=False) != 0
+
+
+def is_file(path: Path) -> bool:
+    """Whether the path leads to a regular file."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether the path leads to a folder."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def is_link(path: Path) -> bool:
+    """Whether the path is a symlink."""
+    return stat.S_ISLNK(_mode(path, follow_symlinks=False))
+
+
+def _mode(path: Path, *, follow_symlinks: bool = True) -> int:
+    """Give the mode of what lies there, or 0 if nothing does."""
+    try:
+        return os.stat(path, follow_symlinks=follow_symlinks).st_mode
+    except OSError as error:
+        if error.errno not in _NOTHING:
+            raise
+        return 0
