@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import FrameType, ModuleType
 from ..evidence.installed import Kind, installed
 from ..evidence.trust import PACKAGE
 from ..storage.digests import sha256_of
+from ..storage.paths import is_folder
 
 # The digest of what is not a file, such as a module inside an archive: nothing has it.
 NO_FILE = "0" * 64
@@ -23,7 +25,12 @@ def foreign(file: str, *, recorded: bool = True) -> bool:
     """Whether a file of code belongs neither to this package nor to anything installed."""
     if Path(file).is_relative_to(PACKAGE) and not Path(file).is_relative_to(PACKAGE / "gates"):
         return False
-    return installed().place(file, recorded=recorded).kind in (Kind.STRANGER, Kind.EDITABLE)
+    if installed().place(file, recorded=recorded).kind not in (Kind.STRANGER, Kind.EDITABLE):
+        return False
+    with suppress(OSError):  # what cannot be seen may hold code
+        # pytest's importlib mode makes modules of folders, which have no code of their own.
+        return not is_folder(Path(file))
+    return True
 
 
 class Loaded:
