@@ -89,23 +89,31 @@ class Installed:
         """
         if not os.path.isabs(file):  # "<string>": compiled from text
             return Place(Kind.STRANGER, file)
+        # Most files are found as they are spelt, and to follow their links would take most of the time.
+        if place := self._spelt(os.path.normpath(file), recorded=recorded):
+            return place
         real = os.path.realpath(file)
-        for spelling in dict.fromkeys((os.path.normpath(file), real)):
-            for location, true in self._locations.items():
-                if spelling.startswith(location):
-                    inside = spelling.removeprefix(location)
-                    if not recorded or true in self._unrecorded or true + inside in self._recorded:
-                        return Place(Kind.INSTALLED, inside.partition(os.sep)[0].partition(".")[0])
-                    return Place(Kind.STRANGER, real)
-            for library in self._libraries:
-                inside = spelling.removeprefix(library)
-                # Other environments' packages often lie below the standard library.
-                if inside != spelling and not inside.startswith(("site-packages", "dist-packages")):
-                    return Place(Kind.LIBRARY, os.sep.join(spelling.split(os.sep)[-2:]))
+        if place := self._spelt(real, recorded=recorded):
+            return place
         for name, folder in self.editable.items():
             if Path(real).is_relative_to(folder):
                 return Place(Kind.EDITABLE, f"{name}:{Path(real).relative_to(folder)}")
         return Place(Kind.STRANGER, real)
+
+    def _spelt(self, file: str, *, recorded: bool) -> Place | None:
+        """Find a file in a location or a library, by one spelling of its path."""
+        for location, true in self._locations.items():
+            if file.startswith(location):
+                inside = file.removeprefix(location)
+                if not recorded or true in self._unrecorded or true + inside in self._recorded:
+                    return Place(Kind.INSTALLED, inside.partition(os.sep)[0].partition(".")[0])
+                return Place(Kind.STRANGER, os.path.realpath(file))
+        for library in self._libraries:
+            inside = file.removeprefix(library)
+            # Other environments' packages often lie below the standard library.
+            if inside != file and not inside.startswith(("site-packages", "dist-packages")):
+                return Place(Kind.LIBRARY, os.sep.join(file.split(os.sep)[-2:]))
+        return None
 
 
 @cache

@@ -23,7 +23,7 @@ NO_FILE = "0" * 64
 @cache
 def foreign(file: str, *, recorded: bool = True) -> bool:
     """Whether a file of code belongs neither to this package nor to anything installed."""
-    if Path(file).is_relative_to(PACKAGE) and not Path(file).is_relative_to(PACKAGE / "gates"):
+    if file.startswith(f"{PACKAGE}{os.sep}") and not file.startswith(f"{PACKAGE / 'gates'}{os.sep}"):
         return False
     if installed().place(file, recorded=recorded).kind not in (Kind.STRANGER, Kind.EDITABLE):
         return False
@@ -64,13 +64,14 @@ class Loaded:
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find(name, path, target) if find else None
             if spec is not None:
-                if spec.has_location and spec.origin and foreign(file := os.path.realpath(spec.origin)):
-                    self._note(file)
+                if spec.has_location and spec.origin and foreign(spec.origin):
+                    self._note(spec.origin)
                     self._by.setdefault(_importer(sys._getframe(1)), set()).add(name)
                 return spec
         return None
 
     def _note(self, file: str) -> None:
+        file = os.path.realpath(file)
         if file not in self.digests:
             self.digests[file] = digest_of(file)
 
@@ -84,18 +85,17 @@ class Loaded:
 
     def used_by(self, module: ModuleType) -> set[str]:
         """Find the foreign files that a module imports, and those that these import; not its own."""
-        own = _file_of(module)
-        todo, found = [module], set[str]()
+        todo, found = [module], dict[str, None]()
         while todo:
             current = todo.pop()
-            file = _file_of(current)
-            if file is None or file in found:
+            file = os.path.realpath(_file_of(current) or "")
+            if file in found:
                 continue
-            found.add(file)
+            found[file] = None
             names = [*_imports(file, current.__package__ or ""), *self._by.get(file, ())]
             modules = [sys.modules.get(name) for name in names]
             todo += [each for each in modules if each and (place := _file_of(each)) and foreign(place)]
-        return found - {own}
+        return set(list(found)[1:])
 
 
 def digest_of(file: str) -> str:
@@ -110,15 +110,15 @@ def _file_of(module: object) -> str | None:
     """Where a module was loaded from. Lazy modules are not asked, because asking would load them."""
     known = getattr(module, "__dict__", {})
     file = known.get("__file__")
-    return os.path.realpath(file) if isinstance(file, str) and known.get("__name__") != "__main__" else None
+    return file if isinstance(file, str) and known.get("__name__") != "__main__" else None
 
 
 def _importer(frame: FrameType | None) -> str:
     """Name the nearest foreign file on the stack: the one whose import it is."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith("<") and foreign(file := os.path.realpath(file)):
-            return file
+        if not file.startswith("<") and foreign(file):
+            return os.path.realpath(file)
         frame = frame.f_back
     return ""
 
