@@ -1,6 +1,5 @@
 """How this repository's own tests run; their fixtures lie in tests/. The gates do not need this file."""
 
-import gc
 import os
 
 from hypothesis import settings
@@ -13,9 +12,3 @@ settings.load_profile("repeatable")
 def pytest_configure() -> None:
     """Make a worker of xdist forget that it is one: in a pytest inside a test, pytest-benchmark would time nothing."""
     os.environ.pop("PYTEST_XDIST_WORKER", None)
-
-
-def pytest_collection_finish() -> None:
-    """Set what was imported aside: a pytest inside a test collects garbage, and would look at all this each time."""
-    gc.collect()
-    gc.freeze()

@@ -193,6 +193,10 @@ class GateHooks(RefusalHooks):
             return outcome, outcome[0], ("WARN" if outcome == "warned" else outcome.upper(), {"yellow": True})
         return None
 
+    def pytest_unconfigure(self) -> None:
+        """Stop watching what is loaded."""
+        self._run.watch.close()
+
 
 class ReportHooks:
     """What the whole run prints and writes, in the process that the user started."""

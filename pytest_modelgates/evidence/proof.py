@@ -55,7 +55,11 @@ class ControlRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The content of `artifacts/proofs/<id>.json`; `suite_digest` is that of every gate file that counts."""
+    """The content of `artifacts/proofs/<id>.json`.
+
+    `suite_digest` is that of every file in the suites, and in the folders of modules, that count; `modules` are digests
+    of what the run loaded besides what is installed.
+    """
 
     format: Literal[1] = 1
     model_id: str
@@ -65,6 +69,7 @@ class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     policy_digest: Sha256
     created: Moment
     trials: tuple[ControlRun, ...]
+    modules: dict[str, Sha256] = {}
 
     def verdict(self, policy: Policy) -> Verdict:
         """Say what all trials amount to; a proof without any shows nothing."""
@@ -89,9 +94,9 @@ def seal_proof(proof: Proof, files: Mapping[str, str], policy: Policy, key: Path
     return seal(statement(files, predicate, result=result), load_key(key))
 
 
-def suite_digest(gates: Iterable[str]) -> str:
-    """Digest the digests of gate files, whatever their order."""
-    return sha256(canonical(sorted(gates)))
+def suite_digest(code: Iterable[str]) -> str:
+    """Digest the digests of files of code, whatever their order."""
+    return sha256(canonical(sorted(code)))
 
 
 def store_proof(artifacts: Artifacts, model_id: str, content: bytes, *, sealed: bool) -> Path:
@@ -146,8 +151,13 @@ def proof_reasons(
         found.append("the proof is of another policy than this promotion's")
     if proof.package_digest != trust.package:
         found.append("the proof is of another version of pytest-modelgates")
-    if proof.suite_digest != suite_digest(trust.gates):
+    if proof.suite_digest != suite_digest(trust.gates | trust.modules):
         found.append("the proof is of other gate files than those that count here")
+    found += [
+        f"the proof is of another {place} than that here"
+        for place, digest in proof.modules.items()
+        if digest not in trust.code
+    ]
     for gate in required:
         trials = [trial for trial in proof.trials if trial.gate == gate]
         if not trials:

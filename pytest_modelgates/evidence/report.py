@@ -43,7 +43,8 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class GateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One gate of one model: who it is, how often it ran, and what it measured.
 
-    `file` is a key of the run's `suite`; `fixtures` says where each fixture of the gate was defined.
+    `file` is a key of the run's `suite`; `fixtures` says where each fixture of the gate was defined; `code` names what
+    else it is made of: files that its own imports, or that its function lies in, as keys of the run's `modules`.
     """
 
     gate: str
@@ -54,6 +55,7 @@ class GateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     attempts: Count
     phases: tuple[Phase, ...]
     evidence: tuple[Evidence, ...]
+    code: tuple[str, ...] = ()
 
 
 class ModelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,9 +71,11 @@ class ModelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The circumstances of a run.
 
-    `suite` holds the SHA-256 of every file that gates were collected from, `package_digest` is that of this package's
-    own code; `hooks` says who, besides pytest and this package, implements a hook that can alter a run; `optimize` is
-    above 0 when asserts were switched off; `nonce` is the random word that a hermetic run got from its parent.
+    `suite` holds the SHA-256 of every file that gates were collected from, `modules` that of every other file that was
+    loaded and belongs to nothing installed, each as it was before its code ran; `changed` names those that are others
+    by now, and `twice` says what gate files name twice. `package_digest` is that of this package's own code; `hooks`
+    says who, besides pytest and this package, implements a hook that can alter a run; `optimize` is above 0 when
+    asserts were switched off; `nonce` is the random word that a hermetic run got from its parent.
     """
 
     started: Moment
@@ -89,6 +93,9 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     optimize: int
     nonce: str | None
     libraries: dict[str, str]
+    modules: dict[str, Sha256] = {}
+    changed: tuple[str, ...] = ()
+    twice: tuple[str, ...] = ()
 
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

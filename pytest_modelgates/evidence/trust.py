@@ -1,14 +1,16 @@
-"""Which gate files a promoter trusts: the shipped suite and the team's own, by their digests."""
+"""Which code a promoter trusts, by its digests: the shipped gates, the team's own, and what those may import."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PolicyError
 from ..policy.policy import Policy
-from ..storage.digests import sha256
-from ..storage.paths import is_folder
+from ..storage.digests import sha256, sha256_of
+from ..storage.paths import is_file, is_folder
 from ..storage.strict_json import canonical
+from .installed import installed
 
 PACKAGE = Path(__file__).parent.parent
 # Hooks and fixtures from these packages are always trusted.
@@ -23,31 +25,79 @@ def shipped_gates() -> Path:
     return inside if is_folder(inside) else PACKAGE.parent / "gates"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """What a promoter compares a run's code with: digests of gate files, and of this package."""
+    """What a promoter compares a run's code with: digests of the files that it has itself.
 
-    gates: frozenset[str]
+    Parameters
+    ----------
+    package : str
+        Of this package's own code.
+    gates : frozenset of str
+        Of every file in the suites.
+    modules : frozenset of str
+        Of every file in the folders that `[evidence] modules` names.
+    editable : frozenset of str
+        Of the files in editable installs that the run loaded.
+    plugins : frozenset of str
+        Of the files that `[evidence] plugins` names.
+    """
+
     package: str
+    gates: frozenset[str]
+    modules: frozenset[str]
+    editable: frozenset[str]
+    plugins: frozenset[str]
+
+    @property
+    def code(self) -> frozenset[str]:
+        """All that a gate may import beside what is installed."""
+        return self.gates | self.modules | self.editable
 
 
-def trust(policy: Policy, root: Path) -> Trust:
-    """Digest the gates and the package that are installed here."""
-    return Trust(frozenset(trusted_digests(policy, root)), package_digest())
+def trust(policy: Policy, root: Path, loaded: Iterable[str] = ()) -> Trust:
+    """Digest the code that counts here; `loaded` are the modules that a report, or a proof, lists."""
+    rules = policy.evidence
+    named = [root / name for name in rules.plugins if name.endswith(".py")]
+    return Trust(
+        package=package_digest(),
+        gates=_digests(suite_folders(policy, root)),
+        modules=_digests(module_folders(policy, root)),
+        editable=frozenset(_editable_digests(loaded)),
+        plugins=frozenset(sha256_of(path) for path in named if is_file(path)),
+    )
 
 
 def suite_folders(policy: Policy, root: Path) -> list[Path]:
     """List the folders of gates that count: the shipped one, and those that the policy names relative to `root`."""
-    own = [root / name for name in policy.evidence.suites]
-    for folder in own:
+    return [shipped_gates(), *_folders("suite", policy.evidence.suites, root)]
+
+
+def module_folders(policy: Policy, root: Path) -> list[Path]:
+    """List the folders of code that gates may import, besides their own, which the policy names relative to `root`."""
+    return _folders("module", policy.evidence.modules, root)
+
+
+def _folders(kind: str, names: Iterable[str], root: Path) -> list[Path]:
+    folders = [root / name for name in names]
+    for folder in folders:
         if not is_folder(folder):
-            raise PolicyError(f"the policy names the suite {folder}, which is not a folder; fix suites = […]")
-    return [shipped_gates(), *own]
+            raise PolicyError(f"the policy names the {kind} {folder}, which is not a folder; fix {kind}s = […]")
+    return folders
 
 
-def trusted_digests(policy: Policy, root: Path) -> set[str]:
-    """Digest every gate file that counts."""
-    return {digest for folder in suite_folders(policy, root) for digest in _code(folder).values()}
+def _digests(folders: Iterable[Path]) -> frozenset[str]:
+    return frozenset(digest for folder in folders for digest in _code(folder).values())
+
+
+def _editable_digests(loaded: Iterable[str]) -> Iterable[str]:
+    """Digest this machine's own copy of each module that a run loaded from an editable install."""
+    for name in loaded:
+        distribution, _, inside = name.partition(":")
+        folder = installed().editable.get(distribution)
+        path = (folder / inside).resolve() if folder else None
+        if folder and path and path.is_relative_to(folder) and is_file(path):
+            yield sha256_of(path)
 
 
 def package_digest() -> str:
@@ -56,14 +106,14 @@ def package_digest() -> str:
 
 
 def _code(folder: Path) -> dict[str, str]:
-    """Digest every Python file below a folder, by its path in it."""
+    """Digest every file of code below a folder, by its path in it."""
     digests, seen = {}, set()
     for place, folders, names in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(place)) in seen:  # a link to a parent folder would be followed endlessly
             folders.clear()
             continue
         seen.add(real)
-        for path in (os.path.join(place, name) for name in names if name.endswith(".py")):
+        for path in (os.path.join(place, name) for name in names if name.endswith((".py", ".so"))):
             with open(path, "rb", buffering=0) as file:  # half the time that Path takes for 100 files
                 digests[path.removeprefix(f"{folder}/")] = sha256(file.readall())
     return digests

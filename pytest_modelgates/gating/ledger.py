@@ -21,10 +21,11 @@ from ..policy.families import family_of
 from ..policy.limits import Severity
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
-from ..storage.digests import sha256, sha256_of, tree_digest
+from ..storage.digests import sha256, tree_digest
 from ..storage.paths import is_folder
 from ..storage.strict_json import canonical, readable
 from ..storage.text import printable
+from .code import Code, CodeSeen, Watch
 from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
 from .gate import Gate
 from .origins import fixture_origins, third_party_hooks
@@ -55,6 +56,7 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     phase: Phase
     evidence: tuple[Evidence, ...]
+    code: CodeSeen
 
 
 def begin_attempt(item: pytest.Item, policy: Policy) -> None:
@@ -104,7 +106,7 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         # Asked again at the end, because a gate may ask for further fixtures while it runs.
         fixtures=fixture_origins(item) if report.when != "call" else {},
         # Asked for each gate anew, because a plugin may be registered while the run goes on.
-        hooks=third_party_hooks(item.config) if report.when == "setup" else {},
+        hooks=third_party_hooks(item.config, item) if report.when == "setup" else {},
         attempts=item.stash.get(ATTEMPTS, 0),
         phase=Phase(
             when=report.when,
@@ -114,6 +116,7 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
             exception=_name_of(error, unmeasured=unmeasured) if error else None,
         ),
         evidence=tuple(gate.evidence) if report.when == "teardown" else (),
+        code=run.watch.seen(item, report.when),
     )
     report.modelgates = as_json(msgspec.to_builtins(record))  # type: ignore[attr-defined]
 
@@ -140,6 +143,7 @@ class Run:
                 raise pytest.UsageError(f"{model_id} {': '.join(why)}")
         self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in sidecars.items()}
         self.started = datetime.now(UTC)
+        self.nonce = os.environ.get(NONCE)
         self.strict_soft: bool = config.option.strict_soft
         self.digests = {directory.name: tree_digest(directory) for directory in self.model_dirs}
         self._after = dict(self.digests)
@@ -148,12 +152,13 @@ class Run:
         self._judged: dict[str, list[Judged]] = {}
         self._crashed: Counter[str] = Counter()
         self.lost_worker = False
-        self._suite: dict[str, tuple[Path, str]] = {}
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
         asked = Path(config.option.gate_report).resolve() if config.option.gate_report else None
         if asked and set(asked.parents) & set(self.model_dirs):
             raise pytest.UsageError(f"--gate-report={asked}: a model directory holds the model and nothing else")
+        self._code = Code()
+        self.watch = Watch()
 
     def header(self) -> list[str]:
         """Name the subject: every model with its digest, and the policy."""
@@ -171,12 +176,13 @@ class Run:
         added = msgspec.convert(report.modelgates, PhaseRecord)
         for origin, names in added.hooks.items():
             self._hooks.setdefault(origin, set()).update(names)
+        place = self._code.add(added.code, Path(added.file))
         key = (added.model_id, added.gate, added.node_id)
         known = self._records.get(key) or GateRecord(
             gate=added.gate,
             severity=added.severity,
             node_id=added.node_id,
-            file=self._placed(Path(added.file)),
+            file=place,
             fixtures=added.fixtures,
             attempts=0,
             phases=(),
@@ -192,16 +198,8 @@ class Run:
             attempts=max(added.attempts, begun, ended + self._crashed[added.node_id]),
             phases=phases,
             evidence=known.evidence + added.evidence,
+            code=tuple(sorted({*known.code, *added.code.uses})),
         )
-
-    def _placed(self, path: Path) -> str:
-        """Name a gate file by two folders, so that the same suite has the same digest wherever it lies."""
-        place = f"{path.parent.name}/{path.name}"
-        if self._suite.get(place, (path,))[0] != path:
-            place = str(path)
-        if place not in self._suite:
-            self._suite[place] = path, sha256_of(path)
-        return place
 
     @property
     def empty(self) -> bool:
@@ -220,8 +218,15 @@ class Run:
             directory.name: tree_digest(directory) if is_folder(directory) else sha256(b"")
             for directory in self.model_dirs
         }
+        used = (file for record in self._records.values() for file in record.code)
+        self._code.close(used, all_count=self.nonce is not None)
         day = self.started.date()
-        for (model_id, _, _), record in self._records.items():
+        for (model_id, _, _), found in self._records.items():
+            record = msgspec.structs.replace(
+                found,
+                fixtures={name: self._code.place(origin) for name, origin in found.fixtures.items()},
+                code=tuple(map(self._code.place, found.code)),
+            )
             digest = self.digests[model_id]
             judged = weigh(record, self.policy, digest=digest, day=day, strict_soft=self.strict_soft)
             self._judged.setdefault(model_id, []).append(judged)
@@ -230,6 +235,12 @@ class Run:
     def changed(self) -> list[str]:
         """Models whose files are no longer those that the run began with."""
         return [model_id for model_id, digest in self.digests.items() if self._after[model_id] != digest]
+
+    @property
+    def code_problems(self) -> list[str]:
+        """What speaks against the files of code, whatever the gates say."""
+        changed = [f"{name} changed while the gates ran; run again" for name in self._code.changed]
+        return [*changed, *(f"{what}; give each a name of its own" for what in self._code.twice)]
 
     def waiver(self, gate: str, model_id: str) -> Waiver | None:
         """Find the row of the policy that waives a gate for the bytes of this run, unless it has expired."""
@@ -248,11 +259,11 @@ class Run:
     def green(self) -> bool:
         """Whether gates ran and none blocks, no file of a model changed, and no worker was lost."""
         blocked = any(judged.blocks for some in self._judged.values() for judged in some)
-        return not (self.empty or blocked or self.changed or self.lost_worker)
+        return not (self.empty or blocked or self.changed or self.code_problems or self.lost_worker)
 
     def ledger(self, exit_status: int) -> Ledger:
         """Assemble the ledger: the circumstances of the run, the digests, every record."""
-        suite = {place: digest for place, (_, digest) in self._suite.items()}
+        suite = self._code.suite
         return Ledger(
             run=RunInfo(
                 started=self.started,
@@ -266,10 +277,13 @@ class Run:
                 suite=suite,
                 suite_digest=sha256(canonical(suite)),
                 package_digest=package_digest(),
-                hooks={origin: tuple(sorted(names)) for origin, names in sorted(self._hooks.items())},
+                hooks={self._code.place(origin): tuple(sorted(names)) for origin, names in sorted(self._hooks.items())},
                 optimize=sys.flags.optimize,  # under -O a gate's assert does nothing
-                nonce=os.environ.get(NONCE),
+                nonce=self.nonce,
                 libraries=installed(LIBRARIES) | {"platform": sys.platform},
+                modules=self._code.modules,
+                changed=self._code.changed,
+                twice=self._code.twice,
             ),
             models={
                 directory.name: ModelRun(

@@ -43,6 +43,8 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
             terminal.write_line(f"{family}: does not apply to a {kind or 'model'}, says the policy")
     for name in run.changed:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
+    for problem in run.code_problems:
+        terminal.write_line(problem, red=True)
     for path in run.report_paths():
         terminal.write_line(f"report: {path}")
 

@@ -64,6 +64,7 @@ class EvidenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     keys: tuple[str, ...]
     max_age_hours: NonNegative
     suites: tuple[str, ...]
+    modules: tuple[str, ...]
     plugins: tuple[str, ...]
     proof: bool
 

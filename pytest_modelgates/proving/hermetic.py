@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import HermeticError
 from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import Result, load_key, seal, statement
-from ..evidence.trust import NONCE, suite_folders
+from ..evidence.trust import NONCE, module_folders, suite_folders
 from ..evidence.verdict import Verdict, weigh
 from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
@@ -72,7 +72,9 @@ def run_gates(
     HermeticError
         If the child left no report of this very run, ran out of time, or ended with another status than it reports.
     """
-    nonce = secrets.token_hex(16)
+    nonce, suites = secrets.token_hex(16), suite_folders(policy, root)
+    # Gates import their helpers from here. The shipped ones have none.
+    helpers = [*suites[1:], *module_folders(policy, root)]
     with tempfile.TemporaryDirectory(prefix="modelgates-") as name:
         folder = Path(name).resolve()
         # With an ini file of its own pytest looks for no other, and thus finds none of the repository's options.
@@ -80,13 +82,15 @@ def run_gates(
         report = folder / "report.json"
         command = [
             # -I keeps the working directory, PYTHON* variables and the user's own site-packages off the import path.
-            *(sys.executable, "-I", "-m", "pytest", "-c", str(folder / "pytest.ini"), f"--rootdir={folder}"),
+            *(sys.executable, "-I", "-m", "pytest_modelgates.gating.child", str(folder / "bytecode")),
+            *(str(path.resolve()) for path in helpers),
+            *("--", "-c", str(folder / "pytest.ini"), f"--rootdir={folder}", "--import-mode=importlib"),
             *("--noconftest", "--strict-markers", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"),
             *(word for plugin in PLUGINS for word in ("-p", plugin)),
             *(f"--model-dir={directory}", f"--gate-report={report}"),
             *([f"--policy={policy_file.resolve()}"] if policy_file else []),
             *selection,
-            *(str(path) for path in suite_folders(policy, root)),
+            *map(str, suites),
         ]
         environment = {key: value for key, value in os.environ.items() if key in KEPT} | {
             "HOME": str(folder),
@@ -119,8 +123,11 @@ def _run(
     work = math.ceil(seconds * (os.cpu_count() or 1))
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (work, work))
+        for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, work)):
+            # Only root may raise a hard limit, so one that is lower already stays.
+            hard = resource.getrlimit(kind)[1]
+            lower = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (lower, lower))
 
     with subprocess.Popen(
         command,

@@ -52,6 +52,7 @@ def prove(directory: Path, policy: Policy, limits: HermeticLimits, *, policy_fil
     names = list(dict.fromkeys(name for own in changes.values() for name in own))
     ids = {name: str(FIRST_ID + index) for index, name in enumerate(names)}
     records: dict[tuple[str, str], GateRecord] = {}
+    modules: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="modelgates-twins-") as folder:
         # Each twin gets an artifacts root of its own, since gates read logs and other models beside theirs.
         twins = {name: Path(folder).resolve() / twin_id / "models" / twin_id for name, twin_id in ids.items()}
@@ -70,6 +71,13 @@ def prove(directory: Path, policy: Policy, limits: HermeticLimits, *, policy_fil
             # The child imported everything anew, so what it ran may differ from what was digested here.
             if ledger.run.package_digest != known.package or not set(ledger.run.suite.values()) <= known.gates:
                 raise ProofError("gate files or this package changed during the run; run it again")
+            modules = ledger.run.modules
+            strange = set(modules.values()) - trust(policy, root, modules).code
+            if places := [place for place, digest in modules.items() if digest in strange]:
+                raise ProofError(
+                    f"the run loaded {', '.join(places)}, which, as it was then, is not code that counts here; "
+                    "name its folder in [evidence] modules of the policy"
+                )
             records = {(twin, record.gate): record for twin, run in ledger.models.items() for record in run.gates}
     if tree_digest(directory) != digest:
         raise ProofError(f"{directory.name} changed during the run; run it again")
@@ -83,10 +91,11 @@ def prove(directory: Path, policy: Policy, limits: HermeticLimits, *, policy_fil
         model_id=directory.name,
         digest=digest,
         package_digest=known.package,
-        suite_digest=suite_digest(known.gates),
+        suite_digest=suite_digest(known.gates | known.modules),
         policy_digest=policy.digest,
         created=datetime.now(UTC),
         trials=tuple(trials),
+        modules=modules,
     )
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..evidence.origins import origin_reasons
 from ..evidence.proof import ProofRead, proof_reasons
 from ..evidence.reasons import Reason
 from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
-from ..evidence.trust import CORE, Trust
+from ..evidence.trust import Trust
 from ..evidence.verdict import Verdict, base_name, promotes, weigh
 from ..model.manifest import Manifest
 from ..model.sidecar import Sidecar
@@ -145,7 +146,9 @@ def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[lis
     # A hard gate that ran counts even if the policy does not require it: a team's own, or one of other parameters.
     own = [record.gate for record in run.gates if _is_hard(record, policy)]
     judged = list(dict.fromkeys([*required, *own]))
-    reasons += _origin_reasons(facts, run, judged, policy)
+    reasons += origin_reasons(
+        facts.ledger, run, judged, policy, facts.trusted, repair=f"modelgates gate {facts.directory}"
+    )
     missed, waivers = _gate_reasons(facts, run, policy, judged, now=now)
     reasons += missed
     if not required:
@@ -189,26 +192,6 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
         text = "the report is not sealed, and the policy asks for one that is"
         reasons.append(Reason(text, f"modelgates gate {facts.directory} --key FILE"))
     return reasons
-
-
-def _origin_reasons(facts: Facts, run: ModelRun, judged: list[str], policy: Policy) -> list[Reason]:
-    info, trust, found = facts.ledger.run, facts.trusted, []
-    if info.package_digest != trust.package:
-        found.append("the run used another version of pytest-modelgates than this promotion")
-    for origin, names in info.hooks.items():
-        if origin not in policy.evidence.plugins:
-            found.append(f"{origin} can alter the run ({', '.join(names)}), and the policy lists no such plugin")
-    known = {*CORE, *policy.evidence.plugins}
-    for record in run.gates:
-        # A gate that decides nothing may come from anywhere.
-        if record.gate not in judged:
-            continue
-        if info.suite.get(record.file) not in trust.gates:
-            found.append(f"{record.gate} was defined in {record.file}, which is not a gate file that counts here")
-        for fixture, origin in record.fixtures.items():
-            if origin not in known and info.suite.get(origin) not in trust.gates:
-                found.append(f"{record.gate} got its fixture {fixture!r} from {origin}")
-    return [Reason(text, f"modelgates gate {facts.directory}") for text in found]
 
 
 def _gate_reasons(

@@ -9,7 +9,7 @@ from ..artifacts import Artifacts
 from ..audit.chain import Intent
 from ..drift import save_golden_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
-from ..evidence.proof import read_proof
+from ..evidence.proof import StoredProof, read_proof
 from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
@@ -79,6 +79,8 @@ def gather(
             manifest, sidecar = model.manifest, model.sidecar
     except ModelgatesError as error:
         return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
+    proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None
+    loaded = {*stored.report.modelgates.run.modules, *(proof.proof.modules if isinstance(proof, StoredProof) else ())}
     facts = Facts(
         model_id=model_id,
         directory=directory,
@@ -88,8 +90,8 @@ def gather(
         golden=golden,
         live=live,
         stored=stored,
-        trusted=trust(policy, Path.cwd()),
-        proof=read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None,
+        trusted=trust(policy, Path.cwd(), loaded),
+        proof=proof,
         denied=why_denied("promote", policy.registry.may_promote),
     )
     if live is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_modelgates.evidence.trust import trusted_digests
+from pytest_modelgates.evidence.trust import trust
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.storage.digests import sha256
 
@@ -20,7 +20,5 @@ def test_links_of_a_suite_are_followed_once(tmp_path: Path) -> None:
     for link, target in (("a", "."), ("b", "."), ("inner/up", ".."), ("aside", aside)):
         (own / link).symlink_to(target)
     rules = msgspec.structs.replace(POLICY.evidence, suites=("own",))
-    more = trusted_digests(msgspec.structs.replace(POLICY, evidence=rules), tmp_path) - trusted_digests(
-        POLICY, tmp_path
-    )
+    more = trust(msgspec.structs.replace(POLICY, evidence=rules), tmp_path).gates - trust(POLICY, tmp_path).gates
     assert more == {sha256(b"own"), sha256(b"aside")}

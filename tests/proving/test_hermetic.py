@@ -1,9 +1,14 @@
 """The hermetic run: what lies around it does not reach it, and what it leaves can be sealed."""
 
+import ctypes
+import importlib.util
 import json
+import marshal
 import os
 import re
+import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from packaging.version import Version
 
 from pytest_modelgates.errors import HermeticError, PolicyError, SealError
 from pytest_modelgates.evidence.report import read_report
@@ -149,6 +155,60 @@ def test_a_gate_that_takes_too_much_memory_is_red(good_model: Path, tmp_path: Pa
     (record,) = stored.report.modelgates.models[good_model.name].gates
     assert [phase.exception for phase in record.phases] == [None, "MemoryError", None]
     assert judge(record, policy)[0] is Verdict.ERRORED
+
+
+def poisoned(source: Path, *, by: str) -> None:
+    """Lay the bytecode of another text beside a gate file, under the name that pytest looks for."""
+    content, known = source.read_bytes(), source.stat()
+    code = compile(content.replace(b"gate.check(1)", by.encode()), str(source), "exec")
+    # pytest 9.2 keys its bytecode by the source's hash, older versions by its time and size.
+    if Version(pytest.__version__) >= Version("9.2"):
+        key = b"\3\0\0\0" + importlib.util.source_hash(content)[:8]
+    else:
+        key = b"\0\0\0\0" + struct.pack("<II", int(known.st_mtime), len(content))
+    cache = source.parent / "__pycache__"
+    cache.mkdir()
+    tag = f"{sys.implementation.cache_tag}-pytest-{pytest.__version__}"
+    (cache / f"{source.stem}.{tag}.pyc").write_bytes(importlib.util.MAGIC_NUMBER + key + marshal.dumps(code))
+
+
+@pytest.mark.integration
+def test_bytecode_beside_a_gate_is_not_run(good_model: Path, tmp_path: Path) -> None:
+    policy, limits = own_suite(tmp_path, "gate.check(1)")
+    poisoned(tmp_path / "checks" / "test_own.py", by="gate.check(0)")
+    stored = run_gates(
+        good_model,
+        policy,
+        limits,
+        policy_file=tmp_path / "registry" / "policy.toml",
+        root=tmp_path,
+        selection=("-m", "own"),
+        quiet=True,
+    )
+    (record,) = stored.report.modelgates.models[good_model.name].gates
+    assert [entry.value for entry in record.evidence] == [1]
+
+
+@pytest.mark.integration
+def test_limits_that_are_lower_already_stay(good_model: Path, tmp_path: Path) -> None:
+    own_suite(tmp_path, "gate.check(resource.getrlimit(resource.RLIMIT_CPU)[1] - 3000)")
+    (tmp_path / "registry" / "operations.toml").write_text("[hermetic]\nminutes = 600\n")
+
+    def as_a_user_who_is_not_root() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (3000, 3000))
+        # What lets root raise a hard limit is dropped from what a new program may have.
+        ctypes.CDLL(None).prctl(24, 24, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_SYS_RESOURCE
+
+    done = modelgates("gate", good_model, cwd=tmp_path, preexec_fn=as_a_user_who_is_not_root)
+    assert re.search("own.rows +hard 0 rows", done.stdout), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.integration
+def test_gates_run_where_standard_output_is_closed(good_model: Path, tmp_path: Path) -> None:
+    done = modelgates("gate", good_model, cwd=tmp_path, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list((good_model.parents[1] / "reports" / good_model.name).iterdir())
 
 
 def test_a_run_that_leaves_nothing_is_refused(good_model: Path, tmp_path: Path) -> None:

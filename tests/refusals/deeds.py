@@ -132,6 +132,11 @@ def edit_the_gates(run: Run) -> None:
         file.write("# another gate by now\n")
 
 
+def tighten_the_helper(run: Run) -> None:
+    """Put the honest helper back, which the gates did not run with."""
+    (run.root / "checks" / "helper.py").write_text("def rows():\n    return 1\n")
+
+
 def seal_it(run: Run, *, key: str = "ours.pem", subject: Path | None = None) -> None:
     """Seal the report for the model that it is of, or for another."""
     report = json.loads(run.report.read_text("utf-8"))
@@ -190,6 +195,7 @@ DEEDS: dict[str, Callable[[Run], None]] = {
         put_a_conftest_into_the_model,
         forge_the_numbers,
         edit_the_gates,
+        tighten_the_helper,
         seal_it,
         seal_with_a_key_of_their_own,
         seal_it_for_another_model,

@@ -18,7 +18,7 @@ from tests.support.warm import Server
 
 pytestmark = pytest.mark.integration
 
-GROUPS = ("smaller", "uncalled", "softened", "repeated", "mistaken", "stale", "tampered")
+GROUPS = ("smaller", "uncalled", "softened", "repeated", "mistaken", "imported", "stale", "tampered")
 MAKES_A_REPORT = ("→ pytest --model-dir=", "→ modelgates gate ")
 
 

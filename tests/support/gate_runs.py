@@ -13,9 +13,11 @@ import pytest_modelgates
 from pytest_modelgates.evidence.report import GateRecord, Ledger, read_report
 from pytest_modelgates.policy.load import load_policy
 
-# pytester forgets what is imported inside a run, and C extensions can be loaded only once.
+# pytester forgets what is imported inside a run, and C extensions can be loaded only once. So can pandas' types of
+# Arrow, which it imports when it first reads Parquet.
 for module in pkgutil.walk_packages(pytest_modelgates.__path__, "pytest_modelgates."):
     import_module(module.name)
+import_module("pandas.core.arrays.arrow.extension_types")
 
 GATES = Path(__file__).parents[2] / "gates"
 MODEL_ID = "1700000000"

@@ -1,0 +1,67 @@
+"""Which files of code a process loaded, as they were before they ran."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_modelgates.gating.loaded import NO_FILE, Loaded, digest_of, foreign
+from pytest_modelgates.policy import load
+from pytest_modelgates.storage.digests import sha256
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loaded]:
+    """A watch over what is imported from a folder that is on the path."""
+    monkeypatch.syspath_prepend(tmp_path)
+    watch = Loaded()
+    before = set(sys.modules)
+    yield watch
+    watch.close()
+    for name in sys.modules.keys() - before:
+        del sys.modules[name]
+
+
+def test_what_is_installed_and_this_package_are_not_foreign(tmp_path: Path) -> None:
+    assert not any(map(foreign, (np.__file__, importlib.__file__, load.__file__)))
+    assert foreign(__file__)
+    assert foreign(str(tmp_path / "ours.zip" / "ours.py"))
+
+
+def test_a_module_that_stands_for_a_folder_holds_no_code(tmp_path: Path) -> None:
+    (tmp_path / "repository.git").mkdir()
+    assert not foreign(str(tmp_path / "repository.git"))
+
+
+def test_a_file_that_rewrites_itself_is_digested_as_it_was_before(loaded: Loaded, tmp_path: Path) -> None:
+    source = "import pathlib\npathlib.Path(__file__).write_text('')\n"
+    (tmp_path / "turncoat.py").write_text(source)
+    importlib.import_module("turncoat")
+    assert loaded.look_again()[str(tmp_path / "turncoat.py")] == sha256(source.encode())
+
+
+def test_a_module_uses_what_it_names_and_what_it_was_the_first_to_load(loaded: Loaded, tmp_path: Path) -> None:
+    for name, text in {
+        "gates": "import importlib\nimportlib.import_module('by_name')\ndef test():\n    from package import inner\n",
+        "by_name": "import constants",
+        "constants": "",
+        "package/__init__": "",
+        "package/inner": "from . import helper",
+        "package/helper": "",
+        "unused": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(text)
+    importlib.import_module("unused")
+    gates = importlib.import_module("gates")
+    assert {Path(file).stem for file in loaded.used_by(gates)} == {"by_name", "constants"}
+    gates.test()
+    used = {str(Path(file).relative_to(tmp_path)) for file in loaded.used_by(gates)}
+    assert used == {"by_name.py", "constants.py", "package/__init__.py", "package/inner.py", "package/helper.py"}
+
+
+def test_what_cannot_be_read_has_a_digest_that_no_file_has(tmp_path: Path) -> None:
+    assert digest_of(str(tmp_path / "gone.py")) == NO_FILE
