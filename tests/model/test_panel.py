@@ -2,8 +2,11 @@
 
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -394,3 +397,16 @@ def test_rows_without_any_expected_column_are_all_missing() -> None:
     assert panel.column_problems() == [f"{name} is missing from the panel" for name in expected] + [
         "x does not belong in the panel"
     ]
+
+
+@pytest.mark.integration
+def test_no_thread_is_left_with_the_bytes_of_a_panel_when_python_ends(good_model: Path) -> None:
+    """Such a thread, letting go of them while the interpreter ends, aborts the process with its answer in doubt."""
+    code = (
+        "import os, sys; from pathlib import Path; import pyarrow.parquet; "
+        "from pytest_modelgates.model.candidate import Candidate; "
+        "before = set(os.listdir('/proc/self/task')); "
+        "Candidate(Path(sys.argv[1])).panel; "
+        "sys.exit(len(set(os.listdir('/proc/self/task')) - before))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, good_model]).returncode == 0
