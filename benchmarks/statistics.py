@@ -144,9 +144,9 @@ def backtest_overfitting() -> None:
 def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
     """Invent a panel, and a LightGBM of 100 trees as ONNX."""
     random = np.random.default_rng(0)
-    days = rows // ASSETS
+    assets = rows // DAYS  # always as many days, because folds are years
     names = [f"f{i:02d}" for i in range(FEATURES)]
-    x = random.uniform(-0.5, 0.5, (days * ASSETS, FEATURES)).astype(np.float32)
+    x = random.uniform(-0.5, 0.5, (DAYS * assets, FEATURES)).astype(np.float32)
     features = tuple(Feature(name=n, dtype="float32", group=f"g{i % GROUPS}") for i, n in enumerate(names))
     sidecar = Sidecar(
         features=features,
@@ -162,7 +162,7 @@ def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
     y = x[:, :4].sum(axis=1) * 0.001 + 0.01 * random.standard_normal(len(x))
     model = lightgbm.LGBMRegressor(n_estimators=100, verbose=-1).fit(x[:50_000], y[:50_000])
     onnx = convert_lightgbm(model, initial_types=[("x", FloatTensorType([None, FEATURES]))], target_opset=15)
-    index = pd.MultiIndex.from_product([pd.bdate_range("2010", periods=days), [f"A{i:03d}" for i in range(ASSETS)]])
+    index = pd.MultiIndex.from_product([pd.bdate_range("2010", periods=DAYS), [f"A{i:03d}" for i in range(assets)]])
     frame = index.to_frame(index=False, name=["time", "asset"])
     frame = pd.concat([frame, pd.DataFrame(x, columns=names)], axis=1)
     frame["target"] = frame["ret_next"] = y

@@ -89,6 +89,7 @@ def test_the_example_packs_a_sound_model_from_any_folder_and_so_does_its_packing
     directory = Path(done.stdout.splitlines()[-1])
     assert directory.parent == tmp_path / "artifacts" / "models"
     assert verify(directory)
+    assert main(["shadow", f"--onnx={directory / 'model.onnx'}", f"--csv={tmp_path / 'artifacts/live_data.csv'}"]) == 0
     listed = read_packing_list(tmp_path / "packing_list.toml")
     panel = directory / "evaluation.parquet"
     files = [str(directory / "model.onnx"), f"--panel={panel}", f"--spec={tmp_path / 'packing_list.toml'}"]
@@ -111,6 +112,7 @@ def test_what_is_generated_is_ignored_and_the_rule_itself_is_not(tmp_path: Path)
 
 def test_the_nightly_workflow_keeps_what_the_streak_is_computed_from() -> None:
     text = (resources.files("pytest_modelgates") / "cli" / "templates" / "nightly.yml").read_text()
-    assert '--model-dir="artifacts/models/$(cat artifacts/latest_id.txt)" -m hard' in text
+    shadow, gates = "modelgates shadow --onnx ", '--model-dir="artifacts/models/$(cat artifacts/latest_id.txt)" -m hard'
+    assert 0 < text.index(shadow) < text.index(gates)
     assert "path: artifacts/models/*/manifest.json" in text
     assert text.count("path: artifacts\n") == 2

@@ -1,4 +1,4 @@
-"""Train a model and pack it. Replace the invented panel by yours."""
+"""Train a model, pack it, and write live rows for it to score. Replace what is invented by yours."""
 
 from datetime import date
 
@@ -37,4 +37,6 @@ if __name__ == "__main__":
         changes="The packing example: a ridge regression on invented data.",
         tried=1,
     )
+    live = invented_panel("2022-01-03", 60)
+    live[["time", "asset", *FEATURES]].to_csv(directory.parents[1] / "live_data.csv", index=False)
     print(directory)
