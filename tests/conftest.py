@@ -28,7 +28,8 @@ def good_model(packed_once: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def pytest_collection_finish() -> None:
+@pytest.fixture(scope="session", autouse=True)
+def imports_set_aside() -> None:
     """Set what was imported aside: a pytest inside a test collects garbage, and would look at all this each time."""
     gc.collect()
     gc.freeze()
