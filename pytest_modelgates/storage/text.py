@@ -25,3 +25,8 @@ def root_cause(error: BaseException) -> str:
     while deeper := error.__cause__:
         error = deeper
     return first_line(error)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun, which takes an s unless there is one."""
+    return f"{number} {noun}" + "s" * (number != 1)

@@ -1,0 +1,222 @@
+"""Tables of text: CSV as RFC 4180 has it, plain or .gz, read strictly and without pandas.
+
+A row is one line, so one that is spoiled cannot touch the next. What a cell may be is in `rows`.
+"""
+
+import codecs
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError
+from .rows import TEXTS, BadRowError, Column, Converted, fields_of, values_of
+from .text import counted, first_line, printable
+
+MAX_BYTES = 2**31  # of a table, compressed or not
+_BLOCK = 2**18
+_STRANGE = (b'"', b"\r", b"\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that is none: its line (the header is line 1), the column if one is to blame, and why.
+
+    `texts` are its cells of text and time, or nothing where they cannot be told.
+    """
+
+    line: int
+    column: str | None
+    why: str
+    texts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The sound rows of a table, column by column, and the others with their reasons.
+
+    `lines` says where in the file each sound row lies. Numbers are as they are written: int64 or float64.
+    """
+
+    columns: tuple[Column, ...]
+    lines: NDArray[np.int64]
+    values: dict[str, NDArray[Any]]
+    rejected: list[Rejected]
+
+    def matrix(self) -> NDArray[np.generic]:
+        """Lay the numbers out in the order of the columns, in the one dtype that all kinds fit into."""
+        kinds = {column.name: column.kind for column in self.columns if column.kind not in TEXTS}
+        dtype = np.result_type(*kinds.values()) if kinds else np.dtype(np.float32)
+        rows = np.empty((len(self.lines), len(kinds)), dtype=dtype)
+        for position, (name, kind) in enumerate(kinds.items()):
+            rows[:, position] = np.asarray(self.values[name]).astype(kind)
+        return rows
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read the bytes of a table; those of a `.gz` file are decompressed.
+
+    Raises
+    ------
+    FormatError
+        If there are too many, or the file is not what `gzip` writes.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if path.suffix == ".gz":
+        return _decompressed(content, path)
+    if len(content) > MAX_BYTES:
+        raise FormatError(f"{path}: {_TOO_LARGE}")
+    return content
+
+
+_TOO_LARGE = f"more than {MAX_BYTES} bytes, the most that is read of a table; divide it, or write Parquet"
+
+
+def _decompressed(content: bytes, path: Path) -> bytes:
+    plain = bytearray()
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(content)) as file:
+            while piece := file.read(_BLOCK):
+                plain += piece
+                if len(plain) > MAX_BYTES:
+                    raise FormatError(f"{path}: decompressed {_TOO_LARGE}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"{path}: not a whole .gz file ({first_line(error)}); write or fetch it again") from error
+    return bytes(plain)
+
+
+def read_header(content: bytes, source: object) -> list[str]:
+    """Read the names of the columns.
+
+    Raises
+    ------
+    FormatError
+        If there is no header, it is not CSV in UTF-8, or two columns have one name; the message names `source`.
+    """
+    return _header(content, source)[0]
+
+
+def _header(content: bytes, source: object) -> tuple[list[str], int]:
+    """Read the names of the columns, and where the rows begin."""
+    # A byte order mark says no more than that this is UTF-8.
+    begin = len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0
+    end = content.find(b"\n", begin)
+    line = content[begin:] if end < 0 else content[begin:end].removesuffix(b"\r")
+    if not line:
+        raise FormatError(f"{source}: no header; the first line names the columns")
+    try:
+        names = [field.decode() for field in fields_of(line)]
+    except BadRowError as error:
+        raise FormatError(f"{source}, line 1: not the header of a CSV file, plain or .gz ({error})") from error
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise FormatError(f"{source}: two columns are called {printable(twice[0])!r}; keep one, or rename one")
+    return names, len(content) if end < 0 else end + 1
+
+
+def read_table(content: bytes, columns: Sequence[Column], source: object) -> Table:
+    """Read columns of a table.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    columns : sequence of Column
+        Those that are wanted. One that the header does not name is left out; the others are not looked at, but every
+        row must have as many fields as the header.
+    source : object
+        What messages call the file.
+
+    Raises
+    ------
+    FormatError
+        If the header cannot be read. Rows do not raise.
+    """
+    names, start = _header(content, source)
+    wanted = tuple(column for column in columns if column.name in names)
+    places = [names.index(column.name) for column in wanted]
+    # An empty part each, for a table without a row.
+    lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
+    rejected = list[Rejected]()
+    for block, first in _blocks(content, start):
+        numbers, cells, bad = _divided(block, first, len(names))
+        read = [values_of(cells[place :: len(names)], column) for place, column in zip(places, wanted, strict=True)]
+        spoiled = _spoiled(wanted, read, numbers)
+        rejected += sorted([*bad, *spoiled.values()], key=lambda each: each.line)
+        kept = np.delete(np.arange(len(numbers)), list(spoiled))
+        lines.append(numbers[kept])
+        parts.append([values[kept] for values, _ in read])
+    columnwise = map(np.concatenate, zip(*parts, strict=True))
+    by_name = {column.name: values for column, values in zip(wanted, columnwise, strict=True)}
+    return Table(wanted, np.concatenate(lines), by_name, rejected)
+
+
+def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, int]]:
+    """Divide what follows the header into blocks of whole lines, each with the number of its first line."""
+    number = 2
+    while start < len(content):
+        end = content.find(b"\n", start + _BLOCK) + 1 or len(content)
+        block = content[start:end]
+        yield block, number
+        number += block.count(b"\n")
+        start = end
+
+
+def _divided(block: bytes, first: int, width: int) -> tuple[NDArray[np.int64], list[bytes], list[Rejected]]:
+    """Divide lines into fields, all in one list, with the number of each line; those that are not a row come apart."""
+    block = block.replace(b"\r\n", b"\n").removesuffix(b"\n")
+    lines = block.split(b"\n")
+    numbers = np.arange(first, first + len(lines), dtype=np.int64)
+    ordinary = not any(mark in block for mark in _STRANGE) and _is_utf8(block)
+    if ordinary and all(lines) and {line.count(b",") for line in lines} == {width - 1}:
+        return numbers, block.replace(b"\n", b",").split(b","), []
+    sound, cells, bad = list[int](), list[bytes](), list[Rejected]()
+    for number, line in enumerate(lines, start=first):
+        try:
+            fields = _row(line, width)
+        except BadRowError as error:
+            bad.append(Rejected(number, None, str(error)))
+        else:
+            sound.append(number)
+            cells += fields
+    return np.array(sound, dtype=np.int64), cells, bad
+
+
+def _row(line: bytes, width: int) -> list[bytes]:
+    """Divide a line into as many fields as the header has."""
+    if not line:
+        raise BadRowError(f"a blank line, expected {counted(width, 'field')}; delete it")
+    fields = fields_of(line)
+    if len(fields) != width:
+        raise BadRowError(f"{counted(len(fields), 'field')}, the header has {width}")
+    return fields
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _spoiled(wanted: Sequence[Column], read: Sequence[Converted], numbers: NDArray[np.int64]) -> dict[int, Rejected]:
+    """Find the rows with a cell that is refused; the first such column is to blame."""
+    texts = [converted for column, converted in zip(wanted, read, strict=True) if column.kind in TEXTS]
+    spoiled = dict[int, Rejected]()
+    for column, (_, whys) in zip(wanted, read, strict=True):
+        for row, why in whys.items():
+            if row not in spoiled:
+                known = () if any(row in bad for _, bad in texts) else tuple(values[row] for values, _ in texts)
+                spoiled[row] = Rejected(int(numbers[row]), column.name, why, known)
+    return spoiled
