@@ -94,9 +94,14 @@ def operations_of(arguments: argparse.Namespace) -> Operations:
     policy = policy_file_of(arguments)
     operations, warnings = load_operations(find_operations(policy, Path.cwd()), policy=policy)
     for warning in warnings:
-        with suppress(OSError):  # a closed stderr must not stop the command
-            print(f"modelgates: warning: {printable(warning)}", file=sys.stderr)
+        note(f"warning: {warning}")
     return operations
+
+
+def note(text: str) -> None:
+    """Write a line on stderr."""
+    with suppress(OSError):  # a closed stderr must not stop the command
+        print(f"modelgates: {printable(text)}", file=sys.stderr)
 
 
 def key_of(arguments: argparse.Namespace) -> Path | None:

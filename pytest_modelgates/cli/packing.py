@@ -1,13 +1,10 @@
 """Verbs of packing: `pack`, `verify`."""
 
 import argparse
-import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
-from ..storage.text import printable
-from .options import ARTIFACTS, Verbs, argument
+from .options import ARTIFACTS, Verbs, argument, note
 
 
 def register(verbs: Verbs) -> None:
@@ -42,8 +39,7 @@ def pack(arguments: argparse.Namespace) -> int:
 
 def _show_warning(message: Warning | str, *_: object) -> None:
     """Write a warning as the other commands do: a line of Python's own would quote our source."""
-    with suppress(OSError):  # a closed stderr must not stop the command
-        print(f"modelgates: warning: {printable(str(message))}", file=sys.stderr)
+    note(f"warning: {message}")
 
 
 def verify(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-from .options import Verbs, argument
+from .options import Verbs, argument, note
+
+SHOWN = 10  # refused rows on stderr
 
 
 def register(verbs: Verbs) -> None:
@@ -15,7 +17,7 @@ def register(verbs: Verbs) -> None:
             "--csv",
             type=Path,
             required=True,
-            help="rows to score: time, asset and the features, in the sidecar's order",
+            help="rows to score, plain or .gz: time, asset and the features, in the sidecar's order",
         ),
     )
     verbs.add("serve", serve, *options)
@@ -33,10 +35,18 @@ def shadow(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int:
-    from ..serving.adapter import Adapter
+    from ..serving.adapter import ANY_ROW, Adapter
 
     adapter = Adapter(arguments.onnx, arm=arm)
     records = adapter.run_csv(arguments.csv)
-    failed = sum(record.error is not None for record in records)
-    print(f"{adapter.model_id} ({arm}): {len(records) - failed} rows scored, {failed} refused; log: {adapter.log}")
-    return 1 if failed else 0
+    refused = [record for record in records if record.error is not None]
+    for record in refused[:SHOWN]:
+        row = "" if record.row_key == ANY_ROW else f", {record.row_key}"
+        note(f"{arguments.csv}{row}: {record.error}")
+    if len(refused) > SHOWN:
+        note(f"{arguments.csv}: {len(refused) - SHOWN} more rows are refused; the log has the reason for each")
+    if not records:
+        note(f"warning: {arguments.csv}: a header and not a row")
+    scored = len(records) - len(refused)
+    print(f"{adapter.model_id} ({arm}): {scored} rows scored, {len(refused)} refused; log: {adapter.log}")
+    return 1 if refused else 0

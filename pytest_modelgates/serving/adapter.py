@@ -3,7 +3,9 @@
 import math
 import os
 import time
+from collections import deque
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -17,11 +19,13 @@ from ..model.features import feature_matrix
 from ..model.session import OnnxModel
 from ..predictions.records import Prediction, encode_predictions
 from ..storage.paths import is_file, is_there
+from ..storage.tables import Rejected
 from .guards import refuse_if_killed
 from .schema import row_errors, row_keys
 from .sources import read_csv
 
 Arm = Literal["live", "shadow"]
+ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
 def _open_model(onnx_path: Path) -> ModelDirectory:
@@ -72,18 +76,31 @@ class Adapter:
         self.log = log or own
 
     def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
-        """Score a CSV file; one that cannot be read leaves a single record that says why."""
+        """Score a CSV file, and log every line of it in order; one that is not a row gets a record that says why.
+
+        A file that cannot be read at all leaves a single record.
+        """
         refuse_if_killed()
         if not is_there(path):
             raise FormatError(f"{path}: no such file")
         try:
-            frame = read_csv(path, self.sidecar)
+            table = read_csv(path, self.sidecar)
         except FormatError as error:
-            self._append([self._record("*", None, 0.0, f"schema: {error}")])
+            self._append([self._record(ANY_ROW, None, 0.0, f"schema: {error}")])
             raise
-        records = []
-        for start in range(0, len(frame), batch_size):
-            records += self.score(frame.iloc[start : start + batch_size])
+        dtypes = {feature.name: feature.dtype for feature in self.sidecar.features}
+        frame, rejected = pd.DataFrame(table.values).astype(dtypes), deque(table.rejected)
+        records = list[Prediction]()
+        # At least once, for a file of which nothing can be scored.
+        for start in range(0, max(len(frame), 1), batch_size):
+            lines = table.lines[start : start + batch_size].tolist()
+            batch = [*zip(lines, self._scored(frame.iloc[start : start + batch_size]), strict=True)]
+            last = start + batch_size >= len(frame)
+            while rejected and (last or rejected[0].line < lines[-1]):
+                batch.append((rejected[0].line, self._rejected(rejected.popleft())))
+            part = [record for _, record in sorted(batch, key=itemgetter(0))]
+            self._append(part)
+            records += part
         return records
 
     def score(self, frame: pd.DataFrame) -> list[Prediction]:
@@ -106,6 +123,11 @@ class Adapter:
         FormatError
             If the frame lacks a feature, or a feature is not numeric. Nothing is logged then.
         """
+        records = self._scored(frame)
+        self._append(records)
+        return records
+
+    def _scored(self, frame: pd.DataFrame) -> list[Prediction]:
         refuse_if_killed()
         begin = time.perf_counter_ns()
         rows = feature_matrix(frame, self.sidecar, source="rows")
@@ -116,12 +138,15 @@ class Adapter:
         except OnnxError as error:
             errors, scores = [str(error)] * len(frame), iter(())
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
-        records = [
+        return [
             self._record(key, None if error else next(scores), latency_ms, error)
             for key, error in zip(row_keys(frame, self.sidecar), errors, strict=True)
         ]
-        self._append(records)
-        return records
+
+    def _rejected(self, row: Rejected) -> Prediction:
+        # Without an asset a row goes by its content, which is not known.
+        key = "|".join(row.texts) if row.texts and self.sidecar.asset else ANY_ROW
+        return self._record(key, None, 0.0, f"schema: {row}")
 
     def _record(self, row_key: str, prediction: float | None, latency_ms: float, error: str | None) -> Prediction:
         if prediction is not None and not math.isfinite(prediction):
@@ -139,4 +164,5 @@ class Adapter:
         )
 
     def _append(self, records: list[Prediction]) -> None:
-        self._artifacts.append(self.log, encode_predictions(records))
+        if records:
+            self._artifacts.append(self.log, encode_predictions(records))

@@ -1,5 +1,6 @@
 """The command line: its four exit codes, its JSON, and no traceback whatever it is given."""
 
+import gzip
 import io
 import json
 import os
@@ -279,7 +280,52 @@ def test_rows_that_were_refused_show_in_the_exit_code(registry: Registry, rows: 
     with rows.open("a") as file:
         file.write("2021-01-01,A00,,0.5\n")
     assert main(["shadow", "--onnx", str(registry.artifacts.latest_onnx), "--csv", str(rows)]) == 1
-    assert "400 rows scored, 1 refused" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "400 rows scored, 1 refused" in said.out
+    why = "schema: line 402: column 'momentum' is empty, and it may not be missing"
+    assert said.err == f"modelgates: {rows}, 2021-01-01|A00: {why}\n"
+
+
+def test_the_first_rows_that_were_refused_are_named_on_stderr(
+    registry: Registry, tmp_path: Path, capsys: Capture
+) -> None:
+    csv = tmp_path / "live.csv"
+    csv.write_text("time,asset,momentum,value\n" + "\n" * 12 + "2021-01-01,A00,0.5,0.5\n")
+    assert main(["serve", "--onnx", str(registry.artifacts.latest_onnx), "--csv", str(csv)]) == 1
+    said = capsys.readouterr()
+    assert "1 rows scored, 12 refused" in said.out
+    assert said.err.splitlines() == [
+        *(
+            f"modelgates: {csv}: schema: line {line}: a blank line, expected 4 fields; delete it"
+            for line in range(2, 12)
+        ),
+        f"modelgates: {csv}: 2 more rows are refused; the log has the reason for each",
+    ]
+    assert len(list(read_predictions(registry.artifacts.predictions))) == 13
+
+
+@pytest.mark.parametrize("verb", ["serve", "shadow"])
+def test_a_header_alone_is_done_with_a_warning(registry: Registry, tmp_path: Path, capsys: Capture, verb: str) -> None:
+    csv = tmp_path / "live.csv"
+    csv.write_text("time,asset,momentum,value\n")
+    assert main([verb, "--onnx", str(registry.artifacts.latest_onnx), "--csv", str(csv)]) == 0
+    said = capsys.readouterr()
+    assert said.err == f"modelgates: warning: {csv}: a header and not a row\n"
+    assert "0 rows scored, 0 refused" in said.out
+    assert not registry.artifacts.predictions.exists()
+
+
+def test_a_broken_gz_file_is_refused_in_a_line_and_leaves_a_record(
+    registry: Registry, rows: Path, capsys: Capture
+) -> None:
+    packed = rows.with_suffix(".csv.gz")
+    packed.write_bytes(gzip.compress(rows.read_bytes())[:-20])
+    assert main(["serve", "--onnx", str(registry.artifacts.latest_onnx), "--csv", str(packed)]) == 1
+    why = "Compressed file ended before the end-of-stream marker was reached"
+    said = f"{packed}: not a whole .gz file ({why}); write or fetch it again"
+    assert capsys.readouterr() == ("", f"modelgates: {said}\n")
+    (record,) = read_predictions(registry.artifacts.predictions)
+    assert record.error == f"schema: {said}"
 
 
 def test_verify_lists_every_problem(registry: Registry, capsys: Capture) -> None:
@@ -391,7 +437,7 @@ def test_a_file_in_a_folders_place_ends_with_three(registry: Registry, capsys: C
     (registry.artifacts.root / "shadow").write_text("")
     model = registry.artifacts.model(registry.candidate) / "model.onnx"
     csv = registry.artifacts.root / "live.csv"
-    csv.write_text("time,asset,momentum,value\nt,A,1,2\n")
+    csv.write_text("time,asset,momentum,value\n2026-01-02,A,1,2\n")
     assert main(["shadow", "--onnx", str(model), "--csv", str(csv)]) == 3
     assert capsys.readouterr().err.startswith("modelgates: Not a directory: ")
 

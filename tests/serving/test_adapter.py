@@ -23,8 +23,10 @@ from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.onnx_models import linear
 from tests.support.panels import FEATURES, invented_panel, pack_ridge
+from tests.support.tables import Malformed, malformed_headers, malformed_rows
 
 COLUMNS = ["time", "asset", *FEATURES]
+DAY = "2026-01-02"
 
 
 @pytest.fixture
@@ -99,9 +101,11 @@ def test_a_link_to_the_model_is_followed_once(good_model: Path, rows: Path) -> N
 
 def test_a_row_with_nan_leaves_an_error_while_others_score(good_model: Path, tmp_path: Path) -> None:
     csv = tmp_path / "live.csv"
-    csv.write_text("time,asset,momentum,value\nt,A,0.5,1\nt,B,,1\nt,C,0.25,1\n")
+    csv.write_text(f"time,asset,momentum,value\n{DAY},A,0.5,1\n{DAY},B,,1\n{DAY},C,0.25,1\n")
     records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
-    assert [record.error for record in records] == [None, "schema: momentum is nan", None]
+    why = "schema: line 3: column 'momentum' is empty, and it may not be missing"
+    assert [record.error for record in records] == [None, why, None]
+    assert [record.row_key for record in records] == [f"{DAY}|A", f"{DAY}|B", f"{DAY}|C"]
     assert [record.prediction for record in records] == [
         pytest.approx(0.005, abs=1e-7),
         None,
@@ -112,10 +116,62 @@ def test_a_row_with_nan_leaves_an_error_while_others_score(good_model: Path, tmp
 
 def test_a_batch_without_a_sound_row_is_logged(good_model: Path, tmp_path: Path) -> None:
     csv = tmp_path / "live.csv"
-    csv.write_text("time,asset,momentum,value\nt,A,,\nt,B,,1\n")
+    csv.write_text(f"time,asset,momentum,value\n{DAY},A,,\n{DAY},B,,1\n")
     records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
     assert [record.prediction for record in records] == [None, None]
     assert None not in [record.error for record in records]
+    assert list(read_predictions(Artifacts.of(good_model).shadow_predictions)) == records
+
+
+@pytest.mark.parametrize("size", [1, 2, 32])
+def test_every_line_leaves_a_record_in_the_order_of_the_file(good_model: Path, tmp_path: Path, size: int) -> None:
+    csv, bad = tmp_path / "live.csv", {3, 4, 8}
+    lines = [f"{DAY},A{line},{'x' if line in bad else line},1" for line in range(2, 9)]
+    csv.write_text("\n".join(["time,asset,momentum,value", *lines]))
+    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv, batch_size=size)
+    assert [record.row_key for record in records] == [f"{DAY}|A{line}" for line in range(2, 9)]
+    assert [record.error is not None for record in records] == [line in bad for line in range(2, 9)]
+    assert list(read_predictions(Artifacts.of(good_model).shadow_predictions)) == records
+
+
+@pytest.mark.parametrize("case", malformed_rows())
+def test_a_line_that_is_no_row_is_refused_and_the_others_are_scored(
+    good_model: Path, tmp_path: Path, case: Malformed
+) -> None:
+    csv = tmp_path / "live.csv"
+    csv.write_bytes(case.content)
+    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
+    assert [record.error for record in records] == [None, f"schema: line 3: {case.says}", None][: case.sound + 1]
+    assert [record.prediction for record in records if record.error is None] == [
+        pytest.approx(0.001, abs=1e-7)
+    ] * case.sound
+
+
+@pytest.mark.parametrize(("content", "says"), malformed_headers())
+def test_a_file_that_cannot_be_read_leaves_one_record(
+    good_model: Path, tmp_path: Path, content: bytes, says: str
+) -> None:
+    csv = tmp_path / "live.csv"
+    csv.write_bytes(content)
+    adapter = Adapter(good_model / "model.onnx", arm="shadow")
+    with pytest.raises(FormatError, match=f"^{re.escape(f'{csv}{says}')}$"):
+        adapter.run_csv(csv)
+    (record,) = read_predictions(adapter.log)
+    assert (record.row_key, record.prediction, record.error) == ("*", None, f"schema: {csv}{says}")
+
+
+def test_a_row_without_a_name_that_cannot_be_read_goes_by_none(tmp_path: Path) -> None:
+    panel = invented_panel(days=5)[["momentum", "target"]].assign(baseline=0.0)
+    panel["reference"] = panel["momentum"].astype(float)
+    options = {"features": {"momentum": "price"}, "task": "regression", "metric": "r2", "changes": "No names."}
+    model = linear([1]).SerializeToString()
+    directory = pack(model, panel, nullable=[], artifacts=tmp_path / "artifacts", **options)
+    csv = tmp_path / "live.csv"
+    csv.write_text("momentum\n0.5\n\nx\n0.5\n")
+    first, blank, word, last = Adapter(directory / "model.onnx", arm="shadow").run_csv(csv)
+    assert (first.prediction, last.prediction, first.row_key) == (0.5, 0.5, last.row_key)
+    assert (blank.row_key, blank.error) == ("*", "schema: line 3: a blank line, expected 1 field; delete it")
+    assert (word.row_key, word.error) == ("*", "schema: line 4: column 'momentum' holds 'x', expected a number")
 
 
 def test_a_file_of_another_schema_leaves_one_record_that_says_so(good_model: Path, tmp_path: Path) -> None:
@@ -188,7 +244,7 @@ def test_a_score_that_is_no_number_is_an_error_not_a_gap(tmp_path: Path) -> None
         artifacts=tmp_path / "artifacts",
     )
     csv = tmp_path / "live.csv"
-    csv.write_text("time,asset,momentum\nt,A,1\nt,B,-1\nt,C,0\n")
+    csv.write_text(f"time,asset,momentum\n{DAY},A,1\n{DAY},B,-1\n{DAY},C,0\n")
     records = Adapter(directory / "model.onnx", arm="shadow").run_csv(csv)
     assert [record.prediction for record in records] == [0.0, None, None]
     assert [record.error for record in records] == [None, "model: the score is nan", "model: the score is -inf"]
