@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, IntegrityError, StatisticsError
 from ..storage.digests import Sha256, sha256
+from ..storage.parquet import read_parquet
 from ..storage.paths import is_there
 from ..storage.regular_files import MAX_FILE_BYTES
 from ..storage.strict_json import Moment, read_bytes, read_json, readable
@@ -117,8 +118,8 @@ def load_golden_predictions(
     if sha256(content) != goldens[model_id].sha256:
         raise IntegrityError(f"{path}: not the file that {METADATA} lists; set it again: {again}")
     try:
-        return np.asarray(pq.read_table(io.BytesIO(content))[COLUMN], dtype=np.float64)
-    except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
+        return np.asarray(read_parquet(content, "its content")[COLUMN], dtype=np.float64)
+    except (FormatError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: holds no predictions ({error}); set it again: {again}") from error
 
 

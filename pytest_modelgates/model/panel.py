@@ -1,23 +1,19 @@
 """The panel: out-of-sample rows of keys, features, outcomes and the native model's scores."""
 
-import io
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..storage.digests import sha256
-from ..storage.text import first_line, printable
+from ..storage.parquet import count_rows, read_frame
 from . import panel_checks
 from .directory import PANEL, SIDECAR
-from .features import feature_matrix, named_column, numeric_column, require_numbers
+from .features import feature_matrix, named_column, numeric_column
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 
 Matrix = NDArray[np.float64]
@@ -33,20 +29,13 @@ class Panel:
     @classmethod
     def read(cls, content: bytes, sidecar: Sidecar, *, columns: list[str] | None = None) -> "Panel":
         """Read `evaluation.parquet` from its bytes, all columns or some; each use checks the columns that it needs."""
-        try:
-            frame = _decoded(content, columns).to_pandas(use_threads=False)
-        except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
-            raise _no_parquet(error) from error
         # A file may bring row labels of its own.
-        return cls(frame.reset_index(drop=True), sidecar)
+        return cls(read_frame(content, PANEL, columns=columns).reset_index(drop=True), sidecar)
 
     @staticmethod
     def rows(content: bytes) -> int:
         """Count the rows of `evaluation.parquet` by its footer."""
-        try:
-            return int(pq.read_metadata(io.BytesIO(content)).num_rows)
-        except Exception as error:  # as above
-            raise _no_parquet(error) from error
+        return count_rows(content, PANEL)
 
     def column(self, name: str | None) -> "pd.Series":
         """One column, which the sidecar must name and the panel must have."""
@@ -208,21 +197,5 @@ class Panel:
 
 def read_native_scores(content: bytes) -> Matrix:
     """Read the native model's score of every row from the bytes of `evaluation.parquet`, and no other column."""
-    try:
-        scores = _decoded(content, [REFERENCE])[REFERENCE].to_numpy()
-    except Exception as error:  # as above
-        raise _no_parquet(error) from error
-    require_numbers(REFERENCE, scores.dtype, source=PANEL)
+    scores = numeric_column(read_frame(content, PANEL, columns=[REFERENCE]), REFERENCE, source=PANEL)
     return np.asarray(scores, dtype=np.float64)
-
-
-def _decoded(content: bytes, columns: list[str] | None) -> pa.Table:
-    """Decode without pyarrow's threads: one that lets go of `content` while Python ends would abort the process."""
-    file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
-    if twice := [name for name, times in Counter(file.schema_arrow.names).items() if times > 1]:
-        raise ValueError(f"two columns are called {printable(twice[0])!r}")
-    return file.read(columns, use_threads=False)
-
-
-def _no_parquet(error: Exception) -> FormatError:
-    return FormatError(f"evaluation.parquet: cannot be read as Parquet ({first_line(error)})")

@@ -1,19 +1,41 @@
-"""Tables that users bring: CSV or Parquet."""
+"""Tables that users bring whole: CSV or Parquet. Unlike a feed, such a file is refused at its first bad row."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from ..errors import FormatError
+from ..storage.parquet import read_frame
 from ..storage.paths import is_file
-from ..storage.text import first_line
+from ..storage.rows import Column
+from ..storage.tables import read_bytes, read_header, read_table
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """Read a user's table: CSV if the suffix says so, else Parquet."""
-    if not is_file(path):
+def read_user_table(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
+    """Read a user's table: CSV if the name ends in .csv or .csv.gz, else Parquet.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of Column
+        What the columns of a CSV file must hold; those that are not among them may hold any text.
+
+    Raises
+    ------
+    FormatError
+        If there is no such file, it cannot be read, or a row of CSV is not what its columns say.
+    """
+    if not is_file(path):  # reading a pipe or a device might never end
         raise FormatError(f"{path}: no such file")
-    try:
-        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except Exception as error:  # pandas and pyarrow share no base for what damaged files make them raise
-        raise FormatError(f"{path}: neither CSV nor Parquet ({first_line(error)})") from error
+    content = read_bytes(path)
+    if not path.name.endswith((".csv", ".csv.gz")):
+        return read_frame(content, path)
+    known = {column.name: column for column in columns}
+    header = read_header(content, path)
+    table = read_table(content, [known.get(name, Column(name, "text", nullable=True)) for name in header], path)
+    if table.rejected:
+        first, *others = table.rejected
+        more = f" ({len(others)} more are refused)" if others else ""
+        raise FormatError(f"{path}, {first}{more}")
+    return pd.DataFrame(table.values)

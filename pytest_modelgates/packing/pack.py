@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -21,12 +21,12 @@ from ..model.panel import Panel
 from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
 from ..model.probes import uncompared_nan
 from ..model.session import OnnxModel
-from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Probes
+from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Probes, Sidecar
 from ..stats.baseline import named_metric
 from ..storage.strict_json import readable
 from ..storage.text import first_line, listed
 from .convert import NativeScore, convert, finish
-from .description import Description, check_arguments, describe
+from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
 from .panel_input import checked_panel, matrix
 from .probing import probe
@@ -108,13 +108,20 @@ def pack(
     arguments = check_arguments(features, changes, described)
     if not isinstance(panel, pd.DataFrame):
         raise PackError(f"panel: expected a DataFrame of pandas, got {type(panel).__name__}")
+    return pack_as_described(model, lambda _: panel, arguments, artifacts)
+
+
+def pack_as_described(
+    model: Any, panel_of: Callable[[Sidecar], pd.DataFrame], arguments: Arguments, artifacts: str | Path
+) -> Path:
+    """Write a model directory as `pack` does; the panel is asked for when it is known what its columns must hold."""
     if not isinstance(artifacts, str | os.PathLike):
         raise PackError(f"artifacts: expected a path, got {type(artifacts).__name__}")
-    proto, native = _load(model, list(features))
+    proto, native = _load(model, list(arguments["features"]))
     sidecar = describe(proto, arguments)
     if sidecar.metric is not None:
         named_metric(sidecar.metric, labels=sidecar.task == "classification")
-    frame, given = checked_panel(panel, sidecar, needs_reference=native is None)
+    frame, given = checked_panel(panel_of(sidecar), sidecar, needs_reference=native is None)
     content = finish(proto, sidecar.names, sidecar.schema_crc32)
     session = OnnxModel(content, sidecar)
     if problems := session.input_problems():
@@ -135,7 +142,7 @@ def pack(
         MODEL: content,
         SIDECAR: readable(sidecar),
         **_claims(session, packed.features, parity, probes),
-        CHANGES: changes.strip().encode() + b"\n",
+        CHANGES: arguments["changes"].strip().encode() + b"\n",
         PANEL: frame.to_parquet(index=False),
     }
     lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))

@@ -8,13 +8,15 @@ from typing import Any, Required
 
 from ..errors import FormatError, MissingExtraError, PackError
 from ..extras import extra
-from ..model.tables import read_table
+from ..model.sidecar import Sidecar
+from ..model.tables import read_user_table
 from ..storage.paths import is_file
+from ..storage.rows import Column
 from ..storage.strict_json import read_bytes, typed
 from ..storage.text import first_line, printable
 from ..storage.toml import parse_toml
-from .description import Description, Name
-from .pack import pack
+from .description import Description, Name, check_arguments
+from .pack import pack_as_described
 
 
 class PackingList(Description):
@@ -60,9 +62,21 @@ def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) ->
         The new model directory.
     """
     wanted = read_packing_list(spec)
+    if not is_file(panel):  # converting a model may take minutes
+        raise FormatError(f"{panel}: no such file")
     features = {name: group for group, names in wanted["groups"].items() for name in names}
-    described: dict[str, Any] = {key: value for key, value in wanted.items() if key != "groups"}
-    return pack(_load_model(model), read_table(panel), features=features, artifacts=artifacts, **described)
+    described = {key: value for key, value in wanted.items() if key not in ("groups", "changes")}
+    arguments = check_arguments(features, wanted["changes"], described)
+    return pack_as_described(
+        _load_model(model), lambda sidecar: read_user_table(panel, _columns(sidecar)), arguments, artifacts
+    )
+
+
+def _columns(sidecar: Sidecar) -> list[Column]:
+    """Say what the columns of a panel hold; the gates judge where values are missing."""
+    keys = [Column(name, "time" if name == sidecar.time else "text") for name in sidecar.keys]
+    features = [Column(feature.name, feature.dtype, nullable=True) for feature in sidecar.features]
+    return keys + features + [Column(name, "float64", nullable=True) for name in sidecar.outcomes]
 
 
 def _load_model(path: Path) -> Any:

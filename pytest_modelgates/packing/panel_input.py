@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import PackError
 from ..model.features import are_numbers
 from ..model.sidecar import BASELINE, REFERENCE, Sidecar
+from ..storage.rows import is_time
 from ..storage.text import first_line, listed
 
 MEANINGS = {
@@ -88,6 +89,9 @@ def _cast(column: Any, dtype: str) -> Any:
 def _dates(column: Any) -> Any:
     if pd.api.types.is_numeric_dtype(column.dtype):
         raise PackError(f"the panel's {column.name!r} is {column.dtype}; give dates")
+    for text in {value for value in column.tolist() if isinstance(value, str)}:
+        if not is_time(text):  # pandas takes words, such as "now", and a year for its first day
+            raise PackError(f"the panel's {column.name!r} does not hold ISO dates ({text!r})")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # pandas 2 only warns of two time zones

@@ -10,11 +10,12 @@ import numpy as np
 from ..artifacts import Artifacts
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
-from ..errors import FormatError
 from ..model.directory import PANEL, ModelDirectory
+from ..model.features import numeric_column
 from ..model.panel import read_native_scores
-from ..model.tables import read_table
+from ..model.tables import read_user_table
 from ..policy.operations import LockRules
+from ..storage.rows import Column
 from .store import locked
 
 
@@ -36,7 +37,4 @@ def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: 
 
 
 def _predictions_in(source: Path) -> np.ndarray:
-    frame = read_table(source)
-    if COLUMN not in frame:
-        raise FormatError(f"{source}: has no column {COLUMN!r}; it holds {', '.join(map(str, frame))}")
-    return np.asarray(frame[COLUMN])
+    return numeric_column(read_user_table(source, [Column(COLUMN, "float64")]), COLUMN, source=str(source))

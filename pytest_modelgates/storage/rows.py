@@ -101,7 +101,8 @@ def values_of(cells: Sequence[bytes], column: Column) -> Converted:
     if column.kind in TEXTS:
         texts = [cell.decode() for cell in cells]
         # Days repeat, so each is looked at once.
-        good = {text for text in set(texts) if text and (column.kind == "text" or is_time(text))}
+        good = {text for text in set(texts) if (text and column.kind == "text") or is_time(text)}
+        good |= {""} if column.nullable else set()
         bad = {row: _why(cells[row], column) for row, text in enumerate(texts) if text not in good}
         return np.array(texts, dtype=object), bad
     values = _at_once(cells, column)

@@ -1,5 +1,6 @@
 """Packing from files with `modelgates pack`."""
 
+import gzip
 import re
 from collections.abc import Callable
 from datetime import date
@@ -18,8 +19,11 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.errors import FormatError, PackError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
+from pytest_modelgates.model.tables import read_user_table
 from pytest_modelgates.packing.packing_list import pack_from_files, read_packing_list
+from pytest_modelgates.storage.rows import Column
 from tests.support.onnx_models import linear
+from tests.support.tables import Malformed, malformed_headers, malformed_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -166,6 +170,15 @@ def test_a_packing_list_in_another_encoding_is_refused(tmp_path: Path) -> None:
         read_packing_list(path)
 
 
+def _feed_model(folder: Path) -> Path:
+    onnx.save(linear([10, 1]), folder / "feed.onnx")
+    return folder / "feed.onnx"
+
+
+def _feed_list(folder: Path) -> Path:
+    return _list(folder, LIST.replace('"a"', '"momentum"').replace('"b"', '"value"'))
+
+
 def _written(name: str, content: bytes) -> Callable[[Path], Path]:
     def write(path: Path) -> Path:
         path.with_name(name).write_bytes(content)
@@ -200,23 +213,33 @@ BAD_FILES = [
     pytest.param({"panel": lambda path: path}, "*/panel: no such file", id="no-panel"),
     pytest.param(
         {"panel": _written("panel.parquet", b"nonsense")},
-        "*/panel.parquet: neither CSV nor Parquet (*)",
+        "*/panel.parquet: cannot be read as Parquet (*)",
         id="broken-parquet",
     ),
     pytest.param(
         {"panel": _written("panel.csv", b"")},
-        "*/panel.csv: neither CSV nor Parquet (No columns to parse from file)",
+        "*/panel.csv: no header; the first line names the columns",
         id="empty-csv",
     ),
     pytest.param(
         {"panel": _written("panel.csv", b"a\xff,b\n1,2\n")},
-        "*/panel.csv: neither CSV nor Parquet (*)",
+        "*/panel.csv, line 1: not the header of a CSV file, plain or .gz (byte 2 is not UTF-8; *)",
         id="csv-in-latin-1",
     ),
     pytest.param(
         {"panel": _written("panel.csv", b"a,b\n1,2\n")},
-        "the panel has no column 'time', 'asset', *",
+        "the panel has no column 'time', 'asset', *; it holds a, b*",
         id="csv-of-other-columns",
+    ),
+    pytest.param(
+        {"panel": _written("panel.csv", b"time,asset,a,b,target,ret_next,reference\n")},
+        "the panel has no rows; give out-of-sample rows to measure the model on",
+        id="csv-without-rows",
+    ),
+    pytest.param(
+        {"panel": _written("panel.csv.gz", gzip.compress(b"time,asset\n" * 99)[:-9])},
+        "*/panel.csv.gz: not a whole .gz file (Compressed file ended before *); write or fetch it again",
+        id="broken-gz",
     ),
 ]
 
@@ -235,6 +258,58 @@ def test_files_that_cannot_be_packed_are_refused_in_a_line(
     said = capsys.readouterr().err
     assert re.search(f"^modelgates: {pattern[1:]}", said, re.MULTILINE)
     assert not (tmp_path / "artifacts").exists()
+
+
+@pytest.mark.parametrize("case", malformed_rows(panel=True))
+def test_a_panel_with_a_line_that_is_no_row_is_refused(tmp_path: Path, case: Malformed) -> None:
+    panel = tmp_path / "panel.csv"
+    panel.write_bytes(case.content)
+    with pytest.raises(FormatError, match=f"^{re.escape(f'{panel}, line 3: {case.says}')}$"):
+        pack_from_files(_feed_model(tmp_path), panel, _feed_list(tmp_path), artifacts=tmp_path / "artifacts")
+    assert not (tmp_path / "artifacts").exists()
+
+
+@pytest.mark.parametrize(("content", "says"), malformed_headers())
+def test_a_panel_without_a_header_that_can_be_read_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    panel = tmp_path / "panel.csv"
+    panel.write_bytes(content)
+    with pytest.raises(FormatError, match=f"^{re.escape(f'{panel}{says}')}$"):
+        pack_from_files(_feed_model(tmp_path), panel, _feed_list(tmp_path), artifacts=tmp_path / "artifacts")
+
+
+def test_a_panel_of_csv_keeps_its_names_and_means_what_its_frame_means(tmp_path: Path) -> None:
+    """Names that a reader with a will of its own would turn into numbers or into nothing."""
+    names = ["0001", "0700", "1E5", "10E4", "NA", "null", "None", "nan", "12.50", "12.5"]
+    frame = pd.DataFrame({"time": "2020-01-01", "asset": names, "a": np.arange(10) / 8, "b": np.arange(10) % 3 + 0.5})
+    frame["target"] = frame["ret_next"] = 0.01
+    frame["reference"] = 10.0 * frame["a"] + frame["b"]
+    frame["note"] = ""
+    (tmp_path / "p.csv.gz").write_bytes(gzip.compress(frame.to_csv(index=False).encode()))
+    directory = pack_from_files(_onnx(tmp_path / "m"), tmp_path / "p.csv.gz", _list(tmp_path), artifacts=tmp_path)
+    packed = Candidate(directory).panel.frame
+    assert packed["asset"].tolist() == sorted(names)
+    expected = frame.sort_values("asset")
+    for name in ("a", "b", "target", "ret_next", "reference"):
+        np.testing.assert_array_equal(packed[name], expected[name])
+
+
+def test_columns_of_whole_numbers_reach_the_native_model_as_they_are(tmp_path: Path) -> None:
+    """As from a frame; in a panel of text no dtype says so."""
+    pd.DataFrame({"time": "2020-01-01", "asset": ["X", "Y"], "a": [1, 2], "b": [0.5, 2]}).to_csv(
+        tmp_path / "p.csv", index=False
+    )
+    columns = [Column("time", "time"), Column("a", "float32"), Column("b", "float32")]
+    frame = read_user_table(tmp_path / "p.csv", columns)
+    assert (frame["a"].dtype, frame["b"].dtype) == (np.int64, np.float64)
+    assert frame["asset"].tolist() == ["X", "Y"]
+
+
+def test_how_many_rows_of_a_panel_are_refused_is_said(tmp_path: Path) -> None:
+    panel = tmp_path / "panel.csv"
+    panel.write_text("a\n1\nx\n2\ny\n\n")
+    message = f"{panel}, line 3: column 'a' holds 'x', expected a number (2 more are refused)"
+    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
+        read_user_table(panel, [Column("a", "float64")])
 
 
 def test_a_packing_list_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

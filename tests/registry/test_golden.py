@@ -1,5 +1,6 @@
 """Setting a model's golden: from its panel, or from a file."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ def test_a_golden_is_set_from_the_panel_or_from_a_file(registry: Registry, tmp_p
     frame = pd.DataFrame({"prediction": [1.0, 2.0], "more": ["a", "b"]})
     frame.to_csv(tmp_path / "own.csv", index=False)
     frame.to_parquet(tmp_path / "own.parquet")
-    for name in ("own.csv", "own.parquet"):
+    (tmp_path / "own.csv.gz").write_bytes(gzip.compress((tmp_path / "own.csv").read_bytes()))
+    for name in ("own.csv", "own.csv.gz", "own.parquet"):
         set_golden(registry.artifacts, registry.candidate, tmp_path / name, RULES)
         np.testing.assert_array_equal(load_golden_predictions(registry.candidate, folder=folder), [1, 2])
     assert golden_metadata(folder).goldens[registry.candidate].digest is None
@@ -36,12 +38,23 @@ def test_a_golden_file_of_another_form_is_refused(registry: Registry, tmp_path: 
     before = registry.state()
     for name, content, said, error in (
         ("gone.csv", None, "no such file", FormatError),
-        ("random.parquet", b"\0\1\2", "neither CSV nor Parquet", FormatError),
-        ("random.csv", b"\xff\xfe\0", "neither CSV nor Parquet", FormatError),
-        ("empty.csv", b"", "neither CSV nor Parquet", FormatError),
+        ("random.parquet", b"\0\1\2", r"random\.parquet: cannot be read as Parquet \(", FormatError),
+        ("random.csv", b"\xff\xfe\0", r"random\.csv, line 1: not the header of a CSV file", FormatError),
+        ("empty.csv", b"", "no header", FormatError),
+        ("none.csv", b"prediction\n", "expected one finite number a row", StatisticsError),
         ("other.csv", b"a,b\n1,2\n", "has no column 'prediction'; it holds a, b", FormatError),
-        ("words.csv", b"prediction\nhigh\n", "expected one finite number a row", StatisticsError),
-        ("gaps.csv", b'prediction\n1\n""\n2\n', "expected one finite number a row", StatisticsError),
+        ("twice.csv", b"prediction,prediction\n1,2\n", "two columns are called 'prediction'", FormatError),
+        (
+            "words.csv",
+            b"prediction\nhigh\n",
+            "line 2: column 'prediction' holds 'high', expected a number",
+            FormatError,
+        ),
+        ("truths.csv", b"prediction\n1\nTrue\n", "line 3: column 'prediction' holds 'True', expected", FormatError),
+        ("gaps.csv", b'prediction\n1\n""\n2\n', "line 3: column 'prediction' is empty, and it may not", FormatError),
+        ("blank.csv", b"prediction\n1\n\n2\n", "line 3: a blank line, expected 1 field; delete it", FormatError),
+        ("short.csv", b"prediction,more\n1\n", "line 2: 1 field, the header has 2", FormatError),
+        ("half.csv.gz", gzip.compress(b"prediction\n1\n")[:-4], "not a whole .gz file", FormatError),
     ):
         if content is not None:
             (tmp_path / name).write_bytes(content)

@@ -1,0 +1,86 @@
+"""Parquet is bounded by its footer, before anything of it is decoded."""
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pytest_modelgates.errors import FormatError
+from pytest_modelgates.storage import parquet
+from pytest_modelgates.storage.parquet import count_rows, read_frame, read_parquet
+
+
+def written(**columns: object) -> bytes:
+    """Write columns as Parquet."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink, row_group_size=50)
+    return sink.getvalue()
+
+
+TWO = {"a": np.arange(100.0), "a.b": np.zeros(100)}
+
+
+def too_large(size: int, most: int) -> str:
+    """Give the pattern of the refusal."""
+    return re.escape(
+        f"it: {size} bytes when decoded, expected at most {most}, a quarter of the memory that may be used; "
+        "give fewer rows, or allow more: [hermetic] memory_gib in operations.toml for a hermetic run, else ulimit -v"
+    )
+
+
+@pytest.fixture
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail if anything is decoded."""
+    monkeypatch.delattr(pq.ParquetFile, "read")
+
+
+def test_columns_are_read_all_or_by_name() -> None:
+    content = written(**TWO)
+    assert read_parquet(content, "it").column_names == ["a", "a.b"]
+    assert read_frame(content, "it", columns=["a"])["a"].tolist() == list(range(100))
+    assert count_rows(content, "it") == 100
+
+
+@pytest.mark.usefixtures("no_decoding")
+@pytest.mark.parametrize(("columns", "size"), [(None, 1600), (["a.b"], 800), (["a"], 1600)])
+def test_more_values_than_fit_are_refused_by_the_footer(
+    monkeypatch: pytest.MonkeyPatch, columns: list[str] | None, size: int
+) -> None:
+    """What is called a.b may be a part of a."""
+    monkeypatch.setattr(parquet, "_memory", lambda: 4 * 799)
+    for reader in (read_parquet, read_frame):
+        with pytest.raises(FormatError, match=f"^{too_large(size, 799)}$"):
+            reader(written(**TWO), "it", columns=columns)
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_values_in_lists_count_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = written(a=pa.array([[0.0] * 100] * 100))
+    monkeypatch.setattr(parquet, "_memory", lambda: 20_000)
+    with pytest.raises(FormatError, match=too_large(80_000, 5_000)):
+        read_parquet(content, "it")
+
+
+@pytest.mark.integration
+def test_a_process_of_limited_memory_reads_a_quarter_of_it(tmp_path: Path) -> None:
+    path, limit = tmp_path / "rows.parquet", 2**32
+    path.write_bytes(written(a=np.zeros(100)))
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit})); "
+        "from pytest_modelgates.storage import parquet; print(parquet._memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{limit}\n"
+    assert parquet._memory() == 16 * 2**30
+
+
+def test_what_pandas_cannot_hold_is_refused_in_a_line() -> None:
+    content = written(a=pa.array([2**31 - 1], pa.date32()))
+    with pytest.raises(FormatError, match=r"^it: cannot be read as Parquet \(.+\)$"):
+        read_frame(content, "it")
