@@ -29,7 +29,7 @@ def read_user_table(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
     if not is_file(path):  # reading a pipe or a device might never end
         raise FormatError(f"{path}: no such file")
     content = read_bytes(path)
-    if not path.name.endswith((".csv", ".csv.gz")):
+    if not path.name.lower().endswith((".csv", ".csv.gz")):
         return read_frame(content, path)
     known = {column.name: column for column in columns}
     header = read_header(content, path)

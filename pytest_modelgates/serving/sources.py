@@ -6,7 +6,7 @@ from ..errors import FormatError
 from ..model.sidecar import Sidecar
 from ..storage.rows import Column
 from ..storage.tables import Table, read_bytes, read_header, read_table
-from ..storage.text import printable
+from ..storage.text import cut, listed, printable
 
 
 def read_csv(path: Path, sidecar: Sidecar) -> Table:
@@ -22,7 +22,8 @@ def read_csv(path: Path, sidecar: Sidecar) -> Table:
     columns = columns_of(sidecar)
     found, wanted = read_header(content, path), [column.name for column in columns]
     if found != wanted:
-        raise FormatError(f"{path}: columns {printable(', '.join(found))}; the model takes {', '.join(wanted)}")
+        columns_found = printable(listed(map(cut, found), most=100))
+        raise FormatError(f"{path}: columns {columns_found}; the model takes {', '.join(wanted)}")
     return read_table(content, columns, path)
 
 

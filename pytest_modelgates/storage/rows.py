@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .text import printable
+from .text import cut
 
 Kind = Literal["text", "time", "bool", "float32", "float64", "int32", "int64"]
 TEXTS = ("text", "time")
@@ -35,7 +35,6 @@ _EXPECTED = {
     "int64": "a whole number",
 }
 _WIDE = {"bool": np.bool_, "int32": np.int64, "int64": np.int64}
-_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +168,10 @@ def _one_by_one(cells: Sequence[bytes], column: Column) -> Converted:
 
 def _why(cell: bytes, column: Column) -> str:
     """Say why a cell is refused."""
-    place = f"column {printable(column.name)!r}"
+    place = f"column {cut(column.name)!r}"
     if not cell:
         return f"{place} is empty" + ("" if column.kind in TEXTS else ", and it may not be missing")
-    text = cell.decode()
-    shown = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    shown = repr(cut(cell.decode()))
     # What is refused although it is a number of the right form is out of range.
     form = {"i": _WHOLE, "f": _REAL}.get(column.kind[0])
     if form is not None and form.fullmatch(cell):

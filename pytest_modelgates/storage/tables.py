@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from .rows import TEXTS, BadRowError, Column, Converted, fields_of, values_of
-from .text import counted, first_line, printable
+from .text import counted, cut, first_line
 
 MAX_BYTES = 2**31  # of a table, compressed or not
 _BLOCK = 2**18
@@ -72,28 +72,23 @@ def read_bytes(path: Path) -> bytes:
         If there are too many, or the file is not what `gzip` writes.
     """
     with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if path.suffix == ".gz":
-        return _decompressed(content, path)
-    if len(content) > MAX_BYTES:
-        raise FormatError(f"{path}: {_TOO_LARGE}")
-    return content
+        if path.suffix != ".gz":
+            return _bounded(file, f"{path}: ")
+        try:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return _bounded(unpacked, f"{path}: decompressed ")
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            why = first_line(error)
+            raise FormatError(f"{path}: not a whole .gz file ({why}); write or fetch it again") from error
 
 
-_TOO_LARGE = f"more than {MAX_BYTES} bytes, the most that is read of a table; divide it, or write Parquet"
-
-
-def _decompressed(content: bytes, path: Path) -> bytes:
-    plain = bytearray()
-    try:
-        with gzip.GzipFile(fileobj=BytesIO(content)) as file:
-            while piece := file.read(_BLOCK):
-                plain += piece
-                if len(plain) > MAX_BYTES:
-                    raise FormatError(f"{path}: decompressed {_TOO_LARGE}")
-    except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{path}: not a whole .gz file ({first_line(error)}); write or fetch it again") from error
-    return bytes(plain)
+def _bounded(file: BufferedIOBase, source: str) -> bytes:
+    content = BytesIO()
+    while piece := file.read(_BLOCK):  # a read of all that is admitted would ask for its memory at once
+        if content.tell() + len(piece) > MAX_BYTES:
+            raise FormatError(f"{source}more than {MAX_BYTES} bytes, the most that is read of a table; give fewer rows")
+        content.write(piece)
+    return content.getvalue()
 
 
 def read_header(content: bytes, source: object) -> list[str]:
@@ -120,7 +115,7 @@ def _header(content: bytes, source: object) -> tuple[list[str], int]:
     except BadRowError as error:
         raise FormatError(f"{source}, line 1: not the header of a CSV file, plain or .gz ({error})") from error
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise FormatError(f"{source}: two columns are called {printable(twice[0])!r}; keep one, or rename one")
+        raise FormatError(f"{source}: two columns are called {cut(twice[0])!r}; keep one, or rename one")
     return names, len(content) if end < 0 else end + 1
 
 

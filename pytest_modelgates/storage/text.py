@@ -2,10 +2,17 @@
 
 from collections.abc import Iterable
 
+LONGEST = 40
+
 
 def printable(text: str) -> str:
     """Escape what would break a line or a terminal."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def cut(text: str) -> str:
+    """Cut what others wrote to a length that a message can bear."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def listed(items: Iterable[object], *, most: int = 8, between: str = ", ") -> str:

@@ -118,6 +118,7 @@ REFUSED = [
     ),
     pytest.param("t,A,1,2\n", "columns t, A, 1, 2; the model takes time, asset, x, y", id="no-header"),
     pytest.param("time;asset;x;y\n", "columns time;asset;x;y; the model takes time, asset, x, y", id="semicolons"),
+    pytest.param("x" * 99 + "\n", f"columns {'x' * 40}…; the model takes time, asset, x, y", id="long"),
     pytest.param("time,asset,x,\x1b[1m\n", r"columns time, asset, x, \x1b[1m; the model takes", id="escape"),
 ]
 
