@@ -33,9 +33,5 @@ def read_user_table(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
         return read_frame(content, path)
     known = {column.name: column for column in columns}
     header = read_header(content, path)
-    table = read_table(content, [known.get(name, Column(name, "text", nullable=True)) for name in header], path)
-    if table.rejected:
-        first, *others = table.rejected
-        more = f" ({len(others)} more are refused)" if others else ""
-        raise FormatError(f"{path}, {first}{more}")
-    return pd.DataFrame(table.values)
+    wanted = [known.get(name, Column(name, "text", nullable=True)) for name in header]
+    return pd.DataFrame(read_table(content, wanted, path, strict=True).values)

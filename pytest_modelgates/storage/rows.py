@@ -98,12 +98,12 @@ def values_of(cells: Sequence[bytes], column: Column) -> Converted:
         Which cells are refused, and why. Their values mean nothing.
     """
     if column.kind in TEXTS:
-        texts = [cell.decode() for cell in cells]
-        # Days repeat, so each is looked at once.
-        good = {text for text in set(texts) if (text and column.kind == "text") or is_time(text)}
-        good |= {""} if column.nullable else set()
-        bad = {row: _why(cells[row], column) for row, text in enumerate(texts) if text not in good}
-        return np.array(texts, dtype=object), bad
+        # Days and assets repeat, so each is looked at once, and kept once.
+        texts = {cell: cell.decode() for cell in set(cells)}
+        good = {cell for cell, text in texts.items() if (text and column.kind == "text") or is_time(text)}
+        good |= {b""} if column.nullable else set()
+        bad = {row: _why(cell, column) for row, cell in enumerate(cells) if cell not in good}
+        return np.array([texts[cell] for cell in cells], dtype=object), bad
     values = _at_once(cells, column)
     return (values, {}) if values is not None else _one_by_one(cells, column)
 

@@ -5,6 +5,7 @@ A row is one line, so one that is spoiled cannot touch the next. What a cell may
 
 import codecs
 import gzip
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,10 @@ from ..errors import FormatError
 from .rows import TEXTS, BadRowError, Column, Converted, fields_of, values_of
 from .text import counted, cut, first_line
 
-MAX_BYTES = 2**31  # of a table, compressed or not
+MAX_BYTES = 2**31  # of a table
+# Numbers as text shrink to a third. What shrinks far more is a bomb, and refused beyond the first 64 MiB.
+MAX_RATIO, FREE_BYTES = 100, 2**26
+MOST_REJECTED = 2**20  # rows that are remembered; beyond, and if most rows are such, this is another file
 _BLOCK = 2**18
 _STRANGE = (b'"', b"\r", b"\0")
 
@@ -73,20 +77,21 @@ def read_bytes(path: Path) -> bytes:
     """
     with path.open("rb") as file:
         if path.suffix != ".gz":
-            return _bounded(file, f"{path}: ")
+            return _bounded(file, MAX_BYTES, f"{path}: ")
+        most = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * os.fstat(file.fileno()).st_size))
         try:
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return _bounded(unpacked, f"{path}: decompressed ")
+                return _bounded(unpacked, most, f"{path}: decompressed ")
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             why = first_line(error)
             raise FormatError(f"{path}: not a whole .gz file ({why}); write or fetch it again") from error
 
 
-def _bounded(file: BufferedIOBase, source: str) -> bytes:
+def _bounded(file: BufferedIOBase, most: int, source: str) -> bytes:
     content = BytesIO()
     while piece := file.read(_BLOCK):  # a read of all that is admitted would ask for its memory at once
-        if content.tell() + len(piece) > MAX_BYTES:
-            raise FormatError(f"{source}more than {MAX_BYTES} bytes, the most that is read of a table; give fewer rows")
+        if content.tell() + len(piece) > most:
+            raise FormatError(f"{source}more than {most} bytes, the most that is read of such a file; give fewer rows")
         content.write(piece)
     return content.getvalue()
 
@@ -119,7 +124,7 @@ def _header(content: bytes, source: object) -> tuple[list[str], int]:
     return names, len(content) if end < 0 else end + 1
 
 
-def read_table(content: bytes, columns: Sequence[Column], source: object) -> Table:
+def read_table(content: bytes, columns: Sequence[Column], source: object, *, strict: bool = False) -> Table:
     """Read columns of a table.
 
     Parameters
@@ -131,11 +136,13 @@ def read_table(content: bytes, columns: Sequence[Column], source: object) -> Tab
         row must have as many fields as the header.
     source : object
         What messages call the file.
+    strict : bool, default False
+        The first row that is not one raises.
 
     Raises
     ------
     FormatError
-        If the header cannot be read. Rows do not raise.
+        If the header cannot be read, or hardly a row of a large file.
     """
     names, start = _header(content, source)
     wanted = tuple(column for column in columns if column.name in names)
@@ -148,6 +155,12 @@ def read_table(content: bytes, columns: Sequence[Column], source: object) -> Tab
         read = [values_of(cells[place :: len(names)], column) for place, column in zip(places, wanted, strict=True)]
         spoiled = _spoiled(wanted, read, numbers)
         rejected += sorted([*bad, *spoiled.values()], key=lambda each: each.line)
+        if strict and rejected:
+            raise FormatError(f"{source}, {rejected[0]}")
+        if len(rejected) > max(MOST_REJECTED, sum(map(len, lines))):
+            raise FormatError(
+                f"{source}: {len(rejected)} of the lines up to {rejected[-1].line} are not rows, such as {rejected[0]}"
+            )
         kept = np.delete(np.arange(len(numbers)), list(spoiled))
         lines.append(numbers[kept])
         parts.append([values[kept] for values, _ in read])

@@ -304,14 +304,6 @@ def test_columns_of_whole_numbers_reach_the_native_model_as_they_are(tmp_path: P
     assert frame["asset"].tolist() == ["X", "Y"]
 
 
-def test_how_many_rows_of_a_panel_are_refused_is_said(tmp_path: Path) -> None:
-    panel = tmp_path / "panel.csv"
-    panel.write_text("a\n1\nx\n2\ny\n\n")
-    message = f"{panel}, line 3: column 'a' holds 'x', expected a number (2 more are refused)"
-    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
-        read_user_table(panel, [Column("a", "float64")])
-
-
 def test_a_packing_list_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(_onnx(tmp_path / "model")), f"--panel={_csv(tmp_path / 'panel')}", f"--spec={tmp_path / 'none.toml'}"]
     assert main(["pack", *files]) == 1

@@ -203,6 +203,21 @@ def test_rows_are_the_same_however_the_file_is_divided(monkeypatch: pytest.Monke
     assert [each.line for each in tables_read[0][2]] == [n + 2 for n in range(40) if n % 3 == 0 or n % 5 == 0]
 
 
+def test_a_file_of_which_most_lines_are_no_rows_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MOST_REJECTED", 9)
+    monkeypatch.setattr(tables, "_BLOCK", 1)
+    columns = Column("a", "float64"), Column("b", "float64")
+    message = "it: 10 of the lines up to 11 are not rows, such as line 2: a blank line, expected 2 fields; delete it"
+    with pytest.raises(FormatError, match=f"^{message}$"):
+        read("a,b\n" + "\n" * 10**6, *columns)
+    assert len(read("a,b\n" + "1,2\n\n" * 50, *columns).rejected) == 50
+
+
+def test_a_strict_reading_ends_at_the_first_line_that_is_no_row() -> None:
+    with pytest.raises(FormatError, match=r"^it, line 3: 1 field, the header has 2$"):
+        read_table(b"a,b\n1,2\n1\n\n", [Column("a", "float64")], "it", strict=True)
+
+
 TEXT = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1, max_size=8)
 NUMBER = st.floats(allow_infinity=False, width=64) | st.integers(-(2**63), 2**63 - 1).map(float)
 
@@ -277,16 +292,22 @@ def test_a_small_file_that_becomes_a_large_one_is_not_unpacked_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "MAX_BYTES", 2**21)
+    monkeypatch.setattr(tables, "FREE_BYTES", 2**20)
     path = tmp_path / "rows.csv.gz"
-    path.write_bytes(gzip.compress(bytes(2**26)))
-    message = f"{path}: decompressed more than {2**21} bytes, the most that is read of a table; give fewer rows"
-    with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
-        read_bytes(path)
+    for size, most in ((2**20 + 1, 2**20), (2**24, 100 * len(gzip.compress(bytes(2**24)))), (2**26, 2**21)):
+        path.write_bytes(gzip.compress(bytes(size)))
+        message = f"{path}: decompressed more than {most} bytes, the most that is read of such a file; give fewer rows"
+        with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
+            read_bytes(path)
+    path.write_bytes(gzip.compress(bytes(2**20)))
+    assert len(read_bytes(path)) == 2**20
     plain = path.with_suffix("")
     plain.write_bytes(bytes(2**21))
     assert len(read_bytes(plain)) == 2**21
     plain.write_bytes(bytes(2**21 + 1))
-    with pytest.raises(FormatError, match=f"^{re.escape(str(plain))}: more than {2**21} bytes, the most that is read "):
+    with pytest.raises(
+        FormatError, match=f"^{re.escape(str(plain))}: more than {2**21} bytes, the most that is read of such "
+    ):
         read_bytes(plain)
 
 
