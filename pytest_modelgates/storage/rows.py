@@ -34,6 +34,7 @@ _EXPECTED = {
     "int32": "a whole number",
     "int64": "a whole number",
 }
+LONGEST_LINE = 2**24
 _WIDE = {"bool": np.bool_, "int32": np.int64, "int64": np.int64}
 
 
@@ -56,8 +57,10 @@ def fields_of(line: bytes) -> list[bytes]:
     Raises
     ------
     BadRowError
-        If it holds a quote, a NUL or a carriage return where none may stand, or is not UTF-8.
+        If it holds a quote, a NUL or a carriage return where none may stand, is not UTF-8, or has no end in sight.
     """
+    if len(line) > LONGEST_LINE:
+        raise BadRowError(f"{len(line)} bytes, expected at most {LONGEST_LINE} in a line")
     if b"\0" in line:
         raise BadRowError("a NUL byte; save the file as text in UTF-8")
     if b"\r" in line:

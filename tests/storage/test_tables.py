@@ -213,6 +213,13 @@ def test_a_file_of_which_most_lines_are_no_rows_is_given_up(monkeypatch: pytest.
     assert len(read("a,b\n" + "1,2\n\n" * 50, *columns).rejected) == 50
 
 
+def test_a_line_without_an_end_is_not_divided() -> None:
+    commas, said = "," * 2**25, f"{2**25} bytes, expected at most {2**24} in a line"
+    assert whys(read(f"a\n1\n{commas}\n2\n", Column("a", "float64"))) == [f"line 3: {said}"]
+    with pytest.raises(FormatError, match=re.escape(said)):
+        read(commas)
+
+
 def test_a_strict_reading_ends_at_the_first_line_that_is_no_row() -> None:
     with pytest.raises(FormatError, match=r"^it, line 3: 1 field, the header has 2$"):
         read_table(b"a,b\n1,2\n1\n\n", [Column("a", "float64")], "it", strict=True)
