@@ -147,7 +147,7 @@ def information_ratio(ic: ArrayLike, *, days_per_year: float = 1.0) -> float:
     ic : array_like of float, shape (n_days,)
         IC of each day, n_days >= 2.
     days_per_year : float, default 1
-        Days in the period of the ratio; 1 gives a ratio a day, 252 a ratio a year.
+        Periods in that of the ratio; 1 gives a ratio a day, 252 a ratio a year of trading days.
 
     Returns
     -------

@@ -58,7 +58,7 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     holdings : Holdings
         The position of each day, from `simulate` or `evaluate_positions`, of at least two days.
     days_per_year : float, default 252
-        Trading days in a year.
+        Periods in a year, as `days.periods_per_year` tells them from the times of the panel; 252 for trading days.
     volume : array_like of float, shape (n_held, n_assets), optional
         What the whole market traded on each held day [share of capital].
 

@@ -175,7 +175,7 @@ def length_folds(n_days: int, *, length: int) -> NDArray[np.str_]:
 
 
 def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -> NDArray[Any]:
-    """Join each fold that is too short to judge, once purged, to the fold before it; the first joins the one after it.
+    """Join each fold that is too short to judge, once purged, to a neighbour.
 
     Parameters
     ----------
@@ -189,7 +189,8 @@ def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -
     Returns
     -------
     ndarray, shape (n_days,)
-        The fold of each day. A joined fold has the label of its longer part. If all days together are too few, there is
+        The fold of each day. A short fold joins the one after it if that is short too, or if it is the first; otherwise
+        the one before it. A joined fold has the label of its longer part. If all days together are too few, there is
         one fold.
     """
     fold = np.array(labels)
@@ -200,7 +201,8 @@ def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -
         short = [i for i, (_, days) in enumerate(stretches) if days - (purge if i else 0) < at_least]
         if not short:
             break
-        first = max(short[0] - 1, 0)
+        # Short neighbours join each other: one by one they would all end in the fold before them.
+        first = short[0] if short[0] + 1 in short else max(short[0] - 1, 0)
         pair = stretches[first : first + 2]
         stretches[first : first + 2] = [[max(pair, key=lambda part: part[1])[0], sum(days for _, days in pair)]]
     return np.repeat([name for name, _ in stretches], [days for _, days in stretches])
