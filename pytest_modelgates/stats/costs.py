@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from .days import DAYS_PER_YEAR
+from .quantiles import numbers
 
 BASIS_POINT = 1e-4
 
@@ -124,7 +125,7 @@ def participation(traded: NDArray[np.float64], volume: ArrayLike) -> NDArray[np.
     StatisticsError
         If shapes differ, or something was traded whose volume is not above 0.
     """
-    market = np.asarray(volume, dtype=np.float64)
+    market = numbers(volume, name="volume")
     if market.shape != traded.shape:
         raise StatisticsError(f"volume has shape {market.shape}, the position {traded.shape}: align days and assets")
     # A closed market has no volume, and needs none: only names that trade are checked.

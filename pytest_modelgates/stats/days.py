@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InsufficientDataError, StatisticsError
+from .quantiles import labels
 
 DAYS_PER_YEAR = 252
 """Trading days in a year. For other periods ask `periods_per_year`, or the fixture of that name."""
@@ -91,15 +92,15 @@ def read_times(times: ArrayLike) -> NDArray[np.datetime64]:
     StatisticsError
         If they cannot be read as times, one is missing, or there are several dimensions.
     """
-    given = np.asarray(times)
-    if given.dtype.kind != "M":
+    try:
+        given = np.asarray(times)
         # numpy would take numbers for days since 1970.
-        if given.size and given.dtype.kind not in "OUS":
-            raise StatisticsError(f"times cannot be read as dates ({given.dtype}): give datetime64")
-        try:
+        if given.size and given.dtype.kind not in "MOUS":
+            raise TypeError(given.dtype)
+        if given.dtype.kind != "M":
             given = given.astype("datetime64[us]")
-        except (TypeError, ValueError) as error:
-            raise StatisticsError(f"times cannot be read as dates ({error}): give datetime64") from error
+    except (TypeError, ValueError) as error:
+        raise StatisticsError(f"times cannot be read as dates ({error}): give datetime64") from error
     if given.ndim != 1:
         raise StatisticsError(f"times have {given.ndim} dimensions, expected 1: give one time a row")
     if missing := int(np.isnat(given).sum()):
@@ -127,14 +128,11 @@ def rows_by_day(days: ArrayLike, *, rows: int) -> list[NDArray[np.int64]]:
     StatisticsError
         If the number of days is not that of the rows, a day is missing, or days cannot be put in order.
     """
-    day = np.asarray(days)
-    if day.shape != (rows,):
-        raise StatisticsError(f"{rows} rows, days of shape {day.shape}: give one day a row")
+    day = labels(days, rows=rows, name="day")
     if day.dtype.kind == "M":
         day = day.astype("datetime64[D]")
-    # NaN and NaT are the values that do not equal themselves.
-    if missing := int(np.sum(day != day)):
-        raise StatisticsError(f"{missing} of {rows} days missing: drop their rows")
+    if not rows:
+        return []
     try:
         code = np.unique(day, return_inverse=True)[1]
     except TypeError as error:
