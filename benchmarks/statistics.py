@@ -216,7 +216,7 @@ def whole_suite(rows: int) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     kept = "yes" if peak <= 3 * size else "NO"
-    reference = fresh.reference
+    reference = fresh.native_scores
     other = best(lambda: simulate(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2), rounds=3)[0]
     one_pass = float(np.mean(passes))
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)

@@ -5,7 +5,6 @@ import math
 import pytest
 
 from pytest_modelgates import (
-    DAYS_PER_YEAR,
     Candidate,
     Capped,
     Costs,
@@ -36,7 +35,7 @@ def test_after_costs(holdings: Holdings, paper_pnl: PaperPnl, costs: Costs, gate
 @pytest.mark.soft
 @pytest.mark.gate("pnl.sharpe")
 @pytest.mark.usefixtures("require_sample")
-def test_sharpe(holdings: Holdings, paper_pnl: PaperPnl, gate: Gate) -> None:
+def test_sharpe(holdings: Holdings, paper_pnl: PaperPnl, periods_per_year: float, gate: Gate) -> None:
     """What the position earns is worth its risk, would survive dearer trading, and is more than luck."""
     gate.check_each(
         {
@@ -48,11 +47,12 @@ def test_sharpe(holdings: Holdings, paper_pnl: PaperPnl, gate: Gate) -> None:
         },
         sample=len(holdings.net),
         sharpe_error=paper_pnl.sharpe_error,
-        volatility=math.sqrt(DAYS_PER_YEAR) * paper_pnl.risk.volatility,
-        sortino=math.sqrt(DAYS_PER_YEAR) * paper_pnl.risk.sortino,
+        volatility=math.sqrt(periods_per_year) * paper_pnl.risk.volatility,
+        sortino=math.sqrt(periods_per_year) * paper_pnl.risk.sortino,
         omega=paper_pnl.risk.omega,
         value_at_risk=paper_pnl.risk.value_at_risk,
         expected_shortfall=paper_pnl.risk.expected_shortfall,
+        periods_per_year=periods_per_year,
     )
 
 
@@ -81,13 +81,13 @@ def test_exposure(holdings: Holdings, paper_pnl: PaperPnl, gate: Gate) -> None:
 @pytest.mark.soft
 @pytest.mark.gate("pnl.within_limits")
 @pytest.mark.usefixtures("require_sample")
-def test_within_limits(capped: Capped, capped_pnl: PaperPnl, gate: Gate) -> None:
+def test_within_limits(capped: Capped, capped_pnl: PaperPnl, periods_per_year: float, gate: Gate) -> None:
     """The position still earns something once the limits of its exposure are enforced."""
     gate.check(
         capped_pnl.annual_return,
         sample=len(capped.holdings.net),
         days_cut=capped.days,
-        cost_a_year=DAYS_PER_YEAR * capped.cost,
+        cost_a_year=periods_per_year * capped.cost,
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pytest_modelgates import (
-    DAYS_PER_YEAR,
     Candidate,
     Gate,
     Holdings,
@@ -75,7 +74,12 @@ def test_rank_ic(candidate: Candidate, panel: Panel, gate: Gate) -> None:
 @pytest.mark.gate("significance.deflated_sharpe")
 @pytest.mark.usefixtures("require_sample")
 def test_deflated_sharpe(
-    holdings: Holdings, ic_test: MeanTest, trials: TrialSeries, trial_count: int, gate: Gate
+    holdings: Holdings,
+    ic_test: MeanTest,
+    trials: TrialSeries,
+    trial_count: int,
+    periods_per_year: float,
+    gate: Gate,
 ) -> None:
     """The Sharpe ratio, the p-value and the days are enough for so many trials."""
     sharpe, variance = sharpe_of(holdings.net), ratio_variance(trials)
@@ -85,12 +89,12 @@ def test_deflated_sharpe(
         {
             "significance.deflated_sharpe": after.deflated_sharpe,
             "significance.p_bonferroni": after.p_adjusted,
-            "significance.backtest_length": DAYS_PER_YEAR * years / len(holdings.net),
+            "significance.backtest_length": periods_per_year * years / len(holdings.net),
         },
         sample=len(holdings.net),
         tried=trial_count,
         at_hand=trials.at_hand,
-        spread_of_trials=math.sqrt(DAYS_PER_YEAR * variance),
+        spread_of_trials=math.sqrt(periods_per_year * variance),
         probabilistic_sharpe=after.probabilistic_sharpe,
         backtest_years=years,
     )

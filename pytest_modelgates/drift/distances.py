@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..stats.quantiles import numbers
 
 MINIMUM_ROWS = 170
 """Fewest values on each side that carry a verdict [count].
@@ -117,7 +118,8 @@ def population_stability_index(
     .. [1] B. Yurdakul and J. Naranjo, Statistical properties of the population stability index, Journal of Risk
        Model Validation 14(4), 2020.
     """
-    reference, live = (np.asarray(counts, dtype=np.float64) for counts in (reference_counts, live_counts))
+    reference = numbers(reference_counts, name="the reference counts")
+    live = numbers(live_counts, name="the live counts")
     if reference.ndim != 1 or reference.shape != live.shape:
         raise StatisticsError(
             f"reference counts have shape {reference.shape}, live counts {live.shape}: bin both with the same edges"
@@ -269,12 +271,7 @@ def _samples(golden: ArrayLike, current: ArrayLike) -> tuple[Values, Values]:
 
 
 def _checked(name: str, given: ArrayLike) -> Values:
-    try:
-        values = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise StatisticsError(
-            f"{name} holds something that is not a number ({error}): give an array of predictions"
-        ) from None
+    values = numbers(given, name=name)
     if values.ndim != 1:
         raise StatisticsError(f"{name} has shape {values.shape}, not one dimension: give one prediction a row")
     if not values.size:

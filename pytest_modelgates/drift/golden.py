@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, IntegrityError, StatisticsError
+from ..stats.quantiles import numbers
 from ..storage.digests import Sha256, sha256
 from ..storage.parquet import read_parquet
 from ..storage.paths import is_there
@@ -70,8 +71,8 @@ def save_golden_predictions(
         If there is no prediction, or one that is not a finite number.
     """
     try:
-        values = np.asarray(predictions, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        values = numbers(predictions, name="they")
+    except StatisticsError as error:
         raise StatisticsError(f"golden predictions: expected one finite number a row ({error})") from error
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
         raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, RegistryError
 from ..predictions.records import by_row_key, day_of, read_predictions
@@ -18,13 +20,16 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Dail
     ------
     InsufficientDataError
         If fewer than 20 days have two or more rows that both have scored.
+    StatisticsError
+        If a row key does not begin with a time of ISO 8601; a day is the UTC date of that time.
     """
     keys = [key for key in candidate if key in live]
     if len(keys) < 2:
         raise InsufficientDataError(
             f"{len(keys)} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
         )
-    return daily_agreement([candidate[key] for key in keys], [live[key] for key in keys], [*map(day_of, keys)])
+    days = np.array([day_of(key) for key in keys], dtype="datetime64[D]")
+    return daily_agreement([candidate[key] for key in keys], [live[key] for key in keys], days)
 
 
 def agree_with_live(artifacts: Artifacts, candidate: Mapping[str, float]) -> DailyAgreement:

@@ -1,6 +1,8 @@
 """Logs of predictions: one JSON line for each row that was scored, or could not be. Lines are appended whole."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -8,11 +10,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError
+from ..errors import FormatError, StatisticsError
 from ..model.sidecar import Crc32
 from ..storage.digests import Sha256
 from ..storage.paths import is_file, is_there
 from ..storage.strict_json import Moment
+
+# A row key without a name of what the row is about ends in this word and a digest of the features.
+CONTENT = "content:"
 
 
 class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,18 +73,40 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
 
 
 def by_row_key(records: Iterable[Prediction]) -> dict[str, float]:
-    """Keep the last prediction of each row, the newest last."""
+    """Keep the last prediction of each row, the newest last.
+
+    A row that is known by its content alone has no name: equal ones are numbered, so that all of them count.
+    """
     found: dict[str, float] = {}
+    alike: Counter[str] = Counter()
     for record in records:
-        if record.prediction is not None:
-            found.pop(record.row_key, None)
-            found[record.row_key] = record.prediction
+        if record.prediction is None:
+            continue
+        key = record.row_key
+        if key.rpartition("|")[2].startswith(CONTENT):
+            alike[key] += 1
+            key = f"{key}#{alike[key]}"
+        found.pop(key, None)
+        found[key] = record.prediction
     return found
 
 
-def day_of(row_key: str) -> str:
-    """Take the time out of a row key; ISO 8601, as a CSV writes it, sorts like time."""
-    return row_key.partition("|")[0]
+def day_of(row_key: str) -> date:
+    """Take the day out of a row key: the UTC date of the row's time, which is in UTC unless it names a zone.
+
+    Raises
+    ------
+    StatisticsError
+        If the key does not begin with a time of ISO 8601.
+    """
+    try:
+        moment = datetime.fromisoformat(row_key.partition("|")[0])
+        return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
+    except (ValueError, OverflowError) as error:
+        raise StatisticsError(
+            f"row {row_key!r} begins with no time of ISO 8601, so its day is unknown; write times as 2024-01-31 or "
+            "2024-01-31T16:00Z, and serve and shadow again"
+        ) from error
 
 
 def values_of(records: Iterable[Prediction]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from ..model.features import bad_cells
 from ..model.sidecar import Sidecar
+from ..predictions.records import CONTENT
 
 
 def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
@@ -14,7 +15,7 @@ def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
     if sidecar.asset is None:  # by its number, it would share its name with a row of the next file
         # pandas 2 hashes -0.0 apart from 0, and one NaN apart from another.
         content = pd.util.hash_pandas_object(frame[sidecar.names].fillna(np.nan) + 0, index=False)
-        parts.append(content.map("{:016x}".format))
+        parts.append(content.map(f"{CONTENT}{{:016x}}".format))
     return ["|".join(map(str, row)) for row in zip(*parts, strict=True)]
 
 

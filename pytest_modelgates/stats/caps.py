@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .costs import Costs
 from .holdings import Holdings, evaluate_positions
 from .ranks import Matrix, daily_matrix
@@ -110,12 +110,17 @@ def simulate_within(
     Raises
     ------
     StatisticsError
-        If shapes differ, a name without a return has a weight, a cost is negative or not finite, or impact is charged
-        on a trade without volume.
+        If there are fewer than two held days, shapes differ, a name without a return has a weight, a cost is negative
+        or not finite, or impact is charged on a trade without volume.
     """
-    earned = np.asarray(returns, dtype=np.float64)[holdings.first :]
+    if len(holdings.net) < 2:
+        raise InsufficientDataError(
+            f"{len(holdings.net)} held days, expected at least 2: the trades into the first position are not known",
+            sample=len(holdings.net),
+        )
+    earned = daily_matrix(returns, "returns")[holdings.first :]
     cut = within(holdings.weights, caps)
-    market = None if volume is None else np.asarray(volume, dtype=np.float64)[holdings.first :]
+    market = None if volume is None else daily_matrix(volume, "volume")[holdings.first :]
     # The position without caps is followed anew: on the same days, so that the costs compare.
     free, bound = (
         evaluate_positions(kept, earned, cost_bps=cost_bps, first=1, volume=market) for kept in (holdings.weights, cut)

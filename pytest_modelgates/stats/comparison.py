@@ -165,4 +165,7 @@ def _checked(gains: ArrayLike, block: float | None) -> tuple[Matrix, float]:
 
 def _errors(series: Matrix, block: float) -> NDArray[np.float64]:
     """Standard error of each mean under the stationary bootstrap."""
-    return np.sqrt([stationary_bootstrap_variance(column, block=block) / len(series) for column in series.T])
+    variance = np.array([stationary_bootstrap_variance(column, block=block) for column in series.T]) / len(series)
+    if not (variance > 0).all():
+        raise StatisticsError(f"blocks of {block:g} of {len(series)} days leave no variance: give shorter ones")
+    return np.sqrt(variance)

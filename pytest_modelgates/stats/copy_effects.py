@@ -10,7 +10,7 @@ from ..errors import StatisticsError
 from .costs import Costs
 from .days import rows_by_day
 from .holdings import simulate
-from .quantiles import finite_series
+from .quantiles import finite_series, numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def rows_at_thresholds(
     for position, splits in thresholds.items():
         if not 0 <= position < features.shape[1]:
             raise StatisticsError(f"thresholds of feature {position}, expected 0 to {features.shape[1] - 1}")
-        edges = np.unique(np.asarray(splits, dtype=np.float64))
+        edges = np.unique(numbers(splits, name=f"thresholds of feature {position}"))
         if np.isnan(edges).any():
             raise StatisticsError(f"feature {position} has thresholds that are NaN")
         edges = edges[np.isfinite(edges)]

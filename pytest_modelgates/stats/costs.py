@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from .days import DAYS_PER_YEAR
+from .quantiles import numbers
 
 BASIS_POINT = 1e-4
 
@@ -17,7 +18,8 @@ class Costs:
     """What a position costs.
 
     `half_spread_bps`, `commission_bps` and `slippage_bps` are paid on each unit of turnover [basis points], and
-    `borrow_bps_per_year` on what is sold short [basis points a year of `days_per_year` days]. `impact_bps` is paid on
+    `borrow_bps_per_year` on what is sold short [basis points a year of `days_per_year` periods]: each period bears an
+    equal share of the year, so that a year of periods of any length pays the whole rate. `impact_bps` is paid on
     each unit of turnover by a trade of a whole day's volume; a smaller trade pays this times the square root of its
     share of the volume [basis points].
 
@@ -88,7 +90,7 @@ def daily_cost(
     """
     # c |dW|: spread, commission and slippage are proportional, so they can be paid on the sum.
     paid = costs.per_turnover_bps * BASIS_POINT * traded.sum(axis=1)
-    # b max(-W, 0): the rate is quoted for a year, and only trading days have rows, so each of them bears its share.
+    # b max(-W, 0): the rate is quoted for a year, and only periods with rows can bear it, so each bears its share.
     if costs.borrow_bps_per_year:
         paid = paid - costs.borrow_bps_per_year * BASIS_POINT / costs.days_per_year * np.minimum(position, 0.0).sum(
             axis=1
@@ -123,7 +125,7 @@ def participation(traded: NDArray[np.float64], volume: ArrayLike) -> NDArray[np.
     StatisticsError
         If shapes differ, or something was traded whose volume is not above 0.
     """
-    market = np.asarray(volume, dtype=np.float64)
+    market = numbers(volume, name="volume")
     if market.shape != traded.shape:
         raise StatisticsError(f"volume has shape {market.shape}, the position {traded.shape}: align days and assets")
     # A closed market has no volume, and needs none: only names that trade are checked.

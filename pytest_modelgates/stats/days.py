@@ -1,12 +1,111 @@
-"""Days: how many make a year, and the rows of each."""
+"""Days and years: the rows of each day, and how many of a panel's periods make a year."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
+from .quantiles import labels
 
 DAYS_PER_YEAR = 252
-"""Trading days in a year."""
+"""Trading days in a year. For other periods ask `periods_per_year`, or the fixture of that name."""
+
+_CALENDAR_YEAR = 365.25
+# The share by which the number of periods may differ from what their median spacing makes. Exchanges are open on 243 to
+# 261 days of a year, which is within 4 % of 252; a sixth day a week or every other day left out is beyond it.
+_TOLERANCE = 0.1
+
+
+def periods_per_year(times: ArrayLike) -> float:
+    """Tell from the times of a panel how many of its periods make a year.
+
+    Parameters
+    ----------
+    times : array_like of datetime64, shape (n,)
+        The times of the rows, in any order; equal ones are one. At least two dates.
+
+    Returns
+    -------
+    float
+        Periods a year. The median spacing d of the distinct dates decides: for days in a row 252, or 365 if weekends
+        are among them; for longer spacing 365.25 / d, rounded, such as 52 for weeks and 12 for months. If a date has
+        several times, it is that times the median number of times of a date.
+
+    Raises
+    ------
+    StatisticsError
+        If a time is missing or cannot be read, there are fewer than two dates or less than one period a year, or the
+        spacing is irregular: the number of times is more than a tenth, and two, from what the result makes of their
+        span.
+
+    Notes
+    -----
+    A mean over periods times this number is a mean a year, and a ratio times its root a ratio a year, for periods that
+    do not depend on each other [1]_. 252 is the convention for exchanges, whose year has some 252 sessions; it is kept
+    for every calendar of weekdays, so that figures compare.
+
+    References
+    ----------
+    .. [1] A. W. Lo, The statistics of Sharpe ratios, Financial Analysts Journal 58(4):36, 2002.
+    """
+    moments = np.unique(read_times(times))
+    dates, times_of_a_date = np.unique(moments.astype("datetime64[D]"), return_counts=True)
+    if dates.size < 2:
+        raise InsufficientDataError(
+            f"{dates.size} dates, at least 2 are needed to tell how far apart they lie", sample=dates.size
+        )
+    gap = float(np.median(np.diff(dates).astype(np.int64)))
+    years = int((dates[-1] - dates[0]).astype(np.int64)) / _CALENDAR_YEAR
+    spacing = f"{moments.size} times lie {gap:g} days apart at the median"
+    if gap > 1:
+        per_year = round(_CALENDAR_YEAR / gap)
+    else:
+        # Six weekdays in a row always hold a weekend between them, so only a full week reaches 300 dates a year.
+        weekends = not np.is_busday(dates).all()
+        per_year = 365 if weekends and (dates.size - 1) / years > 300 else DAYS_PER_YEAR
+    if per_year < 1:
+        raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
+    periods = per_year * float(np.median(times_of_a_date))
+    steps = (dates.size - 1) * moments.size / dates.size
+    expected = periods * years
+    if abs(steps - expected) > _TOLERANCE * expected + 2:
+        raise StatisticsError(
+            f"{spacing}, which makes {periods:g} a year, but there are {steps / years:.0f} a year: spacing this "
+            "irregular cannot be annualised; keep one frequency throughout, without long gaps"
+        )
+    return periods
+
+
+def read_times(times: ArrayLike) -> NDArray[np.datetime64]:
+    """Read a series of times.
+
+    Parameters
+    ----------
+    times : array_like of datetime64, shape (n,)
+        Times or dates, or text of ISO 8601.
+
+    Returns
+    -------
+    ndarray of datetime64, shape (n,)
+
+    Raises
+    ------
+    StatisticsError
+        If they cannot be read as times, one is missing, or there are several dimensions.
+    """
+    try:
+        given = np.asarray(times)
+        # numpy would take numbers for days since 1970.
+        if given.size and given.dtype.kind not in "MOUS":
+            raise TypeError(given.dtype)
+        if given.dtype.kind != "M":
+            given = given.astype("datetime64[us]")
+    except (TypeError, ValueError) as error:
+        raise StatisticsError(f"times cannot be read as dates ({error}): give datetime64") from error
+    if given.ndim != 1:
+        raise StatisticsError(f"times have {given.ndim} dimensions, expected 1: give one time a row")
+    if missing := int(np.isnat(given).sum()):
+        raise StatisticsError(f"{missing} of {given.size} times missing: drop them")
+    return given
 
 
 def rows_by_day(days: ArrayLike, *, rows: int) -> list[NDArray[np.int64]]:
@@ -15,7 +114,7 @@ def rows_by_day(days: ArrayLike, *, rows: int) -> list[NDArray[np.int64]]:
     Parameters
     ----------
     days : array_like, shape (n_rows,)
-        The day of each row, ordered like time, rows in any order.
+        The day of each row, ordered like time, rows in any order; of a datetime64 the date counts, whatever the hour.
     rows : int
         Number of rows.
 
@@ -27,12 +126,17 @@ def rows_by_day(days: ArrayLike, *, rows: int) -> list[NDArray[np.int64]]:
     Raises
     ------
     StatisticsError
-        If the number of days is not that of the rows.
+        If the number of days is not that of the rows, a day is missing, or days cannot be put in order.
     """
-    day = np.asarray(days)
-    if day.shape != (rows,):
-        raise StatisticsError(f"{rows} rows, days of shape {day.shape}: give one day a row")
-    code = np.unique(day, return_inverse=True)[1]
+    day = labels(days, rows=rows, name="day")
+    if day.dtype.kind == "M":
+        day = day.astype("datetime64[D]")
+    if not rows:
+        return []
+    try:
+        code = np.unique(day, return_inverse=True)[1]
+    except TypeError as error:
+        raise StatisticsError(f"days cannot be put in order ({error}): give dates or numbers") from error
     # A stable sort leaves the rows of a day in their own order.
     order = np.argsort(code, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)

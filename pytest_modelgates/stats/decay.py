@@ -1,5 +1,6 @@
 """How long scores last: the rank IC over several horizons, its steadiness, and how soon other names are on top."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -147,7 +148,7 @@ def information_ratio(ic: ArrayLike, *, days_per_year: float = 1.0) -> float:
     ic : array_like of float, shape (n_days,)
         IC of each day, n_days >= 2.
     days_per_year : float, default 1
-        Days in the period of the ratio; 1 gives a ratio a day, 252 a ratio a year.
+        Periods in that of the ratio; 1 gives a ratio a day, 252 a ratio a year of trading days.
 
     Returns
     -------
@@ -165,5 +166,7 @@ def information_ratio(ic: ArrayLike, *, days_per_year: float = 1.0) -> float:
     """
     series = finite_series(ic, name="IC", at_least=2)
     refuse_constant(series)
+    if not (math.isfinite(days_per_year) and days_per_year > 0):
+        raise StatisticsError(f"a year of {days_per_year} days, expected more than 0")
     # The factor holds for days that are uncorrelated: then means grow with the days, and deviations with their root.
     return float(series.mean() / series.std(ddof=1) * np.sqrt(days_per_year))

@@ -232,10 +232,13 @@ def evaluate_positions(
     # Before the first row nothing is held, so that entering is paid too.
     traded = np.diff(weights, axis=0, prepend=0.0)
     np.abs(traded, out=traded)
+    if first < 0:
+        raise StatisticsError(f"the first day is {first}, expected at least 0")
+    market_volume = None if volume is None else daily_matrix(volume, "volume")[first:]
     traded, weights, missing = traded[first:], weights[first:], missing[first:]
     earned = np.where(missing, 0.0, earned[first:])
     gross = np.einsum("ij,ij->i", weights, earned)
-    cost = daily_cost(traded, weights, costs, None if volume is None else np.asarray(volume)[first:])
+    cost = daily_cost(traded, weights, costs, market_volume)
     market = earned.sum(axis=1) / np.maximum((~missing).sum(axis=1), 1)
     # Clarke, de Silva and Thorley 2002: sum(W r) = N sd(W) sd(r) corr(W, r). Over the same denominator the net return
     # becomes an IC after costs, with its sign, and linear in the cost.

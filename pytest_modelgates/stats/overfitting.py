@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InsufficientDataError, StatisticsError
-from .quantiles import is_constant, numbers
+from .quantiles import LARGEST, is_constant, numbers
 
 # Halves are measured in chunks of this size, which keeps the temporary arrays small.
 _CHUNK = 1 << 12
@@ -109,6 +109,8 @@ def _checked(returns: ArrayLike, blocks: int) -> NDArray[np.float64]:
         )
     if bad := int((~np.isfinite(trials)).sum()):
         raise StatisticsError(f"returns have {bad} values NaN or infinite: remove their cause")
+    if (largest := float(np.abs(trials).max())) > LARGEST:
+        raise StatisticsError(f"returns reach {largest:.3g} in size, expected at most {LARGEST:g}: use another unit")
     # 20 blocks make 184,756 splits; two more would make nearly four times that.
     if not 2 <= blocks <= 20 or blocks % 2:
         raise StatisticsError(f"{blocks} blocks, expected an even number from 2 to 20")

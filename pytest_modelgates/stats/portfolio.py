@@ -11,6 +11,7 @@ from .costs import participation
 from .days import DAYS_PER_YEAR
 from .holdings import Holdings
 from .quantiles import finite_series, is_constant
+from .ranks import daily_matrix
 from .resampling import MINIMUM_VALUES
 from .risk import Risk, alpha_beta, risk_of
 from .sharpe import probabilistic_sharpe, sharpe_error, sharpe_of
@@ -58,7 +59,7 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     holdings : Holdings
         The position of each day, from `simulate` or `evaluate_positions`, of at least two days.
     days_per_year : float, default 252
-        Trading days in a year.
+        Periods in a year, as `days.periods_per_year` tells them from the times of the panel; 252 for trading days.
     volume : array_like of float, shape (n_held, n_assets), optional
         What the whole market traded on each held day [share of capital].
 
@@ -83,6 +84,8 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     .. [1] A. W. Lo, The statistics of Sharpe ratios, Financial Analysts Journal 58(4):36, 2002.
     """
     net = finite_series(holdings.net, name="net return", at_least=2)
+    earned = float(finite_series(holdings.gross, name="gross return").sum())
+    traded = float(finite_series(holdings.turnover, name="turnover").sum())
     if not (math.isfinite(days_per_year) and days_per_year > 0):
         raise StatisticsError(f"a year of {days_per_year} days, expected more than 0")
     if is_constant(net):
@@ -92,7 +95,6 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     sharpe, year = sharpe_of(net), math.sqrt(days_per_year)
     # Jensen 1968, against all names weighted equally: beta times their return needed no model.
     alpha, beta = alpha_beta(net, holdings.market) or (None, None)
-    earned, traded = float(holdings.gross.sum()), float(holdings.turnover.sum())
     # Weights that add up to 1 may exceed it by a rounding error, and a limit of 1 must not fail on that.
     gross_exposure = round(float(np.abs(holdings.weights).sum(axis=1).max()), 12)
     net_exposure = round(float(np.abs(holdings.weights.sum(axis=1)).max()), 12)
@@ -100,7 +102,7 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     if volume is not None:
         # The trades of the first day are not known, because the position before it is not known.
         trades = np.abs(np.diff(holdings.weights, axis=0))
-        largest = float(participation(trades, np.asarray(volume)[1:]).max(initial=0.0))
+        largest = float(participation(trades, daily_matrix(volume, "volume")[1:]).max(initial=0.0))
     return PaperPnl(
         annual_return=float(net.mean() * days_per_year),
         sharpe=year * sharpe.ratio,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from .quantiles import numbers
 
 Days = NDArray[np.int64]
 Split = tuple[Days, Days]
@@ -39,7 +40,7 @@ def leaking(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, em
     Raises
     ------
     StatisticsError
-        If there are no test days, or a number is out of its range.
+        If there are no test days, a day is not a whole number, or a number is out of its range.
 
     Notes
     -----
@@ -53,7 +54,7 @@ def leaking(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, em
     """
     if horizon < 1 or lag < 0 or embargo < 0:
         raise StatisticsError(f"horizon {horizon}, lag {lag}, embargo {embargo}: expected at least 1, 0 and 0 days")
-    rows, tested = np.unique(np.asarray(train, dtype=np.int64)), np.unique(np.asarray(test, dtype=np.int64))
+    rows, tested = np.unique(_days(train, "training")), np.unique(_days(test, "test"))
     if not tested.size:
         raise StatisticsError("no test days, expected at least 1")
     reach = lag + horizon
@@ -85,14 +86,29 @@ def purged(train: ArrayLike, test: ArrayLike, *, horizon: int, lag: int = 1, emb
     Raises
     ------
     StatisticsError
-        If there are no test days, or a number is out of its range.
+        If there are no test days, a day is not a whole number, or a number is out of its range.
 
     References
     ----------
     .. [1] M. Lopez de Prado, Advances in Financial Machine Learning, Wiley, 2018, sections 7.4.1 and 7.4.2.
     """
-    rows = np.unique(np.asarray(train, dtype=np.int64))
+    rows = np.unique(_days(train, "training"))
     return np.setdiff1d(rows, leaking(rows, test, horizon=horizon, lag=lag, embargo=embargo), assume_unique=True)
+
+
+def _days(given: ArrayLike, name: str) -> Days:
+    days = numbers(given, name=f"{name} days")
+    # Every whole number below 2^53 is a float64 of its own.
+    if bad := int((~((np.abs(days) < 2**53) & (days == np.trunc(days)))).sum()):
+        raise StatisticsError(f"{bad} {name} days are no whole numbers: count days from 0")
+    return days.astype(np.int64)
+
+
+def _check_groups(n_days: int, groups: int, tested: int) -> None:
+    if not (2 <= groups <= n_days and 1 <= tested < groups):
+        raise StatisticsError(
+            f"{tested} of {groups} groups of {n_days} days: expected fewer tested than groups than days"
+        )
 
 
 def walk_forward(n_days: int, *, train: int, test: int, purge: int = 0, expanding: bool = False) -> Iterator[Split]:
@@ -160,10 +176,7 @@ def combinatorial(
     ----------
     .. [1] M. Lopez de Prado, Advances in Financial Machine Learning, Wiley, 2018, section 12.4.
     """
-    if not (2 <= groups <= n_days and 1 <= tested < groups):
-        raise StatisticsError(
-            f"{tested} of {groups} groups of {n_days} days: expected fewer tested than groups than days"
-        )
+    _check_groups(n_days, groups, tested)
     stretches = np.array_split(np.arange(n_days), groups)
     for chosen in itertools.combinations(range(groups), tested):
         test = np.concatenate([stretches[group] for group in chosen])
@@ -178,13 +191,18 @@ def paths(n_days: int, *, groups: int, tested: int) -> NDArray[np.int64]:
     Parameters
     ----------
     n_days, groups, tested : int
-        As for `combinatorial`, which also checks their range; this function does not.
+        As for `combinatorial`.
 
     Returns
     -------
     ndarray of int64, shape (n_paths, n_days)
         Path p takes the prediction of day t from the split with index ``[p, t]``, counted from 0 in the order of
         `combinatorial`. No two paths take a day from the same split.
+
+    Raises
+    ------
+    StatisticsError
+        As `combinatorial`.
 
     Notes
     -----
@@ -194,6 +212,7 @@ def paths(n_days: int, *, groups: int, tested: int) -> NDArray[np.int64]:
     ----------
     .. [1] M. Lopez de Prado, Advances in Financial Machine Learning, Wiley, 2018, section 12.4.
     """
+    _check_groups(n_days, groups, tested)
     choices = list(itertools.combinations(range(groups), tested))
     # Every group is tested equally often, so these lists are equally long, and the p-th splits of all make path p.
     by_group = [[split for split, chosen in enumerate(choices) if group in chosen] for group in range(groups)]

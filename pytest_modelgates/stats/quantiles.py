@@ -1,5 +1,7 @@
 """Quantiles of measured values, and the checks that every series of numbers has to pass first."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,8 +31,11 @@ def numbers(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
     Raises
     ------
     StatisticsError
-        If the values cannot be read as real numbers.
+        If the values cannot be read as real numbers, or some are masked.
     """
+    # numpy would use what a mask hides.
+    if isinstance(values, np.ma.MaskedArray) and (hidden := int(np.ma.getmaskarray(values).sum())):
+        raise StatisticsError(f"{name} has {hidden} masked values: drop them, or fill them")
     try:
         given = np.asarray(values)
         # numpy would also convert text and dates, and drop the imaginary part of a complex number.
@@ -76,6 +81,40 @@ def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1)
     if (largest := float(np.abs(series).max(initial=0.0))) > LARGEST:
         raise StatisticsError(f"{name} reaches {largest:.3g} in size, expected at most {LARGEST:g}: use another unit")
     return series
+
+
+def labels(values: ArrayLike, *, name: str, rows: int | None = None) -> NDArray[Any]:
+    """Read one label a row, such as its day or its fold.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_rows,)
+        The labels.
+    name : str
+        What the message of an error calls them.
+    rows : int, optional
+        Number of rows; any if left out.
+
+    Returns
+    -------
+    ndarray, shape (n_rows,)
+        The same labels.
+
+    Raises
+    ------
+    StatisticsError
+        If there is not one label a row, or one is missing.
+    """
+    try:
+        given = np.asarray(values)
+    except ValueError as error:
+        raise StatisticsError(f"{name}s cannot be read ({error}): give one {name} a row") from error
+    if given.shape != (rows if rows is not None else given.size,):
+        raise StatisticsError(f"{rows or given.size} rows, {name}s of shape {given.shape}: give one {name} a row")
+    # NaN and NaT are the values that do not equal themselves.
+    if missing := int(np.sum(given != given)):
+        raise StatisticsError(f"{missing} of {given.size} {name}s missing: drop their rows")
+    return given
 
 
 def is_constant(series: Series) -> bool:

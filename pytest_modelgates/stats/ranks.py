@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .quantiles import numbers
+from .quantiles import LARGEST, numbers
 
 Matrix = NDArray[np.float64]
 Series = NDArray[np.float64]
@@ -32,17 +32,20 @@ def daily_matrix(values: ArrayLike, name: str) -> Matrix:
     Raises
     ------
     StatisticsError
-        If the values are not numbers or not a matrix, or one is infinite.
+        If the values are not numbers or not a matrix, or one is infinite or beyond 1e100.
     """
     matrix = numbers(values, name=name)
     if matrix.ndim != 2:
         raise StatisticsError(f"{name} has {matrix.ndim} dimensions, expected 2: one row a day, one column an asset")
-    # Fast path: a finite sum proves that no value is infinite. Otherwise (NaN, an infinity, or a sum that overflows)
+    # Fast path: extremes within bounds prove that all values are. NaN among the values is one of the extremes, and then
     # each value is looked at.
-    with np.errstate(invalid="ignore", over="ignore"):
-        suspicious = not np.isfinite(matrix.sum())
-    if suspicious and (bad := int(np.isinf(matrix).sum())):
-        raise StatisticsError(f"{name} has {bad} infinite values, expected numbers or NaN: remove their cause")
+    if matrix.size and not (matrix.min() >= -LARGEST and matrix.max() <= LARGEST):
+        if bad := int(np.isinf(matrix).sum()):
+            raise StatisticsError(f"{name} has {bad} infinite values, expected numbers or NaN: remove their cause")
+        if (largest := float(np.abs(matrix).max(initial=0.0, where=~np.isnan(matrix)))) > LARGEST:
+            raise StatisticsError(
+                f"{name} reaches {largest:.3g} in size, expected at most {LARGEST:g}: use another unit"
+            )
     return matrix
 
 

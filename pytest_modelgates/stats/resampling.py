@@ -47,6 +47,8 @@ def optimal_block_length(x: ArrayLike) -> float:
     refuse_constant(series)
     n = series.size
     deviation = series - series.mean()
+    # The length has no unit. A power of two changes no digit, and fourth powers of a wild series fit again.
+    deviation = np.ldexp(deviation, -int(np.frexp(np.abs(deviation).max())[1]))
     # The run and both caps are as in arch, which takes the caps from A. Patton's program. Footnote c of Politis and
     # White 2004 has sqrt(log10(n)) here; up to a million values both make a run of 5.
     run = max(5, int(math.log10(n)))

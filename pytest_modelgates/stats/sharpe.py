@@ -14,6 +14,8 @@ from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, refuse_constant
 
 _EULER = 0.5772156649015329
+# Products of four such numbers still fit a float64. No sample has larger moments.
+_LARGEST = 1e50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +38,8 @@ class Sharpe:
             raise InsufficientDataError(f"a Sharpe ratio of {self.n} periods, expected at least 2: measure more")
         # Pearson's inequality, kurtosis >= 1 + skewness^2, holds for every sample. It also bounds the variance of the
         # ratio from below by (1 - g3 SR / 2)^2, so that its root exists.
-        if not all(map(math.isfinite, (self.ratio, self.skewness, self.kurtosis))) or (
-            self.kurtosis < 1 + self.skewness**2 - 1e-9
-        ):
+        numbers = (self.ratio, self.skewness, self.kurtosis)
+        if not all(abs(number) <= _LARGEST for number in numbers) or self.kurtosis < 1 + self.skewness**2 - 1e-9:
             raise StatisticsError(
                 f"ratio {self.ratio}, skewness {self.skewness}, kurtosis {self.kurtosis}: no sample has these; "
                 "kurtosis is raw, 3 for a normal series"
@@ -80,7 +81,8 @@ def sharpe_of(returns: ArrayLike, *, riskless: float = 0.0) -> Sharpe:
 def _variance_factor(sharpe: Sharpe, ratio: float) -> float:
     # n times the variance of the ratio, Mertens 2002. A normal series has skewness 0 and kurtosis 3, which leaves the
     # 1 + SR^2 / 2 of Lo 2002.
-    return 1 - sharpe.skewness * ratio + (sharpe.kurtosis - 1) / 4 * ratio**2
+    # By Pearson's inequality it is not negative, but rounding may make it so.
+    return max(0.0, 1 - sharpe.skewness * ratio + (sharpe.kurtosis - 1) / 4 * ratio**2)
 
 
 def sharpe_error(sharpe: Sharpe) -> float:
@@ -124,6 +126,11 @@ def probabilistic_sharpe(sharpe: Sharpe, *, benchmark: float = 0.0) -> float:
     float
         From 0 to 1; 1 less a one-sided p-value.
 
+    Raises
+    ------
+    StatisticsError
+        If the benchmark is not finite, or the error of the ratio is 0, as it can be for returns of two values alone.
+
     Notes
     -----
     Phi[(SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)] [1]_, with the benchmark SR*, skewness g3 and
@@ -136,7 +143,18 @@ def probabilistic_sharpe(sharpe: Sharpe, *, benchmark: float = 0.0) -> float:
     """
     # Bailey and Lopez de Prado 2012 divide by n - 1, where `sharpe_error` divides by n as Lo 2002 does.
     error = math.sqrt(_variance_factor(sharpe, sharpe.ratio) / (sharpe.n - 1))
+    _check_benchmark(benchmark)
+    if error == 0:
+        raise StatisticsError(
+            f"{sharpe} has an error of 0, so chance cannot be told from skill: its returns take two values alone; "
+            "measure more"
+        )
     return float(ndtr((sharpe.ratio - benchmark) / error))
+
+
+def _check_benchmark(benchmark: float) -> None:
+    if not math.isfinite(benchmark):
+        raise StatisticsError(f"the benchmark is a ratio of {benchmark}, expected a number: such as 0")
 
 
 def expected_best_sharpe(trials: int, variance: float) -> float:
@@ -235,7 +253,7 @@ def minimum_track_record(sharpe: Sharpe, *, benchmark: float = 0.0, confidence: 
     Raises
     ------
     StatisticsError
-        If the confidence does not lie between 0 and 1.
+        If the confidence does not lie between 0 and 1, or the benchmark is not finite.
 
     Notes
     -----
@@ -248,11 +266,13 @@ def minimum_track_record(sharpe: Sharpe, *, benchmark: float = 0.0, confidence: 
     """
     if not 0 < confidence < 1:
         raise StatisticsError(f"confidence is {confidence}, expected a number between 0 and 1, such as 0.95")
+    _check_benchmark(benchmark)
     if sharpe.ratio <= benchmark:
         return math.inf
     # `probabilistic_sharpe` = confidence, solved for n.
     needed = float(ndtri(confidence)) / (sharpe.ratio - benchmark)
-    return 1 + _variance_factor(sharpe, sharpe.ratio) * needed**2
+    factor = _variance_factor(sharpe, sharpe.ratio)
+    return 1 + factor * needed * needed if factor else 1.0
 
 
 def minimum_backtest_years(trials: int, *, sharpe: float = 1.0) -> float:
@@ -268,7 +288,7 @@ def minimum_backtest_years(trials: int, *, sharpe: float = 1.0) -> float:
     Returns
     -------
     float
-        Minimum length of the backtest [years]; 0 for a single trial.
+        Minimum length of the backtest [years]; 0 for a single trial, infinite for a ratio of next to nothing.
 
     Raises
     ------
@@ -287,4 +307,5 @@ def minimum_backtest_years(trials: int, *, sharpe: float = 1.0) -> float:
     if not (math.isfinite(sharpe) and sharpe > 0):
         raise StatisticsError(f"the Sharpe ratio aimed at is {sharpe}, expected a number above 0")
     # Without skill the yearly ratio of y years has variance 1 / y, so the expected best falls with sqrt(y). This is y.
-    return (expected_best_sharpe(trials, 1.0) / sharpe) ** 2
+    years = expected_best_sharpe(trials, 1.0) / sharpe
+    return years * years

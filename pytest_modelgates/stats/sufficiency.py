@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from ..errors import StatisticsError
-from .quantiles import finite_series
+from ..errors import InsufficientDataError, StatisticsError
+from .quantiles import finite_series, numbers
 from .significance import ewc_error
 
 MINIMUM_DAYS = 100
@@ -82,9 +82,17 @@ def median_names(present: ArrayLike) -> float:
     -------
     float
         Assets on the median day [count].
+
+    Raises
+    ------
+    StatisticsError
+        If there is no day, or not one row a day.
     """
     # A mean would let a few crowded days hide that most days have too few names.
-    return float(np.median(np.asarray(present, dtype=bool).sum(axis=1)))
+    there = numbers(present, name="present")
+    if there.ndim != 2 or not len(there):
+        raise InsufficientDataError(f"present has shape {there.shape}, expected at least one row a day")
+    return float(np.median((there != 0).sum(axis=1)))
 
 
 def minimum_detectable(x: ArrayLike, *, level: float = 0.10, power: float = 0.80) -> float:
@@ -143,7 +151,9 @@ def more_days(x: ArrayLike, *, effect: float, level: float = 0.10, power: float 
         raise StatisticsError(f"the effect looked for is {effect}, expected a number above 0")
     n = finite_series(x).size
     # The standard error falls with the root of the length if the dependence from day to day stays the same.
-    needed = n * (minimum_detectable(x, level=level, power=power) / effect) ** 2
+    root = minimum_detectable(x, level=level, power=power) / effect
+    if not math.isfinite(needed := n * root * root):
+        raise StatisticsError(f"the effect looked for is {effect}: no number of days would show it")
     return max(0, math.ceil(needed) - n)
 
 
@@ -169,4 +179,4 @@ def _quantiles(level: float, power: float) -> float:
         raise StatisticsError(f"level {level} and power {power}, expected numbers between 0 and 1")
     # Bloom 1995: the estimate has to exceed z_{1 - level} standard errors. It does so with the power asked for if the
     # true mean lies another z_power standard errors higher.
-    return float(ndtri(1 - level) + ndtri(power))
+    return float(ndtri(power) - ndtri(level))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
-from .quantiles import is_constant, numbers
+from ..errors import InsufficientDataError, StatisticsError
+from .quantiles import finite_series, is_constant
 from .resampling import MINIMUM_VALUES
 from .sharpe import (
     Sharpe,
@@ -81,9 +81,14 @@ def align_trials(trials: Sequence[tuple[ArrayLike, ArrayLike]]) -> TrialSeries:
     Raises
     ------
     StatisticsError
-        If a series cannot be read as numbers. Values that are not finite are left to the tests of the series.
+        If there is no trial, a series is empty or not finite, or the two of a trial differ in length.
     """
-    read = [(numbers(net, name="net return"), numbers(ic, name="IC")) for net, ic in trials]
+    read = [(finite_series(net, name="net return"), finite_series(ic, name="IC")) for net, ic in trials]
+    if not read:
+        raise InsufficientDataError("no trials, expected at least the one that was chosen", sample=0)
+    for net, ic in read:
+        if net.size != ic.size:
+            raise StatisticsError(f"{net.size} net returns and {ic.size} ICs of one trial: give one of each a day")
     pairs = [read[0], *(pair for pair in read[1:] if pair[0].size >= MINIMUM_VALUES)]
     days = min(len(net) for net, _ in pairs)
     tails = [np.stack([net[-days:], ic[-days:]]) for net, ic in pairs]
@@ -112,14 +117,16 @@ def ratio_variance(trials: TrialSeries) -> float:
     Raises
     ------
     StatisticsError
-        If a net return is not finite.
+        If there are fewer than two days, or a net return is not finite.
 
     Notes
     -----
     The lower limit is there because a few trials that resemble each other say little about those that are not at hand.
     """
+    if (days := len(trials.net)) < 2:
+        raise InsufficientDataError(f"{days} days of trials, expected at least 2: measure more", sample=days)
     ratios = [sharpe_of(net).ratio for net in trials.net.T if not is_constant(net)]
-    luck = 1 / (len(trials.net) - 1)
+    luck = 1 / (days - 1)
     return max(luck, float(np.var(ratios, ddof=1))) if len(ratios) > 1 else luck
 
 

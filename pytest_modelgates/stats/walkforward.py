@@ -1,5 +1,6 @@
 """How a daily IC holds up from fold to fold, and whether the worst fold is worse than bad luck."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, log_ndtr
 
 from ..errors import InsufficientDataError, StatisticsError
+from .days import read_times
 from .quantiles import finite_series, is_constant
+from .quantiles import labels as read_labels
 
 MINIMUM_DAYS = 20
 
@@ -70,7 +73,8 @@ def folds(ic: ArrayLike, labels: ArrayLike, *, purge: int) -> Folds:
     .. [1] Z. Sidak, Rectangular confidence regions for the means of multivariate normal distributions, JASA 62:626,
        1967.
     """
-    series, fold = finite_series(ic, name="IC"), np.asarray(labels)
+    series = finite_series(ic, name="IC")
+    fold = read_labels(labels, name="label")
     if fold.shape != series.shape:
         raise StatisticsError(f"{series.size} days of IC, labels of shape {fold.shape}: give one label a day")
     if purge < 0:
@@ -135,10 +139,10 @@ def calendar_folds(times: ArrayLike, *, unit: Literal["year", "quarter", "month"
 
     Raises
     ------
-    ValueError
-        If a time cannot be read as a date.
+    StatisticsError
+        If a time is missing or cannot be read as a date.
     """
-    months = np.asarray(times, dtype="datetime64[M]")
+    months = read_times(times).astype("datetime64[M]")
     if unit == "month":
         return months.astype(str)
     years = months.astype("datetime64[Y]").astype(str)
@@ -175,12 +179,12 @@ def length_folds(n_days: int, *, length: int) -> NDArray[np.str_]:
 
 
 def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -> NDArray[Any]:
-    """Join each fold that is too short to judge, once purged, to the fold before it; the first joins the one after it.
+    """Join each fold that is too short to judge, once purged, to a neighbour.
 
     Parameters
     ----------
     labels : array_like, shape (n_days,)
-        The fold of each day, n_days >= 1; a fold is one unbroken stretch. Nothing else is checked here: `folds` does.
+        The fold of each day, n_days >= 1; a fold is one unbroken stretch, which `folds` checks.
     purge : int
         Days that `folds` drops at the start of every fold but the first [days].
     at_least : int, default 20
@@ -189,10 +193,18 @@ def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -
     Returns
     -------
     ndarray, shape (n_days,)
-        The fold of each day. A joined fold has the label of its longer part. If all days together are too few, there is
+        The fold of each day. A short fold joins the one after it if that is short too, or if it is the first; otherwise
+        the one before it. A joined fold has the label of its longer part. If all days together are too few, there is
         one fold.
+
+    Raises
+    ------
+    StatisticsError
+        If there is no day, or a label is missing.
     """
-    fold = np.array(labels)
+    fold = read_labels(labels, name="label")
+    if not fold.size:
+        raise InsufficientDataError("no days to join into folds, expected at least 1", sample=0)
     starts = [0, *(np.flatnonzero(fold[1:] != fold[:-1]) + 1).tolist()]
     stretches = [[fold[start], end - start] for start, end in zip(starts, [*starts[1:], fold.size], strict=True)]
     # A joined fold may still be too short, so the search begins anew after every join.
@@ -200,7 +212,8 @@ def join_short(labels: ArrayLike, *, purge: int, at_least: int = MINIMUM_DAYS) -
         short = [i for i, (_, days) in enumerate(stretches) if days - (purge if i else 0) < at_least]
         if not short:
             break
-        first = max(short[0] - 1, 0)
+        # Short neighbours join each other: one by one they would all end in the fold before them.
+        first = short[0] if short[0] + 1 in short else max(short[0] - 1, 0)
         pair = stretches[first : first + 2]
         stretches[first : first + 2] = [[max(pair, key=lambda part: part[1])[0], sum(days for _, days in pair)]]
     return np.repeat([name for name, _ in stretches], [days for _, days in stretches])
@@ -218,10 +231,18 @@ def retained(out_of_sample: float, in_sample: float) -> float | None:
     -------
     float or None
         The share of the IC in sample that is kept out of sample, negative if the latter is; None if the IC in sample is
-        not above 0, because then there was nothing to keep.
+        not above 0, or next to nothing, because then there was nothing to keep.
+
+    Raises
+    ------
+    StatisticsError
+        If an IC is not finite.
 
     References
     ----------
     .. [1] R. Pardo, The Evaluation and Optimization of Trading Strategies, 2nd edition, Wiley, 2008.
     """
-    return out_of_sample / in_sample if in_sample > 0 else None
+    if not (math.isfinite(out_of_sample) and math.isfinite(in_sample)):
+        raise StatisticsError(f"ICs of {out_of_sample} and {in_sample}, expected numbers")
+    share = out_of_sample / in_sample if in_sample > 0 else math.inf
+    return share if math.isfinite(share) else None

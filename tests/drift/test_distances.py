@@ -248,8 +248,7 @@ BAD_VALUES = [
     ),
     pytest.param(
         ["buy"],
-        "current holds something that is not a number (could not convert string to float: 'buy'): "
-        "give an array of predictions",
+        "current cannot be read as numbers (<U3): give one real number a place",
         id="words",
     ),
 ]

@@ -55,6 +55,8 @@ def test_by_default_goldens_lie_under_artifacts(tmp_path: Path, monkeypatch: pyt
         pytest.param(["high"], id="text"),
         pytest.param([None], id="none"),
         pytest.param([1j], id="complex"),
+        pytest.param(np.array([1j]), id="complex-array"),
+        pytest.param(np.ma.array([1.0, 2.0], mask=[0, 1]), id="masked"),
     ],
 )
 def test_only_finite_numbers_become_a_golden(tmp_path: Path, values: object) -> None:

@@ -240,3 +240,41 @@ def test_99_days_or_nine_names_are_not_judged(pytester: pytest.Pytester, tmp_pat
     short = pack_ridge(tmp_path / "artifacts", invented_panel(days=100))
     (shown,) = measured(pytester, short, "significance.p_against").values()
     assert shown.note == "99 held days, at least 100 are needed: 1 more"
+
+
+YEARS = {"business-days": ("B", 252), "all-days": ("D", 365), "weeks": ("W-FRI", 52), "months": ("ME", 12)}
+
+
+def dated(frequency: str) -> pd.DataFrame:
+    """The same rows at times of another frequency."""
+    panel = invented_panel(signal=0.05)
+    days = pd.Index(panel["time"].unique())
+    return panel.assign(time=pd.date_range("2020-01-31", periods=DAYS, freq=frequency)[days.get_indexer(panel["time"])])
+
+
+@pytest.mark.parametrize("name", YEARS)
+def test_a_year_is_what_the_panels_spacing_says(pytester: pytest.Pytester, tmp_path: Path, name: str) -> None:
+    frequency, periods = YEARS[name]
+    model = pack_ridge(tmp_path / "artifacts", dated(frequency))
+    candidate = Candidate(model)
+    net = simulate(candidate.panel.by_day(candidate.scores), candidate.panel.returns, horizon=1, cost_bps=0).net
+    free = earned(pytester, model, "half_spread_bps = 0")
+    assert free == pytest.approx(periods * net.mean(), rel=1e-4)
+    borrowed = earned(pytester, model, "half_spread_bps = 0\nborrow_bps_per_year = 100")
+    assert free - borrowed == pytest.approx(0.5 * 100e-4, rel=1e-6)
+    found = measured(pytester, model, "pnl.sharpe", "[costs]\nhalf_spread_bps = 0\n")["pnl.sharpe"]
+    assert found.value == pytest.approx(np.sqrt(periods) * net.mean() / net.std(ddof=1), rel=1e-4)
+    assert found.detail["periods_per_year"] == periods
+    assert measured(pytester, model, "wf.positive_folds")["wf.positive_folds"].value == 1
+
+
+def test_irregular_spacing_has_no_year_but_a_p_value(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    model = pack_ridge(tmp_path / "artifacts", dated("2B"))
+    told = "400 times lie 2 days apart at the median, which makes 183 a year, but there are 130 a year"
+    run(pytester, f"--model-dir={model}", "-m", "pnl").stdout.fnmatch_lines([f"*{told}*"])
+    p_against = f"{GATES}/test_significance.py::test_p_against"
+    assert run(pytester, f"--model-dir={model}", p_against).ret == 0
+    policy = pytester.makefile(".toml", borrow="[costs]\nborrow_bps_per_year = 100\n")
+    borrowed = run(pytester, f"--model-dir={model}", f"--policy={policy}", p_against)
+    borrowed.assert_outcomes(errors=1)
+    borrowed.stdout.fnmatch_lines([f"*{told}*"])

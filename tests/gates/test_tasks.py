@@ -24,12 +24,15 @@ from sklearn.preprocessing import StandardScaler
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.cli import main
+from pytest_modelgates.drift import detect_drift
 from pytest_modelgates.errors import MissingExtraError, PackError, StatisticsError
 from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.directory import MODEL
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.predictions.records import read_predictions
+from pytest_modelgates.predictions.records import read_predictions, values_of
 from pytest_modelgates.proving.twin_markets import knowing_baseline
+from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.schema import row_keys
 from pytest_modelgates.stats.baseline import named_metric
 from tests.proving.test_twins import faults, twin_of
@@ -183,6 +186,22 @@ def test_rows_without_a_name_are_paired_by_what_they_hold(model: Callable[[str],
     frame.iloc[0, 0] += 1
     assert row_keys(frame, sidecar)[0] != keys[0]
     assert row_keys(frame, sidecar)[1:] == keys[1:]
+
+
+def test_rows_that_hold_the_same_all_count_for_drift(model: Callable[[str], Path], tmp_path: Path) -> None:
+    directory = model("classification")
+    candidate = Candidate(directory)
+    frame, golden = tumours().panel[candidate.sidecar.names], candidate.panel.native_scores
+    again = np.repeat(np.arange(len(frame)), np.where(golden > np.median(golden), 3, 1))
+    rows = {
+        "stuck": (frame.iloc[[*range(len(frame)), *[0] * 9 * len(frame)]], golden, True),
+        "as-on-the-panel": (frame.iloc[again], golden[again], False),
+    }
+    for name, (live, reference, drift) in rows.items():
+        records = Adapter(directory / MODEL, arm="live", log=tmp_path / name).score(live.reset_index(drop=True))
+        found = values_of(records)
+        assert len(found) == len(live)
+        assert detect_drift(reference, found)["overall_drift"] is drift
 
 
 def test_a_policy_that_does_not_admit_it_refuses_it_and_says_what_to_write(

@@ -1,10 +1,12 @@
 """How far shadow and live agree on the rows that both have scored."""
 
+from datetime import date, timedelta
+
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from pytest_modelgates.errors import RegistryError, StatisticsError
+from pytest_modelgates.errors import InsufficientDataError, RegistryError, StatisticsError
 from pytest_modelgates.monitoring.compare import agreement, compare
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.storage.digests import tree_digest
@@ -13,7 +15,12 @@ from tests.support.handmade import Registry, log_predictions, predictions
 
 def scored(values: ArrayLike) -> dict[str, float]:
     """Name twenty rows a day."""
-    return {f"2024-01-{row // 20 + 1:02d}|A{row % 20}": float(value) for row, value in enumerate(np.ravel(values))}
+    return at([f"2024-01-{day:02d}" for day in range(1, 32)], values)
+
+
+def at(times: list[str], values: ArrayLike) -> dict[str, float]:
+    """Name twenty rows a time."""
+    return {f"{times[row // 20]}|A{row % 20}": float(value) for row, value in enumerate(np.ravel(values))}
 
 
 def test_a_model_agrees_with_itself_and_not_with_its_opposite() -> None:
@@ -33,6 +40,38 @@ def test_only_rows_that_both_scored_count() -> None:
 def test_rows_are_compared_within_their_day_alone() -> None:
     a, b = np.repeat(np.arange(25.0), 20) + np.random.default_rng(3).random((2, 500))
     assert agreement(scored(a), scored(b)).lower < 0.2
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        pytest.param([f"2024-01-02 {hour:02d}:00" for hour in range(24)], 1, id="hours-of-one-date"),
+        pytest.param([f"2024-01-02T{hour:02d}:00-05:00" for hour in range(24)], 2, id="hours-of-one-date-in-new-york"),
+        pytest.param(
+            [f"2024-01-{day:02d}T{time}" for day in range(1, 13) for time in ("16:00Z", "17:30Z")], 12, id="two-closes"
+        ),
+    ],
+)
+def test_a_day_is_a_date_however_many_times_it_has(times: list[str], found: int) -> None:
+    values = np.random.default_rng(5).standard_normal(20 * len(times))
+    with pytest.raises(InsufficientDataError) as refused:
+        agreement(at(times, values), at(times, values))
+    assert str(refused.value) == (
+        f"{found} days with two rows or more, at least 20 are needed: score more days by both"
+    )
+
+
+def test_days_are_in_order_of_time_however_they_are_written() -> None:
+    days = [date(2024, 1, 1) + timedelta(days=day) for day in range(40)]
+    values = np.random.default_rng(6).standard_normal(800)
+    other = values + np.repeat(np.arange(40) % 20 > 9, 20) * np.random.default_rng(7).standard_normal(800)
+    extended, basic = (
+        agreement(*(at([format(day, form) for day in days], scores) for scores in (values, other)))
+        for form in ("%Y-%m-%dT16:00Z", "%Y%m%d")
+    )
+    assert extended == basic
+    with pytest.raises(StatisticsError, match=r"row '01/01/2024\|A0' begins with no time of ISO 8601"):
+        agreement(*(at([format(day, "%d/%m/%Y") for day in days], scores) for scores in (values, other)))
 
 
 @pytest.mark.parametrize("shared", [0, 1])

@@ -2,15 +2,17 @@
 
 import multiprocessing
 import os
+import re
 import resource
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.errors import FormatError
+from pytest_modelgates.errors import FormatError, StatisticsError
 from pytest_modelgates.predictions.records import by_row_key, day_of, encode_predictions, read_predictions, values_of
 from pytest_modelgates.storage.lines import append_atomic
 from tests.support.handmade import predictions
@@ -35,7 +37,7 @@ def test_the_keys_of_a_line_are_those_of_the_format() -> None:
     (record,) = predictions(DIGEST, [0.5])
     time = f"{record.time:%Y-%m-%dT%H:%M:%S.%fZ}"
     assert encode_predictions([record]).decode() == (
-        f'{{"time":"{time}","row_key":"day 0000|A00","model_id":"1700000000","digest":"{DIGEST}",'
+        f'{{"time":"{time}","row_key":"2024-01-01|A00","model_id":"1700000000","digest":"{DIGEST}",'
         '"schema_crc32":"00000000","prediction":0.5,"latency_ms":1.0,"arm":"shadow","error":null}\n'
     )
 
@@ -76,16 +78,53 @@ def test_what_a_crash_left_swallows_no_later_record(tmp_path: Path) -> None:
 
 def test_a_row_scored_twice_is_one_row_and_the_newest(tmp_path: Path) -> None:
     again = [*predictions(DIGEST, [1.0, 2.0, 3.0]), *predictions(DIGEST, [4.0, None])]
-    assert by_row_key(again) == {"day 0000|A00": 4.0, "day 0000|A01": 2.0, "day 0000|A02": 3.0}
+    assert by_row_key(again) == {"2024-01-01|A00": 4.0, "2024-01-01|A01": 2.0, "2024-01-01|A02": 3.0}
     assert values_of(again).tolist() == [2.0, 3.0, 4.0]
 
 
-def test_a_row_key_tells_its_day() -> None:
-    assert [day_of(key) for key in ("2026-01-01T00:00Z|A|B", "2026-01-01|", "alone")] == [
-        "2026-01-01T00:00Z",
-        "2026-01-01",
-        "alone",
+def test_rows_without_a_name_are_all_rows_however_alike() -> None:
+    """What a row holds is no name: equal rows are many rows, and the k-th of one log is the k-th of another."""
+    nameless = [
+        msgspec.structs.replace(record, row_key=key)
+        for record, key in zip(
+            predictions(DIGEST, [1.0, 1.0, 2.0, None, 1.0]),
+            ["content:aa", "content:aa", "2024-01-01|content:aa", "content:aa", "content:aa"],
+            strict=True,
+        )
     ]
+    assert values_of(nameless).tolist() == [1.0, 1.0, 2.0, 1.0]
+    assert list(by_row_key(nameless)) == [
+        "content:aa#1",
+        "content:aa#2",
+        "2024-01-01|content:aa#1",
+        "content:aa#3",
+    ]
+
+
+DAYS = {
+    "2026-01-01": "2026-01-01",
+    "2026-01-01 23:59:59": "2026-01-01",
+    "2026-01-01T00:00Z|A|B": "2026-01-01",
+    "2026-01-01T23:00-05:00|A": "2026-01-02",
+    "2026-01-01T05:00+09:00|A": "2025-12-31",
+    "2026-01-01T15:30:00.123456789|A": "2026-01-01",
+    "20260101|A": "2026-01-01",
+}
+
+
+@pytest.mark.parametrize("key", DAYS)
+def test_a_day_is_the_utc_date_of_a_rows_time(key: str) -> None:
+    assert str(day_of(key)) == DAYS[key]
+
+
+@pytest.mark.parametrize("time", ["", "alone", "01/02/2026", "2026-1-2", "1704153600", "0001-01-01T00:00+14:00"])
+def test_a_time_that_is_not_iso_8601_has_no_day(time: str) -> None:
+    message = (
+        f"row '{time}|A00' begins with no time of ISO 8601, so its day is unknown; write times as 2024-01-31 or "
+        "2024-01-31T16:00Z, and serve and shadow again"
+    )
+    with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
+        day_of(f"{time}|A00")
 
 
 def _write_many(log: Path, letter: str, barrier: "multiprocessing.synchronize.Barrier") -> None:

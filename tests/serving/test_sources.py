@@ -77,10 +77,10 @@ def test_rows_without_a_name_have_the_same_keys_under_every_pandas() -> None:
     )
     numbers = np.array([0.0, -0.0, np.nan, -np.nan, 0.1])
     frame = pd.DataFrame({"x": numbers, "n": np.arange(5, dtype=np.int32) // 2, "b": [True, True, False, False, True]})
-    zero, nan = "cd84545807d9d154", "7f6e300fa88715d7"
-    assert row_keys(frame, nameless) == [zero, zero, nan, nan, "4731537582b243e5"]
-    nan = "51e3a572bd84b4ff"
-    assert row_keys(frame.astype({"x": np.float32}), nameless) == [zero, zero, nan, nan, "9615dcec43a6cdac"]
+    zero, nan = "content:cd84545807d9d154", "content:7f6e300fa88715d7"
+    assert row_keys(frame, nameless) == [zero, zero, nan, nan, "content:4731537582b243e5"]
+    nan = "content:51e3a572bd84b4ff"
+    assert row_keys(frame.astype({"x": np.float32}), nameless) == [zero, zero, nan, nan, "content:9615dcec43a6cdac"]
 
 
 def test_float32_features_are_read_as_they_were_written(csv: Path) -> None:

@@ -134,6 +134,12 @@ def test_folds_too_short_to_judge_join_their_neighbour() -> None:
     assert join_short(labels[:9], purge=5).tolist() == ["a"] * 9
 
 
+def test_years_of_months_join_each_other() -> None:
+    labels = np.repeat(np.arange(1980, 1985), 12)
+    assert join_short(labels, purge=1).tolist() == [1980] * 24 + [1982] * 36
+    assert join_short(labels[6:], purge=1).tolist() == [1981] * 30 + [1983] * 24
+
+
 @given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=6), purge=st.integers(0, 10))
 def test_joined_folds_can_be_judged_unless_one_is_left(sizes: list[int], purge: int) -> None:
     joined = join_short(np.repeat(np.arange(len(sizes)), sizes), purge=purge)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -198,7 +198,7 @@ def predictions(
         msgspec.structs.replace(
             Prediction(
                 time=end - timedelta(hours=hours) * (len(values) - 1 - index) / steps,
-                row_key=f"day {index // 20:04d}|A{index % 20:02d}",
+                row_key=f"{date(2024, 1, 1) + timedelta(days=index // 20)}|A{index % 20:02d}",
                 model_id="1700000000",
                 digest=digest,
                 schema_crc32="00000000",
