@@ -183,15 +183,10 @@ class GateHooks(RefusalHooks):
     def pytest_report_teststatus(
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Show our two outcomes beside pytest's three; a gate without enough data failed, even if a fixture noticed."""
-        from .gating.ledger import is_unmeasured
+        """Say *warned*, *waived* or what was not measured in the terminal; the outcome stays one of pytest's own."""
+        from .gating.ledger import status_of
 
-        outcome = str(report.outcome)
-        if report.failed and report.when == "setup" and is_unmeasured(report):
-            return "failed", "F", ("FAILED", {"red": True})
-        if outcome in ("warned", "no reference yet"):
-            return outcome, outcome[0], ("WARN" if outcome == "warned" else outcome.upper(), {"yellow": True})
-        return None
+        return status_of(report)
 
     def pytest_unconfigure(self) -> None:
         """Stop watching what is loaded."""
@@ -218,8 +213,9 @@ class ReportHooks:
         """Name the subject."""
         return self._run.header()
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the record of each phase, from whichever process it came."""
+        """Keep the record of each phase, from whichever process it came, before other plugins read its properties."""
         self._run.add(report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -66,8 +66,8 @@ def test_a_gate_without_a_limit_ends_the_run_with_the_message(pytester: pytest.P
 def test_a_gate_warns_in_a_worker_too(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester)
     result = run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "1")
-    assert (outcomes(result), int(result.ret)) == ({"warned": 1}, 0)
-    assert record_of(model).phases[1].outcome == "warned"
+    assert (outcomes(result), int(result.ret)) == ({"xfailed": 1}, 0)
+    assert record_of(model).phases[1].outcome == "xfailed"
 
 
 def test_workers_follow_latest_where_the_run_did(pytester: pytest.Pytester) -> None:
