@@ -179,6 +179,14 @@ class GateHooks(RefusalHooks):
         record_phase(item, call, report, self._run)
         return report
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_report_to_serializable(self) -> Generator[None, Any, Any]:
+        """Let an xdist worker send a report, whatever was attached to it."""
+        from .gating.plain import carried
+
+        data = yield
+        return carried(data)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.TestReport
@@ -208,6 +216,10 @@ class ReportHooks:
     def pytest_testnodedown(self, error: object | None) -> None:
         """Remember that an xdist worker died: the gates it was to run may be missing without a trace."""
         self._run.lost_worker |= error is not None
+
+    def pytest_internalerror(self) -> None:
+        """Remember it too if a worker broke: xdist goes on with the others, and may end with 0."""
+        self._run.lost_worker = True
 
     def pytest_report_header(self) -> list[str]:
         """Name the subject."""

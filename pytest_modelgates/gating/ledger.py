@@ -1,6 +1,5 @@
 """What a run leaves: the phases of every gate, what it measured, and on which bytes."""
 
-import math
 import os
 import sys
 from collections import Counter
@@ -30,6 +29,7 @@ from .code import Code, CodeSeen, Watch
 from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
 from .gate import Gate
 from .origins import fixture_origins, third_party_hooks
+from .plain import as_json, carried
 from .properties import properties
 
 LIBRARIES = (
@@ -87,6 +87,7 @@ def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str,
 
 def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
     """Turn what a gate raised into its outcome, and attach the record of this phase to the report."""
+    report.user_properties = carried(report.user_properties)
     name = identity(item)
     if name is None:
         return
@@ -360,18 +361,3 @@ class Run:
 
 
 RUN = pytest.StashKey[Run]()
-
-
-def as_json(value: Any) -> Any:
-    """Keep what JSON and xdist can carry: records of other tests may hold NaN, lone surrogates, or any object."""
-    match value:
-        case dict():
-            return {as_json(str(key)): as_json(entry) for key, entry in value.items()}
-        case list() | tuple():
-            return [as_json(entry) for entry in value]
-        case float():
-            return float(value) if math.isfinite(value) else None
-        case bool() | int() | None:
-            return value
-        case _:
-            return str(value).encode("utf-8", "backslashreplace").decode()
