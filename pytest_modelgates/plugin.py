@@ -179,19 +179,22 @@ class GateHooks(RefusalHooks):
         record_phase(item, call, report, self._run)
         return report
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_report_to_serializable(self) -> Generator[None, Any, Any]:
+        """Let an xdist worker send a report, whatever was attached to it."""
+        from .gating.plain import carried
+
+        data = yield
+        return carried(data)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Show our two outcomes beside pytest's three; a gate without enough data failed, even if a fixture noticed."""
-        from .gating.ledger import is_unmeasured
+        """Say *warned*, *waived* or what was not measured in the terminal; the outcome stays one of pytest's own."""
+        from .gating.ledger import status_of
 
-        outcome = str(report.outcome)
-        if report.failed and report.when == "setup" and is_unmeasured(report):
-            return "failed", "F", ("FAILED", {"red": True})
-        if outcome in ("warned", "no reference yet"):
-            return outcome, outcome[0], ("WARN" if outcome == "warned" else outcome.upper(), {"yellow": True})
-        return None
+        return status_of(report)
 
     def pytest_unconfigure(self) -> None:
         """Stop watching what is loaded."""
@@ -214,12 +217,17 @@ class ReportHooks:
         """Remember that an xdist worker died: the gates it was to run may be missing without a trace."""
         self._run.lost_worker |= error is not None
 
+    def pytest_internalerror(self) -> None:
+        """Remember it too if a worker broke: xdist goes on with the others, and may end with 0."""
+        self._run.lost_worker = True
+
     def pytest_report_header(self) -> list[str]:
         """Name the subject."""
         return self._run.header()
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the record of each phase, from whichever process it came."""
+        """Keep the record of each phase, from whichever process it came, before other plugins read its properties."""
         self._run.add(report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

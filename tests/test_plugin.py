@@ -307,7 +307,7 @@ def test_a_folder_or_a_parameter_called_hard_changes_nothing(pytester: pytest.Py
         "test_hard.hard = True\n"
     )
     result = run(pytester, f"--model-dir={model}", "hard")
-    assert outcomes(result) == {"warned": 1}
+    assert outcomes(result) == {"xfailed": 1}
     assert record_of(model, "mine.answer[hard]").severity == "soft"
     assert run(pytester, f"--model-dir={model}", "hard", "-m", "hard").ret == 5
 
@@ -342,12 +342,12 @@ def test_a_failing_soft_gate_warns_in_yellow_with_its_numbers(pytester: pytest.P
             r".*test_answer\[1700000000\] .*\x1b\[33mWARN\x1b.*",
             r"\x1b\[33mmine\.answer +soft 2 x +≤1 +-1 +WARN\x1b.*",
             r"\x1b\[33mmine\.answer WARN: measured 2 x, limit ≤ 1 → give less\x1b.*",
-            r".*1 warned.*",
+            r".*1 xfailed.*",
         ]
     )
     (test,) = report_of(model)["tests"]
-    assert test["outcome"] == "warned"
-    assert report_of(model)["summary"]["warned"] == 1
+    assert test["outcome"] == "xfailed"
+    assert report_of(model)["summary"]["xfailed"] == 1
 
 
 def test_strict_soft_lets_a_soft_gate_fail_the_run(pytester: pytest.Pytester) -> None:
@@ -444,7 +444,7 @@ def test_a_soft_failure_does_not_stop_the_run(pytester: pytest.Pytester) -> None
     model = own_gate(pytester)
     pytester.makepyfile(test_other="def test_other(): pass")
     assert outcomes(run(pytester, f"--model-dir={model}", "test_mine.py", "test_other.py", "-x")) == {
-        "warned": 1,
+        "xfailed": 1,
         "passed": 1,
     }
 

@@ -3,14 +3,12 @@
 The registry decides by these reasons, and a run says at its end which of them its report would meet.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from ..policy.policy import Policy
-from .reasons import Reason
+from .reasons import Reason, few
 from .report import GateRecord, Ledger, ModelRun, RunInfo
 from .trust import CORE, Trust
-
-SHOWN = 5
 
 
 def origin_reasons(
@@ -50,11 +48,11 @@ def origin_reasons(
                 found.append(Reason(f"{record.gate} got its fixture {fixture!r} from {origin}", repair))
     for place, users in _users(info, gates).items():
         if (info.suite | info.modules).get(place) not in trust.code:
-            text = f"{_few(users) or 'the run'} used {place}, which, as it was then, is not code that counts here"
+            text = f"{few(users) or 'the run'} used {place}, which, as it was then, is not code that counts here"
             found.append(Reason(text, f"{repair}, or name its folder in [evidence] modules of the policy"))
     found += [Reason(f"{twice}; give each a name of its own", repair) for twice in info.twice]
     if info.changed:
-        found.append(Reason(f"{_few(info.changed)} changed while the gates ran", repair))
+        found.append(Reason(f"{few(info.changed)} changed while the gates ran", repair))
     return found
 
 
@@ -72,8 +70,3 @@ def _users(info: RunInfo, gates: Iterable[GateRecord]) -> dict[str, list[str]]:
         for place in record.code:
             users.setdefault(place, []).append(record.gate)
     return users
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

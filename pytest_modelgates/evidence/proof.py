@@ -17,7 +17,8 @@ from ..storage.digests import Sha256, sha256
 from ..storage.paths import is_there
 from ..storage.strict_json import Moment, canonical, read_bytes, read_json, typed
 from .reasons import Reason
-from .seal import SEALED_SUFFIX, Result, load_key, open_statement, seal, statement
+from .results import Results, seal_problems
+from .seal import SEALED_SUFFIX, Predicate, load_key, open_statement, seal, statement
 from .trust import Trust
 from .verdict import Verdict, base_name, combine
 
@@ -75,12 +76,23 @@ class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Say what all trials amount to; a proof without any shows nothing."""
         return combine(trial.shows(policy) for trial in self.trials)
 
+    def results(self, policy: Policy) -> Results:
+        """List the gates that failed as they had to as passed, and all others as failed."""
+        red = tuple(trial.gate for trial in self.trials if trial.red(policy))
+        return Results(
+            result="PASSED" if self.verdict(policy) is Verdict.PASSED else "FAILED",
+            passed=red,
+            warned=(),
+            failed=tuple(trial.gate for trial in self.trials if not trial.red(policy)),
+        )
+
 
 class StoredProof(msgspec.Struct, frozen=True, kw_only=True):
-    """A proof as read from disk, and who sealed it."""
+    """A proof as read from disk, who sealed it, and what was signed."""
 
     proof: Proof
     sealed_by: str | None
+    sealed: Predicate | None = None
 
 
 # The answer to whether a proof is stored: the proof, None if there is none, or why it cannot be believed.
@@ -89,9 +101,16 @@ ProofRead = StoredProof | FormatError | SealError | None
 
 def seal_proof(proof: Proof, files: Mapping[str, str], policy: Policy, key: Path) -> bytes:
     """Seal a proof as a report is sealed, for a model with these files."""
-    predicate = {"proof": msgspec.to_builtins(proof)}
-    result: Result = "PASSED" if proof.verdict(policy) is Verdict.PASSED else "FAILED"
-    return seal(statement(files, predicate, result=result), load_key(key))
+    own = proof.results(policy)
+    content = statement(
+        files,
+        {"policy": proof.policy_digest, "gates": proof.suite_digest},
+        {"proof": msgspec.to_builtins(proof)},
+        result=own.result,
+        passed=own.passed,
+        failed=own.failed,
+    )
+    return seal(content, load_key(key))
 
 
 def suite_digest(code: Iterable[str]) -> str:
@@ -118,7 +137,7 @@ def read_proof(path: Path, *, keys: Sequence[str] = ()) -> ProofRead:
         proof = typed(opened.predicate.proof, Proof, str(sealed))
         if opened.digest != proof.digest:
             raise SealError(f"{sealed}: the statement's subject is not the model that its proof is of")
-        return StoredProof(proof=proof, sealed_by=sealed_by)
+        return StoredProof(proof=proof, sealed_by=sealed_by, sealed=opened.predicate)
     except (FormatError, SealError) as error:
         return error
 
@@ -145,6 +164,9 @@ def proof_reasons(
     found, proof = [], stored.proof
     if sealed and stored.sealed_by is None:
         found.append("the proof is not sealed, and the policy asks for one that is")
+    if stored.sealed:
+        own = proof.results(policy) if proof.policy_digest == policy.digest else None
+        found += seal_problems(stored.sealed, own)
     if proof.digest != digest:
         found.append(f"the proof is of other bytes ({proof.digest[:12]}…) than the model has now ({digest[:12]}…)")
     if proof.policy_digest != policy.digest:

@@ -1,8 +1,11 @@
 """Why a promotion is refused, and how to repair that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..storage.text import printable
+
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +18,9 @@ class Reason:
     def __str__(self) -> str:
         """Format as one line that is safe to print, because parts of it come from a report."""
         return printable(f"{self.text} → {self.repair}")
+
+
+def few(names: Sequence[str]) -> str:
+    """Name the first of many."""
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

@@ -12,7 +12,7 @@ from ..model.sidecar import Count
 from ..policy.limits import Bounds, Severity
 from ..storage.digests import Sha256, sha256
 from ..storage.strict_json import Moment, parse_json, read_bytes, typed
-from .seal import SEALED_SUFFIX, open_statement
+from .seal import SEALED_SUFFIX, Predicate, open_statement
 
 
 class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -128,6 +128,8 @@ class StoredReport:
     report : Report
     sealed_by : str or None
         The public key that signed the envelope.
+    sealed : Predicate or None
+        What was signed.
     """
 
     path: Path | None
@@ -135,6 +137,7 @@ class StoredReport:
     parsed: Any
     report: Report
     sealed_by: str | None
+    sealed: Predicate | None = None
 
     @property
     def digest(self) -> str:
@@ -177,6 +180,12 @@ def _read(path: Path, keys: Sequence[str]) -> StoredReport:
     if not isinstance(parsed, dict) or "modelgates" not in parsed:
         raise FormatError(f"{path}: not the report of a gate run")
     report = typed(parsed, Report, source)
-    if statement and statement.digest not in {run.digest_after for run in report.modelgates.models.values()}:
+    if statement is None:
+        return StoredReport(path=path, content=content, parsed=parsed, report=report, sealed_by=None)
+    if {statement.digest} != {run.digest_after for run in report.modelgates.models.values()}:
         raise SealError(f"{path}: the statement's subject is not the model that its ledger is of")
-    return StoredReport(path=path, content=content, parsed=parsed, report=report, sealed_by=sealed_by)
+    if missing := statement.predicate.missing:
+        raise SealError(f"{path}: the statement lacks {', '.join(missing)}, which a test result of in-toto has")
+    return StoredReport(
+        path=path, content=content, parsed=parsed, report=report, sealed_by=sealed_by, sealed=statement.predicate
+    )

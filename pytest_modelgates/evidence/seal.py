@@ -3,6 +3,7 @@
 import base64
 import os
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 KEY_PREFIX = "ed25519:"
 SEALED_SUFFIX = ".dsse.json"
+PARTS = ("configuration", "passedTests", "warnedTests", "failedTests")
 
 Result = Literal["PASSED", "WARNED", "FAILED"]
 
@@ -50,11 +52,23 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Predicate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a test-result statement says, with the whole report or the whole proof in it."""
+    """What a test-result statement says, with the whole report or the whole proof in it.
+
+    Proofs of version 0.1 have neither the configuration nor the lists.
+    """
 
     result: Result
+    configuration: tuple[dict[str, Any], ...] | None = None
+    passedTests: tuple[str, ...] | None = None  # noqa: N815  # the standard's words
+    warnedTests: tuple[str, ...] | None = None  # noqa: N815
+    failedTests: tuple[str, ...] | None = None  # noqa: N815
     report: Any = None
     proof: Any = None
+
+    @property
+    def missing(self) -> list[str]:
+        """Name what a complete statement would have."""
+        return [name for name in PARTS if getattr(self, name) is None]
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True, rename={"type_": "_type"}):
@@ -71,17 +85,30 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, rename={"type_": "_ty
         return listing_digest({entry.name: entry.digest.get("sha256", "") for entry in self.subject})
 
 
-def statement(files: Mapping[str, str], predicate: Mapping[str, Any], *, result: Result) -> bytes:
-    """Write an in-toto statement.
+def statement(
+    files: Mapping[str, str],
+    configuration: Mapping[str, str],
+    content: Mapping[str, Any],
+    *,
+    result: Result,
+    passed: Sequence[str] = (),
+    warned: Sequence[str] = (),
+    failed: Sequence[str] = (),
+) -> bytes:
+    """Write an in-toto statement of a test result, version 0.1.
 
     Parameters
     ----------
     files : mapping of str to str
         SHA-256 of every file of the model directory.
-    predicate : mapping
-        What the test-result predicate holds besides the result.
+    configuration : mapping of str to str
+        SHA-256 of what the run was configured by, by its name.
+    content : mapping
+        The report or the proof, which the standard does not know.
     result : str
         Of all gates together.
+    passed, warned, failed : sequence of str
+        Every gate, each in one list.
 
     Returns
     -------
@@ -93,7 +120,14 @@ def statement(files: Mapping[str, str], predicate: Mapping[str, Any], *, result:
             "_type": STATEMENT_TYPE,
             "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(files.items())],
             "predicateType": PREDICATE_TYPE,
-            "predicate": {"result": result, **predicate},
+            "predicate": {
+                "result": result,
+                "configuration": [{"name": name, "digest": {"sha256": each}} for name, each in configuration.items()],
+                "passedTests": list(passed),
+                "warnedTests": list(warned),
+                "failedTests": list(failed),
+                **content,
+            },
         }
     )
 
@@ -214,7 +248,12 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
 def open_statement(content: bytes, keys: Sequence[str], source: str) -> tuple[Statement, str]:
     """Check an envelope as `open_seal` does, and read the statement in it."""
     payload, sealed_by = open_seal(content, keys, source)
-    return typed(parse_json(payload, source), Statement, source), sealed_by
+    opened = typed(parse_json(payload, source), Statement, source)
+    names = Counter(entry.name for entry in opened.subject)
+    if twice := [name for name, times in names.items() if times > 1]:
+        # Readers differ in which of the two they take.
+        raise SealError(f"{source}: the statement names {', '.join(twice)} more than once among its subjects")
+    return opened, sealed_by
 
 
 def _public(listed: str) -> Any:

@@ -1,9 +1,9 @@
 """What a run leaves: the phases of every gate, what it measured, and on which bytes."""
 
-import math
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from .code import Code, CodeSeen, Watch
 from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
 from .gate import Gate
 from .origins import fixture_origins, third_party_hooks
+from .plain import as_json, carried
+from .properties import properties
 
 LIBRARIES = (
     "pytest-modelgates",
@@ -44,7 +46,10 @@ LIBRARIES = (
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What one phase of one gate leaves. It travels on pytest's report, so that xdist workers leave the same ledger."""
+    """What one phase of one gate leaves. It travels on pytest's report, so that xdist workers leave the same ledger.
+
+    `word` is what the terminal says instead of pytest's own word for the outcome.
+    """
 
     model_id: str
     gate: str
@@ -57,6 +62,7 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
     evidence: tuple[Evidence, ...]
     code: CodeSeen
+    word: str | None = None
 
 
 def begin_attempt(item: pytest.Item, policy: Policy) -> None:
@@ -66,13 +72,22 @@ def begin_attempt(item: pytest.Item, policy: Policy) -> None:
         item.stash[GATE] = Gate(name, policy)
 
 
-def is_unmeasured(report: pytest.TestReport) -> bool:
-    """Whether a gate, or one of its fixtures, found too little data or nothing to compare with."""
-    return hasattr(report, "modelgates") and report.modelgates["phase"]["exception"] in UNMEASURED
+def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Say how the terminal shows a phase of a gate; None leaves it to pytest."""
+    if not hasattr(report, "modelgates"):
+        return None
+    if report.failed and report.when == "setup" and report.modelgates["phase"]["exception"] in UNMEASURED:
+        # A gate without enough data failed, even if a fixture noticed.
+        return "failed", "F", ("FAILED", {"red": True})
+    if word := report.modelgates["word"]:
+        category = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+        return category, category[0], (word, {"yellow": True})
+    return None
 
 
 def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
     """Turn what a gate raised into its outcome, and attach the record of this phase to the report."""
+    report.user_properties = carried(report.user_properties)
     name = identity(item)
     if name is None:
         return
@@ -93,10 +108,18 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
     model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # unknown to mypy
     # Only a miss may be a warning. Any other exception fails the run, since a broken gate says nothing.
     missed = unmeasured or (report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception))
-    if unmeasured and isinstance(error, NoReference) and family_of(name).compares:
-        report.outcome = "no reference yet"  # type: ignore[assignment]  # ours, beside pytest's three
-    elif missed and report.failed and not run.binds(name, severity(item), model_id):
-        report.outcome = "warned"  # type: ignore[assignment]  # ours, beside pytest's three
+    nothing_yet = isinstance(error, NoReference) and family_of(name).compares
+    word = None
+    if missed and report.failed and not run.fails(name, severity(item), model_id, nothing_yet=nothing_yet):
+        # Other plugins know pytest's own outcomes alone: what measured nothing was skipped, and a miss that
+        # leaves the run green is one that was expected.
+        report.outcome = "skipped"
+        if unmeasured:
+            word = "NO REFERENCE YET" if nothing_yet else "INCONCLUSIVE"
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, str(report.longrepr))
+        else:
+            word = "WARN" if severity(item) == "soft" else "WAIVED"
+            report.wasxfail = f"{word}: {_first_line(error)}"
     record = PhaseRecord(
         model_id=model_id,
         gate=name,
@@ -110,15 +133,26 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         attempts=item.stash.get(ATTEMPTS, 0),
         phase=Phase(
             when=report.when,
-            # pytest reports a non-strict xfail that passes as "passed".
-            outcome="xpassed" if report.passed and hasattr(report, "wasxfail") else report.outcome,
+            outcome=_outcome(report),
             duration_s=report.duration,
             exception=_name_of(error, unmeasured=unmeasured) if error else None,
         ),
         evidence=tuple(gate.evidence) if report.when == "teardown" else (),
         code=run.watch.seen(item, report.when),
+        word=word,
     )
     report.modelgates = as_json(msgspec.to_builtins(record))  # type: ignore[attr-defined]
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    """Name an outcome as pytest's terminal does: an expected failure is reported as skipped, or as passed."""
+    if not hasattr(report, "wasxfail"):
+        return report.outcome
+    return {"passed": "xpassed", "skipped": "xfailed"}.get(report.outcome, report.outcome)
+
+
+def _first_line(error: BaseException | None) -> str:
+    return printable((str(error).splitlines() or [f"raised {type(error).__name__}"])[0])
 
 
 def _name_of(error: BaseException, *, unmeasured: bool) -> str:
@@ -149,6 +183,7 @@ class Run:
         self._after = dict(self.digests)
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], GateRecord] = {}
+        self._ended: dict[tuple[str, str, str], Judged] = {}
         self._judged: dict[str, list[Judged]] = {}
         self._crashed: Counter[str] = Counter()
         self.lost_worker = False
@@ -200,6 +235,10 @@ class Run:
             evidence=known.evidence + added.evidence,
             code=tuple(sorted({*known.code, *added.code.uses})),
         )
+        if added.phase.when == "teardown":
+            judged = self._ended[key] = self._judge(added.model_id, self._records[key])
+            # For JUnit XML and every other plugin that shows them.
+            report.user_properties += properties(judged, self.policy, added.model_id, self.digests[added.model_id])
 
     @property
     def empty(self) -> bool:
@@ -220,16 +259,20 @@ class Run:
         }
         used = (file for record in self._records.values() for file in record.code)
         self._code.close(used, all_count=self.nonce is not None)
-        day = self.started.date()
-        for (model_id, _, _), found in self._records.items():
+        for key, found in self._records.items():
             record = msgspec.structs.replace(
                 found,
                 fixtures={name: self._code.place(origin) for name, origin in found.fixtures.items()},
                 code=tuple(map(self._code.place, found.code)),
             )
-            digest = self.digests[model_id]
-            judged = weigh(record, self.policy, digest=digest, day=day, strict_soft=self.strict_soft)
-            self._judged.setdefault(model_id, []).append(judged)
+            ended = self._ended.get(key)
+            # A record that grew after its teardown, by a repeat, is judged anew.
+            judged = ended if ended and ended.record is found else self._judge(key[0], found)
+            self._judged.setdefault(key[0], []).append(replace(judged, record=record))
+
+    def _judge(self, model_id: str, record: GateRecord) -> Judged:
+        digest, day = self.digests[model_id], self.started.date()
+        return weigh(record, self.policy, digest=digest, day=day, strict_soft=self.strict_soft)
 
     @property
     def changed(self) -> list[str]:
@@ -247,8 +290,10 @@ class Run:
         row = self.policy.waiver_of(gate, self.digests[model_id])
         return row if row and row.in_force(self.started.date()) else None
 
-    def binds(self, gate: str, severity: Severity, model_id: str) -> bool:
-        """Whether missing a gate fails the run; asked while it runs, before there is a verdict."""
+    def fails(self, gate: str, severity: Severity, model_id: str, *, nothing_yet: bool) -> bool:
+        """Whether a gate that missed, or had nothing to compare with yet, fails the run; asked while it runs."""
+        if nothing_yet and self.policy.promotion.first_without_reference:
+            return False
         return binds(severity, self.waiver(gate, model_id), strict_soft=self.strict_soft)
 
     def judged(self, model_id: str) -> list[Judged]:
@@ -316,18 +361,3 @@ class Run:
 
 
 RUN = pytest.StashKey[Run]()
-
-
-def as_json(value: Any) -> Any:
-    """Keep what JSON and xdist can carry: records of other tests may hold NaN, lone surrogates, or any object."""
-    match value:
-        case dict():
-            return {as_json(str(key)): as_json(entry) for key, entry in value.items()}
-        case list() | tuple():
-            return [as_json(entry) for entry in value]
-        case float():
-            return float(value) if math.isfinite(value) else None
-        case bool() | int() | None:
-            return value
-        case _:
-            return str(value).encode("utf-8", "backslashreplace").decode()

@@ -10,6 +10,7 @@ from ..evidence.verdict import Judged, Verdict, base_name
 from ..policy.limits import short
 from ..policy.policy import Policy
 from .ledger import Run
+from .properties import verdict_shown
 
 HEADINGS = ["gate", "sev.", "measured", "limit", "margin", "verdict"]
 
@@ -76,9 +77,8 @@ def _rows(judged: Judged, policy: Policy) -> list[list[str]]:
 
 
 def _word(judged: Judged) -> str:
-    if judged.verdict is Verdict.FAILED and not judged.blocks:
-        return "WARN" if judged.record.severity == "soft" else "WAIVED"
-    return judged.verdict.value.removesuffix(" yet")
+    word = verdict_shown(judged)
+    return {"warned": "WARN", "waived": "WAIVED"}.get(word, word.removesuffix(" yet"))
 
 
 def _colour(judged: Judged) -> str:

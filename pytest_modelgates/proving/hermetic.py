@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ..errors import HermeticError
 from ..evidence.report import StoredReport, read_report
-from ..evidence.seal import Result, load_key, seal, statement
+from ..evidence.results import results_of
+from ..evidence.seal import load_key, seal, statement
 from ..evidence.trust import NONCE, module_folders, suite_folders
-from ..evidence.verdict import Verdict, weigh
 from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
 from ..storage.digests import listing
@@ -158,22 +158,14 @@ def seal_report(stored: StoredReport, directory: Path, policy: Policy, key: Path
     """Seal the report of a hermetic run, in the name of the one who started it: the run itself never sees the key."""
     private, ledger = load_key(key), stored.report.modelgates
     run, model = ledger.run, ledger.models[directory.name]
-    day = run.started.date()
-    judged = [weigh(record, policy, digest=model.digest_before, day=day) for record in model.gates]
-    passed = [each.record.gate for each in judged if each.verdict is Verdict.PASSED]
-    failed = [each.record.gate for each in judged if each.blocks]
-    predicate = {
-        "configuration": [
-            {"name": "policy", "digest": {"sha256": run.policy_digest}},
-            {"name": "gates", "digest": {"sha256": run.suite_digest}},
-        ],
-        "passedTests": passed,
-        "warnedTests": [each.record.gate for each in judged if each.record.gate not in {*passed, *failed}],
-        "failedTests": failed,
-        "report": stored.parsed,
-    }
-    if failed or not any(each.binds for each in judged):
-        result: Result = "FAILED"
-    else:
-        result = "PASSED" if len(passed) == len(judged) else "WARNED"
-    return seal(statement(listing(directory), predicate, result=result), private)
+    gates = results_of(model, policy, day=run.started.date())
+    content = statement(
+        listing(directory),
+        {"policy": run.policy_digest, "gates": run.suite_digest},
+        {"report": stored.parsed},
+        result=gates.result,
+        passed=gates.passed,
+        warned=gates.warned,
+        failed=gates.failed,
+    )
+    return seal(content, private)

@@ -16,7 +16,7 @@ from securesystemslib.signer import SSlibKey
 from pytest_modelgates.errors import FormatError, MissingExtraError, SealError
 from pytest_modelgates.evidence.seal import generate_key, load_key, open_seal, public_key, seal, statement
 
-PAYLOAD = statement({"model.onnx": "0" * 64}, {"configuration": []}, result="PASSED")
+PAYLOAD = statement({"model.onnx": "0" * 64}, {"policy": "1" * 64}, {}, result="PASSED")
 
 
 @pytest.fixture
@@ -135,3 +135,23 @@ def test_no_flipped_bit_is_accepted(tmp_path_factory: pytest.TempPathFactory, po
     except (SealError, FormatError):
         return
     assert payload == PAYLOAD  # a flipped bit in the key's hint, which proves nothing
+
+
+def test_the_statement_is_a_test_result_of_in_toto() -> None:
+    """By the predicate's specification, version 0.1: result and configuration are compulsory, the rest is not."""
+    content = statement(
+        {"model.onnx": "0" * 64}, {"policy": "1" * 64}, {"report": {}}, result="WARNED", passed=["a.a"], warned=["b.b"]
+    )
+    assert json.loads(content) == {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": "model.onnx", "digest": {"sha256": "0" * 64}}],
+        "predicateType": "https://in-toto.io/attestation/test-result/v0.1",
+        "predicate": {
+            "result": "WARNED",
+            "configuration": [{"name": "policy", "digest": {"sha256": "1" * 64}}],
+            "passedTests": ["a.a"],
+            "warnedTests": ["b.b"],
+            "failedTests": [],
+            "report": {},
+        },
+    }

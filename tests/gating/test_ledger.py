@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.evidence.report import Evidence
 from pytest_modelgates.gating.collection import checked_model_dirs
-from pytest_modelgates.gating.ledger import LIBRARIES, as_json
+from pytest_modelgates.gating.ledger import LIBRARIES
+from pytest_modelgates.gating.plain import as_json
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.storage.digests import sha256, tree_digest
 from pytest_modelgates.storage.strict_json import canonical, parse_json

@@ -66,8 +66,8 @@ def test_a_gate_without_a_limit_ends_the_run_with_the_message(pytester: pytest.P
 def test_a_gate_warns_in_a_worker_too(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester)
     result = run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "1")
-    assert (outcomes(result), int(result.ret)) == ({"warned": 1}, 0)
-    assert record_of(model).phases[1].outcome == "warned"
+    assert (outcomes(result), int(result.ret)) == ({"xfailed": 1}, 0)
+    assert record_of(model).phases[1].outcome == "xfailed"
 
 
 def test_workers_follow_latest_where_the_run_did(pytester: pytest.Pytester) -> None:
@@ -150,3 +150,45 @@ def test_repeating_does_not_make_up_for_a_lost_worker(pytester: pytest.Pytester)
     )
     words = (f"--model-dir={model}", "test_mine.py", "test_dies.py", "-n", "2", "--reruns=2")
     assert pytester.runpytest_subprocess(*PLAIN, *words, timeout=60).ret == 1
+
+
+# Each of them ended the worker that sent it, and the gate was lost.
+UNCARRIED = {
+    "numpy-number": "np.float32(0.5)",
+    "numpy-array": "np.arange(3)",
+    "not-a-number": "np.float64('nan')",
+    "enumeration": "enum.IntEnum('Kind', 'ONE').ONE",
+    "any-object": "object()",
+    "lone-surrogate": "'\\udc80'",
+}
+
+
+@pytest.mark.parametrize("value", UNCARRIED.values(), ids=UNCARRIED)
+@pytest.mark.parametrize("where", ["gate", "test"])
+def test_a_property_of_any_type_loses_no_gate(pytester: pytest.Pytester, where: str, value: str) -> None:
+    model = own_gate(pytester, value="0")
+    asks, beside = ("gate, record_property", "") if where == "gate" else ("gate", "record_property")
+    pytester.makepyfile(
+        test_mine=f"""
+        import enum, numpy as np, pytest
+
+        {"def test_beside(record_property): record_property('shown', " + value + ")" if beside else ""}
+
+        @pytest.mark.gate("mine.answer")
+        def test_answer({asks}):
+            {"" if beside else "record_property('shown', " + value + ")"}
+            gate.check(0)
+        """
+    )
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "1")
+    assert (result.ret, outcomes(result)) == (0, {"passed": 1 + bool(beside)})
+    assert record_of(model).evidence[0].value == 0
+
+
+def test_a_worker_that_breaks_leaves_a_red_run(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="0")
+    pytester.makeconftest(
+        "def pytest_runtest_logfinish(nodeid, location): import os; 1 / ('PYTEST_XDIST_WORKER' not in os.environ)"
+    )
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "-n", "1")
+    assert result.ret != 0

@@ -24,7 +24,7 @@ from pytest_modelgates.evidence.proof import (
     store_proof,
     suite_digest,
 )
-from pytest_modelgates.evidence.seal import generate_key, load_key, seal, statement
+from pytest_modelgates.evidence.seal import generate_key, load_key, open_seal, seal, statement
 from pytest_modelgates.evidence.trust import shipped_gates, trust
 from pytest_modelgates.evidence.verdict import Verdict
 from pytest_modelgates.model.directory import SIDECAR
@@ -32,7 +32,7 @@ from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.storage.digests import listing, tree_digest
-from pytest_modelgates.storage.strict_json import read_json, readable
+from pytest_modelgates.storage.strict_json import canonical, read_json, readable
 from tests.support.handmade import LENIENT, green_ledger, modelgates, write_report
 
 ROOT = Path(__file__).parents[2]
@@ -464,9 +464,28 @@ def test_a_seal_over_other_files_than_the_proof_is_refused(
     assert "the statement's subject is not the model that its proof is of" in said
 
 
+SEALED_OTHERWISE = [
+    pytest.param({"result": "FAILED"}, "the seal says FAILED, and lists no gate that did", id="failed"),
+    pytest.param({"failedTests": ["wf.worst_fold"]}, "the seal lists failed gates: wf.worst_fold", id="a-failed-gate"),
+    pytest.param({"passedTests": []}, "the seal and what is in it do not say the same of ", id="a-list-cut"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), SEALED_OTHERWISE)
+def test_a_proof_whose_seal_says_otherwise_is_refused(
+    good_model: Path, sealing: tuple[Path, Path, Policy], change: dict[str, object], message: str
+) -> None:
+    key, _, policy = sealing
+    sealed = seal_proof(full_proof(good_model, policy), listing(good_model), policy, key)
+    said = json.loads(open_seal(sealed, policy.evidence.keys, "")[0])
+    said["predicate"].update(change)
+    keep(good_model, seal(canonical(said), load_key(key)), sealed=True)
+    assert reasons_of(good_model, policy)[0].startswith(message)
+
+
 def test_a_sealed_report_is_not_a_proof(good_model: Path, sealing: tuple[Path, Path, Policy]) -> None:
     key, _, policy = sealing
-    report = seal(statement(listing(good_model), {"report": {}}, result="PASSED"), load_key(key))
+    report = seal(statement(listing(good_model), {}, {"report": {}}, result="PASSED"), load_key(key))
     keep(good_model, report, sealed=True)
     (said,) = reasons_of(good_model, policy)
     assert "Expected `object`, got `null`" in said

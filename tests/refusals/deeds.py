@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.evidence.report import read_report
+from pytest_modelgates.evidence.results import results_of
 from pytest_modelgates.evidence.seal import generate_key, load_key, seal, statement
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.storage.digests import listing
 from pytest_modelgates.storage.strict_json import canonical
 
@@ -137,14 +140,65 @@ def tighten_the_helper(run: Run) -> None:
     (run.root / "checks" / "helper.py").write_text("def rows():\n    return 1\n")
 
 
-def seal_it(run: Run, *, key: str = "ours.pem", subject: Path | None = None) -> None:
-    """Seal the report for the model that it is of, or for another."""
-    report = json.loads(run.report.read_text("utf-8"))
-    (model,) = report["modelgates"]["models"].values()
-    files = listing(subject or Path(model["directory"]))
-    sealed = seal(statement(files, {"report": report}, result="PASSED"), load_key(run.root / key))
+def seal_it(
+    run: Run, *, key: str = "ours.pem", subject: Path | None = None, change: Callable[[Any], object] | None = None
+) -> None:
+    """Seal the report for the model that it is of, or for another, after a change of the statement."""
+    stored, policy = read_report(run.report), load_policy(run.root / "registry" / "policy.toml")
+    ledger = stored.report.modelgates
+    (model,) = ledger.models.values()
+    gates = results_of(model, policy, day=ledger.run.started.date())
+    content = json.loads(
+        statement(
+            listing(subject or Path(model.directory)),
+            {"policy": ledger.run.policy_digest, "gates": ledger.run.suite_digest},
+            {"report": stored.parsed},
+            result=gates.result,
+            passed=gates.passed,
+            warned=gates.warned,
+            failed=gates.failed,
+        )
+    )
+    if change:
+        change(content)
     run.report.unlink()
-    run.report.with_suffix(".dsse.json").write_bytes(sealed)
+    run.report.with_suffix(".dsse.json").write_bytes(seal(canonical(content), load_key(run.root / key)))
+
+
+def seal_it_as_failed(run: Run) -> None:
+    seal_it(run, change=lambda said: said["predicate"].update(result="FAILED"))
+
+
+def seal_it_with_a_failed_gate(run: Run) -> None:
+    seal_it(run, change=lambda said: said["predicate"].update(failedTests=["own.notes"]))
+
+
+def seal_it_with_a_gate_fewer(run: Run) -> None:
+    seal_it(run, change=lambda said: said["predicate"]["passedTests"].remove("own.notes"))
+
+
+def seal_it_with_a_gate_as_a_warning(run: Run) -> None:
+    def change(said: Any) -> None:
+        said["predicate"]["passedTests"].remove("own.notes")
+        said["predicate"]["warnedTests"].append("own.notes")
+
+    seal_it(run, change=change)
+
+
+def seal_it_with_a_gate_twice(run: Run) -> None:
+    seal_it(run, change=lambda said: said["predicate"]["passedTests"].append("own.notes"))
+
+
+def seal_it_without_a_list(run: Run) -> None:
+    seal_it(run, change=lambda said: said["predicate"].pop("failedTests"))
+
+
+def seal_it_without_a_configuration(run: Run) -> None:
+    seal_it(run, change=lambda said: said["predicate"].pop("configuration"))
+
+
+def seal_it_with_a_subject_twice(run: Run) -> None:
+    seal_it(run, change=lambda said: said["subject"].append(said["subject"][0]))
 
 
 def seal_with_a_key_of_their_own(run: Run) -> None:
@@ -197,6 +251,14 @@ DEEDS: dict[str, Callable[[Run], None]] = {
         edit_the_gates,
         tighten_the_helper,
         seal_it,
+        seal_it_as_failed,
+        seal_it_with_a_failed_gate,
+        seal_it_with_a_gate_fewer,
+        seal_it_with_a_gate_as_a_warning,
+        seal_it_with_a_gate_twice,
+        seal_it_without_a_list,
+        seal_it_without_a_configuration,
+        seal_it_with_a_subject_twice,
         seal_with_a_key_of_their_own,
         seal_it_for_another_model,
         edit_the_envelope,

@@ -114,8 +114,7 @@ def test_a_sealed_report_counts_if_a_listed_key_signed_it_else_the_plain_one_bes
 ) -> None:
     public = generate_key(tmp_path / "key.pem")
     plain = reports.add(0)
-    predicate = {"report": json.loads(plain.read_bytes())}
-    content = statement(listing(reports.model), predicate, result="PASSED")
+    content = statement(listing(reports.model), {}, {"report": json.loads(plain.read_bytes())}, result="PASSED")
     sealed = seal(content, load_key(tmp_path / "key.pem"))
     plain.with_name(plain.stem + SEALED_SUFFIX).write_bytes(sealed)
     assert reports.streak == 1, "nobody listed the key"
