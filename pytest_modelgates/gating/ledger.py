@@ -29,6 +29,7 @@ from .code import Code, CodeSeen, Watch
 from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
 from .gate import Gate
 from .origins import fixture_origins, third_party_hooks
+from .report_place import refuse_other_places
 
 LIBRARIES = (
     "pytest-modelgates",
@@ -154,9 +155,7 @@ class Run:
         self.lost_worker = False
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
-        asked = Path(config.option.gate_report).resolve() if config.option.gate_report else None
-        if asked and set(asked.parents) & set(self.model_dirs):
-            raise pytest.UsageError(f"--gate-report={asked}: a model directory holds the model and nothing else")
+        refuse_other_places(config.option, [Artifacts.of(directory) for directory in self.model_dirs])
         self._code = Code()
         self.watch = Watch()
 

@@ -102,6 +102,8 @@ def pack(
         If a feature has a name that no schema can hold.
     StatisticsError
         If scikit-learn has no such metric.
+    RegistryError
+        If `artifacts` is a folder inside a registry, such as a model directory.
     """
     if unknown := described.keys() - Description.__annotations__.keys():
         raise TypeError(f"pack() got an unexpected keyword argument {min(unknown)!r}")
@@ -110,6 +112,8 @@ def pack(
         raise PackError(f"panel: expected a DataFrame of pandas, got {type(panel).__name__}")
     if not isinstance(artifacts, str | os.PathLike):
         raise PackError(f"artifacts: expected a path, got {type(artifacts).__name__}")
+    root = Artifacts.at(Path(artifacts))
+    root.refuse_other_folders()
     proto, native = _load(model, list(features))
     sidecar = describe(proto, arguments)
     if sidecar.metric is not None:
@@ -139,7 +143,7 @@ def pack(
         PANEL: frame.to_parquet(index=False),
     }
     lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
-    return publish(Artifacts(Path(artifacts).resolve()), contents, lineage)
+    return publish(root, contents, lineage)
 
 
 def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Comparison, parity: Parity) -> None:
