@@ -29,6 +29,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Commit, Intent, read_log, tail
 from pytest_modelgates.model.directory import MANIFEST, MODEL, verify
 from pytest_modelgates.model.manifest import FileEntry, Manifest
+from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.status import listing, status
@@ -65,21 +66,20 @@ def enlarge(directory: Path, megabytes: int) -> None:
 
 def registry(root: Path) -> Registry:
     """A registry with a live model and a candidate, both small."""
-    artifacts, policy = Artifacts(root / "artifacts"), root / "policy.toml"
+    artifacts, policy = Artifacts(root / "artifacts"), root / NEIGHBOUR
     names = [pack_ridge(artifacts.root, invented_panel(seed=seed)).name for seed in (1, 2)]
+    policy.parent.mkdir()
     policy.write_text(LENIENT)
     registry = Registry(artifacts, *names, policy)
-    promote(
-        artifacts, registry.live, green_report(registry, registry.live), registry.policy, registry.rules, reason="first"
-    )
+    promote(artifacts, registry.live, green_report(registry, registry.live), registry.in_force, reason="first")
     return registry
 
 
 def there_and_back(registry: Registry, report: Path) -> float:
     """Time a promotion of the candidate, and undo it."""
-    policy, rules = registry.policy, registry.rules
-    taken = milliseconds(lambda: promote(registry.artifacts, registry.candidate, report, policy, rules, reason="there"))
-    rollback(registry.artifacts, registry.live, policy, rules, reason="back")
+    in_force = registry.in_force
+    taken = milliseconds(lambda: promote(registry.artifacts, registry.candidate, report, in_force, reason="there"))
+    rollback(registry.artifacts, registry.live, in_force, reason="back")
     return taken
 
 
@@ -162,9 +162,9 @@ def main() -> int:
         large = registry(Path(name) / "large")
         enlarge(large.artifacts.model(large.candidate), MEGABYTES)
         model, report = large.artifacts.model(large.candidate) / MODEL, green_report(large)
-        policy, rules = large.policy, large.rules
-        syncs = syncs_of(lambda: promote(large.artifacts, large.candidate, report, policy, rules, reason="counted"))
-        rollback(large.artifacts, large.live, policy, rules, reason="back")
+        in_force = large.in_force
+        syncs = syncs_of(lambda: promote(large.artifacts, large.candidate, report, in_force, reason="counted"))
+        rollback(large.artifacts, large.live, in_force, reason="back")
         place = Path(name) / "floor"
         place.mkdir()
         pairs = [
@@ -184,13 +184,13 @@ def main() -> int:
         print(f"flip and log: {flip:.2f} ms (at most 5)")
 
         old = registry(Path(name) / "old")
-        policy = old.policy
+        in_force = old.in_force
         age(old)
         assert tail(old.artifacts.promotions).change is not None
         verify(old.artifacts.model(old.live))
         reports = {id(registry): green_report(registry) for registry in (small, old)}
         questions: dict[str, Callable[[Registry], float]] = {
-            "status": lambda registry: milliseconds(lambda: status(registry.artifacts, policy)),
+            "status": lambda registry: milliseconds(lambda: status(registry.artifacts, in_force)),
             "list": lambda registry: milliseconds(lambda: listing(registry.artifacts, last=2)),
             "promote": lambda registry: there_and_back(registry, reports[id(registry)]),
         }

@@ -1,8 +1,9 @@
 """Where everything lies below the artifacts root, and the permissions it gets."""
 
+import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import msgspec
 from .errors import FormatError, RegistryError
 from .storage.atomic import FOLDER_MODE, make_folder, write_atomic
 from .storage.lines import append_atomic
-from .storage.paths import is_there
+from .storage.paths import is_folder, is_link, is_there
 from .storage.strict_json import read_bytes
 
 # \d would match full-width digits, and $ would match before a newline.
@@ -37,14 +38,53 @@ def checked_id(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The artifacts root, and what lies where below it; files written there get the root's permissions."""
+    """The artifacts root, and what lies where below it; files written there get the root's permissions.
+
+    `named` is the root as the user named it, perhaps through a link: what lies beside the root is looked for there.
+    """
 
     root: Path
+    named: Path = field(default=Path(), compare=False)
+
+    def __post_init__(self) -> None:
+        if self.named == Path():
+            object.__setattr__(self, "named", self.root)
+
+    @classmethod
+    def at(cls, given: Path) -> "Artifacts":
+        """Take a root as the user named it."""
+        return cls(given.resolve(), _absolute(given))
 
     @classmethod
     def of(cls, model_dir: Path) -> "Artifacts":
-        """Find the root from a model directory, which lies two levels below it."""
-        return cls(model_dir.resolve().parent.parent)
+        """Find the root from a model directory, which lies two levels below it.
+
+        Raises
+        ------
+        RegistryError
+            If ``models`` is a link, by which one registry would become two.
+        """
+        refuse_linked_models(model_dir)
+        named, root = _absolute(model_dir).parent.parent, model_dir.resolve().parent.parent
+        # A link to the model directory alone says nothing of the root.
+        return cls(root, named if named.resolve() == root else root)
+
+    def refuse_other_folders(self) -> None:
+        """Refuse a folder inside a registry as its root.
+
+        Raises
+        ------
+        RegistryError
+            If this is a model directory or a folder of models, or if ``models`` below it is a link.
+        """
+        refuse_linked_models(self.latest)
+        if is_there(self.root / "manifest.json") or is_id(self.root.name):
+            found, root = "a model directory", self.root.parent.parent
+        elif not is_folder(self.models) and (self.root.name == "models" or is_link(self.root / "latest")):
+            found, root = "a folder of models", self.root.parent
+        else:
+            return
+        raise RegistryError(f"{self.root}: {found}, expected the artifacts root above it; give --artifacts {root}")
 
     @property
     def directory_mode(self) -> int:
@@ -77,6 +117,11 @@ class Artifacts:
     def model(self, model_id: str) -> Path:
         """One model directory."""
         return self.models / checked_id(model_id)
+
+    @property
+    def policy(self) -> Path:
+        """The pointer to the registry's policy: one line, a path relative to the root."""
+        return self.root / "policy"
 
     @property
     def latest(self) -> Path:
@@ -118,9 +163,14 @@ class Artifacts:
         """What candidates predicted in shadow."""
         return self.root / "shadow" / "predictions.jsonl"
 
+    @property
+    def proofs(self) -> Path:
+        """What the gates of every model did on its twins."""
+        return self.root / "proofs"
+
     def proof(self, model_id: str) -> Path:
         """What one model's gates did on its twins."""
-        return self.root / "proofs" / f"{checked_id(model_id)}.json"
+        return self.proofs / f"{checked_id(model_id)}.json"
 
     @property
     def all_reports(self) -> Path:
@@ -130,6 +180,12 @@ class Artifacts:
     def reports(self, model_id: str) -> Path:
         """The reports of one model's gate runs."""
         return self.all_reports / checked_id(model_id)
+
+    def keeps(self, place: Path) -> bool:
+        """Whether a place is, or lies below, one where the registry keeps something other than reports."""
+        own = (self.models, self.golden, self.proofs, self.shadow_predictions.parent)
+        files = (self.predictions, self.promotions, self.lock, self.latest_id, self.policy)
+        return place == self.root or any(place.is_relative_to(path) for path in (*own, *files))
 
     def new_report(self, model_id: str, started: datetime) -> Path:
         """The report of a run that began at a moment of UTC; names sort by time."""
@@ -144,3 +200,18 @@ def newest_id(artifacts: Artifacts) -> str | None:
         return checked_id(read_bytes(artifacts.latest_id, limit=64).decode("ascii").strip())
     except (UnicodeDecodeError, FormatError, RegistryError) as error:
         raise RegistryError(f"{artifacts.latest_id}: holds no model id; write the newest one into it") from error
+
+
+def refuse_linked_models(path: Path) -> None:
+    """Refuse a path to a model through a folder ``models`` that is a link: one registry would become two."""
+    models = next((folder for folder in _absolute(path).parents if folder.name == "models"), None)
+    if models and is_link(models):
+        raise RegistryError(
+            f"{models} is a link, by which one registry would become two; "
+            "let it be a folder, and make the artifacts root itself a link if it must lie elsewhere"
+        )
+
+
+def _absolute(path: Path) -> Path:
+    """Make a path absolute without following its links."""
+    return Path(os.path.abspath(path))

@@ -29,7 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the gates on this model directory; may be given several times; write it with '='",
     )
     group.addoption(
-        "--policy", metavar="=FILE", help="policy file; default: registry/policy.toml here, else the packaged one"
+        "--policy",
+        metavar="=FILE",
+        help="policy file; default: the registry's own, registry/policy.toml beside artifacts/, else the packaged one",
     )
     group.addoption(
         "--gate-report", metavar="=FILE", help="where the report goes; default: artifacts/reports/<id>/<time>.json"

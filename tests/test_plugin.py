@@ -560,15 +560,6 @@ def test_switches_of_json_report_leave_the_ledger_alone(pytester: pytest.Pyteste
     assert record_of(model).severity == "soft"
 
 
-def test_a_report_cannot_go_into_a_model_directory(pytester: pytest.Pytester) -> None:
-    model = own_gate(pytester)
-    result = run(pytester, f"--model-dir={model}", "test_mine.py", f"--gate-report={model}/report.json")
-    assert result.ret == 4
-    result.stderr.fnmatch_lines(
-        ["ERROR: --gate-report=*report.json: a model directory holds the model and nothing else"]
-    )
-
-
 def test_a_report_that_cannot_be_written_ends_the_run_with_one_line(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, value="0")
     (pytester.path / "file").write_text("no folder")

@@ -21,6 +21,20 @@ from ..storage.text import first_line
 from .head import Head
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyKept:
+    """What the log keeps of the policy that a change was made under."""
+
+    policy_digest: str
+    policy_file: str | None
+    """None for the packaged policy."""
+    may_roll_back: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"{self.policy_file or 'packaged default'} sha256:{self.policy_digest[:16]}"
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="record"):
     """The fields of every line. `append` sets `n`, which counts from 1, and `prev`, the digest of the line before."""
 
@@ -41,7 +55,18 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
     report_digest: Sha256 | None
     sealed_by: str | None = None
     waivers: tuple[str, ...] = ()
+    policy_digest: Sha256 | msgspec.UnsetType = msgspec.UNSET  # logs of 0.1 hold none of these three
+    policy_file: str | msgspec.UnsetType | None = msgspec.UNSET
+    may_roll_back: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     reason: str
+
+    @property
+    def policy(self) -> "PolicyKept | None":
+        """The policy that it was made under; None if the record is of a version that kept none."""
+        if self.policy_digest is msgspec.UNSET:
+            return None
+        names = self.may_roll_back if self.may_roll_back is not msgspec.UNSET else ()
+        return PolicyKept(self.policy_digest, self.policy_file or None, names)
 
 
 class Commit(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="commit"):

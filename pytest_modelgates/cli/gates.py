@@ -6,23 +6,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..artifacts import Artifacts
 from .options import (
     JSON,
     POLICY,
     Verbs,
+    acting,
     argument,
     key_of,
     key_option,
     model_directory,
-    operations_of,
-    policy_file_of,
-    policy_of,
     print_json,
 )
 
 if TYPE_CHECKING:
     from ..evidence.report import StoredReport
-    from ..policy.operations import HermeticLimits
+    from ..registry.in_force import InForce
 
 MODEL = argument("model", help="a model directory, such as artifacts/models/1763884678")
 
@@ -40,8 +39,8 @@ def register(verbs: Verbs) -> None:
 
 def gate(arguments: argparse.Namespace) -> int:
     """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green."""
-    directory, _ = model_directory(arguments.model)
-    _, stored = run_gates(directory, arguments, operations_of(arguments).hermetic)
+    directory, artifacts = model_directory(arguments.model)
+    _, stored = run_gates(directory, artifacts, acting(artifacts, arguments), key=key_of(arguments))
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
 
 
@@ -54,8 +53,10 @@ def prove(arguments: argparse.Namespace) -> int:
     from ..storage.strict_json import readable
 
     directory, artifacts = model_directory(arguments.model)
-    policy, limits, key = policy_of(arguments), operations_of(arguments).hermetic, key_of(arguments)
-    proof = proving.prove(directory, policy, limits, policy_file=policy_file_of(arguments), root=Path.cwd())
+    in_force, key = acting(artifacts, arguments), key_of(arguments)
+    policy, place = in_force.policy, in_force.place
+    limits = in_force.operations.hermetic
+    proof = proving.prove(directory, policy, limits, policy_file=place.file, root=place.repository)
     content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
     path = store_proof(artifacts, directory.name, content, sealed=key is not None)
     if arguments.json:
@@ -77,16 +78,16 @@ def keygen(arguments: argparse.Namespace) -> int:
 
 
 def run_gates(
-    directory: Path, arguments: argparse.Namespace, limits: "HermeticLimits", selection: Sequence[str] = ()
+    directory: Path, artifacts: Artifacts, in_force: "InForce", *, key: Path | None, selection: Sequence[str] = ()
 ) -> tuple[Path, "StoredReport"]:
     """Run the gates hermetically and keep the report, sealed beside it if there is a key; give the last one's place."""
-    from ..artifacts import Artifacts
     from ..evidence.seal import SEALED_SUFFIX
     from ..proving import hermetic
 
-    artifacts, key, policy = Artifacts.of(directory), key_of(arguments), policy_of(arguments)
+    policy, place = in_force.policy, in_force.place
+    limits = in_force.operations.hermetic
     stored = hermetic.run_gates(
-        directory, policy, limits, policy_file=policy_file_of(arguments), root=Path.cwd(), selection=selection
+        directory, policy, limits, policy_file=place.file, root=place.repository, selection=selection
     )
     path = artifacts.new_report(directory.name, datetime.now(UTC))
     artifacts.write(path, stored.content)

@@ -4,7 +4,7 @@ import argparse
 
 from ..artifacts import newest_id
 from ..errors import RefusedError
-from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, policy_of, print_json
+from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, print_json
 
 
 def register(verbs: Verbs) -> None:
@@ -30,7 +30,8 @@ def drift_check(arguments: argparse.Namespace) -> int:
     """Compare the live model's predictions with its golden ones; ends with 1 if they have drifted."""
     from ..monitoring.drift_check import check_live, in_words
 
-    model_id, rows, report = check_live(artifacts_of(arguments), policy_of(arguments), last=arguments.last)
+    artifacts = artifacts_of(arguments)
+    model_id, rows, report = check_live(artifacts, looking(artifacts, arguments).policy, last=arguments.last)
     if arguments.json:
         print_json({"model_id": model_id, "rows": rows, **report})
     else:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..artifacts import Artifacts
 from ..audit.head import Head
-from ..errors import FormatError, PolicyError, RefusedError
-from ..policy.load import find_policy, load_policy
-from ..policy.operations import Operations, find_operations, load_operations
-from ..policy.policy import Policy
-from ..storage.paths import is_file, is_folder
+from ..errors import FormatError, RefusedError
+from ..storage.paths import is_folder
 from ..storage.text import printable
+
+if TYPE_CHECKING:
+    from ..registry.in_force import InForce
 
 KEY_VARIABLE = "MODELGATES_KEY"
 
@@ -47,15 +47,25 @@ def argument(*names: str, **details: Any) -> Option:
     return lambda parser: parser.add_argument(*names, **details)
 
 
+def folder(text: str) -> Path:
+    """Read the path of a folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path, expected a folder such as artifacts")
+    return Path(text)
+
+
 ARTIFACTS = argument(
     "--artifacts",
-    type=Path,
+    type=folder,
     default=Path("artifacts"),
     metavar="DIR",
     help="the folder of models, reports and logs; default: artifacts",
 )
 POLICY = argument(
-    "--policy", type=Path, metavar="FILE", help="the policy; default: registry/policy.toml here, else the packaged one"
+    "--policy",
+    type=Path,
+    metavar="FILE",
+    help="the policy; default: the registry's own, registry/policy.toml beside the artifacts, else the packaged one",
 )
 JSON = argument("--json", action="store_true", help="print JSON instead of text")
 
@@ -71,31 +81,36 @@ def artifacts_of(arguments: argparse.Namespace) -> Artifacts:
     """Find the artifacts root, which must be there."""
     from ..registry.store import require_root
 
-    artifacts = Artifacts(arguments.artifacts.resolve())
+    artifacts = Artifacts.at(arguments.artifacts)
     require_root(artifacts)
     return artifacts
 
 
-def policy_file_of(arguments: argparse.Namespace) -> Path | None:
-    """Find the policy file: the one asked for, else this repository's own; None for the packaged policy."""
-    path: Path | None = arguments.policy
-    if path is not None and not is_file(path):
-        raise PolicyError(f"{path}: no such policy file")
-    return path or find_policy(Path.cwd())
+def acting(artifacts: Artifacts, arguments: argparse.Namespace) -> "InForce":
+    """Read the policy and the operations for a verb that changes or judges something."""
+    from ..registry.in_force import for_acting
+
+    return _warned(for_acting(artifacts, arguments.policy))
 
 
-def policy_of(arguments: argparse.Namespace) -> Policy:
-    """Read the policy in force."""
-    return load_policy(policy_file_of(arguments))
+def looking(artifacts: Artifacts, arguments: argparse.Namespace) -> "InForce":
+    """Read the policy and the operations for a verb that only looks or scores."""
+    from ..registry.in_force import for_looking
+
+    return _warned(for_looking(artifacts, arguments.policy))
 
 
-def operations_of(arguments: argparse.Namespace) -> Operations:
-    """Read what operates, from beside the policy file; warn on stderr about what still stands in the policy."""
-    policy = policy_file_of(arguments)
-    operations, warnings = load_operations(find_operations(policy, Path.cwd()), policy=policy)
-    for warning in warnings:
+def emergency(artifacts: Artifacts, arguments: argparse.Namespace) -> "InForce":
+    """Read the policy and the operations for a verb that must work when they are broken or lost."""
+    from ..registry.in_force import for_emergency
+
+    return _warned(for_emergency(artifacts, arguments.policy))
+
+
+def _warned(found: "InForce") -> "InForce":
+    for warning in found.warnings:
         note(f"warning: {warning}")
-    return operations
+    return found
 
 
 def note(text: str) -> None:
@@ -115,7 +130,7 @@ def model_directory(given: str) -> tuple[Path, Artifacts]:
     directory = Path(given).resolve()
     if not is_folder(directory):
         raise RefusedError(f"{given}: no such model directory; give its path, such as artifacts/models/1763884678")
-    artifacts = Artifacts.of(directory)
+    artifacts = Artifacts.of(Path(given))
     if artifacts.model(directory.name) != directory:
         raise RefusedError(f"{directory}: not in a folder `models`, expected artifacts/models/{directory.name}")
     return directory, artifacts

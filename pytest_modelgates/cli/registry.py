@@ -15,16 +15,16 @@ from .options import (
     JSON,
     POLICY,
     Verbs,
+    acting,
     argument,
     artifacts_of,
     count,
+    emergency,
     head,
     key_of,
     key_option,
     model_directory,
     moment,
-    operations_of,
-    policy_of,
     print_json,
     whole,
 )
@@ -120,33 +120,39 @@ def register(verbs: Verbs) -> None:
 def promote(arguments: argparse.Namespace) -> int:
     """Make a model live, if a report shows that every hard gate passed."""
     from ..evidence.report import read_report
+    from ..evidence.seal import refuse_unlisted
     from ..registry import promote as promotion
+    from ..registry.store import require_root
 
-    policy, operations, key = policy_of(arguments), operations_of(arguments), key_of(arguments)
-    report = arguments.report
+    key, report = key_of(arguments), arguments.report
     if report is None and arguments.model and is_file(Path(arguments.model)):
         report, arguments.model = Path(arguments.model), None
     if report is None and arguments.model is None:
         raise UsageError("promote what? Give a model directory, or --report FILE")
     if report is None:
         directory, artifacts = model_directory(arguments.model)
-        model_id = directory.name
-        report, run = run_gates(directory, arguments, operations.hermetic, ["-m", "hard"])
+        require_root(artifacts)
+        in_force, model_id = acting(artifacts, arguments), directory.name
+        refuse_unlisted(key, in_force.policy.evidence.keys)
+        report, run = run_gates(directory, artifacts, in_force, key=key, selection=["-m", "hard"])
         # A sealed report is read back as anybody would read it: only this shows that the policy lists the key.
-        stored = read_report(report, keys=policy.evidence.keys) if key else run
+        stored = read_report(report, keys=in_force.policy.evidence.keys) if key else run
     else:
         artifacts = artifacts_of(arguments)
-        stored = read_report(report, keys=policy.evidence.keys)
+        in_force = acting(artifacts, arguments)
+        refuse_unlisted(key, in_force.policy.evidence.keys)
+        stored = read_report(report, keys=in_force.policy.evidence.keys)
         model_id = promotion.model_of(stored) if arguments.model is None else arguments.model
     if arguments.dry_run:
-        plan = promotion.plan_promotion(artifacts, model_id, stored, policy, now=datetime.now(UTC))
+        plan = promotion.plan_promotion(artifacts, model_id, stored, in_force, now=datetime.now(UTC))
         print(f"plan: promote {model_id} in place of {plan.facts.live or 'nothing'}, by {report}")
+        print(f"policy: {in_force.kept}")
         plan.refuse()
         print("nothing speaks against it")
         return 0
-    rules, reason = operations.registry, arguments.reason
-    done = promotion.promote(artifacts, model_id, stored, policy, rules, reason=reason, key=key)
+    done = promotion.promote(artifacts, model_id, stored, in_force, reason=arguments.reason, key=key)
     print(f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
+    print(f"policy: {in_force.kept}")
     print(f"audit log: {done.head}")
     return 0
 
@@ -156,9 +162,9 @@ def rollback(arguments: argparse.Namespace) -> int:
     from ..registry import rollback as registry
     from ..registry.store import past_live, state
 
-    policy, rules = policy_of(arguments), operations_of(arguments).registry
     model_id, reason = arguments.model, arguments.reason
     artifacts = artifacts_of(arguments)
+    in_force = emergency(artifacts, arguments)
     if model_id is None:
         live = state(artifacts).live
         past = [name for name in past_live(artifacts, live) if is_folder(artifacts.model(name))]
@@ -172,7 +178,7 @@ def rollback(arguments: argparse.Namespace) -> int:
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
-    done = registry.rollback(artifacts, checked_id(model_id), policy, rules, reason=reason, key=key_of(arguments))
+    done = registry.rollback(artifacts, checked_id(model_id), in_force, reason=reason, key=key_of(arguments))
     print(f"{model_id} is live again, in place of {done.change.from_} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0
@@ -183,7 +189,8 @@ def status(arguments: argparse.Namespace) -> int:
     from ..registry import status as registry
     from ..storage.text import printable
 
-    found = registry.status(artifacts_of(arguments), policy_of(arguments))
+    artifacts = artifacts_of(arguments)
+    found = registry.status(artifacts, emergency(artifacts, arguments))
     if arguments.json:
         print_json(found)
     else:
@@ -210,7 +217,7 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 def log(arguments: argparse.Namespace) -> int:
     """Show every promotion and rollback, and what else was recorded; times are UTC."""
-    from ..audit.chain import live_at, plain, read_history
+    from ..audit.chain import Intent, live_at, plain, read_history
 
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
@@ -223,11 +230,15 @@ def log(arguments: argparse.Namespace) -> int:
             print(found.to if found else "nothing was live then")
         return 0
     history = read_history(artifacts.promotions)
+    kept: str | None = None
     if arguments.json:
         print_json([plain(record) for record in history])
     else:
         for record in history:
-            print(*_in_words(record), sep="\n    ")
+            words, before = _in_words(record), kept
+            if isinstance(record, Intent) and record.policy:
+                kept = str(record.policy)
+            print(*words, *([f"policy: {kept}"] if kept != before else []), sep="\n    ")
         if not history:
             print("nothing was promoted yet")
     return 0
@@ -260,7 +271,7 @@ def _in_words(record: "Intent | Event | Unknown") -> list[str]:
 def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
     from ..registry.audit_check import verify_log
 
-    found, problems = verify_log(artifacts, policy_of(arguments).evidence.keys, arguments.head)
+    found, problems = verify_log(artifacts, emergency(artifacts, arguments).keys, arguments.head)
     if arguments.json:
         print_json({"found": found, "problems": problems})
     else:
@@ -272,8 +283,9 @@ def recover(arguments: argparse.Namespace) -> int:
     """List the steps that repair link and log after a crash or a change by hand; ends with 1 if there is one."""
     from ..registry import recover as registry
 
-    rules = operations_of(arguments).registry
-    steps = registry.recover(artifacts_of(arguments), rules, do=arguments.yes)
+    artifacts = artifacts_of(arguments)
+    rules = emergency(artifacts, arguments).operations.registry
+    steps = registry.recover(artifacts, rules, do=arguments.yes)
     for step in steps:
         print(f"{'did' if arguments.yes else 'would'}: {step}")
     if not steps:
@@ -287,8 +299,9 @@ def gc(arguments: argparse.Namespace) -> int:
     """Delete old models, but never the live one, the one before it, a newer one, or one in use."""
     from ..registry.garbage import collect
 
-    rules = operations_of(arguments).registry
-    removed = collect(artifacts_of(arguments), rules, keep=arguments.keep, dry_run=arguments.dry_run)
+    artifacts = artifacts_of(arguments)
+    rules = acting(artifacts, arguments).operations.registry
+    removed = collect(artifacts, rules, keep=arguments.keep, dry_run=arguments.dry_run)
     for folder in removed:
         print(f"{folder.name}  {folder.size} bytes")
     total = sum(folder.size for folder in removed)
@@ -300,8 +313,9 @@ def golden_set(arguments: argparse.Namespace) -> int:
     """Save a model's panel predictions, or those in a file, as its golden."""
     from ..registry.golden import set_golden
 
-    rules = operations_of(arguments).registry
-    print(set_golden(artifacts_of(arguments), arguments.model, arguments.source, rules))
+    artifacts = artifacts_of(arguments)
+    rules = acting(artifacts, arguments).operations.registry
+    print(set_golden(artifacts, arguments.model, arguments.source, rules))
     return 0
 
 

@@ -16,6 +16,7 @@ TEMPLATES = {
     "packing_list.toml": "packing_list.toml",
     "nightly.yml": ".github/workflows/modelgates-nightly.yml",
     "gitignore": "artifacts/.gitignore",
+    "pointer": "artifacts/policy",
 }
 
 

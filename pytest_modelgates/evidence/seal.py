@@ -184,6 +184,12 @@ def load_key(path: Path) -> "Ed25519PrivateKey":
     return found
 
 
+def refuse_unlisted(key: Path | None, keys: Sequence[str]) -> None:
+    """Refuse a private key whose public half the policy does not list: nobody would believe what it signs."""
+    if key and (public := public_key(load_key(key))) not in keys:
+        raise SealError(f"{key}: the policy lists no such key; add to [evidence] keys: {public}")
+
+
 def public_key(key: "Ed25519PrivateKey") -> str:
     """Write a key's public half as the policy lists it."""
     return KEY_PREFIX + key.public_key().public_bytes_raw().hex()

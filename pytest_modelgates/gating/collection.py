@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from ..artifacts import checked_id
+from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..evidence.verdict import base_name
 from ..model.directory import ModelDirectory
 from ..model.sidecar import Sidecar, Task
 from ..policy.families import family_of
 from ..policy.limits import Severity
-from ..policy.load import find_policy, load_policy
 from ..policy.policy import Policy
+from ..registry.in_force import for_acting
 from ..storage.paths import is_folder
 from .gate import Gate
 
@@ -41,12 +41,18 @@ def checked_model_dirs(given: Iterable[str]) -> list[Path]:
 
 
 def policy_of(config: pytest.Config) -> tuple[Policy, str]:
-    """Find and read the policy as the command line does: the option, the repository's own, else the packaged one."""
-    path = Path(config.option.policy) if config.option.policy else find_policy(config.invocation_params.dir)
+    """Find and read the policy as the command line does, from the models' own registry, and say where it lies."""
+    asked = Path(config.option.policy) if config.option.policy else None
     try:
-        return load_policy(path), str(path or "packaged default")
+        found = [for_acting(Artifacts.of(Path(given)), asked) for given in config.option.model_dir]
     except ModelgatesError as error:
         raise pytest.UsageError(str(error)) from error
+    places = list(dict.fromkeys(str(each.place.file or "packaged default") for each in found))
+    if len(places) > 1:
+        raise pytest.UsageError(
+            f"the models are judged by different policies ({', '.join(places)}); run each alone, or give --policy"
+        )
+    return found[0].policy, places[0]
 
 
 def read_sidecar(directory: Path) -> Sidecar | None:

@@ -31,6 +31,7 @@ from .gate import Gate
 from .origins import fixture_origins, third_party_hooks
 from .plain import as_json, carried
 from .properties import properties
+from .report_place import refuse_other_places
 
 LIBRARIES = (
     "pytest-modelgates",
@@ -189,9 +190,7 @@ class Run:
         self.lost_worker = False
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
-        asked = Path(config.option.gate_report).resolve() if config.option.gate_report else None
-        if asked and set(asked.parents) & set(self.model_dirs):
-            raise pytest.UsageError(f"--gate-report={asked}: a model directory holds the model and nothing else")
+        refuse_other_places(config.option, [Artifacts.of(directory) for directory in self.model_dirs])
         self._code = Code()
         self.watch = Watch()
 

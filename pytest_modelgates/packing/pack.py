@@ -102,6 +102,8 @@ def pack(
         If a feature has a name that no schema can hold.
     StatisticsError
         If scikit-learn has no such metric.
+    RegistryError
+        If `artifacts` is a folder inside a registry, such as a model directory.
     """
     if unknown := described.keys() - Description.__annotations__.keys():
         raise TypeError(f"pack() got an unexpected keyword argument {min(unknown)!r}")
@@ -117,6 +119,8 @@ def pack_as_described(
     """Write a model directory as `pack` does; the panel is asked for when it is known what its columns must hold."""
     if not isinstance(artifacts, str | os.PathLike):
         raise PackError(f"artifacts: expected a path, got {type(artifacts).__name__}")
+    root = Artifacts.at(Path(artifacts))
+    root.refuse_other_folders()
     proto, native = _load(model, list(arguments["features"]))
     sidecar = describe(proto, arguments)
     if sidecar.metric is not None:
@@ -146,7 +150,7 @@ def pack_as_described(
         PANEL: frame.to_parquet(index=False),
     }
     lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
-    return publish(Artifacts(Path(artifacts).resolve()), contents, lineage)
+    return publish(root, contents, lineage)
 
 
 def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Comparison, parity: Parity) -> None:

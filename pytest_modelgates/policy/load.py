@@ -5,13 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PolicyError
-from ..storage.paths import is_there
 from .limits import Slo
 from .operations import NAME, Operations, without_moved
 from .policy import Policy
 from .toml import checked, over, packaged, read_toml
-
-PLACE = Path("registry") / "policy.toml"
 
 
 def load_policy(path: Path | None) -> Policy:
@@ -40,13 +37,6 @@ def load_policy(path: Path | None) -> Policy:
             if name not in families and name not in policy.slo:
                 raise PolicyError(f"{source}: {place}: no family {name!r}; there are {', '.join(sorted(families))}")
     return policy
-
-
-def find_policy(folder: Path) -> Path | None:
-    """Find the policy of a repository, `registry/policy.toml`; None if it has none."""
-    place = folder / PLACE
-    # A dangling link is a policy that got lost, and the packaged one must not take its place unnoticed.
-    return place if is_there(place) else None
 
 
 def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..storage.digests import sha256
-from ..storage.paths import is_there
 from ..storage.strict_json import canonical
 from .limits import NonNegative
 from .toml import checked, over, packaged, read_toml
@@ -50,14 +49,9 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 MOVED = {"registry": LockRules.__struct_fields__, "hermetic": HermeticLimits.__struct_fields__}
 
 
-def find_operations(policy: Path | None, folder: Path) -> Path | None:
-    """Find operations.toml beside the policy in use, else in `registry/` of a repository; None if there is none."""
-    place = policy.with_name(NAME) if policy else folder / "registry" / NAME
-    # A dangling link is a file that got lost, and the packaged one must not take its place unnoticed.
-    return place if is_there(place) else None
-
-
-def load_operations(path: Path | None, *, policy: Path | None) -> tuple[Operations, list[str]]:
+def load_operations(
+    path: Path | None, *, policy: Path | None, asked: Path | None = None
+) -> tuple[Operations, list[str]]:
     """Read operations.toml over what an older policy says of it, and that over the packaged one.
 
     Parameters
@@ -65,7 +59,9 @@ def load_operations(path: Path | None, *, policy: Path | None) -> tuple[Operatio
     path : Path, optional
         A team's file; None if it has none.
     policy : Path, optional
-        The team's policy, in which the same keys stood once.
+        The registry's own policy, in which the same keys stood once.
+    asked : Path, optional
+        The policy that was asked for in its place; what it says of operations does not count.
 
     Returns
     -------
@@ -82,7 +78,12 @@ def load_operations(path: Path | None, *, policy: Path | None) -> tuple[Operatio
     moved = without_moved(read_toml(policy, "policy file"))[1] if policy else {}
     before = over(packaged(NAME), moved)
     checked(before, Operations, str(policy))
-    return checked(over(before, own), Operations, str(path)), list(_misplaced(moved, own, policy))
+    warnings = list(_misplaced(moved, own, policy))
+    if asked and asked != policy:
+        for section, table in without_moved(read_toml(asked, "policy file"))[1].items():
+            place = "registry's own operations.toml"
+            warnings += [f"{asked}: [{section}] {key} does not count; it belongs in the {place}" for key in table]
+    return checked(over(before, own), Operations, str(path)), warnings
 
 
 def without_moved(policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

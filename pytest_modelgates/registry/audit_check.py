@@ -18,14 +18,14 @@ from .store import model_ids
 LOST = "record {} is not the one that {} kept: the log was cut off or rewritten"
 
 
-def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None) -> tuple[str, list[str]]:
+def check_log_end(artifacts: Artifacts, keys: Sequence[str] | None, newest: str | None) -> tuple[str, list[str]]:
     """Judge the log by its end: by its last signature, and by the head that the newest model's manifest kept.
 
     Parameters
     ----------
     artifacts : Artifacts
-    keys : sequence of str
-        Public keys that the policy lists.
+    keys : sequence of str or None
+        Public keys that the policy lists; None if the policy cannot be read, so that no signature can be checked.
     newest : str or None
         The newest model.
 
@@ -61,7 +61,7 @@ def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None)
     return ", ".join(levels) if len(levels) > 1 else "chained only", problems
 
 
-def verify_log(artifacts: Artifacts, keys: Sequence[str], head: Head | None = None) -> tuple[str, list[str]]:
+def verify_log(artifacts: Artifacts, keys: Sequence[str] | None, head: Head | None = None) -> tuple[str, list[str]]:
     """Judge the whole log: every line, every signature, and the heads that all models and the caller kept.
 
     Returns
@@ -93,9 +93,11 @@ def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
     return Head.parse(kept) if kept else None
 
 
-def _signer(record: Commit | Event, keys: Sequence[str]) -> tuple[str, list[str]]:
+def _signer(record: Commit | Event, keys: Sequence[str] | None) -> tuple[str, list[str]]:
     """Say who signed a record, and what is wrong about it."""
     assert record.signature is not None, "asked for signed records only"
+    if keys is None:
+        return "a key that cannot be checked without the policy", []
     by = signer(signed_content(record), record.signature, keys)
     if by is None:
         problem = f"record {record.n} is signed by none of the {len(keys)} keys that the policy lists"

@@ -1,7 +1,7 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
 from ..model.directory import PANEL, ModelDirectory
-from ..policy.operations import LockRules
-from ..policy.policy import Policy
 from ..predictions.records import read_predictions
 from ..storage.text import printable
 from .actor import actor, one_line_reason, why_denied
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
 from .golden import panel_predictions
+from .in_force import InForce
 from .nights import nights
 from .store import Done, change_live, is_model, locked, state
 
@@ -51,7 +50,7 @@ def model_of(stored: StoredReport) -> str:
 
 
 def plan_promotion(
-    artifacts: Artifacts, model_id: str, report: StoredReport | Path, policy: Policy, *, now: datetime
+    artifacts: Artifacts, model_id: str, report: StoredReport | Path, in_force: InForce, *, now: datetime
 ) -> Plan:
     """Gather everything that speaks for or against a promotion, and decide; changes nothing.
 
@@ -60,14 +59,15 @@ def plan_promotion(
     RegistryError, FormatError
         If the registry or the report cannot be read at all, or there is no such model.
     """
-    facts = gather(artifacts, model_id, report, policy, now=now)
-    return Plan(facts, decide(facts, policy, now=now))
+    facts = gather(artifacts, model_id, report, in_force, now=now)
+    return Plan(facts, decide(facts, in_force.policy, now=now))
 
 
 def gather(
-    artifacts: Artifacts, model_id: str, report: StoredReport | Path, policy: Policy, *, now: datetime
+    artifacts: Artifacts, model_id: str, report: StoredReport | Path, in_force: InForce, *, now: datetime
 ) -> Facts | Damaged:
     """Read all that a promotion is decided by; raises as `plan_promotion` does."""
+    policy = in_force.policy
     directory = artifacts.model(model_id)
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
@@ -90,7 +90,7 @@ def gather(
         golden=golden,
         live=live,
         stored=stored,
-        trusted=trust(policy, Path.cwd(), loaded),
+        trusted=trust(policy, in_force.place.repository, loaded),
         proof=proof,
         denied=why_denied("promote", policy.registry.may_promote),
     )
@@ -105,8 +105,7 @@ def promote(
     artifacts: Artifacts,
     model_id: str,
     report: StoredReport | Path,
-    policy: Policy,
-    rules: LockRules,
+    in_force: InForce,
     *,
     reason: str,
     key: Path | None = None,
@@ -119,8 +118,8 @@ def promote(
     model_id : str
     report : StoredReport or Path
         The report of its gate run.
-    policy : Policy
-    rules : LockRules
+    in_force : InForce
+        The policy and the operations of this registry.
     reason : str
         For the audit log.
     key : Path, optional
@@ -133,9 +132,9 @@ def promote(
     """
     reason = one_line_reason(reason, "promotion")
     private = load_key(key) if key else None
-    with locked(artifacts, rules):
+    with locked(artifacts, in_force.operations.registry):
         now = datetime.now(UTC)
-        plan = plan_promotion(artifacts, model_id, report, policy, now=now)
+        plan = plan_promotion(artifacts, model_id, report, in_force, now=now)
         plan.refuse()
         facts = plan.facts
         assert isinstance(facts, Facts), "a damaged model is refused"
@@ -150,6 +149,7 @@ def promote(
             report_digest=facts.stored.digest,
             sealed_by=facts.stored.sealed_by,
             waivers=tuple(map(str, plan.decision.waivers)),
+            **asdict(in_force.kept),
             reason=reason,
         )
         save_golden_predictions(facts.golden, model_id, folder=artifacts.golden, digest=facts.digest)

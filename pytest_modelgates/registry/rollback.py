@@ -1,6 +1,7 @@
 """Rollback: back to a model that was live before, if it is byte for byte what it was then."""
 
 import socket
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,16 +10,13 @@ from ..audit.chain import Intent, changes
 from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
-from ..policy.operations import LockRules
-from ..policy.policy import Policy
 from ..storage.paths import is_folder
 from .actor import actor, one_line_reason, why_denied
+from .in_force import InForce
 from .store import Done, change_live, locked, past_live, state
 
 
-def rollback(
-    artifacts: Artifacts, model_id: str, policy: Policy, rules: LockRules, *, reason: str, key: Path | None = None
-) -> Done:
+def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: str, key: Path | None = None) -> Done:
     """Make a former live model live again; parameters as for `promote`.
 
     Raises
@@ -29,10 +27,10 @@ def rollback(
         If its files are not what they were.
     """
     reason = one_line_reason(reason, "rollback")
-    if why := why_denied("roll back", policy.registry.may_roll_back):
+    if why := why_denied("roll back", in_force.policy.registry.may_roll_back):
         raise RefusedError(why)
     private = load_key(key) if key else None
-    with locked(artifacts, rules):
+    with locked(artifacts, in_force.operations.registry):
         # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
         live = state(artifacts).live
         if model_id == live:
@@ -56,6 +54,7 @@ def rollback(
             to=model_id,
             digest=digest,
             report_digest=None,
+            **asdict(in_force.kept),
             reason=reason,
         )
         return change_live(artifacts, change, key=private)

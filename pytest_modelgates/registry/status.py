@@ -8,12 +8,12 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ..artifacts import Artifacts, newest_id
-from ..audit.chain import EMPTY, Tail, changes, tail
+from ..audit.chain import EMPTY, Intent, Tail, changes, tail
 from ..audit.lock import is_locked
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..model.directory import CHANGES, ModelDirectory, verify
-from ..policy.policy import Policy
 from .audit_check import check_log_end
+from .in_force import InForce
 from .store import ONNX_LINK, is_model, link_target, live_id, model_ids, onnx_link_broken, state
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None
     assurance: str
     audit_log: str
+    policy: str
     waivers: list[str]
     newest: str | None
     problems: list[str]
@@ -54,6 +55,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             f"newest candidate: {self.newest or 'none'}",
             f"assurance: {self.assurance}",
             f"audit log: {self.audit_log}",
+            f"policy: {self.policy}",
             *self.waivers,
             *(f"problem: {problem}" for problem in self.problems),
         ]
@@ -68,9 +70,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     changes: str
 
 
-def status(artifacts: Artifacts, policy: Policy) -> Status:
+def status(artifacts: Artifacts, in_force: InForce) -> Status:
     """Look at link, log and live model, and say everything that is wrong with them. Reads only the end of the log."""
-    problems: list[str] = []
+    problems: list[str] = list(in_force.warnings) if not in_force.known else []
     end = _unless(problems, lambda: tail(artifacts.promotions)) or Tail(EMPTY, None, None)
     live = _unless(problems, lambda: link_target(artifacts))
     _unless(problems, lambda: state(artifacts))
@@ -93,7 +95,7 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
             problems += str(error).splitlines()
         if digest and change and digest != change.digest:
             problems.append(f"{live} has other bytes than when it was promoted (sha256:{change.digest[:16]}…)")
-    level, doubts = _unless(problems, lambda: check_log_end(artifacts, policy.evidence.keys, newest)) or (
+    level, doubts = _unless(problems, lambda: check_log_end(artifacts, in_force.keys, newest)) or (
         "not sound",
         [],
     )
@@ -105,10 +107,21 @@ def status(artifacts: Artifacts, policy: Policy) -> Status:
         actor=change.actor if change else None,
         assurance=f"signed by {change.sealed_by}" if change and change.sealed_by else "digest-bound, unsigned",
         audit_log=level,
+        policy=_policy_of(in_force, end.change),
         waivers=list(change.waivers) if change else [],
         newest=newest,
         problems=problems,
     )
+
+
+def _policy_of(in_force: InForce, change: Intent | None) -> str:
+    """Name the policy in force, and say whether the last change was made under another."""
+    if not in_force.known:
+        return f"not known; at the last change: {in_force.kept}"
+    before = change.policy if change else None
+    if before and before.policy_digest != in_force.kept.policy_digest:
+        return f"{in_force.kept}, another than at the last change ({before})"
+    return str(in_force.kept)
 
 
 def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:

@@ -24,7 +24,7 @@ from ..model.directory import MODEL
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.lines import drop_torn_line
-from ..storage.paths import is_folder, is_link
+from ..storage.paths import is_folder, is_link, is_there
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -75,9 +75,16 @@ def lock(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
 
 
 def require_root(artifacts: Artifacts) -> None:
-    """Refuse a missing artifacts root: a mistyped path would otherwise look like an empty, healthy registry."""
+    """Refuse a folder that is not an artifacts root: it would look like an empty registry, and be written to."""
+    artifacts.refuse_other_folders()
     if not is_folder(artifacts.root):
         raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
+    # A root that `init` made holds the pointer to its policy before it holds a model.
+    if not (is_folder(artifacts.models) or is_there(artifacts.policy)):
+        raise RegistryError(
+            f"{artifacts.root}: holds no folder `models`, so it is not an artifacts root; "
+            "pack a model first, or give --artifacts"
+        )
 
 
 def link_target(artifacts: Artifacts) -> str | None:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..artifacts import Artifacts
+from ..artifacts import Artifacts, refuse_linked_models
 from ..errors import FormatError, GoneError, OnnxError
 from ..model.directory import MODEL, ModelDirectory
 from ..model.features import feature_matrix
@@ -30,6 +30,7 @@ ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a ro
 
 def _open_model(onnx_path: Path) -> ModelDirectory:
     """Open the model directory that a path leads to; follow the path again if the directory was just deleted."""
+    refuse_linked_models(onnx_path)
     while True:
         path = Path(os.path.realpath(onnx_path))
         if path.name != MODEL and is_file(path):

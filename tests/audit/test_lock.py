@@ -116,6 +116,7 @@ def test_a_network_file_system_is_refused_by_name(tmp_path: Path, monkeypatch: p
 def test_models_on_a_network_file_system_of_their_own_are_refused_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "models").mkdir()
     (tmp_path / "mounts").write_text(f"36 22 0:32 / {tmp_path}/models rw - nfs4 server:/models rw\n")
     monkeypatch.setattr(lock, "MOUNTS", tmp_path / "mounts")
     with (

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.audit.chain import Commit, append, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.predictions.records import read_predictions
 from pytest_modelgates.registry.store import live_change, live_id
 from pytest_modelgates.storage.digests import tree_digest
@@ -56,9 +57,10 @@ def test_status_list_and_log_are_readable(registry: Registry, capsys: Capture) -
     assert out[0].startswith(f"live: {registry.live} since ")
     packed = datetime.fromtimestamp(int(registry.live), UTC)
     assert f"{registry.live}  {packed:%Y-%m-%d %H:%M:%S}  live       A ridge for tests." in out
-    assert out[-1] == (
-        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {registry.live}  {entry.actor}  all hard gates passed"
-    )
+    assert out[-2:] == [
+        f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {registry.live}  {entry.actor}  all hard gates passed",
+        f"    policy: registry/policy.toml sha256:{registry.policy.digest[:16]}",
+    ]
 
 
 def test_a_reason_never_takes_two_lines_of_the_log(registry: Registry, capsys: Capture) -> None:
@@ -77,7 +79,7 @@ def test_a_reason_never_takes_two_lines_of_the_log(registry: Registry, capsys: C
     )
     capsys.readouterr()
     assert asked(registry, "log") == 0
-    assert capsys.readouterr().out.splitlines()[1].endswith("  a 2026 b")
+    assert capsys.readouterr().out.splitlines()[2].endswith("  a 2026 b")
 
 
 @pytest.mark.parametrize("verb", ["status", "list", "log", "log --verify", "golden show", "compare"])
@@ -95,7 +97,7 @@ def test_what_the_log_shows_plays_no_tricks_on_a_terminal(registry: Registry, ca
     append(registry.artifacts.promotions, forged)
     append(registry.artifacts.promotions, Commit(time=entry.time))
     assert asked(registry, "log") == 0
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    assert capsys.readouterr().out.splitlines()[2:] == [
         f"{entry.time:%Y-%m-%d %H:%M:%S}  promote   - → {registry.live}  eve\\n2026  \\x1b[2J",
         "    \\r",
     ]
@@ -162,6 +164,7 @@ def test_what_is_no_time_is_wrong_usage(registry: Registry, capsys: Capture, tim
 
 
 def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "models").mkdir()
     for verb, said in (
         (["list"], "no model was packed yet"),
         (["log"], "nothing was promoted yet"),
@@ -606,7 +609,7 @@ def attacked(first_promotion: tuple[Registry, object], tmp_path_factory: pytest.
     registry = Registry(
         Artifacts(root / "artifacts"), original.live, original.candidate, root / "artifacts" / "policy.toml"
     )
-    (root / "policy.toml").rename(registry.policy_file)
+    (root / NEIGHBOUR).rename(registry.policy_file)
     (registry.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
     drawn = golden_of(registry.artifacts.model(registry.live))[:300]
     log_predictions(

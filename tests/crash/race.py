@@ -18,6 +18,7 @@ from typing import Any
 
 from pytest_modelgates import cli
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.place import NEIGHBOUR
 from tests.crash.registries import GC, PACK, Registry, promotion, rollback
 from tests.support.handmade import green_ledger, write_report
 
@@ -57,7 +58,7 @@ def write(registry: Registry, seconds: float, seed: int, results: Any) -> None:
     """Change the registry until the time is up."""
     chance, seen = random.Random(seed), Counter[str]()
     sys.stderr = open(os.devnull, "w")  # refusals are no news  # noqa: SIM115
-    policy, end = load_policy(registry.folder / "policy.toml"), time.monotonic() + seconds
+    policy, end = load_policy(registry.folder / NEIGHBOUR), time.monotonic() + seconds
     os.chdir(registry.folder)
     while time.monotonic() < end:
         command = choose(registry, chance)

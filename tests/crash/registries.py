@@ -13,6 +13,7 @@ from pathlib import Path
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.directory import CHANGES, MANIFEST
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.storage.strict_json import canonical
 from tests.support.handmade import LENIENT, green_ledger, write_report
 from tests.support.panels import invented_panel, pack_ridge
@@ -119,8 +120,9 @@ def build(folder: Path) -> Registry:
     registry = Registry(folder)
     artifacts = registry.artifacts
     packed = pack_ridge(artifacts, invented_panel(days=5))
-    (folder / "policy.toml").write_text(LENIENT)
-    policy = load_policy(folder / "policy.toml")
+    (folder / NEIGHBOUR).parent.mkdir()
+    (folder / NEIGHBOUR).write_text(LENIENT)
+    policy = load_policy(folder / NEIGHBOUR)
     for model_id in MODELS:
         directory = artifacts / "models" / model_id
         shutil.copytree(packed, directory)
@@ -145,7 +147,7 @@ def build(folder: Path) -> Registry:
 
 def promotion(model_id: str) -> list[str]:
     """The command that promotes by the report at hand."""
-    return ["promote", "--report", f"{model_id}.json", "--policy", "policy.toml"]
+    return ["promote", "--report", f"{model_id}.json"]
 
 
 def rollback(model_id: str) -> list[str]:

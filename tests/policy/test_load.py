@@ -13,7 +13,7 @@ from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.model.directory import SIDECAR
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Bounds, short
-from pytest_modelgates.policy.load import find_policy, load_policy
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.storage.strict_json import read_json
 from tests.support.onnx_models import sidecar
@@ -353,14 +353,6 @@ def test_a_file_that_is_missing_or_not_a_file_is_refused(tmp_path: Path) -> None
 def test_an_unknown_limit_says_how_to_add_it() -> None:
     with pytest.raises(PolicyError, match=r'no SLO \'own.size\' in the policy; add \[slo."own.size"\] with its bounds'):
         DEFAULT.limit("own.size")
-
-
-def test_a_repositorys_policy_is_found_and_a_lost_one_is_not_passed_over(tmp_path: Path) -> None:
-    assert find_policy(tmp_path) is None
-    (tmp_path / "registry").mkdir()
-    (tmp_path / "registry" / "policy.toml").symlink_to("gone.toml")
-    with pytest.raises(PolicyError, match="no such policy file"):
-        load_policy(find_policy(tmp_path))
 
 
 def test_this_repositorys_own_policy_is_the_packaged_one() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.policy.operations import NAME, Operations, find_operations, load_operations
+from pytest_modelgates.policy.operations import NAME, Operations, load_operations
 
 PACKAGED, _ = load_operations(None, policy=None)
 
@@ -124,20 +124,18 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 def test_operations_that_got_lost_are_not_replaced_by_the_packaged_ones(tmp_path: Path) -> None:
     (tmp_path / NAME).symlink_to("nowhere")
-    found = find_operations(tmp_path / "policy.toml", Path())
-    assert found == tmp_path / NAME
     with pytest.raises(PolicyError, match=r"operations\.toml: no such file$"):
-        load_operations(found, policy=None)
+        load_operations(tmp_path / NAME, policy=None)
     (tmp_path / "folder").mkdir()
     with pytest.raises(PolicyError, match=r"folder: cannot be read \(Is a directory\)"):
         load_operations(tmp_path / "folder", policy=None)
 
 
-def test_they_lie_beside_the_policy_in_use_else_in_the_registry_folder_here(tmp_path: Path) -> None:
-    for folder in ("elsewhere", "registry"):
-        (tmp_path / folder).mkdir()
-    assert find_operations(None, tmp_path) is None
-    (tmp_path / "registry" / NAME).touch()
-    assert find_operations(None, tmp_path) == tmp_path / "registry" / NAME
-    assert find_operations(tmp_path / "registry" / "policy.toml", Path()) == tmp_path / "registry" / NAME
-    assert find_operations(tmp_path / "elsewhere" / "policy.toml", tmp_path) is None
+def test_what_another_policy_says_of_operations_is_named_and_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("[hermetic]\nminutes = 3\n")
+    operations, warnings = load_operations(None, policy=None, asked=tmp_path / "other.toml")
+    assert operations == load_operations(None, policy=None)[0]
+    assert warnings == [
+        f"{tmp_path / 'other.toml'}: [hermetic] minutes does not count; "
+        "it belongs in the registry's own operations.toml"
+    ]

@@ -38,12 +38,11 @@ def signed(registry: Registry, tmp_path: Path) -> Registry:
         registry.artifacts,
         registry.candidate,
         green_report(registry),
-        registry.policy,
-        registry.rules,
+        registry.in_force,
         reason="signed",
         key=key,
     )
-    rollback(registry.artifacts, registry.live, registry.policy, registry.rules, reason="signed too", key=key)
+    rollback(registry.artifacts, registry.live, registry.in_force, reason="signed too", key=key)
     return registry
 
 
@@ -94,7 +93,7 @@ def test_promote_and_rollback_take_the_key_as_gate_does(registry: Registry, tmp_
 
 def test_without_a_head_kept_elsewhere_a_log_is_chained_only(registry: Registry) -> None:
     shutil.rmtree(registry.artifacts.model(registry.candidate))
-    assert status(registry.artifacts, registry.policy).audit_log == "chained only"
+    assert status(registry.artifacts, registry.in_force).audit_log == "chained only"
 
 
 def test_a_head_that_was_kept_while_a_change_was_under_way_is_still_one(registry: Registry) -> None:
@@ -105,14 +104,14 @@ def test_a_head_that_was_kept_while_a_change_was_under_way_is_still_one(registry
     manifest = registry.artifacts.model(registry.candidate) / "manifest.json"
     content = json.loads(manifest.read_bytes()) | {"audit_head": str(tail(registry.artifacts.promotions).head)}
     manifest.write_text(json.dumps(content))
-    found = status(registry.artifacts, registry.policy)
+    found = status(registry.artifacts, registry.in_force)
     assert (found.audit_log, found.problems) == (f"chained, head kept by {registry.candidate}", [])
 
 
 def test_a_cut_tail_shows_by_the_head_that_a_later_model_kept(registry: Registry, capsys: Capture) -> None:
     put(registry, lines_of(registry)[:1])
     kept = f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten"
-    assert kept in status(registry.artifacts, registry.policy).problems
+    assert kept in status(registry.artifacts, registry.in_force).problems
     assert verify(registry) == 1
     assert f"problem: {kept}\n" in capsys.readouterr().out
 
@@ -131,7 +130,7 @@ def test_a_chain_written_anew_shows_by_the_head_that_was_printed(registry: Regis
 
 
 def test_signed_changes_are_named_by_their_key(signed: Registry, capsys: Capture) -> None:
-    found = status(signed.artifacts, signed.policy)
+    found = status(signed.artifacts, signed.in_force)
     assert found.sound
     (key,) = signed.policy.evidence.keys
     assert found.audit_log == f"chained, head kept by {signed.candidate}, head signed by {key}"
@@ -145,7 +144,7 @@ def test_a_rewritten_log_cannot_be_signed_without_the_key(signed: Registry, caps
     lines[5] = lines[5].replace(sha256(lines_of(signed)[4]).encode(), sha256(lines[4]).encode())
     put(signed, lines)
     problem = "record 6 is signed by none of the 1 keys that the policy lists"
-    assert status(signed.artifacts, signed.policy).problems == [problem]
+    assert status(signed.artifacts, signed.in_force).problems == [problem]
     assert verify(signed) == 1
     assert f"problem: {problem}\n" in capsys.readouterr().out
 
@@ -157,7 +156,7 @@ def note(registry: Registry, *, key: Path | None = None) -> None:
 
 def test_a_signed_event_vouches_for_the_log_up_to_it(signed: Registry, tmp_path: Path, capsys: Capture) -> None:
     note(signed, key=tmp_path / "key.pem")
-    found, (key,) = status(signed.artifacts, signed.policy), signed.policy.evidence.keys
+    found, (key,) = status(signed.artifacts, signed.in_force), signed.policy.evidence.keys
     assert (found.audit_log, found.problems) == (f"chained, head kept by {signed.candidate}, head signed by {key}", [])
     assert verify(signed) == 0
     assert ": 7 records, 3 signed, 1 heads kept by models; head 7:" in capsys.readouterr().out
@@ -165,7 +164,7 @@ def test_a_signed_event_vouches_for_the_log_up_to_it(signed: Registry, tmp_path:
 
 def test_what_follows_on_the_last_signature_is_said_not_to_be_signed(signed: Registry) -> None:
     note(signed)
-    found, (key,) = status(signed.artifacts, signed.policy), signed.policy.evidence.keys
+    found, (key,) = status(signed.artifacts, signed.in_force), signed.policy.evidence.keys
     level = f"chained, head kept by {signed.candidate}, signed by {key} up to record 6"
     assert (found.audit_log, found.problems) == (level, [])
 
@@ -180,7 +179,7 @@ def test_a_signed_event_cannot_be_rewritten_without_the_key(
     *before, last = lines_of(signed)
     put(signed, [*before, last.replace(was, becomes)])
     problem = "record 7 is signed by none of the 1 keys that the policy lists"
-    assert status(signed.artifacts, signed.policy).problems == [problem]
+    assert status(signed.artifacts, signed.in_force).problems == [problem]
     assert verify(signed) == 1
     assert f"problem: {problem}\n" in capsys.readouterr().out
 
@@ -194,7 +193,8 @@ def test_another_key_signs_nothing_here(signed: Registry, tmp_path: Path, capsys
 
 def test_the_key_in_the_environment_signs(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELGATES_KEY", str(tmp_path / "key.pem"))
-    generate_key(tmp_path / "key.pem")
+    with registry.policy_file.open("a") as file:
+        file.write(f'[evidence]\nkeys = ["{generate_key(tmp_path / "key.pem")}"]\n')
     report, root, policy = green_report(registry), registry.artifacts.root, registry.policy_file
     assert main(["promote", "--report", str(report), "--artifacts", str(root), "--policy", str(policy)]) == 0
     commit = decoded(lines_of(registry)[-1], "here")
@@ -239,7 +239,7 @@ def test_the_policy_says_who_may(
 ) -> None:
     report = green_report(registry)
     if verb == "roll back":
-        promote(registry.artifacts, registry.candidate, report, registry.policy, registry.rules, reason="x")
+        promote(registry.artifacts, registry.candidate, report, registry.in_force, reason="x")
     with registry.policy_file.open("a") as file:
         file.write(f'[registry]\n{may} = ["ada", "bob"]\n')
     report, before = green_report(registry), registry.state()

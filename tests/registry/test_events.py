@@ -46,6 +46,7 @@ def test_an_event_says_what_happened_to_what_and_who_said_so(registry: Registry,
     assert asked(registry, "log") == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{change.time:%Y-%m-%d %H:%M:%S}  promote   - → {registry.live}  {change.actor}  all hard gates passed",
+        f"    policy: registry/policy.toml sha256:{registry.policy.digest[:16]}",
         f"{event.time:%Y-%m-%d %H:%M:%S}  alert     {registry.live}  {event.actor}  two days of drift",
         f"    shown by sha256:{'ab' * 32}",
     ]
@@ -74,15 +75,16 @@ ADDED = [pytest.param(note, id="event"), pytest.param(note_of_a_later_version, i
 @pytest.mark.parametrize("add", ADDED)
 def test_the_registry_works_on_with_it(registry: Registry, capsys: Capture, add: Callable[[Registry], object]) -> None:
     add(registry)
-    assert status(registry.artifacts, registry.policy).lines() == [
-        *status(registry.artifacts, registry.policy).lines()[:3],
+    assert status(registry.artifacts, registry.in_force).lines() == [
+        *status(registry.artifacts, registry.in_force).lines()[:3],
         "assurance: digest-bound, unsigned",
         f"audit log: chained, head kept by {registry.candidate}",
+        f"policy: registry/policy.toml sha256:{registry.policy.digest[:16]}",
     ]
     assert state(registry.artifacts).live == registry.live
-    promote(registry.artifacts, registry.candidate, green_report(registry), registry.policy, registry.rules, reason="x")
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="x")
     add(registry)
-    rollback(registry.artifacts, registry.live, registry.policy, registry.rules, reason="y")
+    rollback(registry.artifacts, registry.live, registry.in_force, reason="y")
     add(registry)
     for words in (["status"], ["recover"], ["log", "--verify"], ["list"], ["gc", "--keep", "0"]):
         assert asked(registry, *words) == 0, capsys.readouterr()

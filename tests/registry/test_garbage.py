@@ -43,7 +43,7 @@ def test_only_what_is_old_and_was_not_live_last_goes(crowded: Registry, capsys: 
     said = capsys.readouterr().out.splitlines()
     size = sum(path.stat().st_size for path in crowded.artifacts.model(crowded.live).iterdir())
     assert said == [f"{OLD[0]}  {size} bytes", f"{OLD[2]}  {size} bytes", f"freed {2 * size / 1e6:.1f} MB in 2 folders"]
-    assert status(crowded.artifacts, crowded.policy).sound
+    assert status(crowded.artifacts, crowded.in_force).sound
 
 
 def test_the_newest_of_them_are_kept(crowded: Registry) -> None:

@@ -22,9 +22,8 @@ from pytest_modelgates.audit.chain import read_log, tail
 from pytest_modelgates.cli import main
 from pytest_modelgates.drift import load_golden_predictions
 from pytest_modelgates.errors import RefusedError
-from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import promote
+from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.store import live_id
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import (
@@ -120,9 +119,7 @@ def test_a_report_that_was_read_is_not_read_again(registry: Registry) -> None:
     path = green_report(registry)
     stored = promote.read_report(path)
     path.unlink()
-    promote.promote(
-        registry.artifacts, promote.model_of(stored), stored, registry.policy, registry.rules, reason="read before"
-    )
+    promote.promote(registry.artifacts, promote.model_of(stored), stored, registry.in_force, reason="read before")
     assert read_log(registry.artifacts.promotions)[-1].report_digest == stored.digest
 
 
@@ -143,7 +140,8 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(registry: Registry, capsy
     before, report = registry.state(), green_report(registry)
     assert by_report(registry, report, "--dry-run") == 0
     assert capsys.readouterr().out == (
-        f"plan: promote {registry.candidate} in place of {registry.live}, by {report}\nnothing speaks against it\n"
+        f"plan: promote {registry.candidate} in place of {registry.live}, by {report}\n"
+        f"policy: registry/policy.toml sha256:{registry.policy.digest[:16]}\nnothing speaks against it\n"
     )
     assert registry.state() == before
 
@@ -330,13 +328,9 @@ def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> Non
 
 
 @pytest.mark.integration
-def test_gates_that_leave_no_report_are_refused(registry: Registry, tmp_path: Path) -> None:
-    policy = tmp_path / "small.toml"
-    policy.write_text("format = 1\n")
-    policy.with_name("operations.toml").write_text("[hermetic]\nmemory_gib = 0.05\n")
-    done = modelgates(
-        "promote", registry.artifacts.model(registry.candidate), "--policy", policy, cwd=registry.artifacts.root
-    )
+def test_gates_that_leave_no_report_are_refused(registry: Registry) -> None:
+    registry.policy_file.with_name("operations.toml").write_text("[hermetic]\nmemory_gib = 0.05\n")
+    done = modelgates("promote", registry.artifacts.model(registry.candidate), cwd=registry.artifacts.root)
     assert done.returncode == 1
     assert f"modelgates: the gates of {registry.candidate} left no report" in done.stderr
 
@@ -509,8 +503,7 @@ def _promote_at_once(
             Artifacts(root),
             promote.model_of(promote.read_report(report)),
             report,
-            load_policy(policy),
-            load_operations(None, policy=policy)[0].registry,
+            for_acting(Artifacts(root), policy),
             reason="race",
         )
     except RefusedError as error:
@@ -543,8 +536,7 @@ AT_THE_NTH_CALL = textwrap.dedent(
 
     from pytest_modelgates.artifacts import Artifacts
     from pytest_modelgates.registry import promote
-    from pytest_modelgates.policy.load import load_policy
-    from pytest_modelgates.policy.operations import load_operations
+    from pytest_modelgates.registry.in_force import for_acting
 
     root, model_id, report, policy, nth, how = sys.argv[1:]
     calls = 0
@@ -565,11 +557,11 @@ AT_THE_NTH_CALL = textwrap.dedent(
 
         return call
 
-    policy, rules = load_policy(Path(policy)), load_operations(None, policy=Path(policy))[0].registry
+    in_force = for_acting(Artifacts(Path(root)), Path(policy))
     for name in ("write", "fsync", "replace", "symlink", "unlink", "mkdir"):
         setattr(os, name, sabotaged(name))
     try:
-        promote.promote(Artifacts(Path(root)), model_id, Path(report), policy, rules, reason="sabotage")
+        promote.promote(Artifacts(Path(root)), model_id, Path(report), in_force, reason="sabotage")
     except OSError:
         sys.exit(3)
     sys.exit(0 if calls < int(nth) else 5)

@@ -124,7 +124,7 @@ def test_recover_says_what_it_would_do_and_does_it_only_when_told(
     assert capsys.readouterr().out.count("did: ") == len(steps)
     assert live_id(registry.artifacts) == getattr(registry, then)
     assert os.readlink(registry.artifacts.latest_onnx) == "latest/model.onnx"
-    assert status(registry.artifacts, registry.policy).sound
+    assert status(registry.artifacts, registry.in_force).sound
     assert recover(registry) == 0
     assert capsys.readouterr().out == "nothing to recover\n"
 

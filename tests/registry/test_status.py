@@ -7,6 +7,7 @@ from pathlib import Path
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Intent, append, read_log
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.status import listing, status
 from pytest_modelgates.registry.store import locked, point_latest_at
 from pytest_modelgates.storage.digests import tree_digest
@@ -14,7 +15,7 @@ from tests.support.handmade import Registry
 
 
 def test_status_says_what_is_live_since_when_and_by_whom(registry: Registry) -> None:
-    found, (entry,) = status(registry.artifacts, registry.policy), read_log(registry.artifacts.promotions)
+    found, (entry,) = status(registry.artifacts, registry.in_force), read_log(registry.artifacts.promotions)
     assert found.sound
     assert found.lines() == [
         f"live: {registry.live} since {entry.time:%Y-%m-%d %H:%M:%S} UTC, by {entry.actor}",
@@ -22,24 +23,27 @@ def test_status_says_what_is_live_since_when_and_by_whom(registry: Registry) -> 
         f"newest candidate: {registry.candidate}",
         "assurance: digest-bound, unsigned",
         "audit log: chained, head kept by " + registry.candidate,
+        f"policy: registry/policy.toml sha256:{registry.policy.digest[:16]}",
     ]
 
 
 def test_status_of_nothing_is_no_problem(tmp_path: Path) -> None:
-    found = status(Artifacts(tmp_path / "none"), load_policy(None))
+    nothing = Artifacts(tmp_path / "none")
+    found = status(nothing, for_acting(nothing))
     assert found.sound
     assert found.lines() == [
         "nothing is live",
         "newest candidate: none",
         "assurance: digest-bound, unsigned",
         "audit log: chained only",
+        f"policy: packaged default sha256:{load_policy(None).digest[:16]}",
     ]
 
 
 def test_status_names_a_file_that_changed(registry: Registry) -> None:
     with (registry.artifacts.model(registry.live) / "CHANGES.md").open("a") as file:
         file.write("!")
-    assert status(registry.artifacts, registry.policy).problems == [
+    assert status(registry.artifacts, registry.in_force).problems == [
         f"{registry.live}: CHANGES.md: 20 bytes, the manifest says 19"
     ]
 
@@ -47,14 +51,14 @@ def test_status_names_a_file_that_changed(registry: Registry) -> None:
 def test_status_names_a_model_that_was_packed_anew_under_its_name(registry: Registry) -> None:
     manifest = registry.artifacts.model(registry.live) / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"code":null', '"code":"another"'))
-    (problem,) = status(registry.artifacts, registry.policy).problems
+    (problem,) = status(registry.artifacts, registry.in_force).problems
     assert problem.startswith(f"{registry.live} has other bytes than when it was promoted (sha256:")
 
 
 def test_status_names_a_live_model_that_is_gone(registry: Registry) -> None:
     directory = registry.artifacts.model(registry.live)
     shutil.rmtree(directory)
-    found = status(registry.artifacts, registry.policy)
+    found = status(registry.artifacts, registry.in_force)
     assert found.live == registry.live
     assert found.problems == [f"{directory}: no such directory"]
 
@@ -62,14 +66,14 @@ def test_status_names_a_live_model_that_is_gone(registry: Registry) -> None:
 def test_status_names_an_onnx_link_that_leads_past_the_live_model(registry: Registry) -> None:
     registry.artifacts.latest_onnx.unlink()
     registry.artifacts.latest_onnx.symlink_to(f"{registry.candidate}/model.onnx")
-    assert status(registry.artifacts, registry.policy).problems == [
+    assert status(registry.artifacts, registry.in_force).problems == [
         f"{registry.artifacts.latest_onnx} does not lead to latest/model.onnx; see: modelgates recover"
     ]
 
 
 def test_status_of_a_link_without_its_log_is_still_printed(registry: Registry) -> None:
     registry.artifacts.promotions.unlink()
-    found = status(registry.artifacts, registry.policy)
+    found = status(registry.artifacts, registry.in_force)
     assert found.lines()[0] == f"live: {registry.live}, says the link; the log does not know it"
     assert found.problems == [
         f"promotions.log says nothing is live, latest points at {registry.live}: somebody moved the link or "
@@ -83,7 +87,7 @@ def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> Non
     registry.artifacts.latest_id.write_bytes(b"\xff")
     with (registry.artifacts.model(registry.live) / "model.onnx").open("ab") as file:
         file.write(b"\0")
-    found = status(registry.artifacts, registry.policy)
+    found = status(registry.artifacts, registry.in_force)
     assert not found.sound
     for said in ("promotions.log, line 1 from the end: not a record of the audit log", "latest_id.txt: holds no"):
         assert [problem for problem in found.problems if said in problem]
@@ -92,7 +96,7 @@ def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> Non
 
 def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(registry: Registry) -> None:
     registry.artifacts.latest_id.write_text("1999999999\n")
-    found = status(registry.artifacts, registry.policy)
+    found = status(registry.artifacts, registry.in_force)
     assert found.audit_log == "chained only"
     assert found.problems == [
         f"{registry.artifacts.latest_id}: names a model that is not there; write the newest model's id into it"
@@ -102,14 +106,14 @@ def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(regis
 def test_status_names_a_change_that_was_cut_short(registry: Registry) -> None:
     append(registry.artifacts.promotions, second(registry))
     point_latest_at(registry.artifacts, registry.candidate)
-    found = status(registry.artifacts, registry.policy)
+    found = status(registry.artifacts, registry.in_force)
     assert found.live == registry.candidate
     assert found.problems == [
         f"a promote to {registry.candidate} was cut short; the next change settles it, or: modelgates recover"
     ]
     with locked(registry.artifacts, registry.rules):
         append(registry.artifacts.promotions, second(registry))
-        assert status(registry.artifacts, registry.policy).sound, "it is under way"
+        assert status(registry.artifacts, registry.in_force).sound, "it is under way"
 
 
 def second(registry: Registry) -> Intent:

@@ -131,7 +131,7 @@ def test_the_log_and_status_keep_the_waiver(registry: Registry) -> None:
     row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=TODAY)
     registry.policy_file.write_text(registry.policy_file.read_text() + row)
     report = write_report(registry.artifacts.root / "waived.json", missed(directory, registry.policy))
-    promote(registry.artifacts, registry.candidate, report, registry.policy, registry.rules, reason="urgent")
+    promote(registry.artifacts, registry.candidate, report, registry.in_force, reason="urgent")
     shown = f"drift.psi waived until {TODAY} by Ada Lovelace: the exchange changed its tick size"
     assert read_log(registry.artifacts.promotions)[-1].waivers == (shown,)
     assert f"    {shown}" in modelgates("log", "--artifacts", registry.artifacts.root).stdout.splitlines()

@@ -30,10 +30,12 @@ from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Slo
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.policy.operations import LockRules, find_operations, load_operations
+from pytest_modelgates.policy.operations import LockRules
+from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.predictions.records import Prediction, encode_predictions
 from pytest_modelgates.registry.golden import panel_predictions
+from pytest_modelgates.registry.in_force import InForce, for_acting
 from pytest_modelgates.storage.digests import sha256, sha256_of, tree_digest
 from pytest_modelgates.storage.lines import append_atomic
 from pytest_modelgates.storage.strict_json import canonical, read_json, readable
@@ -59,10 +61,14 @@ class Registry:
         return load_policy(self.policy_file)
 
     @property
+    def in_force(self) -> InForce:
+        """The policy and the operations in force, read anew."""
+        return for_acting(self.artifacts, self.policy_file)
+
+    @property
     def rules(self) -> LockRules:
         """How its lock is taken, read anew."""
-        operations, _ = load_operations(find_operations(self.policy_file, Path()), policy=self.policy_file)
-        return operations.registry
+        return self.in_force.operations.registry
 
     def state(self) -> tuple[str | None, bytes, bytes]:
         """What a refusal must leave alone: the link, the log, the goldens."""
@@ -233,9 +239,10 @@ def promote_first(root: Path) -> tuple[Registry, "subprocess.CompletedProcess[st
     """Pack a model, promote it, pack another."""
     artifacts = Artifacts(root / "registry" / "artifacts")
     live = pack_ridge(artifacts.root)
-    policy = root / "registry" / "policy.toml"
+    policy = root / "registry" / NEIGHBOUR
+    policy.parent.mkdir()
     policy.write_text(LENIENT)
-    done = modelgates("promote", live, "--policy", policy, cwd=policy.parent)
+    done = modelgates("promote", live, cwd=artifacts.root.parent)
     candidate = pack_ridge(artifacts.root, invented_panel(seed=2), changes="Another ridge.")
     return Registry(artifacts, live.name, candidate.name, policy), done
 
@@ -247,7 +254,7 @@ def registry(first_promotion: tuple[Registry, "subprocess.CompletedProcess[str]"
     assert done.returncode == 0, done.stdout + done.stderr
     root = tmp_path / "registry"
     shutil.copytree(original.artifacts.root.parent, root, symlinks=True)
-    return Registry(Artifacts(root / "artifacts"), original.live, original.candidate, root / "policy.toml")
+    return Registry(Artifacts(root / "artifacts"), original.live, original.candidate, root / NEIGHBOUR)
 
 
 @pytest.fixture

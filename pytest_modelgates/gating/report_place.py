@@ -1,0 +1,58 @@
+"""Where a report may be written: over nothing that the registry keeps, and over no file that is not a report."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ..artifacts import Artifacts
+from ..errors import FormatError
+from ..storage.paths import is_there
+from ..storage.strict_json import parse_json, read_bytes
+
+# The options by which pytest and common plugins write a file, and whether we write it, over what was there.
+OPTIONS = {
+    "--gate-report": ("gate_report", True),
+    "--json-report-file": ("json_report_file", True),
+    "--junit-xml": ("xmlpath", False),
+    "--html": ("htmlpath", False),
+    "--log-file": ("log_file", False),
+}
+
+
+def refuse_other_places(option: object, roots: Sequence[Artifacts]) -> None:
+    """Refuse a run that would write over a model, a link, a log, or any file that is not a report.
+
+    Parameters
+    ----------
+    option : object
+        pytest's options.
+    roots : sequence of Artifacts
+        Those of the models under test.
+
+    Raises
+    ------
+    pytest.UsageError
+    """
+    for name, (key, ours) in OPTIONS.items():
+        given = getattr(option, key, None)
+        if not given or given == "none":  # pytest-json-report's word for no file
+            continue
+        place = Path(os.path.realpath(Path(given).parent)) / Path(given).name
+        for artifacts in roots:
+            if artifacts.keeps(place):
+                raise pytest.UsageError(
+                    f"{name}={given}: the registry keeps its own files there; give a place below "
+                    f"{artifacts.all_reports}, or outside {artifacts.root}"
+                )
+        if ours and is_there(place) and not _is_report(place):
+            raise pytest.UsageError(f"{name}={given}: a file that is not a report of pytest lies there; move it first")
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        found = parse_json(read_bytes(path), str(path))
+    except FormatError:
+        return False
+    return isinstance(found, dict) and {"created", "exitcode"} <= found.keys()
