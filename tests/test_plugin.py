@@ -423,11 +423,11 @@ def test_setting_up_only_is_not_green(pytester: pytest.Pytester, switch: str) ->
 def test_looking_at_gates_leaves_no_report_and_is_not_an_error(pytester: pytest.Pytester, switch: str) -> None:
     model = own_gate(pytester, severity="hard")
     kept = pytester.path / "kept.json"
-    kept.write_text("kept")
+    kept.write_text('{"created": 1, "exitcode": 0}')
     result = run(pytester, f"--model-dir={model}", "test_mine.py", switch, f"--gate-report={kept}")
     assert result.ret == 0
     result.stdout.no_fnmatch_line("*model gates*")
-    assert kept.read_text() == "kept"
+    assert kept.read_text() == '{"created": 1, "exitcode": 0}'
     assert not reports_of(model)
 
 
@@ -509,7 +509,7 @@ def test_the_policy_is_looked_up_in_order(pytester: pytest.Pytester) -> None:
         ]
         return line.split()[1]
 
-    assert header() == str(found)
+    assert header() == "registry/policy.toml"
     (pytester.path / "asked.toml").write_text(POLICY.format(name="mine.answer", severity="hard"))
     result = run(pytester, f"--model-dir={model}", "--co", "--policy=asked.toml")
     result.stdout.fnmatch_lines(["policy: asked.toml sha256:*"])

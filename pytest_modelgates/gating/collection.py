@@ -20,6 +20,7 @@ from .gate import Gate
 GATE = pytest.StashKey[Gate]()
 ATTEMPTS = pytest.StashKey[int]()
 
+PACKAGED = "packaged default"
 UNREADABLE = "unreadable-sidecar"
 
 
@@ -47,12 +48,13 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
         found = [for_acting(Artifacts.of(Path(given)), asked) for given in config.option.model_dir]
     except ModelgatesError as error:
         raise pytest.UsageError(str(error)) from error
-    places = list(dict.fromkeys(str(each.place.file or "packaged default") for each in found))
+    places = list(dict.fromkeys(each.place.file for each in found))
     if len(places) > 1:
+        named = ", ".join(str(place or PACKAGED) for place in places)
         raise pytest.UsageError(
-            f"the models are judged by different policies ({', '.join(places)}); run each alone, or give --policy"
+            f"the models belong to registries of different policies ({named}); run each alone, or give --policy"
         )
-    return found[0].policy, places[0]
+    return found[0].policy, found[0].place.source or PACKAGED
 
 
 def read_sidecar(directory: Path) -> Sidecar | None:

@@ -7,6 +7,7 @@ rollback and recover, stays open.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -34,8 +35,8 @@ class InForce:
         What the log keeps of the policy with a change.
     warnings : sequence of str
         For people.
-    known : bool
-        False if the registry's policy is broken or lost and another stands in.
+    found : {"found", "lost", "broken"}
+        What became of the registry's policy. Another stands in for one that is lost or broken.
     """
 
     policy: Policy
@@ -43,12 +44,12 @@ class InForce:
     place: Place
     kept: PolicyKept
     warnings: Sequence[str] = ()
-    known: bool = True
+    found: Literal["found", "lost", "broken"] = "found"
 
     @property
     def keys(self) -> Sequence[str] | None:
         """The public keys that the policy lists; None if they are not known."""
-        return self.policy.evidence.keys if self.known else None
+        return self.policy.evidence.keys if self.found == "found" else None
 
 
 def for_acting(artifacts: Artifacts, asked: Path | None = None) -> InForce:
@@ -92,12 +93,14 @@ def for_emergency(artifacts: Artifacts, asked: Path | None = None) -> InForce:
     policy = load_policy(None)
     kept = _kept(policy, None)
     warnings = []
+    found: Literal["found", "lost", "broken"] = "found"
     try:
         if problem:
             raise PolicyError(problem)
         policy = load_policy(place.file)
         kept = _kept(policy, place)
     except PolicyError as error:
+        found = "lost" if problem else "broken"
         kept = last_kept(artifacts) or kept
         policy = _let_roll_back(policy, kept.may_roll_back)
         names = ", ".join(kept.may_roll_back) or "anybody"
@@ -106,9 +109,8 @@ def for_emergency(artifacts: Artifacts, asked: Path | None = None) -> InForce:
         operations, more = load_operations(place.operations, policy=place.own, asked=place.file)
     except PolicyError as error:
         operations, more = _operations_alone(place.operations, error)
-    known = not warnings
     return InForce(
-        policy=policy, operations=operations, place=place, kept=kept, warnings=[*warnings, *more], known=known
+        policy=policy, operations=operations, place=place, kept=kept, warnings=[*warnings, *more], found=found
     )
 
 

@@ -72,7 +72,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 def status(artifacts: Artifacts, in_force: InForce) -> Status:
     """Look at link, log and live model, and say everything that is wrong with them. Reads only the end of the log."""
-    problems: list[str] = list(in_force.warnings) if not in_force.known else []
+    problems: list[str] = []
     end = _unless(problems, lambda: tail(artifacts.promotions)) or Tail(EMPTY, None, None)
     live = _unless(problems, lambda: link_target(artifacts))
     _unless(problems, lambda: state(artifacts))
@@ -100,6 +100,8 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         [],
     )
     problems += doubts
+    if in_force.found == "broken":
+        problems.append("the policy cannot be read, and nothing is promoted until it is mended")
     return Status(
         live=live,
         digest=digest,
@@ -116,8 +118,8 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
 
 def _policy_of(in_force: InForce, change: Intent | None) -> str:
     """Name the policy in force, and say whether the last change was made under another."""
-    if not in_force.known:
-        return f"not known; at the last change: {in_force.kept}"
+    if in_force.found != "found":
+        return f"{in_force.found}; at the last change: {in_force.kept}"
     before = change.policy if change else None
     if before and before.policy_digest != in_force.kept.policy_digest:
         return f"{in_force.kept}, another than at the last change ({before})"

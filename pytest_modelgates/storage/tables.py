@@ -76,7 +76,7 @@ def read_bytes(path: Path) -> bytes:
         If there are too many, or the file is not what `gzip` writes.
     """
     with path.open("rb") as file:
-        if path.suffix != ".gz":
+        if path.suffix.lower() != ".gz":
             return _bounded(file, MAX_BYTES, f"{path}: ")
         most = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * os.fstat(file.fileno()).st_size))
         try:
@@ -145,8 +145,9 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
         If the header cannot be read, or hardly a row of a large file.
     """
     names, start = _header(content, source)
-    wanted = tuple(column for column in columns if column.name in names)
-    places = [names.index(column.name) for column in wanted]
+    place_of = {name: place for place, name in enumerate(names)}
+    wanted = tuple(column for column in columns if column.name in place_of)
+    places = [place_of[column.name] for column in wanted]
     # An empty part each, for a table without a row.
     lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
     rejected = list[Rejected]()

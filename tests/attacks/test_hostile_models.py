@@ -148,11 +148,9 @@ def test_a_greedy_model_ends_in_a_clear_failure(
     model: onnx.ModelProto, limits: str, says: str, registry: Registry, tmp_path: Path
 ) -> None:
     directory = replace(registry, model)
-    policy = tmp_path / "greedy.toml"
-    policy.write_text("format = 1\n")
-    policy.with_name("operations.toml").write_text(f"[hermetic]\n{limits}\n")
+    registry.policy_file.with_name("operations.toml").write_text(f"[hermetic]\n{limits}\n")
     before = registry.state()
-    done = modelgates("gate", directory, "--policy", policy, cwd=tmp_path, timeout=120)
+    done = modelgates("gate", directory, cwd=registry.artifacts.root, timeout=120)
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
     assert re.search(says, said), said

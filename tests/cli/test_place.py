@@ -112,8 +112,10 @@ def test_a_lost_policy_is_a_warning_to_what_looks(registry: Registry, capsys: Ca
     lose(registry)
     assert main(words(registry, "drift-check")) == 1
     assert capsys.readouterr().err.startswith(f"modelgates: warning: {LOST}\nmodelgates: ")
-    assert main(words(registry, "status")) == 1
-    assert f"problem: {LOST}; as at the last change in the log, anybody may roll back\n" in capsys.readouterr().out
+    assert main(words(registry, "status")) == 0
+    said = capsys.readouterr()
+    assert said.err == f"modelgates: warning: {LOST}; as at the last change in the log, anybody may roll back\n"
+    assert "policy: lost; at the last change: registry/policy.toml sha256:" in said.out
     for verb in (["list"], ["log"], ["log", "--verify"], ["golden", "show"]):
         assert main(words(registry, *verb)) == 0
 
@@ -163,16 +165,17 @@ def test_a_log_that_kept_no_policy_is_not_a_change_of_it(registry: Registry, cap
     assert "policy" not in capsys.readouterr().out
     break_(registry)
     assert main(words(registry, "status")) == 1
-    assert "as at the last change in the log, anybody may roll back" in capsys.readouterr().out
+    assert "as at the last change in the log, anybody may roll back" in capsys.readouterr().err
 
 
 def test_a_broken_policy_shows_in_status_beside_the_rest(registry: Registry, capsys: Capture) -> None:
     break_(registry)
     assert main(words(registry, "status")) == 1
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert out.startswith(f"live: {registry.live} since ")
-    assert f"problem: {registry.policy_file}: not TOML (" in out
-    assert "policy: not known; at the last change: registry/policy.toml sha256:" in out
+    assert err.startswith(f"modelgates: warning: {registry.policy_file}: not TOML (")
+    assert "policy: broken; at the last change: registry/policy.toml sha256:" in out
+    assert "problem: the policy cannot be read, and nothing is promoted until it is mended\n" in out
     assert main(words(registry, "recover")) == 0
     assert main(words(registry, "drift-check")) == 1
 

@@ -261,8 +261,9 @@ def test_any_line_is_a_row_or_is_named(content: bytes) -> None:
     assert all(table.values["a"].tolist())
 
 
-def test_a_gz_file_is_read_as_what_is_in_it(tmp_path: Path) -> None:
-    content, path = b"a,b\nx,1\n", tmp_path / "rows.csv.gz"
+@pytest.mark.parametrize("name", ["rows.csv.gz", "ROWS.CSV.GZ"])
+def test_a_gz_file_is_read_as_what_is_in_it(tmp_path: Path, name: str) -> None:
+    content, path = b"a,b\nx,1\n", tmp_path / name
     path.write_bytes(gzip.compress(content))
     assert read_bytes(path) == content
     path.write_bytes(gzip.compress(b"a,b\n") + gzip.compress(b"x,1\n"))

@@ -75,9 +75,10 @@ PLAIN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 
 def run(pytester: pytest.Pytester, *arguments: object) -> pytest.RunResult:
-    """Run pytest in this process, by the policy of the test's own folder, wherever the model lies."""
-    policy = pytester.path / "registry" / "policy.toml"
-    if policy.exists() and not any(str(word).startswith("--policy") for word in arguments):
+    """Run pytest in this process, by the policy of the test's own folder even if the model lies elsewhere."""
+    policy, words = pytester.path / "registry" / "policy.toml", " ".join(map(str, arguments))
+    elsewhere = "--model-dir=" in words and f"--model-dir={pytester.path}" not in words
+    if elsewhere and policy.exists() and "--policy" not in words:
         arguments = (f"--policy={policy}", *arguments)
     return pytester.runpytest_inprocess(*PLAIN, *map(str, arguments))
 
