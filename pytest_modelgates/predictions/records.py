@@ -1,7 +1,8 @@
 """Logs of predictions: one JSON line for each row that was scored, or could not be. Lines are appended whole."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
@@ -39,7 +40,52 @@ def encode_predictions(records: Iterable[Prediction]) -> bytes:
     return msgspec.json.Encoder().encode_lines(list(records))
 
 
-def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Prediction]:
+class Follower:
+    """One model's newest records in a log, read once and then only what was added.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    digest : str
+        The model's.
+    hours : float
+        How far back from the newest record others count; 0 for all of them.
+    """
+
+    def __init__(self, path: Path, digest: str, *, hours: float) -> None:
+        self.digest = digest
+        self._path, self._hours = path, hours
+        self._read = Place()
+        self._records: deque[Prediction] = deque()
+
+    def records(self) -> list[Prediction]:
+        """Read what is new, and give the records that count, oldest first; one that is older shows that time passed.
+
+        Raises
+        ------
+        FormatError
+            With the line that is not a record, or if the log is not a regular file.
+        """
+        for record in read_predictions(self._path, digest=self.digest, after=self._read):
+            self._records.append(record)
+            while self._hours and len(self._records) > 1 and self._age(self._records[1]) > self._hours:
+                self._records.popleft()
+        return list(self._records)
+
+    def _age(self, record: Prediction) -> float:
+        return (self._records[-1].time - record.time).total_seconds() / 3600
+
+
+@dataclass(slots=True)
+class Place:
+    """How far a log was read: whole lines and bytes."""
+
+    lines: int = 0
+    size: int = 0
+
+
+def read_predictions(path: Path, *, digest: str | None = None, after: Place | None = None) -> Iterator[Prediction]:
     """Read a log line by line; no file is an empty log.
 
     Parameters
@@ -47,6 +93,8 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
     path : Path
     digest : str, optional
         Only the records of this model.
+    after : Place, optional
+        Where to begin; it moves along.
 
     Raises
     ------
@@ -60,14 +108,17 @@ def read_predictions(path: Path, *, digest: str | None = None) -> Iterator[Predi
         file = path.open("rb")
     except FileNotFoundError:
         return
+    place = after or Place()
     with file:
-        for number, line in enumerate(file, start=1):
+        file.seek(place.size)
+        for number, line in enumerate(file, start=place.lines + 1):
             try:
                 record = decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise FormatError(
                     f"{path}, line {number}: not a record of a prediction ({error}); delete it if a crash cut it short"
                 ) from error
+            place.lines, place.size = number, place.size + len(line)
             if digest is None or record.digest == digest:
                 yield record
 

@@ -17,6 +17,7 @@ from ..predictions.records import Prediction, values_of
 from .nights import Night
 
 SERVE_LATENCY = "latency.serve_p95_ms"
+DRIFT = "drift.psi"
 
 
 def streak(found: Sequence[Night], *, today: date) -> int:
@@ -45,10 +46,21 @@ def night_reasons(found: Sequence[Night], policy: Policy, *, today: date, repair
     needed, length = policy.promotion.parity_nights, streak(found, today=today)
     if length >= needed:
         return []
-    return [Reason(f"{length} consecutive UTC nights with ONNX parity, the policy asks for {needed}", repair)]
+    return [
+        Reason(
+            f"{length} consecutive UTC nights with ONNX parity, the policy asks for {needed} (parity_nights)", repair
+        )
+    ]
 
 
-def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Policy, *, repair: str) -> list[Reason]:
+def shadow_reasons(
+    records: Sequence[Prediction],
+    golden: np.ndarray,
+    policy: Policy,
+    *,
+    repair: str,
+    drift_waived: bool = False,
+) -> list[Reason]:
     """Compare a candidate's shadow records with the policy: hours, errors, latency, drift.
 
     Parameters
@@ -60,6 +72,8 @@ def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Po
     policy : Policy
     repair : str
         The command that runs it in shadow.
+    drift_waived : bool
+        Whether the gate of drift is waived. That says nothing of what promotion itself asks for.
     """
     wanted, latency = policy.promotion, policy.limit(SERVE_LATENCY)
     reasons = []
@@ -68,7 +82,10 @@ def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Po
         hours = (max(times) - min(times)).total_seconds() / 3600 if times else 0.0
         if hours < wanted.shadow_hours:
             reasons.append(
-                Reason(f"{hours:.1f} h of shadow records, the policy asks for {wanted.shadow_hours:g} h", repair)
+                Reason(
+                    f"{hours:.1f} h of shadow records, the policy asks for {wanted.shadow_hours:g} h (shadow_hours)",
+                    repair,
+                )
             )
         # Only the last hours count, so that one old error does not bar a candidate for good.
         recent = [record for record in records if max(times) - record.time <= timedelta(hours=wanted.shadow_hours)]
@@ -89,7 +106,7 @@ def shadow_reasons(records: Sequence[Prediction], golden: np.ndarray, policy: Po
             reasons.append(Reason(f"drift in shadow cannot be measured: {error}", repair))
         else:
             if not distance < wanted.drift_psi:
-                reasons.append(
-                    Reason(f"drift in shadow: PSI {distance:.3f}, must be below {wanted.drift_psi:g}", repair)
-                )
+                note = f"; the waiver of {DRIFT} covers the gate alone" if drift_waived else ""
+                limit = f"must be below {wanted.drift_psi:g} (drift_psi){note}"
+                reasons.append(Reason(f"drift in shadow: PSI {distance:.3f}, {limit}", repair))
     return reasons

@@ -19,8 +19,11 @@ from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from ..predictions.records import Prediction
-from .criteria import night_reasons, shadow_reasons
+from .criteria import DRIFT, night_reasons, shadow_reasons
 from .nights import Night
+
+# The clocks of the machines that pack, gate and promote may differ by so much.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,8 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
     if not facts.first:
         reasons += night_reasons(facts.nights, policy, today=now.date(), repair=f"{facts.gate} every night")
         shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv live_data.csv"
-        reasons += shadow_reasons(facts.shadow, facts.golden, policy, repair=shadow)
+        waived = any(waiver.gate == DRIFT for waiver in waivers)
+        reasons += shadow_reasons(facts.shadow, facts.golden, policy, repair=shadow, drift_waived=waived)
     return Decision(reasons, waivers)
 
 
@@ -184,9 +188,9 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
         found.append("asserts were switched off while the gates ran (PYTHONOPTIMIZE, python -O)")
     if now - info.finished > timedelta(hours=policy.evidence.max_age_hours):
         found.append(f"the report is older than {policy.evidence.max_age_hours:g} hours")
-    if info.finished > now:
+    if info.finished > now + CLOCKS_DIFFER:
         found.append(f"the report is from the future ({info.finished:%Y-%m-%d %H:%M:%S} UTC)")
-    if info.started < facts.manifest.created:
+    if info.started < facts.manifest.created - CLOCKS_DIFFER:
         found.append(f"the run began before the model was packed ({facts.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
     reasons, seal = [Reason(text, facts.gate) for text in found], f"modelgates gate {facts.directory} --key FILE"
     if facts.stored.sealed:

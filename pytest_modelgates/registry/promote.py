@@ -14,7 +14,9 @@ from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
 from ..model.directory import PANEL, ModelDirectory
-from ..predictions.records import read_predictions
+from ..policy.policy import Policy
+from ..predictions.records import Follower
+from ..storage.paths import is_link
 from ..storage.text import printable
 from .actor import actor, one_line_reason, why_denied
 from .audit_check import verify_log
@@ -50,21 +52,41 @@ def model_of(stored: StoredReport) -> str:
 
 
 def plan_promotion(
-    artifacts: Artifacts, model_id: str, report: StoredReport | Path, in_force: InForce, *, now: datetime
+    artifacts: Artifacts,
+    model_id: str,
+    report: StoredReport | Path,
+    in_force: InForce,
+    *,
+    now: datetime,
+    shadow: Follower | None = None,
 ) -> Plan:
     """Gather everything that speaks for or against a promotion, and decide; changes nothing.
+
+    Parameters
+    ----------
+    artifacts, model_id, report, in_force
+        As for `promote`.
+    now : datetime
+    shadow : Follower, optional
+        Of the model's shadow records, if some were read already.
 
     Raises
     ------
     RegistryError, FormatError
         If the registry or the report cannot be read at all, or there is no such model.
     """
-    facts = gather(artifacts, model_id, report, in_force, now=now)
+    facts = gather(artifacts, model_id, report, in_force, shadow, now=now)
     return Plan(facts, decide(facts, in_force.policy, now=now))
 
 
 def gather(
-    artifacts: Artifacts, model_id: str, report: StoredReport | Path, in_force: InForce, *, now: datetime
+    artifacts: Artifacts,
+    model_id: str,
+    report: StoredReport | Path,
+    in_force: InForce,
+    shadow: Follower | None,
+    *,
+    now: datetime,
 ) -> Facts | Damaged:
     """Read all that a promotion is decided by; raises as `plan_promotion` does."""
     policy = in_force.policy
@@ -97,8 +119,13 @@ def gather(
     if live is None:
         # Nothing is live now. A manifest that kept an end of the log would show that something once was.
         return replace(facts, log_problems=verify_log(artifacts, policy.evidence.keys)[1])
-    shadow = list(read_predictions(artifacts.shadow_predictions, digest=digest))
-    return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow)
+    if shadow is None or shadow.digest != digest:
+        shadow = _shadow_records(artifacts, digest, policy)
+    return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow.records())
+
+
+def _shadow_records(artifacts: Artifacts, digest: str, policy: Policy) -> Follower:
+    return Follower(artifacts.shadow_predictions, digest, hours=policy.promotion.shadow_hours)
 
 
 def promote(
@@ -132,9 +159,15 @@ def promote(
     """
     reason = one_line_reason(reason, "promotion")
     private = load_key(key) if key else None
+    policy = in_force.policy
+    stored = read_report(report, keys=policy.evidence.keys) if isinstance(report, Path) else report
+    run, shadow = stored.report.modelgates.models.get(model_id), None
+    if run and is_link(artifacts.latest):
+        shadow = _shadow_records(artifacts, run.digest_before, policy)
+        shadow.records()  # the log may be long, so most of it is read before others have to wait
     with locked(artifacts, in_force.operations.registry):
         now = datetime.now(UTC)
-        plan = plan_promotion(artifacts, model_id, report, in_force, now=now)
+        plan = plan_promotion(artifacts, model_id, stored, in_force, now=now, shadow=shadow)
         plan.refuse()
         facts = plan.facts
         assert isinstance(facts, Facts), "a damaged model is refused"

@@ -28,6 +28,13 @@ def is_link(path: Path) -> bool:
     return stat.S_ISLNK(_mode(path, follow_symlinks=False))
 
 
+def kind_of(path: Path) -> str | None:
+    """Name what the path leads to; None if it leads to nothing."""
+    mode = _mode(path)
+    kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device") if mode else None
+
+
 def _mode(path: Path, *, follow_symlinks: bool = True) -> int:
     """Give the mode of what lies there, or 0 if nothing does."""
     try:

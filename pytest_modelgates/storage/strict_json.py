@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from ..errors import FormatError
-from .paths import is_file
+from .paths import is_file, kind_of
 from .text import printable
 
 T = TypeVar("T")
@@ -107,7 +107,8 @@ def typed(value: Any, kind: type[T], source: str) -> T:
 def read_bytes(path: Path, *, limit: int = MAX_JSON_BYTES) -> bytes:
     """Read a file that must be there; `limit` is the most that it may hold [bytes]."""
     if not is_file(path):  # reading a pipe or a device might never end
-        raise FormatError(f"{path}: no such file")
+        found = kind_of(path)
+        raise FormatError(f"{path}: {f'{found}, expected a regular file' if found else 'no such file'}")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:

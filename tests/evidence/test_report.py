@@ -1,6 +1,7 @@
 """Reading reports: strictly, with one line for whatever is wrong."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,14 @@ def test_a_key_that_appears_twice_is_refused(report: Path) -> None:
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    for place in (tmp_path, tmp_path / "gone.json", tmp_path / "gone" / "r.json"):
-        with pytest.raises(FormatError, match="no such file"):
+    os.mkfifo(tmp_path / "pipe")
+    for place, said in (
+        (tmp_path, "a folder, expected a regular file"),
+        (tmp_path / "pipe", "a pipe, expected a regular file"),
+        (tmp_path / "gone.json", "no such file"),
+        (tmp_path / "gone" / "r.json", "no such file"),
+    ):
+        with pytest.raises(FormatError, match=f"^{place}: {said} → pytest --model-dir=DIR$"):
             read_report(place)
 
 

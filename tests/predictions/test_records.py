@@ -5,6 +5,7 @@ import os
 import re
 import resource
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import FormatError, StatisticsError
-from pytest_modelgates.predictions.records import by_row_key, day_of, encode_predictions, read_predictions, values_of
+from pytest_modelgates.predictions.records import (
+    Follower,
+    Prediction,
+    by_row_key,
+    day_of,
+    encode_predictions,
+    read_predictions,
+    values_of,
+)
 from pytest_modelgates.storage.lines import append_atomic
 from tests.support.handmade import predictions
 
@@ -22,6 +31,40 @@ DIGEST = "0" * 64
 
 def test_no_file_is_an_empty_log(tmp_path: Path) -> None:
     assert list(read_predictions(tmp_path / "predictions.jsonl")) == []
+
+
+@given(
+    counts=st.lists(st.integers(0, 30), max_size=5),
+    hours=st.sampled_from([0, 1, 24, 1000]),
+    spans=st.lists(st.sampled_from([0.5, 30.0]), min_size=5, max_size=5),
+)
+def test_a_follower_reads_what_was_added_and_keeps_the_last_hours(
+    tmp_path_factory: pytest.TempPathFactory, counts: list[int], hours: float, spans: list[float]
+) -> None:
+    log = tmp_path_factory.mktemp("log") / "predictions.jsonl"
+    follower, written = Follower(log, DIGEST, hours=hours), list[Prediction]()
+    for count, span in zip(counts, spans, strict=False):
+        begin = written[-1].time if written else datetime(2024, 1, 1, tzinfo=UTC)
+        more = [
+            msgspec.structs.replace(record, time=begin + timedelta(hours=span * number))
+            for number, record in enumerate(predictions(DIGEST, [0.0] * count))
+        ]
+        written += more
+        append_atomic(log, encode_predictions([*more, *predictions("1" * 64, [1.0])]))
+        found = follower.records()
+        recent = [record for record in written if not hours or written[-1].time - record.time <= timedelta(hours=hours)]
+        older = written[: len(written) - len(recent)][-1:]
+        assert found == older + recent
+
+
+def test_a_follower_names_the_line_that_is_not_a_record(tmp_path: Path) -> None:
+    log = tmp_path / "predictions.jsonl"
+    append_atomic(log, encode_predictions(predictions(DIGEST, [0.5, 0.5])))
+    follower = Follower(log, DIGEST, hours=24)
+    assert len(follower.records()) == 2
+    append_atomic(log, b"{}\n")
+    with pytest.raises(FormatError, match=f"^{log}, line 3: not a record of a prediction"):
+        follower.records()
 
 
 @given(values=st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False)))

@@ -201,6 +201,22 @@ def test_the_key_in_the_environment_signs(registry: Registry, tmp_path: Path, mo
     assert commit.signature  # type: ignore[union-attr]
 
 
+def test_a_key_that_the_policy_does_not_list_is_refused_before_any_gate_runs(
+    registry: Registry, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public, before = generate_key(tmp_path / "key.pem"), registry.state()
+    monkeypatch.setattr("pytest_modelgates.proving.hermetic.run_gates", None)
+    for command in (
+        ["promote", str(registry.artifacts.model(registry.candidate))],
+        ["promote", "--report", str(green_report(registry)), "--artifacts", str(registry.artifacts.root)],
+    ):
+        assert main([*command, "--key", str(tmp_path / "key.pem")]) == 1
+        assert capsys.readouterr().err == (
+            f"modelgates: {tmp_path / 'key.pem'}: the policy lists no such key; add to [evidence] keys: {public}\n"
+        )
+    assert registry.state() == before
+
+
 def test_a_key_that_others_can_read_signs_nothing(
     registry: Registry, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,7 +69,7 @@ def test_older_nights_never_shorten_a_streak(found: list[bool], more: list[bool]
 
 def test_too_few_nights_are_a_reason() -> None:
     (reason,) = night_reasons(days_ago(True, True), POLICY, today=NOW.date(), repair="R")
-    assert str(reason) == "2 consecutive UTC nights with ONNX parity, the policy asks for 7 → R"
+    assert str(reason) == "2 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) → R"
     assert night_reasons(days_ago(*[True] * 7), POLICY, today=NOW.date(), repair="R") == []
     assert night_reasons([], asking(parity_nights=0), today=NOW.date(), repair="R") == []
 
@@ -83,7 +83,9 @@ def test_a_calm_day_in_shadow_is_no_reason() -> None:
 
 
 def test_hours_count_from_the_first_record_to_the_last() -> None:
-    assert shadow(predictions("0" * 64, CALM, hours=23.5)) == ["23.5 h of shadow records, the policy asks for 24 h → R"]
+    assert shadow(predictions("0" * 64, CALM, hours=23.5)) == [
+        "23.5 h of shadow records, the policy asks for 24 h (shadow_hours) → R"
+    ]
 
 
 def test_an_error_within_the_hours_is_a_reason() -> None:
@@ -112,7 +114,13 @@ def test_slow_answers_are_a_reason() -> None:
 def test_moved_predictions_are_a_reason() -> None:
     (reason,) = shadow(predictions("0" * 64, [value + 2 for value in CALM]))
     assert reason.startswith("drift in shadow: PSI ")
-    assert reason.endswith(", must be below 0.25 → R")
+    assert reason.endswith(", must be below 0.25 (drift_psi) → R")
+
+
+def test_a_waiver_of_the_gate_does_not_cover_promotion_itself_and_the_reason_says_so() -> None:
+    moved = predictions("0" * 64, [value + 2 for value in CALM])
+    (reason,) = shadow_reasons(moved, GOLDEN, POLICY, repair="R", drift_waived=True)
+    assert str(reason).endswith(", must be below 0.25 (drift_psi); the waiver of drift.psi covers the gate alone → R")
 
 
 def test_the_psi_must_stay_below_its_limit() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.evidence.report import GateRecord, Ledger
 from pytest_modelgates.evidence.trust import trust
-from pytest_modelgates.model.directory import MANIFEST, SIDECAR
+from pytest_modelgates.model.directory import MANIFEST, SIDECAR, ModelDirectory
 from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.load import load_policy
@@ -142,6 +142,17 @@ RUNS = [
 ]
 
 
+@pytest.mark.parametrize("minutes", [0, 4.9, 5.1])
+def test_clocks_of_two_machines_may_differ_by_five_minutes(packed_once: Path, minutes: float) -> None:
+    ahead, packed = timedelta(minutes=minutes), ModelDirectory(packed_once).manifest.created
+    now = datetime.now(UTC)
+    early = green_ledger(packed_once, POLICY, started=packed - ahead, finished=now)
+    late = green_ledger(packed_once, POLICY, finished=now + ahead)
+    for ledger, said in ((early, "the run began before the model was packed"), (late, "the report is from the future")):
+        found = reasons(packed_once, ledger, now=now)
+        assert [said in reason for reason in found] == ([True] if minutes > 5 else [])
+
+
 @pytest.mark.parametrize(("changes", "said"), RUNS)
 def test_the_run_itself_must_be_right(packed_once: Path, changes: dict[str, object], said: list[str]) -> None:
     found = reasons(packed_once, green_ledger(packed_once, POLICY, **changes))
@@ -227,8 +238,9 @@ def test_every_other_reason_follows_those_of_the_report(packed_once: Path) -> No
         f"nothing proves that the gates can fail on this model → modelgates prove {packed_once}",
         f"{packed_once.name} is live already → modelgates status",
         f"{facts.denied} → ask one of them, or add the actor to [registry] may_promote in the policy",
-        f"0 consecutive UTC nights with ONNX parity, the policy asks for 7 → {gate_of(packed_once)} every night",
-        f"0.0 h of shadow records, the policy asks for 24 h → {shadow}",
+        "0 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) "
+        f"→ {gate_of(packed_once)} every night",
+        f"0.0 h of shadow records, the policy asks for 24 h (shadow_hours) → {shadow}",
         f"drift in shadow cannot be measured: 0 rows scored, at least 170 are needed → {shadow}",
     ]
 

@@ -291,9 +291,9 @@ def test_what_promotion_asks_for_comes_with_the_first_live_model(
     shadow = f"→ modelgates shadow --onnx {directory}/model.onnx --csv live_data.csv"
     assert said.splitlines() == [
         f"modelgates: {registry.candidate} is not promoted:",
-        "  1 consecutive UTC nights with ONNX parity, the policy asks for 7 "
+        "  1 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) "
         f"→ pytest --model-dir={directory} every night",
-        f"  0.0 h of shadow records, the policy asks for 24 h {shadow}",
+        f"  0.0 h of shadow records, the policy asks for 24 h (shadow_hours) {shadow}",
         f"  drift in shadow cannot be measured: 0 rows scored, at least 170 are needed {shadow}",
     ]
 

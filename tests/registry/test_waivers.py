@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from pytest_modelgates.audit.chain import read_log
+from pytest_modelgates.cli import main
 from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.evidence.report import Ledger, Phase
 from pytest_modelgates.policy.load import load_policy
@@ -17,7 +18,17 @@ from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.storage.digests import tree_digest
 from tests.registry.test_decide import POLICY, facts_of
 from tests.support.gate_runs import ledger_of, outcomes, own_gate, report_of, run
-from tests.support.handmade import Registry, green_ledger, green_run, modelgates, record, write_report
+from tests.support.handmade import (
+    Registry,
+    golden_of,
+    green_ledger,
+    green_run,
+    log_predictions,
+    modelgates,
+    predictions,
+    record,
+    write_report,
+)
 
 TODAY = datetime.now(UTC).date()
 ROW = """
@@ -136,6 +147,23 @@ def test_the_log_and_status_keep_the_waiver(registry: Registry) -> None:
     assert read_log(registry.artifacts.promotions)[-1].waivers == (shown,)
     assert f"    {shown}" in modelgates("log", "--artifacts", registry.artifacts.root).stdout.splitlines()
     assert shown in modelgates("status", "--artifacts", registry.artifacts.root).stdout.splitlines()
+
+
+def test_promotion_says_that_the_waiver_of_drift_does_not_cover_its_own_criterion(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = registry.artifacts.model(registry.candidate)
+    row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=TODAY)
+    registry.policy_file.write_text(
+        registry.policy_file.read_text().replace("drift_psi = 0\n", "drift_psi = 0.25\n") + row
+    )
+    report = write_report(registry.artifacts.root / "waived.json", missed(directory, registry.policy))
+    moved = [value + 9 for value in golden_of(directory)[:200]]
+    log_predictions(
+        registry.artifacts.shadow_predictions, predictions(tree_digest(directory), moved, model_id=registry.candidate)
+    )
+    assert main(["promote", "--report", str(report), "--artifacts", str(registry.artifacts.root)]) == 1
+    assert "(drift_psi); the waiver of drift.psi covers the gate alone → modelgates shadow" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["gate", "digest", "reason", "owner", "until"])

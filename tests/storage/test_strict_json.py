@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import FormatError
+from pytest_modelgates.storage.paths import kind_of
 from pytest_modelgates.storage.strict_json import (
     MAX_JSON_BYTES,
     canonical,
@@ -171,7 +172,9 @@ NOT_FILES = [
 def test_what_is_no_plain_file_is_never_read(tmp_path: Path, place: Callable[[Path], object]) -> None:
     path = tmp_path / "sidecar.json"
     place(path)
-    with in_time(), pytest.raises(FormatError, match=f"^{path}: no such file$"):
+    found = kind_of(path)
+    said = f"{found}, expected a regular file" if found else "no such file"
+    with in_time(), pytest.raises(FormatError, match=f"^{path}: {said}$"):
         read_bytes(path)
 
 
