@@ -97,6 +97,10 @@ _KNOWN = ("intent", "commit", "abort", "event")
 
 
 EMPTY = Head(0, None)
+OTHER_WRITER = (
+    "{}: another process wrote to it while this one held the lock, so its .lock was deleted or replaced; nothing more "
+    "is written here; see: modelgates status"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +215,17 @@ def live_at(path: Path, moment: datetime) -> Intent | None:
     return next((change for change in changes(path) if change.time <= moment), None)
 
 
-def append(path: Path, record: Written, *, mode: int = 0o644) -> Head:
+def append(path: Path, record: Written, *, mode: int = 0o644, after: Head | None = None) -> Head:
     """Append a record as the next link of the chain, durably; if that fails, the log is unchanged.
+
+    Parameters
+    ----------
+    path : Path
+    record : Intent, Commit, Abort or Event
+    mode : int
+        Permissions of a new log.
+    after : Head, optional
+        Where the log must end: the outcome of a change belongs behind its own intent.
 
     Returns
     -------
@@ -222,10 +235,12 @@ def append(path: Path, record: Written, *, mode: int = 0o644) -> Head:
     Raises
     ------
     RegistryError
-        If the record is too long to be read again.
+        If the record is too long to be read again, or another process has written although this one has the lock.
     """
     before, digest = next(lines(path), (None, None))
-    assert not (isinstance(record, Event) and isinstance(before, Intent)), "settle the change first, under the lock"
+    end = Head(before.n, digest) if before else EMPTY
+    if (after and end != after) or (isinstance(record, Intent | Event) and isinstance(before, Intent)):
+        raise RegistryError(OTHER_WRITER.format(path))
     record = msgspec.structs.replace(record, n=before.n + 1 if before else 1, prev=digest)
     content = canonical(record)
     if len(content) > LONGEST:

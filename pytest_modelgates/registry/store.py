@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..artifacts import Artifacts, checked_id, is_id
-from ..audit.chain import Abort, Commit, Event, Intent, append, changes, signed_content, tail
+from ..audit.chain import OTHER_WRITER, Abort, Commit, Event, Intent, append, changes, signed_content, tail
 from ..audit.head import Head
 from ..audit.lock import locked_file, refuse_network
 from ..errors import ModelgatesError, RegistryError
@@ -159,30 +159,40 @@ def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey
 
     After a crash the next holder of the lock finds an intent without an outcome, and settles it as the link says.
     """
-    append(artifacts.promotions, change, mode=artifacts.file_mode)
+    intent = append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
+        require_end(artifacts, intent)
         point_latest_at(artifacts, change.to)
-        return Done(change, _commit(artifacts, key))
+        return Done(change, _commit(artifacts, key, intent))
     except BaseException:
-        # If putting the link back fails as well, the next holder of the lock settles the change.
+        # If putting the link back fails as well, the next holder of the lock settles the change. And if another process
+        # has written since, it has settled ours, and the link is its business.
         with suppress(OSError, ModelgatesError):
-            if tail(artifacts.promotions).open:
+            if tail(artifacts.promotions).head == intent:
                 _point(artifacts, change.from_)
-                append(artifacts.promotions, Abort(time=datetime.now(UTC)))
+                append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=intent)
         raise
 
 
-def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None") -> Head:
-    return append_signed(artifacts, Commit(time=datetime.now(UTC)), key)
+def require_end(artifacts: Artifacts, head: Head) -> None:
+    """Refuse to go on if the log does not end where this process left it."""
+    if tail(artifacts.promotions).head != head:
+        raise RegistryError(OTHER_WRITER.format(artifacts.promotions))
 
 
-def append_signed(artifacts: Artifacts, record: Commit | Event, key: "Ed25519PrivateKey | None") -> Head:
+def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None", intent: Head) -> Head:
+    return append_signed(artifacts, Commit(time=datetime.now(UTC)), key, after=intent)
+
+
+def append_signed(
+    artifacts: Artifacts, record: Commit | Event, key: "Ed25519PrivateKey | None", *, after: Head | None = None
+) -> Head:
     """Append a record that vouches for the log up to here, if there is a key. The caller holds the lock."""
     if key:
         end = tail(artifacts.promotions).head
         record = msgspec.structs.replace(record, n=end.n + 1, prev=end.digest)
         record = msgspec.structs.replace(record, signature=sign(signed_content(record), key))
-    return append(artifacts.promotions, record, mode=artifacts.file_mode)
+    return append(artifacts.promotions, record, mode=artifacts.file_mode, after=after)
 
 
 def finish_interrupted(artifacts: Artifacts) -> None:
@@ -194,7 +204,8 @@ def finish_interrupted(artifacts: Artifacts) -> None:
         If the link names neither the model before nor the one after.
     """
     drop_torn_line(artifacts.promotions)
-    change = tail(artifacts.promotions).open
+    end = tail(artifacts.promotions)
+    change = end.open
     if change is None:
         return
     target = link_target(artifacts)
@@ -206,9 +217,9 @@ def finish_interrupted(artifacts: Artifacts) -> None:
     # The crash may have come before the link's move was durable.
     sync_folder(artifacts.models)
     if target == change.to:
-        _commit(artifacts, None)
+        _commit(artifacts, None, end.head)
     else:
-        append(artifacts.promotions, Abort(time=datetime.now(UTC)))
+        append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
 
 
 def point_latest_at(artifacts: Artifacts, model_id: str) -> None:

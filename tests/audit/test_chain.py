@@ -176,8 +176,9 @@ def test_a_hand_in_the_log_shows(log: Path, hand: Callable[[list[bytes]], list[b
 def test_outcomes_and_intents_take_turns(tmp_path: Path) -> None:
     log = tmp_path / "promotions.log"
     append(log, Commit(time=BEGIN))
-    append(log, intent("1700000001"))
-    append(log, intent("1700000002"))
+    head = append(log, intent("1700000001"))
+    again = msgspec.structs.replace(intent("1700000002"), n=head.n + 1, prev=head.digest)
+    log.write_bytes(log.read_bytes() + canonical(again))
     assert read_chain(log).problems == ["line 1: commit after nothing", "line 3: intent after intent"]
 
 
@@ -291,8 +292,22 @@ def test_nothing_comes_between_an_intent_and_its_outcome(log: Path, content: dic
 def test_an_event_is_not_written_behind_an_intent(log: Path) -> None:
     append(log, intent("1700000004"))
     before = log.read_bytes()
-    with pytest.raises(AssertionError, match="settle the change first, under the lock"):
-        append(log, event())
+    for record in (event(), intent("1700000005")):
+        with pytest.raises(RegistryError) as refused:
+            append(log, record)
+        assert str(refused.value) == (
+            f"{log}: another process wrote to it while this one held the lock, so its .lock was deleted or replaced; "
+            "nothing more is written here; see: modelgates status"
+        )
+    assert log.read_bytes() == before
+
+
+def test_an_outcome_is_written_behind_its_own_intent_only(log: Path) -> None:
+    own = append(log, intent("1700000004"))
+    append(log, Abort(time=BEGIN), after=own)
+    before = log.read_bytes()
+    with pytest.raises(RegistryError, match="another process wrote to it while this one held the lock"):
+        append(log, Commit(time=BEGIN), after=own)
     assert log.read_bytes() == before
 
 
