@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import RegistryError
 from ..storage.atomic import close_quietly
 from ..storage.paths import is_there
+from ..storage.text import printable
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "fuse.glusterfs")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -47,7 +48,8 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
             close_quietly(descriptor)
             descriptor = _opened(path, mode)
             _take(descriptor, path, timeout_s, until)
-        holder = f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        name = printable(socket.gethostname())
+        holder = f"process {os.getpid()} on {name}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         with suppress(OSError):  # only a hint for those who wait; the lock works without it
             if not os.fstat(descriptor).st_size:
                 os.fchmod(descriptor, mode)
@@ -66,14 +68,15 @@ def _opened(path: Path, mode: int) -> int:
     except OSError as error:
         if error.errno not in (errno.EISDIR, errno.ELOOP, errno.ENXIO):
             raise
-        raise _no_lock(path) from error
+        raise no_lock(path) from error
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     close_quietly(descriptor)
-    raise _no_lock(path)
+    raise no_lock(path)
 
 
-def _no_lock(path: Path) -> RegistryError:
+def no_lock(path: Path) -> RegistryError:
+    """Say that what lies there is no lock."""
     return RegistryError(
         f"{path}: a folder, link or pipe, expected the registry's lock, which is a file; while no modelgates runs "
         f"here, move it away: mv {path} {path}.moved"

@@ -31,6 +31,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..audit.chain import Event, Intent, Unknown
+    from ..policy.operations import LockRules
 
 
 def register(verbs: Verbs) -> None:
@@ -91,7 +92,20 @@ def register(verbs: Verbs) -> None:
         POLICY,
         JSON,
     )
-    verbs.add("recover", recover, argument("--yes", action="store_true", help="do what is listed"), ARTIFACTS, POLICY)
+    verbs.add(
+        "recover",
+        recover,
+        argument("--yes", action="store_true", help="do what is listed"),
+        argument(
+            "--adopt-link",
+            action="store_true",
+            help="where link and log contradict each other, believe the link: begin a new log from it",
+        ),
+        argument("--reason", default="", help="why, for the audit log; --adopt-link requires it"),
+        key_option("with --adopt-link, sign the new log"),
+        ARTIFACTS,
+        POLICY,
+    )
     verbs.add(
         "gc",
         gc,
@@ -260,27 +274,49 @@ def _in_words(record: "Intent | Event | Unknown") -> list[str]:
 def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
     from ..registry.audit_check import verify_log
 
-    found, problems = verify_log(artifacts, policy_of(arguments).evidence.keys, arguments.head)
+    checked = verify_log(artifacts, policy_of(arguments).evidence.keys, arguments.head)
     if arguments.json:
-        print_json({"found": found, "problems": problems})
+        print_json({"found": checked.found, "problems": checked.problems, "notes": checked.notes})
     else:
-        print(f"{artifacts.promotions}: {found}", *(f"problem: {problem}" for problem in problems), sep="\n")
-    return 1 if problems else 0
+        notes = [f"note: {note}" for note in checked.notes]
+        problems = [f"problem: {problem}" for problem in checked.problems]
+        print(f"{artifacts.promotions}: {checked.found}", *notes, *problems, sep="\n")
+        if checked.problems:
+            print("what to do about it: modelgates recover")
+    return 1 if checked.problems else 0
 
 
 def recover(arguments: argparse.Namespace) -> int:
-    """List the steps that repair link and log after a crash or a change by hand; ends with 1 if there is one."""
+    """List the steps that repair link and log after a crash or a change by hand, and what to type where none can."""
     from ..registry import recover as registry
+    from ..storage.text import printable
 
-    rules = operations_of(arguments).registry
-    steps = registry.recover(artifacts_of(arguments), rules, do=arguments.yes)
-    for step in steps:
-        print(f"{'did' if arguments.yes else 'would'}: {step}")
-    if not steps:
-        print("nothing to recover")
-    elif not arguments.yes:
+    artifacts, rules = artifacts_of(arguments), operations_of(arguments).registry
+    if arguments.adopt_link:
+        return _adopt(arguments, artifacts, rules)
+    found = registry.recover(artifacts, rules, do=arguments.yes)
+    for step in found.steps:
+        print(f"{'did' if arguments.yes else 'would'}: {printable(step.text)}")
+    for problem in found.problems:
+        print(printable(problem), file=sys.stderr)
+    if found.steps and not arguments.yes:
         print("nothing was done; to do it: modelgates recover --yes")
-    return 0 if arguments.yes or not steps else 1
+    elif not found.steps and not found.problems:
+        print("nothing to recover")
+    return 1 if found.problems or (found.steps and not arguments.yes) else 0
+
+
+def _adopt(arguments: argparse.Namespace, artifacts: Artifacts, rules: "LockRules") -> int:
+    from ..registry.actor import why_denied
+    from ..registry.adopt import adopt_link
+
+    if why := why_denied("adopt the link", policy_of(arguments).registry.may_roll_back):
+        raise RefusedError(why)
+    did = adopt_link(artifacts, rules, reason=arguments.reason, key=key_of(arguments))
+    print(*(f"did: {step}" for step in did), sep="\n", end="\n" if did else "")
+    if not did:
+        print("nothing to adopt: log and link do not contradict each other")
+    return 0
 
 
 def gc(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..artifacts import Artifacts, checked_id, is_id
-from ..audit.chain import OTHER_WRITER, Abort, Commit, Event, Intent, append, changes, signed_content, tail
+from ..audit.chain import (
+    OTHER_WRITER,
+    Abort,
+    Commit,
+    Event,
+    Intent,
+    Tail,
+    adoption,
+    append,
+    committed,
+    signed_content,
+    stray_end,
+    tail,
+)
 from ..audit.head import Head
 from ..audit.lock import locked_file, refuse_network
 from ..errors import ModelgatesError, RegistryError
@@ -23,8 +36,9 @@ from ..evidence.seal import sign
 from ..model.directory import MODEL
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
-from ..storage.lines import drop_torn_line
-from ..storage.paths import is_folder, is_link
+from ..storage.digests import sha256, sha256_of
+from ..storage.lines import drop_end, drop_torn_line, read_end
+from ..storage.paths import is_file, is_folder, is_link
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -104,6 +118,11 @@ def link_target(artifacts: Artifacts) -> str | None:
         ) from error
 
 
+def link_text(path: Path) -> str | None:
+    """Read a link's text, unchecked; None if there is no link."""
+    return os.readlink(path) if is_link(path) else None
+
+
 def live_id(artifacts: Artifacts) -> str | None:
     """Read which model is live; None before the first promotion.
 
@@ -145,10 +164,34 @@ def is_first(artifacts: Artifacts) -> bool:
     return state(artifacts).live is None
 
 
+def logs(artifacts: Artifacts) -> Iterator[Path]:
+    """List the audit log and those that it replaced when a link was adopted, if they are what they were then."""
+    path: Path | None = artifacts.promotions
+    while path:
+        yield path
+        first = adoption(path)
+        before = set_aside(artifacts, first.evidence) if first and first.evidence else None
+        path = before if before and is_file(before) and first and sha256_of(before) == first.evidence else None
+
+
+def set_aside(artifacts: Artifacts, digest: str) -> Path:
+    """Where an audit log with this digest lies once another was begun."""
+    return artifacts.promotions.with_name(f"{artifacts.promotions.name}.{digest[:16]}")
+
+
+def went_live(artifacts: Artifacts, to: str | None = None) -> Iterator[Intent]:
+    """Read changes that took place, the newest first, past damage and through logs that were set aside.
+
+    What needs the order of all changes must verify the log first.
+    """
+    for path in logs(artifacts):
+        yield from committed(path, to)
+
+
 def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
-    """Yield the other models that were live, the latest first and each once. The log is read only as far as needed."""
+    """Yield the other models that were live, the latest first and each once. Logs are read only as far as needed."""
     seen = {live}
-    for change in changes(artifacts.promotions):
+    for change in went_live(artifacts):
         if change.to not in seen:
             seen.add(change.to)
             yield change.to
@@ -222,6 +265,32 @@ def finish_interrupted(artifacts: Artifacts) -> None:
         append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
 
 
+def sound_tail(artifacts: Artifacts) -> Tail:
+    """Read the end of the log as if no lines that are not records followed on it."""
+    stray = stray_end(artifacts.promotions)
+    return tail(artifacts.promotions, skip=stray.lines if stray else 0)
+
+
+def set_stray_end_aside(artifacts: Artifacts) -> tuple[str, str] | None:
+    """Move lines at the log's end that are not records to a file of their own. The caller holds the lock.
+
+    Returns
+    -------
+    tuple of str, or None
+        In words what was done, and the digest of the lines.
+    """
+    path = artifacts.promotions
+    drop_torn_line(path)
+    stray = stray_end(path)
+    if stray is None:
+        return None
+    content = read_end(path, stray.size)
+    digest = sha256(content)
+    artifacts.write(path.with_name(f"{path.name}.stray-{digest[:16]}"), content)
+    drop_end(path, stray.size)
+    return stray.in_words(path, digest), digest
+
+
 def point_latest_at(artifacts: Artifacts, model_id: str) -> None:
     """Point `latest` at a model in one atomic, durable step."""
     # `latest.onnx` leads through `latest` and never changes. It comes first, so that nothing is left to fail once
@@ -246,8 +315,15 @@ def _point(artifacts: Artifacts, model_id: str | None) -> None:
     sync_folder(artifacts.models)
 
 
+def staged_link(path: Path) -> Path:
+    """Where a link is made before it is moved to its place; a fixed name will do, as the lock admits one writer."""
+    return path.with_name(f".{path.name}.new")
+
+
 def _link(path: Path, target: str) -> None:
-    staged = path.with_name(f".{path.name}.new")  # a fixed name will do, as the lock admits one writer
+    staged = staged_link(path)
+    if is_folder(staged) and not is_link(staged):
+        raise RegistryError(f"{staged}: a folder, where the link is made before it is moved; see: modelgates recover")
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)
     staged.replace(path)

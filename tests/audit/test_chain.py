@@ -18,12 +18,13 @@ from pytest_modelgates.audit.chain import (
     Intent,
     Unknown,
     append,
+    committed,
     live_at,
-    read_chain,
     read_history,
     read_log,
     tail,
 )
+from pytest_modelgates.audit.whole import read_chain
 from pytest_modelgates.errors import FormatError, RegistryError
 from pytest_modelgates.storage.digests import sha256
 from pytest_modelgates.storage.lines import BLOCK, LONGEST, drop_torn_line
@@ -125,7 +126,11 @@ def _place(log: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        pytest.param(b"", "not a record of the audit log (Input data was truncated); put the log back", id="blank"),
+        pytest.param(b"", "a blank line, not a record of the audit log (Input data was truncated)", id="blank"),
+        pytest.param(b"\0" * 9, "zeros, as a disk leaves them after a power cut, not a record", id="zeros"),
+        pytest.param(
+            canonical(intent("1700000004"))[:-1] + b"\r", "a line end of two bytes (CR and LF), not as it", id="crlf"
+        ),
         pytest.param(b'{"time": "2026', "not a record of the audit log (Input data was truncated)", id="torn"),
         pytest.param(b"{}", "not a record of the audit log (Object missing required field `record`)", id="empty"),
         pytest.param(b"\xff", "not a record of the audit log (JSON is malformed", id="no-text"),
@@ -138,9 +143,25 @@ def test_a_line_that_is_no_record_is_named(log: Path, line: bytes, said: str) ->
         file.write(line + b"\n")
     with pytest.raises(FormatError) as refused:
         tail(log)
-    assert str(refused.value).startswith(f"{log}, line 1 from the end: {said}")
+    assert str(refused.value).startswith(f"{log}, line 7: {said}")
+    assert str(refused.value).endswith("; see: modelgates recover")
     (problem,) = read_chain(log).problems
     assert problem.startswith(f"line 7: {said}")
+
+
+def test_changes_are_found_past_whatever_is_wrong_with_the_log(log: Path) -> None:
+    lines = log.read_bytes().split(b"\n")[:-1]
+    append(log, intent("1700000004"))  # without an outcome
+    for damage in (edit, lambda lines: [*lines[:1], b"\0", *lines[1:], b"", b"# a remark"]):
+        log.write_bytes(b"".join(line + b"\n" for line in damage(lines)))
+        found = [change.to for change in committed(log)]
+        assert found == ["1700000003", *(["1700000002"] if damage is not edit else [])] + (
+            ["1700000001"] if damage is edit else []
+        )
+    log.write_bytes(b"".join(line + b"\r\n" for line in lines))
+    assert [change.to for change in committed(log)] == ["1700000003", "1700000002", "1700000001"]
+    assert [change.to for change in committed(log, "1700000002")] == ["1700000002"]
+    assert list(committed(log, "1700000004")) == []
 
 
 def edit(lines: list[bytes]) -> list[bytes]:
@@ -156,7 +177,9 @@ HANDS = [
         ["line 3: record 5 does not follow", "line 5: record 3 does not follow"],
         id="swapped",
     ),
-    pytest.param(lambda lines: [*lines[:2], b"", *lines[2:]], ["line 3: not a record of the audit log"], id="blank"),
+    pytest.param(
+        lambda lines: [*lines[:2], b"", *lines[2:]], ["line 3: a blank line, not a record of the audit log"], id="blank"
+    ),
     pytest.param(lambda lines: [*lines[:4], lines[4]], [], id="cut-after-an-intent"),
 ]
 
@@ -352,7 +375,7 @@ def test_a_log_is_read_from_its_end_and_no_further_than_needed(tmp_path: Path) -
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"x" * (LONGEST + BLOCK) + b"\n")
     with pytest.raises(
-        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; put the log back"
+        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; see: modelgates recover"
     ):
         tail(tmp_path / "log")
 
@@ -361,7 +384,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
 def test_what_no_crash_left_behind_the_end_is_not_cut_off(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "log").write_bytes(head + b"x" * (LONGEST + 1))
     with pytest.raises(
-        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; put the log back"
+        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; see: modelgates recover"
     ):
         drop_torn_line(tmp_path / "log")
     assert (tmp_path / "log").stat().st_size == len(head) + LONGEST + 1
@@ -405,7 +428,7 @@ def test_only_a_plain_file_is_a_log(
 ) -> None:
     (tmp_path / "precious").write_bytes(b"another file's\nlines")
     put(tmp_path / "log")
-    with pytest.raises(FormatError, match=f"log: {said}; put the log back"):
+    with pytest.raises(FormatError, match=f"log: {said}; see: modelgates recover"):
         use(tmp_path / "log")
     assert (tmp_path / "precious").read_bytes() == b"another file's\nlines"
 

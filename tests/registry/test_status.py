@@ -40,7 +40,7 @@ def test_status_names_a_file_that_changed(registry: Registry) -> None:
     with (registry.artifacts.model(registry.live) / "CHANGES.md").open("a") as file:
         file.write("!")
     assert status(registry.artifacts, registry.policy).problems == [
-        f"{registry.live}: CHANGES.md: 20 bytes, the manifest says 19"
+        f"{registry.live}: CHANGES.md: 20 bytes, the manifest says 19; see: modelgates recover"
     ]
 
 
@@ -56,7 +56,7 @@ def test_status_names_a_live_model_that_is_gone(registry: Registry) -> None:
     shutil.rmtree(directory)
     found = status(registry.artifacts, registry.policy)
     assert found.live == registry.live
-    assert found.problems == [f"{directory}: no such directory"]
+    assert found.problems == [f"{directory}: no such directory; see: modelgates recover"]
 
 
 def test_status_names_an_onnx_link_that_leads_past_the_live_model(registry: Registry) -> None:
@@ -74,7 +74,8 @@ def test_status_of_a_link_without_its_log_is_still_printed(registry: Registry) -
     assert found.problems == [
         f"promotions.log says nothing is live, latest points at {registry.live}: somebody moved the link or "
         "lost the log; see: modelgates recover",
-        f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten",
+        f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten; see: "
+        "modelgates recover",
     ]
 
 
@@ -85,7 +86,10 @@ def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> Non
         file.write(b"\0")
     found = status(registry.artifacts, registry.policy)
     assert not found.sound
-    for said in ("promotions.log, line 1 from the end: not a record of the audit log", "latest_id.txt: holds no"):
+    for said in (
+        "promotions.log: line 1: zeros, as a disk leaves them after a power cut, not a record of the audit log",
+        "latest_id.txt: holds no",
+    ):
         assert [problem for problem in found.problems if said in problem]
     assert [problem for problem in found.problems if problem.startswith(f"{registry.live}: model.onnx: ")]
 
@@ -93,7 +97,7 @@ def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> Non
 def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(registry: Registry) -> None:
     registry.artifacts.latest_id.write_text("1999999999\n")
     found = status(registry.artifacts, registry.policy)
-    assert found.audit_log == "chained only"
+    assert found.audit_log == f"chained, head kept by {registry.candidate}"
     assert found.problems == [
         f"{registry.artifacts.latest_id}: names a model that is not there; write the newest model's id into it"
     ]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts, newest_id
-from pytest_modelgates.audit.chain import Intent, append, read_chain, read_log, tail
+from pytest_modelgates.audit.chain import Intent, append, read_log, tail
+from pytest_modelgates.audit.whole import read_chain
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import store
