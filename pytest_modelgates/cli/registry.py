@@ -322,14 +322,19 @@ def _adopt(arguments: argparse.Namespace, artifacts: Artifacts, rules: "LockRule
 def gc(arguments: argparse.Namespace) -> int:
     """Delete old models, but never the live one, the one before it, a newer one, or one in use."""
     from ..registry.garbage import collect
+    from ..storage.text import printable
 
     rules = operations_of(arguments).registry
-    removed = collect(artifacts_of(arguments), rules, keep=arguments.keep, dry_run=arguments.dry_run)
-    for folder in removed:
+    found = collect(artifacts_of(arguments), rules, keep=arguments.keep, dry_run=arguments.dry_run)
+    for folder in found.removed:
         print(f"{folder.name}  {folder.size} bytes")
-    total = sum(folder.size for folder in removed)
-    print(f"{'would free' if arguments.dry_run else 'freed'} {total / 1e6:.1f} MB in {len(removed)} folders")
-    return 0
+    for name, why in found.kept:
+        print(f"kept {name}: {why}")
+    total = sum(folder.size for folder in found.removed)
+    print(f"{'would free' if arguments.dry_run else 'freed'} {total / 1e6:.1f} MB in {len(found.removed)} places")
+    for name, why in found.failed:
+        print(f"modelgates: {name} cannot be deleted: {printable(why)}", file=sys.stderr)
+    return 3 if found.failed else 0
 
 
 def golden_set(arguments: argparse.Namespace) -> int:
