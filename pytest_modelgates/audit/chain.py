@@ -4,8 +4,8 @@ An intent is written before a change, its outcome after it. Each line holds the 
 edited, lost or swapped line shows. Events stand between changes, move no link, and are chained as they are.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import msgspec
 from ..artifacts import ModelId
 from ..errors import FormatError, RegistryError
 from ..storage.digests import Sha256, sha256
-from ..storage.lines import LONGEST, append_atomic, count_lines, lines_from_end, lines_from_start
+from ..storage.lines import LONGEST, append_atomic, count_lines, first, lines_from_end, lines_from_start
 from ..storage.strict_json import TOO_DEEP, Moment, canonical, parse_json
 from ..storage.text import first_line
 from .head import Head
@@ -158,7 +158,7 @@ def plain(record: Line) -> Any:
     return record.content if isinstance(record, Unknown) else record
 
 
-def lines(path: Path, *, skip: int = 0) -> Iterator[tuple[Line, str]]:
+def lines(path: Path, *, skip: int = 0) -> Generator[tuple[Line, str], None, None]:
     """Read records with their digests, the newest first, as they are asked for; a torn last line does not count.
 
     Parameters
@@ -173,26 +173,27 @@ def lines(path: Path, *, skip: int = 0) -> Iterator[tuple[Line, str]]:
         At the first line that is not a record, or not the one that the line after it was chained to.
     """
     after: Line | None = None
-    for back, line in enumerate(lines_from_end(path)):
-        if back < skip:
-            continue
-        try:
-            record, digest = decoded(line, "line"), sha256(line)
-        except FormatError as error:
-            # Counting reads the whole log, so it is done only for the message.
-            number, what = count_lines(path) - back, str(error).removeprefix("line: ")
-            raise FormatError(f"{path}, line {number}: {what}; see: modelgates recover") from error
-        if after is not None and (record.n, digest) != (after.n - 1, after.prev):
-            raise FormatError(f"{path}: the chain breaks before record {after.n}; see: modelgates recover")
-        yield record, digest
-        after = record
+    with closing(lines_from_end(path)) as found:
+        for back, line in enumerate(found):
+            if back < skip:
+                continue
+            try:
+                record, digest = decoded(line, "line"), sha256(line)
+            except FormatError as error:
+                # Counting reads the whole log, so it is done only for the message.
+                number, what = count_lines(path) - back, str(error).removeprefix("line: ")
+                raise FormatError(f"{path}, line {number}: {what}; see: modelgates recover") from error
+            if after is not None and (record.n, digest) != (after.n - 1, after.prev):
+                raise FormatError(f"{path}: the chain breaks before record {after.n}; see: modelgates recover")
+            yield record, digest
+            after = record
     if after is not None and (after.n, after.prev) != (1, None):
         raise FormatError(
             f"{path}: begins with record {after.n}, so the lines before it are lost; see: modelgates recover"
         )
 
 
-def committed(path: Path, to: str | None = None) -> Iterator[Intent]:
+def committed(path: Path, to: str | None = None) -> Generator[Intent, None, None]:
     """Read changes that took place, the newest first, past whatever else is wrong with the log.
 
     Each is believed by itself: a whole record, followed by the commit that is chained to it. Damage before, between and
@@ -205,8 +206,9 @@ def committed(path: Path, to: str | None = None) -> Iterator[Intent]:
         Only those that made this model live.
     """
     after, wanted = b"", f'"to":"{to}"'.encode() if to else b'"record":"intent"'
-    with suppress(FormatError):  # what lies before a line that never ends is lost
-        for line in map(_plain_end, lines_from_end(path)):
+    # What lies before a line that never ends is lost.
+    with suppress(FormatError), closing(lines_from_end(path)) as found:
+        for line in map(_plain_end, found):
             # Decoding takes a hundred times as long as this, and a log may hold millions of lines.
             if wanted in line and sha256(line).encode() in after:
                 with suppress(FormatError):
@@ -240,14 +242,15 @@ class Stray:
 def stray_end(path: Path) -> Stray | None:
     """Find what follows the last record; None if nothing does, or if no line is a record."""
     count, size, what = 0, 0, ""
-    for line in lines_from_end(path):
-        try:
-            decoded(line, "line")
-        except FormatError as error:
-            what = str(error).removeprefix("line: ")
-        else:
-            return Stray(count, count_lines(path) - count + 1, size, what) if count else None
-        count, size = count + 1, size + len(line) + 1
+    with closing(lines_from_end(path)) as found:
+        for line in found:
+            try:
+                decoded(line, "line")
+            except FormatError as error:
+                what = str(error).removeprefix("line: ")
+            else:
+                return Stray(count, count_lines(path) - count + 1, size, what) if count else None
+            count, size = count + 1, size + len(line) + 1
     return None
 
 
@@ -256,42 +259,45 @@ def tail(path: Path, *, skip: int = 0) -> Tail:
     end: Head | None = None
     opened: Intent | None = None
     outcome: Line | None = None
-    for record, digest in lines(path, skip=skip):
-        end = end or Head(record.n, digest)
-        if isinstance(record, Event | Unknown):
-            continue
-        if outcome is None:
-            opened = record if isinstance(record, Intent) else None
-        if isinstance(record, Intent) and isinstance(outcome, Commit):
-            return Tail(end, opened, record)
-        outcome = record
+    with closing(lines(path, skip=skip)) as found:
+        for record, digest in found:
+            end = end or Head(record.n, digest)
+            if isinstance(record, Event | Unknown):
+                continue
+            if outcome is None:
+                opened = record if isinstance(record, Intent) else None
+            if isinstance(record, Intent) and isinstance(outcome, Commit):
+                return Tail(end, opened, record)
+            outcome = record
     return Tail(end or EMPTY, opened, None)
 
 
-def changes(path: Path) -> Iterator[Intent]:
+def changes(path: Path) -> Generator[Intent, None, None]:
     """Read promotions and rollbacks that took place, the newest first, as they are asked for."""
-    return (record for record in _happened(path) if isinstance(record, Intent))
+    with closing(_happened(path)) as found:
+        yield from (record for record in found if isinstance(record, Intent))
 
 
-def _happened(path: Path) -> Iterator[Intent | Event | Unknown]:
+def _happened(path: Path) -> Generator[Intent | Event | Unknown, None, None]:
     """Read what took place, the newest first, as it is asked for; a change stands where it began."""
     outcome: Line | None = None
-    for record, _ in lines(path):
-        if isinstance(record, Event | Unknown):
-            yield record
-            continue
-        if isinstance(record, Intent) and isinstance(outcome, Commit):
-            yield record
-        outcome = record
+    with closing(lines(path)) as found:
+        for record, _ in found:
+            if isinstance(record, Event | Unknown):
+                yield record
+                continue
+            if isinstance(record, Intent) and isinstance(outcome, Commit):
+                yield record
+            outcome = record
 
 
 def adoption(path: Path) -> Event | None:
     """Find the record by which a log was begun anew from the link; None if it began otherwise."""
     with suppress(FormatError):
-        line = next(lines_from_start(path), None)
-        first = decoded(line, "line 1") if line else None
-        if isinstance(first, Event) and first.kind == ADOPTED:
-            return first
+        line = first(lines_from_start(path))
+        record = decoded(line, "line 1") if line else None
+        if isinstance(record, Event) and record.kind == ADOPTED:
+            return record
     return None
 
 
@@ -316,7 +322,8 @@ def read_history(path: Path) -> list[Intent | Event | Unknown]:
 
 def live_at(path: Path, moment: datetime) -> Intent | None:
     """Find the change that had made its model live at a moment."""
-    return next((change for change in changes(path) if change.time <= moment), None)
+    with closing(changes(path)) as found:
+        return next((change for change in found if change.time <= moment), None)
 
 
 def append(path: Path, record: Written, *, mode: int = 0o644, after: Head | None = None) -> Head:
@@ -341,7 +348,7 @@ def append(path: Path, record: Written, *, mode: int = 0o644, after: Head | None
     RegistryError
         If the record is too long to be read again, or another process has written although this one has the lock.
     """
-    before, digest = next(lines(path), (None, None))
+    before, digest = first(lines(path)) or (None, None)
     end = Head(before.n, digest) if before else EMPTY
     if (after and end != after) or (isinstance(record, Intent | Event) and isinstance(before, Intent)):
         raise RegistryError(OTHER_WRITER.format(path))

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,10 +226,14 @@ def list_models(arguments: argparse.Namespace) -> int:
 def log(arguments: argparse.Namespace) -> int:
     """Show every promotion and rollback, and what else was recorded; times are UTC."""
     from ..audit.chain import live_at, plain, read_history
+    from ..audit.whole import read_chain, remembered
 
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
+    for note in read_chain(artifacts.promotions, known=remembered(artifacts)).notes:
+        with suppress(OSError):  # a closed stderr must not stop the command
+            print(f"note: {note}", file=sys.stderr)
     if arguments.at is not None:
         found = live_at(artifacts.promotions, arguments.at)
         if arguments.json:

@@ -16,6 +16,7 @@ from ..model.directory import verify
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.digests import sha256, sha256_of
+from ..storage.lines import first
 from ..storage.paths import is_file, is_link, is_there
 from .actor import actor, host, one_line_reason
 from .events import event_of
@@ -53,7 +54,8 @@ def adopt_link(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Path
                 f"live: ln -s ID {artifacts.latest}"
             )
         digest = verify(artifacts.model(model_id))
-        was = next((change.digest for change in went_live(artifacts, model_id)), digest)
+        record = first(went_live(artifacts, model_id))
+        was = record.digest if record else digest
         if digest != was:
             raise RefusedError(
                 f"{model_id} has other bytes ({digest[:12]}…) than when it went live ({was[:12]}…); put its directory "

@@ -6,6 +6,7 @@ of a model packed later, or in a printout. A signature shows them too.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,15 +45,16 @@ def check_log_end(artifacts: Artifacts, keys: Sequence[str], newest: str | None)
     end: int | None = None
     last: Commit | Event | None = None
     holds = False
-    for record, digest in lines(artifacts.promotions):
-        end = end or record.n
-        # An event without a signature says nothing about the one of the change before it.
-        if last is None and (isinstance(record, Commit) or (isinstance(record, Event) and record.signature)):
-            last = record
-        # The kept head may be newer than the last commit: that of an abort, or of a change under way.
-        holds = holds or Head(record.n, digest) == kept
-        if last and (kept is None or record.n <= kept.n):
-            break
+    with closing(lines(artifacts.promotions)) as found:
+        for record, digest in found:
+            end = end or record.n
+            # An event without a signature says nothing about the one of the change before it.
+            if last is None and (isinstance(record, Commit) or (isinstance(record, Event) and record.signature)):
+                last = record
+            # The kept head may be newer than the last commit: that of an abort, or of a change under way.
+            holds = holds or Head(record.n, digest) == kept
+            if last and (kept is None or record.n <= kept.n):
+                break
     levels, problems = [f"chained since the link was adopted on {begun:%Y-%m-%d}" if begun else "chained"], []
     if kept and holds:
         levels.append(f"head kept by {newest}")

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -96,7 +96,8 @@ def _expendable(artifacts: Artifacts, keep: int, found: Collected) -> list[str]:
         found.kept += [(name, "a candidate, as nothing was promoted yet") for name in ids]
         return []
     # A rollback would go to this model.
-    previous = next((name for name in past_live(artifacts, live) if name in ids), None)
+    with closing(past_live(artifacts, live)) as past:
+        previous = next((name for name in past if name in ids), None)
     older = [name for name in ids if int(name) < int(live) and name != previous]
     going = older[: max(0, len(older) - keep)]
     why: dict[str | None, str] = dict.fromkeys(older, f"among the newest {keep}")

@@ -6,7 +6,7 @@ each other, or a head that was kept elsewhere contradicts the log, nothing is ch
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ from ..errors import FormatError, ModelgatesError
 from ..model.directory import verify
 from ..policy.operations import LockRules
 from ..storage.digests import sha256
-from ..storage.lines import drop_torn_line, read_end, torn_bytes
+from ..storage.lines import drop_torn_line, first, read_end, torn_bytes
 from ..storage.paths import is_file, is_folder, is_link, is_there
 from ..storage.strict_json import parse_json, read_bytes
 from .audit_check import kept_heads, lost_heads
@@ -189,7 +189,8 @@ def goldens_problem(artifacts: Artifacts) -> str | None:
 
 def _damage(artifacts: Artifacts, model_id: str) -> str | None:
     """Say what is wrong with a model that went live, in a few words; None if it is what it was then."""
-    was = next((change.digest for change in went_live(artifacts, model_id)), None)
+    record = first(went_live(artifacts, model_id))
+    was = record.digest if record else None
     try:
         digest = verify(artifacts.model(model_id))
     except ModelgatesError as error:
@@ -199,10 +200,11 @@ def _damage(artifacts: Artifacts, model_id: str) -> str | None:
 
 def _back(artifacts: Artifacts, live: str | None) -> str | None:
     """Find the model that was live last, is not now, and is what it was then."""
-    for model_id in past_live(artifacts, live):
-        with suppress(OSError):
-            if not _damage(artifacts, model_id):
-                return model_id
+    with closing(past_live(artifacts, live)) as found:
+        for model_id in found:
+            with suppress(OSError):
+                if not _damage(artifacts, model_id):
+                    return model_id
     return None
 
 

@@ -14,6 +14,7 @@ from ..evidence.seal import load_key
 from ..model.directory import verify
 from ..policy.operations import LockRules
 from ..policy.policy import Policy
+from ..storage.lines import first
 from ..storage.paths import is_folder, is_link, is_there
 from .actor import actor, host, one_line_reason, why_denied
 from .events import event_of
@@ -53,7 +54,8 @@ def rollback(
         # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
         if model_id == live:
             raise RefusedError(_already(artifacts, model_id))
-        was = next((change.digest for change in went_live(artifacts, model_id)), None)
+        record = first(went_live(artifacts, model_id))
+        was = record.digest if record else None
         if was is None or not is_folder(artifacts.model(model_id)):
             lost = "was never live" if was is None else "is not there any more"
             past = ", ".join(name for name in past_live(artifacts, live) if is_folder(artifacts.model(name)))

@@ -1,6 +1,7 @@
 """What people ask of the registry: what is live, and which models there are."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -167,10 +168,11 @@ def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
     # No model was promoted before it was packed, so the log need not be read further back.
     oldest = min((row.created for row in rows if row.created), default=None)
     past = set()
-    for change in went_live(artifacts):
-        if oldest is None or change.time < oldest:
-            break
-        past.add(change.to)
+    with closing(went_live(artifacts)) as found:
+        for change in found:
+            if oldest is None or change.time < oldest:
+                break
+            past.add(change.to)
 
     def placed(row: Row) -> Row:
         standing: Standing = "live" if row.id == live else "past" if row.id in past else "candidate"

@@ -5,8 +5,8 @@ The link decides, and the log is written around its move: intent, move, commit, 
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,7 +179,7 @@ def set_aside(artifacts: Artifacts, digest: str) -> Path:
     return artifacts.promotions.with_name(f"{artifacts.promotions.name}.{digest[:16]}")
 
 
-def went_live(artifacts: Artifacts, to: str | None = None) -> Iterator[Intent]:
+def went_live(artifacts: Artifacts, to: str | None = None) -> Generator[Intent, None, None]:
     """Read changes that took place, the newest first, past damage and through logs that were set aside.
 
     What needs the order of all changes must verify the log first.
@@ -188,13 +188,14 @@ def went_live(artifacts: Artifacts, to: str | None = None) -> Iterator[Intent]:
         yield from committed(path, to)
 
 
-def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
+def past_live(artifacts: Artifacts, live: str | None) -> Generator[str, None, None]:
     """Yield the other models that were live, the latest first and each once. Logs are read only as far as needed."""
     seen = {live}
-    for change in went_live(artifacts):
-        if change.to not in seen:
-            seen.add(change.to)
-            yield change.to
+    with closing(went_live(artifacts)) as found:
+        for change in found:
+            if change.to not in seen:
+                seen.add(change.to)
+                yield change.to
 
 
 def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:

@@ -4,12 +4,15 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import FormatError
 from .atomic import FILE_MODE, close_quietly, make_folder, sync_folder
+
+T = TypeVar("T")
 
 BLOCK, LONGEST, READ_AHEAD = 2**14, 2**20, 2**18
 
@@ -76,7 +79,16 @@ def _opened(path: Path) -> Iterator[int | None]:
         close_quietly(descriptor)
 
 
-def lines_from_end(path: Path, *, after_writers: bool = False) -> Iterator[bytes]:
+def first(items: Generator[T, None, None]) -> T | None:
+    """Take the first item, and end the generator here and now.
+
+    One that is only dropped closes its file while it is being deleted, where Python swallows a Ctrl-C.
+    """
+    with closing(items):
+        return next(items, None)
+
+
+def lines_from_end(path: Path, *, after_writers: bool = False) -> Generator[bytes, None, None]:
     """Read whole lines without their newlines, the last one first, in blocks as they are asked for.
 
     A missing file has no lines.
@@ -114,7 +126,7 @@ def lines_from_end(path: Path, *, after_writers: bool = False) -> Iterator[bytes
             yield rest
 
 
-def lines_from_start(path: Path) -> Iterator[bytes]:
+def lines_from_start(path: Path) -> Generator[bytes, None, None]:
     """Read whole lines without their newlines, the first one first; otherwise as `lines_from_end`."""
     with _opened(path) as descriptor:
         if descriptor is None:

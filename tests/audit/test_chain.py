@@ -17,17 +17,21 @@ from pytest_modelgates.audit.chain import (
     Event,
     Intent,
     Unknown,
+    adoption,
     append,
     committed,
     live_at,
     read_history,
     read_log,
+    stray_end,
     tail,
 )
+from pytest_modelgates.audit.head import head_of
 from pytest_modelgates.audit.whole import read_chain
 from pytest_modelgates.errors import FormatError, RegistryError
+from pytest_modelgates.storage import lines
 from pytest_modelgates.storage.digests import sha256
-from pytest_modelgates.storage.lines import BLOCK, LONGEST, drop_torn_line
+from pytest_modelgates.storage.lines import BLOCK, LONGEST, drop_torn_line, first
 from pytest_modelgates.storage.strict_json import canonical
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -455,3 +459,27 @@ def test_what_was_live_at_a_moment_is_what_was_made_live_last(log: Path, tmp_pat
         assert found is not None
         assert found.to == live
     assert live_at(tmp_path / "none", BEGIN) is None
+
+
+READERS = [
+    pytest.param(tail, id="tail"),
+    pytest.param(stray_end, id="stray-end"),
+    pytest.param(adoption, id="adoption"),
+    pytest.param(head_of, id="head"),
+    pytest.param(lambda log: live_at(log, BEGIN + timedelta(days=9)), id="live-at"),
+    pytest.param(lambda log: append(log, event()), id="append"),
+    pytest.param(lambda log: first(committed(log)), id="committed"),
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_an_interrupt_while_a_log_is_closed_is_not_swallowed(
+    log: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def interrupted(descriptor: int) -> None:
+        os.close(descriptor)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lines, "close_quietly", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read(log)

@@ -4,9 +4,17 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.audit.chain import Intent, append, read_log
+from pytest_modelgates.audit import whole
+from pytest_modelgates.audit.chain import Abort, Commit, Intent, append, read_log
+from pytest_modelgates.cli import main
+from pytest_modelgates.model import directory
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.registry import status as status_of
+from pytest_modelgates.registry.audit_check import verify_log
 from pytest_modelgates.registry.status import listing, status
 from pytest_modelgates.registry.store import locked, point_latest_at
 from pytest_modelgates.storage.digests import tree_digest
@@ -151,3 +159,79 @@ def test_one_broken_model_does_not_hide_the_others(registry: Registry) -> None:
     ]
     assert "manifest.json: no such file" in rows[0].changes
     assert rows[2].changes == "� caf�"
+
+
+def test_a_change_that_ends_while_status_looks_was_not_cut_short(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = append(registry.artifacts.promotions, second(registry))
+    point_latest_at(registry.artifacts, registry.candidate)
+
+    def ends(_: Path) -> bool:
+        append(registry.artifacts.promotions, Commit(time=datetime.now(UTC)), after=own)
+        return False
+
+    monkeypatch.setattr(status_of, "is_locked", ends)
+    assert status(registry.artifacts, registry.policy).problems == []
+
+
+def test_a_clock_that_was_set_back_is_a_note(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    early = msgspec.structs.replace(second(registry), time=datetime(2020, 1, 1, tzinfo=UTC))
+    append(registry.artifacts.promotions, early)
+    append(registry.artifacts.promotions, Abort(time=early.time))
+    found = status(registry.artifacts, registry.policy)
+    assert found.sound
+    (note,) = found.notes
+    assert note.startswith("record 3 is of 2020-01-01 00:00:00 UTC, ")
+    assert f"note: {note}" in found.lines()
+    for words in (["log"], ["log", "--at", "2020-01-02"]):
+        assert main([*words, "--artifacts", str(registry.artifacts.root)]) == 0
+        assert capsys.readouterr().err == f"note: {note}\n"
+    assert main(["log", "--verify", "--artifacts", str(registry.artifacts.root)]) == 0
+    assert f"note: {note}\n" in capsys.readouterr().out
+
+
+def test_without_latest_id_the_newest_model_still_keeps_a_head(registry: Registry) -> None:
+    registry.artifacts.latest_id.unlink()
+    found = status(registry.artifacts, registry.policy)
+    assert (found.audit_log, found.problems) == (f"chained, head kept by {registry.candidate}", [])
+
+
+def test_status_of_a_long_log_remembers_how_far_it_was_sound(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "WORTH_BYTES", 0)
+    assert status(registry.artifacts, registry.policy).sound
+    assert registry.artifacts.verified.exists()
+    monkeypatch.setattr(whole, "decoded", None)
+    assert status(registry.artifacts, registry.policy).sound
+
+
+def test_a_model_that_may_not_be_read_hides_no_other(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = directory.open_folder
+
+    def closed(path: Path) -> int:
+        if path.name == registry.candidate:
+            raise PermissionError(13, "Permission denied", str(path))
+        return genuine(path)
+
+    monkeypatch.setattr(directory, "open_folder", closed)
+    assert [(row.id, row.state) for row in listing(registry.artifacts)] == [
+        (registry.live, "live"),
+        (registry.candidate, "damaged"),
+    ]
+    assert verify_log(registry.artifacts, ()).problems == []
+
+
+@pytest.mark.parametrize("place", [".latest.new", ".latest.onnx.new"])
+def test_a_folder_where_a_link_is_made_is_a_problem(registry: Registry, place: str) -> None:
+    (registry.artifacts.models / place).mkdir()
+    said = f"{registry.artifacts.models / place}: a folder, where the link is made before it is moved"
+    assert status(registry.artifacts, registry.policy).problems == [f"{said}; see: modelgates recover"]
+
+
+def test_what_lies_in_the_locks_place_is_a_problem(registry: Registry) -> None:
+    registry.artifacts.lock.unlink(missing_ok=True)
+    registry.artifacts.lock.mkdir()
+    (problem,) = status(registry.artifacts, registry.policy).problems
+    assert problem.startswith(f"{registry.artifacts.lock}: a folder, link or pipe, expected the registry's lock")
