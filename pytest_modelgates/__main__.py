@@ -6,10 +6,14 @@ import sys
 
 def main() -> int:
     """Open the standard streams, then run the command line."""
-    open_streams()
-    from .cli import main as run
+    try:
+        open_streams()
+        from .cli import main as run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # before the command line could answer it
+        print("modelgates: interrupted", file=sys.stderr)
+        return 130
 
 
 def open_streams() -> None:

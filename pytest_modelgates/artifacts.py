@@ -144,6 +144,11 @@ class Artifacts:
         return self.root / "promotions.log"
 
     @property
+    def verified(self) -> Path:
+        """How far the audit log was verified; without it, it is verified from its beginning."""
+        return self.root / ".verified"
+
+    @property
     def lock(self) -> Path:
         """The file that a process locks while it changes the registry; it is never deleted."""
         return self.root / ".lock"
@@ -152,6 +157,11 @@ class Artifacts:
     def golden(self) -> Path:
         """The reference predictions of every promoted model."""
         return self.root / "golden"
+
+    @property
+    def golden_metadata(self) -> Path:
+        """The list of goldens."""
+        return self.golden / "metadata.json"
 
     @property
     def predictions(self) -> Path:

@@ -4,7 +4,8 @@ An intent is written before a change, its outcome after it. Each line holds the 
 edited, lost or swapped line shows. Events stand between changes, move no link, and are chained as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 from ..artifacts import ModelId
 from ..errors import FormatError, RegistryError
 from ..storage.digests import Sha256, sha256
-from ..storage.lines import LONGEST, append_atomic, lines_from_end
+from ..storage.lines import LONGEST, append_atomic, count_lines, first, lines_from_end, lines_from_start
 from ..storage.strict_json import TOO_DEEP, Moment, canonical, parse_json
 from ..storage.text import first_line
 from .head import Head
@@ -44,11 +45,11 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="intent", rename={"from_": "from"}):
-    """A promotion or rollback that is about to move the link."""
+    """A promotion or rollback that is about to move the link; `adopt` begins a log anew with the link as it is."""
 
     actor: str
     host: str
-    action: Literal["promote", "rollback"]
+    action: Literal["promote", "rollback", "adopt"]
     from_: ModelId | None
     to: ModelId
     digest: Sha256
@@ -122,6 +123,11 @@ _KNOWN = ("intent", "commit", "abort", "event")
 
 
 EMPTY = Head(0, None)
+ADOPTED = "adopt-link"
+OTHER_WRITER = (
+    "{}: another process wrote to it while this one held the lock, so its .lock was deleted or replaced; nothing more "
+    "is written here; see: modelgates status"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +149,21 @@ def decoded(line: bytes, place: str) -> Line:
         record = _known_or_unknown(line, place)
         written = canonical(plain(record))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{place}: not a record of the audit log ({first_line(error)}); put the log back") from error
+        raise FormatError(f"{place}: {_seen(line)}not a record of the audit log ({first_line(error)})") from error
     except RecursionError as error:
-        raise FormatError(f"{place}: {TOO_DEEP}; put the log back") from error
+        raise FormatError(f"{place}: {TOO_DEEP}") from error
     if written != line + b"\n":
-        raise FormatError(f"{place}: not as it was written; put the log back")
+        raise FormatError(f"{place}: {_seen(line)}not as it was written")
     return record
+
+
+def _seen(line: bytes) -> str:
+    """Say what people and disks leave in a log, in their words."""
+    if not line.strip():
+        return "a blank line, "
+    if not line.strip(b"\0"):
+        return "zeros, as a disk leaves them after a power cut, "
+    return "a line end of two bytes (CR and LF), " if line.endswith(b"\r") else ""
 
 
 def _known_or_unknown(line: bytes, place: str) -> Line:
@@ -168,8 +183,14 @@ def plain(record: Line) -> Any:
     return record.content if isinstance(record, Unknown) else record
 
 
-def lines(path: Path) -> Iterator[tuple[Line, str]]:
+def lines(path: Path, *, skip: int = 0) -> Generator[tuple[Line, str], None, None]:
     """Read records with their digests, the newest first, as they are asked for; a torn last line does not count.
+
+    Parameters
+    ----------
+    path : Path
+    skip : int, default 0
+        Read as if this many lines at the end were not there.
 
     Raises
     ------
@@ -177,48 +198,141 @@ def lines(path: Path) -> Iterator[tuple[Line, str]]:
         At the first line that is not a record, or not the one that the line after it was chained to.
     """
     after: Line | None = None
-    for back, line in enumerate(lines_from_end(path), start=1):
-        record, digest = decoded(line, f"{path}, line {back} from the end"), sha256(line)
-        if after is not None and (record.n, digest) != (after.n - 1, after.prev):
-            raise FormatError(f"{path}: the chain breaks before record {after.n}; see: modelgates log --verify")
-        yield record, digest
-        after = record
+    with closing(lines_from_end(path)) as found:
+        for back, line in enumerate(found):
+            if back < skip:
+                continue
+            try:
+                record, digest = decoded(line, "line"), sha256(line)
+            except FormatError as error:
+                # Counting reads the whole log, so it is done only for the message.
+                number, what = count_lines(path) - back, str(error).removeprefix("line: ")
+                raise FormatError(f"{path}, line {number}: {what}; see: modelgates recover") from error
+            if after is not None and (record.n, digest) != (after.n - 1, after.prev):
+                raise FormatError(f"{path}: the chain breaks before record {after.n}; see: modelgates recover")
+            yield record, digest
+            after = record
     if after is not None and (after.n, after.prev) != (1, None):
-        raise FormatError(f"{path}: begins with record {after.n}, so the lines before it are lost; put the log back")
+        raise FormatError(
+            f"{path}: begins with record {after.n}, so the lines before it are lost; see: modelgates recover"
+        )
 
 
-def tail(path: Path) -> Tail:
-    """Read the end of the log, back to the last change that took place."""
+def committed(path: Path, to: str | None = None) -> Generator[Intent, None, None]:
+    """Read changes that took place, the newest first, past whatever else is wrong with the log.
+
+    Each is believed by itself: a whole record, followed by the commit that is chained to it. Damage before, between and
+    behind them ends nothing.
+
+    Parameters
+    ----------
+    path : Path
+    to : str, optional
+        Only those that made this model live.
+    """
+    after, wanted = b"", f'"to":"{to}"'.encode() if to else b'"record":"intent"'
+    # What lies before a line that never ends is lost.
+    with suppress(FormatError), closing(lines_from_end(path)) as found:
+        for line in map(_plain_end, found):
+            # Decoding takes a hundred times as long as this, and a log may hold millions of lines.
+            if wanted in line and sha256(line).encode() in after:
+                with suppress(FormatError):
+                    change, outcome = decoded(line, "change"), decoded(after, "outcome")
+                    if isinstance(change, Intent) and isinstance(outcome, Commit) and to in (None, change.to):
+                        yield change
+            after = line
+
+
+def _plain_end(line: bytes) -> bytes:
+    return line.removesuffix(b"\r")  # an editor may have changed the ends of all lines
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Lines at the end of a log that are not records: how many, from which number on, their size, and what they are."""
+
+    lines: int
+    first: int
+    size: int
+    what: str
+
+    def in_words(self, path: Path, digest: str) -> str:
+        """Say where they go."""
+        return (
+            f"move the {self.size} bytes at the end of {path.name}, from line {self.first} on ({self.what}), to "
+            f"{path.name}.stray-{digest[:16]}"
+        )
+
+
+def stray_end(path: Path) -> Stray | None:
+    """Find what follows the last record; None if nothing does, or if no line is a record."""
+    count, size, what = 0, 0, ""
+    with closing(lines_from_end(path)) as found:
+        for line in found:
+            try:
+                decoded(line, "line")
+            except FormatError as error:
+                what = str(error).removeprefix("line: ")
+            else:
+                return Stray(count, count_lines(path) - count + 1, size, what) if count else None
+            count, size = count + 1, size + len(line) + 1
+    return None
+
+
+def tail(path: Path, *, skip: int = 0) -> Tail:
+    """Read the end of the log, back to the last change that took place; `skip` as for `lines`."""
     end: Head | None = None
     opened: Intent | None = None
     outcome: Line | None = None
-    for record, digest in lines(path):
-        end = end or Head(record.n, digest)
-        if isinstance(record, Event | Unknown):
-            continue
-        if outcome is None:
-            opened = record if isinstance(record, Intent) else None
-        if isinstance(record, Intent) and isinstance(outcome, Commit):
-            return Tail(end, opened, record)
-        outcome = record
+    with closing(lines(path, skip=skip)) as found:
+        for record, digest in found:
+            end = end or Head(record.n, digest)
+            if isinstance(record, Event | Unknown):
+                continue
+            if outcome is None:
+                opened = record if isinstance(record, Intent) else None
+            if isinstance(record, Intent) and isinstance(outcome, Commit):
+                return Tail(end, opened, record)
+            outcome = record
     return Tail(end or EMPTY, opened, None)
 
 
-def changes(path: Path) -> Iterator[Intent]:
+def changes(path: Path) -> Generator[Intent, None, None]:
     """Read promotions and rollbacks that took place, the newest first, as they are asked for."""
-    return (record for record in _happened(path) if isinstance(record, Intent))
+    with closing(_happened(path)) as found:
+        yield from (record for record in found if isinstance(record, Intent))
 
 
-def _happened(path: Path) -> Iterator[Intent | Event | Unknown]:
+def _happened(path: Path) -> Generator[Intent | Event | Unknown, None, None]:
     """Read what took place, the newest first, as it is asked for; a change stands where it began."""
     outcome: Line | None = None
-    for record, _ in lines(path):
-        if isinstance(record, Event | Unknown):
-            yield record
-            continue
-        if isinstance(record, Intent) and isinstance(outcome, Commit):
-            yield record
-        outcome = record
+    with closing(lines(path)) as found:
+        for record, _ in found:
+            if isinstance(record, Event | Unknown):
+                yield record
+                continue
+            if isinstance(record, Intent) and isinstance(outcome, Commit):
+                yield record
+            outcome = record
+
+
+def adoption(path: Path) -> Event | None:
+    """Find the record by which a log was begun anew from the link; None if it began otherwise."""
+    with suppress(FormatError):
+        line = first(lines_from_start(path))
+        record = decoded(line, "line 1") if line else None
+        if isinstance(record, Event) and record.kind == ADOPTED:
+            return record
+    return None
+
+
+def chained(*records: Written) -> bytes:
+    """Give the lines of a log that holds these records alone."""
+    lines, prev = b"", None
+    for number, record in enumerate(records, start=1):
+        line = canonical(msgspec.structs.replace(record, n=number, prev=prev))
+        lines, prev = lines + line, sha256(line[:-1])
+    return lines
 
 
 def read_log(path: Path) -> list[Intent]:
@@ -233,11 +347,21 @@ def read_history(path: Path) -> list[Intent | Event | Unknown]:
 
 def live_at(path: Path, moment: datetime) -> Intent | None:
     """Find the change that had made its model live at a moment."""
-    return next((change for change in changes(path) if change.time <= moment), None)
+    with closing(changes(path)) as found:
+        return next((change for change in found if change.time <= moment), None)
 
 
-def append(path: Path, record: Written, *, mode: int = 0o644) -> Head:
+def append(path: Path, record: Written, *, mode: int = 0o644, after: Head | None = None) -> Head:
     """Append a record as the next link of the chain, durably; if that fails, the log is unchanged.
+
+    Parameters
+    ----------
+    path : Path
+    record : Intent, Commit, Abort or Event
+    mode : int
+        Permissions of a new log.
+    after : Head, optional
+        Where the log must end: the outcome of a change belongs behind its own intent.
 
     Returns
     -------
@@ -247,10 +371,12 @@ def append(path: Path, record: Written, *, mode: int = 0o644) -> Head:
     Raises
     ------
     RegistryError
-        If the record is too long to be read again.
+        If the record is too long to be read again, or another process has written although this one has the lock.
     """
-    before, digest = next(lines(path), (None, None))
-    assert not (isinstance(record, Event) and isinstance(before, Intent)), "settle the change first, under the lock"
+    before, digest = first(lines(path)) or (None, None)
+    end = Head(before.n, digest) if before else EMPTY
+    if (after and end != after) or (isinstance(record, Intent | Event) and isinstance(before, Intent)):
+        raise RegistryError(OTHER_WRITER.format(path))
     record = msgspec.structs.replace(record, n=before.n + 1 if before else 1, prev=digest)
     content = canonical(record)
     if len(content) > LONGEST:
@@ -269,52 +395,3 @@ def signed_content(record: Commit | Event) -> bytes:
         return f"modelgates commit {Head(record.n - 1, record.prev)}".encode()
     unsigned = canonical(msgspec.structs.replace(record, signature=None))[:-1]
     return f"modelgates event {Head(record.n, sha256(unsigned))}".encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """A whole log: the digest of each line, the records with a signature, and what is wrong."""
-
-    digests: list[str]
-    signed: list[Commit | Event]
-    problems: list[str]
-
-    def holds(self, head: Head) -> bool:
-        """Whether the log still has the record that a head names."""
-        return head.n <= len(self.digests) and self.digests[head.n - 1] == head.digest
-
-
-def read_chain(path: Path) -> Chain:
-    """Read the whole log and compare every line with the one before it.
-
-    A cut tail and a chain that was written anew do not show here: compare the digests with a head that was kept
-    elsewhere. What a crash left after the last newline does not count as a line.
-    """
-    found = Chain([], [], [])
-    previous: Line | None = None
-    opened = False
-    for number, line in enumerate(reversed([*lines_from_end(path)]), start=1):
-        try:
-            record = decoded(line, f"line {number}")
-        except FormatError as error:
-            found.problems.append(str(error))
-        else:
-            prev = found.digests[-1] if found.digests else None
-            if (record.n, record.prev) != (number, prev):
-                found.problems.append(f"line {number}: record {record.n} does not follow on the line before it")
-            elif isinstance(record, Commit | Abort) != opened:
-                # Nothing comes between an intent and its outcome, and no outcome without an intent.
-                found.problems.append(
-                    f"line {number}: {_tag(record)} after {_tag(previous) if previous else 'nothing'}"
-                )
-            if isinstance(record, Commit | Event) and record.signature:
-                found.signed.append(record)
-            if not isinstance(record, Event | Unknown):
-                opened = isinstance(record, Intent)
-            previous = record
-        found.digests.append(sha256(line))
-    return found
-
-
-def _tag(record: Line) -> str:
-    return repr(record.kind) if isinstance(record, Unknown) else type(record).__name__.lower()

@@ -9,7 +9,7 @@ import msgspec
 
 from ..errors import FormatError
 from ..storage.digests import sha256
-from ..storage.lines import lines_from_end
+from ..storage.lines import first, lines_from_end
 from ..storage.strict_json import parse_json, typed
 
 HEAD = r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z"
@@ -41,7 +41,7 @@ class _Numbered(msgspec.Struct):
 
 def head_of(log: Path) -> str | None:
     """Read where the audit log ends, as a `Head` is printed; None if it is empty."""
-    line = next(lines_from_end(log, after_writers=True), None)
+    line = first(lines_from_end(log, after_writers=True))
     if line is None:
         return None
     return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

@@ -1,9 +1,11 @@
 """The registry's lock: one writer at a time, which the others can name. Readers take no lock."""
 
+import errno
 import fcntl
 import os
 import re
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,7 @@ from pathlib import Path
 from ..errors import RegistryError
 from ..storage.atomic import close_quietly
 from ..storage.paths import is_there
+from ..storage.text import printable
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "fuse.glusterfs")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -35,12 +38,18 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
     Raises
     ------
     RegistryError
-        If the lock does not come free in time; the message names the process that holds it.
+        If the lock does not come free in time, which names the process that holds it, or something else lies there.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    until = time.monotonic() + timeout_s
+    descriptor = _opened(path, mode)
     try:
-        _take(descriptor, path, timeout_s)
-        holder = f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        _take(descriptor, path, timeout_s, until)
+        while not _is_named(descriptor, path):  # somebody deleted the file while we waited for it
+            close_quietly(descriptor)
+            descriptor = _opened(path, mode)
+            _take(descriptor, path, timeout_s, until)
+        name = printable(socket.gethostname())
+        holder = f"process {os.getpid()} on {name}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         with suppress(OSError):  # only a hint for those who wait; the lock works without it
             if not os.fstat(descriptor).st_size:
                 os.fchmod(descriptor, mode)
@@ -51,9 +60,39 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
         close_quietly(descriptor)
 
 
-def _take(descriptor: int, path: Path, timeout_s: float) -> None:
+def _opened(path: Path, mode: int) -> int:
+    try:
+        # Without O_NONBLOCK, a pipe that lies there would be waited for.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, mode)
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.ELOOP, errno.ENXIO):
+            raise
+        raise no_lock(path) from error
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    close_quietly(descriptor)
+    raise no_lock(path)
+
+
+def no_lock(path: Path) -> RegistryError:
+    """Say that what lies there is no lock."""
+    return RegistryError(
+        f"{path}: a folder, link or pipe, expected the registry's lock, which is a file; while no modelgates runs "
+        f"here, move it away: mv {path} {path}.moved"
+    )
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether the path still leads to the open file: a lock on a deleted file keeps nobody back."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _take(descriptor: int, path: Path, timeout_s: float, until: float) -> None:
     # A lockf lock would be lost when any descriptor of the file is closed, and would not keep threads apart.
-    until = time.monotonic() + timeout_s
     while True:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +100,8 @@ def _take(descriptor: int, path: Path, timeout_s: float) -> None:
             if time.monotonic() >= until:
                 holder = os.pread(descriptor, 200, 0).decode("ascii", "backslashreplace") or "another process"
                 raise RegistryError(
-                    f"{path} is held by {holder}; waited {timeout_s:g} s: let it end, or end it, then try again"
+                    f"{path} is held by {holder}; waited {timeout_s:g} s: let it end, or end it, then try again; "
+                    "never delete the file"
                 ) from None
             time.sleep(PAUSE_S)
 

@@ -1,4 +1,7 @@
-"""The command line from its first word to its exit status. 0 done, 1 refused, 2 used wrongly, 3 the machine failed."""
+"""The command line from its first word to its exit status.
+
+0 done, 1 refused, 2 used wrongly, 3 the machine failed, 130 interrupted.
+"""
 
 import argparse
 import io
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..errors import ModelgatesError, UsageError
+from ..storage.text import first_line
 from . import gates, monitoring, packing, registry, scaffold, serving
 from .options import Command, Verbs
 
@@ -17,12 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.platform == "win32":
         _say("needs symlinks and file locks of Linux or macOS; run it there, or in WSL")
         return 3
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show → still shows the rest
-    arguments = parser().parse_args(argv)
-    command: Command = arguments.command
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show → still shows the rest
+        arguments = parser().parse_args(argv)
+        command: Command = arguments.command
         done = command(arguments)
         sys.stdout.flush()
         return done
@@ -33,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(error, BrokenPipeError):  # its reader, such as `head`, has seen enough
             place = error.filename2 or error.filename or ""  # for a rename, filename2 is the file to replace
             _say(f"{error.strerror or error}: {place}".rstrip(": "))
+        failed = 3
+    except (ImportError, MemoryError) as error:
+        # A library that finds no memory to be loaded into says only that it cannot be imported.
+        _say(f"out of memory, or a library cannot be loaded ({first_line(error)}); see: ulimit -v, pip check")
         failed = 3
     except KeyboardInterrupt:
         _say("interrupted")

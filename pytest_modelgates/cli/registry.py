@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..audit.chain import Event, Intent, Unknown
+    from ..registry.in_force import InForce
 
 
 def register(verbs: Verbs) -> None:
@@ -91,7 +93,20 @@ def register(verbs: Verbs) -> None:
         POLICY,
         JSON,
     )
-    verbs.add("recover", recover, argument("--yes", action="store_true", help="do what is listed"), ARTIFACTS, POLICY)
+    verbs.add(
+        "recover",
+        recover,
+        argument("--yes", action="store_true", help="do what is listed"),
+        argument(
+            "--adopt-link",
+            action="store_true",
+            help="where link and log contradict each other, believe the link: begin a new log from it",
+        ),
+        argument("--reason", default="", help="why, for the audit log; --adopt-link requires it"),
+        key_option("with --adopt-link, sign the new log"),
+        ARTIFACTS,
+        POLICY,
+    )
     verbs.add(
         "gc",
         gc,
@@ -218,10 +233,14 @@ def list_models(arguments: argparse.Namespace) -> int:
 def log(arguments: argparse.Namespace) -> int:
     """Show every promotion and rollback, and what else was recorded; times are UTC."""
     from ..audit.chain import Intent, live_at, plain, read_history
+    from ..audit.whole import read_chain, remembered
 
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
+    for note in read_chain(artifacts.promotions, known=remembered(artifacts)).notes:
+        with suppress(OSError):  # a closed stderr must not stop the command
+            print(f"note: {note}", file=sys.stderr)
     if arguments.at is not None:
         found = live_at(artifacts.promotions, arguments.at)
         if arguments.json:
@@ -271,42 +290,70 @@ def _in_words(record: "Intent | Event | Unknown") -> list[str]:
 def _verify_log(arguments: argparse.Namespace, artifacts: Artifacts) -> int:
     from ..registry.audit_check import verify_log
 
-    found, problems = verify_log(artifacts, emergency(artifacts, arguments).keys, arguments.head)
+    checked = verify_log(artifacts, emergency(artifacts, arguments).keys, arguments.head)
     if arguments.json:
-        print_json({"found": found, "problems": problems})
+        print_json({"found": checked.found, "problems": checked.problems, "notes": checked.notes})
     else:
-        print(f"{artifacts.promotions}: {found}", *(f"problem: {problem}" for problem in problems), sep="\n")
-    return 1 if problems else 0
+        notes = [f"note: {note}" for note in checked.notes]
+        problems = [f"problem: {problem}" for problem in checked.problems]
+        print(f"{artifacts.promotions}: {checked.found}", *notes, *problems, sep="\n")
+        if checked.problems:
+            print("what to do about it: modelgates recover")
+    return 1 if checked.problems else 0
 
 
 def recover(arguments: argparse.Namespace) -> int:
-    """List the steps that repair link and log after a crash or a change by hand; ends with 1 if there is one."""
+    """List the steps that repair link and log after a crash or a change by hand, and what to type where none can."""
     from ..registry import recover as registry
+    from ..storage.text import printable
 
     artifacts = artifacts_of(arguments)
-    rules = emergency(artifacts, arguments).operations.registry
-    steps = registry.recover(artifacts, rules, do=arguments.yes)
-    for step in steps:
-        print(f"{'did' if arguments.yes else 'would'}: {step}")
-    if not steps:
-        print("nothing to recover")
-    elif not arguments.yes:
+    in_force = emergency(artifacts, arguments)
+    if arguments.adopt_link:
+        return _adopt(arguments, artifacts, in_force)
+    found = registry.recover(artifacts, in_force.operations.registry, do=arguments.yes)
+    for step in found.steps:
+        print(f"{'did' if arguments.yes else 'would'}: {printable(step.text)}")
+    for problem in found.problems:
+        print(printable(problem), file=sys.stderr)
+    if found.steps and not arguments.yes:
         print("nothing was done; to do it: modelgates recover --yes")
-    return 0 if arguments.yes or not steps else 1
+    elif not found.steps and not found.problems:
+        print("nothing to recover")
+    return 1 if found.problems or (found.steps and not arguments.yes) else 0
+
+
+def _adopt(arguments: argparse.Namespace, artifacts: Artifacts, in_force: "InForce") -> int:
+    from ..registry.actor import why_denied
+    from ..registry.adopt import adopt_link
+
+    if why := why_denied("adopt the link", in_force.policy.registry.may_roll_back):
+        raise RefusedError(why)
+    rules = in_force.operations.registry
+    did = adopt_link(artifacts, rules, reason=arguments.reason, key=key_of(arguments))
+    print(*(f"did: {step}" for step in did), sep="\n", end="\n" if did else "")
+    if not did:
+        print("nothing to adopt: log and link do not contradict each other")
+    return 0
 
 
 def gc(arguments: argparse.Namespace) -> int:
     """Delete old models, but never the live one, the one before it, a newer one, or one in use."""
     from ..registry.garbage import collect
+    from ..storage.text import printable
 
     artifacts = artifacts_of(arguments)
     rules = acting(artifacts, arguments).operations.registry
-    removed = collect(artifacts, rules, keep=arguments.keep, dry_run=arguments.dry_run)
-    for folder in removed:
+    found = collect(artifacts, rules, keep=arguments.keep, dry_run=arguments.dry_run)
+    for folder in found.removed:
         print(f"{folder.name}  {folder.size} bytes")
-    total = sum(folder.size for folder in removed)
-    print(f"{'would free' if arguments.dry_run else 'freed'} {total / 1e6:.1f} MB in {len(removed)} folders")
-    return 0
+    for name, why in found.kept:
+        print(f"kept {name}: {why}")
+    total = sum(folder.size for folder in found.removed)
+    print(f"{'would free' if arguments.dry_run else 'freed'} {total / 1e6:.1f} MB in {len(found.removed)} places")
+    for name, why in found.failed:
+        print(f"modelgates: {name} cannot be deleted: {printable(why)}", file=sys.stderr)
+    return 3 if found.failed else 0
 
 
 def golden_set(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import socket
 from collections.abc import Sequence
 
 from ..errors import RefusedError
@@ -19,6 +20,11 @@ def actor() -> str:
             "printable characters in UTF-8"
         )
     return name
+
+
+def host() -> str:
+    """Name this machine, as text: a kernel takes any bytes for a name."""
+    return printable(socket.gethostname())
 
 
 def one_line_reason(reason: str, verb: str) -> str:

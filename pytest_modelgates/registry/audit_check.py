@@ -5,11 +5,15 @@ rewritten. Those two show against a head, the number and digest of one record, t
 of a model packed later, or in a printout. A signature shows them too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 
 from ..artifacts import Artifacts
-from ..audit.chain import Commit, Event, lines, read_chain, signed_content
+from ..audit.chain import Commit, Event, adoption, lines, signed_content
 from ..audit.head import Head
+from ..audit.whole import Chain, read_chain, remember
 from ..errors import FormatError, IntegrityError
 from ..evidence.seal import signer
 from ..model.directory import ModelDirectory
@@ -36,61 +40,82 @@ def check_log_end(artifacts: Artifacts, keys: Sequence[str] | None, newest: str 
     list of str
         What speaks against the log.
     """
-    kept = _kept_head(artifacts, newest) if newest else None
+    begun = adopted(artifacts)
+    kept = _kept_head(artifacts, newest, begun) if newest else None
     end: int | None = None
     last: Commit | Event | None = None
     holds = False
-    for record, digest in lines(artifacts.promotions):
-        end = end or record.n
-        # An event without a signature says nothing about the one of the change before it.
-        if last is None and (isinstance(record, Commit) or (isinstance(record, Event) and record.signature)):
-            last = record
-        # The kept head may be newer than the last commit: that of an abort, or of a change under way.
-        holds = holds or Head(record.n, digest) == kept
-        if last and (kept is None or record.n <= kept.n):
-            break
-    levels, problems = ["chained"], []
+    with closing(lines(artifacts.promotions)) as found:
+        for record, digest in found:
+            end = end or record.n
+            # An event without a signature says nothing about the one of the change before it.
+            if last is None and (isinstance(record, Commit) or (isinstance(record, Event) and record.signature)):
+                last = record
+            # The kept head may be newer than the last commit: that of an abort, or of a change under way.
+            holds = holds or Head(record.n, digest) == kept
+            if last and (kept is None or record.n <= kept.n):
+                break
+    levels, problems = [f"chained since the link was adopted on {begun:%Y-%m-%d}" if begun else "chained"], []
     if kept and holds:
         levels.append(f"head kept by {newest}")
     elif kept:
-        problems.append(LOST.format(kept.n, newest))
+        problems.append(LOST.format(kept.n, newest) + "; see: modelgates recover")
     if last and last.signature:
         by, problem = _signer(last, keys)
         levels.append(f"head signed by {by}" if last.n == end else f"signed by {by} up to record {last.n}")
         problems += problem
-    return ", ".join(levels) if len(levels) > 1 else "chained only", problems
+    return ", ".join(levels) if len(levels) > 1 or begun else "chained only", problems
 
 
-def verify_log(artifacts: Artifacts, keys: Sequence[str] | None, head: Head | None = None) -> tuple[str, list[str]]:
-    """Judge the whole log: every line, every signature, and the heads that all models and the caller kept.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the check of a whole log found, in words; what speaks against it; and what is odd and does not."""
 
-    Returns
-    -------
-    str
-        What was found, in words.
-    list of str
-        What speaks against the log; empty if nothing does.
-    """
-    chain = read_chain(artifacts.promotions)
-    problems = list(chain.problems)
-    heads = {model_id: _kept_head(artifacts, model_id) for model_id in model_ids(artifacts)}
-    kept = {model_id: head for model_id, head in heads.items() if head}
-    problems += [LOST.format(found.n, model_id) for model_id, found in kept.items() if not chain.holds(found)]
+    found: str
+    problems: list[str]
+    notes: list[str]
+
+
+def verify_log(artifacts: Artifacts, keys: Sequence[str] | None, head: Head | None = None) -> Checked:
+    """Judge the whole log: every line, every signature, and the heads that all models and the caller kept."""
+    kept = kept_heads(artifacts)
+    chain = read_chain(artifacts.promotions, heads=[*kept.values(), *([head] if head else [])])
+    remember(artifacts, chain)
+    problems = [*chain.problems, *lost_heads(kept, chain)]
     for record in chain.signed:
         problems += _signer(record, keys)[1]
-    if head and not chain.holds(head):
+    if head and head not in chain.held:
         problems.append(LOST.format(head.n, "--head"))
-    end = Head(len(chain.digests), chain.digests[-1] if chain.digests else None)
-    return f"{end.n} records, {len(chain.signed)} signed, {len(kept)} heads kept by models; head {end}", problems
+    found = f"{chain.end.n} records, {len(chain.signed)} signed, {len(kept)} heads kept by models; head {chain.end}"
+    return Checked(found, problems, chain.notes)
 
 
-def _kept_head(artifacts: Artifacts, model_id: str) -> Head | None:
+def kept_heads(artifacts: Artifacts) -> dict[str, Head]:
+    """Read the ends of the log that models' manifests kept, by model; a link that was adopted since ends them."""
+    begun = adopted(artifacts)
+    found = {model_id: _kept_head(artifacts, model_id, begun) for model_id in model_ids(artifacts)}
+    return {model_id: head for model_id, head in found.items() if head}
+
+
+def lost_heads(kept: Mapping[str, Head], chain: Chain) -> list[str]:
+    """Name the kept heads that the log does not hold."""
+    return [LOST.format(head.n, model_id) for model_id, head in kept.items() if head not in chain.held]
+
+
+def adopted(artifacts: Artifacts) -> datetime | None:
+    """Find out when the log was begun anew from the link; None for a log that began with a promotion."""
+    first = adoption(artifacts.promotions)
+    return first.time if first else None
+
+
+def _kept_head(artifacts: Artifacts, model_id: str, begun: datetime | None) -> Head | None:
     try:
         with ModelDirectory(artifacts.model(model_id)) as model:
-            kept = model.manifest.audit_head
-    except (FormatError, IntegrityError):
+            manifest = model.manifest
+    except (FormatError, IntegrityError, PermissionError):
         return None  # `modelgates verify` says what is wrong with the manifest
-    return Head.parse(kept) if kept else None
+    # A log that was begun anew holds no head that was kept before; which one it replaced is in its first record.
+    return Head.parse(manifest.audit_head) if manifest.audit_head and not (begun and manifest.created < begun) else None
 
 
 def _signer(record: Commit | Event, keys: Sequence[str] | None) -> tuple[str, list[str]]:

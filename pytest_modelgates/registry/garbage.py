@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -18,18 +19,29 @@ from ..storage.regular_files import open_folder
 from .store import locked, model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"
+STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
+GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*")
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A folder that was deleted, or would be."""
+    """What was deleted, or would be."""
 
     name: str
     size: int
     """Of its files [bytes]."""
 
 
-def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool = False) -> list[Removed]:
+@dataclass(slots=True)
+class Collected:
+    """What was deleted, or would be; what was kept, and why; and what could not be deleted, and why."""
+
+    removed: list[Removed] = field(default_factory=list)
+    kept: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool = False) -> Collected:
     """Delete models older than the live one but for the newest `keep`, and what killed commands left behind.
 
     Parameters
@@ -43,8 +55,9 @@ def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool 
 
     Returns
     -------
-    list of Removed
-        Models, oldest first, then leftovers. A folder that a process holds open is left alone.
+    Collected
+        Models, oldest first, then leftovers. A folder that a process holds open is kept. One that cannot be deleted
+        does not stop the rest.
 
     Raises
     ------
@@ -53,39 +66,68 @@ def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool 
     """
     if keep < 0:
         raise RegistryError(f"cannot keep {keep} models; give 0 or more")
-    removed = []
+    found = Collected()
     with locked(artifacts, rules):
         if not is_folder(artifacts.models):
-            return []
-        for name in [*_expendable(artifacts, keep), *_leftovers(artifacts.models)]:
-            with _unread(artifacts.models / name) as free:
-                if not free:
-                    continue
-                removed.append(Removed(name, _size(artifacts.models / name)))
-                if not dry_run:
-                    _delete(artifacts.models / name)
-    return removed
+            return found
+        expendable = _expendable(artifacts, keep, found)
+        for path in [*(artifacts.models / name for name in expendable), *_leftovers(artifacts)]:
+            name = path.name if path.parent == artifacts.models else str(path.relative_to(artifacts.root))
+            try:
+                with _unread(path) if is_folder(path) else nullcontext(enter_result=True) as free:
+                    if free:
+                        size = _size(path)
+                        if not dry_run:
+                            _delete(path)
+                        found.removed.append(Removed(name, size))
+                    elif is_there(path):
+                        found.kept.append((name, "a process has it open"))
+            except FileNotFoundError:  # a pack has just renamed its staging folder
+                continue
+            except OSError as error:
+                place = f" ({error.filename})" if error.filename else ""
+                found.failed.append((name, f"{error.strerror or error}{place}"))
+    return found
 
 
-def _expendable(artifacts: Artifacts, keep: int) -> list[str]:
-    live = state(artifacts).live
+def _expendable(artifacts: Artifacts, keep: int, found: Collected) -> list[str]:
+    live, ids = state(artifacts).live, model_ids(artifacts)
     if live is None:
-        return []  # all of them are candidates
-    ids = model_ids(artifacts)
+        found.kept += [(name, "a candidate, as nothing was promoted yet") for name in ids]
+        return []
     # A rollback would go to this model.
-    previous = next((name for name in past_live(artifacts, live) if name in ids), None)
-    # A model newer than the live one is still a candidate.
+    with closing(past_live(artifacts, live)) as past:
+        previous = next((name for name in past if name in ids), None)
     older = [name for name in ids if int(name) < int(live) and name != previous]
-    return older[: max(0, len(older) - keep)]
+    going = older[: max(0, len(older) - keep)]
+    why: dict[str | None, str] = dict.fromkeys(older, f"among the newest {keep}")
+    why |= {previous: "was live before", live: "live"}
+    # A model newer than the live one is still a candidate.
+    found.kept += [(name, why.get(name, "a candidate, newer than the live one")) for name in ids if name not in going]
+    return going
 
 
-def _leftovers(models: Path) -> list[str]:
-    with os.scandir(models) as entries:
-        return sorted(
-            entry.name
+def _leftovers(artifacts: Artifacts) -> list[Path]:
+    """Find what killed commands left: folders of models, and files that were not yet renamed to their place."""
+    with os.scandir(artifacts.models) as entries:
+        folders = [
+            Path(entry.path)
             for entry in entries
             if entry.name.startswith((TRASH, STAGING)) and entry.is_dir(follow_symlinks=False)
-        )
+        ]
+    files = []
+    # Who writes here has the lock, which we have now. Reports and the like are written without it.
+    for folder, names in ((artifacts.golden, GOLDENS), (artifacts.root, LOGS)):
+        if is_folder(folder):
+            with os.scandir(folder) as entries:
+                files += [
+                    Path(entry.path)
+                    for entry in entries
+                    if (match := STAGED.fullmatch(entry.name))
+                    and names.fullmatch(match[1])
+                    and entry.is_file(follow_symlinks=False)
+                ]
+    return [*sorted(folders), *sorted(files)]
 
 
 @contextmanager
@@ -108,10 +150,15 @@ def _unread(directory: Path) -> Iterator[bool]:
 
 
 def _size(directory: Path) -> int:
+    if not is_folder(directory):
+        return directory.lstat().st_size
     return sum(path.lstat().st_size for path in directory.rglob("*") if not is_folder(path))
 
 
 def _delete(directory: Path) -> None:
+    if not is_folder(directory):
+        directory.unlink()
+        return
     # Rename first, so that a reader sees a whole model or none.
     trash = directory
     if not directory.name.startswith(TRASH):

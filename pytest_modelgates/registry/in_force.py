@@ -5,6 +5,7 @@ rollback and recover, stays open.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,13 +13,14 @@ from typing import Literal
 import msgspec
 
 from ..artifacts import Artifacts
-from ..audit.chain import PolicyKept, changes
-from ..errors import FormatError, PolicyError
+from ..audit.chain import PolicyKept
+from ..errors import PolicyError
 from ..policy.load import load_policy
 from ..policy.operations import Operations, load_operations
 from ..policy.place import Place, find_place
 from ..policy.policy import Policy
 from ..storage.paths import is_there
+from .store import went_live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +117,9 @@ def for_emergency(artifacts: Artifacts, asked: Path | None = None) -> InForce:
 
 
 def last_kept(artifacts: Artifacts) -> PolicyKept | None:
-    """Find the policy of the last change whose record keeps one; None if there is none, or the log cannot be read."""
-    try:
-        return next((change.policy for change in changes(artifacts.promotions) if change.policy), None)
-    except FormatError:
-        return None  # `modelgates status` says what is wrong with the log
+    """Find the policy of the last change whose record keeps one, past damage of the log; None if there is none."""
+    with closing(went_live(artifacts)) as found:
+        return next((change.policy for change in found if change.policy), None)
 
 
 def _problem(artifacts: Artifacts, place: Place) -> str | None:

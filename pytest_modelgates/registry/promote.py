@@ -1,6 +1,5 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
-import socket
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..policy.policy import Policy
 from ..predictions.records import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
-from .actor import actor, one_line_reason, why_denied
+from .actor import actor, host, one_line_reason, why_denied
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
 from .golden import panel_predictions
@@ -118,7 +117,7 @@ def gather(
     )
     if live is None:
         # Nothing is live now. A manifest that kept an end of the log would show that something once was.
-        return replace(facts, log_problems=verify_log(artifacts, policy.evidence.keys)[1])
+        return replace(facts, log_problems=verify_log(artifacts, policy.evidence.keys).problems)
     if shadow is None or shadow.digest != digest:
         shadow = _shadow_records(artifacts, digest, policy)
     return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow.records())
@@ -174,7 +173,7 @@ def promote(
         change = Intent(
             time=now,
             actor=actor(),
-            host=socket.gethostname(),
+            host=host(),
             action="promote",
             from_=facts.live,
             to=model_id,

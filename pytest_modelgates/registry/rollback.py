@@ -1,19 +1,36 @@
-"""Rollback: back to a model that was live before, if it is byte for byte what it was then."""
+"""Rollback: back to a model that was live before, if it is byte for byte what it was then.
 
-import socket
+It is the way out when something is wrong, so it asks for as little as it can: the log's record of that model, and an
+end of the log to write behind. Older damage, and a link that somebody moved, do not stop it.
+"""
+
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..artifacts import Artifacts
-from ..audit.chain import Intent, changes
+from ..artifacts import Artifacts, is_id
+from ..audit.chain import Abort, Intent, append, tail
 from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
-from ..storage.paths import is_folder
-from .actor import actor, one_line_reason, why_denied
+from ..storage.lines import first
+from ..storage.paths import is_folder, is_link, is_there
+from .actor import actor, host, one_line_reason, why_denied
+from .events import event_of
 from .in_force import InForce
-from .store import Done, change_live, locked, past_live, state
+from .store import (
+    Done,
+    append_signed,
+    change_live,
+    finish_interrupted,
+    link_target,
+    link_text,
+    lock,
+    past_live,
+    set_stray_end_aside,
+    sound_tail,
+    went_live,
+)
 
 
 def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: str, key: Path | None = None) -> Done:
@@ -30,12 +47,13 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
     if why := why_denied("roll back", in_force.policy.registry.may_roll_back):
         raise RefusedError(why)
     private = load_key(key) if key else None
-    with locked(artifacts, in_force.operations.registry):
+    with lock(artifacts, in_force.operations.registry):
+        live = _live(artifacts)
         # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
-        live = state(artifacts).live
         if model_id == live:
-            raise RefusedError(f"{model_id} is live already")
-        was = next((change.digest for change in changes(artifacts.promotions) if change.to == model_id), None)
+            raise RefusedError(_already(artifacts, model_id))
+        record = first(went_live(artifacts, model_id))
+        was = record.digest if record else None
         if was is None or not is_folder(artifacts.model(model_id)):
             lost = "was never live" if was is None else "is not there any more"
             past = ", ".join(name for name in past_live(artifacts, live) if is_folder(artifacts.model(name)))
@@ -45,10 +63,14 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
             raise RefusedError(
                 f"{model_id} has other bytes ({digest[:12]}…) than when it was live ({was[:12]}…); roll back further"
             )
+        repaired = set_stray_end_aside(artifacts)
+        _settle(artifacts, live)
+        if repaired:
+            append_signed(artifacts, event_of("recover", artifacts.promotions.name, *repaired), private)
         change = Intent(
             time=datetime.now(UTC),
             actor=actor(),
-            host=socket.gethostname(),
+            host=host(),
             action="rollback",
             from_=live,
             to=model_id,
@@ -58,3 +80,30 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
             reason=reason,
         )
         return change_live(artifacts, change, key=private)
+
+
+def _live(artifacts: Artifacts) -> str | None:
+    """Read which model the link names; None if it leads elsewhere or is missing."""
+    if is_there(artifacts.latest) and not is_link(artifacts.latest):
+        link_target(artifacts)  # says what lies there
+    live = link_text(artifacts.latest)
+    return live if live and is_id(live) else None
+
+
+def _settle(artifacts: Artifacts, live: str | None) -> None:
+    """Settle a change that was cut short, wherever the link leads now."""
+    end = tail(artifacts.promotions)
+    if end.open and live not in (end.open.to, end.open.from_):
+        append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
+    else:
+        finish_interrupted(artifacts)
+
+
+def _already(artifacts: Artifacts, model_id: str) -> str:
+    end = sound_tail(artifacts)
+    if end.change_to(model_id):
+        return f"{model_id} is live already"
+    return (
+        f"latest points at {model_id} already, but promotions.log says {end.change.to if end.change else 'nothing'} is "
+        f'live; to keep {model_id}: modelgates recover --adopt-link --reason "…"'
+    )

@@ -1,6 +1,7 @@
 """What people ask of the registry: what is live, and which models there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -8,13 +9,27 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ..artifacts import Artifacts, newest_id
-from ..audit.chain import EMPTY, Intent, Tail, changes, tail
-from ..audit.lock import is_locked
+from ..audit.chain import EMPTY, Intent, Tail
+from ..audit.lock import is_locked, no_lock
+from ..audit.whole import Chain, read_chain, remember, remembered
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..model.directory import CHANGES, ModelDirectory, verify
+from ..storage.paths import is_file, is_folder, is_link, is_there
 from .audit_check import check_log_end
 from .in_force import InForce
-from .store import ONNX_LINK, is_model, link_target, live_id, model_ids, onnx_link_broken, state
+from .recover import MOST, SEE, goldens_problem
+from .store import (
+    ONNX_LINK,
+    is_model,
+    link_target,
+    link_text,
+    model_ids,
+    onnx_link_broken,
+    sound_tail,
+    staged_link,
+    state,
+    went_live,
+)
 
 T = TypeVar("T")
 
@@ -34,6 +49,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     waivers: list[str]
     newest: str | None
     problems: list[str]
+    notes: list[str] = []
+    """What is odd, and no problem."""
+    log_read: bool = True
 
     @property
     def sound(self) -> bool:
@@ -47,7 +65,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             if self.live is None
             else f"live: {self.live} since {self.since:%Y-%m-%d %H:%M:%S} UTC, by {self.actor}"
             if self.since
-            else f"live: {self.live}, says the link; the log does not know it"
+            else f"live: {self.live}, says the link; the log {'does not know it' if self.log_read else 'is damaged'}"
         )
         return [
             live,
@@ -57,6 +75,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             f"audit log: {self.audit_log}",
             f"policy: {self.policy}",
             *self.waivers,
+            *(f"note: {note}" for note in self.notes),
             *(f"problem: {problem}" for problem in self.problems),
         ]
 
@@ -71,34 +90,41 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(artifacts: Artifacts, in_force: InForce) -> Status:
-    """Look at link, log and live model, and say everything that is wrong with them. Reads only the end of the log."""
+    """Look at link, log and live model, and say everything that is wrong with them.
+
+    Of a log that was verified before and only grew since, the rest is read.
+    """
     problems: list[str] = []
-    end = _unless(problems, lambda: tail(artifacts.promotions)) or Tail(EMPTY, None, None)
+    chain = _unless(problems, lambda: read_chain(artifacts.promotions, known=remembered(artifacts))) or Chain()
+    remember(artifacts, chain)
+    damage = [f"{artifacts.promotions}: {problem}" for problem in chain.problems]
+    problems += [f"{problem}{SEE}" for problem in damage[:MOST]]
+    # What is wrong with the log is said by now, and need not be said again by all who read it.
+    log = [] if damage else problems
+    end = _unless(log, lambda: sound_tail(artifacts)) or Tail(EMPTY, None, None)
     live = _unless(problems, lambda: link_target(artifacts))
-    _unless(problems, lambda: state(artifacts))
+    _unless(log, lambda: state(artifacts))
     newest = _unless(problems, lambda: newest_id(artifacts))
-    # The newest model's manifest keeps an end of the log. Without it, a log that was cut off would pass unnoticed here.
     if newest and not is_model(artifacts.model(newest)):
         problems.append(f"{artifacts.latest_id}: names a model that is not there; write the newest model's id into it")
-    if end.open and not is_locked(artifacts.lock):
+    if end.open and not is_locked(artifacts.lock) and _unless(log, lambda: sound_tail(artifacts)) == end:
+        # Read again, because a writer may have ended between the first look at the log and the one at the lock.
         problems.append(
             f"a {end.open.action} to {end.open.to} was cut short; the next change settles it, or: modelgates recover"
         )
-    if live is not None and onnx_link_broken(artifacts):
-        problems.append(f"{artifacts.latest_onnx} does not lead to {ONNX_LINK}; see: modelgates recover")
+    problems += _odd_places(artifacts, live)
     change = end.change_to(live)
     digest = None
     if live is not None:
         try:
             digest = verify(artifacts.model(live))
         except ModelgatesError as error:
-            problems += str(error).splitlines()
+            problems += [f"{problem}{SEE}" for problem in str(error).splitlines()]
         if digest and change and digest != change.digest:
-            problems.append(f"{live} has other bytes than when it was promoted (sha256:{change.digest[:16]}…)")
-    level, doubts = _unless(problems, lambda: check_log_end(artifacts, in_force.keys, newest)) or (
-        "not sound",
-        [],
-    )
+            problems.append(f"{live} has other bytes than when it was promoted (sha256:{change.digest[:16]}…){SEE}")
+    # The newest model's manifest keeps an end of the log. Without it, a log that was cut off would pass unnoticed here.
+    keeps = newest if newest and is_model(artifacts.model(newest)) else next(iter(model_ids(artifacts)[::-1]), None)
+    level, doubts = _unless(log, lambda: check_log_end(artifacts, in_force.keys, keeps)) or ("not sound", [])
     problems += doubts
     if in_force.found == "broken":
         problems.append("the policy cannot be read, and nothing is promoted until it is mended")
@@ -108,11 +134,13 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         since=change.time if change else None,
         actor=change.actor if change else None,
         assurance=f"signed by {change.sealed_by}" if change and change.sealed_by else "digest-bound, unsigned",
-        audit_log=level,
-        policy=_policy_of(in_force, end.change),
+        audit_log="not sound" if damage else level,
+        policy=_policy_of(in_force, change),
         waivers=list(change.waivers) if change else [],
         newest=newest,
         problems=problems,
+        notes=chain.notes,
+        log_read=not damage,
     )
 
 
@@ -126,6 +154,19 @@ def _policy_of(in_force: InForce, change: Intent | None) -> str:
     return str(in_force.kept)
 
 
+def _odd_places(artifacts: Artifacts, live: str | None) -> Iterator[str]:
+    """Name what lies where only the registry's own links and files should."""
+    if live is not None and onnx_link_broken(artifacts):
+        yield f"{artifacts.latest_onnx} does not lead to {ONNX_LINK}{SEE}"
+    for staged in map(staged_link, (artifacts.latest, artifacts.latest_onnx)):
+        if is_folder(staged) and not is_link(staged):
+            yield f"{staged}: a folder, where the link is made before it is moved{SEE}"
+    if is_there(artifacts.lock) and (is_link(artifacts.lock) or not is_file(artifacts.lock)):
+        yield str(no_lock(artifacts.lock))
+    if problem := goldens_problem(artifacts):
+        yield f"{problem}{SEE}"
+
+
 def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:
     try:
         return ask()
@@ -137,15 +178,16 @@ def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:
 
 def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
     """List model directories, oldest first; only the newest `last` of them if that is given."""
-    live, ids = live_id(artifacts), model_ids(artifacts)
+    live, ids = link_text(artifacts.latest), model_ids(artifacts)
     rows = [_row(artifacts.model(model_id)) for model_id in (ids[-last:] if last else ids)]
     # No model was promoted before it was packed, so the log need not be read further back.
     oldest = min((row.created for row in rows if row.created), default=None)
     past = set()
-    for change in changes(artifacts.promotions):
-        if oldest is None or change.time < oldest:
-            break
-        past.add(change.to)
+    with closing(went_live(artifacts)) as found:
+        for change in found:
+            if oldest is None or change.time < oldest:
+                break
+            past.add(change.to)
 
     def placed(row: Row) -> Row:
         standing: Standing = "live" if row.id == live else "past" if row.id in past else "candidate"
@@ -158,6 +200,6 @@ def _row(directory: Path) -> Row:
     try:
         with ModelDirectory(directory) as model:
             created, text = model.manifest.created, model.read(CHANGES).decode(errors="replace")
-    except (FormatError, IntegrityError) as error:
+    except (FormatError, IntegrityError, PermissionError) as error:
         return Row(id=directory.name, created=None, state="damaged", changes=str(error))
     return Row(id=directory.name, created=created, state="candidate", changes=(text.splitlines() or [""])[0])

@@ -5,8 +5,8 @@ The link decides, and the log is written around its move: intent, move, commit, 
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..artifacts import Artifacts, checked_id, is_id
-from ..audit.chain import Abort, Commit, Event, Intent, append, changes, signed_content, tail
+from ..audit.chain import (
+    OTHER_WRITER,
+    Abort,
+    Commit,
+    Event,
+    Intent,
+    Tail,
+    adoption,
+    append,
+    committed,
+    signed_content,
+    stray_end,
+    tail,
+)
 from ..audit.head import Head
 from ..audit.lock import locked_file, refuse_network
 from ..errors import ModelgatesError, RegistryError
@@ -23,8 +36,9 @@ from ..evidence.seal import sign
 from ..model.directory import MODEL
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
-from ..storage.lines import drop_torn_line
-from ..storage.paths import is_folder, is_link, is_there
+from ..storage.digests import sha256, sha256_of
+from ..storage.lines import drop_end, drop_torn_line, read_end
+from ..storage.paths import is_file, is_folder, is_link, is_there
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -111,6 +125,11 @@ def link_target(artifacts: Artifacts) -> str | None:
         ) from error
 
 
+def link_text(path: Path) -> str | None:
+    """Read a link's text, unchecked; None if there is no link."""
+    return os.readlink(path) if is_link(path) else None
+
+
 def live_id(artifacts: Artifacts) -> str | None:
     """Read which model is live; None before the first promotion.
 
@@ -152,13 +171,38 @@ def is_first(artifacts: Artifacts) -> bool:
     return state(artifacts).live is None
 
 
-def past_live(artifacts: Artifacts, live: str | None) -> Iterator[str]:
-    """Yield the other models that were live, the latest first and each once. The log is read only as far as needed."""
+def logs(artifacts: Artifacts) -> Iterator[Path]:
+    """List the audit log and those that it replaced when a link was adopted, if they are what they were then."""
+    path: Path | None = artifacts.promotions
+    while path:
+        yield path
+        first = adoption(path)
+        before = set_aside(artifacts, first.evidence) if first and first.evidence else None
+        path = before if before and is_file(before) and first and sha256_of(before) == first.evidence else None
+
+
+def set_aside(artifacts: Artifacts, digest: str) -> Path:
+    """Where an audit log with this digest lies once another was begun."""
+    return artifacts.promotions.with_name(f"{artifacts.promotions.name}.{digest[:16]}")
+
+
+def went_live(artifacts: Artifacts, to: str | None = None) -> Generator[Intent, None, None]:
+    """Read changes that took place, the newest first, past damage and through logs that were set aside.
+
+    What needs the order of all changes must verify the log first.
+    """
+    for path in logs(artifacts):
+        yield from committed(path, to)
+
+
+def past_live(artifacts: Artifacts, live: str | None) -> Generator[str, None, None]:
+    """Yield the other models that were live, the latest first and each once. Logs are read only as far as needed."""
     seen = {live}
-    for change in changes(artifacts.promotions):
-        if change.to not in seen:
-            seen.add(change.to)
-            yield change.to
+    with closing(went_live(artifacts)) as found:
+        for change in found:
+            if change.to not in seen:
+                seen.add(change.to)
+                yield change.to
 
 
 def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
@@ -166,30 +210,40 @@ def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey
 
     After a crash the next holder of the lock finds an intent without an outcome, and settles it as the link says.
     """
-    append(artifacts.promotions, change, mode=artifacts.file_mode)
+    intent = append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
+        require_end(artifacts, intent)
         point_latest_at(artifacts, change.to)
-        return Done(change, _commit(artifacts, key))
+        return Done(change, _commit(artifacts, key, intent))
     except BaseException:
-        # If putting the link back fails as well, the next holder of the lock settles the change.
+        # If putting the link back fails as well, the next holder of the lock settles the change. And if another process
+        # has written since, it has settled ours, and the link is its business.
         with suppress(OSError, ModelgatesError):
-            if tail(artifacts.promotions).open:
+            if tail(artifacts.promotions).head == intent:
                 _point(artifacts, change.from_)
-                append(artifacts.promotions, Abort(time=datetime.now(UTC)))
+                append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=intent)
         raise
 
 
-def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None") -> Head:
-    return append_signed(artifacts, Commit(time=datetime.now(UTC)), key)
+def require_end(artifacts: Artifacts, head: Head) -> None:
+    """Refuse to go on if the log does not end where this process left it."""
+    if tail(artifacts.promotions).head != head:
+        raise RegistryError(OTHER_WRITER.format(artifacts.promotions))
 
 
-def append_signed(artifacts: Artifacts, record: Commit | Event, key: "Ed25519PrivateKey | None") -> Head:
+def _commit(artifacts: Artifacts, key: "Ed25519PrivateKey | None", intent: Head) -> Head:
+    return append_signed(artifacts, Commit(time=datetime.now(UTC)), key, after=intent)
+
+
+def append_signed(
+    artifacts: Artifacts, record: Commit | Event, key: "Ed25519PrivateKey | None", *, after: Head | None = None
+) -> Head:
     """Append a record that vouches for the log up to here, if there is a key. The caller holds the lock."""
     if key:
         end = tail(artifacts.promotions).head
         record = msgspec.structs.replace(record, n=end.n + 1, prev=end.digest)
         record = msgspec.structs.replace(record, signature=sign(signed_content(record), key))
-    return append(artifacts.promotions, record, mode=artifacts.file_mode)
+    return append(artifacts.promotions, record, mode=artifacts.file_mode, after=after)
 
 
 def finish_interrupted(artifacts: Artifacts) -> None:
@@ -201,7 +255,8 @@ def finish_interrupted(artifacts: Artifacts) -> None:
         If the link names neither the model before nor the one after.
     """
     drop_torn_line(artifacts.promotions)
-    change = tail(artifacts.promotions).open
+    end = tail(artifacts.promotions)
+    change = end.open
     if change is None:
         return
     target = link_target(artifacts)
@@ -213,9 +268,35 @@ def finish_interrupted(artifacts: Artifacts) -> None:
     # The crash may have come before the link's move was durable.
     sync_folder(artifacts.models)
     if target == change.to:
-        _commit(artifacts, None)
+        _commit(artifacts, None, end.head)
     else:
-        append(artifacts.promotions, Abort(time=datetime.now(UTC)))
+        append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
+
+
+def sound_tail(artifacts: Artifacts) -> Tail:
+    """Read the end of the log as if no lines that are not records followed on it."""
+    stray = stray_end(artifacts.promotions)
+    return tail(artifacts.promotions, skip=stray.lines if stray else 0)
+
+
+def set_stray_end_aside(artifacts: Artifacts) -> tuple[str, str] | None:
+    """Move lines at the log's end that are not records to a file of their own. The caller holds the lock.
+
+    Returns
+    -------
+    tuple of str, or None
+        In words what was done, and the digest of the lines.
+    """
+    path = artifacts.promotions
+    drop_torn_line(path)
+    stray = stray_end(path)
+    if stray is None:
+        return None
+    content = read_end(path, stray.size)
+    digest = sha256(content)
+    artifacts.write(path.with_name(f"{path.name}.stray-{digest[:16]}"), content)
+    drop_end(path, stray.size)
+    return stray.in_words(path, digest), digest
 
 
 def point_latest_at(artifacts: Artifacts, model_id: str) -> None:
@@ -242,8 +323,15 @@ def _point(artifacts: Artifacts, model_id: str | None) -> None:
     sync_folder(artifacts.models)
 
 
+def staged_link(path: Path) -> Path:
+    """Where a link is made before it is moved to its place; a fixed name will do, as the lock admits one writer."""
+    return path.with_name(f".{path.name}.new")
+
+
 def _link(path: Path, target: str) -> None:
-    staged = path.with_name(f".{path.name}.new")  # a fixed name will do, as the lock admits one writer
+    staged = staged_link(path)
+    if is_folder(staged) and not is_link(staged):
+        raise RegistryError(f"{staged}: a folder, where the link is made before it is moved; see: modelgates recover")
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)
     staged.replace(path)

@@ -4,14 +4,17 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import FormatError
 from .atomic import FILE_MODE, close_quietly, make_folder, sync_folder
 
-BLOCK, LONGEST = 2**14, 2**20
+T = TypeVar("T")
+
+BLOCK, LONGEST, READ_AHEAD = 2**14, 2**20, 2**18
 
 
 def append_atomic(path: Path, content: bytes, *, durable: bool = False, mode: int = FILE_MODE) -> None:
@@ -67,16 +70,25 @@ def _opened(path: Path) -> Iterator[int | None]:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise FormatError(f"{path}: a link, expected the log itself; put the log back") from error
+        raise FormatError(f"{path}: a link, expected the log itself; see: modelgates recover") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FormatError(f"{path}: a folder or pipe, expected a regular file; put the log back")
+            raise FormatError(f"{path}: a folder or pipe, expected a regular file; see: modelgates recover")
         yield descriptor
     finally:
         close_quietly(descriptor)
 
 
-def lines_from_end(path: Path, *, after_writers: bool = False) -> Iterator[bytes]:
+def first(items: Generator[T, None, None]) -> T | None:
+    """Take the first item, and end the generator here and now.
+
+    One that is only dropped closes its file while it is being deleted, where Python swallows a Ctrl-C.
+    """
+    with closing(items):
+        return next(items, None)
+
+
+def lines_from_end(path: Path, *, after_writers: bool = False) -> Generator[bytes, None, None]:
     """Read whole lines without their newlines, the last one first, in blocks as they are asked for.
 
     A missing file has no lines.
@@ -114,9 +126,31 @@ def lines_from_end(path: Path, *, after_writers: bool = False) -> Iterator[bytes
             yield rest
 
 
+def lines_from_start(path: Path) -> Generator[bytes, None, None]:
+    """Read whole lines without their newlines, the first one first; otherwise as `lines_from_end`."""
+    with _opened(path) as descriptor:
+        if descriptor is None:
+            return
+        rest = b""
+        while block := os.read(descriptor, READ_AHEAD):
+            *whole, rest = (rest + block).split(b"\n")
+            yield from whole
+            if len(rest) > LONGEST:
+                raise _too_long(path)
+
+
+def count_lines(path: Path) -> int:
+    """Count the newlines of a log."""
+    with _opened(path) as descriptor:
+        count = 0
+        while descriptor is not None and (block := os.read(descriptor, READ_AHEAD)):
+            count += block.count(b"\n")
+        return count
+
+
 def _too_long(path: Path) -> FormatError:
     return FormatError(
-        f"{path}: a line of more than {LONGEST} bytes, longer than any that is written; put the log back"
+        f"{path}: a line of more than {LONGEST} bytes, longer than any that is written; see: modelgates recover"
     )
 
 
@@ -142,4 +176,16 @@ def torn_bytes(path: Path) -> int:
 def drop_torn_line(path: Path) -> None:
     """Cut off the bytes after the last newline, which an interrupted write left."""
     if count := torn_bytes(path):
-        os.truncate(path, path.stat().st_size - count)
+        drop_end(path, count)
+
+
+def read_end(path: Path, count: int) -> bytes:
+    """Read the last bytes of a log."""
+    with path.open("rb") as file:
+        file.seek(-count, os.SEEK_END)
+        return file.read()
+
+
+def drop_end(path: Path, count: int) -> None:
+    """Cut off the last bytes of a log."""
+    os.truncate(path, path.stat().st_size - count)

@@ -30,12 +30,13 @@ def canonical(value: Any) -> bytes:
 
 
 def readable(value: Any) -> bytes:
-    """Encode a value as indented JSON for files that people open."""
-    return _encoded(value, indent=2)
+    """Encode a value as indented JSON for people; of a name that is not UTF-8, the odd bytes are escaped."""
+    return _encoded(value, errors="backslashreplace", indent=2)
 
 
-def _encoded(value: Any, **options: Any) -> bytes:
-    return (json.dumps(msgspec.to_builtins(value), ensure_ascii=False, allow_nan=False, **options) + "\n").encode()
+def _encoded(value: Any, *, errors: str = "strict", **options: Any) -> bytes:
+    text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, allow_nan=False, **options)
+    return (text + "\n").encode(errors=errors)
 
 
 def parse_json(content: bytes, source: str) -> Any:

@@ -17,16 +17,21 @@ from pytest_modelgates.audit.chain import (
     Event,
     Intent,
     Unknown,
+    adoption,
     append,
+    committed,
     live_at,
-    read_chain,
     read_history,
     read_log,
+    stray_end,
     tail,
 )
+from pytest_modelgates.audit.head import head_of
+from pytest_modelgates.audit.whole import read_chain
 from pytest_modelgates.errors import FormatError, RegistryError
+from pytest_modelgates.storage import lines
 from pytest_modelgates.storage.digests import sha256
-from pytest_modelgates.storage.lines import BLOCK, LONGEST, drop_torn_line
+from pytest_modelgates.storage.lines import BLOCK, LONGEST, drop_torn_line, first
 from pytest_modelgates.storage.strict_json import canonical
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,7 +130,11 @@ def _place(log: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        pytest.param(b"", "not a record of the audit log (Input data was truncated); put the log back", id="blank"),
+        pytest.param(b"", "a blank line, not a record of the audit log (Input data was truncated)", id="blank"),
+        pytest.param(b"\0" * 9, "zeros, as a disk leaves them after a power cut, not a record", id="zeros"),
+        pytest.param(
+            canonical(intent("1700000004"))[:-1] + b"\r", "a line end of two bytes (CR and LF), not as it", id="crlf"
+        ),
         pytest.param(b'{"time": "2026', "not a record of the audit log (Input data was truncated)", id="torn"),
         pytest.param(b"{}", "not a record of the audit log (Object missing required field `record`)", id="empty"),
         pytest.param(b"\xff", "not a record of the audit log (JSON is malformed", id="no-text"),
@@ -138,9 +147,25 @@ def test_a_line_that_is_no_record_is_named(log: Path, line: bytes, said: str) ->
         file.write(line + b"\n")
     with pytest.raises(FormatError) as refused:
         tail(log)
-    assert str(refused.value).startswith(f"{log}, line 1 from the end: {said}")
+    assert str(refused.value).startswith(f"{log}, line 7: {said}")
+    assert str(refused.value).endswith("; see: modelgates recover")
     (problem,) = read_chain(log).problems
     assert problem.startswith(f"line 7: {said}")
+
+
+def test_changes_are_found_past_whatever_is_wrong_with_the_log(log: Path) -> None:
+    lines = log.read_bytes().split(b"\n")[:-1]
+    append(log, intent("1700000004"))  # without an outcome
+    for damage in (edit, lambda lines: [*lines[:1], b"\0", *lines[1:], b"", b"# a remark"]):
+        log.write_bytes(b"".join(line + b"\n" for line in damage(lines)))
+        found = [change.to for change in committed(log)]
+        assert found == ["1700000003", *(["1700000002"] if damage is not edit else [])] + (
+            ["1700000001"] if damage is edit else []
+        )
+    log.write_bytes(b"".join(line + b"\r\n" for line in lines))
+    assert [change.to for change in committed(log)] == ["1700000003", "1700000002", "1700000001"]
+    assert [change.to for change in committed(log, "1700000002")] == ["1700000002"]
+    assert list(committed(log, "1700000004")) == []
 
 
 def edit(lines: list[bytes]) -> list[bytes]:
@@ -156,7 +181,9 @@ HANDS = [
         ["line 3: record 5 does not follow", "line 5: record 3 does not follow"],
         id="swapped",
     ),
-    pytest.param(lambda lines: [*lines[:2], b"", *lines[2:]], ["line 3: not a record of the audit log"], id="blank"),
+    pytest.param(
+        lambda lines: [*lines[:2], b"", *lines[2:]], ["line 3: a blank line, not a record of the audit log"], id="blank"
+    ),
     pytest.param(lambda lines: [*lines[:4], lines[4]], [], id="cut-after-an-intent"),
 ]
 
@@ -176,8 +203,9 @@ def test_a_hand_in_the_log_shows(log: Path, hand: Callable[[list[bytes]], list[b
 def test_outcomes_and_intents_take_turns(tmp_path: Path) -> None:
     log = tmp_path / "promotions.log"
     append(log, Commit(time=BEGIN))
-    append(log, intent("1700000001"))
-    append(log, intent("1700000002"))
+    head = append(log, intent("1700000001"))
+    again = msgspec.structs.replace(intent("1700000002"), n=head.n + 1, prev=head.digest)
+    log.write_bytes(log.read_bytes() + canonical(again))
     assert read_chain(log).problems == ["line 1: commit after nothing", "line 3: intent after intent"]
 
 
@@ -291,8 +319,22 @@ def test_nothing_comes_between_an_intent_and_its_outcome(log: Path, content: dic
 def test_an_event_is_not_written_behind_an_intent(log: Path) -> None:
     append(log, intent("1700000004"))
     before = log.read_bytes()
-    with pytest.raises(AssertionError, match="settle the change first, under the lock"):
-        append(log, event())
+    for record in (event(), intent("1700000005")):
+        with pytest.raises(RegistryError) as refused:
+            append(log, record)
+        assert str(refused.value) == (
+            f"{log}: another process wrote to it while this one held the lock, so its .lock was deleted or replaced; "
+            "nothing more is written here; see: modelgates status"
+        )
+    assert log.read_bytes() == before
+
+
+def test_an_outcome_is_written_behind_its_own_intent_only(log: Path) -> None:
+    own = append(log, intent("1700000004"))
+    append(log, Abort(time=BEGIN), after=own)
+    before = log.read_bytes()
+    with pytest.raises(RegistryError, match="another process wrote to it while this one held the lock"):
+        append(log, Commit(time=BEGIN), after=own)
     assert log.read_bytes() == before
 
 
@@ -337,7 +379,7 @@ def test_a_log_is_read_from_its_end_and_no_further_than_needed(tmp_path: Path) -
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"x" * (LONGEST + BLOCK) + b"\n")
     with pytest.raises(
-        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; put the log back"
+        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; see: modelgates recover"
     ):
         tail(tmp_path / "log")
 
@@ -346,7 +388,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
 def test_what_no_crash_left_behind_the_end_is_not_cut_off(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "log").write_bytes(head + b"x" * (LONGEST + 1))
     with pytest.raises(
-        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; put the log back"
+        FormatError, match="a line of more than 1048576 bytes, longer than any that is written; see: modelgates recover"
     ):
         drop_torn_line(tmp_path / "log")
     assert (tmp_path / "log").stat().st_size == len(head) + LONGEST + 1
@@ -390,7 +432,7 @@ def test_only_a_plain_file_is_a_log(
 ) -> None:
     (tmp_path / "precious").write_bytes(b"another file's\nlines")
     put(tmp_path / "log")
-    with pytest.raises(FormatError, match=f"log: {said}; put the log back"):
+    with pytest.raises(FormatError, match=f"log: {said}; see: modelgates recover"):
         use(tmp_path / "log")
     assert (tmp_path / "precious").read_bytes() == b"another file's\nlines"
 
@@ -417,3 +459,27 @@ def test_what_was_live_at_a_moment_is_what_was_made_live_last(log: Path, tmp_pat
         assert found is not None
         assert found.to == live
     assert live_at(tmp_path / "none", BEGIN) is None
+
+
+READERS = [
+    pytest.param(tail, id="tail"),
+    pytest.param(stray_end, id="stray-end"),
+    pytest.param(adoption, id="adoption"),
+    pytest.param(head_of, id="head"),
+    pytest.param(lambda log: live_at(log, BEGIN + timedelta(days=9)), id="live-at"),
+    pytest.param(lambda log: append(log, event()), id="append"),
+    pytest.param(lambda log: first(committed(log)), id="committed"),
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_an_interrupt_while_a_log_is_closed_is_not_swallowed(
+    log: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def interrupted(descriptor: int) -> None:
+        os.close(descriptor)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lines, "close_quietly", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read(log)

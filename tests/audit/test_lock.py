@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_whoever_waits_too_long_is_told_who_holds_it(tmp_path: Path) -> None:
             pass
     assert re.fullmatch(
         rf"{path} is held by process {os.getpid()} on \S+, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC; "
-        "waited 0.05 s: let it end, or end it, then try again",
+        "waited 0.05 s: let it end, or end it, then try again; never delete the file",
         str(refused.value),
     )
     assert not is_locked(path)
@@ -41,6 +42,46 @@ def test_a_lock_that_something_else_holds_is_respected(tmp_path: Path) -> None:
             locked_file(path, timeout_s=0),
         ):
             pass
+
+
+def test_who_waited_for_a_lock_that_was_deleted_meanwhile_takes_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, genuine = tmp_path / ".lock", fcntl.flock
+
+    def delete_first(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", genuine)
+        path.unlink()
+        genuine(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", delete_first)
+    with (
+        locked_file(path, timeout_s=0),
+        pytest.raises(RegistryError, match=r"\.lock is held by"),
+        locked_file(path, timeout_s=0),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        pytest.param(Path.mkdir, id="folder"),
+        pytest.param(lambda path: path.symlink_to("nowhere"), id="dangling-link"),
+        pytest.param(os.mkfifo, id="pipe"),
+    ],
+)
+def test_what_is_no_file_in_the_locks_place_is_named_with_the_way_on(
+    tmp_path: Path, put: Callable[[Path], object]
+) -> None:
+    path = tmp_path / ".lock"
+    put(path)
+    with pytest.raises(RegistryError) as refused, locked_file(path, timeout_s=0):
+        pass
+    assert str(refused.value) == (
+        f"{path}: a folder, link or pipe, expected the registry's lock, which is a file; while no modelgates runs "
+        f"here, move it away: mv {path} {path}.moved"
+    )
 
 
 def test_a_lock_that_never_was_is_not_held(tmp_path: Path) -> None:

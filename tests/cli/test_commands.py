@@ -5,6 +5,7 @@ import io
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_modelgates import __main__ as start
 from pytest_modelgates.audit.chain import Commit, append, read_log
 from pytest_modelgates.cli import main
 from pytest_modelgates.policy.place import NEIGHBOUR
@@ -709,3 +711,59 @@ def test_json_goes_to_whatever_takes_the_output(registry: Registry, monkeypatch:
     monkeypatch.setattr(sys, "stdout", taken)
     assert asked(registry, "status", "--json") == 0
     assert json.loads(taken.getvalue())["live"] == registry.live
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        pytest.param(
+            ImportError("libgomp.so.1: failed to map segment"),
+            3,
+            "out of memory, or a library cannot be loaded (libgomp.so.1: failed to map segment); see: ulimit -v, "
+            "pip check",
+            id="no-memory-for-a-library",
+        ),
+        pytest.param(
+            MemoryError(),
+            3,
+            "out of memory, or a library cannot be loaded (MemoryError); see: ulimit -v, pip check",
+            id="no-memory",
+        ),
+        pytest.param(KeyboardInterrupt(), 130, "interrupted", id="interrupt"),
+    ],
+)
+def test_where_the_machine_or_a_person_ends_a_command_it_says_so(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+) -> None:
+    def ends() -> None:
+        raise error
+
+    monkeypatch.setattr(sys.modules[main.__module__], "parser", ends)
+    assert main(["status"]) == code
+    assert capsys.readouterr() == ("", f"modelgates: {said}\n")
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_answered(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start, "open_streams", interrupted)
+    assert start.main() == 130
+    assert capsys.readouterr() == ("", "modelgates: interrupted\n")
+
+
+def test_names_that_are_not_utf8_stop_nothing(
+    registry: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "ho\udcffst")
+    assert asked(registry, "promote", "--report", green_report(registry), "--policy", registry.policy_file) == 0
+    assert read_log(registry.artifacts.promotions)[-1].host == r"ho\udcffst"
+    odd = registry.artifacts.root.with_name("art\udcff")
+    registry.artifacts.root.rename(odd)
+    (odd / "models" / "latest.onnx").unlink()
+    capsys.readouterr()
+    assert main(["status", "--json", "--artifacts", str(odd)]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem.startswith(f"{odd}/models/latest.onnx does not lead to ")

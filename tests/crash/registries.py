@@ -157,6 +157,7 @@ def rollback(model_id: str) -> list[str]:
 
 GC = ["gc", "--keep", "0"]
 RECOVER = ["recover", "--yes"]
+ADOPT = ["recover", "--adopt-link", "--reason", "a drill"]
 EVENT = ["event", "drill"]
 PACK = ["pack", "model.onnx", "--panel", "panel.parquet", "--spec", "pack.toml"]
 

@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.crash.injection import Server
-from tests.crash.registries import EVENT, GC, NEW, OLD, OLDEST, PACK, RECOVER, Registry, build, promotion, rollback
+from tests.crash.registries import (
+    ADOPT,
+    EVENT,
+    GC,
+    NEW,
+    OLD,
+    OLDEST,
+    PACK,
+    RECOVER,
+    Registry,
+    build,
+    promotion,
+    rollback,
+)
 from tests.crash.sweep import WORKERS, Case, Workshop
 
 
@@ -59,6 +72,8 @@ def cases(fresh: Registry, used: Registry, servers: list[Server]) -> dict[str, C
     moved = used.copy_to(fresh.folder.with_name("moved"))
     moved.latest.unlink()
     moved.latest.symlink_to(OLDEST)
+    missing = used.copy_to(fresh.folder.with_name("missing"))
+    missing.latest.unlink()
     return {
         "first": Case(fresh, promotion(OLDEST), None, OLDEST),
         "promote": Case(used, promotion(NEW), OLD, NEW),
@@ -68,7 +83,9 @@ def cases(fresh: Registry, used: Registry, servers: list[Server]) -> dict[str, C
         "event": Case(used, EVENT, OLD, OLD),
         "recover finishes": Case(prepared("flipped", promotion(NEW), "killed_after_the_flip"), RECOVER, NEW, NEW),
         "recover forgets": Case(prepared("begun", promotion(NEW), "killed_before_the_flip"), RECOVER, OLD, OLD),
-        "recover puts back": Case(moved, RECOVER, OLDEST, OLD, agree=False),
+        "recover puts back": Case(missing, RECOVER, None, OLD, agree=False),
+        "recover adopts": Case(moved, ADOPT, OLDEST, OLDEST, agree=False, repair=ADOPT),
+        "rollback of a moved link": Case(moved, rollback(OLD), OLDEST, OLD, agree=False, repair=rollback(OLD)),
     }
 
 

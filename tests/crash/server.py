@@ -70,6 +70,7 @@ def no_intent() -> None:
     genuine, intents = store.append, []
 
     def append(path: Path, record: Any, **options: Any) -> Any:
+        options.pop("after", None)
         if isinstance(record, audit.Intent):
             intents.append(record)
             return record
@@ -78,6 +79,7 @@ def no_intent() -> None:
         return genuine(path, record, **options)
 
     store.append = append
+    store.require_end = lambda artifacts, head: None
 
 
 def killed_before_the_flip() -> None:
@@ -87,7 +89,7 @@ def killed_before_the_flip() -> None:
 
 def killed_after_the_flip() -> None:
     """The machine stops before the log says that all is done."""
-    store._commit = lambda artifacts, key: os._exit(9)
+    store._commit = lambda artifacts, key, intent: os._exit(9)
 
 
 DEFENCES = (no_fsync, no_folder_fsync, no_lock, no_intent, naive_link)

@@ -17,6 +17,8 @@ COMMANDS = (
     "recover finishes",
     "recover forgets",
     "recover puts back",
+    "recover adopts",
+    "rollback of a moved link",
 )
 WAYS = ("KILL", *ERRORS, "LIE")
 

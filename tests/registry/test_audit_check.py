@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pytest_modelgates.audit.chain import Abort, append, decoded, read_chain, read_log, tail
+from pytest_modelgates.audit.chain import Abort, append, decoded, read_log, tail
 from pytest_modelgates.audit.head import Head
+from pytest_modelgates.audit.whole import read_chain
 from pytest_modelgates.cli import main
 from pytest_modelgates.evidence.seal import generate_key
 from pytest_modelgates.model.directory import MANIFEST
@@ -111,9 +112,9 @@ def test_a_head_that_was_kept_while_a_change_was_under_way_is_still_one(registry
 def test_a_cut_tail_shows_by_the_head_that_a_later_model_kept(registry: Registry, capsys: Capture) -> None:
     put(registry, lines_of(registry)[:1])
     kept = f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten"
-    assert kept in status(registry.artifacts, registry.in_force).problems
+    assert f"{kept}; see: modelgates recover" in status(registry.artifacts, registry.in_force).problems
     assert verify(registry) == 1
-    assert f"problem: {kept}\n" in capsys.readouterr().out
+    assert f"problem: {kept}\nwhat to do about it: modelgates recover\n" in capsys.readouterr().out
 
 
 def test_a_chain_written_anew_shows_by_the_head_that_was_printed(registry: Registry, capsys: Capture) -> None:

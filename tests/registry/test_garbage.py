@@ -42,13 +42,20 @@ def test_only_what_is_old_and_was_not_live_last_goes(crowded: Registry, capsys: 
     assert model_ids(crowded.artifacts) == [OLD[1], crowded.live, crowded.candidate]
     said = capsys.readouterr().out.splitlines()
     size = sum(path.stat().st_size for path in crowded.artifacts.model(crowded.live).iterdir())
-    assert said == [f"{OLD[0]}  {size} bytes", f"{OLD[2]}  {size} bytes", f"freed {2 * size / 1e6:.1f} MB in 2 folders"]
+    assert said == [
+        f"{OLD[0]}  {size} bytes",
+        f"{OLD[2]}  {size} bytes",
+        f"kept {OLD[1]}: was live before",
+        f"kept {crowded.live}: live",
+        f"kept {crowded.candidate}: a candidate, newer than the live one",
+        f"freed {2 * size / 1e6:.1f} MB in 2 places",
+    ]
     assert status(crowded.artifacts, crowded.in_force).sound
 
 
 def test_the_newest_of_them_are_kept(crowded: Registry) -> None:
-    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=1)] == [OLD[0]]
-    assert collect(crowded.artifacts, crowded.rules, keep=1) == []
+    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=1).removed] == [OLD[0]]
+    assert collect(crowded.artifacts, crowded.rules, keep=1).removed == []
 
 
 def test_a_dry_run_says_what_would_go_and_deletes_nothing(crowded: Registry, capsys: Capture) -> None:
@@ -62,19 +69,19 @@ def test_what_somebody_reads_is_kept(crowded: Registry) -> None:
     reader = os.open(crowded.artifacts.model(OLD[0]), os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(reader, fcntl.LOCK_SH)
-        assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0)] == [OLD[2]]
+        assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0).removed] == [OLD[2]]
     finally:
         os.close(reader)
-    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0)] == [OLD[0]]
+    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0).removed] == [OLD[0]]
 
 
 def test_candidates_are_newer_than_the_live_model_and_stay(registry: Registry) -> None:
-    assert collect(registry.artifacts, registry.rules, keep=0) == []
+    assert collect(registry.artifacts, registry.rules, keep=0).removed == []
     assert registry.candidate in model_ids(registry.artifacts)
 
 
 def test_before_the_first_promotion_every_model_is_a_candidate(empty_registry: Registry) -> None:
-    assert collect(empty_registry.artifacts, empty_registry.rules, keep=0) == []
+    assert collect(empty_registry.artifacts, empty_registry.rules, keep=0).removed == []
 
 
 def test_what_killed_commands_left_behind_goes_unless_it_is_in_use(registry: Registry) -> None:
@@ -84,7 +91,7 @@ def test_what_killed_commands_left_behind_goes_unless_it_is_in_use(registry: Reg
     used = os.open(registry.artifacts.models / ".staging-used", os.O_RDONLY)
     try:
         fcntl.flock(used, fcntl.LOCK_SH)
-        removed = collect(registry.artifacts, registry.rules, keep=0)
+        removed = collect(registry.artifacts, registry.rules, keep=0).removed
     finally:
         os.close(used)
     assert [(folder.name, folder.size) for folder in removed] == [(".staging-abc", 5), (".trash-1700000001", 5)]
@@ -100,29 +107,59 @@ def test_while_link_and_log_disagree_nothing_goes(crowded: Registry, capsys: Cap
     assert set(OLD) <= set(model_ids(crowded.artifacts))
 
 
-def test_a_model_that_cannot_be_deleted_whole_is_out_of_sight_and_goes_next_time(
+def test_what_cannot_be_deleted_stops_nothing_and_is_named(
     crowded: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    delete = shutil.rmtree
+
     def busy(path: Path) -> None:
-        raise OSError(5, "Input/output error", str(path))
+        if OLD[0] in path.name:
+            raise OSError(1, "Operation not permitted", str(path / "bench.json"))
+        delete(path)
 
     with monkeypatch.context() as broken:
         broken.setattr(shutil, "rmtree", busy)
         assert gc(crowded, 0) == 3
-    assert capsys.readouterr().err == f"modelgates: Input/output error: {crowded.artifacts.models}/.trash-{OLD[0]}-0\n"
-    assert OLD[0] not in model_ids(crowded.artifacts)
+    out, err = capsys.readouterr()
+    trash = crowded.artifacts.models / f".trash-{OLD[0]}-0"
+    assert err == f"modelgates: {OLD[0]} cannot be deleted: Operation not permitted ({trash}/bench.json)\n"
+    assert out.splitlines()[0].startswith(f"{OLD[2]}  ")
+    assert out.splitlines()[-1].endswith(" MB in 1 places")
+    assert OLD[0] not in model_ids(crowded.artifacts), "it is out of sight, and goes next time"
     assert gc(crowded, 0) == 0
     assert not list(crowded.artifacts.models.glob(".trash-*"))
     assert live_id(crowded.artifacts) == crowded.live
+
+
+def test_files_that_killed_commands_left_among_goldens_and_logs_go_too(registry: Registry, capsys: Capture) -> None:
+    artifacts = registry.artifacts
+    left = [
+        artifacts.golden / f".metadata.json.{'0' * 16}",
+        artifacts.golden / f".{registry.live}.parquet.{'a' * 16}",
+        artifacts.root / f".promotions.log.{'b' * 16}",
+    ]
+    stays = [artifacts.golden / ".hidden", artifacts.root / f".notes.{'b' * 16}", artifacts.golden / f".x.{'0' * 16}"]
+    for path in (*left, *stays):
+        path.write_bytes(b"123")
+    assert gc(registry, 0) == 0
+    assert f"golden/.metadata.json.{'0' * 16}  3 bytes\n" in capsys.readouterr().out
+    assert [path.exists() for path in (*left, *stays)] == [False] * 3 + [True] * 3
+
+
+def test_why_a_model_is_kept_is_said(crowded: Registry, capsys: Capture) -> None:
+    with ModelDirectory(crowded.artifacts.model(OLD[0])):
+        assert gc(crowded, 1) == 0
+        assert f"kept {OLD[2]}: among the newest 1\n" in (said := capsys.readouterr().out)
+        assert f"kept {OLD[0]}: a process has it open\n" in said
 
 
 def test_what_was_put_back_beside_its_own_trash_goes_again(crowded: Registry) -> None:
     trash = crowded.artifacts.models / f".trash-{OLD[0]}-0"
     shutil.copytree(crowded.artifacts.model(OLD[0]), trash)
     with ModelDirectory(trash):  # an open folder stays
-        removed = collect(crowded.artifacts, crowded.rules, keep=0)
+        removed = collect(crowded.artifacts, crowded.rules, keep=0).removed
     assert [folder.name for folder in removed] == [OLD[0], OLD[2]]
-    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0)] == [trash.name]
+    assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0).removed] == [trash.name]
 
 
 def test_a_pack_that_ends_in_between_is_left_alone(
@@ -134,7 +171,7 @@ def test_a_pack_that_ends_in_between_is_left_alone(
     named = crowded.artifacts.model("1999999999")
     monkeypatch.setattr(shutil, "rmtree", lambda path: (delete(path), staged.exists() and staged.rename(named)))
     assert gc(crowded, 0) == 0
-    assert capsys.readouterr().out.endswith(" MB in 2 folders\n")
+    assert capsys.readouterr().out.endswith(" MB in 2 places\n")
     assert named.is_dir()
 
 

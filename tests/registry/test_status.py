@@ -4,9 +4,17 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.audit.chain import Intent, append, read_log
+from pytest_modelgates.audit import whole
+from pytest_modelgates.audit.chain import Abort, Commit, Intent, append, read_log
+from pytest_modelgates.cli import main
+from pytest_modelgates.model import directory
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.registry import status as status_of
+from pytest_modelgates.registry.audit_check import verify_log
 from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.status import listing, status
 from pytest_modelgates.registry.store import locked, point_latest_at
@@ -44,7 +52,7 @@ def test_status_names_a_file_that_changed(registry: Registry) -> None:
     with (registry.artifacts.model(registry.live) / "CHANGES.md").open("a") as file:
         file.write("!")
     assert status(registry.artifacts, registry.in_force).problems == [
-        f"{registry.live}: CHANGES.md: 20 bytes, the manifest says 19"
+        f"{registry.live}: CHANGES.md: 20 bytes, the manifest says 19; see: modelgates recover"
     ]
 
 
@@ -60,7 +68,7 @@ def test_status_names_a_live_model_that_is_gone(registry: Registry) -> None:
     shutil.rmtree(directory)
     found = status(registry.artifacts, registry.in_force)
     assert found.live == registry.live
-    assert found.problems == [f"{directory}: no such directory"]
+    assert found.problems == [f"{directory}: no such directory; see: modelgates recover"]
 
 
 def test_status_names_an_onnx_link_that_leads_past_the_live_model(registry: Registry) -> None:
@@ -78,7 +86,8 @@ def test_status_of_a_link_without_its_log_is_still_printed(registry: Registry) -
     assert found.problems == [
         f"promotions.log says nothing is live, latest points at {registry.live}: somebody moved the link or "
         "lost the log; see: modelgates recover",
-        f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten",
+        f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten; see: "
+        "modelgates recover",
     ]
 
 
@@ -89,7 +98,10 @@ def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> Non
         file.write(b"\0")
     found = status(registry.artifacts, registry.in_force)
     assert not found.sound
-    for said in ("promotions.log, line 1 from the end: not a record of the audit log", "latest_id.txt: holds no"):
+    for said in (
+        "promotions.log: line 1: zeros, as a disk leaves them after a power cut, not a record of the audit log",
+        "latest_id.txt: holds no",
+    ):
         assert [problem for problem in found.problems if said in problem]
     assert [problem for problem in found.problems if problem.startswith(f"{registry.live}: model.onnx: ")]
 
@@ -97,7 +109,7 @@ def test_status_says_everything_that_is_wrong_at_once(registry: Registry) -> Non
 def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(registry: Registry) -> None:
     registry.artifacts.latest_id.write_text("1999999999\n")
     found = status(registry.artifacts, registry.in_force)
-    assert found.audit_log == "chained only"
+    assert found.audit_log == f"chained, head kept by {registry.candidate}"
     assert found.problems == [
         f"{registry.artifacts.latest_id}: names a model that is not there; write the newest model's id into it"
     ]
@@ -151,3 +163,79 @@ def test_one_broken_model_does_not_hide_the_others(registry: Registry) -> None:
     ]
     assert "manifest.json: no such file" in rows[0].changes
     assert rows[2].changes == "� caf�"
+
+
+def test_a_change_that_ends_while_status_looks_was_not_cut_short(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = append(registry.artifacts.promotions, second(registry))
+    point_latest_at(registry.artifacts, registry.candidate)
+
+    def ends(_: Path) -> bool:
+        append(registry.artifacts.promotions, Commit(time=datetime.now(UTC)), after=own)
+        return False
+
+    monkeypatch.setattr(status_of, "is_locked", ends)
+    assert status(registry.artifacts, registry.in_force).problems == []
+
+
+def test_a_clock_that_was_set_back_is_a_note(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    early = msgspec.structs.replace(second(registry), time=datetime(2020, 1, 1, tzinfo=UTC))
+    append(registry.artifacts.promotions, early)
+    append(registry.artifacts.promotions, Abort(time=early.time))
+    found = status(registry.artifacts, registry.in_force)
+    assert found.sound
+    (note,) = found.notes
+    assert note.startswith("record 3 is of 2020-01-01 00:00:00 UTC, ")
+    assert f"note: {note}" in found.lines()
+    for words in (["log"], ["log", "--at", "2020-01-02"]):
+        assert main([*words, "--artifacts", str(registry.artifacts.root)]) == 0
+        assert capsys.readouterr().err == f"note: {note}\n"
+    assert main(["log", "--verify", "--artifacts", str(registry.artifacts.root)]) == 0
+    assert f"note: {note}\n" in capsys.readouterr().out
+
+
+def test_without_latest_id_the_newest_model_still_keeps_a_head(registry: Registry) -> None:
+    registry.artifacts.latest_id.unlink()
+    found = status(registry.artifacts, registry.in_force)
+    assert (found.audit_log, found.problems) == (f"chained, head kept by {registry.candidate}", [])
+
+
+def test_status_of_a_long_log_remembers_how_far_it_was_sound(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "WORTH_BYTES", 0)
+    assert status(registry.artifacts, registry.in_force).sound
+    assert registry.artifacts.verified.exists()
+    monkeypatch.setattr(whole, "decoded", None)
+    assert status(registry.artifacts, registry.in_force).sound
+
+
+def test_a_model_that_may_not_be_read_hides_no_other(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = directory.open_folder
+
+    def closed(path: Path) -> int:
+        if path.name == registry.candidate:
+            raise PermissionError(13, "Permission denied", str(path))
+        return genuine(path)
+
+    monkeypatch.setattr(directory, "open_folder", closed)
+    assert [(row.id, row.state) for row in listing(registry.artifacts)] == [
+        (registry.live, "live"),
+        (registry.candidate, "damaged"),
+    ]
+    assert verify_log(registry.artifacts, ()).problems == []
+
+
+@pytest.mark.parametrize("place", [".latest.new", ".latest.onnx.new"])
+def test_a_folder_where_a_link_is_made_is_a_problem(registry: Registry, place: str) -> None:
+    (registry.artifacts.models / place).mkdir()
+    said = f"{registry.artifacts.models / place}: a folder, where the link is made before it is moved"
+    assert status(registry.artifacts, registry.in_force).problems == [f"{said}; see: modelgates recover"]
+
+
+def test_what_lies_in_the_locks_place_is_a_problem(registry: Registry) -> None:
+    registry.artifacts.lock.unlink(missing_ok=True)
+    registry.artifacts.lock.mkdir()
+    (problem,) = status(registry.artifacts, registry.in_force).problems
+    assert problem.startswith(f"{registry.artifacts.lock}: a folder, link or pipe, expected the registry's lock")

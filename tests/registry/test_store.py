@@ -9,6 +9,7 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts, newest_id
 from pytest_modelgates.audit.chain import Intent, append, read_log, tail
+from pytest_modelgates.audit.whole import read_chain
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import store
@@ -194,6 +195,39 @@ def test_a_flip_that_did_not_happen_is_not_believed(artifacts: Artifacts, monkey
     assert (live_id(artifacts), logged(artifacts)) == ("1700000001", ["1700000001"])
 
 
+@pytest.mark.parametrize("when", ["before-the-flip", "after-the-flip"])
+def test_a_holder_whose_lock_was_deleted_commits_nothing_behind_another_change(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    (artifacts.models / "1700000003").mkdir()
+    with locked(artifacts, RULES):
+        change_live(artifacts, change("1700000001"))
+
+    def meanwhile(*_: object) -> None:
+        # The holder stands still; somebody deletes the lock, and another promotion goes through.
+        monkeypatch.undo()
+        artifacts.lock.unlink()
+        with locked(artifacts, RULES):
+            live = state(artifacts).live
+            change_live(artifacts, change("1700000003", live))
+
+    if when == "before-the-flip":
+        monkeypatch.setattr(store, "require_end", lambda *words: (meanwhile(), store.require_end(*words)))
+    else:
+        flip = store.point_latest_at
+        monkeypatch.setattr(store, "point_latest_at", lambda *words: (flip(*words), meanwhile()))
+    with pytest.raises(RegistryError) as refused, locked(artifacts, RULES):
+        change_live(artifacts, change("1700000002", "1700000001"))
+    assert str(refused.value) == (
+        f"{artifacts.promotions}: another process wrote to it while this one held the lock, so its .lock was deleted "
+        "or replaced; nothing more is written here; see: modelgates status"
+    )
+    assert state(artifacts).live == "1700000003"
+    assert read_chain(artifacts.promotions).problems == []
+    with locked(artifacts, RULES):
+        change_live(artifacts, change("1700000001", "1700000003"))
+
+
 def test_a_reader_sees_link_and_log_of_one_moment(artifacts: Artifacts) -> None:
     with locked(artifacts, RULES):
         change_live(artifacts, change("1700000001"))
@@ -260,7 +294,7 @@ def test_a_link_in_the_locks_place_is_not_followed(artifacts: Artifacts) -> None
     victim = artifacts.root / "victim"
     victim.write_text("precious")
     artifacts.lock.symlink_to(victim)
-    with pytest.raises(OSError, match=r"\.lock"), locked(artifacts, RULES):
+    with pytest.raises(RegistryError, match=r"\.lock: a folder, link or pipe, expected"), locked(artifacts, RULES):
         pass
     assert victim.read_text() == "precious"
 

@@ -1,0 +1,95 @@
+"""Beginning the audit log anew from the link, in the open: the way on when the log is lost, damaged or contradicted."""
+
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from ..artifacts import Artifacts
+from ..audit.chain import ADOPTED, Commit, Intent, chained, signed_content
+from ..errors import RefusedError
+from ..evidence.seal import load_key, sign
+from ..model.directory import verify
+from ..policy.operations import LockRules
+from ..storage.atomic import sync_folder
+from ..storage.digests import sha256, sha256_of
+from ..storage.lines import first
+from ..storage.paths import is_file, is_link, is_there
+from .actor import actor, host, one_line_reason
+from .events import event_of
+from .recover import diagnose
+from .store import link_target, lock, set_aside, went_live
+
+
+def adopt_link(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Path | None = None) -> list[str]:
+    """Begin a new log in which the model that the link names is live; the log before is kept beside it.
+
+    Its first record is an event with the digests of the model and of the log before, so that this shows for good.
+    Rollback still finds the records of that log.
+
+    Returns
+    -------
+    list of str
+        What was done, in words; empty if log and link agree, and there is nothing to adopt.
+
+    Raises
+    ------
+    RefusedError
+        If no reason is given, there is no link, or the model has other bytes than when it went live.
+    IntegrityError
+        If the model is damaged.
+    """
+    reason = one_line_reason(reason, "recover --adopt-link")
+    private = load_key(key) if key else None
+    with lock(artifacts, rules):
+        if not diagnose(artifacts).contradicted:
+            return []
+        model_id, path = link_target(artifacts), artifacts.promotions
+        if model_id is None:
+            raise RefusedError(
+                f"{artifacts.latest} is missing, so there is nothing to adopt; lead it to the model that should be "
+                f"live: ln -s ID {artifacts.latest}"
+            )
+        digest = verify(artifacts.model(model_id))
+        record = first(went_live(artifacts, model_id))
+        was = record.digest if record else digest
+        if digest != was:
+            raise RefusedError(
+                f"{model_id} has other bytes ({digest[:12]}…) than when it went live ({was[:12]}…); put its directory "
+                "back from a copy, or lead latest to another model"
+            )
+        did = []
+        before = None
+        if is_file(path) and not is_link(path):
+            before = sha256_of(path)
+            with suppress(FileExistsError):  # a crash came between this and the next step
+                os.link(path, set_aside(artifacts, before))
+            did.append(f"keep the log before, sha256:{before}, as {set_aside(artifacts, before)}")
+        elif is_there(path):
+            aside = path.with_name(f"{path.name}.moved-{int(time.time())}")
+            path.rename(aside)
+            did.append(f"move what lies in the place of {path.name} to {aside}")
+        sync_folder(path.parent)
+        now = datetime.now(UTC)
+        event = event_of(ADOPTED, f"{model_id} sha256:{digest}", reason, before)
+        change = Intent(
+            time=now,
+            actor=actor(),
+            host=host(),
+            action="adopt",
+            from_=None,
+            to=model_id,
+            digest=digest,
+            report_digest=None,
+            reason=reason,
+        )
+        commit = Commit(time=now)
+        if private:
+            end = chained(event, change)
+            placed = msgspec.structs.replace(commit, n=3, prev=sha256(end.split(b"\n")[1]))
+            commit = msgspec.structs.replace(commit, signature=sign(signed_content(placed), private))
+        artifacts.write(path, chained(event, change, commit))
+        return [*did, f"begin a new log in which {model_id} is live"]
