@@ -44,4 +44,7 @@ def head_of(log: Path) -> str | None:
     line = first(lines_from_end(log, after_writers=True))
     if line is None:
         return None
-    return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))
+    try:
+        return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))
+    except FormatError as error:
+        raise FormatError(f"{error}; see: modelgates recover") from error

@@ -324,13 +324,9 @@ def recover(arguments: argparse.Namespace) -> int:
 
 
 def _adopt(arguments: argparse.Namespace, artifacts: Artifacts, in_force: "InForce") -> int:
-    from ..registry.actor import why_denied
     from ..registry.adopt import adopt_link
 
-    if why := why_denied("adopt the link", in_force.policy.registry.may_roll_back):
-        raise RefusedError(why)
-    rules = in_force.operations.registry
-    did = adopt_link(artifacts, rules, reason=arguments.reason, key=key_of(arguments))
+    did = adopt_link(artifacts, in_force, reason=arguments.reason, key=key_of(arguments))
     print(*(f"did: {step}" for step in did), sep="\n", end="\n" if did else "")
     if not did:
         print("nothing to adopt: log and link do not contradict each other")

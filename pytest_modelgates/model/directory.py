@@ -13,7 +13,14 @@ from typing import Self, TypeVar
 
 from ..errors import FormatError, GoneError, IntegrityError
 from ..storage.digests import listing_digest, sha256
-from ..storage.regular_files import MAX_FILE_BYTES, NOT_REGULAR, digest_regular, is_regular, open_folder, open_regular
+from ..storage.regular_files import (
+    MAX_FILE_BYTES,
+    digest_regular,
+    is_regular,
+    open_folder,
+    open_regular,
+    why_not_regular,
+)
 from ..storage.strict_json import MAX_JSON_BYTES, parse_json, typed
 from ..storage.text import printable
 from .manifest import Manifest
@@ -139,7 +146,8 @@ class ModelDirectory:
         problems = [f"{name}: missing" for name in FILES if name not in found]
         unexpected = sorted(set(found) - set(FILES))
         problems += [f"{printable(name)}: does not belong in a model directory" for name in unexpected]
-        return problems + [f"{name}: {NOT_REGULAR}" for name in FILES if name in found and not is_regular(found[name])]
+        odd = [name for name in FILES if name in found and not is_regular(found[name])]
+        return problems + [f"{name}: {why_not_regular(found[name])}" for name in odd]
 
     def digest_problems(self, *, keep: Collection[str] = ()) -> list[str]:
         """Compare size and SHA-256 of every file with the manifest; a file of another size is not read."""

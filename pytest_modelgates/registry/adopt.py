@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,18 +14,18 @@ from ..audit.chain import ADOPTED, Commit, Intent, chained, signed_content
 from ..errors import RefusedError
 from ..evidence.seal import load_key, sign
 from ..model.directory import verify
-from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.digests import sha256, sha256_of
 from ..storage.lines import first
 from ..storage.paths import is_file, is_link, is_there
-from .actor import actor, host, one_line_reason
+from .actor import actor, host, one_line_reason, why_denied
 from .events import event_of
+from .in_force import InForce
 from .recover import diagnose
 from .store import link_target, lock, set_aside, went_live
 
 
-def adopt_link(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Path | None = None) -> list[str]:
+def adopt_link(artifacts: Artifacts, in_force: InForce, *, reason: str, key: Path | None = None) -> list[str]:
     """Begin a new log in which the model that the link names is live; the log before is kept beside it.
 
     Its first record is an event with the digests of the model and of the log before, so that this shows for good.
@@ -38,13 +39,15 @@ def adopt_link(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Path
     Raises
     ------
     RefusedError
-        If no reason is given, there is no link, or the model has other bytes than when it went live.
+        If no reason is given, the actor may not roll back, there is no link, or the model has other bytes than when it went live.
     IntegrityError
         If the model is damaged.
     """
     reason = one_line_reason(reason, "recover --adopt-link")
+    if why := why_denied("adopt the link", in_force.policy.registry.may_roll_back):
+        raise RefusedError(why)
     private = load_key(key) if key else None
-    with lock(artifacts, rules):
+    with lock(artifacts, in_force.operations.registry):
         if not diagnose(artifacts).contradicted:
             return []
         model_id, path = link_target(artifacts), artifacts.promotions
@@ -84,6 +87,7 @@ def adopt_link(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Path
             to=model_id,
             digest=digest,
             report_digest=None,
+            **asdict(in_force.kept),
             reason=reason,
         )
         commit = Commit(time=now)

@@ -215,9 +215,10 @@ def _ways_on(artifacts: Artifacts, end: Tail | None) -> Iterator[str]:
     claims = link if link and is_id(link) and not _damage(artifacts, link) else None
     if claims:
         yield f'{ARROW}or keep {claims} live, and begin a new log: modelgates recover --adopt-link --reason "…"'
-    if end and (back := _back(artifacts, link)):  # to go back, there must be an end to write behind
+    back = _back(artifacts, link) if end else None  # to go back, there must be an end to write behind
+    if back:
         yield f'{ARROW}or make {back} live: modelgates rollback {back} --reason "…"'
-    if claims is None and end is None:
+    if claims is None and back is None:
         yield (
             f"{ARROW}or lead latest to the model that should be live, and adopt it: "
             f'ln -sfn ID {artifacts.latest} && modelgates recover --adopt-link --reason "…"'

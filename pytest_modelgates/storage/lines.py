@@ -188,4 +188,8 @@ def read_end(path: Path, count: int) -> bytes:
 
 def drop_end(path: Path, count: int) -> None:
     """Cut off the last bytes of a log."""
-    os.truncate(path, path.stat().st_size - count)
+    try:
+        os.truncate(path, path.stat().st_size - count)
+    except PermissionError as error:
+        why = f"{error.strerror}, to cut off what follows the last record; if it is append-only, chattr -a it first"
+        raise PermissionError(error.errno, why, str(path)) from error

@@ -33,6 +33,16 @@ def is_regular(entry: os.stat_result) -> bool:
     return stat.S_ISREG(entry.st_mode) and entry.st_nlink == 1
 
 
+def why_not_regular(entry: os.stat_result) -> str:
+    """Say what a file is that is not a regular one with one name, and how to give it one if that is all it lacks."""
+    if not stat.S_ISREG(entry.st_mode):
+        return NOT_REGULAR
+    return (
+        f"has {entry.st_nlink} names (hard links, as cp -al makes), so it could change through another; its bytes may "
+        "be right, give it a copy of its own: cp -p FILE FILE.copy && mv FILE.copy FILE"
+    )
+
+
 @contextmanager
 def open_regular(folder: int, name: str, source: object, *, limit: int = MAX_FILE_BYTES) -> Iterator[BinaryIO]:
     """Open a regular file of an open folder; `source` is what messages call it.
@@ -53,7 +63,7 @@ def open_regular(folder: int, name: str, source: object, *, limit: int = MAX_FIL
     try:
         entry = os.fstat(descriptor)
         if not is_regular(entry):
-            raise FormatError(f"{source}: {NOT_REGULAR}")
+            raise FormatError(f"{source}: {why_not_regular(entry)}")
         if entry.st_size > limit:
             raise FormatError(f"{source}: {entry.st_size} bytes, expected at most {limit}")
         with open(descriptor, "rb", closefd=False) as file:

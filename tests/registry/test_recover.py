@@ -523,3 +523,37 @@ def test_old_damage_bars_no_rollback(registry: Registry, capsys: Capture) -> Non
     assert problem == f"{log}: line 2: record 2 does not follow on the line before it; see: modelgates recover"
     assert rollback_to(registry, registry.candidate) == 0
     assert status(registry.artifacts, registry.in_force).live == registry.candidate
+
+
+def test_a_log_that_may_only_grow_is_named_with_the_way_on(
+    registry: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append_only(path: Path, size: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    tear(registry)
+    monkeypatch.setattr(os, "truncate", append_only)
+    assert recover(registry, "--yes") == 3
+    assert capsys.readouterr().err == (
+        "modelgates: Operation not permitted, to cut off what follows the last record; if it is append-only, chattr -a "
+        f"it first: {registry.artifacts.promotions}\n"
+    )
+
+
+def test_with_log_and_link_lost_a_kept_head_still_says_that_something_was_live(
+    registry: Registry, capsys: Capture
+) -> None:
+    artifacts = registry.artifacts
+    artifacts.promotions.unlink()
+    artifacts.latest.unlink()
+    says(
+        registry,
+        capsys,
+        f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten",
+        copy_of(registry),
+        "  → or lead latest to the model that should be live, and adopt it: "
+        f'ln -sfn ID {artifacts.latest} && modelgates recover --adopt-link --reason "…"',
+    )
+    artifacts.latest.symlink_to(registry.live)
+    assert adopt(registry) == 0
+    assert status(artifacts, registry.in_force).sound
