@@ -175,8 +175,11 @@ class GateHooks(RefusalHooks):
         """Record each phase; as the outermost wrapper, see what every other plugin made of its report."""
         from .gating.ledger import record_phase
 
+        raised = call.excinfo
         report = yield
-        record_phase(item, call, report, self._run)
+        # Another plugin may take away what was raised; pytest itself puts some of it there.
+        found = call.excinfo or raised
+        record_phase(item, found.value if found else None, report, self._run)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -28,7 +28,7 @@ from ..storage.text import printable
 from .code import Code, CodeSeen, Watch
 from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
 from .gate import Gate
-from .origins import fixture_origins, third_party_hooks
+from .origins import automatic_fixtures, fixture_origins, third_party_hooks
 from .plain import as_json, carried
 from .properties import properties
 
@@ -57,6 +57,7 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str
     file: str
     fixtures: dict[str, str]
+    automatic: tuple[str, ...]
     hooks: dict[str, list[str]]
     attempts: int
     phase: Phase
@@ -85,7 +86,7 @@ def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str,
     return None
 
 
-def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
+def record_phase(item: pytest.Item, error: BaseException | None, report: pytest.TestReport, run: "Run") -> None:
     """Turn what a gate raised into its outcome, and attach the record of this phase to the report."""
     report.user_properties = carried(report.user_properties)
     name = identity(item)
@@ -93,7 +94,6 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         return
     # A plugin whose hook comes before ours may fail the set-up, and `begin_attempt` is then never called.
     gate = item.stash.get(GATE, None) or Gate(name, run.policy)
-    error = call.excinfo.value if call.excinfo else None
     # Measuring is over at teardown, so whatever is raised there is an error.
     unmeasured = report.when != "teardown" and isinstance(error, InsufficientDataError | NoReference)
     if isinstance(error, InsufficientDataError | NoReference) and unmeasured:
@@ -128,6 +128,7 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         file=str(item.path),
         # Asked again at the end, because a gate may ask for further fixtures while it runs.
         fixtures=fixture_origins(item) if report.when != "call" else {},
+        automatic=tuple(automatic_fixtures(item)) if report.when == "teardown" else (),
         # Asked for each gate anew, because a plugin may be registered while the run goes on.
         hooks=third_party_hooks(item.config, item) if report.when == "setup" else {},
         attempts=item.stash.get(ATTEMPTS, 0),
@@ -170,12 +171,12 @@ class Run:
         given = getattr(config, "workerinput", {}).get("modelgates", config.option.model_dir)
         self.model_dirs = checked_model_dirs(given)
         self.policy, self.policy_source = policy_of(config)
-        sidecars = {directory.name: read_sidecar(directory) for directory in self.model_dirs}
-        for model_id, sidecar in sidecars.items():
+        self.sidecars = {directory.name: read_sidecar(directory) for directory in self.model_dirs}
+        for model_id, sidecar in self.sidecars.items():
             why = self.policy.why_not_admitted(sidecar) if sidecar else None
             if why:
                 raise pytest.UsageError(f"{model_id} {': '.join(why)}")
-        self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in sidecars.items()}
+        self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in self.sidecars.items()}
         self.started = datetime.now(UTC)
         self.nonce = os.environ.get(NONCE)
         self.strict_soft: bool = config.option.strict_soft
@@ -189,6 +190,7 @@ class Run:
         self.lost_worker = False
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
+        self.root = config.invocation_params.dir
         asked = Path(config.option.gate_report).resolve() if config.option.gate_report else None
         if asked and set(asked.parents) & set(self.model_dirs):
             raise pytest.UsageError(f"--gate-report={asked}: a model directory holds the model and nothing else")
@@ -234,6 +236,7 @@ class Run:
             phases=phases,
             evidence=known.evidence + added.evidence,
             code=tuple(sorted({*known.code, *added.code.uses})),
+            automatic=added.automatic,
         )
         if added.phase.when == "teardown":
             judged = self._ended[key] = self._judge(added.model_id, self._records[key])

@@ -10,6 +10,7 @@ from ..evidence.verdict import Judged, Verdict, base_name
 from ..policy.limits import short
 from ..policy.policy import Policy
 from .ledger import Run
+from .outlook import outlook
 from .properties import verdict_shown
 
 HEADINGS = ["gate", "sev.", "measured", "limit", "margin", "verdict"]
@@ -46,6 +47,8 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
     for problem in run.code_problems:
         terminal.write_line(problem, red=True)
+    for line in outlook(run):
+        terminal.write_line(line, yellow=True)
     for path in run.report_paths():
         terminal.write_line(f"report: {path}")
 

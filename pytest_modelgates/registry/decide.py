@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..evidence.origins import origin_reasons
+from ..evidence.origins import gates_that_count, origin_reasons
 from ..evidence.proof import ProofRead, proof_reasons
 from ..evidence.reasons import Reason
 from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
@@ -144,9 +144,7 @@ def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[lis
     reasons = _run_reasons(facts, run, policy, now=now)
     if misfit := policy.why_not_admitted(facts.sidecar):
         reasons.append(Reason(f"{facts.model_id} {misfit[0]}", misfit[1]))
-    # A hard gate that ran counts even if the policy does not require it: a team's own, or one of other parameters.
-    own = [record.gate for record in run.gates if _is_hard(record, policy)]
-    judged = list(dict.fromkeys([*required, *own]))
+    judged = gates_that_count(run, facts.sidecar, policy)
     reasons += origin_reasons(
         facts.ledger, run, judged, policy, facts.trusted, repair=f"modelgates gate {facts.directory}"
     )
@@ -157,11 +155,6 @@ def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[lis
             Reason("the policy requires no hard gate, so nothing would be shown", "add hard gates to the policy")
         )
     return reasons, waivers
-
-
-def _is_hard(record: GateRecord, policy: Policy) -> bool:
-    slo = policy.slo.get(base_name(record.gate))
-    return record.severity == "hard" or (slo is not None and slo.severity == "hard")
 
 
 def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) -> list[Reason]:
