@@ -14,6 +14,7 @@ from ..policy.families import family_of
 from ..policy.limits import Severity
 from ..policy.load import find_policy, load_policy
 from ..policy.policy import Policy
+from ..storage.digests import tree_digest
 from ..storage.paths import is_folder
 from .gate import Gate
 
@@ -27,13 +28,15 @@ def checked_model_dirs(given: Iterable[str]) -> list[Path]:
     """Resolve every `--model-dir` once, so that a link that moves during the run changes nothing."""
     directories: list[Path] = []
     for name in given:
-        directory = Path(name).resolve()
-        if not is_folder(directory):
-            raise pytest.UsageError(f"--model-dir={name}: no such directory")
         try:
+            directory = Path(name).resolve()
+            if not is_folder(directory):
+                raise pytest.UsageError(f"--model-dir={name}: no such directory")
             checked_id(directory.name)
         except ModelgatesError as error:
             raise pytest.UsageError(f"--model-dir={name}: {error}") from error
+        except OSError as error:
+            raise pytest.UsageError(f"--model-dir={name}: {error.strerror}: {error.filename}") from error
         if directory.name in {other.name for other in directories}:
             raise pytest.UsageError(f"--model-dir={name}: model {directory.name} is given twice")
         directories.append(directory)
@@ -49,6 +52,15 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
         raise pytest.UsageError(str(error)) from error
 
 
+def read_first(directory: Path) -> tuple[str, Sidecar | None]:
+    """Digest a model directory and read its sidecar; refuse the run if this user may not."""
+    try:
+        return tree_digest(directory), read_sidecar(directory)
+    except OSError as error:
+        what = f"{error.strerror}: {error.filename}; let the user who runs the gates read every file of it"
+        raise pytest.UsageError(f"--model-dir={directory}: {what}") from error
+
+
 def read_sidecar(directory: Path) -> Sidecar | None:
     """Read the sidecar of a model; None if it cannot be read, so that its gates run and fail."""
     try:
@@ -58,9 +70,8 @@ def read_sidecar(directory: Path) -> Sidecar | None:
         return None
 
 
-def feature_groups(directory: Path) -> list[str]:
+def feature_groups(sidecar: Sidecar | None) -> list[str]:
     """List the feature groups of a model; one stand-in if its sidecar cannot be read."""
-    sidecar = read_sidecar(directory)
     # Without a group its gates would be an empty parameter set, which pytest skips and calls green.
     return list(sidecar.groups) if sidecar else [UNREADABLE]
 

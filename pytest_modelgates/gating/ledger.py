@@ -3,6 +3,7 @@
 import os
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from ..storage.paths import is_folder
 from ..storage.strict_json import canonical, readable
 from ..storage.text import printable
 from .code import Code, CodeSeen, Watch
-from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
+from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_first, severity
 from .gate import Gate
 from .origins import automatic_fixtures, fixture_origins, third_party_hooks
 from .plain import as_json, carried
@@ -171,7 +172,9 @@ class Run:
         given = getattr(config, "workerinput", {}).get("modelgates", config.option.model_dir)
         self.model_dirs = checked_model_dirs(given)
         self.policy, self.policy_source = policy_of(config)
-        self.sidecars = {directory.name: read_sidecar(directory) for directory in self.model_dirs}
+        found = {directory.name: read_first(directory) for directory in self.model_dirs}
+        self.digests = {model_id: digest for model_id, (digest, _) in found.items()}
+        self.sidecars = {model_id: sidecar for model_id, (_, sidecar) in found.items()}
         for model_id, sidecar in self.sidecars.items():
             why = self.policy.why_not_admitted(sidecar) if sidecar else None
             if why:
@@ -180,7 +183,6 @@ class Run:
         self.started = datetime.now(UTC)
         self.nonce = os.environ.get(NONCE)
         self.strict_soft: bool = config.option.strict_soft
-        self.digests = {directory.name: tree_digest(directory) for directory in self.model_dirs}
         self._after = dict(self.digests)
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], GateRecord] = {}
@@ -255,11 +257,7 @@ class Run:
 
     def close(self) -> None:
         """Take the digests again, now that every gate is done with the files, and judge each record, once."""
-        self._after = {
-            # A directory that is gone counts as changed: no model has the digest of nothing.
-            directory.name: tree_digest(directory) if is_folder(directory) else sha256(b"")
-            for directory in self.model_dirs
-        }
+        self._after = {directory.name: _digest_now(directory) for directory in self.model_dirs}
         used = (file for record in self._records.values() for file in record.code)
         self._code.close(used, all_count=self.nonce is not None)
         for key, found in self._records.items():
@@ -364,3 +362,11 @@ class Run:
 
 
 RUN = pytest.StashKey[Run]()
+
+
+def _digest_now(directory: Path) -> str:
+    """Digest a directory; one that is gone or out of reach counts as changed, since no model has this digest."""
+    with suppress(OSError):
+        if is_folder(directory):
+            return tree_digest(directory)
+    return sha256(b"")
