@@ -51,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; given a model and no path, run the shipped gates."""
     from .policy import families
 
+    _find_shipped_gates(config)
     for marker in (*MARKERS, *(f"{name}: {about}" for name, about in families.MARKERS.items())):
         config.addinivalue_line("markers", marker)
     if not config.option.model_dir:
@@ -72,6 +73,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         _start_report(config)
         config.pluginmanager.register(ReportHooks(run), "modelgates-report")
+
+
+def _find_shipped_gates(config: pytest.Config) -> None:
+    """Let `--pyargs pytest_modelgates.gates` work in a checkout, where the gates lie beside the package."""
+    name = f"{__package__}.gates"
+    if config.option.pyargs and any(argument.startswith(name) for argument in config.args):
+        from .evidence.trust import shipped_gates
+
+        config.args = [_path_of(argument, name, str(shipped_gates())) for argument in config.args]
+
+
+def _path_of(argument: str, name: str, folder: str) -> str:
+    module, colons, test = argument.partition("::")
+    if module == name:
+        return folder + colons + test
+    inside = module.removeprefix(f"{name}.")
+    return argument if inside == module else f"{folder}/{inside.replace('.', '/')}.py{colons}{test}"
 
 
 def _start_report(config: pytest.Config) -> None:
@@ -142,7 +160,8 @@ class GateHooks(RefusalHooks):
         if "model_dir" not in metafunc.fixturenames:
             return
         if "feature_group" in metafunc.fixturenames:
-            pairs = [(directory, group) for directory in self._run.model_dirs for group in feature_groups(directory)]
+            sidecars = self._run.sidecars
+            pairs = [(each, group) for each in self._run.model_dirs for group in feature_groups(sidecars[each.name])]
             ids = [f"{directory.name}-{group}" for directory, group in pairs]
             metafunc.parametrize(("model_dir", "feature_group"), pairs, ids=ids, scope="session")
         else:
@@ -177,8 +196,11 @@ class GateHooks(RefusalHooks):
         """Record each phase; as the outermost wrapper, see what every other plugin made of its report."""
         from .gating.ledger import record_phase
 
+        raised = call.excinfo
         report = yield
-        record_phase(item, call, report, self._run)
+        # Another plugin may take away what was raised; pytest itself puts some of it there.
+        found = call.excinfo or raised
+        record_phase(item, found.value if found else None, report, self._run)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,10 +1,12 @@
 """What a user of the plugin sees: which gates run, what they print, how the run ends."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,23 @@ def test_explicit_paths_run_instead_of_the_shipped_suite(pytester: pytest.Pytest
     result = run(pytester, f"--model-dir={model}", *given.split())
     assert outcomes(result) == {"passed": 1}
     assert [record.gate for record in ledger_of(model).models[MODEL_ID].gates] == ["mine.answer"]
+
+
+SHIPPED_BY_NAME = [
+    pytest.param("pytest_modelgates.gates", 3, id="all"),
+    pytest.param("pytest_modelgates.gates.test_integrity", 3, id="a-file"),
+    pytest.param("pytest_modelgates.gates.test_integrity::test_sha256", 1, id="a-gate"),
+]
+
+
+@pytest.mark.parametrize(("name", "count"), SHIPPED_BY_NAME)
+def test_the_shipped_gates_are_found_by_their_name_in_a_checkout_too(
+    pytester: pytest.Pytester, name: str, count: int
+) -> None:
+    model = bare_model(pytester)
+    words = (f"--model-dir={model}", "--pyargs", name, "-m", "integrity", "--collect-only", "-q")
+    result = run(pytester, *words)
+    assert (result.ret, len(ids(result))) == (0, count)
 
 
 def test_own_gates_run_beside_the_shipped_ones(pytester: pytest.Pytester) -> None:
@@ -634,3 +653,62 @@ def test_the_module_runs_on_the_command_line_of_a_plain_folder(tmp_path: Path, g
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert not done.stderr
+
+
+# What this user may not read.
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "sidecar.json"])
+def test_a_model_that_this_user_may_not_read_is_refused(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    model = own_gate(pytester)
+    (model / name).write_bytes(b"{}")
+    opened = os.open
+
+    def denied(path: object, *arguments: Any, **more: Any) -> int:
+        if path == name:  # what chmod 0 does to every user but root
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+        return opened(path, *arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", denied)
+    result = run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert result.ret == 4
+    what = f"Permission denied: {name}; let the user who runs the gates read every file of it"
+    result.stderr.fnmatch_lines([f"ERROR: --model-dir={model}: {what}"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_a_model_that_becomes_unreadable_counts_as_changed(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    pytester.makepyfile(
+        test_mine="""
+        import errno, os, pytest
+
+        @pytest.mark.gate("mine.answer")
+        def test_answer(gate, monkeypatch_for_good):
+            gate.check(0)
+
+        @pytest.fixture
+        def monkeypatch_for_good():
+            opened = os.open
+            def denied(path, *arguments, **more):
+                if path == "model.onnx":
+                    raise PermissionError(errno.EACCES, "Permission denied", path)
+                return opened(path, *arguments, **more)
+            os.open = denied
+        """
+    )
+    result = run_apart(pytester, f"--model-dir={model}", "test_mine.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"{MODEL_ID}: its files changed while the gates ran; pack again, then run again"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_a_name_that_no_file_can_have_is_refused(pytester: pytest.Pytester) -> None:
+    own_gate(pytester)
+    result = run(pytester, f"--model-dir={'x' * 300}", "test_mine.py")
+    assert result.ret == 4
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    result.stderr.fnmatch_lines(["ERROR: --model-dir=x*: File name too long: *"])

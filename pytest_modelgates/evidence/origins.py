@@ -5,10 +5,44 @@ The registry decides by these reasons, and a run says at its end which of them i
 
 from collections.abc import Collection, Iterable
 
+from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
 from .reasons import Reason, few
 from .report import GateRecord, Ledger, ModelRun, RunInfo
 from .trust import CORE, Trust
+from .verdict import base_name
+
+# Hooks by which an installed plugin can watch, prepare, order, drop and report, and by which it makes no gate pass:
+# what a gate raised is noted before any plugin sees its report, and which gates must have run is the policy's word.
+# A file that belongs to nothing installed may do anything in them, such as putting another function in a gate's place.
+WATCHING = frozenset(
+    {
+        "pytest_collection_finish",
+        "pytest_collection_modifyitems",
+        "pytest_collectstart",
+        "pytest_itemcollected",
+        "pytest_runtest_logreport",
+        "pytest_runtest_logstart",
+        "pytest_runtest_makereport",
+        "pytest_runtest_setup",
+        "pytest_runtest_teardown",
+        "pytest_sessionfinish",
+        "pytest_sessionstart",
+    }
+)
+
+
+def gates_that_count(run: ModelRun, sidecar: Sidecar | None, policy: Policy) -> list[str]:
+    """List the gates that a policy requires of a model, and every other hard one that ran, such as a team's own."""
+    required = policy.required_gates(sidecar) if sidecar else []
+    own = [record.gate for record in run.gates if is_hard(record, policy)]
+    return list(dict.fromkeys([*required, *own]))
+
+
+def is_hard(record: GateRecord, policy: Policy) -> bool:
+    """Whether a gate ran as a hard one, or is one by the policy."""
+    slo = policy.slo.get(base_name(record.gate))
+    return record.severity == "hard" or (slo is not None and slo.severity == "hard")
 
 
 def origin_reasons(
@@ -33,17 +67,19 @@ def origin_reasons(
     info, found = ledger.run, []
     if info.package_digest != trust.package:
         found.append(Reason("the run used another version of pytest-modelgates than this promotion", repair))
-    for origin, names in info.hooks.items():
-        if not _takes_part(origin, info, policy, trust):
-            entry = "the path of that file" if origin in info.modules else f'"{origin}"'
-            text = f"{origin} can alter the run ({', '.join(names)}), and the policy lists no such plugin"
-            found.append(Reason(text, f"{repair}, or write {entry} into [evidence] plugins of the policy"))
+    for origin, names in altering_plugins(info, policy, trust).items():
+        entry = f'"{origin}"' if is_installed(origin, info) else "the path of that file"
+        text = f"{origin} can alter the run ({', '.join(names)}), and the policy lists no such plugin"
+        found.append(Reason(text, f"{repair}, or write {entry} into [evidence] plugins of the policy"))
     gates = [record for record in run.gates if record.gate in judged]
     for record in gates:
         if info.suite.get(record.file) not in trust.gates:
             text = f"{record.gate} was defined in {record.file}, which is not a gate file that counts here"
             found.append(Reason(text, repair))
         for fixture, origin in record.fixtures.items():
+            # Without being asked for it gives a gate no value, and prepares no more than a set-up does.
+            if fixture in record.automatic and is_installed(origin, info):
+                continue
             if not _takes_part(origin, info, policy, trust) and info.suite.get(origin) not in trust.gates:
                 found.append(Reason(f"{record.gate} got its fixture {fixture!r} from {origin}", repair))
     for place, users in _users(info, gates).items():
@@ -54,6 +90,22 @@ def origin_reasons(
     if info.changed:
         found.append(Reason(f"{few(info.changed)} changed while the gates ran", repair))
     return found
+
+
+def altering_plugins(info: RunInfo, policy: Policy, trust: Trust) -> dict[str, tuple[str, ...]]:
+    """Name what is not trusted and has hooks that can alter a run, with these hooks."""
+    found = {}
+    for origin, names in info.hooks.items():
+        harmless = WATCHING if is_installed(origin, info) else frozenset[str]()
+        altering = tuple(name for name in names if name not in harmless)
+        if altering and not _takes_part(origin, info, policy, trust):
+            found[origin] = altering
+    return found
+
+
+def is_installed(origin: str, info: RunInfo) -> bool:
+    """Whether an origin is an installed package, which goes by its import name; a file goes by its path."""
+    return origin.isidentifier() and origin not in info.modules and origin not in info.suite
 
 
 def _takes_part(origin: str, info: RunInfo, policy: Policy, trust: Trust) -> bool:

@@ -43,8 +43,9 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class GateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One gate of one model: who it is, how often it ran, and what it measured.
 
-    `file` is a key of the run's `suite`; `fixtures` says where each fixture of the gate was defined; `code` names what
-    else it is made of: files that its own imports, or that its function lies in, as keys of the run's `modules`.
+    `file` is a key of the run's `suite`; `fixtures` says where each fixture of the gate was defined, and `automatic`
+    which of them nothing asks for; `code` names what else it is made of: files that its own imports, or that its
+    function lies in, as keys of the run's `modules`.
     """
 
     gate: str
@@ -56,6 +57,7 @@ class GateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     phases: tuple[Phase, ...]
     evidence: tuple[Evidence, ...]
     code: tuple[str, ...] = ()
+    automatic: tuple[str, ...] = ()
 
 
 class ModelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

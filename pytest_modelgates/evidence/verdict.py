@@ -111,6 +111,15 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
     return Verdict.PASSED, ""
 
 
+def advice(record: GateRecord, policy: Policy) -> str:
+    """Say what to do about a gate that failed: by the first of its SLOs that it missed, else by its own."""
+    own = base_name(record.gate)
+    for name in policy.slos_of(own):
+        if any(shown.slo == name and not policy.limit(name).contains(shown.value) for shown in record.evidence):
+            return policy.limit(name).advice
+    return policy.limit(own).advice
+
+
 def binds(severity: Severity, waiver: Waiver | None, *, strict_soft: bool = False) -> bool:
     """Whether missing a gate counts: a hard one without a waiver, or any if soft ones are strict."""
     return strict_soft or (severity == "hard" and waiver is None)

@@ -13,7 +13,8 @@ from ..model.sidecar import Sidecar, Task
 from ..policy.families import family_of
 from ..policy.limits import Severity
 from ..policy.policy import Policy
-from ..registry.in_force import for_acting
+from ..registry.in_force import InForce, for_acting
+from ..storage.digests import tree_digest
 from ..storage.paths import is_folder
 from .gate import Gate
 
@@ -28,21 +29,23 @@ def checked_model_dirs(given: Iterable[str]) -> list[Path]:
     """Resolve every `--model-dir` once, so that a link that moves during the run changes nothing."""
     directories: list[Path] = []
     for name in given:
-        directory = Path(name).resolve()
-        if not is_folder(directory):
-            raise pytest.UsageError(f"--model-dir={name}: no such directory")
         try:
+            directory = Path(name).resolve()
+            if not is_folder(directory):
+                raise pytest.UsageError(f"--model-dir={name}: no such directory")
             checked_id(directory.name)
         except ModelgatesError as error:
             raise pytest.UsageError(f"--model-dir={name}: {error}") from error
+        except OSError as error:
+            raise pytest.UsageError(f"--model-dir={name}: {error.strerror}: {error.filename}") from error
         if directory.name in {other.name for other in directories}:
             raise pytest.UsageError(f"--model-dir={name}: model {directory.name} is given twice")
         directories.append(directory)
     return directories
 
 
-def policy_of(config: pytest.Config) -> tuple[Policy, str]:
-    """Find and read the policy as the command line does, from the models' own registry, and say where it lies."""
+def in_force_of(config: pytest.Config) -> InForce:
+    """Find and read the policy as the command line does, from the models' own registry."""
     asked = Path(config.option.policy) if config.option.policy else None
     try:
         found = [for_acting(Artifacts.of(Path(given)), asked) for given in config.option.model_dir]
@@ -54,7 +57,16 @@ def policy_of(config: pytest.Config) -> tuple[Policy, str]:
         raise pytest.UsageError(
             f"the models belong to registries of different policies ({named}); run each alone, or give --policy"
         )
-    return found[0].policy, found[0].place.source or PACKAGED
+    return found[0]
+
+
+def read_first(directory: Path) -> tuple[str, Sidecar | None]:
+    """Digest a model directory and read its sidecar; refuse the run if this user may not."""
+    try:
+        return tree_digest(directory), read_sidecar(directory)
+    except OSError as error:
+        what = f"{error.strerror}: {error.filename}; let the user who runs the gates read every file of it"
+        raise pytest.UsageError(f"--model-dir={directory}: {what}") from error
 
 
 def read_sidecar(directory: Path) -> Sidecar | None:
@@ -66,9 +78,8 @@ def read_sidecar(directory: Path) -> Sidecar | None:
         return None
 
 
-def feature_groups(directory: Path) -> list[str]:
+def feature_groups(sidecar: Sidecar | None) -> list[str]:
     """List the feature groups of a model; one stand-in if its sidecar cannot be read."""
-    sidecar = read_sidecar(directory)
     # Without a group its gates would be an empty parameter set, which pytest skips and calls green.
     return list(sidecar.groups) if sidecar else [UNREADABLE]
 

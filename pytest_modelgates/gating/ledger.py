@@ -3,6 +3,7 @@
 import os
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +27,9 @@ from ..storage.paths import is_folder
 from ..storage.strict_json import canonical, readable
 from ..storage.text import printable
 from .code import Code, CodeSeen, Watch
-from .collection import ATTEMPTS, GATE, checked_model_dirs, identity, policy_of, read_sidecar, severity
+from .collection import ATTEMPTS, GATE, PACKAGED, checked_model_dirs, identity, in_force_of, read_first, severity
 from .gate import Gate
-from .origins import fixture_origins, third_party_hooks
+from .origins import automatic_fixtures, fixture_origins, third_party_hooks
 from .plain import as_json, carried
 from .properties import properties
 from .report_place import refuse_other_places
@@ -58,6 +59,7 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str
     file: str
     fixtures: dict[str, str]
+    automatic: tuple[str, ...]
     hooks: dict[str, list[str]]
     attempts: int
     phase: Phase
@@ -86,7 +88,7 @@ def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str,
     return None
 
 
-def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport, run: "Run") -> None:
+def record_phase(item: pytest.Item, error: BaseException | None, report: pytest.TestReport, run: "Run") -> None:
     """Turn what a gate raised into its outcome, and attach the record of this phase to the report."""
     report.user_properties = carried(report.user_properties)
     name = identity(item)
@@ -94,7 +96,6 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         return
     # A plugin whose hook comes before ours may fail the set-up, and `begin_attempt` is then never called.
     gate = item.stash.get(GATE, None) or Gate(name, run.policy)
-    error = call.excinfo.value if call.excinfo else None
     # Measuring is over at teardown, so whatever is raised there is an error.
     unmeasured = report.when != "teardown" and isinstance(error, InsufficientDataError | NoReference)
     if isinstance(error, InsufficientDataError | NoReference) and unmeasured:
@@ -129,6 +130,7 @@ def record_phase(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.T
         file=str(item.path),
         # Asked again at the end, because a gate may ask for further fixtures while it runs.
         fixtures=fixture_origins(item) if report.when != "call" else {},
+        automatic=tuple(automatic_fixtures(item)) if report.when == "teardown" else (),
         # Asked for each gate anew, because a plugin may be registered while the run goes on.
         hooks=third_party_hooks(item.config, item) if report.when == "setup" else {},
         attempts=item.stash.get(ATTEMPTS, 0),
@@ -170,17 +172,20 @@ class Run:
         # An xdist worker gets the directories that its controller resolved: a link may have moved in between.
         given = getattr(config, "workerinput", {}).get("modelgates", config.option.model_dir)
         self.model_dirs = checked_model_dirs(given)
-        self.policy, self.policy_source = policy_of(config)
-        sidecars = {directory.name: read_sidecar(directory) for directory in self.model_dirs}
-        for model_id, sidecar in sidecars.items():
+        in_force = in_force_of(config)
+        self.policy, self.root = in_force.policy, in_force.place.repository
+        self.policy_source = in_force.place.source or PACKAGED
+        found = {directory.name: read_first(directory) for directory in self.model_dirs}
+        self.digests = {model_id: digest for model_id, (digest, _) in found.items()}
+        self.sidecars = {model_id: sidecar for model_id, (_, sidecar) in found.items()}
+        for model_id, sidecar in self.sidecars.items():
             why = self.policy.why_not_admitted(sidecar) if sidecar else None
             if why:
                 raise pytest.UsageError(f"{model_id} {': '.join(why)}")
-        self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in sidecars.items()}
+        self.tasks = {model_id: sidecar.task if sidecar else None for model_id, sidecar in self.sidecars.items()}
         self.started = datetime.now(UTC)
         self.nonce = os.environ.get(NONCE)
         self.strict_soft: bool = config.option.strict_soft
-        self.digests = {directory.name: tree_digest(directory) for directory in self.model_dirs}
         self._after = dict(self.digests)
         self._arguments = tuple(map(str, config.invocation_params.args))
         self._records: dict[tuple[str, str, str], GateRecord] = {}
@@ -233,6 +238,7 @@ class Run:
             phases=phases,
             evidence=known.evidence + added.evidence,
             code=tuple(sorted({*known.code, *added.code.uses})),
+            automatic=added.automatic,
         )
         if added.phase.when == "teardown":
             judged = self._ended[key] = self._judge(added.model_id, self._records[key])
@@ -251,11 +257,7 @@ class Run:
 
     def close(self) -> None:
         """Take the digests again, now that every gate is done with the files, and judge each record, once."""
-        self._after = {
-            # A directory that is gone counts as changed: no model has the digest of nothing.
-            directory.name: tree_digest(directory) if is_folder(directory) else sha256(b"")
-            for directory in self.model_dirs
-        }
+        self._after = {directory.name: _digest_now(directory) for directory in self.model_dirs}
         used = (file for record in self._records.values() for file in record.code)
         self._code.close(used, all_count=self.nonce is not None)
         for key, found in self._records.items():
@@ -360,3 +362,11 @@ class Run:
 
 
 RUN = pytest.StashKey[Run]()
+
+
+def _digest_now(directory: Path) -> str:
+    """Digest a directory; one that is gone or out of reach counts as changed, since no model has this digest."""
+    with suppress(OSError):
+        if is_folder(directory):
+            return tree_digest(directory)
+    return sha256(b"")

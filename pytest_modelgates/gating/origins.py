@@ -91,6 +91,24 @@ def fixture_origins(item: pytest.Item) -> dict[str, str]:
     return {name: origin(definition.func) for name, definition in sorted(used.items())}
 
 
+def automatic_fixtures(item: pytest.Item) -> list[str]:
+    """List the fixtures of a gate that nothing asks for: neither it, nor a fixture that it asks for."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return []
+    known = info.name2fixturedefs
+    todo = [*info.argnames, *item.config.getini("usefixtures")]
+    todo += [name for mark in item.iter_markers("usefixtures") for name in mark.args]
+    # Those that a gate asked for while it ran.
+    todo += getattr(getattr(item, "_request", None), "_fixture_defs", {}).keys() - known.keys()
+    asked = set[str]()
+    while todo:
+        if (name := todo.pop()) not in asked:
+            asked.add(name)
+            todo += (wanted for definition in known.get(name, ()) for wanted in definition.argnames)
+    return sorted(known.keys() - asked)
+
+
 @functools.cache
 def origin(function: Callable[..., Any]) -> str:
     """Name the installed package that a function comes from, or the path of its file.
@@ -124,7 +142,8 @@ def _ranked(file: str) -> tuple[int, str]:
         return Kind.LIBRARY, PACKAGE.name
     place = installed().place(file)
     if place.kind in (Kind.STRANGER, Kind.EDITABLE):
-        return Kind.STRANGER, os.path.realpath(file) if os.path.isabs(file) else file
+        # Compiled from text, which may be called like an installed package.
+        return Kind.STRANGER, os.path.realpath(file) if os.path.isabs(file) else f"<{file.strip('<>')}>"
     # A decorator of the standard library says nothing about what it decorates.
     core = place.name in CORE or place.kind is Kind.LIBRARY
     return place.kind + core, place.name

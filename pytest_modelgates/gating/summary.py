@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 
-from ..evidence.verdict import Judged, Verdict, base_name
+from ..evidence.verdict import Judged, Verdict, advice, base_name
 from ..policy.limits import short
 from ..policy.policy import Policy
 from .ledger import Run
+from .outlook import outlook
 from .properties import verdict_shown
 
 HEADINGS = ["gate", "sev.", "measured", "limit", "margin", "verdict"]
@@ -46,6 +47,8 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
     for problem in run.code_problems:
         terminal.write_line(problem, red=True)
+    for line in outlook(run):
+        terminal.write_line(line, yellow=True)
     for path in run.report_paths():
         terminal.write_line(f"report: {path}")
 
@@ -53,9 +56,9 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
 def _write_reason(terminal: pytest.TerminalReporter, judged: Judged, run: Run, model_id: str) -> None:
     """Write why a gate did not pass, what to do, and the waiver of the gate, whether it needed one or not."""
     gate = judged.record.gate
-    advice = f" → {run.policy.limit(base_name(gate)).advice}" if judged.verdict is Verdict.FAILED else ""
+    todo = f" → {advice(judged.record, run.policy)}" if judged.verdict is Verdict.FAILED else ""
     if judged.why:
-        terminal.write_line(f"{gate} {_word(judged)}: {judged.why}{advice}", **{_colour(judged): True})
+        terminal.write_line(f"{gate} {_word(judged)}: {judged.why}{todo}", **{_colour(judged): True})
     if waiver := run.waiver(gate, model_id):
         terminal.write_line(str(waiver), yellow=True)
 

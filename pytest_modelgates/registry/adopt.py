@@ -39,7 +39,8 @@ def adopt_link(artifacts: Artifacts, in_force: InForce, *, reason: str, key: Pat
     Raises
     ------
     RefusedError
-        If no reason is given, the actor may not roll back, there is no link, or the model has other bytes than when it went live.
+        If no reason is given, the actor may not roll back, there is no link, or the model has other bytes than when it
+        went live.
     IntegrityError
         If the model is damaged.
     """

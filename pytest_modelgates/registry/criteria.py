@@ -11,7 +11,7 @@ import numpy as np
 from ..drift import psi
 from ..drift.distances import MINIMUM_ROWS
 from ..errors import StatisticsError
-from ..evidence.reasons import Reason
+from ..evidence.reasons import Reason, few
 from ..policy.policy import Policy
 from ..predictions.records import Prediction, values_of
 from .nights import Night
@@ -59,6 +59,7 @@ def shadow_reasons(
     policy: Policy,
     *,
     repair: str,
+    waiting: Sequence[str] = (),
     drift_waived: bool = False,
 ) -> list[Reason]:
     """Compare a candidate's shadow records with the policy: hours, errors, latency, drift.
@@ -72,10 +73,18 @@ def shadow_reasons(
     policy : Policy
     repair : str
         The command that runs it in shadow.
+    waiting : sequence of str
+        Gates that found nothing to measure, because there is no record.
     drift_waived : bool
         Whether the gate of drift is waived. That says nothing of what promotion itself asks for.
     """
     wanted, latency = policy.promotion, policy.limit(SERVE_LATENCY)
+    if not records:
+        asked = [f"{wanted.shadow_hours:g} h"] if wanted.shadow_hours else []
+        asked += [f"{MINIMUM_ROWS} rows to measure drift from"] if wanted.drift_psi else []
+        wants = f"; the policy asks for {' and '.join(asked)}" if asked else ""
+        lacks = f"; {few(waiting)} could not be measured" if waiting else ""
+        return [Reason(f"the candidate has no record in shadow{wants}{lacks}", repair)] if asked or waiting else []
     reasons = []
     if wanted.shadow_hours:
         times = [record.time for record in records]

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ..evidence.origins import origin_reasons
+from ..evidence.origins import gates_that_count, is_hard, origin_reasons
 from ..evidence.proof import ProofRead, proof_reasons
-from ..evidence.reasons import Reason
+from ..evidence.reasons import Reason, few
 from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
 from ..evidence.results import results_of, seal_problems
 from ..evidence.trust import Trust
-from ..evidence.verdict import Verdict, base_name, promotes, weigh
+from ..evidence.verdict import Verdict, advice, base_name, judge, promotes, weigh
 from ..model.manifest import Manifest
 from ..model.sidecar import Sidecar
+from ..policy.families import family_of
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from ..predictions.records import Prediction
@@ -84,6 +85,11 @@ class Facts:
         return self.live is None
 
     @property
+    def unseen(self) -> bool:
+        """Whether there is a live model to compare with, and the candidate never ran beside it."""
+        return not self.first and not self.shadow
+
+    @property
     def gate(self) -> str:
         """The command that makes a report of this model."""
         return f"pytest --model-dir={self.directory}"
@@ -118,7 +124,7 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
     """
     if isinstance(facts, Damaged):
         return Decision([Reason(problem, "pack it again") for problem in facts.problems], [])
-    reasons, waivers = _report_reasons(facts, policy, now=now)
+    reasons, waivers, waiting = _report_reasons(facts, policy, now=now)
     if policy.evidence.proof:
         required, prove = policy.required_gates(facts.sidecar), f"modelgates prove {facts.directory}"
         reasons += proof_reasons(facts.proof, required, policy, facts.trusted, digest=facts.digest, repair=prove)
@@ -132,40 +138,36 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
     if not facts.first:
         reasons += night_reasons(facts.nights, policy, today=now.date(), repair=f"{facts.gate} every night")
         shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv live_data.csv"
+        repair = f"{shadow}; then {facts.gate}" if waiting else shadow
         waived = any(waiver.gate == DRIFT for waiver in waivers)
-        reasons += shadow_reasons(facts.shadow, facts.golden, policy, repair=shadow, drift_waived=waived)
+        reasons += shadow_reasons(
+            facts.shadow, facts.golden, policy, repair=repair, waiting=waiting, drift_waived=waived
+        )
     return Decision(reasons, waivers)
 
 
-def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[list[Reason], list[Waiver]]:
-    """Compare the report with the model, the policy and the trusted code."""
+def _report_reasons(facts: Facts, policy: Policy, *, now: datetime) -> tuple[list[Reason], list[Waiver], list[str]]:
+    """Compare the report with the model, the policy and the trusted code; list the gates that wait for a shadow run."""
     models = facts.ledger.models
     if facts.model_id not in models:
         names = ", ".join(models) or "no model"
-        return [Reason(f"the report is of {names}, not of {facts.model_id}", facts.gate)], []
+        return [Reason(f"the report is of {names}, not of {facts.model_id}", facts.gate)], [], []
     run = models[facts.model_id]
     required = policy.required_gates(facts.sidecar)
     reasons = _run_reasons(facts, run, policy, now=now)
     if misfit := policy.why_not_admitted(facts.sidecar):
         reasons.append(Reason(f"{facts.model_id} {misfit[0]}", misfit[1]))
-    # A hard gate that ran counts even if the policy does not require it: a team's own, or one of other parameters.
-    own = [record.gate for record in run.gates if _is_hard(record, policy)]
-    judged = list(dict.fromkeys([*required, *own]))
+    judged = gates_that_count(run, facts.sidecar, policy)
     reasons += origin_reasons(
         facts.ledger, run, judged, policy, facts.trusted, repair=f"modelgates gate {facts.directory}"
     )
-    missed, waivers = _gate_reasons(facts, run, policy, judged, now=now)
+    missed, waivers, waiting = _gate_reasons(facts, run, policy, judged, now=now)
     reasons += missed
     if not required:
         reasons.append(
             Reason("the policy requires no hard gate, so nothing would be shown", "add hard gates to the policy")
         )
-    return reasons, waivers
-
-
-def _is_hard(record: GateRecord, policy: Policy) -> bool:
-    slo = policy.slo.get(base_name(record.gate))
-    return record.severity == "hard" or (slo is not None and slo.severity == "hard")
+    return reasons, waivers, waiting
 
 
 def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) -> list[Reason]:
@@ -174,6 +176,7 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
         found.append(f"pytest ended with {info.exit_status}, the report says {exitcode}")
     if info.exit_status != 0:
         found.append(f"pytest ended with {info.exit_status}, a green run ends with 0")
+        found += _broken(facts, run, policy)
     if run.digest_before != run.digest_after:
         found.append("the model's files changed while the gates ran")
     if run.digest_before != facts.digest:
@@ -202,14 +205,32 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
     return reasons
 
 
+def _broken(facts: Facts, run: ModelRun, policy: Policy) -> list[str]:
+    """Name what made pytest end with an error besides the gates that count, which are judged one by one."""
+    found = []
+    for record in run.gates:
+        if not is_hard(record, policy) and any(phase.outcome == "failed" for phase in record.phases):
+            verdict, why = judge(record, policy)
+            soft = "--strict-soft lets it" if facts.ledger.run.strict_soft else "a soft gate that breaks does"
+            found.append(f"{record.gate} {verdict}: {why}, which fails the run: {soft}")
+    tests = facts.stored.parsed.get("tests", [])
+    gates = {record.node_id for every in facts.ledger.models.values() for record in every.gates}
+    beside = [
+        str(test.get("nodeid"))
+        for test in (tests if isinstance(tests, list) else [])
+        if isinstance(test, dict) and test.get("outcome") in ("failed", "error") and test.get("nodeid") not in gates
+    ]
+    return [*found, f"{few(beside)} failed beside the gates"] if beside else found
+
+
 def _gate_reasons(
     facts: Facts, run: ModelRun, policy: Policy, judged: list[str], *, now: datetime
-) -> tuple[list[Reason], list[Waiver]]:
-    """Find what speaks against each gate, and the waivers that are needed."""
+) -> tuple[list[Reason], list[Waiver], list[str]]:
+    """Find what speaks against each gate, the waivers that are needed, and the gates that wait for a shadow run."""
     records: dict[str, list[GateRecord]] = {}
     for record in run.gates:
         records.setdefault(record.gate, []).append(record)
-    reasons, waivers = [], []
+    reasons, waivers, waiting = list[Reason](), list[Waiver](), list[str]()
     for name in judged:
         found = records.get(name, [])
         if len(found) != 1:
@@ -230,8 +251,10 @@ def _gate_reasons(
             continue
         row = policy.waiver_of(name, facts.digest)
         expired = f"; its waiver ended on {row.until}" if row and not row.in_force(now.date()) else ""
-        # A gate that did not run says nothing about the model, so the repair is another run, not another model.
-        ran = each.verdict not in (Verdict.NOT_RUN, Verdict.ERRORED)
-        repair = policy.limit(base_name(name)).advice if ran else facts.gate
+        if facts.unseen and each.verdict is Verdict.INCONCLUSIVE and family_of(name).compares and not expired:
+            waiting.append(name)
+            continue  # said once, with what else a candidate lacks that was never in shadow
+        # A gate that measured nothing says nothing about the model, so the repair is another run, not another model.
+        repair = advice(record, policy) if each.verdict is Verdict.FAILED else facts.gate
         reasons.append(Reason(f"{name} {each.verdict}: {each.why}{expired}", repair))
-    return reasons, waivers
+    return reasons, waivers, waiting

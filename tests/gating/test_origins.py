@@ -55,3 +55,28 @@ def test_a_fixture_that_a_gate_gets_from_elsewhere_is_in_the_ledger(pytester: py
     fixtures = record_of(model).fixtures
     assert fixtures[name] == f"{pytester.path.name}/conftest.py"
     assert fixtures["gate"] == "pytest_modelgates"
+
+
+def test_what_a_gate_raised_is_noted_whatever_a_plugin_makes_of_it(pytester: pytest.Pytester) -> None:
+    """So that a plugin which only looks at reports need not be listed."""
+    model = own_gate(pytester, severity="hard", value="2")
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_runtest_makereport(call):
+            call.excinfo = None
+            report = yield
+            report.outcome = "passed"
+            return report
+        """
+    )
+    run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert [phase.exception for phase in record_of(model).phases] == [None, "Failed", None]
+
+
+def test_a_function_compiled_from_text_does_not_go_by_the_name_of_a_package() -> None:
+    known: dict[str, object] = {}
+    exec(compile("def hook(): pass", "pytest_cov", "exec"), known)
+    assert origin(known["hook"]) == "<pytest_cov>"  # type: ignore[arg-type]

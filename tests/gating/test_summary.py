@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gate_runs import GATES, own_gate, run, write_policy
+from tests.support.gate_runs import GATES, PACKAGED, own_gate, run, write_policy
 
 COLUMNS = 80
 
@@ -55,6 +55,8 @@ def test_a_gate_of_several_limits_has_a_row_each_and_one_reason(pytester: pytest
     assert [line.split()[0] for line in lines] == ["gate", *shown, "pnl.exposure", "metric:"]
     assert [line.split()[-1] for line in lines[1:4]] == ["passed", "WARN", "passed"]
     assert lines[4].startswith("pnl.exposure WARN: pnl.net_exposure measured ")
+    # Not the advice of the gate's own limit, which it kept.
+    assert lines[4].endswith(f" → {PACKAGED.limit('pnl.net_exposure').advice}")
 
 
 def test_a_soft_gate_that_broke_is_red_and_one_that_could_not_measure_yellow(pytester: pytest.Pytester) -> None:

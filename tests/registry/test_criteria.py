@@ -140,13 +140,20 @@ def test_too_few_rows_cannot_show_that_nothing_drifts() -> None:
 
 
 def test_zero_switches_a_criterion_off() -> None:
-    assert len(shadow([])) == 2
-    assert len(shadow([], asking(drift_psi=0))) == 1
-    assert len(shadow([], asking(shadow_hours=0))) == 1
+    assert shadow([], asking(drift_psi=0)) == ["the candidate has no record in shadow; the policy asks for 24 h → R"]
+    assert shadow([], asking(shadow_hours=0)) == [
+        "the candidate has no record in shadow; the policy asks for 170 rows to measure drift from → R"
+    ]
     assert shadow([], asking(shadow_hours=0, drift_psi=0)) == []
+
+
+def test_no_record_at_all_is_one_reason() -> None:
+    assert shadow([]) == [
+        "the candidate has no record in shadow; the policy asks for 24 h and 170 rows to measure drift from → R"
+    ]
 
 
 def test_records_of_other_models_do_not_count(tmp_path: Path) -> None:
     log = tmp_path / "shadow" / "predictions.jsonl"
     log_predictions(log, predictions("1" * 64, CALM))
-    assert len(shadow(list(read_predictions(log, digest="0" * 64)))) == 2
+    assert len(shadow(list(read_predictions(log, digest="0" * 64)))) == 1

@@ -20,7 +20,16 @@ from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.registry.decide import Damaged, Facts, decide
 from pytest_modelgates.storage.digests import tree_digest
 from pytest_modelgates.storage.strict_json import read_json
-from tests.support.handmade import LENIENT, evidence, green_ledger, green_run, inside, record, stored_report
+from tests.support.handmade import (
+    LENIENT,
+    evidence,
+    green_ledger,
+    green_run,
+    inside,
+    phase,
+    record,
+    stored_report,
+)
 
 SHIPPED = load_policy(None)
 # Without nights, hours in shadow and drift, so that reports alone are judged.
@@ -124,6 +133,54 @@ def test_no_reference_is_for_the_first_model_alone(packed_once: Path) -> None:
     assert reasons(packed_once, ledger, first=True) == []
     (said,) = reasons(packed_once, ledger)
     assert said.startswith("drift.psi no reference yet: nothing was live → ")
+
+
+def test_one_missing_shadow_run_is_one_reason(packed_once: Path) -> None:
+    lacking = evidence("drift.psi", POLICY.slo["drift.psi"], state="inconclusive", note="0 rows")
+    ledger = with_gates(packed_once, record("drift.psi", POLICY, evidence=(lacking,)))
+    (said,) = reasons(packed_once, ledger)
+    assert said == (
+        "the candidate has no record in shadow; drift.psi could not be measured → modelgates shadow --onnx "
+        f"{packed_once / 'model.onnx'} --csv live_data.csv; then {gate_of(packed_once)}"
+    )
+
+
+def test_a_gate_that_measured_nothing_is_run_again_and_its_model_is_left_alone(packed_once: Path) -> None:
+    lacking = evidence("wf.worst_fold", POLICY.slo["wf.worst_fold"], state="inconclusive", note="3 days")
+    ledger = with_gates(packed_once, record("wf.worst_fold", POLICY, evidence=(lacking,)))
+    assert reasons(packed_once, ledger) == [f"wf.worst_fold inconclusive: 3 days → {gate_of(packed_once)}"]
+
+
+BREAKS = [
+    pytest.param({}, "raised ZeroDivisionError, which fails the run: a soft gate that breaks does", id="breaks"),
+    pytest.param(
+        {"strict_soft": True}, "raised ZeroDivisionError, which fails the run: --strict-soft lets it", id="strict"
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "why"), BREAKS)
+def test_a_soft_gate_that_fails_the_run_is_named(packed_once: Path, changes: dict[str, object], why: str) -> None:
+    phases = (phase("setup"), phase("call", outcome="failed", exception="ZeroDivisionError"), phase("teardown"))
+    ledger = with_gates(packed_once, record("pnl.turnover", POLICY, phases=phases, evidence=()))
+    run = msgspec.structs.replace(ledger.run, exit_status=1, **changes)
+    found = reasons(packed_once, msgspec.structs.replace(ledger, run=run), exitcode=1)
+    assert found == [
+        f"pytest ended with 1, a green run ends with 0 → {gate_of(packed_once)}",
+        f"pnl.turnover errored: {why} → {gate_of(packed_once)}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tests", "named"), [(["failed", "error", "passed"], True), (["passed"], False), (None, False)]
+)
+def test_tests_that_fail_beside_the_gates_are_named(packed_once: Path, tests: list[str] | None, named: bool) -> None:
+    ledger = green_ledger(packed_once, POLICY, exit_status=1)
+    facts = facts_of(packed_once, ledger, POLICY, exitcode=1)
+    beside = tests and [{"nodeid": f"test_{outcome}", "outcome": outcome} for outcome in tests]
+    stored = replace(facts.stored, parsed={**facts.stored.parsed, "tests": beside})
+    found = decide(replace(facts, stored=stored), POLICY, now=datetime.now(UTC) + timedelta(seconds=1)).reasons
+    assert ("test_failed, test_error failed beside the gates" in [reason.text for reason in found]) is named
 
 
 def test_no_signal_gate_may_plead_that_it_is_the_first(packed_once: Path) -> None:
@@ -233,15 +290,15 @@ def test_every_other_reason_follows_those_of_the_report(packed_once: Path) -> No
     facts = facts_of(packed_once, green_ledger(packed_once, policy), policy, exitcode=1, live=packed_once.name)
     facts = replace(facts, denied="Eve may not promote; the policy lets Ada")
     shadow = f"modelgates shadow --onnx {packed_once}/model.onnx --csv live_data.csv"
+    lacks = "the candidate has no record in shadow"
     assert [str(reason) for reason in decide(facts, policy, now=datetime.now(UTC)).reasons] == [
         f"pytest ended with 0, the report says 1 → {gate_of(packed_once)}",
         f"nothing proves that the gates can fail on this model → modelgates prove {packed_once}",
         f"{packed_once.name} is live already → modelgates status",
         f"{facts.denied} → ask one of them, or add the actor to [registry] may_promote in the policy",
-        "0 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) "
+        f"0 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) "
         f"→ {gate_of(packed_once)} every night",
-        f"0.0 h of shadow records, the policy asks for 24 h (shadow_hours) → {shadow}",
-        f"drift in shadow cannot be measured: 0 rows scored, at least 170 are needed → {shadow}",
+        f"{lacks}; the policy asks for 24 h and 170 rows to measure drift from → {shadow}",
     ]
 
 

@@ -72,7 +72,7 @@ def test_a_first_model_goes_live_by_its_own_gates(
 ) -> None:
     registry, done = first_promotion
     assert done.returncode == 0
-    assert "no reference yet" in done.stdout
+    assert "drift.psi no reference: nothing was ever live" in done.stdout
     assert os.readlink(registry.artifacts.latest) == registry.live
     assert os.readlink(registry.artifacts.latest_onnx) == "latest/model.onnx"
     (entry,) = read_log(registry.artifacts.promotions)
@@ -156,8 +156,7 @@ def test_a_dry_run_names_every_reason(registry: Registry, capsys: pytest.Capture
         "the report says 1",
         "another policy",
         "1 consecutive UTC night",
-        "0.0 h of shadow",
-        "drift in shadow",
+        "no record in shadow; the policy asks for 24 h and 170 rows",
     ):
         assert part in said.err
 
@@ -293,8 +292,8 @@ def test_what_promotion_asks_for_comes_with_the_first_live_model(
         f"modelgates: {registry.candidate} is not promoted:",
         "  1 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) "
         f"→ pytest --model-dir={directory} every night",
-        f"  0.0 h of shadow records, the policy asks for 24 h (shadow_hours) {shadow}",
-        f"  drift in shadow cannot be measured: 0 rows scored, at least 170 are needed {shadow}",
+        "  the candidate has no record in shadow; the policy asks for 24 h and 170 rows to measure drift from "
+        f"{shadow}",
     ]
 
 
@@ -322,7 +321,8 @@ def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> Non
     assert registry.state() == before
     assert f"{noise.name} is not promoted:\n  pytest ended with 1, a green run ends with 0" in done.stderr
     assert "significance.p_against failed: measured" in done.stderr
-    assert "drift.psi inconclusive: 0 live rows scored in shadow, at least 170 are needed" in done.stderr
+    assert "the candidate has no record in shadow; drift.psi could not be measured → modelgates shadow " in done.stderr
+    assert "drift.psi inconclusive" not in done.stderr
     assert "is not in the report" not in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
