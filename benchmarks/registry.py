@@ -67,10 +67,10 @@ def enlarge(directory: Path, megabytes: int) -> None:
 def registry(root: Path) -> Registry:
     """A registry with a live model and a candidate, both small."""
     artifacts, policy = Artifacts(root / "artifacts"), root / NEIGHBOUR
-    names = [pack_ridge(artifacts.root, invented_panel(seed=seed)).name for seed in (1, 2)]
+    live, candidate = (pack_ridge(artifacts.root, invented_panel(seed=seed)).name for seed in (1, 2))
     policy.parent.mkdir()
     policy.write_text(LENIENT)
-    registry = Registry(artifacts, *names, policy)
+    registry = Registry(artifacts, live, candidate, policy)
     promote(artifacts, registry.live, green_report(registry, registry.live), registry.in_force, reason="first")
     return registry
 

@@ -59,7 +59,7 @@ def best(*sides: Callable[[], Any], rounds: int) -> list[float]:
             begin = time.perf_counter()
             side()
             row[index] = time.perf_counter() - begin
-    return times.min(axis=0).tolist()
+    return [float(fastest) for fastest in times.min(axis=0)]
 
 
 def agree(what: str, ours: Any, theirs: Any) -> None:
@@ -117,16 +117,10 @@ def rank_ic() -> None:
     alphalens = best(lambda: factor_information_coefficient(frame), rounds=1)[0]
     faster("daily rank IC, 2,500 × 500, alphalens", plain, alphalens, 10)
     costlier("the same, two argsorts, no ties", plain, bare, 2)
-    costlier(
-        "the same with NaN, two argsorts",
-        *best(lambda: daily_rank_ic(gaps, b), lambda: two_sorts(gaps, b), rounds=15),
-        2,
-    )
-    costlier(
-        "the same with ties, two argsorts",
-        *best(lambda: daily_rank_ic(tied, tied_too), lambda: two_sorts(tied, tied_too), rounds=15),
-        8,
-    )
+    holed, bare = best(lambda: daily_rank_ic(gaps, b), lambda: two_sorts(gaps, b), rounds=15)
+    costlier("the same with NaN, two argsorts", holed, bare, 2)
+    even, bare = best(lambda: daily_rank_ic(tied, tied_too), lambda: two_sorts(tied, tied_too), rounds=15)
+    costlier("the same with ties, two argsorts", even, bare, 8)
 
 
 def backtest_overfitting() -> None:

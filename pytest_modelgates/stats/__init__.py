@@ -12,7 +12,7 @@ caps          What would a position earn within limits of exposure?
 comparison    Does any of several series beat its benchmark, and which?
 copy_effects  What does a small difference between two copies of a model change?
 costs         What do trading and holding cost?
-days          Which rows belong to each day, and how many days make a year?
+days          Which rows belong to each day, and how many periods make a year?
 decay         How long do scores rank the returns?
 holdings      What would following the scores have held, paid and earned on each day?
 overfitting   How often would the best of several backtests disappoint?
