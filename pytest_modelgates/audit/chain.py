@@ -56,9 +56,10 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
     report_digest: Sha256 | None
     sealed_by: str | None = None
     waivers: tuple[str, ...] = ()
-    policy_digest: Sha256 | msgspec.UnsetType = msgspec.UNSET  # logs of 0.1 hold none of these three
+    policy_digest: Sha256 | msgspec.UnsetType = msgspec.UNSET  # logs of 0.1 hold none of these four
     policy_file: str | msgspec.UnsetType | None = msgspec.UNSET
     may_roll_back: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    way_back: Sha256 | msgspec.UnsetType | None = msgspec.UNSET  # the model that a rollback was rehearsed to
     reason: str
 
     @property

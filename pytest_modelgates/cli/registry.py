@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifacts import Artifacts, checked_id
+from ..artifacts import Artifacts, checked_id, is_id
 from ..errors import RefusedError, UsageError
 from ..storage.paths import is_file, is_folder
 from .gates import run_gates
@@ -33,6 +33,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..audit.chain import Event, Intent, Unknown
     from ..registry.in_force import InForce
+    from ..registry.way_back import WayBack
 
 
 def register(verbs: Verbs) -> None:
@@ -50,6 +51,7 @@ def register(verbs: Verbs) -> None:
         argument(
             "--dry-run", action="store_true", help="print the plan and every reason against it, and change nothing"
         ),
+        argument("--no-way-back", action="store_true", help="go ahead without rehearsing a rollback to the live model"),
         key_option("seal the report and sign the log"),
         ARTIFACTS,
         POLICY,
@@ -158,18 +160,32 @@ def promote(arguments: argparse.Namespace) -> int:
         refuse_unlisted(key, in_force.policy.evidence.keys)
         stored = read_report(report, keys=in_force.policy.evidence.keys)
         model_id = promotion.model_of(stored) if arguments.model is None else arguments.model
+    way_back = None if arguments.no_way_back else _rehearsed(artifacts, in_force)
     if arguments.dry_run:
-        plan = promotion.plan_promotion(artifacts, model_id, stored, in_force, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        plan = promotion.plan_promotion(artifacts, model_id, stored, in_force, way_back=way_back, now=now)
         print(f"plan: promote {model_id} in place of {plan.facts.live or 'nothing'}, by {report}")
         print(f"policy: {in_force.kept}")
         plan.refuse()
         print("nothing speaks against it")
         return 0
-    done = promotion.promote(artifacts, model_id, stored, in_force, reason=arguments.reason, key=key)
+    reason = arguments.reason
+    done = promotion.promote(artifacts, model_id, stored, in_force, reason=reason, way_back=way_back, key=key)
     print(f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
     print(f"policy: {in_force.kept}")
+    if way_back:
+        print(f"way back: {way_back}")
     print(f"audit log: {done.head}")
     return 0
+
+
+def _rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
+    """Rehearse a rollback to the live model; None if nothing is live."""
+    from ..proving.rehearsal import rehearse
+    from ..registry.store import link_text
+
+    live = link_text(artifacts.latest)
+    return rehearse(artifacts.model(live), in_force.operations.hermetic) if live and is_id(live) else None
 
 
 def rollback(arguments: argparse.Namespace) -> int:

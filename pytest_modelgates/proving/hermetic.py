@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,13 +92,8 @@ def run_gates(
             *selection,
             *map(str, suites),
         ]
-        environment = {key: value for key, value in os.environ.items() if key in KEPT} | {
-            "HOME": str(folder),
-            "COLUMNS": os.environ.get("COLUMNS", "100"),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            NONCE: nonce,
-        }
-        status, output = _run(command, environment, folder, limits, quiet=quiet)
+        own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", NONCE: nonce}
+        status, output = run_limited(command, folder, limits, what="the gates", quiet=quiet, environment=own)
         if not is_file(report):
             raise HermeticError(
                 f"the gates of {directory.name} left no report (exit {status}):\n{output.strip()[-2000:]}"
@@ -114,9 +109,44 @@ def run_gates(
     return stored
 
 
-def _run(
-    command: Sequence[str], environment: dict[str, str], folder: Path, limits: HermeticLimits, *, quiet: bool
+def run_limited(
+    command: Sequence[str],
+    folder: Path,
+    limits: HermeticLimits,
+    *,
+    what: str,
+    quiet: bool,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
+    """Run a command in a folder, within limits and without the variables of this process.
+
+    Parameters
+    ----------
+    command : sequence of str
+    folder : Path
+        Its working folder and home.
+    limits : HermeticLimits
+    what : str
+        What is run, for messages.
+    quiet : bool
+        Return what it prints, errors among it, instead of showing it.
+    environment : mapping of str to str, optional
+        Further variables.
+
+    Returns
+    -------
+    int
+        The exit status.
+    str
+        What it printed, if it was asked to be quiet.
+
+    Raises
+    ------
+    HermeticError
+        If it ran out of time.
+    """
+    kept = {key: value for key, value in os.environ.items() if key in KEPT}
+    kept |= {"HOME": str(folder), "COLUMNS": os.environ.get("COLUMNS", "100")}
     memory, seconds = int(limits.memory_gib * 2**30), limits.minutes * 60
     # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces
     # the timeout, ever reaches this.
@@ -131,7 +161,7 @@ def _run(
 
     with subprocess.Popen(
         command,
-        env=environment,
+        env={**kept, **(environment or {})},
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if quiet else None,
@@ -148,7 +178,7 @@ def _run(
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise HermeticError(
-                f"the gates ran longer than {limits.minutes:g} minutes and were stopped; "
+                f"{what} ran longer than {limits.minutes:g} minutes and had to be stopped; "
                 "raise [hermetic] minutes in registry/operations.toml if the model is that large"
             ) from error
     return child.returncode, output or ""

@@ -22,6 +22,7 @@ from ..policy.sections import Waiver
 from ..predictions.records import Prediction
 from .criteria import DRIFT, night_reasons, shadow_reasons
 from .nights import Night
+from .way_back import WayBack, way_back_reasons
 
 # The clocks of the machines that pack, gate and promote may differ by so much.
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -43,6 +44,10 @@ class Facts:
         The model's predictions on its panel.
     live : str or None
         The live model; None before the first promotion.
+    live_digest : str or None
+        Its digest when it went live.
+    way_back : WayBack or None
+        What the rehearsal of a rollback to it found; None if nobody asked for one.
     stored : StoredReport
         The report of the gate run.
     trusted : Trust
@@ -68,6 +73,8 @@ class Facts:
     live: str | None
     stored: StoredReport
     trusted: Trust
+    live_digest: str | None = None
+    way_back: WayBack | None = None
     proof: ProofRead = None
     denied: str | None = None
     log_problems: Sequence[str] = ()
@@ -142,6 +149,14 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
         waived = any(waiver.gate == DRIFT for waiver in waivers)
         reasons += shadow_reasons(
             facts.shadow, facts.golden, policy, repair=repair, waiting=waiting, drift_waived=waived
+        )
+    if facts.way_back:
+        reasons += way_back_reasons(
+            facts.way_back,
+            policy,
+            live=facts.live,
+            digest=facts.live_digest,
+            repair=f"modelgates promote {facts.directory}",
         )
     return Decision(reasons, waivers)
 

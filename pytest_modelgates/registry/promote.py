@@ -24,6 +24,7 @@ from .golden import panel_predictions
 from .in_force import InForce
 from .nights import nights
 from .store import Done, change_live, is_model, locked, state
+from .way_back import WayBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def plan_promotion(
     in_force: InForce,
     *,
     now: datetime,
+    way_back: WayBack | None = None,
     shadow: Follower | None = None,
 ) -> Plan:
     """Gather everything that speaks for or against a promotion, and decide; changes nothing.
@@ -66,6 +68,8 @@ def plan_promotion(
     artifacts, model_id, report, in_force
         As for `promote`.
     now : datetime
+    way_back : WayBack, optional
+        As for `promote`.
     shadow : Follower, optional
         Of the model's shadow records, if some were read already.
 
@@ -75,6 +79,8 @@ def plan_promotion(
         If the registry or the report cannot be read at all, or there is no such model.
     """
     facts = gather(artifacts, model_id, report, in_force, shadow, now=now)
+    if isinstance(facts, Facts) and way_back:
+        facts = replace(facts, way_back=way_back)
     return Plan(facts, decide(facts, in_force.policy, now=now))
 
 
@@ -93,7 +99,8 @@ def gather(
     if not is_model(directory):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
     stored = read_report(report, keys=policy.evidence.keys) if isinstance(report, Path) else report
-    live = state(artifacts).live
+    found = state(artifacts)
+    live = found.live
     try:
         with ModelDirectory(directory) as model:
             digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
@@ -110,6 +117,7 @@ def gather(
         sidecar=sidecar,
         golden=golden,
         live=live,
+        live_digest=found.change.digest if found.change else None,
         stored=stored,
         trusted=trust(policy, in_force.place.repository, loaded),
         proof=proof,
@@ -134,6 +142,7 @@ def promote(
     in_force: InForce,
     *,
     reason: str,
+    way_back: WayBack | None = None,
     key: Path | None = None,
 ) -> Done:
     """Make a model live.
@@ -148,6 +157,8 @@ def promote(
         The policy and the operations of this registry.
     reason : str
         For the audit log.
+    way_back : WayBack, optional
+        What the rehearsal of a rollback to the live model found; without one, none is asked for.
     key : Path, optional
         The private key that signs the end of the log.
 
@@ -166,7 +177,7 @@ def promote(
         shadow.records()  # the log may be long, so most of it is read before others have to wait
     with locked(artifacts, in_force.operations.registry):
         now = datetime.now(UTC)
-        plan = plan_promotion(artifacts, model_id, stored, in_force, now=now, shadow=shadow)
+        plan = plan_promotion(artifacts, model_id, stored, in_force, now=now, way_back=way_back, shadow=shadow)
         plan.refuse()
         facts = plan.facts
         assert isinstance(facts, Facts), "a damaged model is refused"
@@ -182,6 +193,7 @@ def promote(
             sealed_by=facts.stored.sealed_by,
             waivers=tuple(map(str, plan.decision.waivers)),
             **asdict(in_force.kept),
+            way_back=way_back.digest if way_back else None,
             reason=reason,
         )
         save_golden_predictions(facts.golden, model_id, folder=artifacts.golden, digest=facts.digest)

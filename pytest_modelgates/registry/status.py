@@ -14,6 +14,7 @@ from ..audit.lock import is_locked, no_lock
 from ..audit.whole import Chain, read_chain, remember, remembered
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..model.directory import CHANGES, ModelDirectory, verify
+from ..storage.lines import first
 from ..storage.paths import is_file, is_folder, is_link, is_there
 from .audit_check import check_log_end
 from .in_force import InForce
@@ -25,6 +26,7 @@ from .store import (
     link_text,
     model_ids,
     onnx_link_broken,
+    past_live,
     sound_tail,
     staged_link,
     state,
@@ -46,6 +48,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     assurance: str
     audit_log: str
     policy: str
+    way_back: str
     waivers: list[str]
     newest: str | None
     problems: list[str]
@@ -74,6 +77,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             f"assurance: {self.assurance}",
             f"audit log: {self.audit_log}",
             f"policy: {self.policy}",
+            f"way back: {self.way_back}",
             *self.waivers,
             *(f"note: {note}" for note in self.notes),
             *(f"problem: {problem}" for problem in self.problems),
@@ -136,12 +140,24 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         assurance=f"signed by {change.sealed_by}" if change and change.sealed_by else "digest-bound, unsigned",
         audit_log="not sound" if damage else level,
         policy=_policy_of(in_force, change),
+        way_back=_way_back(artifacts, live, change),
         waivers=list(change.waivers) if change else [],
         newest=newest,
         problems=problems,
         notes=chain.notes,
         log_read=not damage,
     )
+
+
+def _way_back(artifacts: Artifacts, live: str | None, change: Intent | None) -> str:
+    """Name the model that a rollback would go to, and say whether that was rehearsed."""
+    back = first(past_live(artifacts, live)) if live else None
+    if back is None:
+        return "none"
+    if not is_model(artifacts.model(back)):
+        return f"{back}, which is not there any more"
+    rehearsed = change is not None and change.from_ == back and isinstance(change.way_back, str)
+    return f"{back}, {'rehearsed at the promotion' if rehearsed else 'not rehearsed'}"
 
 
 def _policy_of(in_force: InForce, change: Intent | None) -> str:

@@ -136,7 +136,7 @@ GREEDY = [
     pytest.param(
         hostile_models.endless(),
         "memory_gib = 5\nminutes = 0.25",
-        r"modelgates: the gates ran longer than 0\.25 minutes and were stopped; raise \[hermetic\] minutes",
+        r"modelgates: the gates ran longer than 0\.25 minutes and had to be stopped; raise \[hermetic\] minutes",
         id="time",
     ),
 ]

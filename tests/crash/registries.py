@@ -147,7 +147,7 @@ def build(folder: Path) -> Registry:
 
 def promotion(model_id: str) -> list[str]:
     """The command that promotes by the report at hand."""
-    return ["promote", "--report", f"{model_id}.json"]
+    return ["promote", "--report", f"{model_id}.json", "--no-way-back"]
 
 
 def rollback(model_id: str) -> list[str]:

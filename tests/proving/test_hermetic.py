@@ -83,7 +83,7 @@ def test_every_run_has_a_nonce_of_its_own(good_model: Path, tmp_path: Path) -> N
 @pytest.mark.integration
 def test_a_run_that_takes_too_long_is_stopped(good_model: Path, tmp_path: Path) -> None:
     said = (
-        "the gates ran longer than 0.005 minutes and were stopped; raise [hermetic] minutes in "
+        "the gates ran longer than 0.005 minutes and had to be stopped; raise [hermetic] minutes in "
         "registry/operations.toml if the model is that large"
     )
     hurried = HermeticLimits(memory_gib=16, minutes=0.005)
@@ -110,7 +110,7 @@ def test_the_command_ends_a_gate_that_will_not_end(good_model: Path, tmp_path: P
     own_suite(tmp_path, body, minutes=0.25)
     done = modelgates("gate", good_model, cwd=tmp_path, timeout=120)
     assert done.returncode == 1
-    assert "modelgates: the gates ran longer than 0.25 minutes and were stopped; raise [hermetic]" in done.stderr
+    assert "modelgates: the gates ran longer than 0.25 minutes and had to be stopped; raise [hermetic]" in done.stderr
     assert not (good_model.parents[1] / "reports").exists()
 
 

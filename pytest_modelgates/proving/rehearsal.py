@@ -1,0 +1,68 @@
+"""The rehearsal of a rollback, in a process of its own: a model must verify, load and score its golden rows.
+
+``python -I -m pytest_modelgates.proving.rehearsal DIRECTORY``
+"""
+
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from ..errors import HermeticError, ModelgatesError
+from ..policy.operations import HermeticLimits
+from ..registry.way_back import WayBack
+from ..storage.strict_json import canonical
+from ..storage.text import first_line, printable
+from .hermetic import run_limited
+
+
+def rehearse(directory: Path, limits: HermeticLimits) -> WayBack:
+    """Rehearse a rollback to a model; whatever goes wrong is a problem that the result names.
+
+    Parameters
+    ----------
+    directory : Path
+        The model directory; it is only read.
+    limits : HermeticLimits
+        Of memory and time.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelgates-") as name:
+        folder = Path(name).resolve()
+        command = [sys.executable, "-I", "-m", __name__, str(directory)]
+        try:
+            status, output = run_limited(command, folder, limits, what="the rehearsal of a rollback", quiet=True)
+        except HermeticError as error:
+            return WayBack(model_id=directory.name, problem=str(error))
+    said = output.strip().splitlines() or ["nothing"]
+    try:
+        return msgspec.json.decode(said[-1], type=WayBack)
+    except msgspec.DecodeError:
+        problem = f"the process that scored it ended with {status} and said: {printable(said[-1])}"
+        return WayBack(model_id=directory.name, problem=problem)
+
+
+def score_golden_rows(directory: Path) -> WayBack:
+    """Verify and load a model, score its panel, and compare with the native scores, which are its golden."""
+    from ..model.directory import MODEL, PANEL, ModelDirectory
+    from ..model.panel import Panel
+    from ..model.parity import Comparison
+    from ..model.session import OnnxModel
+    from ..model.sidecar import Probes
+
+    try:
+        with ModelDirectory(directory) as files:
+            digest = files.verify(keep={MODEL, PANEL})
+            model = OnnxModel(files.verified(MODEL), files.sidecar)
+            compared = Comparison.of_panel(Panel.read(files.verified(PANEL), files.sidecar), Probes())
+            difference = float((compared.differences(model) / compared.reach).max())
+    except (ModelgatesError, OSError) as error:
+        return WayBack(model_id=directory.name, problem=first_line(error).removeprefix(f"{directory.name}: "))
+    if not math.isfinite(difference):
+        return WayBack(model_id=directory.name, problem="it scores golden rows as NaN or infinite")
+    return WayBack(model_id=directory.name, digest=digest, rows=len(compared.rows), difference=difference)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(canonical(score_golden_rows(Path(sys.argv[1]))))
