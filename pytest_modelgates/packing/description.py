@@ -12,7 +12,7 @@ from ..errors import PackError
 from ..model.onnx_checks import input_dtypes
 from ..model.schema import schema_crc32
 from ..model.sidecar import Count, Positive, Sidecar, Task
-from ..storage.strict_json import parse_json, readable
+from ..storage.strict_json import canonical, parse_json
 from ..storage.text import listed, printable
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def describe(proto: onnx.ModelProto, arguments: Arguments) -> Sidecar:
 def _plain(argument: str, value: object) -> Any:
     """Write a value as JSON and read it again, as the sidecar will be."""
     try:
-        return parse_json(readable(value), argument)
+        return parse_json(canonical(value), argument)
     except UnicodeEncodeError as error:
         raise PackError(f"{argument}: {error}; give text that UTF-8 can hold") from error
 

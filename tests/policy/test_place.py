@@ -132,7 +132,7 @@ def test_a_pointer_and_a_neighbour_that_disagree_are_a_problem(tmp_path: Path) -
         pytest.param(b"/etc/policy.toml\n", "an absolute path, expected one relative to its folder", id="absolute"),
         pytest.param(b"\xff\n", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte", id="bytes"),
         pytest.param(b"x" * 5000, "5000 bytes, expected at most 4096", id="long"),
-        pytest.param(None, "no such file", id="folder"),
+        pytest.param(None, "a folder, expected a regular file", id="folder"),
     ],
 )
 def test_a_pointer_that_cannot_be_followed_says_what_to_write(tmp_path: Path, content: bytes | None, why: str) -> None:
