@@ -60,11 +60,30 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
         close_quietly(descriptor)
 
 
-def _opened(path: Path, mode: int) -> int:
+@contextmanager
+def quiet_file(path: Path, *, timeout_s: float) -> Iterator[None]:
+    """Keep writers out without writing: a reader waits for the one that holds the lock, and needs no file to be made.
+
+    Raises
+    ------
+    RegistryError
+        As for `locked_file`.
+    """
+    if not is_there(path):  # nobody ever changed anything here
+        yield
+        return
+    descriptor = _opened(path, 0, os.O_RDONLY)
+    try:
+        _take(descriptor, path, timeout_s, time.monotonic() + timeout_s, fcntl.LOCK_SH)
+        yield
+    finally:
+        close_quietly(descriptor)
+
+
+def _opened(path: Path, mode: int, access: int = os.O_RDWR | os.O_CREAT) -> int:
     try:
         # Without O_NONBLOCK, a pipe that lies there would be waited for.
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(path, flags, mode)
+        descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     except OSError as error:
         if error.errno not in (errno.EISDIR, errno.ELOOP, errno.ENXIO):
             raise
@@ -91,11 +110,11 @@ def _is_named(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _take(descriptor: int, path: Path, timeout_s: float, until: float) -> None:
+def _take(descriptor: int, path: Path, timeout_s: float, until: float, kind: int = fcntl.LOCK_EX) -> None:
     # A lockf lock would be lost when any descriptor of the file is closed, and would not keep threads apart.
     while True:
         try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
                 holder = os.pread(descriptor, 200, 0).decode("ascii", "backslashreplace") or "another process"

@@ -40,7 +40,8 @@ def register(verbs: Verbs) -> None:
 def gate(arguments: argparse.Namespace) -> int:
     """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green."""
     directory, artifacts = model_directory(arguments.model)
-    _, stored = run_gates(directory, artifacts, acting(artifacts, arguments), key=key_of(arguments))
+    path, stored = run_gates(directory, artifacts, acting(artifacts, arguments), key=key_of(arguments))
+    print(f"kept: {path}")
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
 
 
@@ -94,5 +95,4 @@ def run_gates(
     if key is not None:
         path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
         artifacts.write(path, hermetic.seal_report(stored, directory, policy, key))
-    print(f"kept: {path}")
     return path, stored

@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts, checked_id, is_id
@@ -151,9 +152,13 @@ def promote(arguments: argparse.Namespace) -> int:
         require_root(artifacts)
         in_force, model_id = acting(artifacts, arguments), directory.name
         refuse_unlisted(key, in_force.policy.evidence.keys)
-        report, run = run_gates(directory, artifacts, in_force, key=key, selection=["-m", "hard"])
-        # A sealed report is read back as anybody would read it: only this shows that the policy lists the key.
-        stored = read_report(report, keys=in_force.policy.evidence.keys) if key else run
+        # A dry run leaves nothing behind, not even a report.
+        with TemporaryDirectory() if arguments.dry_run else nullcontext(artifacts.root) as place:
+            path, run = run_gates(directory, Artifacts(Path(place)), in_force, key=key, selection=["-m", "hard"])
+            # A sealed report is read back as anybody would read it: only this shows that the policy lists the key.
+            stored = read_report(path, keys=in_force.policy.evidence.keys) if key else run
+        if not arguments.dry_run:
+            print(f"kept: {path}")
     else:
         artifacts = artifacts_of(arguments)
         in_force = acting(artifacts, arguments)
@@ -164,7 +169,8 @@ def promote(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         now = datetime.now(UTC)
         plan = promotion.plan_promotion(artifacts, model_id, stored, in_force, way_back=way_back, now=now)
-        print(f"plan: promote {model_id} in place of {plan.facts.live or 'nothing'}, by {report}")
+        by = report or "this run of its gates"
+        print(f"plan: promote {model_id} in place of {plan.facts.live or 'nothing'}, by {by}")
         print(f"policy: {in_force.kept}")
         plan.refuse()
         print("nothing speaks against it")

@@ -16,7 +16,7 @@ from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.paths import is_folder, is_there
 from ..storage.regular_files import open_folder
-from .store import locked, model_ids, past_live, state
+from .store import lock, locked, model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"
 STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
@@ -67,7 +67,7 @@ def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool 
     if keep < 0:
         raise RegistryError(f"cannot keep {keep} models; give 0 or more")
     found = Collected()
-    with locked(artifacts, rules):
+    with lock(artifacts, rules, writes=False) if dry_run else locked(artifacts, rules):
         if not is_folder(artifacts.models):
             return found
         expendable = _expendable(artifacts, keep, found)

@@ -77,7 +77,7 @@ def recover(artifacts: Artifacts, rules: LockRules, *, do: bool) -> Findings:
 
     A repair is an event in the log, which is written once the log can take it and before the link is touched.
     """
-    with lock(artifacts, rules):
+    with lock(artifacts, rules, writes=do):
         found = diagnose(artifacts)
         if do and found.steps:
             for step in found.log_steps:

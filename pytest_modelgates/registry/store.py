@@ -30,7 +30,7 @@ from ..audit.chain import (
     tail,
 )
 from ..audit.head import Head
-from ..audit.lock import locked_file, refuse_network
+from ..audit.lock import locked_file, quiet_file, refuse_network
 from ..errors import ModelgatesError, RegistryError
 from ..evidence.seal import sign
 from ..model.directory import MODEL
@@ -78,9 +78,13 @@ def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
 
 
 @contextmanager
-def lock(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
-    """Hold the registry's lock, and leave a change that was cut short as it is."""
+def lock(artifacts: Artifacts, rules: LockRules, *, writes: bool = True) -> Iterator[None]:
+    """Hold the registry's lock, and leave a change that was cut short as it is; who does not write makes no file."""
     require_root(artifacts)
+    if not writes:
+        with quiet_file(artifacts.lock, timeout_s=rules.lock_timeout_s):
+            yield
+        return
     if not rules.network_file_system:
         for folder in (artifacts.root, artifacts.models):  # models/, where the link lies, may be a mount of its own
             refuse_network(folder)

@@ -1,5 +1,6 @@
 """The policy belongs to the registry: which one counts for each verb, and what is said when it is lost or broken."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -241,3 +242,46 @@ def test_models_behind_a_link_are_refused_by_every_door(registry: Registry, tmp_
             capsys.readouterr().err
         )
     assert not (tmp_path / "predictions.jsonl").exists()
+
+
+def test_a_dry_run_writes_nothing_and_needs_no_right_to(registry: Registry, capsys: Capture) -> None:
+    artifacts = registry.artifacts
+    report = green_report(registry)
+    artifacts.lock.unlink(missing_ok=True)
+    folders = [artifacts.root, *(path for path in artifacts.root.rglob("*") if path.is_dir() and not path.is_symlink())]
+    before = sorted(artifacts.root.rglob("*"))
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        for command, ends in (
+            (["promote", "--report", str(report), "--dry-run"], 0),
+            (["recover"], 0),
+            (["gc", "--keep", "0", "--dry-run"], 0),
+            (["status"], 0),
+        ):
+            assert main(words(registry, *command)) == ends, capsys.readouterr().err
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert sorted(artifacts.root.rglob("*")) == before
+
+
+@pytest.mark.integration
+def test_a_dry_run_of_the_gates_leaves_no_report(registry: Registry, capfd: Capture) -> None:
+    before = sorted(registry.artifacts.root.rglob("*"))
+    main(["promote", str(registry.artifacts.model(registry.candidate)), "--dry-run"])
+    out = capfd.readouterr().out
+    plan = f"plan: promote {registry.candidate} in place of {registry.live}, by this run of its gates\n"
+    assert plan in out
+    assert "kept: " not in out
+    assert sorted(registry.artifacts.root.rglob("*")) == before
+
+
+def test_a_dry_run_waits_for_the_one_who_writes(registry: Registry, capsys: Capture) -> None:
+    registry.policy_file.with_name("operations.toml").write_text("[registry]\nlock_timeout_s = 0.03\n")
+    for command in (["recover"], ["gc", "--keep", "0", "--dry-run"]):
+        with registry.artifacts.lock.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert main(words(registry, *command)) == 1
+        assert "waited 0.03 s" in capsys.readouterr().err
+        assert main(words(registry, *command)) == 0
