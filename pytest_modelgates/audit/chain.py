@@ -21,6 +21,8 @@ from ..storage.strict_json import TOO_DEEP, Moment, canonical, parse_json
 from ..storage.text import first_line
 from .head import Head
 
+Action = Literal["promote", "rollback", "adopt"]
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyKept:
@@ -49,7 +51,7 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
 
     actor: str
     host: str
-    action: Literal["promote", "rollback", "adopt"]
+    action: Action
     from_: ModelId | None
     to: ModelId
     digest: Sha256

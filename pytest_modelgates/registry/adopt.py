@@ -3,14 +3,13 @@
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from ..artifacts import Artifacts
-from ..audit.chain import ADOPTED, Commit, Intent, chained, signed_content
+from ..audit.chain import ADOPTED, Commit, chained, signed_content
 from ..errors import RefusedError
 from ..evidence.seal import load_key, sign
 from ..model.directory import verify
@@ -18,7 +17,7 @@ from ..storage.atomic import sync_folder
 from ..storage.digests import sha256, sha256_of
 from ..storage.lines import first
 from ..storage.paths import is_file, is_link, is_there
-from .actor import actor, host, one_line_reason, why_denied
+from .actor import one_line_reason, why_denied
 from .events import event_of
 from .in_force import InForce
 from .recover import diagnose
@@ -79,18 +78,7 @@ def adopt_link(artifacts: Artifacts, in_force: InForce, *, reason: str, key: Pat
         sync_folder(path.parent)
         now = datetime.now(UTC)
         event = event_of(ADOPTED, f"{model_id} sha256:{digest}", reason, before)
-        change = Intent(
-            time=now,
-            actor=actor(),
-            host=host(),
-            action="adopt",
-            from_=None,
-            to=model_id,
-            digest=digest,
-            report_digest=None,
-            **asdict(in_force.kept),
-            reason=reason,
-        )
+        change = in_force.intent("adopt", from_=None, to=model_id, digest=digest, reason=reason, time=now)
         commit = Commit(time=now)
         if private:
             end = chained(event, change)

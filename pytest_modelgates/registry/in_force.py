@@ -6,20 +6,22 @@ rollback and recover, stays open.
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from ..artifacts import Artifacts
-from ..audit.chain import PolicyKept
+from ..audit.chain import Action, Intent, PolicyKept
 from ..errors import PolicyError
 from ..policy.load import load_policy
 from ..policy.operations import Operations, load_operations
 from ..policy.place import Place, find_place
 from ..policy.policy import Policy
 from ..storage.paths import is_there
+from .actor import actor, host
 from .store import went_live
 
 
@@ -52,6 +54,24 @@ class InForce:
     def keys(self) -> Sequence[str] | None:
         """The public keys that the policy lists; None if they are not known."""
         return self.policy.evidence.keys if self.found == "found" else None
+
+    def intent(
+        self, action: Action, *, from_: str | None, to: str, digest: str, reason: str, time: datetime, **more: Any
+    ) -> Intent:
+        """Make the record of a change under this policy, by the one who runs this process; `more` are its fields."""
+        return Intent(
+            time=time,
+            actor=actor(),
+            host=host(),
+            action=action,
+            from_=from_,
+            to=to,
+            digest=digest,
+            report_digest=more.pop("report_digest", None),
+            **asdict(self.kept),
+            reason=reason,
+            **more,
+        )
 
 
 def for_acting(artifacts: Artifacts, asked: Path | None = None) -> InForce:

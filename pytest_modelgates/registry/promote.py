@@ -1,11 +1,10 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..artifacts import Artifacts
-from ..audit.chain import Intent
 from ..drift import save_golden_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
 from ..evidence.proof import StoredProof, read_proof
@@ -17,7 +16,7 @@ from ..policy.policy import Policy
 from ..predictions.records import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
-from .actor import actor, host, one_line_reason, why_denied
+from .actor import one_line_reason, why_denied
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
 from .golden import panel_predictions
@@ -181,20 +180,17 @@ def promote(
         plan.refuse()
         facts = plan.facts
         assert isinstance(facts, Facts), "a damaged model is refused"
-        change = Intent(
-            time=now,
-            actor=actor(),
-            host=host(),
-            action="promote",
+        change = in_force.intent(
+            "promote",
             from_=facts.live,
             to=model_id,
             digest=facts.digest,
+            reason=reason,
+            time=now,
             report_digest=facts.stored.digest,
             sealed_by=facts.stored.sealed_by,
             waivers=tuple(map(str, plan.decision.waivers)),
-            **asdict(in_force.kept),
             way_back=way_back.digest if way_back else None,
-            reason=reason,
         )
         save_golden_predictions(facts.golden, model_id, folder=artifacts.golden, digest=facts.digest)
         return change_live(artifacts, change, key=private)

@@ -4,18 +4,17 @@ It is the way out when something is wrong, so it asks for as little as it can: t
 end of the log to write behind. Older damage, and a link that somebody moved, do not stop it.
 """
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..artifacts import Artifacts, is_id
-from ..audit.chain import Abort, Intent, append, tail
+from ..audit.chain import Abort, append, tail
 from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
 from ..storage.lines import first
 from ..storage.paths import is_folder, is_link, is_there
-from .actor import actor, host, one_line_reason, why_denied
+from .actor import one_line_reason, why_denied
 from .events import event_of
 from .in_force import InForce
 from .store import (
@@ -67,17 +66,8 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
         _settle(artifacts, live)
         if repaired:
             append_signed(artifacts, event_of("recover", artifacts.promotions.name, *repaired), private)
-        change = Intent(
-            time=datetime.now(UTC),
-            actor=actor(),
-            host=host(),
-            action="rollback",
-            from_=live,
-            to=model_id,
-            digest=digest,
-            report_digest=None,
-            **asdict(in_force.kept),
-            reason=reason,
+        change = in_force.intent(
+            "rollback", from_=live, to=model_id, digest=digest, reason=reason, time=datetime.now(UTC)
         )
         return change_live(artifacts, change, key=private)
 

@@ -80,6 +80,7 @@ def test_the_registry_works_on_with_it(registry: Registry, capsys: Capture, add:
         "assurance: digest-bound, unsigned",
         f"audit log: chained, head kept by {registry.candidate}",
         f"policy: registry/policy.toml sha256:{registry.policy.digest[:16]}",
+        "way back: none",
     ]
     assert state(registry.artifacts).live == registry.live
     promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="x")
