@@ -580,3 +580,16 @@ def test_without_a_log_rollback_and_log_say_where_to_look(registry: Registry, ca
         out, err = capsys.readouterr()
         assert out == said
         assert f"latest points at {registry.live}, and the log knows no change; see: modelgates recover" in err
+
+
+def test_a_folder_in_place_of_the_onnx_link_sends_rollback_to_recover(registry: Registry, capsys: Capture) -> None:
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="second")
+    place = registry.artifacts.latest_onnx
+    place.unlink()
+    place.mkdir()
+    back = ["rollback", registry.live, "--reason", "bad", "--artifacts", str(registry.artifacts.root)]
+    assert main(back) == 1
+    assert f"{place}: a folder, expected a link; see: modelgates recover" in capsys.readouterr().err
+    assert recover(registry, "--yes") == 0
+    assert main(back) == 0
+    assert live_id(registry.artifacts) == registry.live
