@@ -194,8 +194,9 @@ class Artifacts:
     def keeps(self, place: Path) -> bool:
         """Whether a place is, or lies below, one where the registry keeps something other than reports."""
         own = (self.models, self.golden, self.proofs, self.shadow_predictions.parent)
-        files = (self.predictions, self.promotions, self.lock, self.latest_id, self.policy)
-        return place == self.root or any(place.is_relative_to(path) for path in (*own, *files))
+        files = (self.predictions, self.verified, self.lock, self.latest_id, self.policy)
+        log = place.parent == self.root and place.name.startswith(self.promotions.name)  # or one that was set aside
+        return log or place == self.root or any(place.is_relative_to(path) for path in (*own, *files))
 
     def new_report(self, model_id: str, started: datetime) -> Path:
         """The report of a run that began at a moment of UTC; names sort by time."""

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from .options import (
     key_option,
     model_directory,
     moment,
+    note,
     print_json,
     whole,
 )
@@ -197,26 +198,26 @@ def _rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
 def rollback(arguments: argparse.Namespace) -> int:
     """Go back to a model that was live before."""
     from ..registry import rollback as registry
-    from ..registry.store import past_live, state
+    from ..registry.store import past_live
 
     model_id, reason = arguments.model, arguments.reason
     artifacts = artifacts_of(arguments)
     in_force = emergency(artifacts, arguments)
     if model_id is None:
-        live = state(artifacts).live
+        live = registry.live_by_link(artifacts)  # what the log says may be what is wrong
         past = [name for name in past_live(artifacts, live) if is_folder(artifacts.model(name))]
         if not past:
             raise RefusedError("no other model was ever live; there is nothing to roll back to")
         if not sys.stdin.isatty():
             raise UsageError(f"roll back to which model? Give one of {', '.join(past)}")
-        print(f"live: {live}\nwas live before: {', '.join(past)}")
+        print(f"live: {live or 'unknown'}\nwas live before: {', '.join(past)}")
         try:
             model_id = input(f"roll back to [{past[0]}]: ").strip() or past[0]
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
     done = registry.rollback(artifacts, checked_id(model_id), in_force, reason=reason, key=key_of(arguments))
-    print(f"{model_id} is live again, in place of {done.change.from_} (sha256:{done.change.digest[:16]})")
+    print(f"{model_id} is live again, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0
 
@@ -254,15 +255,20 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 def log(arguments: argparse.Namespace) -> int:
     """Show every promotion and rollback, and what else was recorded; times are UTC."""
-    from ..audit.chain import Intent, live_at, plain, read_history
+    from ..audit.chain import Intent, changes, live_at, plain, read_history
     from ..audit.whole import read_chain, remembered
+    from ..registry.store import link_text
+    from ..storage.lines import first
+    from ..storage.text import printable
 
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
-    for note in read_chain(artifacts.promotions, known=remembered(artifacts)).notes:
-        with suppress(OSError):  # a closed stderr must not stop the command
-            print(f"note: {note}", file=sys.stderr)
+    for odd in read_chain(artifacts.promotions, known=remembered(artifacts)).notes:
+        note(f"note: {odd}")
+    link = link_text(artifacts.latest)
+    if link and first(changes(artifacts.promotions)) is None:
+        note(f"latest points at {link}, and the log knows no change; see: modelgates recover")
     if arguments.at is not None:
         found = live_at(artifacts.promotions, arguments.at)
         if arguments.json:
@@ -278,7 +284,7 @@ def log(arguments: argparse.Namespace) -> int:
         for record in history:
             words, before = _in_words(record), kept
             if isinstance(record, Intent) and record.policy:
-                kept = str(record.policy)
+                kept = printable(str(record.policy))
             print(*words, *([f"policy: {kept}"] if kept != before else []), sep="\n    ")
         if not history:
             print("nothing was promoted yet")

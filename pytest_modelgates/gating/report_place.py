@@ -11,13 +11,16 @@ from ..errors import FormatError
 from ..storage.paths import is_there
 from ..storage.strict_json import parse_json, read_bytes
 
-# The options by which pytest and common plugins write a file, and whether we write it, over what was there.
+# The options by which pytest and common plugins write a file or empty a folder, and whether we write it, over what was
+# there.
 OPTIONS = {
     "--gate-report": ("gate_report", True),
     "--json-report-file": ("json_report_file", True),
     "--junit-xml": ("xmlpath", False),
     "--html": ("htmlpath", False),
     "--log-file": ("log_file", False),
+    "--report-log": ("report_log", False),
+    "--basetemp": ("basetemp", False),
 }
 
 
@@ -39,9 +42,11 @@ def refuse_other_places(option: object, roots: Sequence[Artifacts]) -> None:
         given = getattr(option, key, None)
         if not given or given == "none":  # pytest-json-report's word for no file
             continue
-        place = Path(os.path.realpath(Path(given).parent)) / Path(given).name
+        path = Path(os.path.expanduser(os.path.expandvars(given)))  # as pytest takes it
+        # Some replace a link that lies there, and some write through it.
+        place = Path(os.path.realpath(path.parent)) / path.name
         for artifacts in roots:
-            if artifacts.keeps(place):
+            if artifacts.keeps(place) or artifacts.keeps(Path(os.path.realpath(path))):
                 raise pytest.UsageError(
                     f"{name}={given}: the registry keeps its own files there; give a place below "
                     f"{artifacts.all_reports}, or outside {artifacts.root}"

@@ -72,10 +72,11 @@ def find_place(artifacts: Artifacts, asked: Path | None = None) -> Place:
     if is_there(artifacts.policy):
         try:
             pointed = _pointed(artifacts)
-        except (FormatError, PolicyError, UnicodeDecodeError, OSError) as error:
+            there = is_there(pointed)
+        except (FormatError, PolicyError, ValueError, OSError) as error:  # ValueError: no text, or a null byte in it
             problem = f"{artifacts.policy}: cannot be followed ({error}); write {_line_for(artifacts)} into it"
         else:
-            if not is_there(pointed):
+            if not there:
                 problem = (
                     f"{artifacts.policy} names {pointed}, which is not there; put it back, or give --policy, "
                     f"or write the new place into {artifacts.policy}, relative to its folder"
@@ -97,11 +98,12 @@ def find_place(artifacts: Artifacts, asked: Path | None = None) -> Place:
 def _pointed(artifacts: Artifacts) -> Path:
     """Read the pointer. It is followed from the root as it was named, so that a linked root finds its repository."""
     lines = read_bytes(artifacts.policy, limit=4096).decode().splitlines()
-    if len(lines) != 1 or not lines[0].strip():
+    name = lines[0].strip() if len(lines) == 1 else ""
+    if not name:
         raise PolicyError(f"{len(lines)} lines, expected one")
-    if os.path.isabs(lines[0]):
+    if os.path.isabs(name):
         raise PolicyError("an absolute path, expected one relative to its folder")
-    return Path(os.path.normpath(artifacts.named / lines[0].strip()))
+    return Path(os.path.normpath(artifacts.named / name))
 
 
 def _line_for(artifacts: Artifacts) -> str:

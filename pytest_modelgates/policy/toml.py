@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import FormatError, PolicyError
-from ..storage.strict_json import typed
+from ..storage.paths import kind_of
+from ..storage.strict_json import read_bytes, typed
 from ..storage.toml import parse_toml
 
 T = TypeVar("T")
@@ -25,11 +26,15 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         If it is missing, cannot be read, or is not TOML.
     """
     try:
-        return parse_toml(path.read_bytes())
-    except FileNotFoundError as error:
-        raise PolicyError(f"{path}: no such {what}") from error
+        if kind_of(path) is None:
+            raise PolicyError(f"{path}: no such {what}")
+        content = read_bytes(path)
+    except FormatError as error:
+        raise PolicyError(str(error)) from error
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return parse_toml(content)
     except FormatError as error:
         raise PolicyError(f"{path}: not TOML ({error})") from error
 

@@ -47,7 +47,7 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
         raise RefusedError(why)
     private = load_key(key) if key else None
     with lock(artifacts, in_force.operations.registry):
-        live = _live(artifacts)
+        live = live_by_link(artifacts)
         # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
         if model_id == live:
             raise RefusedError(_already(artifacts, model_id))
@@ -56,7 +56,8 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
         if was is None or not is_folder(artifacts.model(model_id)):
             lost = "was never live" if was is None else "is not there any more"
             past = ", ".join(name for name in past_live(artifacts, live) if is_folder(artifacts.model(name)))
-            raise RefusedError(f"{model_id} {lost}; rollback goes to one of: {past or 'none'}")
+            where = past or "none; see: modelgates recover"
+            raise RefusedError(f"{model_id} {lost}; rollback goes to one of: {where}")
         digest = verify(artifacts.model(model_id))
         if digest != was:
             raise RefusedError(
@@ -72,7 +73,7 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
         return change_live(artifacts, change, key=private)
 
 
-def _live(artifacts: Artifacts) -> str | None:
+def live_by_link(artifacts: Artifacts) -> str | None:
     """Read which model the link names; None if it leads elsewhere or is missing."""
     if is_there(artifacts.latest) and not is_link(artifacts.latest):
         link_target(artifacts)  # says what lies there

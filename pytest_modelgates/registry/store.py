@@ -336,6 +336,8 @@ def _link(path: Path, target: str) -> None:
     staged = staged_link(path)
     if is_folder(staged) and not is_link(staged):
         raise RegistryError(f"{staged}: a folder, where the link is made before it is moved; see: modelgates recover")
+    if is_folder(path) and not is_link(path):
+        raise RegistryError(f"{path}: a folder, expected a link; see: modelgates recover")
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)
     staged.replace(path)

@@ -20,19 +20,25 @@ PLACES = [
     "artifacts/shadow/predictions.jsonl",
     "artifacts/golden/metadata.json",
     "artifacts/proofs/1700000000.json",
+    "artifacts/.verified",
+    "artifacts/promotions.log.0123456789abcdef",
     "link/promotions.log",
+    "link-to-log",
+    "~/artifacts/promotions.log",
 ]
 
 
-@pytest.mark.parametrize("option", ["--gate-report", "--json-report-file", "--junit-xml", "--log-file"])
+@pytest.mark.parametrize("option", ["--gate-report", "--json-report-file", "--junit-xml", "--log-file", "--basetemp"])
 @pytest.mark.parametrize("place", PLACES)
 def test_a_report_never_goes_where_the_registry_keeps_its_own(
-    pytester: pytest.Pytester, option: str, place: str
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, option: str, place: str
 ) -> None:
+    monkeypatch.setenv("HOME", str(pytester.path))
     model = own_gate(pytester, value="0")
     root = pytester.path / "artifacts"
     (root / "models" / "latest").symlink_to(model.name)
     (pytester.path / "link").symlink_to("artifacts")
+    (pytester.path / "link-to-log").symlink_to("artifacts/promotions.log")
     (root / "promotions.log").write_text("precious")
     before = sorted(root.rglob("*"))
     result = run(pytester, f"--model-dir={model}", "test_mine.py", f"{option}={place}")

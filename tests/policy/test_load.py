@@ -1,6 +1,7 @@
 """The policy: limits, what a team's file may say, and what it means."""
 
 import math
+import os
 from datetime import date
 from pathlib import Path
 
@@ -346,8 +347,11 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_not_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="no such policy file"):
         load_policy(tmp_path / "policy.toml")
-    with pytest.raises(PolicyError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(PolicyError, match="a folder, expected a regular file"):
         load_policy(tmp_path)
+    os.mkfifo(tmp_path / "pipe.toml")  # opening it would wait for a writer, and so would rollback
+    with pytest.raises(PolicyError, match="a pipe, expected a regular file"):
+        load_policy(tmp_path / "pipe.toml")
 
 
 def test_an_unknown_limit_says_how_to_add_it() -> None:

@@ -394,7 +394,7 @@ def test_a_rollback_verifies_its_target(twice: Registry, capsys: pytest.CaptureF
     assert f"{twice.live}: model.onnx: {size} bytes, the manifest says {size + 1}" in capsys.readouterr().err
     shutil.rmtree(directory)
     assert roll_back(twice, twice.live, "--reason", "x") == 1
-    said = f"modelgates: {twice.live} is not there any more; rollback goes to one of: none\n"
+    said = f"modelgates: {twice.live} is not there any more; rollback goes to one of: none; see: modelgates recover\n"
     assert capsys.readouterr().err == said
     assert twice.state() == before
 

@@ -557,3 +557,39 @@ def test_with_log_and_link_lost_a_kept_head_still_says_that_something_was_live(
     artifacts.latest.symlink_to(registry.live)
     assert adopt(registry) == 0
     assert status(artifacts, registry.in_force).sound
+
+
+def test_rollback_without_an_id_lists_models_past_damage(registry: Registry, capsys: Capture) -> None:
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="second")
+    with registry.artifacts.promotions.open("ab") as log:
+        log.write(b"\n")
+    by_hand(registry.artifacts, "../elsewhere")
+    assert main(["rollback", "--artifacts", str(registry.artifacts.root)]) == 2
+    wanted = f"roll back to which model? Give one of {registry.candidate}, {registry.live}\n"
+    assert capsys.readouterr().err.endswith(wanted)
+
+
+def test_without_a_log_rollback_and_log_say_where_to_look(registry: Registry, capsys: Capture) -> None:
+    registry.artifacts.promotions.unlink()
+    where = ["--artifacts", str(registry.artifacts.root)]
+    assert main(["rollback", registry.candidate, "--reason", "the live model is bad", *where]) == 1
+    wanted = f"{registry.candidate} was never live; rollback goes to one of: none; see: modelgates recover"
+    assert wanted in capsys.readouterr().err
+    for more, said in [([], "nothing was promoted yet\n"), (["--at", "2026-01-01"], "nothing was live then\n")]:
+        assert main(["log", *more, *where]) == 0
+        out, err = capsys.readouterr()
+        assert out == said
+        assert f"latest points at {registry.live}, and the log knows no change; see: modelgates recover" in err
+
+
+def test_a_folder_in_place_of_the_onnx_link_sends_rollback_to_recover(registry: Registry, capsys: Capture) -> None:
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="second")
+    place = registry.artifacts.latest_onnx
+    place.unlink()
+    place.mkdir()
+    back = ["rollback", registry.live, "--reason", "bad", "--artifacts", str(registry.artifacts.root)]
+    assert main(back) == 1
+    assert f"{place}: a folder, expected a link; see: modelgates recover" in capsys.readouterr().err
+    assert recover(registry, "--yes") == 0
+    assert main(back) == 0
+    assert live_id(registry.artifacts) == registry.live

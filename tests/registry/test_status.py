@@ -192,7 +192,7 @@ def test_a_clock_that_was_set_back_is_a_note(registry: Registry, capsys: pytest.
     assert f"note: {note}" in found.lines()
     for words in (["log"], ["log", "--at", "2020-01-02"]):
         assert main([*words, "--artifacts", str(registry.artifacts.root)]) == 0
-        assert capsys.readouterr().err == f"note: {note}\n"
+        assert capsys.readouterr().err == f"modelgates: note: {note}\n"
     assert main(["log", "--verify", "--artifacts", str(registry.artifacts.root)]) == 0
     assert f"note: {note}\n" in capsys.readouterr().out
 
