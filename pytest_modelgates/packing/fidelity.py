@@ -57,6 +57,8 @@ def _cast_cause(session: OnnxModel, panel: Panel, given: NDArray[np.floating[Any
             "the model scores the frame otherwise than the numbers in it, as after a fit on categories of pandas, and "
             "ONNX Runtime gets the numbers: fit it on codes that are numbers"
         )
+    if scale.measure(session).scaled <= PARITY_TOLERANCE:  # the probes differ, whose values no user has to cast
+        return None
     cast = given.astype(np.float32)
     if given.dtype == np.float32 or not np.isfinite(known := native(cast)).all():
         return None

@@ -136,8 +136,9 @@ def split(model: Any) -> float:
 def test_missing_values_that_onnx_sends_elsewhere_are_refused_though_the_panel_has_none(tmp_path: Path) -> None:
     model = forest("RandomForestClassifier").fit(holed(), UP)
     message = "only rows with NaN differ: fill missing values before the model, or take the features out of nullable$"
-    with pytest.raises(PackError, match=message):
-        packed(tmp_path, model, target=UP, nullable=NAMES)
+    for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
+        with pytest.raises(PackError, match=message):
+            packed(tmp_path, model, rows, target=UP, nullable=NAMES)
     assert packed(tmp_path, model, target=UP).parity_claim.ok, "without nullable features no such row is served"
 
 
@@ -178,8 +179,9 @@ def test_values_that_the_panel_lacks_are_named_if_only_they_differ(tmp_path: Pat
     message = (
         r"only rows that the panel lacks differ, most with [ab] = -?(0\.0|1e-40): convert the model in another way$"
     )
-    with pytest.raises(PackError, match=message):
-        packed(tmp_path, model)
+    for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
+        with pytest.raises(PackError, match=message):
+            packed(tmp_path, model, rows)
 
 
 def test_what_rounding_explains_is_packed_with_a_warning_and_left_to_the_policy(tmp_path: Path) -> None:
