@@ -73,6 +73,18 @@ def test_whole_numbers_that_float32_merges_are_refused_by_name(tmp_path: Path, i
     assert not (tmp_path / "artifacts").exists()
 
 
+def test_a_feature_of_which_float32_leaves_too_few_digits_is_named(tmp_path: Path) -> None:
+    rows = ROWS.astype(np.float64)
+    rows[:, 1] = 1.7e9 + 1000 * RANDOM.random(600)
+    target = rows[:, 1] - 1.7e9
+    message = (
+        "the model takes float32, in which values of 'b' lie 128 apart while they spread by 2[0-9]{2}: "
+        "subtract a constant from it before the fit$"
+    )
+    with pytest.raises(PackError, match=message):
+        packed(tmp_path, linear("Ridge").fit(rows, target), rows, target)
+
+
 def test_categories_of_pandas_are_refused_unless_they_are_their_own_codes(tmp_path: Path) -> None:
     codes = RANDOM.integers(0, 3, 600)
     for values, right in ((codes, True), (10 * codes + 10, False)):
