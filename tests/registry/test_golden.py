@@ -62,6 +62,9 @@ def test_a_golden_file_of_another_form_is_refused(registry: Registry, tmp_path: 
             set_golden(registry.artifacts, registry.live, tmp_path / name, RULES)
     with pytest.raises(FormatError):
         set_golden(registry.artifacts, registry.live, tmp_path, RULES)
+    pd.DataFrame({"prediction": [True, False]}).to_parquet(tmp_path / "truths.parquet")
+    with pytest.raises(FormatError, match=r"truths\.parquet: prediction is bool, expected numbers$"):
+        set_golden(registry.artifacts, registry.live, tmp_path / "truths.parquet", RULES)
     assert registry.state() == before
 
 
