@@ -64,7 +64,7 @@ def likely_cause(content: bytes, sidecar: Sidecar, compared: Comparison, *, othe
         return f"column {column} of output {name!r} agrees: pack with output = ({name!r}, {column})"
     if kinds := low_precision(graph):
         return f"the ONNX model computes in {', '.join(kinds)}: export it in float32"
-    if np.abs(scores - native).max() <= PARITY_TOLERANCE * np.abs(native).max():
+    if np.abs(scores - native)[panel].max() <= PARITY_TOLERANCE * np.abs(native[panel]).max():
         return (
             f"scores around {np.median(native):.4g} that spread by {compared.scale:.3g} are rounded by float32: "
             "take a constant out of the target, or score the rarer class"

@@ -30,6 +30,10 @@ def read_user_table(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
         raise FormatError(f"{path}: no such file")
     content = read_bytes(path)
     if not path.name.lower().endswith((".csv", ".csv.gz")):
+        if not content.startswith(b"PAR1"):
+            raise FormatError(
+                f"{path}: neither Parquet by its content nor CSV by its name; give .parquet, .csv or .csv.gz"
+            )
         return read_frame(content, path)
     known = {column.name: column for column in columns}
     header = read_header(content, path)

@@ -57,11 +57,13 @@ def _cast_cause(session: OnnxModel, panel: Panel, given: NDArray[np.floating[Any
             "the model scores the frame otherwise than the numbers in it, as after a fit on categories of pandas, and "
             "ONNX Runtime gets the numbers: fit it on codes that are numbers"
         )
+    if scale.measure(session).scaled <= PARITY_TOLERANCE:  # the probes differ, whose values no user has to cast
+        return None
     cast = given.astype(np.float32)
     if given.dtype == np.float32 or not np.isfinite(known := native(cast)).all():
         return None
     if not Comparison.of(panel.features, known, panel.day_codes).measure(session).scaled <= PARITY_TOLERANCE:
-        return None
+        return _coarse_feature(panel.sidecar.names, given)
     for name, before, after in zip(panel.sidecar.names, given.T, cast.T, strict=True):
         whole = (before == np.round(before)).all()
         if whole and (values := len(np.unique(before))) > (left := len(np.unique(after))):
@@ -69,7 +71,21 @@ def _cast_cause(session: OnnxModel, panel: Panel, given: NDArray[np.floating[Any
                 f"the model takes float32, in which {values} whole numbers of {name!r} become {left}: give it smaller "
                 "ones, such as days since a date or the number of a code"
             )
-    return (
+    return _coarse_feature(panel.sidecar.names, given) or (
         "the model takes float32, and some features change sides of a split when they are cast: cast them yourself, "
         'panel[names].astype("float32"), so that both models score what will be served'
     )
+
+
+def _coarse_feature(names: list[str], given: NDArray[np.floating[Any]]) -> str | None:
+    """Find a feature so large beside its spread that what a model computes from it in float32 is rounding."""
+    for name, column in zip(names, given.T, strict=True):
+        finite = column[np.isfinite(column)]
+        apart = np.spacing(np.float32(np.abs(finite).max(initial=0)))
+        deviation = finite.std() if finite.size else 0.0
+        if apart > ANOTHER_MODEL * deviation > 0:
+            return (
+                f"the model takes float32, in which values of {name!r} lie {apart:.3g} apart while they spread by "
+                f"{deviation:.3g}: subtract a constant from it before the fit"
+            )
+    return None

@@ -11,7 +11,7 @@ from ..errors import PackError
 from ..model.features import are_numbers
 from ..model.sidecar import BASELINE, REFERENCE, Sidecar
 from ..storage.rows import is_time
-from ..storage.text import first_line, listed
+from ..storage.text import cut, first_line, listed
 
 MEANINGS = {
     BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
@@ -43,7 +43,7 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
         twice = listed(map(repr, frame.columns[frame.columns.duplicated()]))
         raise PackError(f"the panel has two columns {twice}; keep one")
     for name in sidecar.keys:
-        if count := int(frame[name].isna().sum()):
+        if count := int((frame[name].isna() | (frame[name] == "")).sum()):
             raise PackError(f"the panel's {name!r} is missing in {count} rows; drop them")
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
     dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
@@ -74,6 +74,10 @@ def matrix(features: pd.DataFrame) -> NDArray[np.floating[Any]]:
 
 
 def _cast(column: Any, dtype: str) -> Any:
+    # Python reads more numbers out of text than tables may hold: 1_000, nan, digits of any script.
+    others = () if are_numbers(column.dtype) else column
+    if (text := next((value for value in others if isinstance(value, str | bytes)), None)) is not None:
+        raise PackError(f"the panel's {column.name!r} holds text, such as {cut(repr(text))}; give numbers")
     try:
         with np.errstate(over="ignore"), warnings.catch_warnings():
             # A value too large for float32 becomes an infinity, which gates refuse.

@@ -17,7 +17,7 @@ from ..storage.digests import Sha256
 from ..storage.paths import is_file, is_there
 from ..storage.strict_json import Moment
 
-# A row key without a name of what the row is about ends in this word and a digest of the features.
+# A row key without a time, or without a name of what the row is about, ends in this word and a digest of the features.
 CONTENT = "content:"
 
 
@@ -126,7 +126,7 @@ def read_predictions(path: Path, *, digest: str | None = None, after: Place | No
 def by_row_key(records: Iterable[Prediction]) -> dict[str, float]:
     """Keep the last prediction of each row, the newest last.
 
-    A row that is known by its content alone has no name: equal ones are numbered, so that all of them count.
+    A row that goes by its content may come again: equal ones are numbered, so that all of them count.
     """
     found: dict[str, float] = {}
     alike: Counter[str] = Counter()

@@ -10,6 +10,7 @@ import numpy as np
 from ..artifacts import Artifacts
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
+from ..errors import FormatError
 from ..model.directory import PANEL, ModelDirectory
 from ..model.features import numeric_column
 from ..model.panel import read_native_scores
@@ -37,4 +38,7 @@ def set_golden(artifacts: Artifacts, model_id: str, source: Path | None, rules: 
 
 
 def _predictions_in(source: Path) -> np.ndarray:
-    return numeric_column(read_user_table(source, [Column(COLUMN, "float64")]), COLUMN, source=str(source))
+    values = numeric_column(read_user_table(source, [Column(COLUMN, "float64")]), COLUMN, source=str(source))
+    if values.dtype.kind == "b":  # Parquet has truth values of its own
+        raise FormatError(f"{source}: {COLUMN} is bool, expected numbers")
+    return values

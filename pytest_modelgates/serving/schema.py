@@ -10,9 +10,10 @@ from ..predictions.records import CONTENT
 
 
 def row_keys(frame: pd.DataFrame, sidecar: Sidecar) -> list[str]:
-    """Name each row, so that two logs can be paired: by time and asset, or by its content if the sidecar names none."""
+    """Name each row, so that two logs can be paired: by time and asset, and by its content where one of them lacks."""
     parts = [frame[name] for name in sidecar.keys]
-    if sidecar.asset is None:  # by its number, it would share its name with a row of the next file
+    # By its number, a row would share its name with one of the next file; a customer comes again tomorrow.
+    if sidecar.asset is None or sidecar.time is None:
         # pandas 2 hashes -0.0 apart from 0, and one NaN apart from another.
         content = pd.util.hash_pandas_object(frame[sidecar.names].fillna(np.nan) + 0, index=False)
         parts.append(content.map(f"{CONTENT}{{:016x}}".format))

@@ -40,8 +40,8 @@ def spread(scores: ArrayLike, days: ArrayLike) -> Spread:
     -------
     Spread
         It scales with the scores and does not see an offset that they share. Days whose scores are all alike have no
-        part in `typical`. If all days are such, it is the standard deviation of all scores; if these are all alike too,
-        it is their size. It is at least the smallest normal float32.
+        part in `typical`. If the others hold less than half of the rows, all rows count as one day; if their scores are
+        all alike too, it is their size. It is at least the smallest normal float32.
 
     Raises
     ------
@@ -50,17 +50,20 @@ def spread(scores: ArrayLike, days: ArrayLike) -> Spread:
 
     Notes
     -----
-    The median over days leaves out what a few wild days would hide. A day counts as all alike if its scores differ by
+    The median over days leaves out what a few wild days would hide. Where most days have a single row, or one score for
+    all, it would be the word of the few that are left. A day counts as all alike if its scores differ by
     no more than the rounding of sums in float64.
     """
     score = finite_series(scores, name="scores")
     stretches = rows_by_day(days, rows=score.size)
+    daily = [(rows.size, _deviation(score[rows])) for rows in stretches]
+    telling = [deviation for _, deviation in daily if deviation > 0]
+    if 2 * sum(size for size, deviation in daily if deviation > 0) < score.size:
+        stretches, telling = [np.arange(score.size)], [_deviation(score) or float(np.abs(score).max())]
+    typical = max(float(np.median(telling)), SMALLEST)
     reach = np.empty(score.size)
     for rows in stretches:
         reach[rows] = np.abs(score[rows] - np.median(score[rows]))
-    daily = [deviation for rows in stretches if (deviation := _deviation(score[rows])) > 0]
-    typical = float(np.median(daily)) if daily else _deviation(score) or float(np.abs(score).max())
-    typical = max(typical, SMALLEST)
     return Spread(typical=typical, middle=float(np.median(score)), reach=np.maximum(reach, typical))
 
 

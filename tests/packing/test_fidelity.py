@@ -73,6 +73,18 @@ def test_whole_numbers_that_float32_merges_are_refused_by_name(tmp_path: Path, i
     assert not (tmp_path / "artifacts").exists()
 
 
+def test_a_feature_of_which_float32_leaves_too_few_digits_is_named(tmp_path: Path) -> None:
+    rows = ROWS.astype(np.float64)
+    rows[:, 1] = 1.7e9 + 1000 * RANDOM.random(600)
+    target = rows[:, 1] - 1.7e9
+    message = (
+        "the model takes float32, in which values of 'b' lie 128 apart while they spread by 2[0-9]{2}: "
+        "subtract a constant from it before the fit$"
+    )
+    with pytest.raises(PackError, match=message):
+        packed(tmp_path, linear("Ridge").fit(rows, target), rows, target)
+
+
 def test_categories_of_pandas_are_refused_unless_they_are_their_own_codes(tmp_path: Path) -> None:
     codes = RANDOM.integers(0, 3, 600)
     for values, right in ((codes, True), (10 * codes + 10, False)):
@@ -136,8 +148,9 @@ def split(model: Any) -> float:
 def test_missing_values_that_onnx_sends_elsewhere_are_refused_though_the_panel_has_none(tmp_path: Path) -> None:
     model = forest("RandomForestClassifier").fit(holed(), UP)
     message = "only rows with NaN differ: fill missing values before the model, or take the features out of nullable$"
-    with pytest.raises(PackError, match=message):
-        packed(tmp_path, model, target=UP, nullable=NAMES)
+    for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
+        with pytest.raises(PackError, match=message):
+            packed(tmp_path, model, rows, target=UP, nullable=NAMES)
     assert packed(tmp_path, model, target=UP).parity_claim.ok, "without nullable features no such row is served"
 
 
@@ -178,8 +191,9 @@ def test_values_that_the_panel_lacks_are_named_if_only_they_differ(tmp_path: Pat
     message = (
         r"only rows that the panel lacks differ, most with [ab] = -?(0\.0|1e-40): convert the model in another way$"
     )
-    with pytest.raises(PackError, match=message):
-        packed(tmp_path, model)
+    for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
+        with pytest.raises(PackError, match=message):
+            packed(tmp_path, model, rows)
 
 
 def test_what_rounding_explains_is_packed_with_a_warning_and_left_to_the_policy(tmp_path: Path) -> None:

@@ -284,19 +284,30 @@ BAD_PANELS = [
         "the panel has two columns 'a'; keep one",
         id="two-columns-of-a-name",
     ),
+    *(
+        pytest.param(_with(a=text), f"the panel's 'a' holds text, such as {text!r}; give numbers", id=f"text-{text}")
+        for text in ("much", "0.5", "1_000", "１２", "nan", "")
+    ),
     pytest.param(
-        _with(a="much"), "the panel's 'a' cannot be float32 (could not convert string to float: 'much')", id="text"
+        lambda: rows().assign(a=pd.Categorical(["0.5", "1.5"] * 6)),
+        "the panel's 'a' holds text, such as '0.5'; give numbers",
+        id="text-in-categories",
+    ),
+    pytest.param(
+        lambda: rows().assign(a=pd.Series([0.5, b"1"] * 6, dtype=object)),
+        "the panel's 'a' holds text, such as b'1'; give numbers",
+        id="bytes-among-numbers",
     ),
     pytest.param(_with(a=pd.Timestamp("2020")), "the panel's 'a' cannot be float32 (*)", id="dates-as-feature"),
     pytest.param(_with(a=1j), "the panel's 'a' cannot be float32 (*)", id="complex-feature"),
     pytest.param(
         _with(target="up"),
-        "the panel's 'target' cannot be float64 (could not convert string to float: 'up')",
+        "the panel's 'target' holds text, such as 'up'; give numbers",
         id="text-target",
     ),
     pytest.param(
         _with(reference="x"),
-        "the panel's 'reference' cannot be float64 (could not convert string to float: 'x')",
+        "the panel's 'reference' holds text, such as 'x'; give numbers",
         id="text-score",
     ),
     pytest.param(_with(time=range(12)), "the panel's 'time' is int64; give dates", id="numbers-as-dates"),
@@ -313,6 +324,11 @@ BAD_PANELS = [
         id="two-time-zones",
     ),
     pytest.param(_holed("time"), "the panel's 'time' is missing in 2 rows; drop them", id="missing-times"),
+    pytest.param(
+        lambda: rows().assign(asset=["A", ""] * 6),
+        "the panel's 'asset' is missing in 6 rows; drop them",
+        id="empty-assets",
+    ),
     pytest.param(_holed("asset"), "the panel's 'asset' is missing in 2 rows; drop them", id="missing-assets"),
     pytest.param(
         _holed("reference"),

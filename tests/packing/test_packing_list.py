@@ -1,5 +1,6 @@
 """Packing from files with `modelgates pack`."""
 
+import bz2
 import gzip
 import re
 from collections.abc import Callable
@@ -212,9 +213,22 @@ BAD_FILES = [
     ),
     pytest.param({"panel": lambda path: path}, "*/panel: no such file", id="no-panel"),
     pytest.param(
-        {"panel": _written("panel.parquet", b"nonsense")},
+        {"panel": _written("panel.parquet", b"PAR1 nonsense")},
         "*/panel.parquet: cannot be read as Parquet (*)",
         id="broken-parquet",
+    ),
+    *(
+        pytest.param(
+            {"panel": _written(name, content)},
+            f"*/{name}: neither Parquet by its content nor CSV by its name; give .parquet, .csv or .csv.gz",
+            id=f"panel-{name}",
+        )
+        for name, content in (
+            ("panel.tsv", b"time\tasset\n2020-01-01\tA\n"),
+            ("panel.csv.bz2", bz2.compress(b"time,asset\n" * 99)),
+            ("panel.csv.gz.gz", gzip.compress(gzip.compress(b"time,asset\n"))),
+            ("panel.parquet", b""),
+        )
     ),
     pytest.param(
         {"panel": _written("panel.csv", b"")},

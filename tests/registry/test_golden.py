@@ -38,7 +38,7 @@ def test_a_golden_file_of_another_form_is_refused(registry: Registry, tmp_path: 
     before = registry.state()
     for name, content, said, error in (
         ("gone.csv", None, "no such file", FormatError),
-        ("random.parquet", b"\0\1\2", r"random\.parquet: cannot be read as Parquet \(", FormatError),
+        ("random.parquet", b"\0\1\2", r"random\.parquet: neither Parquet by its content nor CSV", FormatError),
         ("random.csv", b"\xff\xfe\0", r"random\.csv, line 1: not the header of a CSV file", FormatError),
         ("empty.csv", b"", "no header", FormatError),
         ("none.csv", b"prediction\n", "expected one finite number a row", StatisticsError),
@@ -62,6 +62,9 @@ def test_a_golden_file_of_another_form_is_refused(registry: Registry, tmp_path: 
             set_golden(registry.artifacts, registry.live, tmp_path / name, RULES)
     with pytest.raises(FormatError):
         set_golden(registry.artifacts, registry.live, tmp_path, RULES)
+    pd.DataFrame({"prediction": [True, False]}).to_parquet(tmp_path / "truths.parquet")
+    with pytest.raises(FormatError, match=r"truths\.parquet: prediction is bool, expected numbers$"):
+        set_golden(registry.artifacts, registry.live, tmp_path / "truths.parquet", RULES)
     assert registry.state() == before
 
 

@@ -83,6 +83,18 @@ def test_rows_without_a_name_have_the_same_keys_under_every_pandas() -> None:
     assert row_keys(frame.astype({"x": np.float32}), nameless) == [zero, zero, nan, nan, "content:9615dcec43a6cdac"]
 
 
+def test_a_name_without_a_time_does_not_tell_one_day_from_the_next() -> None:
+    timeless = msgspec.structs.replace(
+        MIXED, task="regression", metric="r2", horizon=0, time=None, asset="customer", trained_until=None
+    )
+    frame = pd.DataFrame({"customer": ["C1", "C1", "C2"], "x": [0.0, 1, 0], "n": [0, 0, 0], "b": [True] * 3})
+    first, again, other = row_keys(frame, timeless)
+    assert first.startswith("C1|content:")
+    assert again.startswith("C1|content:")
+    assert first != again
+    assert other == first.replace("C1", "C2")
+
+
 def test_float32_features_are_read_as_they_were_written(csv: Path) -> None:
     rng = np.random.default_rng(1)
     values = (rng.normal(size=5000) * 10.0 ** rng.integers(-30, 30, 5000)).astype(np.float32)

@@ -34,10 +34,23 @@ def test_it_scales_with_the_scores_and_sees_no_offset(scale: float, offset: floa
 
 
 def test_days_whose_scores_are_all_alike_have_no_part_in_it() -> None:
-    flat = np.where(DAYS < 4, 0.3, SCORES)
-    assert spread(flat, DAYS).typical == pytest.approx(SCORES[DAYS == 4].std())
-    rounded = flat + np.where(DAYS < 4, np.tile([0, 1e-16, 0, -1e-16], 5), 0)
-    assert spread(rounded, DAYS).typical == pytest.approx(SCORES[DAYS == 4].std())
+    flat = np.where(DAYS < 2, 0.3, SCORES)
+    by_hand = np.median([SCORES[day == DAYS].std() for day in (2, 3, 4)])
+    assert spread(flat, DAYS).typical == pytest.approx(by_hand)
+    rounded = flat + np.where(DAYS < 2, np.tile([0, 1e-16, 0, -1e-16], 5), 0)
+    assert spread(rounded, DAYS).typical == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("apart", [1e-9, 1e9])
+@pytest.mark.parametrize("rows", [1, 4], ids=["a-row-a-day", "days-that-are-alike"])
+def test_a_few_days_do_not_speak_for_a_panel_whose_other_days_have_no_spread(rows: int, apart: float) -> None:
+    """A single row that comes twice would else make the scale as small or as large as it likes."""
+    days = np.append(np.repeat(np.arange(50), rows), [49])
+    scores = np.repeat(np.random.default_rng(0).standard_normal(50), rows)
+    scores = np.append(scores, scores[-1] + apart)
+    found = spread(scores, days)
+    assert found.typical == pytest.approx(scores.std())
+    assert found.reach == pytest.approx(np.maximum(np.abs(scores - np.median(scores)), scores.std()))
 
 
 def test_scores_that_differ_only_from_day_to_day_are_measured_over_all_days() -> None:
