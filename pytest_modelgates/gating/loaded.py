@@ -127,6 +127,14 @@ def digest_of(file: str) -> str:
         return NO_FILE
 
 
+def parsed(file: Path) -> ast.Module:
+    """Parse a file of code; one that cannot be, since it changed after it was loaded, is as if it were empty."""
+    try:
+        return ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
 def _file_of(module: object) -> str | None:
     """Where a module was loaded from. Lazy modules are not asked, because asking would load them."""
     known = getattr(module, "__dict__", {})
@@ -147,11 +155,7 @@ def _importer(frame: FrameType | None) -> str:
 @cache
 def _imports(file: str, package: str) -> tuple[str, ...]:
     """List the modules that the import statements of a file may load, wherever they stand in it."""
-    try:
-        tree = ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ()
-    return tuple(dict.fromkeys([*_with_parents(package), *_named(tree, package)]))
+    return tuple(dict.fromkeys([*_with_parents(package), *_named(parsed(Path(file)), package)]))
 
 
 def _named(tree: ast.AST, package: str) -> Iterator[str]:
