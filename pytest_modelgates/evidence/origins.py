@@ -17,10 +17,17 @@ from .verdict import base_name
 # A file that belongs to nothing installed may do anything in them, such as putting another function in a gate's place.
 WATCHING = frozenset(
     {
+        "pytest_assertion_pass",
         "pytest_collection_finish",
         "pytest_collection_modifyitems",
+        "pytest_collectreport",
         "pytest_collectstart",
+        "pytest_deselected",
+        "pytest_exception_interact",
+        "pytest_fixture_post_finalizer",
         "pytest_itemcollected",
+        "pytest_report_collectionfinish",
+        "pytest_runtest_logfinish",
         "pytest_runtest_logreport",
         "pytest_runtest_logstart",
         "pytest_runtest_makereport",

@@ -1,13 +1,13 @@
 """What a seal says of the gates of a run, and whether the ledger in it says the same."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from ..policy.policy import Policy
 from .reasons import few
-from .report import ModelRun
+from .report import ModelRun, RunInfo
 from .seal import PARTS, Predicate, Result
 from .verdict import Verdict, weigh
 
@@ -39,6 +39,11 @@ def results_of(run: ModelRun, policy: Policy, *, day: date) -> Results:
     return Results(result=result, passed=passed, warned=warned, failed=failed)
 
 
+def own_results(run: ModelRun, info: RunInfo, policy: Policy) -> Results | None:
+    """Judge the gates of a run as they were when they were sealed; None if that was by another policy."""
+    return results_of(run, policy, day=info.started.date()) if info.policy_digest == policy.digest else None
+
+
 def seal_problems(said: Predicate, own: Results | None) -> list[str]:
     """Say what speaks against what was sealed. A signer who says that it failed is believed.
 
@@ -49,6 +54,12 @@ def seal_problems(said: Predicate, own: Results | None) -> list[str]:
     own : Results or None
         What the ledger or the proof in it amounts to by the promoter's policy; None if it was made under another one.
     """
+    failed = [f"the seal lists failed gates: {few(said.failedTests)}"] if said.failedTests else []
+    return failed + contradictions(said, own)
+
+
+def contradictions(said: Predicate, own: Results | None) -> list[str]:
+    """Say where a seal contradicts itself, or what is in it; its parameters are those of `seal_problems`."""
     sealed = Results(
         result=said.result,
         passed=said.passedTests or (),
@@ -56,9 +67,7 @@ def seal_problems(said: Predicate, own: Results | None) -> list[str]:
         failed=said.failedTests or (),
     )
     found = []
-    if sealed.failed:
-        found.append(f"the seal lists failed gates: {few(sealed.failed)}")
-    elif sealed.result == "FAILED":
+    if sealed.result == "FAILED" and not sealed.failed:
         found.append("the seal says FAILED, and lists no gate that did")
     # Version 0.1 sealed proofs without lists.
     if own and len(said.missing) < len(PARTS):
@@ -66,3 +75,9 @@ def seal_problems(said: Predicate, own: Results | None) -> list[str]:
         if different := dict.fromkeys(gate for gate, _ in [*(one - other), *(other - one)]):
             found.append(f"the seal and what is in it do not say the same of {few(tuple(different))}")
     return found
+
+
+def lists_as_passed(said: Predicate, gates: Collection[str]) -> bool:
+    """Whether a seal lists each of these gates as passed, and none as anything else."""
+    otherwise = {*(said.warnedTests or ()), *(said.failedTests or ())}
+    return set(gates) <= set(said.passedTests or ()) - otherwise

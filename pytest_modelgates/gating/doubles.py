@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from .loaded import parsed
+
 
 def named_twice(item: pytest.Item) -> list[str]:
     """Say which functions, classes and gates a gate's file names more than once; nothing for another kind of test."""
     module = item.getparent(pytest.Module)
     if module is None:
         return []
-    names = Counter(_bound(ast.parse(module.path.read_bytes()).body, module))
+    names = Counter(_bound(parsed(module.path).body, module))
     gates = Counter(_gates(vars(module.obj), module))
     found = [f"{times} times the function or class {name}" for name, times in names.items() if times > 1]
     return found + [f"{times} times the gate {name}" for name, times in gates.items() if times > 1]

@@ -4,12 +4,15 @@ import ast
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
+
+import pytest
 
 from ..evidence.installed import Kind, installed
 from ..evidence.trust import PACKAGE
@@ -36,6 +39,8 @@ def foreign(file: str, *, recorded: bool = True) -> bool:
 class Loaded:
     """The foreign files that this process loaded: a finder that stands before all others and leaves the work to them.
 
+    A file may also be handed to one of Python's own loaders without being looked for, so these are watched too.
+
     Attributes
     ----------
     digests : dict of str to str
@@ -45,6 +50,8 @@ class Loaded:
     def __init__(self) -> None:
         self.digests: dict[str, str] = {}
         self._by: dict[str, set[str]] = {}
+        self._executed: dict[str, list[ModuleType]] = {}
+        self._loaders = pytest.MonkeyPatch()
         self._seen: set[str] = set()
         for module in list(sys.modules.values()):
             # A virtual environment's own start files are in no RECORD, so here the location is enough.
@@ -52,9 +59,12 @@ class Loaded:
                 self._note(file)
         self._seen = set(sys.modules)
         sys.meta_path.insert(0, self)
+        for loader in (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader):
+            self._loaders.setattr(loader, "exec_module", self._watched(loader.exec_module))
 
     def close(self) -> None:
         """Stop watching."""
+        self._loaders.undo()
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
@@ -69,6 +79,17 @@ class Loaded:
                     self._by.setdefault(_importer(sys._getframe(1)), set()).add(name)
                 return spec
         return None
+
+    def _watched(self, execute: Callable[[Any, ModuleType], None]) -> Callable[[Any, ModuleType], None]:
+        """Digest a file before a loader executes it."""
+
+        def exec_module(loader: Any, module: ModuleType) -> None:
+            if foreign(loader.path):
+                self._note(loader.path)
+                self._executed.setdefault(_importer(sys._getframe(1)), []).append(module)
+            execute(loader, module)
+
+        return exec_module
 
     def _note(self, file: str) -> None:
         file = os.path.realpath(file)
@@ -93,7 +114,7 @@ class Loaded:
                 continue
             found[file] = None
             names = [*_imports(file, current.__package__ or ""), *self._by.get(file, ())]
-            modules = [sys.modules.get(name) for name in names]
+            modules = [*map(sys.modules.get, names), *self._executed.get(file, ())]
             todo += [each for each in modules if each and (place := _file_of(each)) and foreign(place)]
         return set(list(found)[1:])
 
@@ -104,6 +125,14 @@ def digest_of(file: str) -> str:
         return sha256_of(Path(file))
     except OSError:
         return NO_FILE
+
+
+def parsed(file: Path) -> ast.Module:
+    """Parse a file of code; one that cannot be, since it changed after it was loaded, is as if it were empty."""
+    try:
+        return ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
 
 
 def _file_of(module: object) -> str | None:
@@ -126,11 +155,7 @@ def _importer(frame: FrameType | None) -> str:
 @cache
 def _imports(file: str, package: str) -> tuple[str, ...]:
     """List the modules that the import statements of a file may load, wherever they stand in it."""
-    try:
-        tree = ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ()
-    return tuple(dict.fromkeys([*_with_parents(package), *_named(tree, package)]))
+    return tuple(dict.fromkeys([*_with_parents(package), *_named(parsed(Path(file)), package)]))
 
 
 def _named(tree: ast.AST, package: str) -> Iterator[str]:

@@ -18,7 +18,9 @@ OF_THE_RUN = (
     "pytest_collection",
     "pytest_collection_finish",
     "pytest_collection_modifyitems",
+    "pytest_deselected",
     "pytest_json_modifyreport",
+    "pytest_report_collectionfinish",
     "pytest_report_from_serializable",
     "pytest_report_to_serializable",
     "pytest_runtest_protocol",
@@ -28,9 +30,13 @@ OF_THE_RUN = (
 )
 # Those of a conftest are called for what lies beside and below it.
 OF_A_GATE = (
+    "pytest_assertion_pass",
     "pytest_collect_directory",
     "pytest_collect_file",
+    "pytest_collectreport",
     "pytest_collectstart",
+    "pytest_exception_interact",
+    "pytest_fixture_post_finalizer",
     "pytest_fixture_setup",
     "pytest_generate_tests",
     "pytest_ignore_collect",
@@ -40,6 +46,7 @@ OF_A_GATE = (
     "pytest_pycollect_makemodule",
     "pytest_pyfunc_call",
     "pytest_runtest_call",
+    "pytest_runtest_logfinish",
     "pytest_runtest_logreport",
     "pytest_runtest_logstart",
     "pytest_runtest_makereport",

@@ -11,7 +11,7 @@ from ..evidence.origins import gates_that_count, is_hard, origin_reasons
 from ..evidence.proof import ProofRead, proof_reasons
 from ..evidence.reasons import Reason, few
 from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
-from ..evidence.results import results_of, seal_problems
+from ..evidence.results import own_results, seal_problems
 from ..evidence.trust import Trust
 from ..evidence.verdict import Verdict, advice, base_name, judge, promotes, weigh
 from ..model.manifest import Manifest
@@ -212,7 +212,7 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
         found.append(f"the run began before the model was packed ({facts.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
     reasons, seal = [Reason(text, facts.gate) for text in found], f"modelgates gate {facts.directory} --key FILE"
     if facts.stored.sealed:
-        own = results_of(run, policy, day=info.started.date()) if info.policy_digest == policy.digest else None
+        own = own_results(run, info, policy)
         reasons += [Reason(text, seal) for text in seal_problems(facts.stored.sealed, own)]
     if facts.stored.sealed_by is None and policy.evidence.level == "sealed":
         text = "the report is not sealed, and the policy asks for one that is"

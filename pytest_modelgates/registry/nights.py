@@ -8,6 +8,7 @@ from pathlib import Path
 from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, MissingExtraError, RegistryError, SealError
 from ..evidence.report import read_report
+from ..evidence.results import contradictions, lists_as_passed, own_results
 from ..evidence.verdict import Verdict, judge
 from ..policy.policy import Policy
 
@@ -48,12 +49,13 @@ def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night
 
 
 def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool | None:
-    """Judge parity by one report; None if the run did not measure it (``-m pnl``), or if its seal does not count."""
+    """Judge parity by one report; None if the run did not measure it (``-m pnl``), or if nobody listed sealed it."""
     wanted = sorted(name for name, slo in policy.slo.items() if name.startswith("parity.") and slo.severity == "hard")
     try:
         stored = read_report(path, keys=policy.evidence.keys)
         ledger = stored.report.modelgates
-        records = [record for record in ledger.models[model_id].gates if record.gate in wanted]
+        run = ledger.models[model_id]
+        records = [record for record in run.gates if record.gate in wanted]
         # A report copied under the name of another night still belongs to its own.
         if ledger.run.started.astimezone(UTC).date() != day:
             return False
@@ -64,6 +66,9 @@ def _parity_passed(path: Path, model_id: str, day: date, policy: Policy) -> bool
     if not records:
         return None
     passed = sorted(record.gate for record in records if judge(record, policy)[0] is Verdict.PASSED)
+    said = stored.sealed
+    if said and (contradictions(said, own_results(run, ledger.run, policy)) or not lists_as_passed(said, wanted)):
+        return False  # who signed it says otherwise, and is believed
     if passed == wanted and policy.evidence.level == "sealed" and stored.sealed_by is None:
         return None  # an unsealed report may count against its night, but not for it
     return passed == wanted

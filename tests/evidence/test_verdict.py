@@ -27,6 +27,8 @@ def test_a_gate_that_ran_once_and_kept_its_limit_passed() -> None:
 
 TOO_LITTLE = phase("setup", outcome="failed", exception="InsufficientDataError")
 
+TWO_CALLS = "has 2 reports of its call, expected one; a gate takes no subtests"
+
 JUDGED = [
     pytest.param(record(P, POLICY, 0.11), "failed", "measured 0.11 p, limit 0 ≤ · ≤ 0.1", id="over-the-limit"),
     pytest.param(
@@ -44,7 +46,7 @@ JUDGED = [
     pytest.param(record(P, POLICY, evidence=()), "not run", f"recorded no evidence for {P}", id="no-evidence"),
     pytest.param(record(P, POLICY, attempts=2), "not run", "ran 2 times, expected once", id="rerun"),
     pytest.param(record(P, POLICY, attempts=0), "not run", "ran 0 times, expected once", id="never-begun"),
-    pytest.param(record(P, POLICY, phases=(SETUP, CALL, CALL, TEARDOWN)), "not run", "expected once", id="two-calls"),
+    pytest.param(record(P, POLICY, phases=(SETUP, CALL, CALL, TEARDOWN)), "not run", TWO_CALLS, id="two-calls"),
     pytest.param(record(P, POLICY, phases=(SKIPPED, TEARDOWN)), "not run", "was skipped", id="skipped"),
     pytest.param(
         record(P, POLICY, phases=(SETUP, phase("call", outcome="skipped", exception="Skipped"), TEARDOWN)),

@@ -257,3 +257,14 @@ def test_whatever_is_recorded_becomes_strict_json(value: object) -> None:
 )
 def test_what_json_can_carry_stays_as_it_is(value: object) -> None:
     assert as_json(value) == value
+
+
+@pytest.mark.parametrize("becomes", ["write_text('def (')", "write_bytes(bytes([255]))", "unlink()"])
+def test_a_gate_file_that_changes_before_its_gates_run_makes_the_run_red(
+    pytester: pytest.Pytester, becomes: str
+) -> None:
+    model = own_gate(pytester, value="0")
+    pytester.makepyfile(test_first=f"import pathlib\n\ndef test_first():\n    pathlib.Path('test_mine.py').{becomes}\n")
+    result = run(pytester, f"--model-dir={model}", "test_first.py", "test_mine.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"{pytester.path.name}/test_mine.py changed while the gates ran; run again"])

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,22 @@ def test_a_module_uses_what_it_names_and_what_it_was_the_first_to_load(loaded: L
     gates.test()
     used = {str(Path(file).relative_to(tmp_path)) for file in loaded.used_by(gates)}
     assert used == {"by_name.py", "constants.py", "package/__init__.py", "package/inner.py", "package/helper.py"}
+
+
+def test_a_file_that_is_given_to_a_loader_is_seen_though_nothing_looked_for_it(loaded: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("VALUE = 1\n")
+    (tmp_path / "gates.py").write_text(
+        "from importlib import util\n"
+        f"spec = util.spec_from_file_location('os.helper', {str(tmp_path / 'helper.py')!r})\n"
+        "helper = util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(helper)\n"
+    )
+    gates = importlib.import_module("gates")
+    assert loaded.look_again()[str(tmp_path / "helper.py")] == sha256(b"VALUE = 1\n")
+    assert loaded.used_by(gates) == {str(tmp_path / "helper.py")}
+    assert "exec_module" in vars(SourceFileLoader)
+    loaded.close()
+    assert "exec_module" not in vars(SourceFileLoader), "it is Python's own again"
 
 
 def test_what_cannot_be_read_has_a_digest_that_no_file_has(tmp_path: Path) -> None:

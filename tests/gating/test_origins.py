@@ -1,8 +1,10 @@
 """Whose hooks and fixtures took part in a run."""
 
+import inspect
 import json
 
 import pytest
+from _pytest import hookspec
 
 from pytest_modelgates.gating.origins import origin
 from pytest_modelgates.policy.load import load_policy
@@ -33,6 +35,22 @@ def test_a_conftest_with_a_hook_is_in_the_ledger(pytester: pytest.Pytester) -> N
     run(pytester, f"--model-dir={model}", "test_mine.py")
     place = f"{pytester.path.name}/conftest.py"
     assert ledger_of(model).run.hooks[place] == ("pytest_runtest_makereport",)
+
+
+def test_every_hook_that_gets_hold_of_a_gate_is_listed(pytester: pytest.Pytester) -> None:
+    """By what pytest hands it, or because it is called between gates; all of pytest's hooks are asked here."""
+    model = own_gate(pytester, value="1")
+    # One chooses a letter and a word, the other gets a warning's text; both are called for tests of every kind.
+    shown = {"pytest_report_teststatus", "pytest_warning_recorded"}
+    hands = {"item", "items", "node", "nodeid", "report", "request", "session", "collector", "metafunc"}
+    wanted = {
+        name
+        for name, hook in vars(hookspec).items()
+        if name.startswith("pytest_") and hands & inspect.signature(hook).parameters.keys() and name not in shown
+    }
+    pytester.makeconftest("\n".join(f"def {name}(): pass" for name in sorted(wanted)))
+    run(pytester, f"--model-dir={model}", "test_mine.py")
+    assert wanted <= set(ledger_of(model).run.hooks[f"{pytester.path.name}/conftest.py"])
 
 
 def test_a_conftest_with_fixtures_alone_is_not(pytester: pytest.Pytester) -> None:

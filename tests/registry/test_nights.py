@@ -3,11 +3,14 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.evidence.report import read_report
+from pytest_modelgates.evidence.results import results_of
 from pytest_modelgates.evidence.seal import SEALED_SUFFIX, generate_key, load_key, seal, statement
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.sections import EvidenceRules
@@ -33,13 +36,15 @@ class Reports:
         model_id: str = "1700000000",
         hour: int = 2,
         parity: float = 0.0,
+        other: float = 0.0,
         only: str = "",
         named: int | None = None,
     ) -> Path:
         """Store a report of `age` days ago, under the name of another day if `named`."""
         then = NOW.replace(hour=hour) - timedelta(days=age)
         run, measured = green_run(self.model, POLICY), record("parity.max_abs_diff", POLICY, parity)
-        gates = (measured if gate.gate == measured.gate else gate for gate in run.gates)
+        others = {each.gate: each for each in (measured, record("schema.columns", POLICY, other))}
+        gates = (others.get(gate.gate, gate) for gate in run.gates)
         run = msgspec.structs.replace(run, gates=tuple(gate for gate in gates if gate.gate.startswith(only)))
         ledger = green_ledger(self.model, POLICY, finished=then, run=run)
         stamp = then + timedelta(days=age - named) if named is not None else then
@@ -47,6 +52,15 @@ class Reports:
             self.artifacts.new_report(model_id, stamp),
             msgspec.structs.replace(ledger, models={model_id: run}),
         )
+
+    def seal(self, plain: Path, key: Path, **said: Any) -> None:
+        """Seal a report beside the plain one; what `said` does not give is what its gates amount to."""
+        ledger = read_report(plain).report.modelgates
+        (run,) = ledger.models.values()
+        own = results_of(run, POLICY, day=NOW.date())
+        said = {"result": own.result, "passed": own.passed, "warned": own.warned, "failed": own.failed} | said
+        content = statement(listing(self.model), {}, {"report": json.loads(plain.read_bytes())}, **said)
+        plain.with_name(plain.stem + SEALED_SUFFIX).write_bytes(seal(content, load_key(key)))
 
     @property
     def streak(self) -> int:
@@ -114,9 +128,7 @@ def test_a_sealed_report_counts_if_a_listed_key_signed_it_else_the_plain_one_bes
 ) -> None:
     public = generate_key(tmp_path / "key.pem")
     plain = reports.add(0)
-    content = statement(listing(reports.model), {}, {"report": json.loads(plain.read_bytes())}, result="PASSED")
-    sealed = seal(content, load_key(tmp_path / "key.pem"))
-    plain.with_name(plain.stem + SEALED_SUFFIX).write_bytes(sealed)
+    reports.seal(plain, tmp_path / "key.pem")
     assert reports.streak == 1, "nobody listed the key"
     strict = msgspec.structs.replace(POLICY.evidence, keys=(public,), level="sealed")
 
@@ -129,6 +141,37 @@ def test_a_sealed_report_counts_if_a_listed_key_signed_it_else_the_plain_one_bes
     assert reports.streak == 0
     for level in ("any", "sealed"):
         assert of_policy(msgspec.structs.replace(strict, level=level)) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"result": "FAILED"}, id="failed-without-a-gate"),
+        pytest.param({"result": "FAILED", "failed": ["parity.claim"]}, id="failed-by-parity"),
+        pytest.param({"passed": []}, id="parity-is-not-listed"),
+        pytest.param({"passed": [], "warned": ["parity.claim"]}, id="parity-was-warned-of"),
+    ],
+)
+def test_a_sealed_report_whose_seal_says_otherwise_is_no_night_of_parity(
+    reports: Reports, tmp_path: Path, said: dict[str, Any]
+) -> None:
+    public = generate_key(tmp_path / "key.pem")
+    plain = reports.add(0)
+    reports.seal(plain, tmp_path / "key.pem", **said)
+    plain.unlink()
+    policy = msgspec.structs.replace(POLICY, evidence=msgspec.structs.replace(POLICY.evidence, keys=(public,)))
+    assert streak(nights(reports.artifacts, policy, now=NOW), today=NOW.date()) == 0
+
+
+def test_a_sealed_report_that_honestly_failed_by_another_gate_is_a_night_of_parity(
+    reports: Reports, tmp_path: Path
+) -> None:
+    public = generate_key(tmp_path / "key.pem")
+    plain = reports.add(0, other=9.0)
+    reports.seal(plain, tmp_path / "key.pem")
+    plain.unlink()
+    policy = msgspec.structs.replace(POLICY, evidence=msgspec.structs.replace(POLICY.evidence, keys=(public,)))
+    assert streak(nights(reports.artifacts, policy, now=NOW), today=NOW.date()) == 1
 
 
 def test_where_seals_are_asked_for_a_plain_report_only_speaks_against_its_night(reports: Reports) -> None:
