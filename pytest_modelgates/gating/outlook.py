@@ -9,7 +9,7 @@ from .ledger import Run
 
 
 def outlook(run: Run) -> list[str]:
-    """List the reasons for which the report of a green run would be refused, and the line that lets plugins in.
+    """List what the code that took part in a green run has against its report, and the line that lets plugins in.
 
     Parameters
     ----------

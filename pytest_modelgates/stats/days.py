@@ -69,7 +69,7 @@ def periods_per_year(times: ArrayLike) -> float:
     expected = periods * years
     if abs(steps - expected) > _TOLERANCE * expected + 2:
         raise StatisticsError(
-            f"{spacing}, which makes {periods:g} a year, but there are {steps / years:.0f} a year: spacing this "
+            f"{spacing}, which makes {periods:g} a year, but there are {steps / years:.3g} a year: spacing this "
             "irregular cannot be annualised; keep one frequency throughout, without long gaps"
         )
     return periods
