@@ -35,6 +35,7 @@ def test_status_says_what_is_live_since_when_and_by_whom(registry: Registry) -> 
         "assurance: digest-bound, unsigned",
         "audit log: chained, head kept by " + registry.candidate,
         f"policy: registry/policy.toml sha256:{registry.policy.digest[:16]}",
+        "way back: none",
     ]
 
 
@@ -48,6 +49,7 @@ def test_status_of_nothing_is_no_problem(tmp_path: Path) -> None:
         "assurance: digest-bound, unsigned",
         "audit log: chained only",
         f"policy: packaged default sha256:{load_policy(None).digest[:16]}",
+        "way back: none",
     ]
 
 
