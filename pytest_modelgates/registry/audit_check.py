@@ -97,6 +97,12 @@ def kept_heads(artifacts: Artifacts) -> dict[str, Head]:
     return {model_id: head for model_id, head in found.items() if head}
 
 
+def newest_that_keeps_a_head(artifacts: Artifacts) -> str | None:
+    """Find the newest model whose manifest can be read and keeps an end of the log; None if there is none."""
+    begun = adopted(artifacts)
+    return next((found for found in model_ids(artifacts)[::-1] if _kept_head(artifacts, found, begun)), None)
+
+
 def lost_heads(kept: Mapping[str, Head], chain: Chain) -> list[str]:
     """Name the kept heads that the log does not hold."""
     return [LOST.format(head.n, model_id) for model_id, head in kept.items() if head not in chain.held]

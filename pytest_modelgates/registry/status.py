@@ -16,7 +16,7 @@ from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..model.directory import CHANGES, ModelDirectory, verify
 from ..storage.lines import first
 from ..storage.paths import is_file, is_folder, is_link, is_there
-from .audit_check import check_log_end
+from .audit_check import check_log_end, newest_that_keeps_a_head
 from .in_force import InForce
 from .recover import MOST, SEE, goldens_problem
 from .store import (
@@ -126,8 +126,8 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
             problems += [f"{problem}{SEE}" for problem in str(error).splitlines()]
         if digest and change and digest != change.digest:
             problems.append(f"{live} has other bytes than when it was promoted (sha256:{change.digest[:16]}…){SEE}")
-    # The newest model's manifest keeps an end of the log. Without it, a log that was cut off would pass unnoticed here.
-    keeps = newest if newest and is_model(artifacts.model(newest)) else next(iter(model_ids(artifacts)[::-1]), None)
+    # A manifest keeps an end of the log. Without one, a log that was cut off would pass unnoticed here.
+    keeps = newest_that_keeps_a_head(artifacts)
     level, doubts = _unless(log, lambda: check_log_end(artifacts, in_force.keys, keeps)) or ("not sound", [])
     problems += doubts
     if in_force.found == "broken":

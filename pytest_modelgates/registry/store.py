@@ -99,6 +99,10 @@ def require_root(artifacts: Artifacts) -> None:
         raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
     # A root that `init` made holds the pointer to its policy before it holds a model.
     if not (is_folder(artifacts.models) or is_there(artifacts.policy)):
+        if is_there(artifacts.promotions):
+            raise RegistryError(
+                f"{artifacts.models}: no such folder, though {artifacts.promotions} is there; put it back from a copy"
+            )
         raise RegistryError(
             f"{artifacts.root}: holds no folder `models`, so it is not an artifacts root; "
             "pack a model first, or give --artifacts"

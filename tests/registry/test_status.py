@@ -1,5 +1,6 @@
 """What people ask of the registry: what is live, and which models there are."""
 
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +12,17 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import whole
 from pytest_modelgates.audit.chain import Abort, Commit, Intent, append, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.model import directory
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry import status as status_of
 from pytest_modelgates.registry.audit_check import verify_log
 from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.status import listing, status
-from pytest_modelgates.registry.store import locked, point_latest_at
+from pytest_modelgates.registry.store import locked, point_latest_at, require_root
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry
+from tests.support.panels import invented_panel, pack_ridge
 
 
 def test_status_says_what_is_live_since_when_and_by_whom(registry: Registry) -> None:
@@ -241,3 +244,18 @@ def test_what_lies_in_the_locks_place_is_a_problem(registry: Registry) -> None:
     registry.artifacts.lock.mkdir()
     (problem,) = status(registry.artifacts, registry.in_force).problems
     assert problem.startswith(f"{registry.artifacts.lock}: a folder, link or pipe, expected the registry's lock")
+
+
+def test_a_damaged_manifest_of_the_newest_model_does_not_hide_the_heads_that_others_kept(registry: Registry) -> None:
+    newest = pack_ridge(registry.artifacts.root, invented_panel(seed=3))
+    (newest / "manifest.json").write_bytes(b"{")
+    found = status(registry.artifacts, registry.in_force)
+    assert found.audit_log == f"chained, head kept by {registry.candidate}"
+
+
+def test_a_registry_without_its_models_is_not_told_to_pack(registry: Registry) -> None:
+    registry.artifacts.models.rename(registry.artifacts.root / "elsewhere")
+    log = registry.artifacts.promotions
+    said = f"{registry.artifacts.models}: no such folder, though {log} is there; put it back from a copy"
+    with pytest.raises(RegistryError, match=re.escape(said)):
+        require_root(registry.artifacts)
