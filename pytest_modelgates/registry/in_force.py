@@ -123,10 +123,14 @@ def for_emergency(artifacts: Artifacts, asked: Path | None = None) -> InForce:
         kept = _kept(policy, place)
     except PolicyError as error:
         found = "lost" if problem else "broken"
-        kept = last_kept(artifacts) or kept
+        before = last_kept(artifacts)
+        kept = before or kept
         policy = _let_roll_back(policy, kept.may_roll_back)
         names = ", ".join(kept.may_roll_back) or "anybody"
-        warnings.append(f"{error}; as at the last change in the log, {names} may roll back")
+        since = (
+            "as at the last change in the log" if before else "the log does not say who may, so by the packaged policy"
+        )
+        warnings.append(f"{error}; {since}, {names} may roll back")
     try:
         operations, more = load_operations(place.operations, policy=place.own, asked=place.file)
     except PolicyError as error:
