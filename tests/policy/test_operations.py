@@ -127,7 +127,7 @@ def test_operations_that_got_lost_are_not_replaced_by_the_packaged_ones(tmp_path
     with pytest.raises(PolicyError, match=r"operations\.toml: no such file$"):
         load_operations(tmp_path / NAME, policy=None)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(PolicyError, match=r"folder: cannot be read \(Is a directory\)"):
+    with pytest.raises(PolicyError, match=r"folder: a folder, expected a regular file$"):
         load_operations(tmp_path / "folder", policy=None)
 
 

@@ -79,7 +79,8 @@ def test_a_link_to_the_onnx_file_that_somebody_broke_is_mended(artifacts: Artifa
 
 def test_a_folder_in_the_links_place_stops_the_flip_before_anything_moved(artifacts: Artifacts) -> None:
     artifacts.latest_onnx.mkdir()
-    with pytest.raises(OSError, match=r"latest\.onnx"), locked(artifacts, RULES):
+    said = r"latest\.onnx: a folder, expected a link; see: modelgates recover$"
+    with pytest.raises(RegistryError, match=said), locked(artifacts, RULES):
         change_live(artifacts, change("1700000001"))
     assert is_first(artifacts)
     assert state(artifacts).open is None
