@@ -120,7 +120,7 @@ def _kept_head(artifacts: Artifacts, model_id: str, begun: datetime | None) -> H
             manifest = model.manifest
     except (FormatError, IntegrityError, PermissionError):
         return None  # `modelgates verify` says what is wrong with the manifest
-    # A log that was begun anew holds no head that was kept before; which one it replaced is in its first record.
+    # A log that was begun anew holds none of the heads kept before. Its first record names the log that it replaced.
     return Head.parse(manifest.audit_head) if manifest.audit_head and not (begun and manifest.created < begun) else None
 
 
