@@ -75,8 +75,8 @@ def test_the_examples_of_the_trees_hold() -> None:
     ic = ic[~np.isnan(ic)]
     naive, honest = (ic.mean() / error for error in (ic.std(ddof=1) / np.sqrt(ic.size), ewc_error(ic)))
     found = [
-        f"on {test.n:,} days at 2 bp: mean {test.mean:.4f}, p = {test.p_against:.3f}.",
-        f"not significant either (p = {later:.2f})",
+        f"on {test.n:,} days at 2 bp: mean {test.mean:.4f}, p = {test.p_against:.4f}.",
+        f"the first has p = {later:.3f}, which does not survive",
         f"{len(years.n)} years, {(years.means > 0).sum()} of them above 0 (p = {years.positive_p:.2f}), "
         f"worst {years.labels[years.means.argmin()]} with {years.means.min():.3f}, z = {years.worst_z:.2f}: "
         f"p = 1 − (1 − {chance:.3f})^{len(years.n)} = {years.worst_p:.2f}",
@@ -90,12 +90,12 @@ def test_the_examples_of_the_line_hold() -> None:
     free, held = (line.held(cost_bps=bps).ic_net for bps in (0, 2))
     costless, costly = (mean_exceeds(ic, horizon=1, seed=1) for ic in (free, held))
     found = [
-        f"{costless.mean:.4f} (p = {costless.p_against:.3f}) and {costly.mean:.4f} after (p = {costly.p_against:.2f})",
+        f"{costless.mean:.4f} (p = {costless.p_against:.4f}) and {costly.mean:.4f} after (p = {costly.p_against:.2f})",
     ]
     medians = {group: line.changed(group, lambda days: days * 0 + np.median(days, axis=1)[:, None]) for group in GROUPS}
     for bps, whole, said in (
         (2, held, "d = +{0.gain:.4f}, p = {0.p_value:.4f}, after Holm {0.p_adjusted:.4f}: {0.outcome}."),
-        (0, free, "Before costs d = +{0.gain:.4f}, after Holm {0.p_adjusted:.2f}."),
+        (0, free, "Before costs d = {0.gain:.4f}, after Holm {0.p_adjusted:.2f}."),
     ):
         without = {group: line.held(cost_bps=bps, rows=rows).ic_net for group, rows in medians.items()}
         ablation = ablate(whole, without, margin=0.001, margin_share=0.05, horizon=1, seed=1)
@@ -105,5 +105,5 @@ def test_the_examples_of_the_line_hold() -> None:
         order = np.random.default_rng(seed).random(line.shape).argsort(axis=1)
         shuffled = line.changed("reversal", lambda days, order=order: np.take_along_axis(days, order, axis=1))
         gain = line.held(cost_bps=2, rows=shuffled).ic_net - held
-        assert -0.009 < gain.mean() < 0.001
+        assert -0.016 < gain.mean() < -0.009
         assert ewc_p_value(gain)[0] > 0.4
