@@ -16,6 +16,7 @@ from .limits import Slo
 from .sections import (
     AblationRules,
     CostRules,
+    DataRules,
     DriftRules,
     EvidenceRules,
     OnnxRules,
@@ -37,6 +38,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tasks: dict[Task, tuple[str, ...]]
     promotion: PromotionRules
     costs: CostRules
+    data: DataRules
     significance: SignificanceRules
     ablation: AblationRules
     drift: DriftRules

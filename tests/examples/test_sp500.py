@@ -11,6 +11,8 @@ from sklearn.linear_model import Ridge
 
 from examples.sp500 import e2e, features, models
 from examples.sp500.features import FEATURES, GROUPS, Split, build, centred_ranks, load_prices, split, training_label
+from pytest_modelgates.model.window import rows_digest
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.significance import mean_exceeds
 
@@ -173,6 +175,13 @@ def test_what_a_model_earns_is_what_the_readme_says(prices: pd.DataFrame, name: 
             test = mean_exceeds(held.ic_net, horizon=trained.horizon, seed=1)
             row += f" {test.mean:.4f} ({test.p_against:.4f}) |"
         assert row.replace("-", "−") in readme.partition(f"| {since} to 2021")[2], since
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_policy_admits_the_panel_of_the_example_alone(prices: pd.DataFrame, horizon: int) -> None:
+    panel = split(build(prices, horizon=horizon), horizon=horizon).panel
+    wanted = load_policy(e2e.POLICY).data.panel
+    assert rows_digest(panel["time"].to_numpy(), panel["asset"].tolist(), panel["ret_next"].to_numpy()) == wanted
 
 
 def test_the_readme_counts_the_trials_that_are_declared() -> None:

@@ -68,6 +68,7 @@ GATES = {
     "data.unique_keys": ("hard", "≤ 0"),
     "data.ordered": ("hard", "≤ 0"),
     "data.no_overlap": ("hard", "≤ 0"),
+    "data.window": ("hard", "≤ 0"),
     "parity.max_abs_diff": ("hard", "0 ≤ · ≤ 1e-05"),
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
@@ -224,8 +225,8 @@ MISFITS = [
     pytest.param(
         f"classification = [{SIGNALS_ONLY}]",
         {},
-        "the policy asks it for shadow, data.no_overlap",
-        f'{SIGNALS_ONLY}, "shadow", "data.no_overlap"',
+        "the policy asks it for shadow, data.no_overlap, data.window",
+        f'{SIGNALS_ONLY}, "shadow", "data.no_overlap", "data.window"',
         id="no-times",
     ),
     pytest.param(
