@@ -337,7 +337,7 @@ def test_a_broken_gz_file_is_refused_in_a_line_and_leaves_a_record(
 
 def test_panel_prints_the_line_that_admits_a_panel_alone(registry: Registry, tmp_path: Path, capsys: Capture) -> None:
     judged = Candidate(registry.artifacts.model(registry.live)).panel
-    line = f'panel = "{judged.rows_digest}"  # 8000 rows of 20 assets, 2020-01-01 to 2021-07-13\n'
+    line = f'panel = "{judged.rows_digest}"  # 15000 rows of 20 assets, 2020-01-01 to 2022-11-15\n'
     # In another order, under other names, with other columns, and as text.
     kept = judged.frame[["asset", "ret_next", "time", "reference"]].sample(frac=1, random_state=1)
     kept.to_parquet(tmp_path / "kept.parquet")
