@@ -31,6 +31,11 @@ class CostRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     impact_bps: NonNegative
     capital: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
 
+    @property
+    def per_turnover_bps(self) -> float:
+        """Cost of a unit of turnover, whatever its size [basis points]."""
+        return self.half_spread_bps + self.commission_bps + self.slippage_bps
+
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a miss is a failure, and when the panel could not have shown more."""

@@ -178,6 +178,21 @@ def test_an_open_bound_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
     assert str(own.slo["latency.onnx_p95_ms"]) == "1 ≤ · < 20"
 
 
+BREAK_EVEN = [
+    pytest.param("", "2 < · ≤ 1000", id="packaged"),
+    pytest.param("[costs]\nhalf_spread_bps = 5", "5 < · ≤ 1000", id="costs"),
+    pytest.param("[costs]\ncommission_bps = 1\nslippage_bps = 0.5", "3.5 < · ≤ 1000", id="all-of-turnover"),
+    pytest.param("[costs]\nborrow_bps_per_year = 300\nimpact_bps = 9", "2 < · ≤ 1000", id="not-of-turnover"),
+    pytest.param('[slo."pnl.break_even"]\nat_most = 90', "2 < · ≤ 90", id="upper"),
+    pytest.param('[costs]\nhalf_spread_bps = 5\n[slo."pnl.break_even"]\nat_least = 7', "7 ≤ · ≤ 1000", id="own"),
+]
+
+
+@pytest.mark.parametrize(("text", "limit"), BREAK_EVEN)
+def test_the_break_even_must_exceed_what_the_policy_charges(tmp_path: Path, text: str, limit: str) -> None:
+    assert str(team(tmp_path, text).slo["pnl.break_even"]) == limit
+
+
 def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
     own = team(tmp_path, '[slo."own.size"]\nat_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"\n')
     assert own.slos_of("own.size") == ["own.size"]

@@ -43,6 +43,7 @@ from pytest_modelgates.stats import (
     sufficiency,
     trials,
     walkforward,
+    weighted,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -197,6 +198,7 @@ TAKE_WHAT_WAS_READ = {
     quantiles.is_constant,
     quantiles.refuse_constant,
     baseline.named_metric,
+    weighted.weighted_gain,
     drift.save_golden_predictions,
     drift.load_golden_predictions,
 }
