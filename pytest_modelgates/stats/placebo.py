@@ -9,8 +9,9 @@ from scipy.fft import irfft, rfft
 from ..errors import InsufficientDataError, StatisticsError
 from .holdings import Holdings, about_market
 from .ranks import Matrix, Series, daily_matrix
+from .sufficiency import MINIMUM_DAYS
 
-MINIMUM_NAMES, MINIMUM_DAYS = 5, 20
+MINIMUM_NAMES = 5
 # The share of the panel by which a path is rotated at least, in either direction.
 NEAREST = 0.1
 # An IC lies between -1 and 1; two that differ by less than this differ by rounding.
@@ -39,16 +40,16 @@ class Placebo:
     static: float
 
 
-def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_relabellings: int = 9_999, seed: int = 0) -> Placebo:
+def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_resamples: int = 9_999, seed: int = 0) -> Placebo:
     """Compare what a position earned with what its paths would have earned on other names, and on other days.
 
     Parameters
     ----------
     holdings : Holdings
-        From `simulate` or `evaluate_positions`, of at least 20 days.
+        From `simulate` or `evaluate_positions`, of at least 100 days.
     returns : array_like of float, shape (n_days, n_assets)
         The returns that they were measured on [share], NaN where an asset has no row.
-    n_relabellings : int, default 9_999
+    n_resamples : int, default 9_999
         How many relabellings are drawn.
     seed : int, default 0
         Of the relabellings.
@@ -61,9 +62,9 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_relabellings: int 
     Raises
     ------
     InsufficientDataError
-        If fewer than 5 names have a row on a held day, or fewer than 20 days are held.
+        If fewer than 5 names have a row on a held day, or fewer than 100 days are held.
     StatisticsError
-        If the returns do not have the shape of the holdings, or no relabelling is asked for.
+        If the returns do not have the shape of the holdings, no relabelling is asked for, or the seed is negative.
 
     Notes
     -----
@@ -93,8 +94,8 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_relabellings: int 
     .. [2] W. Hoeffding, A combinatorial central limit theorem, Annals of Mathematical Statistics 22:558, 1951.
     .. [3] R. L. Berger, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24:295, 1982.
     """
-    if n_relabellings < 1:
-        raise StatisticsError(f"{n_relabellings} relabellings, expected at least 1")
+    if n_resamples < 1 or seed < 0:
+        raise StatisticsError(f"{n_resamples} relabellings, seed {seed}: expected at least 1, and at least 0")
     paths, earned = unit_paths(holdings, returns)
     n, names = paths.shape
     if names < MINIMUM_NAMES:
@@ -104,10 +105,12 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_relabellings: int 
             sample=names,
         )
     if n < MINIMUM_DAYS:
-        raise InsufficientDataError(f"{n} held days, expected at least {MINIMUM_DAYS}", sample=n)
+        raise InsufficientDataError(
+            f"{n} held days, at least {MINIMUM_DAYS} are needed: {MINIMUM_DAYS - n} more", sample=n
+        )
     table = paths.T @ earned / n
     ic = float(np.trace(table))
-    dealt = relabelled(table, n_relabellings, seed)
+    dealt = relabelled(table, n_resamples, seed)
     rotated = rotations(paths, earned)
     p_names, p_days = (_p_value(ic, placebos) for placebos in (dealt, rotated))
     # Hoeffding 1951, theorem 2: the variance of a sum over a random permutation. The sums of all rows are 0, since the
@@ -156,7 +159,8 @@ def unit_paths(holdings: Holdings, returns: ArrayLike) -> tuple[Matrix, Matrix]:
     there = ~missing.all(axis=0)
     given, weights, missing = given[:, there], holdings.weights[:, there], missing[:, there]
     rows = (~missing).sum(axis=1)
-    deviation, size = about_market(np.where(missing, 0.0, given), holdings.market, missing)
+    given = np.where(missing, 0.0, given)
+    deviation, size = about_market(given, given.sum(axis=1) / np.maximum(rows, 1), missing)
     earned = _over(deviation, size * np.sqrt(rows))
     paths = _over(weights, np.sqrt(np.einsum("ij,ij->i", weights, weights) / np.maximum(rows, 1)))
     if missing.any():

@@ -20,7 +20,7 @@ CHARGED = Costs(half_spread_bps=2, borrow_bps_per_year=50)
 
 
 def panel(
-    seed: int, *, days: int = 40, names: int = 5, missing: float = 0.0, ties: bool = False
+    seed: int, *, days: int = 110, names: int = 5, missing: float = 0.0, ties: bool = False
 ) -> tuple[Matrix, Matrix]:
     """Draw scores that last and returns with a common factor, and leave rows out."""
     random = np.random.default_rng(seed)
@@ -105,7 +105,7 @@ def test_on_a_ragged_panel_a_path_is_carried_over_the_days_without_a_row(horizon
 def test_names_that_never_have_a_row_are_left_out() -> None:
     scores, returns = panel(4, names=8)
     whole = placebo_test(simulate(scores, returns, horizon=1, cost_bps=0), returns, seed=1)
-    absent = np.full((40, 2), NAN)
+    absent = np.full((110, 2), NAN)
     scores, returns = np.hstack([scores, absent]), np.hstack([returns, absent])
     assert placebo_test(simulate(scores, returns, horizon=1, cost_bps=0), returns, seed=1) == whole
 
@@ -125,7 +125,7 @@ def test_the_p_value_is_the_exact_one_of_scipy(missing: float) -> None:
             n_resamples=np.inf,
             alternative="greater",
         )
-        found = placebo_test(held, returns, n_relabellings=20_000, seed=seed)
+        found = placebo_test(held, returns, n_resamples=20_000, seed=seed)
         # Four standard errors of 20,000 draws.
         assert found.p_names == pytest.approx(exact.pvalue, abs=4 * np.sqrt(0.25 / 20_000))
         # Hoeffding 1951, against all 720 relabellings.
@@ -153,21 +153,21 @@ def test_draws_can_be_repeated() -> None:
 @given(seed=st.integers(0, 10_000), bps=st.floats(0, 50), missing=st.sampled_from([0.0, 0.1]))
 def test_p_is_the_same_at_any_cost_and_for_any_increasing_score(seed: int, bps: float, missing: float) -> None:
     scores, returns = panel(seed, missing=missing)
-    free = placebo_test(simulate(scores, returns, horizon=2, cost_bps=0), returns, n_relabellings=200)
+    free = placebo_test(simulate(scores, returns, horizon=2, cost_bps=0), returns, n_resamples=200)
     charged = simulate(np.arctan(scores), returns, horizon=2, cost_bps=bps)
-    assert placebo_test(charged, returns, n_relabellings=200) == free
+    assert placebo_test(charged, returns, n_resamples=200) == free
     assert 1 / 201 <= free.p_names <= 1
     assert free.p_value == max(free.p_names, free.p_days)
 
 
 def test_p_is_never_0_and_a_perfect_score_has_the_smallest() -> None:
-    _, returns = panel(6, days=60, names=12)
+    _, returns = panel(6, names=12)
     found = placebo_test(simulate(np.roll(returns, -1, axis=0), returns, horizon=1, cost_bps=0), returns)
     assert found.p_names == 1 / 10_000
     assert found.p_days == 1 / (1 + found.rotations)
 
 
-@pytest.mark.parametrize("days", [100, 101])
+@pytest.mark.parametrize("days", [101, 102])
 def test_a_position_that_never_changes_is_itself_on_other_days(days: int) -> None:
     _, returns = panel(7, days=days, names=8)
     tilt = np.tile(returns.mean(axis=0), (days, 1))  # the best one, known afterwards
@@ -204,7 +204,7 @@ def test_both_p_values_are_uniform_for_scores_that_know_nothing(horizon: int, mi
         scores, returns = random.standard_normal((2, 120, 12))
         gone = random.random(scores.shape) < missing
         scores[gone] = returns[gone] = NAN
-        tested = placebo_test(simulate(scores, returns, horizon=horizon, cost_bps=2), returns, n_relabellings=199)
+        tested = placebo_test(simulate(scores, returns, horizon=horizon, cost_bps=2), returns, n_resamples=199)
         found.append((tested.p_names, tested.p_days))
     for half in np.array(found).T:
         assert kstest(half, "uniform").pvalue > 0.001
@@ -217,8 +217,13 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         InsufficientDataError,
         "4 names with a row, expected at least 5: too few names for a placebo; waive it, or declare it not applicable",
     ),
-    "few-days": ({"days": 20}, {}, InsufficientDataError, "19 held days, expected at least 20"),
-    "no-draws": ({}, {"n_relabellings": 0}, StatisticsError, "0 relabellings, expected at least 1"),
+    "few-days": ({"days": 100}, {}, InsufficientDataError, "99 held days, at least 100 are needed: 1 more"),
+    "no-draws": (
+        {},
+        {"n_resamples": 0},
+        StatisticsError,
+        "0 relabellings, seed 0: expected at least 1, and at least 0",
+    ),
 }
 
 
@@ -235,5 +240,5 @@ def test_what_cannot_be_answered_is_refused(case: str) -> None:
 def test_other_returns_than_those_held_are_refused() -> None:
     scores, returns = panel(0)
     held = simulate(scores, returns, horizon=1, cost_bps=0)
-    with pytest.raises(StatisticsError, match=r"^returns of shape \(38, 5\) from the first held day on, holdings of "):
+    with pytest.raises(StatisticsError, match=r"^returns of shape \(108, 5\) from the first held day on, holdings of "):
         placebo_test(held, returns[:-1])
