@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .stats.decay import rank_ic_decay, top_turnover
     from .stats.holdings import Holdings
     from .stats.overfitting import overfitting
+    from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
     from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
     from .stats.significance import MeanTest, ewc_p_value
@@ -56,6 +57,7 @@ _PLACES = {
     "stats.decay": ("rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
     "stats.overfitting": ("overfitting",),
+    "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),
     "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
     "stats.significance": ("MeanTest", "ewc_p_value"),
@@ -84,6 +86,7 @@ __all__ = [
     "NoReference",
     "Panel",
     "PaperPnl",
+    "Placebo",
     "StatisticsError",
     "TrialSeries",
     "after_trials",

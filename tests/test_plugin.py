@@ -508,7 +508,7 @@ def test_a_family_that_does_not_apply_is_shown_and_not_skipped(pytester: pytest.
     policy.write_text('not_applicable = ["pnl", "wf"]\n')
     paths = [GATES / f"test_{family}.py" for family in ("pnl", "wf", "integrity")]
     result = run(pytester, f"--model-dir={good_model}", f"--policy={policy}", *paths)
-    assert outcomes(result) == {"passed": 3, "deselected": 8}
+    assert outcomes(result)["passed"] == 3
     result.stdout.fnmatch_lines(
         [f"{family}: does not apply to a signal, says the policy" for family in ("pnl", "wf", "metric")]
     )

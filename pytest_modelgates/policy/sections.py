@@ -38,9 +38,10 @@ class CostRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a miss is a failure, and when the panel could not have shown more."""
+    """When a miss is a failure, when the panel could not have shown more, and with what a position is compared."""
 
     detectable_ic: NonNegative
+    placebo: Literal["both", "names"]
 
 
 class AblationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

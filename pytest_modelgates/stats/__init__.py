@@ -16,6 +16,7 @@ days          Which rows belong to each day, and how many periods make a year?
 decay         How long do scores rank the returns?
 holdings      What would following the scores have held, paid and earned on each day?
 overfitting   How often would the best of several backtests disappoint?
+placebo       Does a position earn more than on other names, and on other days?
 portfolio     What would the position have earned, and how large was it?
 purging       Do training and test share a label? (for users, no gate)
 quantiles     Which value does a share of a sample not exceed? Is a series fit to be tested?

@@ -351,6 +351,18 @@ BAD = [
         id="noise",
     ),
     pytest.param(
+        "significance.placebo",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured 1 p, limit 0 ≤ · ≤ 0.1, p_names 1, p_days 1, static 0.*, ic -*, sd_names 0.*, names 12, rotations 4*",
+        id="worse-than-a-placebo",
+    ),
+    pytest.param(
+        "pnl.p_value",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured 1 p, limit 0 ≤ · ≤ 0.25, net_return -*, cosines *",
+        id="a-sure-loss",
+    ),
+    pytest.param(
         "significance.deflated_sharpe",
         returns(more_noise),
         "measured 0.* chance, limit 0.95 ≤ · ≤ 1, tried 2, at_hand *, spread_of_trials 0.*, *",
@@ -586,7 +598,7 @@ TIGHT = [
     pytest.param("pnl.largest_weight", "at_most = 0.1", "measured 0.15* weight, limit 0 ≤ · ≤ 0.1", id="one-name"),
     pytest.param("pnl.sharpe", "above = 99", "measured * /year, limit > 99, *", id="sharpe"),
     pytest.param("pnl.drawdown", "at_most = 1e-6", "measured * share, limit 0 ≤ · ≤ 1e-06", id="drawdown"),
-    pytest.param("pnl.p_value", "at_least = 0.5\nat_most = 1", "measured * p, limit 0.5 ≤ · ≤ 1", id="p-value"),
+    pytest.param("pnl.p_value", "at_least = 0.5\nat_most = 1", "measured * p, limit 0.5 ≤ · ≤ 1, *", id="p-value"),
     pytest.param(
         "pnl.probabilistic_sharpe",
         "at_least = 0\nat_most = 0.5",

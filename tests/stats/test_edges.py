@@ -31,6 +31,7 @@ from pytest_modelgates.stats import (
     decay,
     holdings,
     overfitting,
+    placebo,
     portfolio,
     purging,
     quantiles,
@@ -54,6 +55,8 @@ DAYS = np.repeat(np.arange("2024-01-01", "2024-01-31", dtype="datetime64[D]"), 4
 DATES = pd.bdate_range("2022-01-03", periods=120).to_numpy()
 SHARPE = sharpe.sharpe_of(SERIES)
 HELD = holdings.simulate(SCORES, RETURNS, horizon=2, cost_bps=1)
+RETURNS_LONG = np.resize(RETURNS, (120, 12))
+HELD_LONG = holdings.simulate(np.resize(SCORES, (120, 12)), RETURNS_LONG, horizon=2, cost_bps=1)
 ONE_DAY = holdings.simulate(SCORES[:3], RETURNS[:3], horizon=3, cost_bps=1, lag=0)
 TRIALS = trials.align_trials([(SERIES, OTHER), (OTHER, SERIES)])
 
@@ -130,6 +133,8 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
         "volume": np.ones((40, 12)),
     },
     overfitting.overfitting: {"returns": MATRIX, "blocks": 4},
+    placebo.placebo_test: {"holdings": HELD_LONG, "returns": RETURNS_LONG, "n_resamples": 99, "seed": 1},
+    placebo.unit_paths: {"holdings": HELD, "returns": RETURNS},
     portfolio.paper_pnl: {"holdings": HELD, "days_per_year": 252.0, "volume": np.ones((38, 12))},
     purging.leaking: {"train": np.arange(50), "test": np.arange(50, 60), "horizon": 1, "lag": 1, "embargo": 0},
     purging.purged: {"train": np.arange(50), "test": np.arange(50, 60), "horizon": 1, "lag": 1, "embargo": 0},
@@ -189,6 +194,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
 # These take what another public function has read, or no numbers at all.
 TAKE_WHAT_WAS_READ = {
     holdings.gross_one,
+    holdings.about_market,
+    placebo.relabelled,
+    placebo.rotations,
     ranks.centred_ranks,
     ranks.highest,
     ranks.same_shape,
