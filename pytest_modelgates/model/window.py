@@ -26,7 +26,7 @@ def window_problems(
     Parameters
     ----------
     panel : Panel
-        One that has times, and at least one row.
+        One that has times.
     start_days : int
         How many periods may lie between the end of training, with a purge of the horizon and one, and the first day of
         the panel [period]; 0 does not ask.
