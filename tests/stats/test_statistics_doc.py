@@ -15,6 +15,7 @@ from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.decay import forward_returns
 from pytest_modelgates.stats.holdings import Holdings, simulate
+from pytest_modelgates.stats.placebo import placebo_test
 from pytest_modelgates.stats.quantiles import quantile
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.significance import ewc_error, ewc_p_value, mean_exceeds
@@ -62,6 +63,21 @@ class Example:
         return rows
 
 
+def placebos(trees: Example, held: Holdings) -> list[str]:
+    """Compare the trees with their placebos, and a portfolio that never changes."""
+    found = placebo_test(held, trees.returns, seed=1)
+    backwards = np.tile(-np.arange(trees.shape[1]), (trees.shape[0], 1))
+    tilt = simulate(backwards, trees.returns, horizon=1, cost_bps=2)
+    fixed = placebo_test(tilt, trees.returns, seed=1)
+    assert fixed.p_value == fixed.p_days == 1
+    return [
+        f"has p = {found.p_value:.3f} (names {found.p_names:.3f}, days {found.p_days:.3f}), and "
+        f"{100 * found.static:.0f} % of its position",
+        f"IC {fixed.ic:.4f} and p_against = {mean_exceeds(tilt.ic_net, horizon=1, seed=1).p_against:.3f}. Other names "
+        f"would have earned as much with p = {fixed.p_names:.2f}",
+    ]
+
+
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_the_examples_of_the_trees_hold() -> None:
     trees = Example("lightgbm_5d")
@@ -81,6 +97,7 @@ def test_the_examples_of_the_trees_hold() -> None:
         f"worst {years.labels[years.means.argmin()]} with {years.means.min():.3f}, z = {years.worst_z:.2f}: "
         f"p = 1 − (1 − {chance:.3f})^{len(years.n)} = {years.worst_p:.2f}",
         f"t = {naive:.1f} in place of {honest:.1f}",
+        *placebos(trees, held),
     ]
     assert [each for each in found if each.replace("-", "−") not in " ".join(TEXT.split())] == []
 
