@@ -95,12 +95,12 @@ def repeated(random: Random) -> Panel:
 # What it is, and the shares that pass by the table [%]: the hard gates, pnl.after_costs too, and pnl.sharpe.
 HOLES: dict[str, tuple[Callable[[Random], Panel], float, float, float]] = {
     "none: 20 invented names, scores that last": (invented, 6.0, 6.0, 3.4),
-    "scores that last, on the example's real prices": (real, 19.9, 19.3, 6.9),
-    "a factor of mean 0 that crashes one day in 20": (crashing, 100.0, 47.3, 4.6),
+    "scores that last, on the example's real prices": (real, 19.7, 19.1, 6.6),
+    "a factor of mean 0 that crashes one day in 20": (crashing, 99.0, 46.8, 4.6),
     "IC of mean 0, -0.9 one day in 100, 120 days": (skewed(120), 29.6, 29.6, 29.6),
     "the same, 750 days": (skewed(750), 12.5, 12.5, 0.0),
-    "one row in 200 left out, knowing what it will lose": (rows_left_out, 96.9, 96.9, 92.3),
-    "one day in 50 left out, knowing its IC": (days_left_out, 45.7, 45.7, 33.4),
+    "one row in 200 left out, knowing what it will lose": (rows_left_out, 96.3, 96.3, 91.8),
+    "one day in 50 left out, knowing its IC": (days_left_out, 45.4, 45.4, 33.1),
     "the same days twice, one after the other": (repeated, 11.5, 11.5, 8.1),
 }
 
@@ -115,7 +115,7 @@ def passes(hole: str, *, runs: int) -> list[float]:
         days = len(held.ic_net)
         years = folds(held.ic_net, length_folds(days, length=min(252, days // 2)), purge=held.first)
         paper = paper_pnl(held)
-        good = years.share_positive >= 0.5 and years.worst_p >= 0.05
+        good = years.share_positive >= 0.5 and years.worst_p >= 0.01
         earns = good and paper.annual_return > 0 and paper.break_even_bps > 2
         surely = paper.p_value <= 0.10 and paper.probabilistic_sharpe >= 0.95 and paper.risk.max_drawdown <= 0.3
         passed[run] = good, earns, earns and surely
