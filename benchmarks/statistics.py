@@ -203,7 +203,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
         return simulate(panel.by_day(scores), panel.returns, horizon=5, cost_bps=2).ic_net
 
     series = {group: without(positions) for group, positions in panel.sidecar.groups.items()}
-    measured.append(ablate(holdings.ic_net, series, margin=0.001, margin_share=0.05, horizon=5, seed=1))
+    measured.append(ablate(holdings.ic_net, series, margin=0.001, margin_share=0.05, horizon=5))
     return measured, time.perf_counter() - begin
 
 

@@ -198,7 +198,7 @@ def judge(panel: Panel, *, horizon: int, seed: int) -> tuple[Passes, float]:
     assert paper.p_value is not None
     return Passes(
         p_against=mean_exceeds(held.ic_net, horizon=horizon, n_resamples=499, seed=seed).p_against <= 0.10,
-        folds=years.share_positive >= 0.5 and years.worst_p >= 0.05,
+        folds=years.share_positive >= 0.5 and years.worst_p >= 0.01,
         p_names=placebo.p_names <= 0.10,
         p_days=placebo.p_days <= 0.10,
         pnl_p_value=paper.p_value <= 0.25,

@@ -44,7 +44,7 @@ def passes(ic: NDArray[np.float64]) -> bool:
     if ewc_p_value(ic)[0] > 0.10:
         return False
     years = folds(ic, length_folds(len(ic), length=min(252, len(ic) // 2)), purge=1)
-    return years.share_positive >= 0.5 and years.worst_p >= 0.05
+    return years.share_positive >= 0.5 and years.worst_p >= 0.01
 
 
 def sweep(*, runs: int) -> dict[str, float]:

@@ -501,7 +501,7 @@ BAD = [
     pytest.param(
         "wf.worst_fold",
         returns(later_years_turn),
-        "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_fold 202*",
+        "measured *e-* p, limit 0.01 ≤ · ≤ 1, worst_t -*, worst_fold 202*",
         id="an-awful-year",
     ),
     *(

@@ -105,7 +105,7 @@ GATES = {
     "pnl.within_limits": ("soft", "> 0"),
     "pnl.participation": ("soft", "0 ≤ · ≤ 0.05"),
     "wf.positive_folds": ("hard", "0.5 ≤ · ≤ 1"),
-    "wf.worst_fold": ("hard", "0.05 ≤ · ≤ 1"),
+    "wf.worst_fold": ("hard", "0.01 ≤ · ≤ 1"),
 }
 
 

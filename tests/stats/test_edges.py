@@ -179,6 +179,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     significance.ewc_error: {"x": SERIES},
     significance.ewc_bounds: {"x": SERIES, "confidence": 0.9},
     significance.mean_exceeds: {"x": SERIES, "bound": 0.0, "horizon": 1, "n_resamples": 99, "seed": 1},
+    significance.mean_exceeds_closed: {"x": SERIES, "bound": 0.0, "horizon": 1},
     significance.holm: {"p_values": np.array([0.1, 0.2])},
     spread.spread: {"scores": SERIES, "days": DAYS},
     sufficiency.too_little: {"days": 100, "horizon": 1, "names": 12.0},
