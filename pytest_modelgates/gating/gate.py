@@ -9,7 +9,7 @@ import pytest
 from ..errors import InsufficientDataError, NoReference
 from ..evidence.report import Evidence
 from ..evidence.verdict import base_name
-from ..policy.limits import short
+from ..policy.limits import Slo, short
 from ..policy.policy import Policy
 from ..storage.text import printable
 
@@ -33,6 +33,11 @@ class Gate:
         self.policy = policy
         self.evidence: list[Evidence] = []
         self._unmeasured: InsufficientDataError | NoReference | None = None
+
+    @property
+    def limit(self) -> Slo:
+        """The limit of the gate's own name."""
+        return self.policy.limit(base_name(self.name))
 
     def check(
         self,

@@ -15,7 +15,7 @@ from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.decay import forward_returns
 from pytest_modelgates.stats.holdings import Holdings, simulate
 from pytest_modelgates.stats.placebo import placebo_test
-from pytest_modelgates.stats.quantiles import quantile
+from pytest_modelgates.stats.quantiles import quantile, quantile_interval
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.significance import ewc_error, ewc_p_value, mean_exceeds
 from pytest_modelgates.stats.walkforward import calendar_folds, folds
@@ -32,7 +32,9 @@ def test_the_worked_examples_hold() -> None:
     golden, live = (np.repeat([0.0, 1.0], counts) for counts in ([500, 500], [250, 750]))
     found = [
         f"PSI = {psi(golden, live):.4f}, KS = {ks_test(golden, live).statistic:.2f}",
-        f"{quantile(np.arange(1, 101), 0.95):.2f} ms",
+        "{:.2f} ms, between {:.0f} and {:.0f}".format(
+            quantile(np.arange(1, 101), 0.95), *quantile_interval(np.arange(1, 101), 0.95)
+        ),
         schema_crc32([("mom", "float32"), ("rev", "float32")]),
     ]
     assert [each for each in found if each not in " ".join(TEXT.split())] == []
