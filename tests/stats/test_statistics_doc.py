@@ -72,7 +72,7 @@ def placebos(trees: Example, held: Holdings) -> list[str]:
     fixed = placebo_test(tilt, trees.returns, seed=1)
     assert fixed.p_value == fixed.p_days == 1
     return [
-        f"has p = {found.p_value:.3f} (names {found.p_names:.3f}, days {found.p_days:.3f}), and "
+        f"has p = {found.p_value:.4f} (names {found.p_names:.4f}, days {found.p_days:.4f}), and "
         f"{100 * found.static:.0f} % of its position",
         f"IC {fixed.ic:.4f} and p_against = {mean_exceeds(tilt.ic_net, horizon=1, seed=1).p_against:.3f}. Other names "
         f"would have earned as much with p = {fixed.p_names:.2f}",
@@ -95,7 +95,7 @@ def test_the_examples_of_the_trees_hold() -> None:
         f"the first has p = {later:.3f}, which does not survive",
         f"{len(years.n)} years, {(years.means > 0).sum()} of them above 0 (p = {years.positive_p:.2f}), "
         f"worst {years.labels[years.worst]} with {years.means[years.worst]:.3f}, t = {years.worst_t:.2f} against the",
-        f"p = {len(years.n)} · {years.worst_p / len(years.n):.3f} = {years.worst_p:.2f}, an ordinary worst year",
+        f"p = {len(years.n)} · {years.worst_p / len(years.n):.3f} = {years.worst_p:.2f}, a bad year that the limit still admits",
         f"t = {naive:.1f} in place of {honest:.1f}",
         *placebos(trees, held),
     ]
@@ -113,7 +113,7 @@ def test_the_examples_of_the_line_hold() -> None:
     years = folds(held, calendar_folds(line.days[positions.first :]), purge=positions.first)
     found += [
         f"above 0 in {(years.means > 0).sum()} of {len(years.n)}.",
-        f"fits the others, which lose too (p = {years.worst_p:.2f})",
+        f"fits the others (p = {years.worst_p:.2f})",
     ]
     medians = {group: line.changed(group, lambda days: days * 0 + np.median(days, axis=1)[:, None]) for group in GROUPS}
     for bps, whole, said in (
