@@ -25,7 +25,7 @@ from pytest_modelgates.predictions.records import read_predictions
 from pytest_modelgates.registry.store import live_change, live_id
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, modelgates, predictions
-from tests.support.panels import FEATURES, invented_panel
+from tests.support.panels import ASSETS, DAYS, FEATURES, invented_panel
 
 Capture = pytest.CaptureFixture[str]
 
@@ -207,7 +207,7 @@ def test_golden_set_and_show(registry: Registry, capsys: Capture, tmp_path: Path
     assert capsys.readouterr().out == f"{registry.artifacts.golden / registry.candidate}.parquet\n"
     assert asked(registry, "golden", "show") == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith(f"{registry.live}  8000 rows  saved ")
+    assert shown[0].startswith(f"{registry.live}  {DAYS * ASSETS} rows  saved ")
     assert shown[1].startswith(f"{registry.candidate}  2 rows  saved ")
 
 

@@ -1,5 +1,7 @@
 """What `modelgates init` writes, and that it works as written."""
 
+import json
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -90,9 +92,13 @@ def test_the_example_packs_a_sound_model_from_any_folder_and_so_does_its_packing
     assert directory.parent == tmp_path / "artifacts" / "models"
     assert verify(directory)
     assert main(["shadow", f"--onnx={directory / 'model.onnx'}", f"--csv={tmp_path / 'artifacts/live_data.csv'}"]) == 0
-    listed = read_packing_list(tmp_path / "packing_list.toml")
+    spec = tmp_path / "packing_list.toml"
+    # The example's panel ends today, so its date changes every day.
+    until = json.loads((directory / "sidecar.json").read_text())["trained_until"]
+    spec.write_text(re.sub(r"(trained_until = )\S+", rf"\g<1>{until}", spec.read_text()))
+    listed = read_packing_list(spec)
     panel = directory / "evaluation.parquet"
-    files = [str(directory / "model.onnx"), f"--panel={panel}", f"--spec={tmp_path / 'packing_list.toml'}"]
+    files = [str(directory / "model.onnx"), f"--panel={panel}", f"--spec={spec}"]
     assert main(["pack", *files, f"--artifacts={tmp_path / 'again'}"]) == 0
     (again,) = (tmp_path / "again" / "models").iterdir()
     assert verify(again)

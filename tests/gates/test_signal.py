@@ -112,9 +112,9 @@ def test_money_is_not_judged_on_99_days(pytester: pytest.Pytester, tmp_path: Pat
 
 def test_a_rank_ic_over_too_few_horizons_is_inconclusive(pytester: pytest.Pytester, good_model: Path) -> None:
     path = good_model / "sidecar.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "horizon": 20}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "horizon": 40}))
     shown = measured(pytester, good_model, "significance.rank_ic")["significance.rank_ic"]
-    assert (shown.state, shown.note) == ("inconclusive", f"{DAYS - 20} held days, at least 500 are needed: 120 more")
+    assert (shown.state, shown.note) == ("inconclusive", f"{DAYS - 40} held days, at least 1000 are needed: 290 more")
 
 
 def test_a_panel_within_one_year_is_judged_by_quarters(pytester: pytest.Pytester, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_some_of_the_trials_may_fail_a_gate_but_not_pass_it(pytester: pytest.Pyt
     assert shown.note == ("significance.pbo 0, but by 2 of 3 trials: pack the others too, the newest 100 are read")
     (shown,) = measured(pytester, good, "significance.spa").values()
     assert shown.note is not None
-    assert shown.note.startswith("significance.spa 0.0005, significance.step_down 0.0005, significance.p_holm ")
+    assert shown.note.startswith("significance.spa 0.0005, significance.step_down 0.0015, significance.p_holm ")
     failed = measured(pytester, poor, "significance.spa")
     assert [slo for slo, evidence in failed.items() if evidence.value > 0.10] == [
         "significance.step_down",
@@ -166,7 +166,7 @@ def test_a_trial_that_cannot_be_compared_is_said_to_be_so(pytester: pytest.Pytes
     panel = invented_panel()
     model = pack_ridge(tmp_path / "artifacts", panel)
     # On most days its score is the same for all names, so there is no position.
-    idle = panel.assign(momentum=panel["momentum"].where(panel["time"] > "2021-05-01", 0))
+    idle = panel.assign(momentum=panel["momentum"].where(panel["time"] > "2022-09-01", 0))
     pack_ridge(tmp_path / "artifacts", idle)
     (shown,) = measured(pytester, model, "significance.pbo").values()
     assert shown.note is not None
@@ -192,7 +192,7 @@ def test_what_was_tried_together_is_counted_and_looked_at(pytester: pytest.Pytes
 
 def idle_model(artifacts: Path, days: int) -> Path:
     """A model without skill, on a panel of that length."""
-    return pack_ridge(artifacts, invented_panel(days=days, signal=0))
+    return pack_ridge(artifacts, invented_panel(days=days, ic=0))
 
 
 def test_a_failure_that_a_longer_panel_could_turn_is_inconclusive_and_says_how_much_longer(
@@ -248,7 +248,7 @@ YEARS = {"business-days": ("B", 252), "all-days": ("D", 365), "weeks": ("W-FRI",
 
 def dated(frequency: str) -> pd.DataFrame:
     """The same rows at times of another frequency."""
-    panel = invented_panel(signal=0.05)
+    panel = invented_panel(ic=0.25)
     days = pd.Index(panel["time"].unique())
     return panel.assign(time=pd.date_range("2020-01-31", periods=DAYS, freq=frequency)[days.get_indexer(panel["time"])])
 
@@ -271,7 +271,7 @@ def test_a_year_is_what_the_panels_spacing_says(pytester: pytest.Pytester, tmp_p
 
 def test_irregular_spacing_has_no_year_but_a_p_value(pytester: pytest.Pytester, tmp_path: Path) -> None:
     model = pack_ridge(tmp_path / "artifacts", dated("2B"))
-    told = "400 times lie 2 days apart at the median, which makes 183 a year, but there are 130 a year"
+    told = f"{DAYS} times lie 2 days apart at the median, which makes 183 a year, but there are 130 a year"
     run(pytester, f"--model-dir={model}", "-m", "pnl").stdout.fnmatch_lines([f"*{told}*"])
     p_against = f"{GATES}/test_significance.py::test_p_against"
     assert run(pytester, f"--model-dir={model}", p_against).ret == 0

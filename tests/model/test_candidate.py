@@ -76,7 +76,7 @@ CLAIMS = [
     pytest.param(_claim(max_abs_diff=1e-8), [], id="within-the-tolerance"),
     pytest.param(_claim(max_abs_diff=0.5), ["claims a difference of 0.5, measured *"], id="other-difference"),
     pytest.param(_claim(ok=False), ["claims ok = False, measured * against a limit of 1e-05"], id="other-verdict"),
-    pytest.param(_claim(rows=7), ["claims 7 rows, the panel has 8000"], id="other-rows"),
+    pytest.param(_claim(rows=7), ["claims 7 rows, the panel has 15000"], id="other-rows"),
     pytest.param(
         _claim(batch_sizes=(1, 32)), ["claims batch sizes (1, 32), measured (1, 32, 1024)"], id="other-batches"
     ),

@@ -12,7 +12,7 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.packing.refits import walk_models_forward
 from pytest_modelgates.stats.holdings import simulate
-from tests.support.panels import pack_ridge
+from tests.support.panels import invented_panel, pack_ridge
 
 Models = dict[str, tuple[bytes, date]]
 
@@ -21,7 +21,8 @@ Models = dict[str, tuple[bytes, date]]
 def candidates(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
     """Two models of one panel, which covers 2020 and half of 2021: one with skill, one without."""
     artifacts = tmp_path_factory.mktemp("refits") / "artifacts"
-    return [Candidate(pack_ridge(artifacts, weights=weights)) for weights in ((1, 0), (0, 1))]
+    panel = invented_panel(days=400, ic=0.25)  # in half a year the skill must show
+    return [Candidate(pack_ridge(artifacts, panel, weights=weights)) for weights in ((1, 0), (0, 1))]
 
 
 @pytest.fixture

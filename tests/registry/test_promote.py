@@ -312,7 +312,7 @@ def test_nights_hours_and_calm_predictions_promote(registry: Registry) -> None:
 
 @pytest.mark.integration
 def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> None:
-    noise = pack_ridge(registry.artifacts.root, invented_panel(signal=0))
+    noise = pack_ridge(registry.artifacts.root, invented_panel(ic=0))
     before = registry.state()
     # These would soften the gates if they reached them.
     env = os.environ | {"PYTEST_ADDOPTS": "--collect-only", "PYTHONOPTIMIZE": "2"}

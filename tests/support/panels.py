@@ -9,21 +9,25 @@ import numpy as np
 import pandas as pd
 
 FEATURES = {"momentum": "price", "value": "fundamental"}
-DAYS, ASSETS = 400, 20
+DAYS, ASSETS = 750, 20
+IC = 0.05
 
 
-def invented_panel(*, days: int = DAYS, signal: float = 0.01, seed: int = 1) -> pd.DataFrame:
-    """Rows whose next return follows yesterday's `momentum`; `signal` 0 leaves noise."""
+def invented_panel(*, days: int = DAYS, ic: float = IC, seed: int = 1) -> pd.DataFrame:
+    """Rows of assets whose `momentum` has an IC with the target, the return from the next close to the one after it."""
     rng = np.random.default_rng(seed)
+    # Features last: half of yesterday's value remains, so that the position does not change altogether every day.
+    features, luck = rng.standard_normal((days + 1, ASSETS, len(FEATURES))), rng.standard_normal((days + 1, ASSETS))
+    for day in range(1, days + 1):
+        features[day] = 0.5 * features[day - 1] + np.sqrt(0.75) * features[day]
+    returns = 0.01 * luck
+    returns[1:] += 0.01 * ic * features[:-1, :, 0]
     index = pd.MultiIndex.from_product(
         [pd.bdate_range("2020-01-01", periods=days), [f"A{i:02d}" for i in range(ASSETS)]]
     )
     frame = index.to_frame(index=False, name=["time", "asset"])
-    frame[list(FEATURES)] = rng.uniform(-0.5, 0.5, (len(frame), len(FEATURES))).astype(np.float32)
-    # A position is entered a day after its score, so the signal must last that long.
-    yesterday = frame.groupby("asset")["momentum"].shift(1).fillna(0)
-    frame["ret_next"] = signal * yesterday + 0.01 * rng.standard_normal(len(frame))
-    frame["target"] = frame["ret_next"]
+    frame[list(FEATURES)] = features[:-1].reshape(len(frame), -1).astype(np.float32)
+    frame["ret_next"], frame["target"] = returns[:-1].ravel(), returns[1:].ravel()
     return frame
 
 

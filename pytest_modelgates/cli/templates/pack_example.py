@@ -9,34 +9,41 @@ from sklearn.linear_model import Ridge
 from pytest_modelgates import pack
 
 FEATURES = {"momentum": "price", "value": "fundamental"}  # feature → group, in the order the model takes them
+ASSETS = 20
 
 
-def invented_panel(start: str, days: int) -> pd.DataFrame:
-    """Invent rows of 20 assets whose next return follows `momentum` a little."""
-    rng = np.random.default_rng(0 if start < "2020" else 1)
-    index = pd.MultiIndex.from_product([pd.bdate_range(start, periods=days), [f"A{i:02d}" for i in range(20)]])
-    frame = index.to_frame(index=False, name=["time", "asset"])
-    frame[list(FEATURES)] = rng.uniform(-0.5, 0.5, (len(frame), len(FEATURES))).astype(np.float32)
-    # A position is entered a day after its score, so the signal must last that long.
-    signal = frame.groupby("asset")["momentum"].shift(1).fillna(0)
-    frame["ret_next"] = 0.01 * signal + 0.01 * rng.standard_normal(len(frame))
-    frame["target"] = frame["ret_next"]
+def invented_history(days: int) -> pd.DataFrame:
+    """Invent rows up to today whose `momentum` says a little (an IC of 0.05) about the target."""
+    rng = np.random.default_rng(1)
+    features, luck = rng.standard_normal((days + 1, ASSETS, 2)), rng.standard_normal((days + 1, ASSETS))
+    for day in range(1, days + 1):
+        features[day] = 0.5 * features[day - 1] + np.sqrt(0.75) * features[day]
+    returns = 0.01 * luck
+    returns[1:] += 0.01 * 0.05 * features[:-1, :, 0]
+    times = pd.bdate_range(end=date.today(), periods=days)
+    frame = pd.MultiIndex.from_product([times, [f"A{i:02d}" for i in range(ASSETS)]], names=["time", "asset"])
+    frame = frame.to_frame(index=False)
+    frame[list(FEATURES)] = features[:-1].reshape(len(frame), 2).astype(np.float32)
+    # A score is known at the close, and its position is entered a day later: the target is the return from then on.
+    frame["ret_next"], frame["target"] = returns[:-1].ravel(), returns[1:].ravel()
     return frame
 
 
 if __name__ == "__main__":
-    train, panel = invented_panel("2018-01-01", 500), invented_panel("2020-01-01", 500)
-    lagged = train.groupby("asset")[list(FEATURES)].shift(1).fillna(0).to_numpy(np.float32)
-    model = Ridge().fit(lagged, train["ret_next"])
+    history = invented_history(1255)
+    time, days = history["time"], history["time"].unique()
+    train, live = history[time < days[485]], history[time > days[-21]]
+    # The last training label is known two closes later. The panel starts after that.
+    known = days[486]
+    panel = history[(time > known) & (time <= days[-21])]
     directory = pack(
-        model,
+        Ridge().fit(train[list(FEATURES)].to_numpy(), train["target"]),
         panel,
         features=FEATURES,
         horizon=1,
-        trained_until=date(2019, 12, 31),
+        trained_until=known.date(),
         changes="The packing example: a ridge regression on invented data.",
         tried=1,
     )
-    live = invented_panel("2022-01-03", 60)
     live[["time", "asset", *FEATURES]].to_csv(directory.parents[1] / "live_data.csv", index=False)
     print(directory)
