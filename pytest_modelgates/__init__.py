@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import InsufficientDataError, ModelgatesError, NoReference, StatisticsError
     from .gating.gate import Gate
-    from .gating.timing import ROUNDS, p95_ms
+    from .gating.timing import check_p95_ms
     from .model.candidate import Candidate
     from .model.panel import Panel
     from .model.schema import schema_crc32, sidecar_crc32
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "errors": ("InsufficientDataError", "ModelgatesError", "NoReference", "StatisticsError"),
     "gating.gate": ("Gate",),
-    "gating.timing": ("ROUNDS", "p95_ms"),
+    "gating.timing": ("check_p95_ms",),
     "model.candidate": ("Candidate",),
     "model.panel": ("Panel",),
     "model.schema": ("schema_crc32", "sidecar_crc32"),
@@ -69,7 +69,6 @@ _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "DAYS_PER_YEAR",
-    "ROUNDS",
     "Ablation",
     "Adapter",
     "BaselineTest",
@@ -90,6 +89,7 @@ __all__ = [
     "StatisticsError",
     "TrialSeries",
     "after_trials",
+    "check_p95_ms",
     "count_trials",
     "disordered",
     "ewc_p_value",
@@ -97,7 +97,6 @@ __all__ = [
     "minimum_detectable",
     "minimum_track_record",
     "overfitting",
-    "p95_ms",
     "pack",
     "rank_ic_decay",
     "ratio_variance",

@@ -517,6 +517,7 @@ def test_a_family_that_does_not_apply_is_shown_and_not_skipped(pytester: pytest.
     result.stdout.fnmatch_lines(
         [f"{family}: does not apply to a signal, says the policy" for family in ("pnl", "wf", "metric")]
     )
+    result.stdout.fnmatch_lines(["data.window: where the panel ends is not asked: set [[]data[]] window_end_days"])
     assert ledger_of(good_model).run.not_applicable == ("pnl", "wf")
 
 

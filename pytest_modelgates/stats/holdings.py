@@ -21,7 +21,8 @@ class Holdings:
     """What a position held, paid and earned on each complete day.
 
     `first` is the index of the first complete day in the matrices that were followed. `weights` [share of capital] has
-    shape (n_held, n_assets), all other arrays have shape (n_held,). `gross`, `cost` and `net` are returns [share of
+    shape (n_held, n_assets), all other arrays have shape (n_held,). `per_turnover_bps` is what of the cost was charged
+    on each unit of turnover, whatever its size [basis points]. `gross`, `cost` and `net` are returns [share of
     capital a day], and `turnover` is the sum of the absolute changes of the weights [share of capital a day]. `market`
     is the mean return of all names [share a day]; `ic` and `ic_net` are the ICs before and after costs.
     """
@@ -30,6 +31,7 @@ class Holdings:
     weights: Matrix
     gross: Series
     cost: Series
+    per_turnover_bps: float
     net: Series
     turnover: Series
     market: Series
@@ -249,6 +251,7 @@ def evaluate_positions(
         weights=weights,
         gross=gross,
         cost=cost,
+        per_turnover_bps=costs.per_turnover_bps,
         net=gross - cost,
         turnover=traded.sum(axis=1),
         market=market,

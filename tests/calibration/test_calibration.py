@@ -8,6 +8,8 @@ import pytest
 from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
+from tests.calibration.fold_sweep import SHAPES
+from tests.calibration.fold_sweep import rejections as fold_rejections
 from tests.calibration.holes_sweep import HOLES, IN_HOLES, IN_POWER, RUNS, SIGNALS, Columns, Row, judged, shares
 
 pytestmark = pytest.mark.slow
@@ -48,6 +50,18 @@ def test_no_family_of_groups_is_blamed_too_often(groups: int, joint: bool) -> No
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_at_most_one_model_of_noise_in_ten_passes_every_hard_gate(horizon: int) -> None:
     assert false_passes(runs=300, horizon=horizon) <= 0.10 + 0.05
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("case", ["years alike", "volatility of each year its own", "volatility clusters, fat tails"])
+def test_a_model_whose_years_are_alike_is_refused_for_its_worst_no_more_often_than_asked(case: str, shape: str) -> None:
+    one, five = fold_rejections(case, shape, runs=1000)
+    assert one <= 0.01 + 0.0095
+    assert five <= 0.05 + 0.021
+
+
+def test_a_ruined_year_is_seen() -> None:
+    assert fold_rejections("one year lower by 5", "17 of 250", runs=200)[0] >= 0.87
 
 
 @pytest.mark.parametrize("case", CASES)

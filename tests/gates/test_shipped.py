@@ -319,6 +319,12 @@ BAD = [
         id="trained-on-it",
     ),
     pytest.param(
+        "data.window",
+        lambda world: world.edit_json("sidecar.json", trained_until="2019-12-12"),
+        "measured 1 problems, limit ≤ 0: starts on 2020-01-01, expected by 2019-12-30: training ended on 2019-12-12, *",
+        id="begun-late",
+    ),
+    pytest.param(
         "parity.max_abs_diff",
         lambda world: world.edit_panel(lambda frame: frame.assign(reference=frame["reference"] + 1e-3)),
         "measured 0.07* rel, limit 0 ≤ · ≤ 1e-05, max_abs_diff 0.001, scale 0.01*, probes *, "
@@ -495,7 +501,7 @@ BAD = [
     pytest.param(
         "wf.worst_fold",
         returns(later_years_turn),
-        "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_fold 202*",
+        "measured *e-* p, limit 0.01 ≤ · ≤ 1, worst_t -*, worst_fold 202*",
         id="an-awful-year",
     ),
     *(

@@ -68,6 +68,7 @@ GATES = {
     "data.unique_keys": ("hard", "≤ 0"),
     "data.ordered": ("hard", "≤ 0"),
     "data.no_overlap": ("hard", "≤ 0"),
+    "data.window": ("hard", "≤ 0"),
     "parity.max_abs_diff": ("hard", "0 ≤ · ≤ 1e-05"),
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
@@ -104,7 +105,7 @@ GATES = {
     "pnl.within_limits": ("soft", "> 0"),
     "pnl.participation": ("soft", "0 ≤ · ≤ 0.05"),
     "wf.positive_folds": ("hard", "0.5 ≤ · ≤ 1"),
-    "wf.worst_fold": ("hard", "0.05 ≤ · ≤ 1"),
+    "wf.worst_fold": ("hard", "0.01 ≤ · ≤ 1"),
 }
 
 
@@ -179,6 +180,21 @@ def test_an_open_bound_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
     assert str(own.slo["latency.onnx_p95_ms"]) == "1 ≤ · < 20"
 
 
+BREAK_EVEN = [
+    pytest.param("", "2 < · ≤ 1000", id="packaged"),
+    pytest.param("[costs]\nhalf_spread_bps = 5", "5 < · ≤ 1000", id="costs"),
+    pytest.param("[costs]\ncommission_bps = 1\nslippage_bps = 0.5", "3.5 < · ≤ 1000", id="all-of-turnover"),
+    pytest.param("[costs]\nborrow_bps_per_year = 300\nimpact_bps = 9", "2 < · ≤ 1000", id="not-of-turnover"),
+    pytest.param('[slo."pnl.break_even"]\nat_most = 90', "2 < · ≤ 90", id="upper"),
+    pytest.param('[costs]\nhalf_spread_bps = 5\n[slo."pnl.break_even"]\nat_least = 7', "7 ≤ · ≤ 1000", id="own"),
+]
+
+
+@pytest.mark.parametrize(("text", "limit"), BREAK_EVEN)
+def test_the_break_even_must_exceed_what_the_policy_charges(tmp_path: Path, text: str, limit: str) -> None:
+    assert str(team(tmp_path, text).slo["pnl.break_even"]) == limit
+
+
 def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
     own = team(tmp_path, '[slo."own.size"]\nat_most = 9\nunit = "MB"\nseverity = "hard"\nadvice = "smaller"\n')
     assert own.slos_of("own.size") == ["own.size"]
@@ -226,8 +242,8 @@ MISFITS = [
     pytest.param(
         f"classification = [{SIGNALS_ONLY}]",
         {},
-        "the policy asks it for shadow, data.no_overlap",
-        f'{SIGNALS_ONLY}, "shadow", "data.no_overlap"',
+        "the policy asks it for shadow, data.no_overlap, data.window",
+        f'{SIGNALS_ONLY}, "shadow", "data.no_overlap", "data.window"',
         id="no-times",
     ),
     pytest.param(
