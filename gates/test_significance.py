@@ -143,6 +143,7 @@ def test_pbo(rival_trials: TrialSeries, trial_count: int, gate: Gate) -> None:
         probability_of_loss=found.probability_of_loss,
         slope=found.slope,
         splits=found.splits,
+        dropped_days=found.dropped,
     )
 
 

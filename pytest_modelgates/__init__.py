@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from .stats.copy_effects import tied_rows, trade_difference
     from .stats.costs import Costs
     from .stats.days import DAYS_PER_YEAR
-    from .stats.decay import rank_ic_decay, top_turnover
+    from .stats.decay import rank_autocorrelation, rank_ic_decay, top_turnover
     from .stats.holdings import Holdings
     from .stats.overfitting import overfitting
     from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
     from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
-    from .stats.significance import MeanTest, ewc_p_value
+    from .stats.significance import MeanTest, ewc_p_value, newey_west_error
     from .stats.sufficiency import minimum_detectable, why_unseen
     from .stats.trials import TrialSeries, after_trials, count_trials, ratio_variance
     from .stats.walkforward import Folds
@@ -54,13 +54,13 @@ _PLACES = {
     "stats.copy_effects": ("trade_difference", "tied_rows"),
     "stats.costs": ("Costs",),
     "stats.days": ("DAYS_PER_YEAR",),
-    "stats.decay": ("rank_ic_decay", "top_turnover"),
+    "stats.decay": ("rank_autocorrelation", "rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
     "stats.overfitting": ("overfitting",),
     "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),
     "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
-    "stats.significance": ("MeanTest", "ewc_p_value"),
+    "stats.significance": ("MeanTest", "ewc_p_value", "newey_west_error"),
     "stats.sufficiency": ("minimum_detectable", "why_unseen"),
     "stats.trials": ("TrialSeries", "after_trials", "count_trials", "ratio_variance"),
     "stats.walkforward": ("Folds",),
@@ -96,8 +96,10 @@ __all__ = [
     "minimum_backtest_years",
     "minimum_detectable",
     "minimum_track_record",
+    "newey_west_error",
     "overfitting",
     "pack",
+    "rank_autocorrelation",
     "rank_ic_decay",
     "ratio_variance",
     "schema_crc32",

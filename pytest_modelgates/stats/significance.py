@@ -95,6 +95,51 @@ def ewc_error(x: ArrayLike) -> float:
     return float(_cosines(_testable(x, 0.0))[0])
 
 
+def newey_west_error(x: ArrayLike, *, lags: int) -> float:
+    """Estimate the standard error of the mean of a dependent series by the Bartlett kernel.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 20.
+    lags : int
+        The last lag whose autocovariance counts, from 0 to n - 1 [values]. At 0 it is the error of independent values.
+
+    Returns
+    -------
+    float
+        The standard error [unit of x], with n in the variance. `newey` of Stata has n / (n - k) times its square, for k
+        coefficients.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant, or the lags are out of range.
+
+    Notes
+    -----
+    The variance is R_0 + 2 sum_j (1 - j / (lags + 1)) R_j over n [1]_. The gates take the cosines of `ewc_error`: a
+    normal quantile of this error rejects too often, and more so the longer the dependence. It is here to compare with
+    other tools.
+
+    References
+    ----------
+    .. [1] W. K. Newey and K. D. West, A simple, positive semi-definite, heteroskedasticity and autocorrelation
+       consistent covariance matrix, Econometrica 55:703, 1987.
+    """
+    series = _testable(x, 0.0)
+    n = series.size
+    if not 0 <= lags < n:
+        raise StatisticsError(f"{lags} lags of {n} values, expected from 0 to {n - 1}")
+    deviation = series - series.mean()
+    # Equation 5 of Newey and West 1987; the falling weights keep the sum from being negative.
+    covariances = np.array([deviation[lag:] @ deviation[: n - lag] for lag in range(lags + 1)]) / n
+    weights = 1 - np.arange(lags + 1) / (lags + 1)
+    variance = 2 * weights @ covariances - covariances[0]
+    # The sum may still be 0, and rounding then puts it below.
+    return float(np.sqrt(max(float(variance), 0.0) / n))
+
+
 def ewc_bounds(x: ArrayLike, *, confidence: float = 0.90) -> tuple[float, float]:
     """Bound the mean of a dependent series by an interval with the confidence asked for; see `ewc_p_value`.
 

@@ -123,6 +123,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     decay.forward_returns: {"returns": RETURNS, "horizon": 2, "lag": 1},
     decay.rank_ic_decay: {"scores": SCORES, "returns": RETURNS, "horizons": [1, 5], "lag": 1},
     decay.top_turnover: {"scores": SCORES, "share": 0.1, "lag": 1},
+    decay.rank_autocorrelation: {"scores": SCORES, "lag": 1},
     decay.information_ratio: {"ic": SERIES, "days_per_year": 252.0},
     holdings.rank_weights: {"scores": SCORES},
     holdings.tranche_weights: {"weights": SCORES, "horizon": 2, "lag": 1},
@@ -177,6 +178,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sharpe.minimum_backtest_years: {"trials": 10, "sharpe": 1.0},
     significance.ewc_p_value: {"x": SERIES, "bound": 0.0},
     significance.ewc_error: {"x": SERIES},
+    significance.newey_west_error: {"x": SERIES, "lags": 6},
     significance.ewc_bounds: {"x": SERIES, "confidence": 0.9},
     significance.mean_exceeds: {"x": SERIES, "bound": 0.0, "horizon": 1, "n_resamples": 99, "seed": 1},
     significance.mean_exceeds_closed: {"x": SERIES, "bound": 0.0, "horizon": 1},
@@ -230,6 +232,7 @@ TAKE_WHAT_WAS_READ = {
 # NaN stands for "no row", "no IC that day" or "beyond the panel" in what these return, as their docstrings say.
 MAY_HOLD_NAN = {
     decay.forward_returns,
+    decay.rank_autocorrelation,
     quantiles.numbers,
     ranks.daily_matrix,
     ranks.daily_rank_ic,

@@ -95,7 +95,8 @@ def test_the_examples_of_the_trees_hold() -> None:
         f"the first has p = {later:.3f}, which does not survive",
         f"{len(years.n)} years, {(years.means > 0).sum()} of them above 0 (p = {years.positive_p:.2f}), "
         f"worst {years.labels[years.worst]} with {years.means[years.worst]:.3f}, t = {years.worst_t:.2f} against the",
-        f"p = {len(years.n)} · {years.worst_p / len(years.n):.3f} = {years.worst_p:.2f}, a bad year that the limit still admits",
+        f"p = {len(years.n)} · {years.worst_p / len(years.n):.3f} = {years.worst_p:.2f}, a bad year that the limit "
+        "still admits",
         f"t = {naive:.1f} in place of {honest:.1f}",
         *placebos(trees, held),
     ]
