@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
     from .stats.agreement import DailyAgreement, disordered
+    from .stats.attendance import why_nobody_left
     from .stats.baseline import BaselineTest
     from .stats.caps import Capped
     from .stats.comparison import step_down, superior_ability
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .stats.days import DAYS_PER_YEAR
     from .stats.decay import rank_ic_decay, top_turnover
     from .stats.holdings import Holdings
+    from .stats.leakage import Delay, Giveaway, LookAhead, steadiness
     from .stats.overfitting import overfitting
     from .stats.portfolio import PaperPnl
     from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
@@ -47,6 +49,7 @@ _PLACES = {
     "serving.adapter": ("Adapter",),
     "stats.ablation": ("Ablation",),
     "stats.agreement": ("DailyAgreement", "disordered"),
+    "stats.attendance": ("why_nobody_left",),
     "stats.baseline": ("BaselineTest",),
     "stats.caps": ("Capped",),
     "stats.comparison": ("step_down", "superior_ability"),
@@ -55,6 +58,7 @@ _PLACES = {
     "stats.days": ("DAYS_PER_YEAR",),
     "stats.decay": ("rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
+    "stats.leakage": ("Delay", "Giveaway", "LookAhead", "steadiness"),
     "stats.overfitting": ("overfitting",),
     "stats.portfolio": ("PaperPnl",),
     "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
@@ -75,10 +79,13 @@ __all__ = [
     "Capped",
     "Costs",
     "DailyAgreement",
+    "Delay",
     "Folds",
     "Gate",
+    "Giveaway",
     "Holdings",
     "InsufficientDataError",
+    "LookAhead",
     "MeanTest",
     "ModelgatesError",
     "NoReference",
@@ -101,12 +108,14 @@ __all__ = [
     "schema_crc32",
     "sharpe_of",
     "sidecar_crc32",
+    "steadiness",
     "step_down",
     "superior_ability",
     "tied_rows",
     "top_turnover",
     "trade_difference",
     "walk_models_forward",
+    "why_nobody_left",
     "why_unseen",
 ]
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..stats.repeats import repeated_days as days_alike
 from ..storage.text import printable
 from .features import are_numbers, bad_cells
 
@@ -69,6 +70,28 @@ def overlapping_rows(panel: "Panel") -> list[str]:
     times: Any = pd.DatetimeIndex(panel.times)
     early = np.asarray(times.normalize() <= pd.Timestamp(panel.sidecar.trained_until))
     return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
+
+
+def repeated_days(panel: "Panel") -> list[str]:
+    """Days whose returns are those of an earlier one."""
+    return [f"{panel.day(day)} repeats {panel.day(first)}" for day, first in days_alike(panel.returns).tolist()]
+
+
+def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:
+    """Share of the rows that equal an earlier one in keys, features and target, and the first of these rows.
+
+    Without keys, rows that are equal may be different cases if every column has few values. They count only if half of
+    the different rows differ in one column, so that two cases would.
+    """
+    columns = [*panel.sidecar.keys, *panel.sidecar.names, panel.sidecar.target]
+    rows = panel.frame[columns]
+    again = rows.duplicated().to_numpy()
+    if not again.any():
+        return 0.0, None
+    different = rows[~again]
+    if not panel.sidecar.keys and 2 * max(different[name].nunique() for name in columns) < len(different):
+        return 0.0, None
+    return float(again.mean()), int(again.argmax())
 
 
 def _date(panel: "Panel", row: int) -> str:

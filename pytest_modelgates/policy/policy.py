@@ -18,6 +18,7 @@ from .sections import (
     CostRules,
     DriftRules,
     EvidenceRules,
+    LeakRules,
     OnnxRules,
     PromotionRules,
     RegistryRules,
@@ -38,6 +39,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     promotion: PromotionRules
     costs: CostRules
     significance: SignificanceRules
+    leak: LeakRules
     ablation: AblationRules
     drift: DriftRules
     onnx: OnnxRules

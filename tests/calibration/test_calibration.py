@@ -9,6 +9,7 @@ from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
 from tests.calibration.holes_sweep import HOLES, passes
+from tests.calibration.panel_sweep import HARD, SOFT, refused
 
 pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")
@@ -69,3 +70,10 @@ def test_what_no_gate_can_see_passes_as_often_as_the_documentation_says(hole: st
     # Three standard errors of 200 samples, at least of a share of 1 %.
     shares = np.clip(np.array(printed) / 100, 0.01, 0.99)
     assert (np.abs(found - printed) <= 300 * np.sqrt(shares * (1 - shares) / 200)).all()
+
+
+def test_honest_panels_are_hardly_ever_refused() -> None:
+    # Promised are 1 % a gate and 3 % together; three standard errors of 300 panels beyond that.
+    found = refused(runs=300, seed=1)
+    assert {gate: found[gate] for gate in (*HARD, *SOFT) if found[gate] > 300 * 0.01 + 3 * np.sqrt(3)} == {}
+    assert found["any hard gate"] <= 300 * 0.03 + 3 * np.sqrt(9)

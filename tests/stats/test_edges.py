@@ -139,6 +139,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     },
     leakage.look_ahead: {"scores": SCORES, "features": {"a": SCORES}, "returns": RETURNS, "horizon": 2},
     leakage.one_day_later: {"scores": SCORES, "returns": RETURNS, "horizon": 2},
+    leakage.steadiness: {"net": SERIES, "periods_per_year": 252.0},
     leakage.giveaway: {"features": MATRIX, "outcome": SERIES[:60], "names": ["a", "b", "c"], "classes": False},
     overfitting.overfitting: {"returns": MATRIX, "blocks": 4},
     plausible.return_sizes: {"returns": RETURNS},
@@ -226,6 +227,8 @@ MAY_HOLD_NAN = {
 }
 # "Nothing was traded", "no length settles it" and their like are infinite, as their docstrings say.
 MAY_BE_INFINITE = {
+    decay.rank_ic_decay,
+    leakage.steadiness,
     portfolio.paper_pnl,
     sharpe.minimum_track_record,
     sharpe.minimum_backtest_years,
