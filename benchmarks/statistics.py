@@ -28,12 +28,14 @@ from pytest_modelgates.stats.caps import Caps, simulate_within
 from pytest_modelgates.stats.comparison import step_down, superior_ability
 from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
 from pytest_modelgates.stats.holdings import simulate
+from pytest_modelgates.stats.leakage import look_ahead, one_day_later
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.resampling import stationary_bootstrap_means
 from pytest_modelgates.stats.sharpe import sharpe_of
 from pytest_modelgates.stats.significance import ewc_p_value, mean_exceeds
+from pytest_modelgates.stats.target import compounded
 from pytest_modelgates.stats.trials import after_trials
 from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short
 
@@ -159,13 +161,14 @@ def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
     index = pd.MultiIndex.from_product([pd.bdate_range("2010", periods=DAYS), [f"A{i:03d}" for i in range(assets)]])
     frame = index.to_frame(index=False, name=["time", "asset"])
     frame = pd.concat([frame, pd.DataFrame(x, columns=names)], axis=1)
-    frame["target"] = frame["ret_next"] = y
+    frame["ret_next"] = y
+    frame["target"] = np.nan_to_num(compounded(y.reshape(DAYS, assets), horizon=5)).ravel()
     frame["reference"] = y
     return Panel(frame, sidecar), OnnxModel(onnx.SerializeToString(), sidecar)
 
 
 def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> tuple[Any, float]:
-    """Measure what the gates of a signal measure; return it, and the seconds that ablation took."""
+    """Measure what the gates of a signal and of its panel measure; return it, and the seconds that ablation took."""
     scores = panel.by_day(predict(panel.features))
     holdings = simulate(scores, panel.returns, horizon=5, cost_bps=2)
     test = mean_exceeds(holdings.ic_net, horizon=5, seed=1)
@@ -174,6 +177,9 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     measured.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
     measured.append(after_trials(test.p_against, sharpe_of(holdings.net), trials=10))
     labels = join_short(calendar_folds(panel.days.to_numpy()[holdings.first :]), purge=holdings.first)
+    measured.append((panel.calendar, panel.target_agreement, panel.return_sizes, panel.holes, panel.repeated_days()))
+    measured.append(look_ahead(scores, panel.features_by_day, panel.returns, horizon=5))
+    measured.append(one_day_later(scores, panel.returns, horizon=5))
     measured.append(folds(holdings.ic_net, labels, purge=holdings.first))
     begin = time.perf_counter()
 
