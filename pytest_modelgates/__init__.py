@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .stats.agreement import DailyAgreement, disordered
     from .stats.baseline import BaselineTest
     from .stats.caps import Capped
-    from .stats.comparison import step_down, superior_ability
+    from .stats.comparison import superior_ability
     from .stats.copy_effects import tied_rows, trade_difference
     from .stats.costs import Costs
     from .stats.days import DAYS_PER_YEAR
@@ -29,10 +29,16 @@ if TYPE_CHECKING:
     from .stats.holdings import Holdings
     from .stats.overfitting import overfitting
     from .stats.portfolio import PaperPnl
-    from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
-    from .stats.significance import MeanTest, ewc_p_value
+    from .stats.sharpe import (
+        deflated_sharpe,
+        minimum_backtest_years,
+        minimum_track_record,
+        probabilistic_sharpe,
+        sharpe_of,
+    )
+    from .stats.significance import MeanTest
     from .stats.sufficiency import minimum_detectable, why_unseen
-    from .stats.trials import TrialSeries, after_trials, count_trials, ratio_variance
+    from .stats.trials import TrialSeries, adjusted_p, ratio_variance
     from .stats.walkforward import Folds
 
 _PLACES = {
@@ -49,7 +55,7 @@ _PLACES = {
     "stats.agreement": ("DailyAgreement", "disordered"),
     "stats.baseline": ("BaselineTest",),
     "stats.caps": ("Capped",),
-    "stats.comparison": ("step_down", "superior_ability"),
+    "stats.comparison": ("superior_ability",),
     "stats.copy_effects": ("trade_difference", "tied_rows"),
     "stats.costs": ("Costs",),
     "stats.days": ("DAYS_PER_YEAR",),
@@ -57,10 +63,16 @@ _PLACES = {
     "stats.holdings": ("Holdings",),
     "stats.overfitting": ("overfitting",),
     "stats.portfolio": ("PaperPnl",),
-    "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
-    "stats.significance": ("MeanTest", "ewc_p_value"),
+    "stats.sharpe": (
+        "deflated_sharpe",
+        "minimum_backtest_years",
+        "minimum_track_record",
+        "probabilistic_sharpe",
+        "sharpe_of",
+    ),
+    "stats.significance": ("MeanTest",),
     "stats.sufficiency": ("minimum_detectable", "why_unseen"),
-    "stats.trials": ("TrialSeries", "after_trials", "count_trials", "ratio_variance"),
+    "stats.trials": ("TrialSeries", "adjusted_p", "ratio_variance"),
     "stats.walkforward": ("Folds",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -86,22 +98,21 @@ __all__ = [
     "PaperPnl",
     "StatisticsError",
     "TrialSeries",
-    "after_trials",
-    "count_trials",
+    "adjusted_p",
+    "deflated_sharpe",
     "disordered",
-    "ewc_p_value",
     "minimum_backtest_years",
     "minimum_detectable",
     "minimum_track_record",
     "overfitting",
     "p95_ms",
     "pack",
+    "probabilistic_sharpe",
     "rank_ic_decay",
     "ratio_variance",
     "schema_crc32",
     "sharpe_of",
     "sidecar_crc32",
-    "step_down",
     "superior_ability",
     "tied_rows",
     "top_turnover",

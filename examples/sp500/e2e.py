@@ -236,10 +236,11 @@ def main() -> int:
     print("\nPromotions and rollback (artifacts/promotions.log):")
     for entry in read_log(demo.artifacts.promotions)[-3:]:
         print(f"  {entry.time:%H:%M:%S} {entry.action:8} {entry.from_ or '-':>10} → {entry.to}  {entry.reason}")
-    detail = demo.evidence("lightgbm_5d", "significance.p_against")
+    gates = demo.records("lightgbm_5d")
+    adjusted = next(record.evidence[0].value for record in gates if record.gate == "significance.p_adjusted")
     print(
         f"\nWhat to bear in mind: the 20 names are survivors. {TRIED} variants were tried on this"
-        f"\nwindow; by Bonferroni the p of lightgbm_5d is {detail['p_bonferroni']:.2f}, and it would not pass."
+        f"\nwindow; after all of them the p of lightgbm_5d is {adjusted:.2f}, and it would not pass."
         f"\nAt 5 basis points its p is {dearer.value:.2f}, and it does not pass either."
         "\n\nWhere to look next:"
         "\n  artifacts/e2e.log       every command of this run, and what it printed"

@@ -1,6 +1,6 @@
 """One writer at a time: the registry's lock is taken, and a change that was cut short is settled first.
 
-Whoever adds to the audit log goes through here, whether it moves the link or not.
+All that is added to the audit log goes through here, whether it moves the link or not.
 """
 
 import errno

@@ -14,6 +14,7 @@ copy_effects  What does a small difference between two copies of a model change?
 costs         What do trading and holding cost?
 days          Which rows belong to each day, and how many periods make a year?
 decay         How long do scores rank the returns?
+families      Are two panels of the same market data?
 holdings      What would following the scores have held, paid and earned on each day?
 overfitting   How often would the best of several backtests disappoint?
 portfolio     What would the position have earned, and how large was it?

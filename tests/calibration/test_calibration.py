@@ -9,6 +9,8 @@ from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
 from tests.calibration.holes_sweep import HOLES, passes
+from tests.calibration.trials_sweep import CASES as TRIALS_CASES
+from tests.calibration.trials_sweep import passes as trials_passes
 
 pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")
@@ -69,3 +71,9 @@ def test_what_no_gate_can_see_passes_as_often_as_the_documentation_says(hole: st
     # Three standard errors of 200 samples, at least of a share of 1 %.
     shares = np.clip(np.array(printed) / 100, 0.01, 0.99)
     assert (np.abs(found - printed) <= 300 * np.sqrt(shares * (1 - shares) / 200)).all()
+
+
+@pytest.mark.parametrize("case", [name for name in TRIALS_CASES if "one of" not in name])
+def test_the_best_of_many_trials_without_skill_passes_no_more_often_than_the_level(case: str) -> None:
+    found = trials_passes(case, runs=300, seed=1)
+    assert max(found.known, found.unknown) <= 0.10 + 2.6 * 0.0173

@@ -35,6 +35,7 @@ def held_with(
         market=series / 2,
         ic=np.zeros(days),
         ic_net=np.zeros(days),
+        scale=np.ones(days),
     )
 
 
