@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         probabilistic_sharpe,
         sharpe_of,
     )
-    from .stats.significance import MeanTest, newey_west_error
+    from .stats.significance import MeanTest, ewc_p_value, newey_west_error
     from .stats.sufficiency import minimum_detectable, why_unseen
     from .stats.trials import TrialSeries, adjusted_p, ratio_variance
     from .stats.walkforward import Folds
@@ -76,7 +76,7 @@ _PLACES = {
         "probabilistic_sharpe",
         "sharpe_of",
     ),
-    "stats.significance": ("MeanTest", "newey_west_error"),
+    "stats.significance": ("MeanTest", "ewc_p_value", "newey_west_error"),
     "stats.sufficiency": ("minimum_detectable", "why_unseen"),
     "stats.trials": ("TrialSeries", "adjusted_p", "ratio_variance"),
     "stats.walkforward": ("Folds",),
@@ -111,6 +111,7 @@ __all__ = [
     "check_p95_ms",
     "deflated_sharpe",
     "disordered",
+    "ewc_p_value",
     "minimum_backtest_years",
     "minimum_detectable",
     "minimum_track_record",
