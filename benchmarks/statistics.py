@@ -30,6 +30,7 @@ from pytest_modelgates.stats.comparison import step_down, superior_ability
 from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.overfitting import overfitting
+from pytest_modelgates.stats.placebo import placebo_test
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.resampling import stationary_bootstrap_means
@@ -190,6 +191,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     test = mean_exceeds(holdings.ic_net, horizon=5, seed=1)
     caps = Caps(weight=0.2, gross=1, net=0.05)
     measured: list[Any] = [test, paper_pnl(holdings), simulate_within(holdings, panel.returns, caps, cost_bps=2)]
+    measured.append(placebo_test(holdings, panel.returns, seed=1))
     measured.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
     measured.append(after_trials(test.p_against, sharpe_of(holdings.net), trials=10))
     labels = join_short(calendar_folds(panel.days.to_numpy()[holdings.first :]), purge=holdings.first)
@@ -233,6 +235,9 @@ def whole_suite(rows: int) -> None:
     other = best(lambda: simulate(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2), rounds=3)[0]
     one_pass = float(np.mean(passes))
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
+    holdings = simulate(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2)
+    placebos = best(lambda: placebo_test(holdings, fresh.returns, seed=1), rounds=3)[0]
+    row("9,999 relabellings and all rotations, an ONNX pass", placebos, "–", True, placebos / one_pass)
     series = np.random.default_rng(0).standard_normal((DAYS, 100))
     many = best(
         lambda: (superior_ability(series, seed=1, n_resamples=1999), step_down(series, seed=1, n_resamples=1999)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import InsufficientDataError, ModelgatesError, NoReference, StatisticsError
     from .gating.gate import Gate
-    from .gating.timing import ROUNDS, p95_ms
+    from .gating.timing import check_p95_ms
     from .model.candidate import Candidate
     from .model.panel import Panel
     from .model.schema import schema_crc32, sidecar_crc32
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .stats.decay import rank_autocorrelation, rank_ic_decay, top_turnover
     from .stats.holdings import Holdings
     from .stats.overfitting import overfitting
+    from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
     from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
     from .stats.significance import MeanTest, ewc_p_value, newey_west_error
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "errors": ("InsufficientDataError", "ModelgatesError", "NoReference", "StatisticsError"),
     "gating.gate": ("Gate",),
-    "gating.timing": ("ROUNDS", "p95_ms"),
+    "gating.timing": ("check_p95_ms",),
     "model.candidate": ("Candidate",),
     "model.panel": ("Panel",),
     "model.schema": ("schema_crc32", "sidecar_crc32"),
@@ -56,6 +57,7 @@ _PLACES = {
     "stats.decay": ("rank_autocorrelation", "rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
     "stats.overfitting": ("overfitting",),
+    "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),
     "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
     "stats.significance": ("MeanTest", "ewc_p_value", "newey_west_error"),
@@ -67,7 +69,6 @@ _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "DAYS_PER_YEAR",
-    "ROUNDS",
     "Ablation",
     "Adapter",
     "BaselineTest",
@@ -84,9 +85,11 @@ __all__ = [
     "NoReference",
     "Panel",
     "PaperPnl",
+    "Placebo",
     "StatisticsError",
     "TrialSeries",
     "after_trials",
+    "check_p95_ms",
     "count_trials",
     "disordered",
     "ewc_p_value",
@@ -95,7 +98,6 @@ __all__ = [
     "minimum_track_record",
     "newey_west_error",
     "overfitting",
-    "p95_ms",
     "pack",
     "rank_autocorrelation",
     "rank_ic_decay",

@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import daily_agreement
 from pytest_modelgates.stats.holdings import simulate
+from pytest_modelgates.stats.placebo import placebo_test
 from pytest_modelgates.stats.quantiles import Series
 from pytest_modelgates.stats.significance import ewc_p_value, mean_exceeds
 from pytest_modelgates.stats.walkforward import folds, length_folds
@@ -121,6 +122,8 @@ def false_passes(*, runs: int, horizon: int, cost_bps: float = 0.0, days: int = 
             all(group.p_adjusted > 0.10 for group in groups.values())
             and years.share_positive >= 0.5
             and years.worst_p >= 0.01
+            and placebo_test(held, returns, n_resamples=999, seed=run).p_value <= 0.10
+            and ewc_p_value(held.net)[0] <= 0.25
         )
     return passed / runs
 

@@ -22,6 +22,7 @@ from pytest_modelgates.errors import InsufficientDataError, ModelgatesError, Sta
 from pytest_modelgates.stats import (
     ablation,
     agreement,
+    attendance,
     baseline,
     caps,
     comparison,
@@ -30,17 +31,22 @@ from pytest_modelgates.stats import (
     days,
     decay,
     holdings,
+    leakage,
     overfitting,
+    placebo,
+    plausible,
     portfolio,
     purging,
     quantiles,
     ranks,
+    repeats,
     resampling,
     risk,
     sharpe,
     significance,
     spread,
     sufficiency,
+    target,
     trials,
     walkforward,
     weighted,
@@ -54,6 +60,8 @@ DAYS = np.repeat(np.arange("2024-01-01", "2024-01-31", dtype="datetime64[D]"), 4
 DATES = pd.bdate_range("2022-01-03", periods=120).to_numpy()
 SHARPE = sharpe.sharpe_of(SERIES)
 HELD = holdings.simulate(SCORES, RETURNS, horizon=2, cost_bps=1)
+RETURNS_LONG = np.resize(RETURNS, (120, 12))
+HELD_LONG = holdings.simulate(np.resize(SCORES, (120, 12)), RETURNS_LONG, horizon=2, cost_bps=1)
 ONE_DAY = holdings.simulate(SCORES[:3], RETURNS[:3], horizon=3, cost_bps=1, lag=0)
 TRIALS = trials.align_trials([(SERIES, OTHER), (OTHER, SERIES)])
 
@@ -77,6 +85,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     },
     agreement.daily_agreement: {"a": SERIES, "b": OTHER, "days": DAYS, "top": 0.1},
     agreement.disordered: {"native": SERIES, "other": OTHER, "days": DAYS, "margin": 0.1},
+    attendance.holes: {"target": RETURNS, "scores": SCORES, "horizon": 1},
+    attendance.share_of_survivors: {"returns": RETURNS},
+    attendance.why_nobody_left: {"rows": 480, "periods_per_year": 252.0},
     baseline.beats_baseline: {
         "truth": SERIES,
         "model": OTHER,
@@ -105,6 +116,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
         "cost_bps": 1.0,
     },
     copy_effects.tied_rows: {"scores": SERIES, "days": DAYS},
+    days.calendar: {"times": DATES},
     days.periods_per_year: {"times": DATES},
     days.read_times: {"times": DATES},
     days.rows_by_day: {"days": DAYS, "rows": 120},
@@ -130,7 +142,13 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
         "first": 0,
         "volume": np.ones((40, 12)),
     },
+    leakage.look_ahead: {"scores": SCORES, "features": {"a": SCORES}, "returns": RETURNS, "horizon": 2},
+    leakage.one_day_later: {"scores": SCORES, "returns": RETURNS, "horizon": 2},
+    leakage.giveaway: {"features": MATRIX, "outcome": SERIES[:60], "names": ["a", "b", "c"], "classes": False},
     overfitting.overfitting: {"returns": MATRIX, "blocks": 4},
+    placebo.placebo_test: {"holdings": HELD_LONG, "returns": RETURNS_LONG, "n_resamples": 99, "seed": 1},
+    placebo.unit_paths: {"holdings": HELD, "returns": RETURNS},
+    plausible.return_sizes: {"returns": RETURNS},
     portfolio.paper_pnl: {"holdings": HELD, "days_per_year": 252.0, "volume": np.ones((38, 12))},
     purging.leaking: {"train": np.arange(50), "test": np.arange(50, 60), "horizon": 1, "lag": 1, "embargo": 0},
     purging.purged: {"train": np.arange(50), "test": np.arange(50, 60), "horizon": 1, "lag": 1, "embargo": 0},
@@ -141,8 +159,10 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     quantiles.finite_series: {"values": SERIES, "name": "series", "at_least": 1},
     quantiles.labels: {"values": np.repeat([1, 2, 3], 40), "name": "fold", "rows": 120},
     quantiles.quantile: {"x": SERIES, "q": 0.5},
+    quantiles.quantile_interval: {"x": SERIES, "q": 0.5, "level": 0.9},
     ranks.daily_matrix: {"values": SCORES, "name": "scores"},
     ranks.daily_rank_ic: {"scores": SCORES, "target": RETURNS},
+    repeats.repeated_days: {"returns": RETURNS},
     resampling.optimal_block_length: {"x": SERIES},
     resampling.stationary_bootstrap_means: {"x": SERIES, "block": 2.0, "n_resamples": 99, "seed": 1},
     resampling.stationary_bootstrap_joint_means: {"x": MATRIX, "block": 2.0, "n_resamples": 99, "seed": 1},
@@ -171,6 +191,8 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sufficiency.minimum_detectable: {"x": SERIES, "level": 0.1, "power": 0.8},
     sufficiency.more_days: {"x": SERIES, "effect": 0.01, "level": 0.1, "power": 0.8},
     sufficiency.why_unseen: {"x": SERIES, "effect": 0.01},
+    target.compounded: {"returns": RETURNS, "horizon": 2, "lead": 1},
+    target.target_agreement: {"target": RETURNS, "returns": RETURNS, "horizon": 2},
     trials.align_trials: {"trials": [(SERIES, OTHER), (OTHER, SERIES)]},
     trials.ratio_variance: {"trials": TRIALS},
     trials.count_trials: {"declared": 3, "seen": 2},
@@ -192,6 +214,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
 # These take what another public function has read, or no numbers at all.
 TAKE_WHAT_WAS_READ = {
     holdings.gross_one,
+    holdings.about_market,
+    placebo.relabelled,
+    placebo.rotations,
     ranks.centred_ranks,
     ranks.highest,
     ranks.same_shape,
@@ -212,6 +237,7 @@ MAY_HOLD_NAN = {
     quantiles.numbers,
     ranks.daily_matrix,
     ranks.daily_rank_ic,
+    target.compounded,
 }
 # "Nothing was traded", "no length settles it" and their like are infinite, as their docstrings say.
 MAY_BE_INFINITE = {
