@@ -248,6 +248,7 @@ MAY_BE_INFINITE = {
     risk.risk_of,
     quantiles.numbers,
     quantiles.labels,
+    quantiles.quantile_interval,
 }
 
 NAT = np.datetime64("NaT", "D")
