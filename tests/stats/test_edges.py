@@ -161,6 +161,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     quantiles.finite_series: {"values": SERIES, "name": "series", "at_least": 1},
     quantiles.labels: {"values": np.repeat([1, 2, 3], 40), "name": "fold", "rows": 120},
     quantiles.quantile: {"x": SERIES, "q": 0.5},
+    quantiles.quantile_interval: {"x": SERIES, "q": 0.5, "level": 0.9},
     ranks.daily_matrix: {"values": SCORES, "name": "scores"},
     ranks.daily_rank_ic: {"scores": SCORES, "target": RETURNS},
     repeats.repeated_days: {"returns": RETURNS},
@@ -255,6 +256,7 @@ MAY_BE_INFINITE = {
     risk.risk_of,
     quantiles.numbers,
     quantiles.labels,
+    quantiles.quantile_interval,
 }
 
 NAT = np.datetime64("NaT", "D")
