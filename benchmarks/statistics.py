@@ -237,7 +237,7 @@ def whole_suite(rows: int) -> None:
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
     holdings = simulate(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2)
     placebos = best(lambda: placebo_test(holdings, fresh.returns, seed=1), rounds=3)[0]
-    row("9,999 relabellings and all rotations, an ONNX pass", placebos, "–", True, placebos / one_pass)
+    row(f"9,999 relabellings and all rotations, {what}, an ONNX pass", placebos, "–", True, placebos / one_pass)
     series = np.random.default_rng(0).standard_normal((DAYS, 100))
     many = best(
         lambda: (superior_ability(series, seed=1, n_resamples=1999), step_down(series, seed=1, n_resamples=1999)),
