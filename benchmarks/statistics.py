@@ -253,7 +253,7 @@ def whole_suite(rows: int) -> None:
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
     holdings = simulate(fresh.by_day(fresh.native_scores), fresh.returns, horizon=5, cost_bps=2)
     placebos = best(lambda: placebo_test(holdings, fresh.returns, seed=1), rounds=3)[0]
-    row("9,999 relabellings and all rotations, an ONNX pass", placebos, "–", True, placebos / one_pass)
+    row(f"9,999 relabellings and all rotations, {what}, an ONNX pass", placebos, "–", True, placebos / one_pass)
     series = np.random.default_rng(0).standard_normal((DAYS, 100))
     market = np.arange("2010", "2020", dtype="datetime64[D]")[:DAYS]
     aligned = align_trials(market, series[:, 0], series[:, 0], [(market, net, net) for net in series.T[1:]])
