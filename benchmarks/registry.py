@@ -28,13 +28,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Commit, Intent, read_log, tail
+from pytest_modelgates.audit.writer import locked
 from pytest_modelgates.model.directory import MANIFEST, MODEL, verify
 from pytest_modelgates.model.manifest import FileEntry, Manifest
 from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.status import listing, status
-from pytest_modelgates.registry.store import change_live, locked
+from pytest_modelgates.registry.store import change_live
 from pytest_modelgates.storage.digests import sha256, sha256_of
 from pytest_modelgates.storage.strict_json import canonical, read_json
 from tests.support.handmade import LENIENT, Registry, green_report

@@ -36,6 +36,14 @@ def test_no_overlap(panel: Panel, gate: Gate) -> None:
 
 
 @pytest.mark.hard
+@pytest.mark.gate("data.window")
+def test_window(panel: Panel, window_problems: list[str], gate: Gate) -> None:
+    """Nobody chose the days: they begin after training, end when the model was packed, or are of a panel kept apart."""
+    starts, ends = (f"{panel.days[end]:%Y-%m-%d}" if len(panel.days) else "no row" for end in (0, -1))
+    gate.check_none(window_problems, starts=starts, ends=ends, panel=panel.rows_digest)
+
+
+@pytest.mark.hard
 @pytest.mark.gate("data.target_agrees")
 def test_target_agrees(panel: Panel, gate: Gate) -> None:
     """The target of a day ranks its names like the returns over the horizon from the day after, and no others better.

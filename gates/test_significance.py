@@ -11,6 +11,7 @@ from pytest_modelgates import (
     Holdings,
     MeanTest,
     Panel,
+    Placebo,
     TrialSeries,
     after_trials,
     count_trials,
@@ -49,6 +50,24 @@ def test_p_against(candidate: Candidate, holdings: Holdings, ic_test: MeanTest, 
         detectable_ic=minimum_detectable(holdings.ic_net),
         tried=tried,
         p_bonferroni=after_trials(ic_test.p_against, sharpe_of(holdings.net), trials=tried).p_adjusted,
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("significance.placebo")
+def test_placebo(holdings: Holdings, placebo: Placebo, gate: Gate) -> None:
+    """The same positions on other names, and on other days, would not have earned as much."""
+    asked = {"both": placebo.p_value, "names": placebo.p_names}[gate.policy.significance.placebo]
+    gate.check(
+        asked,
+        sample=len(holdings.net),
+        p_names=placebo.p_names,
+        p_days=placebo.p_days,
+        static=placebo.static,
+        ic=placebo.ic,
+        sd_names=placebo.sd_names,
+        names=placebo.names,
+        rotations=placebo.rotations,
     )
 
 
@@ -124,6 +143,7 @@ def test_pbo(rival_trials: TrialSeries, trial_count: int, gate: Gate) -> None:
         probability_of_loss=found.probability_of_loss,
         slope=found.slope,
         splits=found.splits,
+        dropped_days=found.dropped,
     )
 
 

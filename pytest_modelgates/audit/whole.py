@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,10 +13,11 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..errors import FormatError
-from ..storage.digests import Sha256, sha256
+from ..storage.digests import Sha256, sha256, sha256_of
 from ..storage.lines import lines_from_start
+from ..storage.paths import is_file
 from ..storage.strict_json import Moment, canonical, read_json
-from .chain import EMPTY, Abort, Commit, Event, Intent, Line, Unknown, decoded
+from .chain import EMPTY, Abort, Commit, Event, Intent, Line, Unknown, adoption, decoded
 from .head import Head
 
 CLOCKS_DIFFER = (
@@ -193,3 +194,18 @@ def remember(artifacts: Artifacts, found: Chain) -> None:
     if found.verified and found.verified.size > WORTH_BYTES:
         with suppress(OSError):
             artifacts.write(artifacts.verified, canonical(found.verified))
+
+
+def logs(artifacts: Artifacts) -> Iterator[Path]:
+    """List the audit log and those that it replaced when a link was adopted, if they are what they were then."""
+    path: Path | None = artifacts.promotions
+    while path:
+        yield path
+        first = adoption(path)
+        before = set_aside(artifacts, first.evidence) if first and first.evidence else None
+        path = before if before and is_file(before) and first and sha256_of(before) == first.evidence else None
+
+
+def set_aside(artifacts: Artifacts, digest: str) -> Path:
+    """Where an audit log with this digest lies once another was begun."""
+    return artifacts.promotions.with_name(f"{artifacts.promotions.name}.{digest[:16]}")

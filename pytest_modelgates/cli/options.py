@@ -79,7 +79,7 @@ def key_option(use: str) -> Option:
 
 def artifacts_of(arguments: argparse.Namespace) -> Artifacts:
     """Find the artifacts root, which must be there."""
-    from ..registry.store import require_root
+    from ..audit.writer import require_root
 
     artifacts = Artifacts.at(arguments.artifacts)
     require_root(artifacts)

@@ -138,10 +138,10 @@ def register(verbs: Verbs) -> None:
 
 def promote(arguments: argparse.Namespace) -> int:
     """Make a model live, if a report shows that every hard gate passed."""
+    from ..audit.writer import require_root
     from ..evidence.report import read_report
     from ..evidence.seal import refuse_unlisted
     from ..registry import promote as promotion
-    from ..registry.store import require_root
 
     key, report = key_of(arguments), arguments.report
     if report is None and arguments.model and is_file(Path(arguments.model)):

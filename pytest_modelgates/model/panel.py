@@ -21,6 +21,7 @@ from . import panel_checks
 from .directory import PANEL, SIDECAR
 from .features import feature_matrix, named_column, numeric_column
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
+from .window import rows_digest, window_problems
 
 Matrix = NDArray[np.float64]
 
@@ -174,6 +175,13 @@ class Panel:
         rows = pd.util.hash_pandas_object(pd.DataFrame(dict(enumerate(columns))))
         return sha256(rows.to_numpy().tobytes())
 
+    @cached_property
+    def rows_digest(self) -> str:
+        """Digest of what cannot be chosen about the rows: times, assets, and returns (targets, if not a signal)."""
+        names = None if self.sidecar.asset is None else self.column(self.sidecar.asset).astype(str).tolist()
+        returns = self.numbers(RET_NEXT) if self.sidecar.task == "signal" else self.outcome
+        return rows_digest(self.times, names, np.asarray(returns, dtype=np.float64))
+
     def neutralised(self, positions: list[int]) -> NDArray[np.generic]:
         """Copy the features with some columns set to their cross-sectional median of each day."""
         rows = np.array(self.features)
@@ -198,6 +206,7 @@ class Panel:
     repeated_rows = panel_checks.repeated_rows
     unordered_rows = panel_checks.unordered_rows
     overlapping_rows = panel_checks.overlapping_rows
+    window_problems = window_problems
     repeated_days = panel_checks.repeated_days
     share_of_repeated_rows = panel_checks.share_of_repeated_rows
 

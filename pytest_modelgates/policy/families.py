@@ -43,6 +43,7 @@ FAMILIES = {
         about=GROUPS["data"],
         gates_need={
             "data.no_overlap": "time",
+            "data.window": "time",
             "data.unique_keys": "asset",
             "data.ordered": "asset",
             "data.target_agrees": "returns",

@@ -9,7 +9,11 @@ from pathlib import Path
 import msgspec
 
 from ..artifacts import Artifacts
+from ..audit.actor import one_line_reason, why_denied
 from ..audit.chain import ADOPTED, Commit, chained, signed_content
+from ..audit.events import event_of
+from ..audit.whole import set_aside
+from ..audit.writer import link_target, lock
 from ..errors import RefusedError
 from ..evidence.seal import load_key, sign
 from ..model.directory import verify
@@ -17,11 +21,9 @@ from ..storage.atomic import sync_folder
 from ..storage.digests import sha256, sha256_of
 from ..storage.lines import first
 from ..storage.paths import is_file, is_link, is_there
-from .actor import one_line_reason, why_denied
-from .events import event_of
 from .in_force import InForce
 from .recover import diagnose
-from .store import link_target, lock, set_aside, went_live
+from .store import went_live
 
 
 def adopt_link(artifacts: Artifacts, in_force: InForce, *, reason: str, key: Path | None = None) -> list[str]:

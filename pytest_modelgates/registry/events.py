@@ -1,21 +1,17 @@
 """What happened to the registry and moved no link, kept in the same chain as its changes."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from ..artifacts import Artifacts
-from ..audit.chain import Event
+from ..audit.events import event_of
 from ..audit.head import Head
+from ..audit.writer import locked
 from ..evidence.seal import load_key
 from ..policy.operations import LockRules
-from ..storage.text import printable
-from .actor import actor, host, one_line_reason
-from .store import append_signed, locked
-
-KIND = re.compile(r"[a-z][a-z0-9-]{0,39}")
+from .store import append_signed
 
 
 def record_event(
@@ -61,17 +57,3 @@ def record_event(
     private = load_key(key) if key else None
     with locked(artifacts, rules):
         return append_signed(artifacts, msgspec.structs.replace(event, time=datetime.now(UTC)), private)
-
-
-def event_of(kind: str, subject: str, reason: str, evidence: str | None = None) -> Event:
-    """Make the record of something that happens now, by this actor; raises as `record_event` does."""
-    assert KIND.fullmatch(kind), kind
-    return Event(
-        time=datetime.now(UTC),
-        actor=actor(),
-        host=host(),
-        kind=kind,
-        subject=printable(subject),
-        evidence=evidence,
-        reason=one_line_reason(reason, f"record of kind {kind}"),
-    )

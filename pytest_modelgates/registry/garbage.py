@@ -11,12 +11,13 @@ from itertools import count
 from pathlib import Path
 
 from ..artifacts import Artifacts
+from ..audit.writer import lock, locked
 from ..errors import RegistryError
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.paths import is_folder, is_there
 from ..storage.regular_files import open_folder
-from .store import lock, locked, model_ids, past_live, state
+from .store import model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"
 STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed

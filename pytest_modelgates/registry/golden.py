@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..artifacts import Artifacts
+from ..audit.writer import locked
 from ..drift import save_golden_predictions
 from ..drift.golden import COLUMN
 from ..errors import FormatError
@@ -17,7 +18,6 @@ from ..model.panel import read_native_scores
 from ..model.tables import read_user_table
 from ..policy.operations import LockRules
 from ..storage.rows import Column
-from .store import locked
 
 
 def panel_predictions(model: ModelDirectory) -> np.ndarray:

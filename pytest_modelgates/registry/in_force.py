@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..artifacts import Artifacts
+from ..audit.actor import actor, host
 from ..audit.chain import Action, Intent, PolicyKept
 from ..errors import PolicyError
 from ..policy.load import load_policy
@@ -21,7 +22,6 @@ from ..policy.operations import Operations, load_operations
 from ..policy.place import Place, find_place
 from ..policy.policy import Policy
 from ..storage.paths import is_there
-from .actor import actor, host
 from .store import went_live
 
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..artifacts import Artifacts
+from ..audit.actor import one_line_reason, why_denied
+from ..audit.writer import locked
 from ..drift import save_golden_predictions
 from ..errors import ModelgatesError, RefusedError, RegistryError
 from ..evidence.proof import StoredProof, read_proof
@@ -16,13 +18,12 @@ from ..policy.policy import Policy
 from ..predictions.records import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
-from .actor import one_line_reason, why_denied
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
 from .golden import panel_predictions
 from .in_force import InForce
 from .nights import nights
-from .store import Done, change_live, is_model, locked, state
+from .store import Done, change_live, is_model, state
 from .way_back import WayBack
 
 

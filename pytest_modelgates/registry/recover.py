@@ -13,8 +13,10 @@ from functools import partial
 
 from ..artifacts import Artifacts, is_id
 from ..audit.chain import Abort, Tail, append, stray_end
+from ..audit.events import event_of
 from ..audit.head import Head
 from ..audit.whole import Chain, read_chain, remembered
+from ..audit.writer import finish_interrupted, lock
 from ..errors import FormatError, ModelgatesError
 from ..model.directory import verify
 from ..policy.operations import LockRules
@@ -23,14 +25,11 @@ from ..storage.lines import drop_torn_line, first, read_end, torn_bytes
 from ..storage.paths import is_file, is_folder, is_link, is_there
 from ..storage.strict_json import parse_json, read_bytes
 from .audit_check import kept_heads, lost_heads
-from .events import event_of
 from .store import (
     ONNX_LINK,
     append_signed,
-    finish_interrupted,
     is_model,
     link_text,
-    lock,
     onnx_link_broken,
     past_live,
     point_latest_at,

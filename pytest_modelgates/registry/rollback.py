@@ -8,28 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..artifacts import Artifacts, is_id
+from ..audit.actor import one_line_reason, why_denied
 from ..audit.chain import Abort, append, tail
+from ..audit.events import event_of
+from ..audit.writer import finish_interrupted, link_target, lock
 from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
 from ..storage.lines import first
 from ..storage.paths import is_folder, is_link, is_there
-from .actor import one_line_reason, why_denied
-from .events import event_of
 from .in_force import InForce
-from .store import (
-    Done,
-    append_signed,
-    change_live,
-    finish_interrupted,
-    link_target,
-    link_text,
-    lock,
-    past_live,
-    set_stray_end_aside,
-    sound_tail,
-    went_live,
-)
+from .store import Done, append_signed, change_live, link_text, past_live, set_stray_end_aside, sound_tail, went_live
 
 
 def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: str, key: Path | None = None) -> Done:

@@ -12,6 +12,7 @@ from ..artifacts import Artifacts, newest_id
 from ..audit.chain import EMPTY, Intent, Tail
 from ..audit.lock import is_locked, no_lock
 from ..audit.whole import Chain, read_chain, remember, remembered
+from ..audit.writer import link_target
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..model.directory import CHANGES, ModelDirectory, verify
 from ..storage.lines import first
@@ -22,7 +23,6 @@ from .recover import MOST, SEE, goldens_problem
 from .store import (
     ONNX_LINK,
     is_model,
-    link_target,
     link_text,
     model_ids,
     onnx_link_broken,

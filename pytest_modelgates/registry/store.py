@@ -5,8 +5,8 @@ The link decides, and the log is written around its move: intent, move, commit, 
 
 import errno
 import os
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..artifacts import Artifacts, checked_id, is_id
+from ..artifacts import Artifacts, is_id
 from ..audit.chain import (
     OTHER_WRITER,
     Abort,
@@ -22,7 +22,6 @@ from ..audit.chain import (
     Event,
     Intent,
     Tail,
-    adoption,
     append,
     committed,
     signed_content,
@@ -30,15 +29,15 @@ from ..audit.chain import (
     tail,
 )
 from ..audit.head import Head
-from ..audit.lock import locked_file, quiet_file, refuse_network
+from ..audit.whole import logs
+from ..audit.writer import link_target
 from ..errors import ModelgatesError, RegistryError
 from ..evidence.seal import sign
 from ..model.directory import MODEL
-from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
-from ..storage.digests import sha256, sha256_of
+from ..storage.digests import sha256
 from ..storage.lines import drop_end, drop_torn_line, read_end
-from ..storage.paths import is_file, is_folder, is_link, is_there
+from ..storage.paths import is_folder, is_link
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -61,76 +60,6 @@ class Done:
 
     change: Intent
     head: Head
-
-
-@contextmanager
-def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
-    """Hold the registry's lock, so that two changes never interleave; first settle a change that was cut short.
-
-    Raises
-    ------
-    RegistryError
-        If the lock did not come free, or the registry lies where locks do not hold.
-    """
-    with lock(artifacts, rules):
-        finish_interrupted(artifacts)
-        yield
-
-
-@contextmanager
-def lock(artifacts: Artifacts, rules: LockRules, *, writes: bool = True) -> Iterator[None]:
-    """Hold the registry's lock, and leave a change that was cut short as it is; who does not write makes no file."""
-    require_root(artifacts)
-    if not writes:
-        with quiet_file(artifacts.lock, timeout_s=rules.lock_timeout_s):
-            yield
-        return
-    if not rules.network_file_system:
-        for folder in (artifacts.root, artifacts.models):  # models/, where the link lies, may be a mount of its own
-            refuse_network(folder)
-    with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
-        yield
-
-
-def require_root(artifacts: Artifacts) -> None:
-    """Refuse a folder that is not an artifacts root: it would look like an empty registry, and be written to."""
-    artifacts.refuse_other_folders()
-    if not is_folder(artifacts.root):
-        raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
-    # A root that `init` made holds the pointer to its policy before it holds a model.
-    if not (is_folder(artifacts.models) or is_there(artifacts.policy)):
-        if is_there(artifacts.promotions):
-            raise RegistryError(
-                f"{artifacts.models}: no such folder, though {artifacts.promotions} is there; put it back from a copy"
-            )
-        raise RegistryError(
-            f"{artifacts.root}: holds no folder `models`, so it is not an artifacts root; "
-            "pack a model first, or give --artifacts"
-        )
-
-
-def link_target(artifacts: Artifacts) -> str | None:
-    """Read which model `latest` names, whether it is there or not; None before the first promotion.
-
-    Raises
-    ------
-    RegistryError
-        If `latest` is not a link, or what it says is not a model id.
-    """
-    try:
-        target = os.readlink(artifacts.latest)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise RegistryError(f"{artifacts.latest} is not a symlink; see: modelgates recover") from error
-    try:
-        return checked_id(target)
-    except RegistryError as error:
-        raise RegistryError(
-            f"{artifacts.latest} leads to {target!r}, expected a model beside it; see: modelgates recover"
-        ) from error
 
 
 def link_text(path: Path) -> str | None:
@@ -177,21 +106,6 @@ def state(artifacts: Artifacts) -> State:
 def is_first(artifacts: Artifacts) -> bool:
     """Whether nothing was ever promoted here: no change in the log and no `latest`. One alone is refused."""
     return state(artifacts).live is None
-
-
-def logs(artifacts: Artifacts) -> Iterator[Path]:
-    """List the audit log and those that it replaced when a link was adopted, if they are what they were then."""
-    path: Path | None = artifacts.promotions
-    while path:
-        yield path
-        first = adoption(path)
-        before = set_aside(artifacts, first.evidence) if first and first.evidence else None
-        path = before if before and is_file(before) and first and sha256_of(before) == first.evidence else None
-
-
-def set_aside(artifacts: Artifacts, digest: str) -> Path:
-    """Where an audit log with this digest lies once another was begun."""
-    return artifacts.promotions.with_name(f"{artifacts.promotions.name}.{digest[:16]}")
 
 
 def went_live(artifacts: Artifacts, to: str | None = None) -> Generator[Intent, None, None]:
@@ -252,33 +166,6 @@ def append_signed(
         record = msgspec.structs.replace(record, n=end.n + 1, prev=end.digest)
         record = msgspec.structs.replace(record, signature=sign(signed_content(record), key))
     return append(artifacts.promotions, record, mode=artifacts.file_mode, after=after)
-
-
-def finish_interrupted(artifacts: Artifacts) -> None:
-    """Settle a change that was cut short: finish it or forget it, as the link says. The caller holds the lock.
-
-    Raises
-    ------
-    RegistryError
-        If the link names neither the model before nor the one after.
-    """
-    drop_torn_line(artifacts.promotions)
-    end = tail(artifacts.promotions)
-    change = end.open
-    if change is None:
-        return
-    target = link_target(artifacts)
-    if target not in (change.to, change.from_):
-        raise RegistryError(
-            f"a {change.action} from {change.from_ or 'nothing'} to {change.to} was cut short, and latest points at "
-            f"{target or 'nothing'}; see: modelgates recover"
-        )
-    # The crash may have come before the link's move was durable.
-    sync_folder(artifacts.models)
-    if target == change.to:
-        _commit(artifacts, None, end.head)
-    else:
-        append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
 
 
 def sound_tail(artifacts: Artifacts) -> Tail:

@@ -18,6 +18,7 @@ decay         How long do scores rank the returns?
 holdings      What would following the scores have held, paid and earned on each day?
 leakage       Do scores or features know what they cannot know?
 overfitting   How often would the best of several backtests disappoint?
+placebo       Does a position earn more than on other names, and on other days?
 plausible     Can these be returns?
 portfolio     What would the position have earned, and how large was it?
 purging       Do training and test share a label? (for users, no gate)

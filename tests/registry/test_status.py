@@ -11,6 +11,7 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import whole
 from pytest_modelgates.audit.chain import Abort, Commit, Intent, append, read_log
+from pytest_modelgates.audit.writer import locked, require_root
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.model import directory
@@ -19,7 +20,7 @@ from pytest_modelgates.registry import status as status_of
 from pytest_modelgates.registry.audit_check import verify_log
 from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.status import listing, status
-from pytest_modelgates.registry.store import locked, point_latest_at, require_root
+from pytest_modelgates.registry.store import point_latest_at
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry
 from tests.support.panels import invented_panel, pack_ridge

@@ -10,20 +10,11 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts, newest_id
 from pytest_modelgates.audit.chain import Intent, append, read_log, tail
 from pytest_modelgates.audit.whole import read_chain
+from pytest_modelgates.audit.writer import finish_interrupted, locked
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import store
-from pytest_modelgates.registry.store import (
-    change_live,
-    finish_interrupted,
-    is_first,
-    is_model,
-    live_id,
-    locked,
-    model_ids,
-    point_latest_at,
-    state,
-)
+from pytest_modelgates.registry.store import change_live, is_first, is_model, live_id, model_ids, point_latest_at, state
 from tests.support.handmade import Registry
 
 

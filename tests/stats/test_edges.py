@@ -33,6 +33,7 @@ from pytest_modelgates.stats import (
     holdings,
     leakage,
     overfitting,
+    placebo,
     plausible,
     portfolio,
     purging,
@@ -48,6 +49,7 @@ from pytest_modelgates.stats import (
     target,
     trials,
     walkforward,
+    weighted,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -58,6 +60,8 @@ DAYS = np.repeat(np.arange("2024-01-01", "2024-01-31", dtype="datetime64[D]"), 4
 DATES = pd.bdate_range("2022-01-03", periods=120).to_numpy()
 SHARPE = sharpe.sharpe_of(SERIES)
 HELD = holdings.simulate(SCORES, RETURNS, horizon=2, cost_bps=1)
+RETURNS_LONG = np.resize(RETURNS, (120, 12))
+HELD_LONG = holdings.simulate(np.resize(SCORES, (120, 12)), RETURNS_LONG, horizon=2, cost_bps=1)
 ONE_DAY = holdings.simulate(SCORES[:3], RETURNS[:3], horizon=3, cost_bps=1, lag=0)
 TRIALS = trials.align_trials([(SERIES, OTHER), (OTHER, SERIES)])
 
@@ -119,6 +123,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     decay.forward_returns: {"returns": RETURNS, "horizon": 2, "lag": 1},
     decay.rank_ic_decay: {"scores": SCORES, "returns": RETURNS, "horizons": [1, 5], "lag": 1},
     decay.top_turnover: {"scores": SCORES, "share": 0.1, "lag": 1},
+    decay.rank_autocorrelation: {"scores": SCORES, "lag": 1},
     decay.information_ratio: {"ic": SERIES, "days_per_year": 252.0},
     holdings.rank_weights: {"scores": SCORES},
     holdings.tranche_weights: {"weights": SCORES, "horizon": 2, "lag": 1},
@@ -142,6 +147,8 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     leakage.steadiness: {"net": SERIES, "periods_per_year": 252.0},
     leakage.giveaway: {"features": MATRIX, "outcome": SERIES[:60], "names": ["a", "b", "c"], "classes": False},
     overfitting.overfitting: {"returns": MATRIX, "blocks": 4},
+    placebo.placebo_test: {"holdings": HELD_LONG, "returns": RETURNS_LONG, "n_resamples": 99, "seed": 1},
+    placebo.unit_paths: {"holdings": HELD, "returns": RETURNS},
     plausible.return_sizes: {"returns": RETURNS},
     portfolio.paper_pnl: {"holdings": HELD, "days_per_year": 252.0, "volume": np.ones((38, 12))},
     purging.leaking: {"train": np.arange(50), "test": np.arange(50, 60), "horizon": 1, "lag": 1, "embargo": 0},
@@ -172,8 +179,10 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sharpe.minimum_backtest_years: {"trials": 10, "sharpe": 1.0},
     significance.ewc_p_value: {"x": SERIES, "bound": 0.0},
     significance.ewc_error: {"x": SERIES},
+    significance.newey_west_error: {"x": SERIES, "lags": 6},
     significance.ewc_bounds: {"x": SERIES, "confidence": 0.9},
     significance.mean_exceeds: {"x": SERIES, "bound": 0.0, "horizon": 1, "n_resamples": 99, "seed": 1},
+    significance.mean_exceeds_closed: {"x": SERIES, "bound": 0.0, "horizon": 1},
     significance.holm: {"p_values": np.array([0.1, 0.2])},
     spread.spread: {"scores": SERIES, "days": DAYS},
     sufficiency.too_little: {"days": 100, "horizon": 1, "names": 12.0},
@@ -205,6 +214,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
 # These take what another public function has read, or no numbers at all.
 TAKE_WHAT_WAS_READ = {
     holdings.gross_one,
+    holdings.about_market,
+    placebo.relabelled,
+    placebo.rotations,
     ranks.centred_ranks,
     ranks.highest,
     ranks.same_shape,
@@ -214,12 +226,14 @@ TAKE_WHAT_WAS_READ = {
     quantiles.is_constant,
     quantiles.refuse_constant,
     baseline.named_metric,
+    weighted.weighted_gain,
     drift.save_golden_predictions,
     drift.load_golden_predictions,
 }
 # NaN stands for "no row", "no IC that day" or "beyond the panel" in what these return, as their docstrings say.
 MAY_HOLD_NAN = {
     decay.forward_returns,
+    decay.rank_autocorrelation,
     quantiles.numbers,
     ranks.daily_matrix,
     ranks.daily_rank_ic,

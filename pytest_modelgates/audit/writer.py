@@ -1,0 +1,128 @@
+"""One writer at a time: the registry's lock is taken, and a change that was cut short is settled first.
+
+All that is added to the audit log goes through here, whether it moves the link or not.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from ..artifacts import Artifacts, checked_id
+from ..errors import RegistryError
+from ..storage.atomic import sync_folder
+from ..storage.lines import drop_torn_line
+from ..storage.paths import is_folder, is_there
+from .chain import Abort, Commit, append, tail
+from .lock import locked_file, quiet_file, refuse_network
+
+
+class LockRules(Protocol):
+    """How the registry's lock is taken."""
+
+    @property
+    def lock_timeout_s(self) -> float:
+        """How long to wait for it [s]."""
+
+    @property
+    def network_file_system(self) -> bool:
+        """Whether a registry may lie on a file system of the network."""
+
+
+@contextmanager
+def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
+    """Hold the registry's lock, so that two changes never interleave; first settle a change that was cut short.
+
+    Raises
+    ------
+    RegistryError
+        If the lock did not come free, or the registry lies where locks do not hold.
+    """
+    with lock(artifacts, rules):
+        finish_interrupted(artifacts)
+        yield
+
+
+@contextmanager
+def lock(artifacts: Artifacts, rules: LockRules, *, writes: bool = True) -> Iterator[None]:
+    """Hold the registry's lock, and leave a change that was cut short as it is; who does not write makes no file."""
+    require_root(artifacts)
+    if not writes:
+        with quiet_file(artifacts.lock, timeout_s=rules.lock_timeout_s):
+            yield
+        return
+    if not rules.network_file_system:
+        for folder in (artifacts.root, artifacts.models):  # models/, where the link lies, may be a mount of its own
+            refuse_network(folder)
+    with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
+        yield
+
+
+def require_root(artifacts: Artifacts) -> None:
+    """Refuse a folder that is not an artifacts root: it would look like an empty registry, and be written to."""
+    artifacts.refuse_other_folders()
+    if not is_folder(artifacts.root):
+        raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
+    # A root that `init` made holds the pointer to its policy before it holds a model.
+    if not (is_folder(artifacts.models) or is_there(artifacts.policy)):
+        if is_there(artifacts.promotions):
+            raise RegistryError(
+                f"{artifacts.models}: no such folder, though {artifacts.promotions} is there; put it back from a copy"
+            )
+        raise RegistryError(
+            f"{artifacts.root}: holds no folder `models`, so it is not an artifacts root; "
+            "pack a model first, or give --artifacts"
+        )
+
+
+def link_target(artifacts: Artifacts) -> str | None:
+    """Read which model `latest` names, whether it is there or not; None before the first promotion.
+
+    Raises
+    ------
+    RegistryError
+        If `latest` is not a link, or what it says is not a model id.
+    """
+    try:
+        target = os.readlink(artifacts.latest)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise RegistryError(f"{artifacts.latest} is not a symlink; see: modelgates recover") from error
+    try:
+        return checked_id(target)
+    except RegistryError as error:
+        raise RegistryError(
+            f"{artifacts.latest} leads to {target!r}, expected a model beside it; see: modelgates recover"
+        ) from error
+
+
+def finish_interrupted(artifacts: Artifacts) -> None:
+    """Settle a change that was cut short: finish it or forget it, as the link says. The caller holds the lock.
+
+    Raises
+    ------
+    RegistryError
+        If the link names neither the model before nor the one after.
+    """
+    drop_torn_line(artifacts.promotions)
+    end = tail(artifacts.promotions)
+    change = end.open
+    if change is None:
+        return
+    target = link_target(artifacts)
+    if target not in (change.to, change.from_):
+        raise RegistryError(
+            f"a {change.action} from {change.from_ or 'nothing'} to {change.to} was cut short, and latest points at "
+            f"{target or 'nothing'}; see: modelgates recover"
+        )
+    # The crash may have come before the link's move was durable.
+    sync_folder(artifacts.models)
+    if target == change.to:
+        append(artifacts.promotions, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode, after=end.head)
+    else:
+        append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
