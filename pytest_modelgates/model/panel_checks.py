@@ -12,6 +12,9 @@ from .features import are_numbers, bad_cells
 if TYPE_CHECKING:
     from .panel import Panel
 
+# From which share of values of its own on a column tells cases apart, and the fewest different rows to say so by.
+_OWN, _FEW_ROWS = 0.9, 20
+
 
 def column_problems(panel: "Panel") -> list[str]:
     """Columns that are missing, unexpected or out of order."""
@@ -80,8 +83,8 @@ def repeated_days(panel: "Panel") -> list[str]:
 def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:
     """Share of the rows that equal an earlier one in keys, features and target, and the first of these rows.
 
-    Without keys, rows that are equal may be different cases if every column has few values. They count only if half of
-    the different rows differ in one column, so that two cases would.
+    Without keys, rows that are equal may be different cases if every column has few values. They count only if nine in
+    ten of the different rows, of which there are 20 at least, have a value of their own in some column.
     """
     columns = [*panel.sidecar.keys, *panel.sidecar.names, panel.sidecar.target]
     rows = panel.frame[columns]
@@ -89,7 +92,8 @@ def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:
     if not again.any():
         return 0.0, None
     different = rows[~again]
-    if not panel.sidecar.keys and 2 * max(different[name].nunique() for name in columns) < len(different):
+    own = max(different[name].nunique() for name in columns)
+    if not panel.sidecar.keys and (len(different) < _FEW_ROWS or own < _OWN * len(different)):
         return 0.0, None
     return float(again.mean()), int(again.argmax())
 

@@ -323,7 +323,15 @@ def test_a_floor_is_kept_if_the_policy_sets_one(
 @pytest.mark.integration
 def test_each_gate_goes_red_on_its_twin(model: Callable[[str], Path], policy: Path) -> None:
     directory = model("regression")
-    others = ["integrity", "schema", "data.finite", "data.unique_keys", "data.ordered", "data.no_overlap"]
+    others = [
+        "integrity",
+        "schema",
+        "data.finite",
+        "data.unique_keys",
+        "data.ordered",
+        "data.no_overlap",
+        "data.window",
+    ]
     policy.write_text(f"not_applicable = {json.dumps([*others, 'parity', 'drift'])}\n{LENIENT}{TASKS}")
     done = modelgates("prove", directory, "--policy", policy, cwd=policy.parent)
     assert done.returncode == 0, done.stdout + done.stderr
