@@ -24,6 +24,7 @@ from pytest_modelgates.model.schema import schema_crc32
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.model.sidecar import Feature, Output, Sidecar
 from pytest_modelgates.stats.ablation import ablate
+from pytest_modelgates.stats.baseline import beats_baseline, named_metric
 from pytest_modelgates.stats.caps import Caps, simulate_within
 from pytest_modelgates.stats.comparison import superior_ability
 from pytest_modelgates.stats.costs import Costs
@@ -31,6 +32,7 @@ from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
 from pytest_modelgates.stats.families import one_family
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.overfitting import overfitting
+from pytest_modelgates.stats.placebo import placebo_test
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.resampling import stationary_bootstrap_means
@@ -137,6 +139,24 @@ def backtest_overfitting() -> None:
     faster("the same, purgedcv", ours, theirs, 20)
 
 
+def against_a_baseline() -> None:
+    """A classifier of a million rows against a constant and against another model, beside scikit-learn on resamples."""
+    random, rows, few = np.random.default_rng(0), 1_000_000, 5
+    y = (random.random(rows) < 0.3).astype(float)
+    model, other = (np.clip(0.3 + 0.1 * (y - 0.3) + 0.1 * random.standard_normal(rows), 0, 1) for _ in range(2))
+    for name in ("roc_auc", "neg_log_loss", "neg_brier_score"):
+        metric = named_metric(name, labels=True)
+        for what, baseline in (("a constant", np.full(rows, y.mean())), ("a model", other)):
+            begin = time.perf_counter()
+            beats_baseline(y, model, baseline, metric=metric, seed=1)
+            ours, begin = time.perf_counter() - begin, time.perf_counter()
+            for chosen in random.integers(rows, size=(few, rows)):
+                [metric(y[chosen], scores[chosen]) for scores in (model, baseline)]
+            theirs = (time.perf_counter() - begin) / few * 999
+            label = f"{name}, {rows:,} rows, 999 resamples, {what}, scikit-learn"
+            row(label, ours, "≤ 15 s", ours <= 15, theirs / ours)
+
+
 def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
     """Invent a panel, and a LightGBM of 100 trees as ONNX."""
     random = np.random.default_rng(0)
@@ -173,6 +193,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     test = mean_exceeds(holdings.ic_net, horizon=5, seed=1)
     caps = Caps(weight=0.2, gross=1, net=0.05)
     measured: list[Any] = [test, paper_pnl(holdings), simulate_within(holdings, panel.returns, caps, cost_bps=2)]
+    measured.append(placebo_test(holdings, panel.returns, seed=1))
     measured.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
     days = panel.days.to_numpy()[holdings.first :].astype("datetime64[D]")
     alone = align_trials(days, holdings.net, holdings.ic_net, [])
@@ -186,7 +207,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
         return simulate(panel.by_day(scores), panel.returns, horizon=5, cost_bps=2).ic_net
 
     series = {group: without(positions) for group, positions in panel.sidecar.groups.items()}
-    measured.append(ablate(holdings.ic_net, series, margin=0.001, margin_share=0.05, horizon=5, seed=1))
+    measured.append(ablate(holdings.ic_net, series, margin=0.001, margin_share=0.05, horizon=5))
     return measured, time.perf_counter() - begin
 
 
@@ -224,6 +245,9 @@ def whole_suite(rows: int) -> None:
     other = best(read_one, rounds=3)[0]
     one_pass = float(np.mean(passes))
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
+    holdings = simulate(fresh.by_day(fresh.native_scores), fresh.returns, horizon=5, cost_bps=2)
+    placebos = best(lambda: placebo_test(holdings, fresh.returns, seed=1), rounds=3)[0]
+    row("9,999 relabellings and all rotations, an ONNX pass", placebos, "–", True, placebos / one_pass)
     series = np.random.default_rng(0).standard_normal((DAYS, 100))
     market = np.arange("2010", "2020", dtype="datetime64[D]")[:DAYS]
     aligned = align_trials(market, series[:, 0], series[:, 0], [(market, net, net) for net in series.T[1:]])
@@ -249,6 +273,7 @@ def main() -> None:
     significance()
     rank_ic()
     backtest_overfitting()
+    against_a_baseline()
     whole_suite(arguments.parse_args().rows)
 
 

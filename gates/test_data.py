@@ -31,3 +31,11 @@ def test_ordered(panel: Panel, gate: Gate) -> None:
 def test_no_overlap(panel: Panel, gate: Gate) -> None:
     """No row lies on or before the last price date that a training label used."""
     gate.check_none(panel.overlapping_rows())
+
+
+@pytest.mark.hard
+@pytest.mark.gate("data.window")
+def test_window(panel: Panel, window_problems: list[str], gate: Gate) -> None:
+    """Nobody chose the days: they begin after training, end when the model was packed, or are of a panel kept apart."""
+    starts, ends = (f"{panel.days[end]:%Y-%m-%d}" if len(panel.days) else "no row" for end in (0, -1))
+    gate.check_none(window_problems, starts=starts, ends=ends, panel=panel.rows_digest)

@@ -3,7 +3,7 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pytest_modelgates import ROUNDS, Adapter, Candidate, Gate, p95_ms
+from pytest_modelgates import Adapter, Candidate, Gate, check_p95_ms
 
 # A gate that fails before it can time anything gives its own reason.
 pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all")
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used a
 def test_onnx_p95(candidate: Candidate, gate: Gate, benchmark: BenchmarkFixture) -> None:
     """Five batches of 32 rows in a hundred may be slower than the limit, no more."""
     rows = candidate.panel.features[:32]
-    gate.check(p95_ms(benchmark, gate, lambda: candidate.model.predict(rows)), sample=ROUNDS)
+    check_p95_ms(gate, benchmark, lambda: candidate.model.predict(rows))
 
 
 @pytest.mark.soft
@@ -22,4 +22,4 @@ def test_onnx_p95(candidate: Candidate, gate: Gate, benchmark: BenchmarkFixture)
 def test_serve_p95(candidate: Candidate, idle_adapter: Adapter, gate: Gate, benchmark: BenchmarkFixture) -> None:
     """The same through the serving adapter: schema check, model, log."""
     rows = candidate.panel.live_rows(32)
-    gate.check(p95_ms(benchmark, gate, lambda: idle_adapter.score(rows)), sample=ROUNDS)
+    check_p95_ms(gate, benchmark, lambda: idle_adapter.score(rows))

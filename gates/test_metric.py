@@ -12,6 +12,7 @@ def test_beats_baseline(baseline_test: BaselineTest, gate: Gate) -> None:
     gate.check(
         baseline_test.p_value,
         sample=baseline_test.units,
+        rows=baseline_test.rows,
         model=baseline_test.model,
         baseline=baseline_test.baseline,
         gain=baseline_test.gain,

@@ -12,8 +12,18 @@ from pytest_modelgates import (
     Holdings,
     Panel,
     PaperPnl,
+    ewc_p_value,
     top_turnover,
 )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("pnl.p_value")
+@pytest.mark.usefixtures("require_sample")
+def test_p_value(holdings: Holdings, gate: Gate) -> None:
+    """One-sided p-value of "the position earns nothing after costs": an IC weighs days equally, and money does not."""
+    p_value, cosines = ewc_p_value(holdings.net)
+    gate.check(p_value, sample=len(holdings.net), net_return=float(holdings.net.mean()), cosines=cosines)
 
 
 @pytest.mark.soft
@@ -41,7 +51,6 @@ def test_sharpe(holdings: Holdings, paper_pnl: PaperPnl, periods_per_year: float
         {
             "pnl.sharpe": paper_pnl.sharpe,
             "pnl.drawdown": paper_pnl.risk.max_drawdown,
-            "pnl.p_value": paper_pnl.p_value,
             "pnl.probabilistic_sharpe": paper_pnl.probabilistic_sharpe,
             "pnl.break_even": paper_pnl.break_even_bps,
         },

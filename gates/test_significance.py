@@ -11,6 +11,7 @@ from pytest_modelgates import (
     Holdings,
     MeanTest,
     Panel,
+    Placebo,
     TrialSeries,
     adjusted_p,
     deflated_sharpe,
@@ -69,6 +70,24 @@ def test_p_adjusted(
         p_step_down=found.step_down,
         p_holm=found.holm,
         resamples=found.resamples,
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("significance.placebo")
+def test_placebo(holdings: Holdings, placebo: Placebo, gate: Gate) -> None:
+    """The same positions on other names, and on other days, would not have earned as much."""
+    asked = {"both": placebo.p_value, "names": placebo.p_names}[gate.policy.significance.placebo]
+    gate.check(
+        asked,
+        sample=len(holdings.net),
+        p_names=placebo.p_names,
+        p_days=placebo.p_days,
+        static=placebo.static,
+        ic=placebo.ic,
+        sd_names=placebo.sd_names,
+        names=placebo.names,
+        rotations=placebo.rotations,
     )
 
 
@@ -137,6 +156,7 @@ def test_pbo(rival_trials: TrialSeries, trial_count: int, gate: Gate) -> None:
         probability_of_loss=found.probability_of_loss,
         slope=found.slope,
         splits=found.splits,
+        dropped_days=found.dropped,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import InsufficientDataError, ModelgatesError, NoReference, StatisticsError
     from .gating.gate import Gate
-    from .gating.timing import ROUNDS, p95_ms
+    from .gating.timing import check_p95_ms
     from .model.candidate import Candidate
     from .model.panel import Panel
     from .model.schema import schema_crc32, sidecar_crc32
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from .stats.copy_effects import tied_rows, trade_difference
     from .stats.costs import Costs
     from .stats.days import DAYS_PER_YEAR
-    from .stats.decay import rank_ic_decay, top_turnover
+    from .stats.decay import rank_autocorrelation, rank_ic_decay, top_turnover
     from .stats.holdings import Holdings
     from .stats.overfitting import overfitting
+    from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
     from .stats.sharpe import (
         deflated_sharpe,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         probabilistic_sharpe,
         sharpe_of,
     )
-    from .stats.significance import MeanTest
+    from .stats.significance import MeanTest, ewc_p_value, newey_west_error
     from .stats.sufficiency import minimum_detectable, why_unseen
     from .stats.trials import TrialSeries, adjusted_p, ratio_variance
     from .stats.walkforward import Folds
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "errors": ("InsufficientDataError", "ModelgatesError", "NoReference", "StatisticsError"),
     "gating.gate": ("Gate",),
-    "gating.timing": ("ROUNDS", "p95_ms"),
+    "gating.timing": ("check_p95_ms",),
     "model.candidate": ("Candidate",),
     "model.panel": ("Panel",),
     "model.schema": ("schema_crc32", "sidecar_crc32"),
@@ -59,9 +60,10 @@ _PLACES = {
     "stats.copy_effects": ("trade_difference", "tied_rows"),
     "stats.costs": ("Costs",),
     "stats.days": ("DAYS_PER_YEAR",),
-    "stats.decay": ("rank_ic_decay", "top_turnover"),
+    "stats.decay": ("rank_autocorrelation", "rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
     "stats.overfitting": ("overfitting",),
+    "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),
     "stats.sharpe": (
         "deflated_sharpe",
@@ -70,7 +72,7 @@ _PLACES = {
         "probabilistic_sharpe",
         "sharpe_of",
     ),
-    "stats.significance": ("MeanTest",),
+    "stats.significance": ("MeanTest", "ewc_p_value", "newey_west_error"),
     "stats.sufficiency": ("minimum_detectable", "why_unseen"),
     "stats.trials": ("TrialSeries", "adjusted_p", "ratio_variance"),
     "stats.walkforward": ("Folds",),
@@ -79,7 +81,6 @@ _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "DAYS_PER_YEAR",
-    "ROUNDS",
     "Ablation",
     "Adapter",
     "BaselineTest",
@@ -96,18 +97,22 @@ __all__ = [
     "NoReference",
     "Panel",
     "PaperPnl",
+    "Placebo",
     "StatisticsError",
     "TrialSeries",
     "adjusted_p",
+    "check_p95_ms",
     "deflated_sharpe",
     "disordered",
+    "ewc_p_value",
     "minimum_backtest_years",
     "minimum_detectable",
     "minimum_track_record",
+    "newey_west_error",
     "overfitting",
-    "p95_ms",
     "pack",
     "probabilistic_sharpe",
+    "rank_autocorrelation",
     "rank_ic_decay",
     "ratio_variance",
     "schema_crc32",

@@ -31,8 +31,9 @@ from .models import MODELS, Trained
 
 HERE = Path(__file__).parent
 POLICY = HERE / "policy.toml"
-# 45 variants had been tried on this window before these four were chosen; they count too.
-TRIED = 49
+# Every look at these prices counts: 49 variants on 2005 to 2021, two other splits (a panel from 2000, and refits every
+# year), and these four models on 1996 to 2021 and on its part from 2005, each at 0, 2 and 5 basis points.
+TRIED = 49 + 2 + 4 * 2 * 3
 GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 CHANGES = {
     "lightgbm_5d": "Small trees on a 5-day horizon.",
@@ -179,9 +180,28 @@ class Demonstration:
             print(f"{gate:<30}{limit:<13}" + "".join(f"{row.get(name, '- !'):>10}" for name in self.ids).rstrip())
         print("✗ a hard gate that does not pass   ! a soft one that warns   – no reference before the first promotion")
 
-    def evidence(self, name: str, gate: str) -> dict[str, str | float | int | None]:
-        """Numbers that a gate kept beside the measured one."""
-        return next(record.evidence[0].detail for record in self.records(name) if record.gate == gate)
+    def ask_at_5bp(self, name: str) -> float:
+        """Ask a promoted model for its significance at dearer trading, where it must not survive the trials."""
+        directory, report = self.artifacts.model(self.ids[name]), self.artifacts.root / f"{name}_at_5bp.json"
+        words = (f"--model-dir={directory}", "-m", "significance", "--strict-soft", f"--gate-report={report}")
+        self.run("pytest", *words, f"--policy={HERE / 'policy_5bp.toml'}", expect=1)
+        p = self.p_against(read_report(report).report.modelgates.models[directory.name].gates)
+        if trials_counted(p) <= self.policy.limit("significance.p_against").upper:
+            sys.exit(f"{name} survives {TRIED} trials at 5 basis points: p {p}, expected that it does not")
+        self.say(f"asked once more at 5 basis points: {name} does not survive the trials")
+        return p
+
+    @staticmethod
+    def p_against(records: tuple[GateRecord, ...]) -> float:
+        """Find the p-value of the mean IC after costs among what gates left."""
+        value = next(record for record in records if record.gate == "significance.p_against").evidence[0].value
+        assert value is not None, "expected a panel that is long enough to measure"
+        return value
+
+
+def trials_counted(p: float) -> float:
+    """Multiply a p-value by the trials (Bonferroni)."""
+    return min(1.0, TRIED * p)
 
 
 def freeze(live: pd.DataFrame) -> pd.DataFrame:
@@ -222,12 +242,7 @@ def main() -> int:
     demo.say("checked drift on the live rows of 2022: none")
     drifted = demo.drill_drift(frozen_csv)
     demo.say("checked drift on a feed whose momentum has stopped: found")
-    five = demo.artifacts.root / "at_5bp.json"
-    first = demo.artifacts.model(demo.ids["lightgbm_5d"])
-    words = (f"--model-dir={first}", "-m", "significance", f"--gate-report={five}")
-    demo.run("pytest", *words, f"--policy={HERE / 'policy_5bp.toml'}", expect=1)
-    dearer = read_report(five).report.modelgates.models[first.name].gates[0].evidence[0]
-    demo.say("asked once more at 5 basis points: lightgbm_5d does not pass")
+    dearer = {name: demo.ask_at_5bp(name) for name in ("lightgbm_5d", "ridge_5d")}
 
     demo.print_table()
     for name, answer in demo.refusals.items():
@@ -236,12 +251,11 @@ def main() -> int:
     print("\nPromotions and rollback (artifacts/promotions.log):")
     for entry in read_log(demo.artifacts.promotions)[-3:]:
         print(f"  {entry.time:%H:%M:%S} {entry.action:8} {entry.from_ or '-':>10} → {entry.to}  {entry.reason}")
-    gates = demo.records("lightgbm_5d")
-    adjusted = next(record.evidence[0].value for record in gates if record.gate == "significance.p_adjusted")
+    trees, line = ((demo.p_against(demo.records(name)), dearer[name]) for name in dearer)
     print(
-        f"\nWhat to bear in mind: the 20 names are survivors. {TRIED} variants were tried on this"
-        f"\nwindow; after all of them the p of lightgbm_5d is {adjusted:.2f}, and it would not pass."
-        f"\nAt 5 basis points its p is {dearer.value:.2f}, and it does not pass either."
+        f"\nWhat to bear in mind: the 20 names are survivors. {TRIED} looks were taken at these prices. Times {TRIED}"
+        f"\nthe p of lightgbm_5d is {trials_counted(trees[0]):.2g} and that of ridge_5d {trials_counted(line[0]):.2g}."
+        f"\nAt 5 basis points their p is {trees[1]:.2g} and {line[1]:.2g}, and neither survives the trials."
         "\n\nWhere to look next:"
         "\n  artifacts/e2e.log       every command of this run, and what it printed"
         "\n  artifacts/reports/      the evidence of every gate"

@@ -19,7 +19,7 @@ GROUPS = {
 }
 FEATURES = [name for names in GROUPS.values() for name in names]
 
-LAST_TRAINING_DAY = pd.Timestamp("2004-12-31")
+LAST_TRAINING_DAY = pd.Timestamp("1995-12-31")
 LAST_PANEL_DAY = pd.Timestamp("2021-12-31")
 
 
@@ -143,7 +143,7 @@ def training_label(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def split(frame: pd.DataFrame, *, horizon: int) -> Split:
-    """Cut a frame of `build` in time: train to 2004, panel 2005 to 2021, live 2022.
+    """Cut a frame of `build` in time: train to 1995, panel 1996 to 2021, live 2022.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The record of something that happens now, by the user who runs this process."""
+"""The record of something that happens now, by the user of this process."""
 
 import re
 from datetime import UTC, datetime

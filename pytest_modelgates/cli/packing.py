@@ -1,4 +1,4 @@
-"""Verbs of packing: `pack`, `verify`."""
+"""Verbs of packing: `pack`, `panel`, `verify`."""
 
 import argparse
 import warnings
@@ -23,6 +23,13 @@ def register(verbs: Verbs) -> None:
         argument("--spec", type=Path, required=True, help="packing list (TOML); modelgates init writes an example"),
         ARTIFACTS,
     )
+    verbs.add(
+        "panel",
+        panel,
+        argument("file", type=Path, help="rows to judge models by, as Parquet or CSV, with a column ret_next"),
+        argument("--time", default="time", metavar="COLUMN", help="the column of times; default: time"),
+        argument("--asset", default="asset", metavar="COLUMN", help="the column of assets; default: asset"),
+    )
     verbs.add("verify", verify, argument("directory", type=Path, help="a model directory"))
 
 
@@ -34,6 +41,15 @@ def pack(arguments: argparse.Namespace) -> int:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # of what it is given, it shows the message
         print(pack_from_files(arguments.model, arguments.panel, arguments.spec, artifacts=arguments.artifacts))
+    return 0
+
+
+def panel(arguments: argparse.Namespace) -> int:
+    """Print the line for [data] of a policy that admits models judged by these times, assets and returns alone."""
+    from ..packing.panel_input import kept_panel
+
+    digest, rows = kept_panel(arguments.file, time=arguments.time, asset=arguments.asset)
+    print(f'panel = "{digest}"  # {rows}')
     return 0
 
 

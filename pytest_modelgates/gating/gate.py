@@ -9,7 +9,7 @@ import pytest
 from ..errors import InsufficientDataError, NoReference
 from ..evidence.report import Evidence
 from ..evidence.verdict import base_name
-from ..policy.limits import short
+from ..policy.limits import Slo, short
 from ..policy.policy import Policy
 from ..storage.text import printable
 
@@ -33,6 +33,11 @@ class Gate:
         self.policy = policy
         self.evidence: list[Evidence] = []
         self._unmeasured: InsufficientDataError | NoReference | None = None
+
+    @property
+    def limit(self) -> Slo:
+        """The limit of the gate's own name."""
+        return self.policy.limit(base_name(self.name))
 
     def check(
         self,
@@ -116,13 +121,13 @@ class Gate:
         known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items())
         return f"{name}: measured {_short(value)} {limit.unit}, limit {limit}{known}\n{limit.advice}"
 
-    def check_none(self, offenders: Sequence[object]) -> None:
-        """Record the number of offenders, and fail unless it keeps its limit."""
+    def check_none(self, offenders: Sequence[object], **detail: Detail) -> None:
+        """Record the number of offenders, and fail unless it keeps its limit; `detail` holds what is worth keeping."""
         name = base_name(self.name)
         limit = self.policy.limit(name)
         shown = "; ".join(printable(str(offender)) for offender in offenders[:5])
         shown += f"; and {len(offenders) - 5} more" if len(offenders) > 5 else ""
-        self._record(name, value=float(len(offenders)), note=shown or None)
+        self._record(name, value=float(len(offenders)), note=shown or None, detail=dict(detail))
         if not limit.contains(len(offenders)):
             pytest.fail(
                 f"{name}: measured {len(offenders)} {limit.unit}, limit {limit}: {shown}\n{limit.advice}", pytrace=False

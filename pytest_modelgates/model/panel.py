@@ -13,6 +13,7 @@ from . import panel_checks
 from .directory import PANEL, SIDECAR
 from .features import feature_matrix, named_column, numeric_column
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
+from .window import rows_digest, window_problems
 
 Matrix = NDArray[np.float64]
 
@@ -151,6 +152,13 @@ class Panel:
             raise FormatError("evaluation.parquet: two rows share a day and an asset; keep one")
         return cells
 
+    @cached_property
+    def rows_digest(self) -> str:
+        """Digest of what cannot be chosen about the rows: times, assets, and returns (targets, if not a signal)."""
+        names = None if self.sidecar.asset is None else self.column(self.sidecar.asset).astype(str).tolist()
+        returns = self.numbers(RET_NEXT) if self.sidecar.task == "signal" else self.outcome
+        return rows_digest(self.times, names, np.asarray(returns, dtype=np.float64))
+
     def neutralised(self, positions: list[int]) -> NDArray[np.generic]:
         """Copy the features with some columns set to their cross-sectional median of each day."""
         rows = np.array(self.features)
@@ -175,6 +183,7 @@ class Panel:
     repeated_rows = panel_checks.repeated_rows
     unordered_rows = panel_checks.unordered_rows
     overlapping_rows = panel_checks.overlapping_rows
+    window_problems = window_problems
 
     def _refuse_missing(self, column: "pd.Series") -> None:
         if missing := int(column.isna().sum()):

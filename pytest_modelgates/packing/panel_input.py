@@ -1,6 +1,7 @@
 """The panel as a user gives it, checked and cast to the schema."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import PackError
 from ..model.features import are_numbers
-from ..model.sidecar import BASELINE, REFERENCE, Sidecar
-from ..storage.rows import is_time
+from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
+from ..model.tables import read_user_table
+from ..model.window import rows_digest
+from ..storage.rows import Column, is_time
 from ..storage.text import cut, first_line, listed
 
 MEANINGS = {
@@ -63,6 +66,40 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
         frame = frame.sort_values(sidecar.keys, kind="stable")
         given = given.loc[frame.index]
     return frame.reset_index(drop=True), given.reset_index(drop=True)
+
+
+def kept_panel(path: Path, *, time: str, asset: str) -> tuple[str, str]:
+    """Digest the rows of a panel that a desk keeps, so that its policy can admit that panel alone.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet or CSV with these two columns and `ret_next`; others do not matter.
+    time, asset : str
+        The columns of times and of assets.
+
+    Returns
+    -------
+    str
+        The digest that the gate `data.window` compares, see `rows_digest`.
+    str
+        The rows in words.
+    """
+    columns = [Column(time, "time"), Column(asset, "text"), Column(RET_NEXT, "float64", nullable=True)]
+    frame = read_user_table(path, columns)
+    if missing := [column.name for column in columns if column.name not in frame]:
+        raise PackError(
+            f"{path}: no column {listed(map(repr, missing))}; it holds {listed(frame, most=20)}; name the columns of "
+            "times and assets with --time and --asset"
+        )
+    for column in columns:
+        if count := int((frame[column.name].isna() | (frame[column.name] == "")).sum()):
+            raise PackError(f"{path}: {column.name!r} is missing in {count} rows; drop them")
+    if frame.empty:
+        raise PackError(f"{path}: no rows; give those that models are to be judged by")
+    times, names = _dates(frame[time]), frame[asset].astype(str)
+    digest = rows_digest(times.to_numpy(), names.tolist(), np.asarray(_cast(frame[RET_NEXT], "float64")))
+    return digest, f"{len(frame)} rows of {names.nunique()} assets, {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
 
 
 def matrix(features: pd.DataFrame) -> NDArray[np.floating[Any]]:

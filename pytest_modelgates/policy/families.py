@@ -41,7 +41,12 @@ FAMILIES = {
     "schema": Family(about="gates of the schema", group="data"),
     "data": Family(
         about=GROUPS["data"],
-        gates_need={"data.no_overlap": "time", "data.unique_keys": "asset", "data.ordered": "asset"},
+        gates_need={
+            "data.no_overlap": "time",
+            "data.window": "time",
+            "data.unique_keys": "asset",
+            "data.ordered": "asset",
+        },
     ),
     "parity": Family(about="gates that compare ONNX Runtime with the native model"),
     "significance": Family(about="gates of the signal after costs", group="signal", needs="returns"),

@@ -4,11 +4,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..errors import PolicyError
 from .limits import Slo
 from .operations import NAME, Operations, without_moved
 from .policy import Policy
 from .toml import checked, over, packaged, read_toml
+
+BREAK_EVEN = "pnl.break_even"
 
 
 def load_policy(path: Path | None) -> Policy:
@@ -29,6 +33,7 @@ def load_policy(path: Path | None) -> Policy:
     # Nothing here follows from these keys, but a wrong one is refused wherever the policy is read.
     checked(over(packaged(NAME), moved), Operations, source)
     policy = checked(over(_without_other_ends(packaged("default.toml"), own), own), Policy, source)
+    policy = _with_costs_to_exceed(policy)
     for name, slo in policy.slo.items():
         _check_slo(source, name, slo, policy)
     families = {name.partition(".")[0] for name in policy.slo}
@@ -51,6 +56,15 @@ def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[st
                 if other in slo:
                     slos[name].pop(one, None)
     return default | {"slo": slos}
+
+
+def _with_costs_to_exceed(policy: Policy) -> Policy:
+    """Ask of the break-even that it exceeds what a unit of turnover costs by the policy, unless that says otherwise."""
+    slo = policy.limit(BREAK_EVEN)
+    if slo.lower > -math.inf:
+        return policy
+    asked = msgspec.structs.replace(slo, above=policy.costs.per_turnover_bps)
+    return msgspec.structs.replace(policy, slo=policy.slo | {BREAK_EVEN: asked})
 
 
 def _check_slo(source: str, name: str, slo: Slo, policy: Policy) -> None:

@@ -16,6 +16,7 @@ from .limits import Slo
 from .sections import (
     AblationRules,
     CostRules,
+    DataRules,
     DriftRules,
     EvidenceRules,
     OnnxRules,
@@ -37,6 +38,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tasks: dict[Task, tuple[str, ...]]
     promotion: PromotionRules
     costs: CostRules
+    data: DataRules
     significance: SignificanceRules
     ablation: AblationRules
     drift: DriftRules
@@ -74,6 +76,15 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def applies(self, gate: str, task: Task | None) -> bool:
         """Whether a gate applies to one kind of model."""
         return not {gate.partition("[")[0], gate.partition(".")[0]} & set(self.not_applicable_to(task))
+
+    def notices(self, task: Task | None) -> list[str]:
+        """What this policy leaves out of a gate that it asks of one kind of model; every run says so."""
+        said = []
+        if self.significance.placebo == "names" and self.applies("significance.placebo", task):
+            said.append("significance.placebo: compares with other names alone, not with other days, says the policy")
+        if self.applies("data.window", task):
+            said += [f"data.window: {what}" for what in self.data.unasked]
+        return said
 
     def why_not_admitted(self, sidecar: Sidecar) -> tuple[str, str] | None:
         """Why this policy cannot judge a model, and what to write into it; None if it can.

@@ -31,11 +31,17 @@ class CostRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     impact_bps: NonNegative
     capital: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
 
+    @property
+    def per_turnover_bps(self) -> float:
+        """Cost of a unit of turnover, whatever its size [basis points]."""
+        return self.half_spread_bps + self.commission_bps + self.slippage_bps
+
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a miss is a failure, and when the panel could not have shown more."""
+    """When a miss is a failure, when the panel could not have shown more, and with what a position is compared."""
 
     detectable_ic: NonNegative
+    placebo: Literal["both", "names"]
 
 
 class AblationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,6 +49,31 @@ class AblationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     margin: NonNegative
     margin_share: Share
+
+
+class DataRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which days a panel must cover; 0 does not ask. `as_of` is the day of packing if left out."""
+
+    window_start_days: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+    window_end_days: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+    as_of: date | None = None
+    panel: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")] | None = None
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether any days will do."""
+        return not (self.window_start_days or self.window_end_days or self.panel)
+
+    @property
+    def unasked(self) -> list[str]:
+        """What is not asked of a panel's days, and the key that would ask it."""
+        ends = {"starts": self.window_start_days, "ends": self.window_end_days}
+        # A panel that somebody else keeps has its days from there.
+        return [
+            f"where the panel {verb} is not asked: set [data] window_{verb[:-1]}_days"
+            for verb, days in ends.items()
+            if not days and self.panel is None
+        ]
 
 
 class DriftRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

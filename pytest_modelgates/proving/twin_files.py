@@ -1,6 +1,7 @@
 """Changes of a twin's files, schema and panel."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ __all__ = [
     "flipped_schema",
     "infinite_feature",
     "missing_file",
+    "other_days",
     "swapped_columns",
     "unsorted_rows",
 ]
@@ -110,6 +112,19 @@ def early_row(target: Path) -> None:
     panel = Candidate(target).panel
     panel.frame.loc[panel.day_codes == 0, panel.sidecar.time] = pd.Timestamp(panel.sidecar.trained_until)
     write_panel(target, panel.frame)
+
+
+def other_days(target: Path) -> None:
+    """Move all days 40 years back, and the end of training 80, so that none of them is where it should be."""
+    candidate = Candidate(target)
+    panel, sidecar = candidate.panel, candidate.sidecar
+    # A whole number of weeks, so that weekdays stay weekdays.
+    back = timedelta(weeks=40 * 52)
+    panel.frame[sidecar.time] -= back
+    write_panel(target, panel.frame)
+    assert sidecar.trained_until is not None, "the gate is asked of panels with times alone"
+    trained = msgspec.structs.replace(sidecar, trained_until=sidecar.trained_until - 2 * back)
+    (target / SIDECAR).write_bytes(readable(trained))
 
 
 def edited_claim(target: Path) -> None:

@@ -1,4 +1,6 @@
-"""Days and years: the rows of each day, and how many of a panel's periods make a year."""
+"""Days and years: the rows of each day, how many of a panel's periods make a year, and where periods are missing."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +14,7 @@ DAYS_PER_YEAR = 252
 _CALENDAR_YEAR = 365.25
 # The share by which the number of periods may differ from what their median spacing makes. Exchanges are open on 243 to
 # 261 days of a year, which is within 4 % of 252; a sixth day a week or every other day left out is beyond it.
-_TOLERANCE = 0.1
+IRREGULAR = 0.1
 
 
 def periods_per_year(times: ArrayLike) -> float:
@@ -47,32 +49,86 @@ def periods_per_year(times: ArrayLike) -> float:
     ----------
     .. [1] A. W. Lo, The statistics of Sharpe ratios, Financial Analysts Journal 58(4):36, 2002.
     """
+    found = calendar(times)
+    if found.irregularity > IRREGULAR:
+        raise StatisticsError(
+            f"{found.spacing}, which makes {found.periods_per_year:g} a year, but there are {found.counted:.3g} a "
+            "year: spacing this irregular cannot be annualised; keep one frequency throughout, without long gaps"
+        )
+    return found.periods_per_year
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """The frequency of a panel, how well its times keep it, and the longest gap between two dates.
+
+    `periods_per_year` follows from the median spacing, `counted` from the number of times; `irregularity` is how far
+    they are apart, beyond two times [share of the first]. `gap` is the longest distance of neighbouring dates [periods;
+    1 if none is missing], between `gap_from` and `gap_to`. `spacing` says the same of the median, for people.
+    """
+
+    periods_per_year: float
+    counted: float
+    irregularity: float
+    gap: float
+    gap_from: np.datetime64
+    gap_to: np.datetime64
+    spacing: str
+
+
+def calendar(times: ArrayLike) -> Calendar:
+    """Find the frequency of a panel, and how far its times depart from it.
+
+    Parameters
+    ----------
+    times : array_like of datetime64, shape (n,)
+        As for `periods_per_year`, which says how the frequency is found.
+
+    Returns
+    -------
+    Calendar
+        Its gap is counted in business days, Monday to Friday, if the dates are weekdays in a row; in days if weekends
+        are among them; else in multiples of the median spacing.
+
+    Raises
+    ------
+    StatisticsError
+        If a time is missing or cannot be read, or there are fewer than two dates or less than one period a year.
+    """
     moments = np.unique(read_times(times))
     dates, times_of_a_date = np.unique(moments.astype("datetime64[D]"), return_counts=True)
     if dates.size < 2:
         raise InsufficientDataError(
             f"{dates.size} dates, at least 2 are needed to tell how far apart they lie", sample=dates.size
         )
-    gap = float(np.median(np.diff(dates).astype(np.int64)))
+    apart = np.diff(dates).astype(np.int64)
+    median = float(np.median(apart))
     years = int((dates[-1] - dates[0]).astype(np.int64)) / _CALENDAR_YEAR
-    spacing = f"{moments.size} times lie {gap:g} days apart at the median"
-    if gap > 1:
-        per_year = round(_CALENDAR_YEAR / gap)
+    spacing = f"{moments.size} times lie {median:g} days apart at the median"
+    gaps = apart / median
+    if median > 1:
+        per_year = round(_CALENDAR_YEAR / median)
     else:
         # Six weekdays in a row always hold a weekend between them, so only a full week reaches 300 dates a year.
         weekends = not np.is_busday(dates).all()
         per_year = 365 if weekends and (dates.size - 1) / years > 300 else DAYS_PER_YEAR
+        if per_year == DAYS_PER_YEAR:
+            gaps = np.busday_count(dates[:-1], dates[1:]).astype(np.float64)
     if per_year < 1:
         raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
     periods = per_year * float(np.median(times_of_a_date))
     steps = (dates.size - 1) * moments.size / dates.size
     expected = periods * years
-    if abs(steps - expected) > _TOLERANCE * expected + 2:
-        raise StatisticsError(
-            f"{spacing}, which makes {periods:g} a year, but there are {steps / years:.3g} a year: spacing this "
-            "irregular cannot be annualised; keep one frequency throughout, without long gaps"
-        )
-    return periods
+    longest = int(gaps.argmax())
+    return Calendar(
+        periods_per_year=periods,
+        counted=steps / years,
+        irregularity=max(0.0, abs(steps - expected) - 2) / expected,
+        gap=float(gaps[longest]),
+        gap_from=dates[longest],
+        gap_to=dates[longest + 1],
+        spacing=spacing,
+    )
 
 
 def read_times(times: ArrayLike) -> NDArray[np.datetime64]:

@@ -1,4 +1,4 @@
-"""How long scores last: the rank IC over several horizons, its steadiness, and how soon other names are on top."""
+"""How long scores last: the rank IC over several horizons, its steadiness, and how soon the names rank otherwise."""
 
 import math
 from collections.abc import Iterable
@@ -138,6 +138,38 @@ def top_turnover(scores: ArrayLike, *, share: float = 0.1, lag: int = 1) -> Seri
     # As in alphalens: new names over today's names. A name that has left the panel is not in today's number.
     entered = (top[lag:] & ~top[:-lag]).sum(axis=1)
     return np.asarray(entered / np.maximum(1, top[lag:].sum(axis=1)), dtype=np.float64)
+
+
+def rank_autocorrelation(scores: ArrayLike, *, lag: int = 1) -> Series:
+    """Correlate the ranks of each day's scores with those of some days before.
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n_days, n_assets)
+        NaN means that the asset has no row that day.
+    lag : int, default 1
+        Days between the two days compared [days].
+
+    Returns
+    -------
+    ndarray of float64, shape (n_days - lag,)
+        Spearman's correlation over the names that have a row on both days, as alphalens defines it where no name comes
+        or goes; NaN for fewer than two such names, or where all of them score alike on either day.
+
+    Raises
+    ------
+    StatisticsError
+        If the scores are not a matrix, one is infinite, or the lag is below 1.
+
+    Notes
+    -----
+    Near 1 the positions last and trade little. alphalens keeps the ranks among all names of each day, so that a name
+    that left still takes a rank; here the names present on both days are ranked.
+    """
+    if lag < 1:
+        raise StatisticsError(f"lag is {lag} days, expected at least 1")
+    daily = daily_matrix(scores, "scores")
+    return daily_rank_ic(daily[lag:], daily[:-lag])
 
 
 def information_ratio(ic: ArrayLike, *, days_per_year: float = 1.0) -> float:

@@ -21,7 +21,8 @@ class Holdings:
     """What a position held, paid and earned on each complete day.
 
     `first` is the index of the first complete day in the matrices that were followed. `weights` [share of capital] has
-    shape (n_held, n_assets), all other arrays have shape (n_held,). `gross`, `cost` and `net` are returns [share of
+    shape (n_held, n_assets), all other arrays have shape (n_held,). `per_turnover_bps` is what of the cost was charged
+    on each unit of turnover, whatever its size [basis points]. `gross`, `cost` and `net` are returns [share of
     capital a day], and `turnover` is the sum of the absolute changes of the weights [share of capital a day]. `market`
     is the mean return of all names [share a day]; `ic` and `ic_net` are the ICs before and after costs: the returns
     over `scale`, what a perfect position of these weights earns [share of capital a day]; 0 where `scale` is 0.
@@ -31,6 +32,7 @@ class Holdings:
     weights: Matrix
     gross: Series
     cost: Series
+    per_turnover_bps: float
     net: Series
     turnover: Series
     market: Series
@@ -250,6 +252,7 @@ def evaluate_positions(
         weights=weights,
         gross=gross,
         cost=cost,
+        per_turnover_bps=costs.per_turnover_bps,
         net=gross - cost,
         turnover=traded.sum(axis=1),
         market=market,
@@ -275,6 +278,30 @@ def _ic_denominator(position: Matrix, earned: Matrix, market: Series, missing: N
     """Return N sd(W) sd(r) of each day: what the position earns when it agrees perfectly with the returns."""
     # The product of the two roots of sums of squares is N sd(W) sd(r) with population deviations. That of the returns
     # is about their mean; that of the weights is about 0, for the reason in the notes of `simulate`.
+    best: Series = np.sqrt(np.einsum("ij,ij->i", position, position)) * about_market(earned, market, missing)[1]
+    return best
+
+
+def about_market(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> tuple[Matrix, Series]:
+    """Take the returns of each day about their mean.
+
+    Parameters
+    ----------
+    earned : ndarray of float, shape (n_days, n_assets)
+        Returns [share], any number where `missing` says that the asset has no row.
+    market : ndarray of float, shape (n_days,)
+        Mean return of the names with a row [share].
+    missing : ndarray of bool, shape (n_days, n_assets)
+        Where an asset has no row.
+
+    Returns
+    -------
+    deviation : ndarray of float64, shape (n_days, n_assets)
+        Returns less their mean [share], 0 without a row.
+    size : ndarray of float64, shape (n_days,)
+        Root of the sum of their squares [share]; 0 on a day whose returns span less than `ROUNDING` of the median
+        day's range.
+    """
     deviation = earned - market[:, np.newaxis]
     # Prices carried forward leave rounding errors; a cost divided by these would be an IC of any size.
     highest = np.where(missing, -np.inf, earned).max(axis=1, initial=-np.inf)
@@ -282,5 +309,4 @@ def _ic_denominator(position: Matrix, earned: Matrix, market: Series, missing: N
     apart = highest - lowest
     moves = apart > max(0.0, ROUNDING * float(np.median(apart))) if apart.size else apart > 0
     deviation[missing] = 0.0
-    squares = np.einsum("ij,ij->i", position, position) * np.einsum("ij,ij->i", deviation, deviation)
-    return np.where(moves, np.sqrt(squares), 0.0)
+    return deviation, np.where(moves, np.sqrt(np.einsum("ij,ij->i", deviation, deviation)), 0.0)

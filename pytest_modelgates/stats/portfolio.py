@@ -27,8 +27,8 @@ class PaperPnl:
     - `risk`: the risk of the net return of a day.
     - `mean_turnover`: [share of capital a day].
     - `largest_gross`, `largest_net` and `largest_weight`: the largest in size on any day [share of capital].
-    - `break_even_bps`: the cost at which nothing would have been earned [basis points of turnover]; infinite for a
-      position that earned or lost without a trade.
+    - `break_even_bps`: the cost of a unit of turnover at which nothing would have been earned, borrow and impact being
+      paid [basis points]; infinite for a position that earned or lost without a trade.
     - `p_value`: of a mean net return of at most 0, one-sided, by cosines; None below 20 days.
     - `probabilistic_sharpe`: the chance that a record without skill would have shown less, for independent days.
     - `alpha` [share of capital a year] and `beta`: against the mean return of all names; None if that never varies.
@@ -84,8 +84,8 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     .. [1] A. W. Lo, The statistics of Sharpe ratios, Financial Analysts Journal 58(4):36, 2002.
     """
     net = finite_series(holdings.net, name="net return", at_least=2)
-    earned = float(finite_series(holdings.gross, name="gross return").sum())
     traded = float(finite_series(holdings.turnover, name="turnover").sum())
+    earned = float(net.sum())
     if not (math.isfinite(days_per_year) and days_per_year > 0):
         raise StatisticsError(f"a year of {days_per_year} days, expected more than 0")
     if is_constant(net):
@@ -112,8 +112,10 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
         largest_gross=gross_exposure,
         largest_net=net_exposure,
         largest_weight=float(np.abs(holdings.weights).max()),
-        # Proportional costs are linear in turnover, so the net return is 0 at gross return over turnover.
-        break_even_bps=1e4 * earned / traded if traded > 0 else math.copysign(math.inf, earned),
+        # The net return is linear in what a unit of turnover costs: what is left of each unit could be charged too.
+        break_even_bps=holdings.per_turnover_bps + 1e4 * earned / traded
+        if traded > 0
+        else math.copysign(math.inf, earned),
         p_value=ewc_p_value(net)[0] if net.size >= MINIMUM_VALUES else None,
         probabilistic_sharpe=probabilistic_sharpe(sharpe),
         alpha=None if alpha is None else days_per_year * alpha,

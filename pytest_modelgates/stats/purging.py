@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import StatisticsError
+from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import numbers
 
 Days = NDArray[np.int64]
@@ -170,7 +170,7 @@ def combinatorial(
     Raises
     ------
     StatisticsError
-        When the first split is asked for, if a number is out of its range.
+        When the first split is asked for, if a number is out of its range, or some split has no training day left.
 
     References
     ----------
@@ -178,11 +178,22 @@ def combinatorial(
     """
     _check_groups(n_days, groups, tested)
     stretches = np.array_split(np.arange(n_days), groups)
-    for chosen in itertools.combinations(range(groups), tested):
+
+    def split(chosen: tuple[int, ...]) -> Split:
         test = np.concatenate([stretches[group] for group in chosen])
         train = np.setdiff1d(np.arange(n_days), test, assume_unique=True)
         # A tested stretch may lie between others, so days on both of its sides are purged.
-        yield purged(train, test, horizon=horizon, lag=lag, embargo=embargo), test
+        return purged(train, test, horizon=horizon, lag=lag, embargo=embargo), test
+
+    choices = list(itertools.combinations(range(groups), tested))
+    # All are looked at first: who fits a model on each should not learn it after hours.
+    if empty := [chosen for chosen in choices if not split(chosen)[0].size]:
+        named = ", ".join(str(group + 1) for group in empty[0])
+        raise InsufficientDataError(
+            f"{len(empty)} of {len(choices)} splits have no training day left after purging, such as the one that "
+            f"tests groups {named} of {groups}: give more days, test fewer groups, or make fewer"
+        )
+    yield from map(split, choices)
 
 
 def paths(n_days: int, *, groups: int, tested: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import bdtr
 
 from ..errors import InsufficientDataError, StatisticsError
 
@@ -178,3 +179,47 @@ def quantile(x: ArrayLike, q: float) -> float:
     if not 0 <= q <= 1:
         raise StatisticsError(f"the share is {q}, expected 0 to 1: 0.95 asks for the 95th percentile")
     return float(np.quantile(finite_series(x, name="sample"), q))
+
+
+def quantile_interval(x: ArrayLike, q: float, *, level: float = 0.9) -> tuple[float, float]:
+    """Give the order statistics between which a quantile of the population lies, whatever its distribution.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        The sample, in any order.
+    q : float
+        The share, between 0 and 1.
+    level : float, default 0.9
+        How often the interval holds the quantile, at least; each end misses it in half of the other cases at most.
+
+    Returns
+    -------
+    (float, float)
+        Lower and upper end, in the unit of `x`; minus infinity or infinity if no order statistic is far enough out.
+
+    Raises
+    ------
+    StatisticsError
+        If the sample is empty or not finite, or a share is not between 0 and 1.
+
+    Notes
+    -----
+    The number of values below the quantile is binomial, so the interval of [1]_ assumes nothing but
+    independent values. Where they come in bursts, as times on a busy machine do, it is too short.
+
+    References
+    ----------
+    .. [1] W. J. Conover, Practical Nonparametric Statistics, 3rd edition, Wiley, 1999, section 3.2.
+    """
+    if not (0 < q < 1 and 0 < level < 1):
+        raise StatisticsError(f"the share is {q} at level {level}, expected both between 0 and 1")
+    series = np.sort(finite_series(x, name="sample"))
+    below = bdtr(np.arange(series.size), series.size, q)  # P(at most k values lie below the quantile)
+    miss = (1 - level) / 2
+    # The k-th value from below is above the quantile if fewer than k values lie below it: P(k - 1 or fewer).
+    low = int(np.searchsorted(below, miss, side="right"))
+    high = int(np.searchsorted(below, 1 - miss, side="left"))
+    lower = series[low - 1] if low > 0 else -np.inf
+    upper = series[high] if high < series.size else np.inf
+    return float(lower), float(upper)

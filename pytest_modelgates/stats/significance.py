@@ -5,11 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, stdtr, stdtrit
 
 from ..errors import StatisticsError
 from .quantiles import finite_series, refuse_constant
-from .resampling import MINIMUM_VALUES, optimal_block_length, stationary_bootstrap_means
+from .resampling import (
+    MINIMUM_VALUES,
+    optimal_block_length,
+    stationary_bootstrap_means,
+    stationary_bootstrap_variance,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,51 @@ def ewc_error(x: ArrayLike) -> float:
         If the series is too short, not finite or constant.
     """
     return float(_cosines(_testable(x, 0.0))[0])
+
+
+def newey_west_error(x: ArrayLike, *, lags: int) -> float:
+    """Estimate the standard error of the mean of a dependent series by the Bartlett kernel.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (n,)
+        A stationary series in order of time, n >= 20.
+    lags : int
+        The last lag whose autocovariance counts, from 0 to n - 1 [values]. At 0 it is the error of independent values.
+
+    Returns
+    -------
+    float
+        The standard error [unit of x], with n in the variance. `newey` of Stata has n / (n - k) times its square, for k
+        coefficients.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is too short, not finite or constant, or the lags are out of range.
+
+    Notes
+    -----
+    The variance is R_0 + 2 sum_j (1 - j / (lags + 1)) R_j over n [1]_. The gates take the cosines of `ewc_error`: a
+    normal quantile of this error rejects too often, and more so the longer the dependence. It is here to compare with
+    other tools.
+
+    References
+    ----------
+    .. [1] W. K. Newey and K. D. West, A simple, positive semi-definite, heteroskedasticity and autocorrelation
+       consistent covariance matrix, Econometrica 55:703, 1987.
+    """
+    series = _testable(x, 0.0)
+    n = series.size
+    if not 0 <= lags < n:
+        raise StatisticsError(f"{lags} lags of {n} values, expected from 0 to {n - 1}")
+    deviation = series - series.mean()
+    # Equation 5 of Newey and West 1987; the falling weights keep the sum from being negative.
+    covariances = np.array([deviation[lag:] @ deviation[: n - lag] for lag in range(lags + 1)]) / n
+    weights = 1 - np.arange(lags + 1) / (lags + 1)
+    variance = 2 * weights @ covariances - covariances[0]
+    # The sum may still be 0, and rounding then puts it below.
+    return float(np.sqrt(max(float(variance), 0.0) / n))
 
 
 def ewc_bounds(x: ArrayLike, *, confidence: float = 0.90) -> tuple[float, float]:
@@ -171,11 +221,8 @@ def mean_exceeds(x: ArrayLike, *, bound: float = 0.0, horizon: int = 1, n_resamp
     .. [2] D. N. Politis and J. P. Romano, The stationary bootstrap, JASA 89:1303, 1994.
     """
     series = _testable(x, bound)
-    if horizon < 1:
-        raise StatisticsError(f"horizon is {horizon}, expected at least 1: 1 means that nothing overlaps")
+    block = _block(series, horizon)
     p_ewc, nu = ewc_p_value(series, bound=bound)
-    # The rule sees only the sample. A known overlap is dependence too, even where the sample does not show it.
-    block = max(optimal_block_length(series), float(horizon))
     means = stationary_bootstrap_means(series, block=block, n_resamples=n_resamples, seed=seed)
     mean = float(series.mean())
     # Resampled means scatter about the sample's mean; less that mean, plus the bound, they obey the null hypothesis.
@@ -191,6 +238,51 @@ def mean_exceeds(x: ArrayLike, *, bound: float = 0.0, horizon: int = 1, n_resamp
         block=block,
         n=series.size,
     )
+
+
+def mean_exceeds_closed(x: ArrayLike, *, bound: float = 0.0, horizon: int = 1) -> tuple[float, float]:
+    """Test as `mean_exceeds` does, without random numbers: the bootstrap's p-value is that of its variance.
+
+    Parameters
+    ----------
+    x, bound, horizon
+        As for `mean_exceeds`.
+
+    Returns
+    -------
+    p_against : float
+        The larger of the p-values by cosines and by the normal distribution with the variance that means of stationary
+        resamples have [1]_.
+    block : float
+        Mean block length of these resamples [values].
+
+    Raises
+    ------
+    StatisticsError
+        As for `mean_exceeds`.
+
+    Notes
+    -----
+    No seed can decide, and no number of resamples bounds the p-value from below. What is lost is the skewness of the
+    resampled means.
+
+    References
+    ----------
+    .. [1] D. N. Politis and J. P. Romano, The stationary bootstrap, JASA 89:1303, 1994, lemma 1.
+    """
+    series = _testable(x, bound)
+    block = _block(series, horizon)
+    error = np.sqrt(stationary_bootstrap_variance(series, block=block) / series.size)
+    with np.errstate(divide="ignore"):
+        p_bootstrap = float(ndtr(-(series.mean() - bound) / error))
+    return max(ewc_p_value(series, bound=bound)[0], p_bootstrap), block
+
+
+def _block(series: NDArray[np.float64], horizon: int) -> float:
+    if horizon < 1:
+        raise StatisticsError(f"horizon is {horizon}, expected at least 1: 1 means that nothing overlaps")
+    # The rule sees only the sample. A known overlap is dependence too, even where the sample does not show it.
+    return max(optimal_block_length(series), float(horizon))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -8,7 +8,9 @@ import pytest
 from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
-from tests.calibration.holes_sweep import HOLES, passes
+from tests.calibration.fold_sweep import SHAPES
+from tests.calibration.fold_sweep import rejections as fold_rejections
+from tests.calibration.holes_sweep import HOLES, IN_HOLES, IN_POWER, RUNS, SIGNALS, Columns, Row, judged, shares
 from tests.calibration.trials_sweep import CASES as TRIALS_CASES
 from tests.calibration.trials_sweep import passes as trials_passes
 
@@ -52,6 +54,18 @@ def test_at_most_one_model_of_noise_in_ten_passes_every_hard_gate(horizon: int) 
     assert false_passes(runs=300, horizon=horizon) <= 0.10 + 0.05
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("case", ["years alike", "volatility of each year its own", "volatility clusters, fat tails"])
+def test_a_model_whose_years_are_alike_is_refused_for_its_worst_no_more_often_than_asked(case: str, shape: str) -> None:
+    one, five = fold_rejections(case, shape, runs=1000)
+    assert one <= 0.01 + 0.0095
+    assert five <= 0.05 + 0.021
+
+
+def test_a_ruined_year_is_seen() -> None:
+    assert fold_rejections("one year lower by 5", "17 of 250", runs=200)[0] >= 0.87
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_model_as_good_as_its_baseline_is_called_better_no_more_often_than_asked(case: str) -> None:
     # Three standard errors of 400 samples, and what the bootstrap itself is off by.
@@ -63,17 +77,24 @@ def test_a_better_model_is_seen_on_a_thousand_rows() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-@pytest.mark.parametrize("hole", HOLES)
-def test_what_no_gate_can_see_passes_as_often_as_the_documentation_says(hole: str) -> None:
-    _, *printed = HOLES[hole]
-    assert " | ".join([hole, *map(str, printed)]) in TEXT
-    found = 100 * np.array(passes(hole, runs=200))
-    # Three standard errors of 200 samples, at least of a share of 1 %.
-    shares = np.clip(np.array(printed) / 100, 0.01, 0.99)
-    assert (np.abs(found - printed) <= 300 * np.sqrt(shares * (1 - shares) / 200)).all()
-
-
 @pytest.mark.parametrize("case", [name for name in TRIALS_CASES if "one of" not in name])
 def test_the_best_of_many_trials_without_skill_passes_no_more_often_than_the_level(case: str) -> None:
     found = trials_passes(case, runs=300, seed=1)
     assert max(found.known, found.unknown) <= 0.10 + 2.6 * 0.0173
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "columns"),
+    [
+        pytest.param(name, row, columns, id=name)
+        for rows, columns in ((HOLES, IN_HOLES), (SIGNALS, IN_POWER))
+        for name, row in rows.items()
+    ],
+)
+def test_models_pass_as_often_as_the_documentation_says(name: str, row: Row, columns: Columns) -> None:
+    assert " | ".join([name, *map(str, row.printed)]) in TEXT
+    passed, _ = judged(row, runs=200, seed=7)
+    # Three and a half standard errors of both samples, at least of a share of 1 %: some 170 shares are compared.
+    share = np.clip(np.array(row.printed) / 100, 0.01, 0.99)
+    error = 100 * np.sqrt(share * (1 - share) * (1 / 200 + 1 / RUNS))
+    assert (np.abs(shares(passed, columns) - np.array(row.printed)) <= 3.5 * error).all()

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from pytest_modelgates import __main__ as start
 from pytest_modelgates.audit.chain import Commit, append, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.predictions.records import read_predictions
 from pytest_modelgates.registry.store import live_change, live_id
@@ -331,6 +333,41 @@ def test_a_broken_gz_file_is_refused_in_a_line_and_leaves_a_record(
     assert capsys.readouterr() == ("", f"modelgates: {said}\n")
     (record,) = read_predictions(registry.artifacts.predictions)
     assert record.error == f"schema: {said}"
+
+
+def test_panel_prints_the_line_that_admits_a_panel_alone(registry: Registry, tmp_path: Path, capsys: Capture) -> None:
+    judged = Candidate(registry.artifacts.model(registry.live)).panel
+    line = f'panel = "{judged.rows_digest}"  # 15000 rows of 20 assets, 2020-01-01 to 2022-11-15\n'
+    # In another order, under other names, with other columns, and as text.
+    kept = judged.frame[["asset", "ret_next", "time", "reference"]].sample(frac=1, random_state=1)
+    kept.to_parquet(tmp_path / "kept.parquet")
+    kept.rename(columns={"time": "date", "asset": "name"}).to_csv(tmp_path / "kept.csv", index=False)
+    assert main(["panel", str(tmp_path / "kept.parquet")]) == 0
+    assert main(["panel", str(tmp_path / "kept.csv"), "--time=date", "--asset=name"]) == 0
+    assert capsys.readouterr() == (2 * line, "")
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[data]\n" + line)
+    assert load_policy(policy).data.panel == judged.rows_digest
+
+
+NO_PANEL = [
+    pytest.param(
+        "time,asset\n2020-01-01,A\n", ": no column 'ret_next'; it holds time, asset; name the columns", id="column"
+    ),
+    pytest.param("time,asset,ret_next\n2020-01-01,A,\n", ": 'ret_next' is missing in 1 rows; drop them", id="gap"),
+    pytest.param("time,asset,ret_next\n", ": no rows; give those that models are to be judged by", id="empty"),
+    pytest.param(
+        "time,asset,ret_next\n2020-01-01,A,x\n", ", line 2: column 'ret_next' holds 'x', expected a number", id="words"
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "why"), NO_PANEL)
+def test_panel_refuses_what_is_not_one(tmp_path: Path, capsys: Capture, content: str, why: str) -> None:
+    (tmp_path / "kept.csv").write_text(content)
+    assert main(["panel", str(tmp_path / "kept.csv")]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.startswith(f"modelgates: {tmp_path / 'kept.csv'}{why}")) == ("", True), err
 
 
 def test_verify_lists_every_problem(registry: Registry, capsys: Capture) -> None:

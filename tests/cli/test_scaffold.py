@@ -59,6 +59,7 @@ def test_the_policy_changes_no_limit_of_the_packaged_one(tmp_path: Path) -> None
     write_templates(tmp_path)
     written, packaged = load_policy(tmp_path / "registry/policy.toml"), load_policy(None)
     assert (written.slo, written.promotion, written.costs) == (packaged.slo, packaged.promotion, packaged.costs)
+    assert written.data.window_end_days == 30
     # The commented lines must be valid once their mark is removed.
     text = (tmp_path / "registry/policy.toml").read_text()
     lines = [

@@ -9,8 +9,12 @@ import pytest
 from lightgbm import LGBMRegressor
 from sklearn.linear_model import Ridge
 
-from examples.sp500 import features, models
+from examples.sp500 import e2e, features, models
 from examples.sp500.features import FEATURES, GROUPS, Split, build, centred_ranks, load_prices, split, training_label
+from pytest_modelgates.model.window import rows_digest
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.stats.holdings import simulate
+from pytest_modelgates.stats.significance import mean_exceeds
 
 EXAMPLE = Path(features.__file__).parent
 
@@ -131,7 +135,7 @@ def test_no_training_label_reaches_into_the_panel(prices: pd.DataFrame, horizon:
     last_fitted = days.index(cut.train["time"].max())
     assert days[last_fitted + 1 + horizon] == cut.trained_until
     assert cut.trained_until < cut.panel["time"].min()
-    assert last_fitted == days.index(pd.Timestamp("2004-12-31")) - (horizon + 2)
+    assert last_fitted == days.index(pd.Timestamp("1995-12-29")) - (horizon + 2)
 
 
 def test_prices_after_trained_until_change_no_training_row(prices: pd.DataFrame, cut: Split) -> None:
@@ -143,8 +147,8 @@ def test_prices_after_trained_until_change_no_training_row(prices: pd.DataFrame,
 
 def test_the_three_parts_have_the_promised_days(cut: Split) -> None:
     ends = [f"{part['time'].min():%F} {part['time'].max():%F}" for part in (cut.train, cut.panel, cut.live)]
-    assert ends == ["1990-12-31 2004-12-21", "2005-01-03 2021-12-31", "2022-01-03 2022-12-28"]
-    assert [len(part) for part in (cut.train, cut.panel, cut.live)] == [70_500, 85_600, 4_980]
+    assert ends == ["1990-12-31 1995-12-19", "1996-01-02 2021-12-31", "2022-01-03 2022-12-28"]
+    assert [len(part) for part in (cut.train, cut.panel, cut.live)] == [25_160, 130_940, 4_980]
     assert not cut.panel.isna().any(axis=None)
     assert list(cut.live.columns) == ["time", "asset", *FEATURES]
 
@@ -153,6 +157,38 @@ def test_the_models_are_the_four_of_the_readme(prices: pd.DataFrame) -> None:
     readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     assert list(models.MODELS) == ["lightgbm_5d", "ridge_5d", "ridge_1d", "lightgbm_overfit"]
     assert all(f"`{name}`" in readme for name in models.MODELS)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("name", list(models.MODELS))
+def test_what_a_model_earns_is_what_the_readme_says(prices: pd.DataFrame, name: str) -> None:
+    trained = models.MODELS[name](prices)
+    panel = trained.data.panel
+    scores = np.asarray(trained.estimator.predict(models.inputs(panel)), dtype=np.float64).reshape(-1, 20)
+    returns = panel["ret_next"].to_numpy().reshape(-1, 20)
+    readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    for since in ("1996", "2005"):
+        kept = panel["time"].unique() >= np.datetime64(since)
+        row = f"| `{name}` |"
+        for bps in (2, 0, 5):
+            held = simulate(scores[kept], returns[kept], horizon=trained.horizon, cost_bps=bps)
+            test = mean_exceeds(held.ic_net, horizon=trained.horizon, seed=1)
+            row += f" {test.mean:.4f} ({test.p_against:.4f}) |"
+        assert row.replace("-", "−") in readme.partition(f"| {since} to 2021")[2], since
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_policy_admits_the_panel_of_the_example_alone(prices: pd.DataFrame, horizon: int) -> None:
+    panel = split(build(prices, horizon=horizon), horizon=horizon).panel
+    wanted = load_policy(e2e.POLICY).data.panel
+    assert rows_digest(panel["time"].to_numpy(), panel["asset"].tolist(), panel["ret_next"].to_numpy()) == wanted
+
+
+def test_the_readme_counts_the_trials_that_are_declared() -> None:
+    readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    assert f"{e2e.TRIED} looks were taken at these prices" in readme
+    assert e2e.trials_counted(0.0002) == pytest.approx(0.0002 * e2e.TRIED)
+    assert e2e.trials_counted(0.02) == 1
 
 
 def test_small_trees_are_fitted_as_described_and_alike_each_time(prices: pd.DataFrame) -> None:

@@ -319,6 +319,12 @@ BAD = [
         id="trained-on-it",
     ),
     pytest.param(
+        "data.window",
+        lambda world: world.edit_json("sidecar.json", trained_until="2019-12-12"),
+        "measured 1 problems, limit ≤ 0: starts on 2020-01-01, expected by 2019-12-30: training ended on 2019-12-12, *",
+        id="begun-late",
+    ),
+    pytest.param(
         "parity.max_abs_diff",
         lambda world: world.edit_panel(lambda frame: frame.assign(reference=frame["reference"] + 1e-3)),
         "measured 0.07* rel, limit 0 ≤ · ≤ 1e-05, max_abs_diff 0.001, scale 0.01*, probes *, "
@@ -343,6 +349,18 @@ BAD = [
         returns(more_noise),
         "measured 0.* p, limit 0 ≤ · ≤ 0.1, ic_net *",
         id="noise",
+    ),
+    pytest.param(
+        "significance.placebo",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured 1 p, limit 0 ≤ · ≤ 0.1, p_names 1, p_days 1, static 0.*, ic -*, sd_names 0.*, names 12, rotations 4*",
+        id="worse-than-a-placebo",
+    ),
+    pytest.param(
+        "pnl.p_value",
+        returns(lambda frame: -frame["ret_next"]),
+        "measured 1 p, limit 0 ≤ · ≤ 0.25, net_return -*, cosines *",
+        id="a-sure-loss",
     ),
     pytest.param(
         "significance.deflated_sharpe",
@@ -483,7 +501,7 @@ BAD = [
     pytest.param(
         "wf.worst_fold",
         returns(later_years_turn),
-        "measured *e-* p, limit 0.05 ≤ · ≤ 1, worst_z -*, worst_fold 202*",
+        "measured *e-* p, limit 0.01 ≤ · ≤ 1, worst_t -*, worst_fold 202*",
         id="an-awful-year",
     ),
     *(
@@ -578,7 +596,7 @@ TIGHT = [
     pytest.param("pnl.largest_weight", "at_most = 0.1", "measured 0.15* weight, limit 0 ≤ · ≤ 0.1", id="one-name"),
     pytest.param("pnl.sharpe", "above = 99", "measured * /year, limit > 99, *", id="sharpe"),
     pytest.param("pnl.drawdown", "at_most = 1e-6", "measured * share, limit 0 ≤ · ≤ 1e-06", id="drawdown"),
-    pytest.param("pnl.p_value", "at_least = 0.5\nat_most = 1", "measured * p, limit 0.5 ≤ · ≤ 1", id="p-value"),
+    pytest.param("pnl.p_value", "at_least = 0.5\nat_most = 1", "measured * p, limit 0.5 ≤ · ≤ 1, *", id="p-value"),
     pytest.param(
         "pnl.probabilistic_sharpe",
         "at_least = 0\nat_most = 0.5",

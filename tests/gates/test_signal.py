@@ -181,6 +181,7 @@ def test_what_was_tried_together_is_counted_and_looked_at(pytester: pytest.Pytes
     ]
     assert found.value == pytest.approx(overfitting(np.stack(series, axis=1)).probability)
     assert (found.detail["at_hand"], found.detail["tried"], found.detail["splits"]) == (3, 3, 12870)
+    assert found.detail["dropped_days"] == len(series[0]) % 16 > 0
     deflated = measured(pytester, chosen, "significance.deflated_sharpe")
     assert deflated["significance.deflated_sharpe"].detail["tried"] == 3
 

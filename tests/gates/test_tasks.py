@@ -44,7 +44,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 SIGNALS_ONLY = '"significance", "ablation", "pnl", "wf"'
 TASKS = f"""
 [tasks]
-classification = [{SIGNALS_ONLY}, "shadow", "data.no_overlap", "data.unique_keys", "data.ordered"]
+classification = [{SIGNALS_ONLY}, "shadow", "data.no_overlap", "data.window", "data.unique_keys", "data.ordered"]
 regression = [{SIGNALS_ONLY}]
 """
 

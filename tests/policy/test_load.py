@@ -68,11 +68,13 @@ GATES = {
     "data.unique_keys": ("hard", "≤ 0"),
     "data.ordered": ("hard", "≤ 0"),
     "data.no_overlap": ("hard", "≤ 0"),
+    "data.window": ("hard", "≤ 0"),
     "parity.max_abs_diff": ("hard", "0 ≤ · ≤ 1e-05"),
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
     "significance.p_against": ("hard", "0 ≤ · ≤ 0.1"),
     "significance.p_adjusted": ("hard", "0 ≤ · ≤ 0.1"),
+    "significance.placebo": ("hard", "0 ≤ · ≤ 0.1"),
     "significance.rank_ic": ("soft", "0 < · ≤ 0.5"),
     "significance.deflated_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
     "significance.backtest_length": ("soft", "0 ≤ · ≤ 1"),
@@ -88,10 +90,10 @@ GATES = {
     "latency.onnx_p95_ms": ("soft", "0 < · ≤ 60"),
     "latency.serve_p95_ms": ("soft", "0 < · ≤ 200"),
     "shadow.rank_corr": ("soft", "0.95 ≤ · ≤ 1"),
+    "pnl.p_value": ("hard", "0 ≤ · ≤ 0.25"),
     "pnl.after_costs": ("soft", "> 0"),
     "pnl.sharpe": ("soft", "> 0"),
     "pnl.drawdown": ("soft", "0 ≤ · ≤ 0.3"),
-    "pnl.p_value": ("soft", "0 ≤ · ≤ 0.1"),
     "pnl.probabilistic_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
     "pnl.break_even": ("soft", "2 < · ≤ 1000"),
     "pnl.turnover": ("soft", "0 ≤ · ≤ 0.5"),
@@ -101,7 +103,7 @@ GATES = {
     "pnl.within_limits": ("soft", "> 0"),
     "pnl.participation": ("soft", "0 ≤ · ≤ 0.05"),
     "wf.positive_folds": ("hard", "0.5 ≤ · ≤ 1"),
-    "wf.worst_fold": ("hard", "0.05 ≤ · ≤ 1"),
+    "wf.worst_fold": ("hard", "0.01 ≤ · ≤ 1"),
 }
 
 
@@ -136,6 +138,7 @@ JUDGES = [
     "[promotion]\nparity_nights = 8",
     "[costs]\nhalf_spread_bps = 3",
     "[significance]\ndetectable_ic = 0.04",
+    '[significance]\nplacebo = "names"',
     "[ablation]\nmargin = 0.002",
     "[drift]\nks_p = 0.04",
     '[onnx]\ndomains = [""]',
@@ -173,6 +176,21 @@ def test_what_does_not_judge_leaves_the_digest_alone(tmp_path: Path, text: str) 
 def test_an_open_bound_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
     own = team(tmp_path, '[slo."latency.onnx_p95_ms"]\nat_least = 1\nbelow = 20\n')
     assert str(own.slo["latency.onnx_p95_ms"]) == "1 ≤ · < 20"
+
+
+BREAK_EVEN = [
+    pytest.param("", "2 < · ≤ 1000", id="packaged"),
+    pytest.param("[costs]\nhalf_spread_bps = 5", "5 < · ≤ 1000", id="costs"),
+    pytest.param("[costs]\ncommission_bps = 1\nslippage_bps = 0.5", "3.5 < · ≤ 1000", id="all-of-turnover"),
+    pytest.param("[costs]\nborrow_bps_per_year = 300\nimpact_bps = 9", "2 < · ≤ 1000", id="not-of-turnover"),
+    pytest.param('[slo."pnl.break_even"]\nat_most = 90', "2 < · ≤ 90", id="upper"),
+    pytest.param('[costs]\nhalf_spread_bps = 5\n[slo."pnl.break_even"]\nat_least = 7', "7 ≤ · ≤ 1000", id="own"),
+]
+
+
+@pytest.mark.parametrize(("text", "limit"), BREAK_EVEN)
+def test_the_break_even_must_exceed_what_the_policy_charges(tmp_path: Path, text: str, limit: str) -> None:
+    assert str(team(tmp_path, text).slo["pnl.break_even"]) == limit
 
 
 def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
@@ -222,8 +240,8 @@ MISFITS = [
     pytest.param(
         f"classification = [{SIGNALS_ONLY}]",
         {},
-        "the policy asks it for shadow, data.no_overlap",
-        f'{SIGNALS_ONLY}, "shadow", "data.no_overlap"',
+        "the policy asks it for shadow, data.no_overlap, data.window",
+        f'{SIGNALS_ONLY}, "shadow", "data.no_overlap", "data.window"',
         id="no-times",
     ),
     pytest.param(

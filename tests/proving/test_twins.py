@@ -3,6 +3,7 @@
 import shutil
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -29,6 +30,7 @@ from pytest_modelgates.proving.twin_files import (
     flipped_schema,
     infinite_feature,
     missing_file,
+    other_days,
     swapped_columns,
     unsorted_rows,
 )
@@ -75,6 +77,7 @@ def faults(candidate: Candidate) -> set[str]:
         "keys": panel.repeated_rows(),
         "order": panel.unordered_rows(),
         "overlap": panel.overlapping_rows(),
+        "window": panel.window_problems(start_days=10, end_days=36_500, as_of=date(2021, 8, 1)),
     }
     try:
         found["inputs"] = candidate.model.input_problems()
@@ -99,6 +102,7 @@ FAULTS = [
     (duplicated_row, {"keys"}),
     (unsorted_rows, {"order"}),
     (early_row, {"overlap"}),
+    (other_days, {"window"}),
     (perturbed_weights, {"parity"}),
     (edited_claim, {"claim"}),
     (against_score, set()),
@@ -114,6 +118,23 @@ def test_a_twin_has_its_own_fault_alone(packed_once: Path, tmp_path: Path, chang
     before = tree_digest(packed_once)
     assert faults(twin_of(packed_once, tmp_path, change)) == wanted
     assert verify(packed_once) == before
+
+
+RULES = [
+    pytest.param({"start_days": 10_000}, id="start"),
+    pytest.param({"end_days": 14_000}, id="end"),
+    pytest.param({"wanted": "the model's own"}, id="panel"),
+]
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_other_days_break_each_rule_of_the_window(packed_once: Path, tmp_path: Path, rules: dict[str, Any]) -> None:
+    panel, other = Candidate(packed_once).panel, twin_of(packed_once, tmp_path, other_days).panel
+    if "wanted" in rules:
+        rules = {"wanted": panel.rows_digest}
+    asked: dict[str, Any] = {"start_days": 0, "end_days": 0, "as_of": panel.days[-1].date()} | rules
+    assert panel.window_problems(**asked) == []
+    assert len(other.window_problems(**asked)) == 1
 
 
 def test_every_twin_is_in_the_table_of_faults() -> None:
@@ -246,7 +267,7 @@ def test_any_model_would_do_better_without_the_punished_group(any_model: Path, t
         name: position(twin, twin.panel.neutralised(positions)).ic_net
         for name, positions in twin.sidecar.groups.items()
     }
-    found = ablate(position(twin).ic_net, without, margin=0.001, margin_share=0.05, horizon=1, seed=1)
+    found = ablate(position(twin).ic_net, without, margin=0.001, margin_share=0.05, horizon=1)
     assert found[group].p_adjusted < 0.01
     assert faults(twin) == set()
 

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.ablation import Ablation, Series, ablate
-from pytest_modelgates.stats.significance import holm, mean_exceeds
+from pytest_modelgates.stats.significance import holm, mean_exceeds_closed
 
 DAYS = 1000
 OPTIONS = {"margin": 0.001, "margin_share": 0.05, "horizon": 1, "seed": 3, "n_resamples": 199}
@@ -49,17 +49,27 @@ def test_each_group_is_harmful_useful_useless_or_not_known() -> None:
 def test_every_number_follows_its_definition() -> None:
     whole, without = ic(mean=0.04), {"a": ic() + change(1, 0.03), "b": ic() + change(2, 0.0)}
     ablations = ablate(whole, without, **OPTIONS)
-    tests = [
-        mean_exceeds(series - whole, bound=0.05 * whole.mean(), n_resamples=199, seed=3) for series in without.values()
-    ]
-    for ablation, test, adjusted in zip(
-        ablations.values(), tests, holm([test.p_against for test in tests]), strict=True
+    bound = 0.05 * whole.mean()
+    p_values = [mean_exceeds_closed(series - whole, bound=bound)[0] for series in without.values()]
+    for ablation, series, p, adjusted in zip(
+        ablations.values(), without.values(), p_values, holm(p_values), strict=True
     ):
-        assert ablation.gain == pytest.approx(test.mean)
+        assert ablation.gain == pytest.approx((series - whole).mean())
         assert ablation.bound == pytest.approx(0.05 * whole.mean())
-        assert (ablation.p_value, ablation.p_adjusted) == (test.p_against, adjusted)
+        assert (ablation.p_value, ablation.p_adjusted) == (p, adjusted)
         assert ablation.interval[0] < ablation.gain < ablation.interval[1]
         assert ablation.n_days == DAYS
+
+
+def test_no_seed_decides_near_the_level() -> None:
+    whole = ic()
+    # The first group lies 1.9 standard errors above the margin, so that its p-value, of three groups, is near 0.10.
+    gain = change(30, 0)
+    gain += 0.001 - gain.mean() + 1.9 * gain.std() / np.sqrt(DAYS)
+    without = {"g0": whole + gain, "g1": whole + change(31, -0.01), "g2": whole + change(32, -0.01)}
+    found = [ablate(whole, without, **{**OPTIONS, "margin_share": 0, "seed": seed}) for seed in range(20)]
+    assert 0.05 < found[0]["g0"].p_adjusted < 0.2
+    assert all(each == found[0] for each in found)
 
 
 def test_a_model_without_skill_has_the_smallest_margin() -> None:

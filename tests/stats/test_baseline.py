@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn import metrics
 
 from pytest_modelgates.errors import StatisticsError
+from pytest_modelgates.stats import baseline as module
 from pytest_modelgates.stats.baseline import Series, beats_baseline, named_metric
 
 
@@ -95,6 +98,88 @@ def test_rows_of_a_day_that_err_alike_are_less_certain() -> None:
     )
     assert (rows.units, days.units) == (1000, 40)
     assert np.ptp(days.interval) > 3 * np.ptp(rows.interval)
+
+
+QUICK = [
+    "roc_auc",
+    "neg_log_loss",
+    "neg_brier_score",
+    "neg_mean_absolute_error",
+    "neg_mean_squared_error",
+    "neg_root_mean_squared_error",
+    "accuracy",
+    "r2",
+]
+
+
+@pytest.mark.parametrize("labels", [True, False], ids=["labels", "values"])
+@pytest.mark.parametrize("name", QUICK)
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 2**32),
+    ones=st.sampled_from([3, 30, 70]),
+    digits=st.sampled_from([0, 1, 12]),
+    per_day=st.sampled_from([None, 1, 5]),
+    constant=st.booleans(),
+)
+def test_counting_the_rows_drawn_gives_what_computing_anew_gives(
+    name: str, labels: bool, seed: int, ones: int, digits: int, per_day: int | None, constant: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    y = random.permutation((np.arange(100) < ones).astype(float))
+    model = np.clip(np.round(0.5 + 0.2 * (y - 0.5) + 0.2 * random.standard_normal(100), digits), 0, 1)
+    other = np.full(100, 0.3) if constant else np.round(random.random(100), digits)
+    if name == "r2":
+        y = y + 100 + 0.1 * random.standard_normal(100)
+    if name == "accuracy" and not labels:
+        model, other = model.round(), other.round()
+    metric = named_metric(name, labels=labels)
+    days = None if per_day is None else random.permutation(np.arange(100) // per_day)
+    anew: list[int] = []
+    options = {"seed": seed, "days": days, "n_resamples": 30, "progress": lambda done, of: anew.append(done)}
+    try:
+        expected = beats_baseline(y, model, other, metric=lambda a, b: metric(a, b), **options)
+    except StatisticsError as error:
+        with pytest.raises(StatisticsError, match=f"^{re.escape(str(error))}$"):
+            beats_baseline(y, model, other, metric=metric, **options)
+        return
+    assert len(anew) == 30
+    anew.clear()
+    result = beats_baseline(y, model, other, metric=metric, **options)
+    # Only a resample of one class, or of equal targets, is left to the metric itself.
+    assert len(anew) <= (10 if ones == 3 and name in {"roc_auc", "neg_log_loss", "neg_brier_score"} else 0)
+    assert result.p_value == expected.p_value
+    assert (result.model, result.baseline, result.units) == (expected.model, expected.baseline, expected.units)
+    assert result.interval == pytest.approx(expected.interval, rel=1e-9, abs=1e-13)
+
+
+def test_a_metric_of_classes_leaves_other_values_to_scikit_learn() -> None:
+    values = np.random.default_rng(9).standard_normal((3, 200))
+    with pytest.raises(StatisticsError, match=r"^the metric is nan for the model and nan for the baseline"):
+        beats_baseline(*values, metric=named_metric("roc_auc"), seed=1)
+
+
+@pytest.mark.parametrize("per_day", [None, 100], ids=["rows", "days"])
+def test_of_too_many_rows_for_a_slow_metric_some_are_drawn_once(
+    per_day: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 1000)
+    y, good = chances(10, 0.4, rows=4000)
+    days = None if per_day is None else np.arange(4000) // per_day
+    sizes, steps = set(), []
+
+    def f1(truth: Series, guess: Series) -> float:
+        sizes.add(truth.size)
+        return float(metrics.f1_score(truth, guess > 0.5))
+
+    result = beats_baseline(
+        y, good, np.ones(4000), metric=f1, seed=1, days=days, n_resamples=19, progress=lambda *step: steps.append(step)
+    )
+    assert (result.rows, result.units) == (1000, 40 if per_day else 1000)
+    assert max(sizes) < 1400
+    assert steps == [(done, 19) for done in range(19)]
+    whole = beats_baseline(y, good, np.ones(4000), metric=named_metric("roc_auc"), seed=1, days=days, n_resamples=19)
+    assert (whole.rows, whole.units) == (4000, 40 if per_day else 4000)
 
 
 Y, P = chances(8, 0.1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pytest_modelgates.errors import InsufficientDataError, StatisticsError
 from pytest_modelgates.stats.costs import Costs
-from pytest_modelgates.stats.days import periods_per_year, rows_by_day
+from pytest_modelgates.stats.days import IRREGULAR, calendar, periods_per_year, rows_by_day
 from pytest_modelgates.stats.holdings import evaluate_positions
 from pytest_modelgates.stats.portfolio import paper_pnl
 
@@ -65,6 +65,50 @@ def test_a_year_has_as_many_periods_as_the_panel_says(times: Times, periods: int
     assert periods_per_year(times) == periods
     shuffled = np.random.default_rng(1).permutation(np.repeat(times, 3))
     assert periods_per_year(shuffled.astype("datetime64[us]")) == periods
+
+
+def without(times: Times, start: int, stop: int) -> Times:
+    """Leave some times out."""
+    return np.concatenate([times[:start], times[stop:]])
+
+
+GAPS = [
+    pytest.param(every("B", 400), 1, id="business-days"),
+    pytest.param(without(every("B", 1500), 500, 509), 10, id="nine-business-days-closed"),
+    pytest.param(without(every("B", 1500), 500, 510), 11, id="ten-business-days-closed"),
+    pytest.param(without(every("B", 1305), 522, 783), 262, id="a-year-cut-out"),
+    pytest.param(without(every("D", 400), 100, 112), 13, id="twelve-of-all-days"),
+    pytest.param(without(every("W-FRI", 200), 100, 103), 4, id="three-weeks"),
+    pytest.param(without(every("ME", 100), 50, 52), 92 / 31, id="two-months"),
+    pytest.param(without(sessions(400, range(10, 17)), 70, 140), 11, id="ten-days-of-hours"),
+    # 10 September 2001, a Monday, and 17 September.
+    pytest.param(np.setdiff1d(every("B", 900, "2000-01-03"), every("B", 4, "2001-09-11")), 5, id="september-2001"),
+]
+
+
+@pytest.mark.parametrize(("times", "periods"), GAPS)
+def test_the_longest_gap_is_counted_in_periods(times: Times, periods: float) -> None:
+    found = calendar(times)
+    assert found.gap == pytest.approx(periods)
+    dates = np.unique(times.astype("datetime64[D]"))
+    assert dates[list(dates).index(found.gap_from) + 1] == found.gap_to
+    if periods > 1:
+        steps = np.diff(dates)
+        assert found.gap_to - found.gap_from == steps.max()
+
+
+@pytest.mark.parametrize(("times", "periods"), KNOWN)
+def test_the_calendar_counts_what_annual_figures_use(times: Times, periods: int) -> None:
+    found = calendar(times)
+    assert found.periods_per_year == periods
+    assert found.counted == pytest.approx(periods, rel=IRREGULAR + 3 / len(np.unique(times)))
+    assert 0 <= found.irregularity <= IRREGULAR
+
+
+def test_irregular_times_have_a_calendar_though_no_annual_figure() -> None:
+    found = calendar(every("B", 400)[::2])
+    assert (found.periods_per_year, found.counted) == (183, pytest.approx(130, abs=1))
+    assert found.irregularity > IRREGULAR
 
 
 REFUSED: list[object] = [

@@ -8,7 +8,13 @@ import pytest
 from scipy.stats import spearmanr
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.decay import forward_returns, information_ratio, rank_ic_decay, top_turnover
+from pytest_modelgates.stats.decay import (
+    forward_returns,
+    information_ratio,
+    rank_autocorrelation,
+    rank_ic_decay,
+    top_turnover,
+)
 from pytest_modelgates.stats.significance import ewc_p_value
 
 NAN = np.nan
@@ -76,12 +82,45 @@ def test_the_turnover_of_the_top_gives_the_answers_of_alphalens(
     assert top_turnover(scores, share=0.25, lag=lag).tolist() == turnover
 
 
+UP, SWAPPED, DOWN = [1, 2, 3, 4], [2, 1, 4, 3], [4, 3, 2, 1]
+# alphalens-reloaded, tests/test_performance.py, factor_rank_autocorrelation, without the days that have none before.
+AUTOCORRELATION = [
+    pytest.param([UP, UP, UP, UP], 1, [1, 1, 1], id="lasts"),
+    pytest.param([DOWN, UP, DOWN, UP], 1, [-1, -1, -1], id="turns"),
+    pytest.param(
+        [UP, SWAPPED, DOWN, UP, SWAPPED, DOWN, SWAPPED, DOWN, UP, SWAPPED, SWAPPED, DOWN],
+        3,
+        [1, 1, 1, 0.6, -0.6, -1, 1, -0.6, -1],
+        id="three-days",
+    ),
+]
+
+
+@pytest.mark.parametrize(("scores", "lag", "expected"), AUTOCORRELATION)
+def test_the_autocorrelation_of_ranks_gives_the_answers_of_alphalens(
+    scores: list[list[int]], lag: int, expected: list[float]
+) -> None:
+    np.testing.assert_allclose(rank_autocorrelation(scores, lag=lag), expected, rtol=1e-15)
+
+
+def test_names_that_come_or_go_are_not_ranked() -> None:
+    found = rank_autocorrelation([[1, 2, 3, np.nan], [2, 3, np.nan, 1], [5, np.nan, 5, 5], [5, np.nan, 5, 5]])
+    assert found[0] == 1
+    assert np.isnan(found[1:]).all()
+    assert rank_autocorrelation([[1, 2]]).size == 0
+
+
 def test_a_name_that_has_no_row_leaves_the_top_and_ties_leave_none_in_it() -> None:
     assert top_turnover([[1, 2, 3], [1, 2, NAN], [2, 2, NAN], [1, 2, 3]]).tolist() == [1, 0, 1]
 
 
 REFUSED = [
     pytest.param(lambda: top_turnover([[1.0], [2.0]], lag=0), "lag is 0 days, expected at least 1", id="turnover-lag"),
+    pytest.param(
+        lambda: rank_autocorrelation([[1.0], [2.0]], lag=0),
+        "lag is 0 days, expected at least 1",
+        id="autocorrelation-lag",
+    ),
     pytest.param(
         lambda: top_turnover([[1.0], [2.0]], share=1),
         "the top share is 1, expected a number between 0 and 1, such as 0.1",

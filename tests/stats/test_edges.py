@@ -22,6 +22,7 @@ from pytest_modelgates.errors import InsufficientDataError, ModelgatesError, Sta
 from pytest_modelgates.stats import (
     ablation,
     agreement,
+    attendance,
     baseline,
     caps,
     comparison,
@@ -31,19 +32,25 @@ from pytest_modelgates.stats import (
     decay,
     families,
     holdings,
+    leakage,
     overfitting,
+    placebo,
+    plausible,
     portfolio,
     purging,
     quantiles,
     ranks,
+    repeats,
     resampling,
     risk,
     sharpe,
     significance,
     spread,
     sufficiency,
+    target,
     trials,
     walkforward,
+    weighted,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -54,6 +61,8 @@ DAYS = np.repeat(np.arange("2024-01-01", "2024-01-31", dtype="datetime64[D]"), 4
 DATES = pd.bdate_range("2022-01-03", periods=120).to_numpy()
 SHARPE = sharpe.sharpe_of(SERIES)
 HELD = holdings.simulate(SCORES, RETURNS, horizon=2, cost_bps=1)
+RETURNS_LONG = np.resize(RETURNS, (120, 12))
+HELD_LONG = holdings.simulate(np.resize(SCORES, (120, 12)), RETURNS_LONG, horizon=2, cost_bps=1)
 ONE_DAY = holdings.simulate(SCORES[:3], RETURNS[:3], horizon=3, cost_bps=1, lag=0)
 TRIALS = trials.align_trials(DATES, SERIES, OTHER, [(DATES, OTHER, SERIES)])
 
@@ -77,6 +86,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     },
     agreement.daily_agreement: {"a": SERIES, "b": OTHER, "days": DAYS, "top": 0.1},
     agreement.disordered: {"native": SERIES, "other": OTHER, "days": DAYS, "margin": 0.1},
+    attendance.holes: {"target": RETURNS, "scores": SCORES, "horizon": 1},
+    attendance.share_of_survivors: {"returns": RETURNS},
+    attendance.why_nobody_left: {"rows": 480, "periods_per_year": 252.0},
     baseline.beats_baseline: {
         "truth": SERIES,
         "model": OTHER,
@@ -105,12 +117,14 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
         "cost_bps": 1.0,
     },
     copy_effects.tied_rows: {"scores": SERIES, "days": DAYS},
+    days.calendar: {"times": DATES},
     days.periods_per_year: {"times": DATES},
     days.read_times: {"times": DATES},
     days.rows_by_day: {"days": DAYS, "rows": 120},
     decay.forward_returns: {"returns": RETURNS, "horizon": 2, "lag": 1},
     decay.rank_ic_decay: {"scores": SCORES, "returns": RETURNS, "horizons": [1, 5], "lag": 1},
     decay.top_turnover: {"scores": SCORES, "share": 0.1, "lag": 1},
+    decay.rank_autocorrelation: {"scores": SCORES, "lag": 1},
     decay.information_ratio: {"ic": SERIES, "days_per_year": 252.0},
     holdings.rank_weights: {"scores": SCORES},
     holdings.tranche_weights: {"weights": SCORES, "horizon": 2, "lag": 1},
@@ -129,7 +143,13 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
         "first": 0,
         "volume": np.ones((40, 12)),
     },
+    leakage.look_ahead: {"scores": SCORES, "features": {"a": SCORES}, "returns": RETURNS, "horizon": 2},
+    leakage.one_day_later: {"scores": SCORES, "returns": RETURNS, "horizon": 2},
+    leakage.giveaway: {"features": MATRIX, "outcome": SERIES[:60], "names": ["a", "b", "c"], "classes": False},
     overfitting.overfitting: {"returns": MATRIX, "blocks": 4},
+    placebo.placebo_test: {"holdings": HELD_LONG, "returns": RETURNS_LONG, "n_resamples": 99, "seed": 1},
+    placebo.unit_paths: {"holdings": HELD, "returns": RETURNS},
+    plausible.return_sizes: {"returns": RETURNS},
     portfolio.paper_pnl: {"holdings": HELD, "days_per_year": 252.0, "volume": np.ones((38, 12))},
     purging.leaking: {"train": np.arange(50), "test": np.arange(50, 60), "horizon": 1, "lag": 1, "embargo": 0},
     purging.purged: {"train": np.arange(50), "test": np.arange(50, 60), "horizon": 1, "lag": 1, "embargo": 0},
@@ -142,6 +162,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     quantiles.quantile: {"x": SERIES, "q": 0.5},
     ranks.daily_matrix: {"values": SCORES, "name": "scores"},
     ranks.daily_rank_ic: {"scores": SCORES, "target": RETURNS},
+    repeats.repeated_days: {"returns": RETURNS},
     resampling.optimal_block_length: {"x": SERIES},
     resampling.stationary_bootstrap_means: {"x": SERIES, "block": 2.0, "n_resamples": 99, "seed": 1},
     resampling.stationary_bootstrap_joint_means: {"x": MATRIX, "block": 2.0, "n_resamples": 99, "seed": 1},
@@ -158,8 +179,10 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sharpe.minimum_backtest_years: {"trials": 10, "sharpe": 1.0},
     significance.ewc_p_value: {"x": SERIES, "bound": 0.0},
     significance.ewc_error: {"x": SERIES},
+    significance.newey_west_error: {"x": SERIES, "lags": 6},
     significance.ewc_bounds: {"x": SERIES, "confidence": 0.9},
     significance.mean_exceeds: {"x": SERIES, "bound": 0.0, "horizon": 1, "n_resamples": 99, "seed": 1},
+    significance.mean_exceeds_closed: {"x": SERIES, "bound": 0.0, "horizon": 1},
     significance.holm: {"p_values": np.array([0.1, 0.2])},
     spread.spread: {"scores": SERIES, "days": DAYS},
     sufficiency.too_little: {"days": 100, "horizon": 1, "names": 12.0},
@@ -169,6 +192,8 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sufficiency.more_days: {"x": SERIES, "effect": 0.01, "level": 0.1, "power": 0.8},
     sufficiency.why_unseen: {"x": SERIES, "effect": 0.01},
     trials.adjusted_p: {"ic_net": OTHER, "trials": TRIALS, "count": 5, "horizon": 1, "seed": 1},
+    target.compounded: {"returns": RETURNS, "horizon": 2, "lead": 1},
+    target.target_agreement: {"target": RETURNS, "returns": RETURNS, "horizon": 2},
     trials.ratio_variance: {"trials": TRIALS},
     trials.count_trials: {"declared": 3, "seen": 2},
     walkforward.folds: {"ic": SERIES, "labels": np.repeat([1, 2, 3], 40), "purge": 2},
@@ -188,6 +213,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
 # These take what another public function has read, or no numbers at all.
 TAKE_WHAT_WAS_READ = {
     holdings.gross_one,
+    holdings.about_market,
+    placebo.relabelled,
+    placebo.rotations,
     ranks.centred_ranks,
     ranks.highest,
     ranks.same_shape,
@@ -203,15 +231,18 @@ TAKE_WHAT_WAS_READ = {
     quantiles.is_constant,
     quantiles.refuse_constant,
     baseline.named_metric,
+    weighted.weighted_gain,
     drift.save_golden_predictions,
     drift.load_golden_predictions,
 }
 # NaN stands for "no row", "no IC that day" or "beyond the panel" in what these return, as their docstrings say.
 MAY_HOLD_NAN = {
     decay.forward_returns,
+    decay.rank_autocorrelation,
     quantiles.numbers,
     ranks.daily_matrix,
     ranks.daily_rank_ic,
+    target.compounded,
 }
 # "Nothing was traded", "no length settles it" and their like are infinite, as their docstrings say.
 MAY_BE_INFINITE = {

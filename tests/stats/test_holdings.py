@@ -104,6 +104,12 @@ ALPHALENS_FACTOR = [[1, 2, 3, 4], [4, 3, 2, 1]]
 ALPHALENS_FORWARD = [[4, 3, 2, 1], [1, 2, 3, 4]]
 
 
+def test_of_entering_only_the_last_tranche_is_charged() -> None:
+    held = simulate(np.tile([1.0, 2.0], (10, 1)), np.tile([0.01, -0.01], (10, 1)), horizon=5, cost_bps=10)
+    assert (held.first, len(held.net)) == (5, 5)
+    np.testing.assert_allclose(held.turnover, [1 / 5, 0, 0, 0, 0], atol=1e-15)
+
+
 def test_gross_return_gives_the_answer_of_alphalens() -> None:
     held = simulate(ALPHALENS_FACTOR, ALPHALENS_FORWARD, horizon=1, cost_bps=0, lag=0)
     np.testing.assert_allclose(held.gross, [-1.25, -1.25], rtol=1e-15)

@@ -1,17 +1,20 @@
-"""Known answers of Newey and West, whose errors this package does not use, beside ours for the same means."""
+"""Known answers of Newey and West, whose errors no gate uses, beside those that gates use for the same means."""
 
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from linearmodels.datasets import french
 from statsmodels.datasets import macrodata
 from statsmodels.regression.linear_model import OLS
 
+from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.quantiles import Series
 from pytest_modelgates.stats.resampling import optimal_block_length, stationary_bootstrap_variance
 from pytest_modelgates.stats.sharpe import sharpe_of
-from pytest_modelgates.stats.significance import ewc_error, ewc_p_value
+from pytest_modelgates.stats.significance import ewc_error, ewc_p_value, newey_west_error
 
 # linearmodels' monthly factors, n = 819: t of the mean by statsmodels at 0, 6 and 12 lags without the correction for
 # small samples, and arch's block length for the stationary bootstrap.
@@ -23,9 +26,22 @@ FACTORS = [
 ]
 
 
-def newey_west_error(x: Series, lags: int) -> float:
+def error_of_statsmodels(x: Series, lags: int) -> float:
     """Standard error of a mean by statsmodels."""
     return float(OLS(x, np.ones_like(x)).fit(cov_type="HAC", cov_kwds={"maxlags": lags}).bse[0])
+
+
+@given(seed=st.integers(0, 2**32), n=st.integers(20, 80), data=st.data())
+def test_the_error_is_that_of_statsmodels(seed: int, n: int, data: st.DataObject) -> None:
+    x, lags = 5 + np.random.default_rng(seed).standard_normal(n), data.draw(st.integers(0, n - 1))
+    # At n - 1 lags nothing but rounding may be left of the variance of a mean.
+    assert newey_west_error(x, lags=lags) == pytest.approx(error_of_statsmodels(x, lags), rel=1e-9, abs=1e-9)
+
+
+def test_lags_out_of_range_are_refused() -> None:
+    for lags in (-1, 20):
+        with pytest.raises(StatisticsError, match=rf"^{lags} lags of 20 values, expected from 0 to 19$"):
+            newey_west_error(np.arange(20), lags=lags)
 
 
 @pytest.mark.parametrize(("factor", "ratios", "block"), FACTORS)
@@ -34,7 +50,7 @@ def test_the_mean_of_a_factor_is_as_sure_as_by_newey_and_west(
 ) -> None:
     x = french.load()[factor].to_numpy(dtype=np.float64)
     n, mean = x.size, float(x.mean())
-    assert [mean / newey_west_error(x, lags) for lags in (0, 6, 12)] == pytest.approx(ratios, abs=1e-6)
+    assert [mean / newey_west_error(x, lags=lags) for lags in (0, 6, 12)] == pytest.approx(ratios, abs=1e-6)
     # At no lags there are no blocks: the variance is the single-value bootstrap's, and the error behind a Sharpe ratio.
     assert mean / math.sqrt(stationary_bootstrap_variance(x, block=1) / n) == pytest.approx(ratios[0], abs=1e-6)
     assert sharpe_of(x).ratio * math.sqrt(n * n / (n - 1)) == pytest.approx(ratios[0], abs=1e-6)
@@ -55,6 +71,9 @@ def test_a_regression_is_as_sure_as_by_the_newey_of_stata() -> None:
     np.testing.assert_allclose(fit.tvalues, [13.20494, -2.07555, -7.99511], atol=5e-6)
     # What each quarter adds to a coefficient is a series whose mean is the coefficient's error. 13 cosines: up to 20 %.
     influence = len(x) * (x * fit.resid[:, np.newaxis]) @ np.linalg.inv(x.T @ x)
+    small = math.sqrt(len(x) / (len(x) - 3))
+    ours = [small * newey_west_error(column, lags=4) for column in influence.T]
+    np.testing.assert_allclose(ours, errors, rtol=1e-11)
     np.testing.assert_allclose([ewc_error(column) for column in influence.T], errors, rtol=0.40)
 
 
@@ -69,7 +88,7 @@ def test_cosines_decide_like_newey_and_west_with_fixed_b(width: int, n: int) -> 
         noise = np.random.default_rng([run, n]).standard_normal(n + width - 1)
         # Shifted until half of all samples are significant, where two tests differ most.
         x = np.convolve(noise, np.ones(width) / width, "valid") + 1.2816 / math.sqrt(n)
-        theirs[run] = x.mean() / newey_west_error(x, lags) > critical
+        theirs[run] = x.mean() / newey_west_error(x, lags=lags) > critical
         ours[run] = ewc_p_value(x)[0] < 0.10
     assert (theirs == ours).mean() >= 0.9
     assert 0.4 <= theirs.mean() <= 0.6

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from pytest_modelgates.errors import StatisticsError
+from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.holdings import Holdings, simulate
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.risk import alpha_beta, risk_of
@@ -30,6 +31,7 @@ def held_with(
         weights=np.tile([0.5, -0.5], (days, 1)) if weights is None else np.asarray(weights, dtype=np.float64),
         gross=series + cost,
         cost=np.full(days, cost),
+        per_turnover_bps=1e4 * cost / turnover if turnover else 0.0,
         net=series,
         turnover=np.full(days, turnover),
         market=series / 2,
@@ -58,17 +60,39 @@ def test_a_gross_of_one_is_not_above_one(assets: int) -> None:
     assert (pnl.largest_gross, pnl.largest_net) == (1, 0)
 
 
+def test_borrow_and_impact_are_paid_before_the_break_even_by_hand() -> None:
+    # Held: half of the capital long and half short for two days; 1 % a day, 100 bp of borrow on 0.5 over 252 days, and
+    # an impact of 10 bp times the root of 1/4 on a turnover of 1.
+    scores, returns = np.tile([1.0, 2.0], (3, 1)), np.tile([-0.01, 0.01], (3, 1))
+    returns[2] *= 1.5
+    costs = Costs(half_spread_bps=3, borrow_bps_per_year=100, impact_bps=10)
+    held = simulate(scores, returns, horizon=1, cost_bps=costs, volume=np.full((3, 2), 2.0))
+    assert held.turnover.tolist() == [1, 0]
+    assert paper_pnl(held).break_even_bps == pytest.approx(250 - 2 * 0.5 * 100 / 252 - 10 * 0.5)
+
+
 @settings(max_examples=40)
-@given(seed=st.integers(0, 2**32))
-def test_at_the_break_even_cost_nothing_is_earned(seed: int) -> None:
+@given(seed=st.integers(0, 2**32), borrow=st.sampled_from([0, 300]), impact=st.sampled_from([0, 5]))
+def test_at_the_break_even_cost_nothing_is_earned(seed: int, borrow: float, impact: float) -> None:
     random = np.random.default_rng(seed)
     scores, returns = random.standard_normal((40, 6)), 0.01 * random.standard_normal((40, 6))
-    free = simulate(scores, returns, horizon=2, cost_bps=0)
-    break_even = paper_pnl(free).break_even_bps
-    assert break_even == pytest.approx(1e4 * free.gross.sum() / free.turnover.sum())
-    assert paper_pnl(simulate(scores, returns, horizon=2, cost_bps=3)).break_even_bps == pytest.approx(break_even)
+    given, volume = {"borrow_bps_per_year": borrow, "impact_bps": impact}, np.ones((40, 6))
+
+    def held(bps: float) -> Holdings:
+        return simulate(
+            scores,
+            returns,
+            horizon=2,
+            cost_bps=Costs(half_spread_bps=bps / 2, slippage_bps=bps / 2, **given),
+            volume=volume,
+        )
+
+    break_even = paper_pnl(held(0)).break_even_bps
+    assert paper_pnl(held(3)).break_even_bps == pytest.approx(break_even)
+    if not (borrow or impact):
+        assert break_even == pytest.approx(1e4 * held(0).gross.sum() / held(0).turnover.sum())
     if break_even > 0:
-        assert simulate(scores, returns, horizon=2, cost_bps=break_even).net.sum() == pytest.approx(0, abs=1e-12)
+        assert held(break_even).net.sum() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("net", "break_even"), [([0.01, 0.02], math.inf), ([-0.01, -0.02], -math.inf)])

@@ -73,12 +73,14 @@ def test_every_choice_of_groups_is_tested_and_nothing_leaks(
     groups: int, data: st.DataObject, horizon: int, embargo: int
 ) -> None:
     tested = data.draw(st.integers(1, groups - 1))
-    n_days = data.draw(st.integers(groups, 60))
+    # Even a stretch alone between two that are tested then keeps a day of its own.
+    n_days = data.draw(st.integers(groups * (2 * horizon + 3 + embargo), 120))
     splits = list(combinatorial(n_days, groups=groups, tested=tested, horizon=horizon, embargo=embargo))
     assert len(splits) == comb(groups, tested)
     times = np.zeros(n_days, dtype=int)
     for train, test in splits:
         times[test] += 1
+        assert train.size
         assert not np.intersect1d(train, test).size
         assert not leaking(train, test, horizon=horizon, embargo=embargo).size
     assert (times == comb(groups - 1, tested - 1)).all()
@@ -86,7 +88,7 @@ def test_every_choice_of_groups_is_tested_and_nothing_leaks(
 
 @given(groups=st.integers(2, 6), data=st.data())
 def test_each_path_takes_every_day_from_a_split_that_tests_it(groups: int, data: st.DataObject) -> None:
-    tested, n_days = data.draw(st.integers(1, groups - 1)), data.draw(st.integers(groups, 40))
+    tested, n_days = data.draw(st.integers(1, groups - 1)), data.draw(st.integers(5 * groups, 60))
     splits = list(combinatorial(n_days, groups=groups, tested=tested, horizon=1))
     found = paths(n_days, groups=groups, tested=tested)
     # Lopez de Prado 2018, section 12.4.1: k / N C(N, k) paths.
@@ -115,6 +117,12 @@ REFUSED = [
         lambda: list(combinatorial(9, groups=3, tested=3, horizon=1)),
         "3 of 3 groups of 9 days: expected fewer tested than groups than days",
         id="all-tested",
+    ),
+    pytest.param(
+        lambda: next(combinatorial(12, groups=4, tested=2, horizon=3)),
+        "4 of 6 splits have no training day left after purging, such as the one that tests groups 1, 3 of 4: give more "
+        "days, test fewer groups, or make fewer",
+        id="nothing-to-train-on",
     ),
 ]
 

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.quantiles import Series
-from pytest_modelgates.stats.significance import MeanTest, ewc_p_value, holm, mean_exceeds
+from pytest_modelgates.stats.significance import MeanTest, ewc_p_value, holm, mean_exceeds, mean_exceeds_closed
 
 
 def moving_average(seed: int, n: int, width: int) -> Series:
@@ -90,6 +90,20 @@ def test_the_smallest_p_value_counts_the_sample_itself() -> None:
     clear = np.random.default_rng(1).standard_normal(100) + 5
     assert mean_exceeds(clear, n_resamples=99, seed=0).p_bootstrap == 1 / 100
     assert mean_exceeds(-clear, n_resamples=99, seed=0).p_bootstrap == 1
+
+
+@pytest.mark.parametrize(("width", "horizon"), [(1, 1), (5, 5)], ids=["independent", "overlap"])
+@pytest.mark.parametrize("errors", [0.5, 1.3, 2.0])
+def test_the_closed_form_is_where_many_resamples_lead(width: int, horizon: int, errors: float) -> None:
+    series = moving_average(7, 1000, width)
+    series += errors * math.sqrt(1 / 1000) - series.mean() + 0.01
+    closed, block = mean_exceeds_closed(series, bound=0.01, horizon=horizon)
+    drawn = mean_exceeds(series, bound=0.01, horizon=horizon, n_resamples=50_000, seed=1)
+    assert block == drawn.block
+    assert closed >= drawn.p_ewc
+    # Three standard errors of the resamples, and a tenth for the skewness that the closed form leaves out.
+    noise = 3 * math.sqrt(drawn.p_bootstrap * (1 - drawn.p_bootstrap) / 50_000)
+    assert closed == pytest.approx(drawn.p_against, abs=noise + 0.1 * drawn.p_bootstrap)
 
 
 def test_a_bound_is_a_shift() -> None:

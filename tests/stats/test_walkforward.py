@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, kstest, linregress, norm, ttest_1samp
+from scipy.stats import binom, binomtest, linregress, norm, t, ttest_1samp, ttest_ind
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short, length_folds, retained
@@ -22,8 +22,9 @@ def test_folds_by_hand() -> None:
     assert result.n.tolist() == [24, 24]
     np.testing.assert_allclose(result.z, [np.sqrt(23), -np.sqrt(23)])
     assert result.share_positive == 0.5
-    assert result.worst_z == pytest.approx(-np.sqrt(23))
-    assert result.worst_p == pytest.approx(1 - (1 - norm.cdf(-np.sqrt(23))) ** 2)
+    # The two means lie 2 apart, and their difference has a variance of 2 / 23, with 2 * 23 degrees of freedom.
+    assert (result.worst, result.worst_t) == (1, pytest.approx(-2 / np.sqrt(2 / 23)))
+    assert result.worst_p == pytest.approx(2 * t.sf(2 / np.sqrt(2 / 23), 46))
 
 
 def test_purging_spares_the_first_fold_alone() -> None:
@@ -40,31 +41,69 @@ def test_a_zero_mean_is_not_positive() -> None:
 
 @settings(max_examples=50)
 @given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(20, 40), min_size=2, max_size=6))
-def test_z_agrees_with_scipy_and_the_worst_is_the_lowest(seed: int, sizes: list[int]) -> None:
+def test_folds_agree_with_scipy(seed: int, sizes: list[int]) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes)
     ic = np.random.default_rng(seed).standard_normal(labels.size) + 0.1
     result = folds(ic, labels, purge=0)
     np.testing.assert_allclose(result.z, [ttest_1samp(ic[labels == k], 0).statistic for k in range(len(sizes))])
-    assert result.worst_z == result.z.min()
+    welch = [
+        ttest_ind(ic[labels == k], ic[labels != k], equal_var=False, alternative="less") for k in range(len(sizes))
+    ]
+    assert result.worst_p == pytest.approx(min(1, len(sizes) * min(each.pvalue for each in welch)))
+    assert result.worst_t == pytest.approx(welch[result.worst].statistic)
     positive = int((result.means > 0).sum())
     assert result.positive_p == pytest.approx(binomtest(positive, len(sizes), alternative="greater").pvalue)
     assert result.median == np.median(result.means)
     assert result.slope == pytest.approx(linregress(np.arange(len(sizes)), result.means).slope, abs=1e-12)
-    assert result.worst_p == pytest.approx(1 - (1 - norm.cdf(result.worst_z)) ** len(sizes))
 
 
-def test_without_skill_the_chance_of_the_worst_fold_is_uniform() -> None:
-    random, labels = np.random.default_rng(4), np.repeat(np.arange(6), 250)
-    chances = [folds(random.standard_normal(1500), labels, purge=0).worst_p for _ in range(300)]
-    assert kstest(chances, "uniform").pvalue > 0.001
+# The 5 % point of (mean - lowest) / sigma in n normal values, as Nair 1948 prints it.
+NAIR = [pytest.param(3, 1.738, id="3"), pytest.param(4, 1.941, id="4"), pytest.param(5, 2.080, id="5")]
+
+
+@pytest.mark.parametrize(("count", "point"), NAIR)
+def test_the_chance_is_that_of_the_published_table(count: int, point: float) -> None:
+    days = 20_000
+    # Folds of one variance, whose means are in standard errors: one lies `point` below the mean of all, the rest share
+    # what it lacks.
+    below = np.full(count, point / (count - 1))
+    below[0] = -point
+    noise = np.tile([-1.0, 1.0], days // 2) * np.sqrt((days - 1) / days)
+    ic = np.concatenate([noise + shift / np.sqrt(days) for shift in below])
+    assert folds(ic, np.repeat(np.arange(count), days), purge=0).worst_p == pytest.approx(0.05, rel=0.005)
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.1], ids=["no-skill", "skill"])
+def test_where_all_folds_are_alike_one_in_twenty_is_below_a_chance_of_five_per_cent(mean: float) -> None:
+    random, labels = np.random.default_rng(4), np.repeat(np.arange(6), 60)
+    chances = np.array([folds(random.standard_normal(360) + mean, labels, purge=0).worst_p for _ in range(2000)])
+    for level in (0.01, 0.05, 0.10):
+        found = int((chances <= level).sum())
+        assert binom.ppf(0.001, 2000, 0.95 * level) <= found <= binom.ppf(0.999, 2000, level)
+
+
+def test_a_bad_year_among_good_ones_is_seen_though_it_is_no_worse_than_no_skill() -> None:
+    random = np.random.default_rng(5)
+    years = [0.25 + random.standard_normal(250) for _ in range(7)]
+    years[3] -= 0.35
+    result = folds(np.concatenate(years), np.repeat(np.arange(7), 250), purge=0)
+    assert result.worst == 3
+    # As the worst of seven years without skill it would be ordinary.
+    assert 1 - norm.sf(result.z[3]) ** 7 > 0.05
+    assert result.worst_p < 0.01
+
+
+def test_years_that_all_lose_alike_fit_each_other() -> None:
+    ic = np.random.default_rng(6).standard_normal(1750) - 0.2
+    result = folds(ic, np.repeat(np.arange(7), 250), purge=0)
+    assert result.share_positive == 0
+    assert result.worst_p > 0.05
 
 
 def test_a_very_bad_fold_keeps_a_chance_above_zero() -> None:
     ic = np.random.default_rng(1).standard_normal(500)
     ic[250:] -= 1
-    result = folds(ic, np.repeat([1, 2], 250), purge=0)
-    assert result.worst_p == pytest.approx(2 * norm.sf(-result.worst_z), rel=1e-6)
-    assert 0 < result.worst_p < 1e-20
+    assert 0 < folds(ic, np.repeat([1, 2], 250), purge=0).worst_p < 1e-20
 
 
 IC = np.random.default_rng(2).standard_normal(60)

@@ -1,0 +1,315 @@
+"""Whether scores or features know what they cannot know: they rank returns too well, or only those of the next days.
+
+A look-ahead shows in how well, and how briefly, a column ranks returns. Whether an honest signal is luck is a question
+for `significance`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtr
+from scipy.stats import rankdata
+
+from ..errors import InsufficientDataError
+from .quantiles import finite_series, is_constant, numbers
+from .ranks import Matrix, Series, centred_ranks, daily_matrix, daily_rank_ic, same_shape
+from .resampling import MINIMUM_VALUES
+from .significance import ewc_bounds, ewc_p_value
+from .sufficiency import MINIMUM_HORIZONS
+from .target import RIGHT_LEAD, compounded
+
+SCORE = "the score"
+# An IC counts only where luck explains it in fewer than one of a thousand such panels, however many columns there are.
+LUCK = 0.001
+# The leads compared [days], and how many times the later IC the earlier one may be.
+_NEAR, _FAR, _TIMES = range(1, 3), range(3, 11), 3
+# The fewest rows with a value, and of either class, on which a single feature is compared with a target.
+_ROWS = 20
+# A p-value of 0 would have an infinite normal deviate.
+_SMALLEST_P = 1e-300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAhead:
+    """How well the score and the features of a panel rank its returns.
+
+    `ic` is the size of the largest mean rank IC that luck does not explain [rho], 0 if there is none: `column` names
+    the score or the feature, `over` the returns that it ranks, and `days` counts the days with an IC. `excess` is how
+    far the IC of a feature over the next two days exceeds three times that over the eight after [standard errors], at
+    its largest, and `brief` names that feature.
+    """
+
+    ic: float
+    column: str | None
+    over: str | None
+    days: int
+    excess: float
+    brief: str | None
+
+
+def look_ahead(scores: ArrayLike, features: Mapping[str, ArrayLike], returns: ArrayLike, *, horizon: int) -> LookAhead:
+    """Compare the score and each feature with the returns of the next days.
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n_days, n_assets)
+        What the model says; NaN means that there is no value, as below.
+    features : mapping of str to array_like of float, shape (n_days, n_assets)
+        Name and values of each feature. Each is asked for once, and let go.
+    returns : array_like of float, shape (n_days, n_assets)
+        Return from the close of that day to the next [share]; NaN means that the asset has no row that day.
+    horizon : int
+        How far the signal looks ahead [days].
+
+    Returns
+    -------
+    LookAhead
+        The rank IC is Spearman's, by day, with the return of the day itself, of the day after, and compounded over the
+        horizon from the day after. It counts if its two-sided p-value by cosines is below 0.001 over the number of
+        comparisons, or that of Student's t over blocks of days [1]_ where there are fewer than 25 horizons; an IC that
+        never changes and is not 0 has the p-value 0. A comparison with fewer than 20 days is left out. The excess is a
+        normal deviate: its p-value is that of the feature's mean excess by cosines, in the direction of its IC over the
+        next two days, times twice the number of features. For it, a name without a return on some day counts as one in
+        the middle there.
+
+    Raises
+    ------
+    InsufficientDataError
+        If every comparison is left out.
+    StatisticsError
+        If a matrix has another shape, a value is infinite, or the horizon is below 1.
+
+    References
+    ----------
+    .. [1] R. Ibragimov and U. K. Müller, t-statistic based correlation and heterogeneity robust inference, Journal of
+       Business & Economic Statistics 28:453, 2010.
+    """
+    daily = daily_matrix(returns, "returns")
+    windows = _windows(daily, horizon)
+    near, far = _mean_of_leads(daily)
+    compared: list[tuple[float, float, str, str, int]] = []
+    brief: list[tuple[float, str]] = []
+    for name, values in chain([(SCORE, scores)], features.items()):
+        column = daily_matrix(values, name)
+        same_shape(column, daily, f"{name} and returns")
+        ranks = centred_ranks(column)
+        for over, window in windows.items():
+            series = window.rank_ic(column, ranks)
+            if len(series) >= MINIMUM_VALUES:
+                p = _two_sided(series, overlap=window.horizon)
+                compared.append((abs(float(series.mean())), p, name, over, len(series)))
+        if name != SCORE and len(near) >= MINIMUM_VALUES:
+            brief.append((_p_of_brief(ranks[: len(near)], near, far), name))
+    if not compared:
+        raise InsufficientDataError(
+            f"no column has a rank IC on {MINIMUM_VALUES} days: pack a longer panel, with features that differ",
+            sample=0,
+        )
+    told = [row for row in compared if row[1] * len(compared) <= LUCK]
+    ic, _, column_name, over_name, days = max(told) if told else (0.0, 0.0, None, None, max(row[4] for row in compared))
+    # With no feature to compare, as with one that shows nothing, the excess is 0: the deviate of one half.
+    shortest_p, shortest = min(brief, default=(1.0, ""))
+    excess = abs(float(ndtri(np.clip(2 * max(1, len(brief)) * shortest_p, _SMALLEST_P, 0.5))))
+    return LookAhead(
+        ic=ic, column=column_name, over=over_name, days=days, excess=excess, brief=shortest if excess else None
+    )
+
+
+class _Window:
+    """Returns of a window, ranked once for many columns."""
+
+    def __init__(self, daily: Matrix, horizon: int, lead: int) -> None:
+        self.horizon = horizon
+        returns = daily if lead == 0 else compounded(daily, horizon=horizon, lead=lead)
+        self._returns, self._missing = returns, np.isnan(returns)
+        self._ranks = centred_ranks(returns)
+        self._squares = np.einsum("ij,ij->i", self._ranks, self._ranks)
+
+    def rank_ic(self, column: Matrix, ranks: Matrix) -> Series:
+        """As `daily_rank_ic`, from the column's own ranks, without the days that have none."""
+        size = np.sqrt(np.einsum("ij,ij->i", ranks, ranks) * self._squares)
+        product = np.einsum("ij,ij->i", ranks, self._ranks)
+        ic: Series = np.divide(product, size, out=np.full(len(column), np.nan), where=size > 0)
+        # Where a name has one and not the other, both are ranked anew among those that have both.
+        unlike = (np.isnan(column) != self._missing).any(axis=1)
+        if unlike.any():
+            ic[unlike] = daily_rank_ic(column[unlike], self._returns[unlike])
+        return ic[np.isfinite(ic)]
+
+
+def _windows(daily: Matrix, horizon: int) -> dict[str, _Window]:
+    windows = {
+        "the return of the day itself": _Window(daily, 1, 0),
+        "the return of the day after": _Window(daily, 1, RIGHT_LEAD),
+    }
+    if horizon != 1:
+        windows[f"the return over the {horizon} days after"] = _Window(daily, horizon, RIGHT_LEAD)
+    return windows
+
+
+def _mean_of_leads(daily: Matrix) -> tuple[Matrix, Matrix]:
+    """Average the ranks of the returns of each lead, at length 1: their product with a column at length 1 is its IC."""
+    unit = _length_one(centred_ranks(daily))
+    days = max(0, len(unit) - _FAR[-1])
+    near, far = (
+        sum((unit[lead : lead + days] for lead in leads), np.zeros(())) / len(leads) for leads in (_NEAR, _FAR)
+    )
+    return near, far
+
+
+def _length_one(ranks: Matrix) -> Matrix:
+    size = np.sqrt(np.einsum("ij,ij->i", ranks, ranks))[:, np.newaxis]
+    unit: Matrix = np.divide(ranks, size, out=np.zeros_like(ranks), where=size > 0)
+    return unit
+
+
+def _p_of_brief(ranks: Matrix, near: Matrix, far: Matrix) -> float:
+    """One-sided p-value of "the IC of the next two days is at most three times that of the eight after"."""
+    unit = _length_one(ranks)
+    early, late = (np.einsum("ij,ij->i", unit, later) for later in (near, far))
+    excess = (early - _TIMES * late) * np.sign(early.mean())
+    if is_constant(excess):
+        return 0.0 if excess[0] > 0 else 1.0
+    return ewc_p_value(excess)[0]
+
+
+def _two_sided(series: Series, *, overlap: int) -> float:
+    """P-value of "the mean is 0", for neighbours that overlap by all but one day of so many."""
+    if is_constant(series):
+        return 0.0 if series[0] else 1.0
+    if len(series) >= MINIMUM_HORIZONS * overlap:
+        p = ewc_p_value(series)[0]
+        return 2 * min(p, 1 - p)
+    # In so few horizons cosines reject too often. Ibragimov and Müller 2010: Student's t of the means of blocks.
+    means = np.array([block.mean() for block in np.array_split(series, max(1, len(series) // overlap))])
+    if len(means) < 2:
+        return 1.0
+    error = means.std(ddof=1) / np.sqrt(len(means))
+    return float(2 * stdtr(len(means) - 1, -abs(means.mean()) / error)) if error > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delay:
+    """What remains of a rank IC a day later.
+
+    `ic` is the mean over the horizon, `later` that over the horizon from one day later [rho], and `bound` the upper
+    95 % bound of `later` less half of `ic`. `days` counts the days with both.
+    """
+
+    ic: float
+    later: float
+    bound: float
+    days: int
+
+
+def one_day_later(scores: ArrayLike, returns: ArrayLike, *, horizon: int) -> Delay:
+    """Ask how much of the rank IC over the horizon is left if the position is entered a day later.
+
+    Parameters
+    ----------
+    scores, returns : array_like of float, shape (n_days, n_assets)
+        Score of each row, and return from the close of that day to the next [share]; NaN means that the asset has no
+        row that day.
+    horizon : int
+        How far the signal looks ahead [days].
+
+    Returns
+    -------
+    Delay
+        A score that knows one day ahead loses its whole IC; one that ranks each day of the horizon alike keeps
+        (h - 1)/h of it at least. The bound is by cosines, which allow for targets that overlap.
+
+    Raises
+    ------
+    InsufficientDataError
+        If fewer than 20 days have both.
+    StatisticsError
+        If a matrix has another shape, a value is infinite, or the horizon is below 1.
+    """
+    given = daily_matrix(scores, "scores")
+    ic, later = (
+        daily_rank_ic(given, compounded(returns, horizon=horizon, lead=lead)) for lead in (RIGHT_LEAD, RIGHT_LEAD + 1)
+    )
+    both = np.isfinite(ic) & np.isfinite(later)
+    if (days := int(both.sum())) < MINIMUM_VALUES:
+        raise InsufficientDataError(
+            f"{days} days have a rank IC over {horizon} days and one from a day later, at least {MINIMUM_VALUES} are "
+            "needed: pack a longer panel",
+            sample=days,
+        )
+    left = later[both] - 0.5 * ic[both]
+    bound = float(left[0]) if is_constant(left) else ewc_bounds(left, confidence=0.90)[1]
+    return Delay(ic=float(ic[both].mean()), later=float(later[both].mean()), bound=bound, days=days)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Giveaway:
+    """The feature that alone tells most of a target, and how much: an AUC, or the size of a rank correlation."""
+
+    value: float
+    column: str | None
+
+
+def giveaway(features: ArrayLike, outcome: ArrayLike, *, names: Sequence[str], classes: bool) -> Giveaway:
+    """Find the single feature that gives most of the target away.
+
+    Parameters
+    ----------
+    features : array_like of float, shape (n_rows, n_features)
+        NaN means that there is no value; that there is none is looked at as a feature of its own.
+    outcome : array_like of float, shape (n_rows,)
+        The target: 0 or 1 if there are classes.
+    names : sequence of str, length n_features
+        Names of the features.
+    classes : bool
+        Whether the outcome is a class.
+
+    Returns
+    -------
+    Giveaway
+        For classes the larger of AUC and 1 - AUC [1]_, otherwise the size of Spearman's correlation, ties averaged. A
+        feature with fewer than 20 values, or 20 of either class, is left out; 0 if all are.
+
+    Raises
+    ------
+    StatisticsError
+        If the outcome is not finite, or the features do not have as many rows.
+
+    References
+    ----------
+    .. [1] J. A. Hanley and B. J. McNeil, The meaning and use of the area under a receiver operating characteristic
+       (ROC) curve, Radiology 143:29, 1982.
+    """
+    target, matrix = finite_series(outcome, name="outcome"), numbers(features, name="features")
+    same_shape(matrix, np.empty((target.size, len(names))), "features and outcome by name")
+    alone = _auc if classes else _rank_correlation
+    best, found = 0.0, None
+    for name, column in zip(names, matrix.T, strict=True):
+        there = ~np.isnan(column)
+        candidates = [(name, alone(column[there], target[there]))]
+        if not there.all():
+            candidates.append((f"whether {name} is missing", alone(there.astype(np.float64), target)))
+        for what, value in candidates:
+            if value > best:
+                best, found = value, what
+    return Giveaway(value=best, column=found)
+
+
+def _auc(column: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    positive = target == 1
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if min(ones, zeros) < _ROWS:
+        return 0.0
+    # Hanley and McNeil 1982: the AUC is the Mann-Whitney statistic over the number of pairs.
+    auc = (float(rankdata(column)[positive].sum()) - ones * (ones + 1) / 2) / (ones * zeros)
+    return max(auc, 1 - auc)
+
+
+def _rank_correlation(column: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    if column.size < _ROWS:
+        return 0.0
+    ic = daily_rank_ic(column[np.newaxis], target[np.newaxis])[0]
+    return min(1.0, abs(float(ic))) if np.isfinite(ic) else 0.0

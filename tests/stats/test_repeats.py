@@ -1,0 +1,79 @@
+"""Days that come twice."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_modelgates.stats.repeats import repeated_days
+
+
+def returns_of(days: int = 60, names: int = 9) -> np.ndarray:
+    return 0.01 * np.random.default_rng(1).standard_normal((days, names))
+
+
+def by_hand(returns: np.ndarray) -> list[list[int]]:
+    """Compare all pairs of days."""
+    found = {}
+    for earlier, later in itertools.combinations(range(len(returns)), 2):
+        a, b = returns[earlier], returns[later]
+        if np.array_equal(a, b, equal_nan=True) and (np.nan_to_num(a) != 0).sum() >= 2 and later not in found:
+            found[later] = earlier
+    return sorted([later, earlier] for later, earlier in found.items())
+
+
+def test_days_that_differ_do_not_repeat() -> None:
+    assert repeated_days(returns_of()).tolist() == []
+    assert repeated_days(returns_of()).shape == (0, 2)
+
+
+def test_a_block_written_twice_is_found_day_by_day() -> None:
+    twice = np.tile(returns_of(30), (3, 1))
+    assert repeated_days(twice).tolist() == [[30 + day, day % 30] for day in range(60)]
+
+
+@given(seed=st.integers(0, 400), days=st.integers(2, 12), names=st.integers(1, 7))
+def test_days_repeat_as_by_hand(seed: int, days: int, names: int) -> None:
+    random = np.random.default_rng(seed)
+    returns = random.choice([0.0, -0.0, 0.01, np.nan], (days, names), p=[0.2, 0.2, 0.4, 0.2])
+    found = repeated_days(returns).tolist()
+    # A day whose vector is another's always repeats; found beside it is one that only has other names.
+    assert {later for later, _ in by_hand(returns)} <= {later for later, _ in found}
+    for later, earlier in found:
+        both = ~np.isnan(returns[later]) & ~np.isnan(returns[earlier])
+        assert (returns[later, both] == returns[earlier, both]).all()
+        assert np.count_nonzero(returns[later, both]) >= 2
+
+
+def test_a_copy_is_seen_although_a_name_was_left_out_or_joined() -> None:
+    returns = returns_of()
+    returns[40] = returns[10]
+    returns[40, 3] = np.nan
+    returns[10, 5] = np.nan
+    assert repeated_days(returns).tolist() == [[40, 10]]
+    returns[40, [0, 1, 2]] = np.nan
+    returns[10, [6, 7]] = np.nan
+    assert repeated_days(returns).tolist() == [], "fewer than half of the names are left"
+
+
+def test_a_copy_is_seen_through_noise_that_no_price_has() -> None:
+    returns = returns_of()
+    returns[40] = returns[10] + 1e-13
+    assert repeated_days(returns).tolist() == [[40, 10]]
+
+
+@pytest.mark.parametrize(("moved", "wanted"), [(0, []), (1, []), (2, [[40, 10]])])
+def test_days_on_which_hardly_anything_moves_may_be_alike(moved: int, wanted: list[list[int]]) -> None:
+    returns = returns_of()
+    returns[[10, 40]] = 0.0
+    returns[[10, 40], :moved] = 0.01
+    assert repeated_days(returns).tolist() == wanted
+
+
+def test_one_name_that_differs_is_another_day() -> None:
+    returns = returns_of()
+    returns[40] = returns[10]
+    returns[40, 3] += 1e-4
+    assert repeated_days(returns).tolist() == []
