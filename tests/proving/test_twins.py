@@ -87,7 +87,7 @@ def faults(candidate: Candidate) -> set[str]:
         "keys": panel.repeated_rows(),
         "order": panel.unordered_rows(),
         "overlap": panel.overlapping_rows(),
-        "window": panel.window_problems(start_days=10, end_days=36_500, as_of=date(2021, 8, 1)),
+        "window": panel.window_problems(start_days=10, end_days=36_500, as_of=date(2023, 1, 1)),
     }
     if sidecar.task == "signal":
         found |= faults_of_returns(panel)
