@@ -19,21 +19,29 @@ if TYPE_CHECKING:
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
     from .stats.agreement import DailyAgreement, disordered
+    from .stats.attendance import why_nobody_left
     from .stats.baseline import BaselineTest
     from .stats.caps import Capped
-    from .stats.comparison import step_down, superior_ability
+    from .stats.comparison import superior_ability
     from .stats.copy_effects import tied_rows, trade_difference
     from .stats.costs import Costs
     from .stats.days import DAYS_PER_YEAR
     from .stats.decay import rank_autocorrelation, rank_ic_decay, top_turnover
     from .stats.holdings import Holdings
+    from .stats.leakage import Delay, Giveaway, LookAhead, steadiness
     from .stats.overfitting import overfitting
     from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
-    from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
+    from .stats.sharpe import (
+        deflated_sharpe,
+        minimum_backtest_years,
+        minimum_track_record,
+        probabilistic_sharpe,
+        sharpe_of,
+    )
     from .stats.significance import MeanTest, ewc_p_value, newey_west_error
     from .stats.sufficiency import minimum_detectable, why_unseen
-    from .stats.trials import TrialSeries, after_trials, count_trials, ratio_variance
+    from .stats.trials import TrialSeries, adjusted_p, ratio_variance
     from .stats.walkforward import Folds
 
 _PLACES = {
@@ -48,21 +56,29 @@ _PLACES = {
     "serving.adapter": ("Adapter",),
     "stats.ablation": ("Ablation",),
     "stats.agreement": ("DailyAgreement", "disordered"),
+    "stats.attendance": ("why_nobody_left",),
     "stats.baseline": ("BaselineTest",),
     "stats.caps": ("Capped",),
-    "stats.comparison": ("step_down", "superior_ability"),
+    "stats.comparison": ("superior_ability",),
     "stats.copy_effects": ("trade_difference", "tied_rows"),
     "stats.costs": ("Costs",),
     "stats.days": ("DAYS_PER_YEAR",),
     "stats.decay": ("rank_autocorrelation", "rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
+    "stats.leakage": ("Delay", "Giveaway", "LookAhead", "steadiness"),
     "stats.overfitting": ("overfitting",),
     "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),
-    "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
+    "stats.sharpe": (
+        "deflated_sharpe",
+        "minimum_backtest_years",
+        "minimum_track_record",
+        "probabilistic_sharpe",
+        "sharpe_of",
+    ),
     "stats.significance": ("MeanTest", "ewc_p_value", "newey_west_error"),
     "stats.sufficiency": ("minimum_detectable", "why_unseen"),
-    "stats.trials": ("TrialSeries", "after_trials", "count_trials", "ratio_variance"),
+    "stats.trials": ("TrialSeries", "adjusted_p", "ratio_variance"),
     "stats.walkforward": ("Folds",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -76,10 +92,13 @@ __all__ = [
     "Capped",
     "Costs",
     "DailyAgreement",
+    "Delay",
     "Folds",
     "Gate",
+    "Giveaway",
     "Holdings",
     "InsufficientDataError",
+    "LookAhead",
     "MeanTest",
     "ModelgatesError",
     "NoReference",
@@ -88,9 +107,9 @@ __all__ = [
     "Placebo",
     "StatisticsError",
     "TrialSeries",
-    "after_trials",
+    "adjusted_p",
     "check_p95_ms",
-    "count_trials",
+    "deflated_sharpe",
     "disordered",
     "ewc_p_value",
     "minimum_backtest_years",
@@ -99,18 +118,20 @@ __all__ = [
     "newey_west_error",
     "overfitting",
     "pack",
+    "probabilistic_sharpe",
     "rank_autocorrelation",
     "rank_ic_decay",
     "ratio_variance",
     "schema_crc32",
     "sharpe_of",
     "sidecar_crc32",
-    "step_down",
+    "steadiness",
     "superior_ability",
     "tied_rows",
     "top_turnover",
     "trade_difference",
     "walk_models_forward",
+    "why_nobody_left",
     "why_unseen",
 ]
 

@@ -16,6 +16,7 @@ from pytest_modelgates.drift import psi
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
+from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.records import read_predictions, values_of
@@ -38,14 +39,27 @@ from pytest_modelgates.proving.twin_markets import (
     against_group,
     against_score,
     knowing_baseline,
+    many_trials,
     ruinous_year,
     shifted_shadow,
 )
 from pytest_modelgates.proving.twin_models import foreign_operator, perturbed_weights, renamed_input
+from pytest_modelgates.proving.twin_panels import (
+    along_score,
+    holed_panel,
+    impossible_return,
+    late_target,
+    missing_third,
+    one_day_peek,
+    repeated_day,
+    rows_twice,
+    telling_feature,
+)
 from pytest_modelgates.proving.twins import make_twin
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import disordered
 from pytest_modelgates.stats.holdings import Holdings, simulate
+from pytest_modelgates.stats.significance import ewc_p_value
 from pytest_modelgates.stats.walkforward import folds
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.onnx_models import finished, linear
@@ -75,8 +89,10 @@ def faults(candidate: Candidate) -> set[str]:
         "keys": panel.repeated_rows(),
         "order": panel.unordered_rows(),
         "overlap": panel.overlapping_rows(),
-        "window": panel.window_problems(start_days=10, end_days=36_500, as_of=date(2021, 8, 1)),
+        "window": panel.window_problems(start_days=10, end_days=0, as_of=date(2021, 8, 1)),
     }
+    if sidecar.task == "signal":
+        found |= faults_of_returns(panel)
     try:
         found["inputs"] = candidate.model.input_problems()
         found["claim"] = candidate.parity_claim_problems(1e-5)
@@ -84,6 +100,19 @@ def faults(candidate: Candidate) -> set[str]:
     except ModelgatesError:
         found["no scores"] = True
     return {name for name, offenders in found.items() if offenders}
+
+
+def faults_of_returns(panel: Panel) -> dict[str, object]:
+    """The same of what a panel says of its returns; nothing where they cannot be laid out."""
+    if panel.column_problems() or panel.repeated_rows() or panel.not_finite():
+        return {}
+    return {
+        "gap": panel.calendar.gap > 10,
+        "target": panel.target_agreement.lead != 1,
+        "returns": len(panel.return_sizes.impossible),
+        "holes": panel.holes.share > 0.001,
+        "days": panel.repeated_days(),
+    }
 
 
 # What follows from a fault is named with it: other columns have another checksum, infinity has no parity.
@@ -105,7 +134,15 @@ FAULTS = [
     (edited_claim, {"claim"}),
     (against_score, set()),
     (ruinous_year, set()),
+    (many_trials, set()),
     (shifted_shadow, set()),
+    (late_target, {"target"}),
+    (impossible_return, {"returns"}),
+    (missing_third, {"gap"}),
+    (holed_panel, {"holes"}),
+    (repeated_day, {"days"}),
+    (along_score, set()),
+    (one_day_peek, set()),
 ]
 
 
@@ -135,8 +172,8 @@ def test_other_days_break_each_rule_of_the_window(packed_once: Path, tmp_path: P
 
 
 def test_every_twin_is_in_the_table_of_faults() -> None:
-    # The fault of a model that is not a signal is tested in tests/gates/test_tasks.py.
-    known = {change for change, _ in FAULTS} | {knowing_baseline}
+    # The faults of a model that is not a signal are tested in tests/gates/test_tasks.py.
+    known = {change for change, _ in FAULTS} | {knowing_baseline, rows_twice, telling_feature}
     named = {row for slo in load_policy(None).slo.values() for row in (slo.twins if slo.each is None else ())}
     assert named == {change.__name__ for change in known}
 
@@ -154,6 +191,20 @@ def position(candidate: Candidate, features: np.ndarray | None = None) -> Holdin
 
 def test_returns_against_the_score_lose_every_day(packed_once: Path, tmp_path: Path) -> None:
     assert position(twin_of(packed_once, tmp_path, against_score)).ic_net.max() < -0.5
+
+
+def test_more_trials_are_declared_than_the_ic_survives(packed_once: Path, tmp_path: Path) -> None:
+    twin = twin_of(packed_once, tmp_path, many_trials)
+    assert twin.sidecar.tried == 10**18
+    assert twin.panel_digest == Candidate(packed_once).panel_digest
+    assert 10**18 * ewc_p_value(position(twin).ic_net)[0] > 1
+
+
+def test_an_ic_that_would_survive_them_is_diluted_first(tmp_path: Path) -> None:
+    sure = pack_ridge(tmp_path / "artifacts", invented_panel(ic=0.5))
+    assert 10**18 * ewc_p_value(position(Candidate(sure)).ic_net)[0] < 1
+    p = ewc_p_value(position(twin_of(sure, tmp_path, many_trials)).ic_net)[0]
+    assert 1e-18 < p < 0.001
 
 
 def test_one_year_is_ruined_and_the_others_stay(packed_once: Path, tmp_path: Path) -> None:
