@@ -26,8 +26,10 @@ from pytest_modelgates.model.sidecar import Feature, Output, Sidecar
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.baseline import beats_baseline, named_metric
 from pytest_modelgates.stats.caps import Caps, simulate_within
-from pytest_modelgates.stats.comparison import step_down, superior_ability
+from pytest_modelgates.stats.comparison import superior_ability
+from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
+from pytest_modelgates.stats.families import one_family
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.leakage import look_ahead, one_day_later
 from pytest_modelgates.stats.overfitting import overfitting
@@ -35,11 +37,11 @@ from pytest_modelgates.stats.placebo import placebo_test
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.resampling import stationary_bootstrap_means
-from pytest_modelgates.stats.sharpe import sharpe_of
 from pytest_modelgates.stats.significance import ewc_p_value, mean_exceeds
 from pytest_modelgates.stats.target import compounded
-from pytest_modelgates.stats.trials import after_trials
+from pytest_modelgates.stats.trials import adjusted_p, align_trials
 from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short
+from pytest_modelgates.trials.kept import Kept, kept_of, months_of
 
 try:  # not test dependencies: nothing else needs them
     import lightgbm
@@ -196,7 +198,9 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     measured: list[Any] = [test, paper_pnl(holdings), simulate_within(holdings, panel.returns, caps, cost_bps=2)]
     measured.append(placebo_test(holdings, panel.returns, seed=1))
     measured.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
-    measured.append(after_trials(test.p_against, sharpe_of(holdings.net), trials=10))
+    days = panel.days.to_numpy()[holdings.first :].astype("datetime64[D]")
+    alone = align_trials(days, holdings.net, holdings.ic_net, [])
+    measured.append((months_of(panel), adjusted_p(holdings.ic_net, alone, count=10, horizon=5, seed=1)))
     labels = join_short(calendar_folds(panel.days.to_numpy()[holdings.first :]), purge=holdings.first)
     measured.append((panel.calendar, panel.target_agreement, panel.return_sizes, panel.holes, panel.repeated_days()))
     measured.append(look_ahead(scores, panel.features_by_day, panel.returns, horizon=5))
@@ -237,19 +241,30 @@ def whole_suite(rows: int) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     kept = "yes" if peak <= 3 * size else "NO"
-    reference = fresh.native_scores
-    other = best(lambda: simulate(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2), rounds=3)[0]
+    content = kept_of(fresh).encoded()
+    months, costs = months_of(fresh), Costs(half_spread_bps=2)
+
+    def read_one() -> object:
+        kept = Kept.decoded(content, "a trial")
+        return one_family(kept.months, months), kept.after(costs, 1e6)
+
+    other = best(read_one, rounds=3)[0]
     one_pass = float(np.mean(passes))
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
-    holdings = simulate(fresh.by_day(reference), fresh.returns, horizon=5, cost_bps=2)
+    holdings = simulate(fresh.by_day(fresh.native_scores), fresh.returns, horizon=5, cost_bps=2)
     placebos = best(lambda: placebo_test(holdings, fresh.returns, seed=1), rounds=3)[0]
-    row("9,999 relabellings and all rotations, an ONNX pass", placebos, "–", True, placebos / one_pass)
+    row(f"9,999 relabellings and all rotations, {what}, an ONNX pass", placebos, "–", True, placebos / one_pass)
     series = np.random.default_rng(0).standard_normal((DAYS, 100))
+    market = np.arange("2010", "2020", dtype="datetime64[D]")[:DAYS]
+    aligned = align_trials(market, series[:, 0], series[:, 0], [(market, net, net) for net in series.T[1:]])
     many = best(
-        lambda: (superior_ability(series, seed=1, n_resamples=1999), step_down(series, seed=1, n_resamples=1999)),
+        lambda: (
+            superior_ability(series, seed=1, n_resamples=1999),
+            adjusted_p(series[:, 0], aligned, count=100, seed=1),
+        ),
         rounds=1,
     )[0]
-    row("SPA and StepM of 100 trials, 2,500 days, an ONNX pass", many, "–", True, many / one_pass)
+    row("SPA and the adjusted p of 100 trials, 2,500 days, an ONNX pass", many, "–", True, many / one_pass)
     print(
         f"| memory beyond a panel of {size / 1e6:.0f} MB | {peak / 1e6:.0f} MB | {peak / size:.3g} × | ≤ 3 × | {kept} |"
     )

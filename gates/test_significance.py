@@ -13,17 +13,16 @@ from pytest_modelgates import (
     Panel,
     Placebo,
     TrialSeries,
-    after_trials,
-    count_trials,
-    ewc_p_value,
+    adjusted_p,
+    deflated_sharpe,
     minimum_backtest_years,
     minimum_detectable,
     minimum_track_record,
     overfitting,
+    probabilistic_sharpe,
     rank_ic_decay,
     ratio_variance,
     sharpe_of,
-    step_down,
     superior_ability,
     why_unseen,
 )
@@ -34,9 +33,8 @@ HORIZONS = (1, 5, 10, 21)
 @pytest.mark.hard
 @pytest.mark.gate("significance.p_against")
 @pytest.mark.usefixtures("require_sample")
-def test_p_against(candidate: Candidate, holdings: Holdings, ic_test: MeanTest, gate: Gate) -> None:
+def test_p_against(holdings: Holdings, ic_test: MeanTest, gate: Gate) -> None:
     """One-sided p-value of "the positions have no positive IC after costs"."""
-    tried = count_trials(candidate.sidecar.tried, candidate.seen)
     gate.check(
         ic_test.p_against,
         sample=ic_test.n,
@@ -48,8 +46,30 @@ def test_p_against(candidate: Candidate, holdings: Holdings, ic_test: MeanTest, 
         cosines=ic_test.cosines,
         block=ic_test.block,
         detectable_ic=minimum_detectable(holdings.ic_net),
-        tried=tried,
-        p_bonferroni=after_trials(ic_test.p_against, sharpe_of(holdings.net), trials=tried).p_adjusted,
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("significance.p_adjusted")
+@pytest.mark.usefixtures("require_sample")
+def test_p_adjusted(
+    candidate: Candidate, holdings: Holdings, trials: TrialSeries, seen_trials: int, trial_count: int, gate: Gate
+) -> None:
+    """The same p-value once every trial on this market data counts."""
+    sidecar = candidate.sidecar
+    found = adjusted_p(holdings.ic_net, trials, count=trial_count, horizon=sidecar.horizon, seed=candidate.seed)
+    gate.check(
+        found.p,
+        sample=len(holdings.ic_net),
+        doubt_miss=why_unseen(holdings.ic_net, effect=gate.policy.significance.detectable_ic),
+        tried=trial_count,
+        declared=sidecar.tried,
+        seen=seen_trials,
+        at_hand=trials.at_hand,
+        by=found.how,
+        p_step_down=found.step_down,
+        p_holm=found.holm,
+        resamples=found.resamples,
     )
 
 
@@ -93,28 +113,21 @@ def test_rank_ic(candidate: Candidate, panel: Panel, gate: Gate) -> None:
 @pytest.mark.gate("significance.deflated_sharpe")
 @pytest.mark.usefixtures("require_sample")
 def test_deflated_sharpe(
-    holdings: Holdings,
-    ic_test: MeanTest,
-    trials: TrialSeries,
-    trial_count: int,
-    periods_per_year: float,
-    gate: Gate,
+    holdings: Holdings, trials: TrialSeries, trial_count: int, periods_per_year: float, gate: Gate
 ) -> None:
-    """The Sharpe ratio, the p-value and the days are enough for so many trials."""
+    """The Sharpe ratio and the days are enough for so many trials."""
     sharpe, variance = sharpe_of(holdings.net), ratio_variance(trials)
     years = minimum_backtest_years(trial_count)
-    after = after_trials(ic_test.p_against, sharpe, trials=trial_count, variance=variance)
     gate.check_each(
         {
-            "significance.deflated_sharpe": after.deflated_sharpe,
-            "significance.p_bonferroni": after.p_adjusted,
+            "significance.deflated_sharpe": deflated_sharpe(sharpe, trials=trial_count, variance=variance),
             "significance.backtest_length": periods_per_year * years / len(holdings.net),
         },
         sample=len(holdings.net),
         tried=trial_count,
         at_hand=trials.at_hand,
         spread_of_trials=math.sqrt(periods_per_year * variance),
-        probabilistic_sharpe=after.probabilistic_sharpe,
+        probabilistic_sharpe=probabilistic_sharpe(sharpe),
         backtest_years=years,
     )
 
@@ -150,18 +163,11 @@ def test_pbo(rival_trials: TrialSeries, trial_count: int, gate: Gate) -> None:
 @pytest.mark.soft
 @pytest.mark.gate("significance.spa")
 @pytest.mark.usefixtures("require_sample")
-def test_spa(candidate: Candidate, holdings: Holdings, rival_trials: TrialSeries, trial_count: int, gate: Gate) -> None:
-    """The best of the trials, and this one, have a positive IC after costs although so many were looked at."""
+def test_spa(candidate: Candidate, rival_trials: TrialSeries, trial_count: int, gate: Gate) -> None:
+    """The best of the trials has a positive IC after costs although so many were looked at."""
     spa = superior_ability(rival_trials.ic_net, seed=candidate.seed, n_resamples=1999)
-    stepped = step_down(rival_trials.ic_net, seed=candidate.seed, n_resamples=1999)
-    own, *others = (ewc_p_value(series)[0] for series in rival_trials.ic_net.T)
-    after = after_trials(own, sharpe_of(holdings.net), trials=trial_count, others=others)
     gate.check_each(
-        {
-            "significance.spa": spa.consistent,
-            "significance.step_down": float(stepped[0]),
-            "significance.p_holm": after.p_adjusted,
-        },
+        {"significance.spa": spa.consistent},
         sample=len(rival_trials.net),
         doubt_pass=rival_trials.why_incomplete(trial_count),
         at_hand=rival_trials.at_hand,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .stats.attendance import why_nobody_left
     from .stats.baseline import BaselineTest
     from .stats.caps import Capped
-    from .stats.comparison import step_down, superior_ability
+    from .stats.comparison import superior_ability
     from .stats.copy_effects import tied_rows, trade_difference
     from .stats.costs import Costs
     from .stats.days import DAYS_PER_YEAR
@@ -32,10 +32,16 @@ if TYPE_CHECKING:
     from .stats.overfitting import overfitting
     from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
-    from .stats.sharpe import minimum_backtest_years, minimum_track_record, sharpe_of
+    from .stats.sharpe import (
+        deflated_sharpe,
+        minimum_backtest_years,
+        minimum_track_record,
+        probabilistic_sharpe,
+        sharpe_of,
+    )
     from .stats.significance import MeanTest, ewc_p_value, newey_west_error
     from .stats.sufficiency import minimum_detectable, why_unseen
-    from .stats.trials import TrialSeries, after_trials, count_trials, ratio_variance
+    from .stats.trials import TrialSeries, adjusted_p, ratio_variance
     from .stats.walkforward import Folds
 
 _PLACES = {
@@ -53,7 +59,7 @@ _PLACES = {
     "stats.attendance": ("why_nobody_left",),
     "stats.baseline": ("BaselineTest",),
     "stats.caps": ("Capped",),
-    "stats.comparison": ("step_down", "superior_ability"),
+    "stats.comparison": ("superior_ability",),
     "stats.copy_effects": ("trade_difference", "tied_rows"),
     "stats.costs": ("Costs",),
     "stats.days": ("DAYS_PER_YEAR",),
@@ -63,10 +69,16 @@ _PLACES = {
     "stats.overfitting": ("overfitting",),
     "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),
-    "stats.sharpe": ("minimum_backtest_years", "minimum_track_record", "sharpe_of"),
+    "stats.sharpe": (
+        "deflated_sharpe",
+        "minimum_backtest_years",
+        "minimum_track_record",
+        "probabilistic_sharpe",
+        "sharpe_of",
+    ),
     "stats.significance": ("MeanTest", "ewc_p_value", "newey_west_error"),
     "stats.sufficiency": ("minimum_detectable", "why_unseen"),
-    "stats.trials": ("TrialSeries", "after_trials", "count_trials", "ratio_variance"),
+    "stats.trials": ("TrialSeries", "adjusted_p", "ratio_variance"),
     "stats.walkforward": ("Folds",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -95,9 +107,9 @@ __all__ = [
     "Placebo",
     "StatisticsError",
     "TrialSeries",
-    "after_trials",
+    "adjusted_p",
     "check_p95_ms",
-    "count_trials",
+    "deflated_sharpe",
     "disordered",
     "ewc_p_value",
     "minimum_backtest_years",
@@ -106,6 +118,7 @@ __all__ = [
     "newey_west_error",
     "overfitting",
     "pack",
+    "probabilistic_sharpe",
     "rank_autocorrelation",
     "rank_ic_decay",
     "ratio_variance",
@@ -113,7 +126,6 @@ __all__ = [
     "sharpe_of",
     "sidecar_crc32",
     "steadiness",
-    "step_down",
     "superior_ability",
     "tied_rows",
     "top_turnover",

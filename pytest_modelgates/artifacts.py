@@ -174,6 +174,15 @@ class Artifacts:
         return self.root / "shadow" / "predictions.jsonl"
 
     @property
+    def trials(self) -> Path:
+        """What is kept of every trial, by the digest of the file."""
+        return self.root / "trials"
+
+    def trial(self, digest: str) -> Path:
+        """What is kept of one trial."""
+        return self.trials / f"{digest}.npy"
+
+    @property
     def proofs(self) -> Path:
         """What the gates of every model did on its twins."""
         return self.root / "proofs"
@@ -193,7 +202,7 @@ class Artifacts:
 
     def keeps(self, place: Path) -> bool:
         """Whether a place is, or lies below, one where the registry keeps something other than reports."""
-        own = (self.models, self.golden, self.proofs, self.shadow_predictions.parent)
+        own = (self.models, self.golden, self.trials, self.proofs, self.shadow_predictions.parent)
         files = (self.predictions, self.verified, self.lock, self.latest_id, self.policy)
         log = place.parent == self.root and place.name.startswith(self.promotions.name)  # or one that was set aside
         return log or place == self.root or any(place.is_relative_to(path) for path in (*own, *files))

@@ -12,6 +12,8 @@ from ..storage.digests import sha256
 from ..storage.lines import first, lines_from_end
 from ..storage.strict_json import parse_json, typed
 
+# Kinds of the events of the ledger of trials, and how these stand in a line.
+TRIAL, ADDED, OF_TRIALS = "trial", "trials-added", b'"kind":"trial'
 HEAD = r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z"
 
 
@@ -40,9 +42,12 @@ class _Numbered(msgspec.Struct):
 
 
 def head_of(log: Path) -> str | None:
-    """Read where the audit log ends, as a `Head` is printed; None if it is empty."""
+    """Read where the audit log ends, as a `Head` is printed; None if it is empty, or holds nothing but trials.
+
+    Where nothing went live yet, a model may be packed to be copied to another registry, whose log is not this one.
+    """
     line = first(lines_from_end(log, after_writers=True))
-    if line is None:
+    if line is None or all(OF_TRIALS in older for older in lines_from_end(log)):
         return None
     try:
         return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

@@ -254,8 +254,9 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 
 def log(arguments: argparse.Namespace) -> int:
-    """Show every promotion and rollback, and what else was recorded; times are UTC."""
-    from ..audit.chain import Intent, changes, live_at, plain, read_history
+    """Show every promotion and rollback, and what else was recorded but trials; times are UTC."""
+    from ..audit.chain import Event, Intent, changes, live_at, plain, read_history
+    from ..audit.head import TRIAL
     from ..audit.whole import read_chain, remembered
     from ..registry.store import link_text
     from ..storage.lines import first
@@ -277,16 +278,18 @@ def log(arguments: argparse.Namespace) -> int:
             print(found.to if found else "nothing was live then")
         return 0
     history = read_history(artifacts.promotions)
+    # A registry packs far more models than it promotes; `modelgates trials` shows these.
+    shown = [record for record in history if not (isinstance(record, Event) and record.kind == TRIAL)]
     kept: str | None = None
     if arguments.json:
         print_json([plain(record) for record in history])
     else:
-        for record in history:
+        for record in shown:
             words, before = _in_words(record), kept
             if isinstance(record, Intent) and record.policy:
                 kept = printable(str(record.policy))
             print(*words, *([f"policy: {kept}"] if kept != before else []), sep="\n    ")
-        if not history:
+        if not shown:
             print("nothing was promoted yet")
     return 0
 

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifacts import Artifacts, is_id
-from ..errors import ModelgatesError
+from ..artifacts import Artifacts
 from ..stats.copy_effects import rows_at_thresholds
 from ..storage.digests import sha256, tree_digest
 from .causes import likely_cause
 from .directory import MODEL, PANEL, PARITY, ModelDirectory
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
-from .panel import Panel, read_native_scores
+from .panel import Panel
 from .parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
 from .probes import uncompared_nan
 from .session import OnnxModel
@@ -110,35 +109,17 @@ class Candidate:
     @cached_property
     def seed(self) -> int:
         """A seed that depends on the panel's bytes alone, so that a verdict can be repeated."""
-        return int(sha256(self._files.read(PANEL))[:8], 16)
+        return int(self.panel_digest[:8], 16)
 
     @cached_property
-    def others(self) -> list["Candidate"]:
-        """The other models of this registry that are judged by the same times, assets and targets, newest first."""
-        found = (path for path in self.artifacts.models.iterdir() if is_id(path.name))
-        names = sorted((path for path in found if path.name != self.model_id), reverse=True)
-        return [other for other in map(Candidate, names) if other.judged_by(self.panel)]
+    def model_digest(self) -> str:
+        """SHA-256 of the ONNX file."""
+        return sha256(self.onnx_bytes)
 
-    @property
-    def seen(self) -> int:
-        """How many models of this registry, this one among them, are judged by these rows."""
-        return 1 + len(self.others)
-
-    def judged_by(self, panel: Panel) -> bool:
-        """Whether this model's own panel has the same rows; a panel that cannot be read does not."""
-        try:
-            # The directory is closed again: there may be more such models than a process may open files.
-            with ModelDirectory(self.directory) as files:
-                content, side = files.read(PANEL), files.sidecar
-            if Panel.rows(content) != len(panel.frame):
-                return False
-            return Panel.read(content, side, columns=[*side.keys, side.target]).key == panel.key
-        except (ModelgatesError, OSError):
-            return False
-
-    def read_native_scores(self) -> NDArray[np.float64]:
-        """The native model's score of every row, without the rest of the panel."""
-        return read_native_scores(self._files.read(PANEL))
+    @cached_property
+    def panel_digest(self) -> str:
+        """SHA-256 of the panel's file."""
+        return sha256(self._files.read(PANEL))
 
     def missing_files(self) -> list[str]:
         """Names that are missing, unexpected, or not regular files."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from ..stats.attendance import Holes, holes, share_of_survivors
 from ..stats.days import Calendar, calendar
 from ..stats.plausible import ReturnSizes, return_sizes
 from ..stats.target import TargetAgreement, target_agreement
-from ..storage.digests import sha256
 from ..storage.parquet import count_rows, read_frame
 from ..storage.text import printable
 from . import panel_checks
@@ -164,16 +162,6 @@ class Panel:
         if np.bincount(cells, minlength=1).max() > 1:
             raise FormatError("evaluation.parquet: two rows share a day and an asset; keep one")
         return cells
-
-    @cached_property
-    def key(self) -> str:
-        """Digest of what a model is judged by: the times, assets and targets of all rows."""
-        # pandas 2 hashes -0.0 apart from 0, and packs nanoseconds where pandas 3 packs microseconds.
-        columns: list[Any] = [*(self.column(name) for name in self.sidecar.keys), self.outcome + 0]
-        if self.sidecar.time is not None:
-            columns[0] = self.times.astype("datetime64[us]")
-        rows = pd.util.hash_pandas_object(pd.DataFrame(dict(enumerate(columns))))
-        return sha256(rows.to_numpy().tobytes())
 
     @cached_property
     def rows_digest(self) -> str:

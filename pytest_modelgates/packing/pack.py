@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
-from ..errors import PackError
+from ..audit.writer import locked
+from ..errors import PackError, PolicyError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import parse_onnx
@@ -22,9 +23,15 @@ from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
 from ..model.probes import uncompared_nan
 from ..model.session import OnnxModel
 from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Probes, Sidecar
+from ..policy.operations import LockRules, load_operations
+from ..policy.place import find_place
 from ..stats.baseline import named_metric
+from ..storage.atomic import make_folder
+from ..storage.digests import sha256
 from ..storage.strict_json import readable
 from ..storage.text import first_line, listed
+from ..trials.kept import kept_of, trial_id
+from ..trials.ledger import enter
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
@@ -34,6 +41,7 @@ from .publish import publish
 
 # How long latency is measured, whatever a batch takes: with a slow model in fewer rounds [s].
 BENCH_SECONDS = 5.0
+MOST_WORDS = 200  # of what changed, in the ledger of trials [characters]
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
 
 
@@ -72,7 +80,8 @@ def pack(
     trained_until : date, optional
         The last date that any training label used; needed if the panel has a column of times.
     tried : int, optional
-        How many candidates were tried on this panel, this one included.
+        How many candidates were tried on this market data, this one and those that were dropped included; without it
+        the model is not promoted.
     time, asset, target : str, optional
         Column names. Left out, `target` is "target"; `time` and `asset` are "time" and "asset" for a signal, and no
         columns otherwise. `asset` names what a row is about, such as a customer.
@@ -106,7 +115,7 @@ def pack(
     StatisticsError
         If scikit-learn has no such metric.
     RegistryError
-        If `artifacts` is a folder inside a registry, such as a model directory.
+        If `artifacts` is a folder inside a registry, such as a model directory, or its lock did not come free.
     """
     if unknown := described.keys() - Description.__annotations__.keys():
         raise TypeError(f"pack() got an unexpected keyword argument {min(unknown)!r}")
@@ -153,7 +162,27 @@ def pack_as_described(
         PANEL: frame.to_parquet(index=False),
     }
     lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
+    if sidecar.task == "signal":
+        _count(root, packed, contents)
     return publish(root, contents, lineage)
+
+
+def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) -> None:
+    """Enter the trial in the ledger, before it is published: one that nobody counted must not be there."""
+    trial = trial_id(model=sha256(contents[MODEL]), panel=sha256(contents[PANEL]), horizon=panel.sidecar.horizon)
+    kept = kept_of(panel)  # before others have to wait
+    make_folder(artifacts.models, mode=artifacts.directory_mode)
+    with locked(artifacts, _lock_rules(artifacts)):
+        enter(artifacts, trial, lambda: kept, contents[CHANGES].decode().splitlines()[0][:MOST_WORDS])
+
+
+def _lock_rules(artifacts: Artifacts) -> LockRules:
+    """Read how the lock is taken; a policy that is broken or lost bars no packing."""
+    place = find_place(artifacts)
+    try:
+        return load_operations(place.operations, policy=place.own)[0].registry
+    except PolicyError:
+        return load_operations(None, policy=None)[0].registry
 
 
 def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Comparison, parity: Parity) -> None:

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.candidate import Candidate
+from ..model.directory import SIDECAR
 from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT
 from ..predictions.records import Prediction, encode_predictions
 from ..stats.holdings import simulate
+from ..stats.significance import ewc_error
 from ..stats.target import compounded
 from ..storage.digests import tree_digest
+from ..storage.strict_json import readable
 from .twin_files import write_panel, write_probes
 from .twin_models import SEED, with_term, write_model
 
@@ -18,6 +22,7 @@ __all__ = [
     "against_group",
     "against_score",
     "knowing_baseline",
+    "many_trials",
     "ruinous_year",
     "shifted_shadow",
 ]
@@ -26,6 +31,8 @@ Matrix = NDArray[np.float64]
 SHADOW_ROWS = 1000
 # Large enough to show in every statistic, and to dwarf a cost of some basis points [return a day].
 LARGE, NOISE = 0.05, 0.005
+# Of t = 7, or one somewhat above it, nothing is left after so many trials.
+SURE, MANY = 7.0, 10**18
 
 
 def positions_of(
@@ -95,6 +102,21 @@ def against_group(target: Path, group: str) -> None:
 def _contribution(candidate: Candidate, positions: list[int]) -> tuple[Matrix, Matrix, int]:
     whole, first = positions_of(candidate, candidate.panel.features)
     return whole, positions_of(candidate, candidate.panel.neutralised(positions))[0], first
+
+
+def many_trials(target: Path) -> None:
+    """Declare more trials than any IC survives; one that is too sure for that is diluted by noise first."""
+    candidate = Candidate(target)
+    panel, sidecar = candidate.panel, candidate.sidecar
+    ic = simulate(panel.by_day(candidate.scores), panel.returns, horizon=sidecar.horizon, cost_bps=0).ic
+    sure = float(ic.mean()) / ewc_error(ic)
+    if sure > SURE:
+        # Noise of k standard deviations divides the IC, and so its t, by the root of 1 + k^2.
+        returns, rng = panel.frame[RET_NEXT].to_numpy(), np.random.default_rng(SEED)
+        noise = np.sqrt((sure / SURE) ** 2 - 1) * np.nanstd(returns)
+        panel.frame[RET_NEXT] = returns + noise * rng.standard_normal(len(returns))
+        write_panel(target, panel.frame)
+    (target / SIDECAR).write_bytes(readable(msgspec.structs.replace(sidecar, tried=MANY)))
 
 
 def knowing_baseline(target: Path) -> None:

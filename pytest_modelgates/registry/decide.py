@@ -26,6 +26,7 @@ from .way_back import WayBack, way_back_reasons
 
 # The clocks of the machines that pack, gate and promote may differ by so much.
 CLOCKS_DIFFER = timedelta(minutes=5)
+COUNTS = "significance.p_adjusted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,8 @@ class Facts:
         Newest first; not read until something is live.
     shadow : sequence of Prediction
         What this model predicted in shadow; not read until something is live.
+    seen : int
+        How many trials on the model's market data were in the registry's ledger when the run began.
     """
 
     model_id: str
@@ -80,6 +83,7 @@ class Facts:
     log_problems: Sequence[str] = ()
     nights: Sequence[Night] = ()
     shadow: Sequence[Prediction] = ()
+    seen: int = 1
 
     @property
     def ledger(self) -> Ledger:
@@ -220,6 +224,15 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
     return reasons
 
 
+def _uncounted(facts: Facts, record: GateRecord) -> list[Reason]:
+    """Refuse a count of trials that was made elsewhere, where the registry's ledger was not at hand."""
+    counted = [entry.detail["tried"] for entry in record.evidence if entry.slo == COUNTS and "tried" in entry.detail]
+    if not (counted and isinstance(counted[0], int) and counted[0] < facts.seen):
+        return []
+    text = f"{COUNTS} counts {counted[0]} trials on this market data, {facts.seen} were known here when the run began"
+    return [Reason(text, f"modelgates gate {facts.directory}")]
+
+
 def _broken(facts: Facts, run: ModelRun, policy: Policy) -> list[str]:
     """Name what made pytest end with an error besides the gates that count, which are judged one by one."""
     found = []
@@ -263,6 +276,7 @@ def _gate_reasons(
             waivers.append(each.waiver)
             continue
         if promotes(each.verdict, policy, first=facts.first):
+            reasons += _uncounted(facts, record)
             continue
         row = policy.waiver_of(name, facts.digest)
         expired = f"; its waiver ended on {row.until}" if row and not row.in_force(now.date()) else ""

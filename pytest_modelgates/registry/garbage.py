@@ -22,6 +22,7 @@ from .store import model_ids, past_live, state
 TRASH, STAGING = ".trash-", ".staging-"
 STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
 GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*")
+TRIALS = re.compile(r"[0-9a-f]{64}\.npy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _leftovers(artifacts: Artifacts) -> list[Path]:
         ]
     files = []
     # Who writes here has the lock, which we have now. Reports and the like are written without it.
-    for folder, names in ((artifacts.golden, GOLDENS), (artifacts.root, LOGS)):
+    for folder, names in ((artifacts.golden, GOLDENS), (artifacts.root, LOGS), (artifacts.trials, TRIALS)):
         if is_folder(folder):
             with os.scandir(folder) as entries:
                 files += [

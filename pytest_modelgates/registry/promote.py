@@ -1,5 +1,6 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,16 +9,19 @@ from ..artifacts import Artifacts
 from ..audit.actor import one_line_reason, why_denied
 from ..audit.writer import locked
 from ..drift import save_golden_predictions
-from ..errors import ModelgatesError, RefusedError, RegistryError
+from ..errors import FormatError, GoneError, IntegrityError, ModelgatesError, RefusedError, RegistryError
 from ..evidence.proof import StoredProof, read_proof
 from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
-from ..model.directory import PANEL, ModelDirectory
+from ..model.directory import MODEL, PANEL, ModelDirectory
+from ..model.panel import Panel
 from ..policy.policy import Policy
 from ..predictions.records import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
+from ..trials.kept import kept_of, months_of, trial_id
+from ..trials.ledger import enter, seen_on
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
 from .golden import panel_predictions
@@ -105,6 +109,7 @@ def gather(
         with ModelDirectory(directory) as model:
             digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
             manifest, sidecar = model.manifest, model.sidecar
+            seen = _seen(artifacts, model, before=stored.report.modelgates.run.started)
     except ModelgatesError as error:
         return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
     proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None
@@ -122,6 +127,7 @@ def gather(
         trusted=trust(policy, in_force.place.repository, loaded),
         proof=proof,
         denied=why_denied("promote", policy.registry.may_promote),
+        seen=seen,
     )
     if live is None:
         # Nothing is live now. A manifest that kept an end of the log would show that something once was.
@@ -133,6 +139,34 @@ def gather(
 
 def _shadow_records(artifacts: Artifacts, digest: str, policy: Policy) -> Follower:
     return Follower(artifacts.shadow_predictions, digest, hours=policy.promotion.shadow_hours)
+
+
+def _count(artifacts: Artifacts, model_id: str) -> None:
+    """Enter a model that came from elsewhere in the ledger of trials, whether it will be promoted or not."""
+    directory = artifacts.model(model_id)
+    if not is_model(directory):
+        return
+    state(artifacts)  # raises where link and log contradict each other; there nothing is written
+    # What cannot be read cannot be judged either.
+    with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(directory) as model:
+        if trial := _trial(model):
+            why = f"first seen when {model_id} was to be promoted"
+            enter(artifacts, trial, lambda: kept_of(Panel.read(model.verified(PANEL), model.sidecar)), why)
+
+
+def _trial(model: ModelDirectory) -> str | None:
+    """Name the trial that a model is; None of one that is not a signal."""
+    sidecar, files = model.sidecar, model.manifest.files
+    if sidecar.task != "signal" or not {MODEL, PANEL} <= files.keys():
+        return None
+    return trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
+
+
+def _seen(artifacts: Artifacts, model: ModelDirectory, *, before: datetime) -> int:
+    """Count the trials on a model's market data that were in the ledger when a run began."""
+    if not (trial := _trial(model)):
+        return 1
+    return seen_on(artifacts, months_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before).count
 
 
 def promote(
@@ -176,6 +210,7 @@ def promote(
         shadow = _shadow_records(artifacts, run.digest_before, policy)
         shadow.records()  # the log may be long, so most of it is read before others have to wait
     with locked(artifacts, in_force.operations.registry):
+        _count(artifacts, model_id)
         now = datetime.now(UTC)
         plan = plan_promotion(artifacts, model_id, stored, in_force, now=now, way_back=way_back, shadow=shadow)
         plan.refuse()

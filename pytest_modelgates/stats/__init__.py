@@ -15,6 +15,7 @@ copy_effects  What does a small difference between two copies of a model change?
 costs         What do trading and holding cost?
 days          Which rows belong to each day, how many periods make a year, and where are some missing?
 decay         How long do scores rank the returns?
+families      Are two panels of the same market data?
 holdings      What would following the scores have held, paid and earned on each day?
 leakage       Do scores or features know what they cannot know?
 overfitting   How often would the best of several backtests disappoint?

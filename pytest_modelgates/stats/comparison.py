@@ -12,6 +12,7 @@ from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, numbers, refuse_constant
 from .resampling import (
     MINIMUM_VALUES,
+    joint_means_in_parts,
     optimal_block_length,
     stationary_bootstrap_joint_means,
     stationary_bootstrap_variance,
@@ -132,16 +133,18 @@ def step_down(
         raise StatisticsError(f"bound is {bound}, expected a finite number")
     series, length = _checked(gains, block)
     mean, error = series.mean(axis=0), _errors(series, length)
-    means = stationary_bootstrap_joint_means(series, block=length, n_resamples=n_resamples, seed=seed)
     statistics = (mean - bound) / error
     # Algorithm 4.2 of Romano and Wolf 2016 goes through the series from the most significant one down.
     order = np.argsort(-statistics, kind="stable")
-    # Each series is centred at its own mean, so that every null hypothesis holds with equality: the hardest case.
-    resampled = ((means - mean) / error)[:, order]
-    # Column k holds the largest statistic of the series from k on. Series ranked before k no longer count, and that
-    # makes the step-down stronger than one step.
-    largest = np.maximum.accumulate(resampled[:, ::-1], axis=1)[:, ::-1]
-    p_values = (1 + (largest >= statistics[order]).sum(axis=0)) / (n_resamples + 1)
+    reached = np.zeros(len(order), dtype=np.int64)
+    for means in joint_means_in_parts(series, block=length, n_resamples=n_resamples, seed=seed):
+        # Each series is centred at its own mean, so that every null hypothesis holds with equality: the hardest case.
+        resampled = ((means - mean) / error)[:, order]
+        # Column k holds the largest statistic of the series from k on. Series ranked before k no longer count, and
+        # that makes the step-down stronger than one step.
+        largest = np.maximum.accumulate(resampled[:, ::-1], axis=1)[:, ::-1]
+        reached += (largest >= statistics[order]).sum(axis=0)
+    p_values = (1 + reached) / (n_resamples + 1)
     adjusted = np.empty(len(order))
     # No series may be rejected before a more significant one, so the adjusted p-values never fall.
     adjusted[order] = np.maximum.accumulate(p_values)

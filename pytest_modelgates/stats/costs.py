@@ -88,21 +88,44 @@ def daily_cost(
     .. [1] R. C. Grinold and R. N. Kahn, Active Portfolio Management, 2nd edition, McGraw-Hill, 2000, chapter 16.
     .. [2] R. Almgren, C. Thum, E. Hauptmann and H. Li, Direct estimation of equity market impact, Risk 18(7):58, 2005.
     """
-    # c |dW|: spread, commission and slippage are proportional, so they can be paid on the sum.
-    paid = costs.per_turnover_bps * BASIS_POINT * traded.sum(axis=1)
-    # b max(-W, 0): the rate is quoted for a year, and only periods with rows can bear it, so each bears its share.
-    if costs.borrow_bps_per_year:
-        paid = paid - costs.borrow_bps_per_year * BASIS_POINT / costs.days_per_year * np.minimum(position, 0.0).sum(
-            axis=1
-        )
+    short = -np.minimum(position, 0.0).sum(axis=1) if costs.borrow_bps_per_year else np.zeros(len(traded))
+    impact = np.zeros(len(traded))
     if costs.impact_bps:
         if volume is None:
             raise StatisticsError("impact is charged by participation: give the volumes, or set impact_bps to 0")
-        # k |dW| sqrt(|dW| / V): a price moved by the root of the share, paid on the whole trade. Doubling the capital
-        # therefore costs more than double.
-        paid = paid + costs.impact_bps * BASIS_POINT * (traded * np.sqrt(participation(traded, volume))).sum(axis=1)
-    cost: NDArray[np.float64] = paid
-    return cost
+        impact = (traded * np.sqrt(participation(traded, volume))).sum(axis=1)
+    return cost_of(turnover=traded.sum(axis=1), short=short, impact=impact, costs=costs)
+
+
+def cost_of(
+    *,
+    turnover: NDArray[np.float64],
+    short: NDArray[np.float64],
+    impact: NDArray[np.float64],
+    costs: Costs,
+) -> NDArray[np.float64]:
+    """Charge costs on what they are charged on, as `daily_cost` does.
+
+    Parameters
+    ----------
+    turnover, short, impact : ndarray of float, shape (n_days,)
+        The sums of |dW|, of max(-W, 0) and of |dW| sqrt(|dW| / V) over the names of each day [share of capital].
+    costs : Costs
+
+    Returns
+    -------
+    ndarray of float64, shape (n_days,)
+        Cost of each day [share of capital].
+    """
+    # Spread, commission and slippage are proportional, so they can be paid on the sum.
+    paid = costs.per_turnover_bps * BASIS_POINT * turnover
+    # The rate is quoted for a year, and only periods with rows can bear it, so each bears its share.
+    if costs.borrow_bps_per_year:
+        paid = paid + costs.borrow_bps_per_year * BASIS_POINT / costs.days_per_year * short
+    # A price moved by the root of the share, paid on the whole trade. Doubling the capital costs more than double.
+    if costs.impact_bps:
+        paid = paid + costs.impact_bps * BASIS_POINT * impact
+    return paid
 
 
 def participation(traded: NDArray[np.float64], volume: ArrayLike) -> NDArray[np.float64]:

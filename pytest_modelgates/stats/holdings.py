@@ -24,7 +24,8 @@ class Holdings:
     shape (n_held, n_assets), all other arrays have shape (n_held,). `per_turnover_bps` is what of the cost was charged
     on each unit of turnover, whatever its size [basis points]. `gross`, `cost` and `net` are returns [share of
     capital a day], and `turnover` is the sum of the absolute changes of the weights [share of capital a day]. `market`
-    is the mean return of all names [share a day]; `ic` and `ic_net` are the ICs before and after costs.
+    is the mean return of all names [share a day]; `ic` and `ic_net` are the ICs before and after costs: the returns
+    over `scale`, what a perfect position of these weights earns [share of capital a day]; 0 where `scale` is 0.
     """
 
     first: int
@@ -37,6 +38,7 @@ class Holdings:
     market: Series
     ic: Series
     ic_net: Series
+    scale: Series
 
 
 def rank_weights(scores: ArrayLike) -> Matrix:
@@ -245,7 +247,6 @@ def evaluate_positions(
     # Clarke, de Silva and Thorley 2002: sum(W r) = N sd(W) sd(r) corr(W, r). Over the same denominator the net return
     # becomes an IC after costs, with its sign, and linear in the cost.
     scale = _ic_denominator(weights, earned, market, missing)
-    ic, ic_net = (np.divide(x, scale, out=np.zeros_like(x), where=scale > 0) for x in (gross, gross - cost))
     return Holdings(
         first=first,
         weights=weights,
@@ -255,9 +256,16 @@ def evaluate_positions(
         net=gross - cost,
         turnover=traded.sum(axis=1),
         market=market,
-        ic=ic,
-        ic_net=ic_net,
+        ic=per_scale(gross, scale),
+        ic_net=per_scale(gross - cost, scale),
+        scale=scale,
     )
+
+
+def per_scale(earned: Series, scale: Series) -> Series:
+    """Turn what was earned each day into an IC: over what a perfect position earns, 0 where that is 0."""
+    ic: Series = np.divide(earned, scale, out=np.zeros_like(earned), where=scale > 0)
+    return ic
 
 
 def _flat(cost_bps: float) -> Costs:

@@ -1,6 +1,7 @@
 """The stationary bootstrap of a mean, and how long its blocks should be. Decides nothing."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -161,6 +162,11 @@ def stationary_bootstrap_joint_means(
     How often a resample takes each day follows from where its blocks begin and end; the means of all series are then
     one product of matrices.
     """
+    return np.concatenate(list(joint_means_in_parts(x, block=block, n_resamples=n_resamples, seed=seed)))
+
+
+def joint_means_in_parts(x: ArrayLike, *, block: float, n_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Draw what `stationary_bootstrap_joint_means` does, some rows at a time, for more than memory would hold."""
     series = numbers(x, name="series")
     if series.ndim != 2 or series.shape[1] < 1:
         raise StatisticsError(f"series have shape {series.shape}, expected one row a day and one column a series")
@@ -172,20 +178,18 @@ def stationary_bootstrap_joint_means(
     blocks = n / block
     columns = math.ceil(blocks + 5 * math.sqrt(blocks) + 5)
     rows = max(1, _CHUNK // max(columns, n))
-    means = np.empty((n_resamples, series.shape[1]))
     for start in range(0, n_resamples, rows):
-        chunk = means[start : start + rows]
-        lengths = _block_lengths(random, n, 1 / block, (len(chunk), columns))
+        size = min(rows, n_resamples - start)
+        lengths = _block_lengths(random, n, 1 / block, (size, columns))
         source = random.integers(n, size=lengths.shape)
         # A block opens at its first day and closes after its last; the running sum says how often each day is taken.
-        base = np.arange(len(chunk))[:, np.newaxis] * (2 * n + 1)
-        cells = len(chunk) * (2 * n + 1)
+        base = np.arange(size)[:, np.newaxis] * (2 * n + 1)
+        cells = size * (2 * n + 1)
         opened = np.bincount((source + base).ravel(), minlength=cells)
         opened -= np.bincount((source + lengths + base).ravel(), minlength=cells)
-        taken = np.cumsum(opened.reshape(len(chunk), 2 * n + 1), axis=1)
+        taken = np.cumsum(opened.reshape(size, 2 * n + 1), axis=1)
         # Days are counted over two rounds, for blocks that wrap; both rounds are the same days.
-        chunk[:] = (taken[:, :n] + taken[:, n : 2 * n]) @ (series - mean) / n + mean
-    return means
+        yield (taken[:, :n] + taken[:, n : 2 * n]) @ (series - mean) / n + mean
 
 
 def _check_resampling(block: float, n_resamples: int, seed: int) -> None:

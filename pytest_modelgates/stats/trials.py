@@ -1,6 +1,5 @@
 """What remains of a p-value and of a Sharpe ratio once every candidate that was tried counts."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,39 +7,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InsufficientDataError, StatisticsError
+from .comparison import step_down
 from .quantiles import finite_series, is_constant
-from .resampling import MINIMUM_VALUES
-from .sharpe import (
-    Sharpe,
-    deflated_sharpe,
-    minimum_backtest_years,
-    minimum_track_record,
-    probabilistic_sharpe,
-    sharpe_of,
-)
-from .significance import holm
+from .resampling import MINIMUM_VALUES, optimal_block_length
+from .sharpe import sharpe_of
+from .significance import ewc_p_value, holm, mean_exceeds
 
+Series = NDArray[np.float64]
+Days = NDArray[np.datetime64]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trials:
-    """A verdict after the trials. None means "not available", because nobody counted the trials.
-
-    `count` is the number of trials. `p_adjusted` is the p-value after Bonferroni, or after Holm if the p-values of the
-    others are known. `probabilistic_sharpe` ignores the trials, `deflated_sharpe` counts them. `track_record_days` is
-    the length at which the Sharpe ratio would exceed 0 with 95 % confidence [days]; it is infinite for a ratio of 0 or
-    below. With less than `backtest_years` of data, the best of `count` trials is expected to show a Sharpe ratio of 1 a
-    year by luck [years].
-    """
-
-    count: int | None
-    p_adjusted: float | None
-    probabilistic_sharpe: float
-    deflated_sharpe: float | None
-    track_record_days: float
-    backtest_years: float | None
-
-
-# A run looks at this number of trials at most; a long history would otherwise slow every run.
+# Looking for the best of N trials at level 0.10 takes 20 N / 0.10 resamples, for a p-value of 0.10 / N to be told.
+RESAMPLES_A_TRIAL, FEWEST, MOST = 200, 9_999, 200_000
+# A trial is compared if it was held on as many of the days of the chosen one, and so must all of them be together.
+ALIGNED = 0.9
+# The tests of all trials at once look at this number at most, the newest: a long history would slow every run.
 NEWEST = 100
 
 
@@ -52,52 +32,136 @@ class TrialSeries:
     chosen. Copies of a series, and series that never vary, count as `at_hand` but have no column.
     """
 
-    net: NDArray[np.float64]
-    ic_net: NDArray[np.float64]
+    net: Series
+    ic_net: Series
     at_hand: int
 
     def why_incomplete(self, count: int) -> str | None:
         """Say why a test of these trials could still fail by one that is not at hand; None if all `count` are."""
         if self.at_hand >= count:
             return None
-        return f"by {self.at_hand} of {count} trials: pack the others too, the newest {NEWEST} are read"
+        return f"by {self.at_hand} of {count} trials: pack the others here too, on the same days"
+
+    def newest(self) -> "TrialSeries":
+        """The chosen trial and the newest of the others, so many that all can be looked at together."""
+        if self.net.shape[1] <= NEWEST:
+            return self
+        return TrialSeries(net=self.net[:, :NEWEST], ic_net=self.ic_net[:, :NEWEST], at_hand=min(self.at_hand, NEWEST))
 
 
-def align_trials(trials: Sequence[tuple[ArrayLike, ArrayLike]]) -> TrialSeries:
-    """Lay the series of several trials side by side, as far back as the shortest of them goes.
+def align_trials(
+    days: Days, net: ArrayLike, ic_net: ArrayLike, others: Sequence[tuple[Days, Series, Series]]
+) -> TrialSeries:
+    """Lay the series of several trials side by side, on the days that all of them have.
 
     Parameters
     ----------
-    trials : sequence of (array_like, array_like), each of shape (n_days_of_trial,)
-        Net return [share of capital a day] and IC after costs of each trial, both equally long. The trial that was
-        chosen comes first, and there is at least this one. All series end on the same day.
+    days : ndarray of datetime64, shape (n_days,)
+        The days of the trial that was chosen, ascending.
+    net, ic_net : array_like of float, shape (n_days,)
+        Its net return [share of capital a day] and IC after costs.
+    others : sequence of (days, net, ic_net)
+        The same of the other trials, the newest first, each with days of its own.
 
     Returns
     -------
     TrialSeries
-        The trials at hand, on the days of the shortest. Trials other than the chosen one that have fewer than 20 days
-        are not at hand, because all would be compared on those few days.
+        The trials at hand. One that lacks a tenth of the chosen one's days, or whose series are not finite, is not; and
+        none is if together they lack so many.
 
     Raises
     ------
     StatisticsError
-        If there is no trial, a series is empty or not finite, or the two of a trial differ in length.
+        If a series of the chosen trial is empty or not finite, or has another length than its days.
     """
-    read = [(finite_series(net, name="net return"), finite_series(ic, name="IC")) for net, ic in trials]
-    if not read:
-        raise InsufficientDataError("no trials, expected at least the one that was chosen", sample=0)
-    for net, ic in read:
-        if net.size != ic.size:
-            raise StatisticsError(f"{net.size} net returns and {ic.size} ICs of one trial: give one of each a day")
-    pairs = [read[0], *(pair for pair in read[1:] if pair[0].size >= MINIMUM_VALUES)]
-    days = min(len(net) for net, _ in pairs)
-    tails = [np.stack([net[-days:], ic[-days:]]) for net, ic in pairs]
-    chosen, *others = tails
+    chosen = np.stack([finite_series(net, name="net return"), finite_series(ic_net, name="IC")])
+    if chosen.shape[1] != len(days):
+        raise StatisticsError(f"{len(days)} days of {chosen.shape[1]} returns and ICs: give one of each a day")
+    needed = max(MINIMUM_VALUES, ALIGNED * len(days))
+    found, common = list[tuple[Days, Series]](), days
+    for theirs, *series in others:
+        values = np.stack(series)
+        shared = np.intersect1d(days, theirs, assume_unique=True)
+        if shared.size >= needed and np.isfinite(values).all():
+            found.append((theirs, values))
+            common = np.intersect1d(common, shared, assume_unique=True)
+    if common.size < needed:
+        found, common = [], days
+    tail = chosen[:, np.isin(days, common)]
     # The tests of many series refuse one that never varies, and a copy is not another choice.
-    different = {tail.tobytes(): tail for tail in others if not (is_constant(tail[0]) or is_constant(tail[1]))}
-    different.pop(chosen.tobytes(), None)
-    net, ic_net = np.stack([chosen, *different.values()], axis=2)
-    return TrialSeries(net=net, ic_net=ic_net, at_hand=len(pairs))
+    aligned = [values[:, np.isin(theirs, common)] for theirs, values in found]
+    different = {one.tobytes(): one for one in aligned if not (is_constant(one[0]) or is_constant(one[1]))}
+    different.pop(tail.tobytes(), None)
+    nets, ics = np.stack([tail, *different.values()], axis=2)
+    return TrialSeries(net=nets, ic_net=ics, at_hand=1 + len(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """A p-value after all trials, and how it was found, in words.
+
+    `step_down` is that by StepM, and `holm` that by Holm on the p-values by cosines; None unless all trials are at
+    hand. `resamples` is 0 where more would be needed than are drawn.
+    """
+
+    p: float
+    step_down: float | None
+    holm: float | None
+    resamples: int
+    how: str
+
+
+def adjusted_p(ic_net: ArrayLike, trials: TrialSeries, *, count: int, horizon: int = 1, seed: int) -> Adjusted:
+    """Adjust the p-value of "no positive IC after costs" for every trial that was made.
+
+    Parameters
+    ----------
+    ic_net : array_like of float, shape (n,)
+        IC after costs of the trial that was chosen, on all its days, n >= 20.
+    trials : TrialSeries
+        The trials at hand.
+    count : int
+        Number of all trials, from `count_trials`.
+    horizon, seed
+        As for `mean_exceeds`.
+
+    Returns
+    -------
+    Adjusted
+        With every trial at hand, the larger of the chosen one's p-values by StepM [1]_ and by Holm [2]_. Otherwise its
+        own p-value times the number of trials, which takes those that are not at hand to be at least as good. It needs
+        200 resamples a trial, and where these are more than 200,000, the cosines alone decide.
+
+    Raises
+    ------
+    StatisticsError
+        If a series cannot be tested, or the count is below 1.
+
+    References
+    ----------
+    .. [1] J. P. Romano and M. Wolf, Stepwise multiple testing as formalized data snooping, Econometrica 73:1237, 2005.
+    .. [2] S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statistics 6:65, 1979.
+    """
+    if count < 1:
+        raise StatisticsError(f"{count} trials, expected at least 1: what was packed is one")
+    resamples = max(FEWEST, RESAMPLES_A_TRIAL * count)
+    alone = "" if resamples <= MOST else f", by cosines alone, as {count} trials need more than {MOST:,} resamples"
+    resamples = 0 if alone else resamples
+    days, columns = trials.ic_net.shape
+    if count == 1 or trials.at_hand < count or days <= columns:
+        own = mean_exceeds(ic_net, horizon=horizon, seed=seed, n_resamples=resamples or FEWEST)
+        p = own.p_ewc if alone else own.p_against
+        how = f"p of {p:.3g} times {count} trials, {trials.at_hand} of them at hand{alone}"
+        return Adjusted(p=min(1.0, count * p), step_down=None, holm=None, resamples=resamples, how=how)
+    # A copy, and a trial that never varies, have no p-value of their own; each counts all the same.
+    p_ewc = [ewc_p_value(column)[0] for column in trials.ic_net.T]
+    by_holm = float(holm([*p_ewc, *[1.0] * (count - columns)])[0])
+    if alone:
+        return Adjusted(p=by_holm, step_down=None, holm=by_holm, resamples=0, how=f"Holm over {count} trials{alone}")
+    block = max(float(horizon), *(optimal_block_length(column) for column in trials.ic_net.T), 1.0)
+    stepped = float(step_down(trials.ic_net, seed=seed, block=block, n_resamples=resamples)[0])
+    how = f"the larger of StepM and Holm over {count} trials"
+    return Adjusted(p=max(stepped, by_holm), step_down=stepped, holm=by_holm, resamples=resamples, how=how)
 
 
 def ratio_variance(trials: TrialSeries) -> float:
@@ -153,58 +217,3 @@ def count_trials(declared: int | None, seen: int | None) -> int | None:
         if count is not None and count < 1:
             raise StatisticsError(f"{count} trials, expected at least 1: what was packed is one")
     return None if declared is None else max(declared, seen or 1)
-
-
-def after_trials(
-    p_value: float,
-    sharpe: Sharpe,
-    *,
-    trials: int | None,
-    variance: float | None = None,
-    others: Sequence[float] = (),
-) -> Trials:
-    """Adjust a p-value and a Sharpe ratio for the number of trials.
-
-    Parameters
-    ----------
-    p_value : float
-        P-value of the trial that was chosen.
-    sharpe : Sharpe
-        Sharpe ratio of its daily returns [per day].
-    trials : int or None
-        Number of trials, from `count_trials`.
-    variance : float, optional
-        Variance of the Sharpe ratios over the trials [per day, squared], as for `deflated_sharpe`.
-    others : sequence of float, shape (n_others,), optional
-        P-values of the other trials. A trial without one counts as if its p-value were 1.
-
-    Returns
-    -------
-    Trials
-        None wherever the number of trials is needed and not known.
-
-    Raises
-    ------
-    StatisticsError
-        If a p-value is not a number from 0 to 1, the variance is negative or not finite, there are no trials, or there
-        are more other p-values than other trials.
-    """
-    if not (math.isfinite(p_value) and 0 <= p_value <= 1):
-        raise StatisticsError(f"p-value is {p_value}, expected a number from 0 to 1")
-    if trials is not None and len(others) >= trials:
-        raise StatisticsError(
-            f"{len(others)} other p-values of {trials} trials, expected fewer: count the trials again"
-        )
-    return Trials(
-        count=trials,
-        # Without the p-values of the others Holm is Bonferroni: N times the smallest p-value.
-        p_adjusted=None if trials is None else _holm_of_first(p_value, others, trials),
-        probabilistic_sharpe=probabilistic_sharpe(sharpe),
-        deflated_sharpe=None if trials is None else deflated_sharpe(sharpe, trials=trials, variance=variance),
-        track_record_days=minimum_track_record(sharpe),
-        backtest_years=None if trials is None else minimum_backtest_years(trials),
-    )
-
-
-def _holm_of_first(p_value: float, others: Sequence[float], trials: int) -> float:
-    return float(holm([p_value, *others, *[1.0] * (trials - 1 - len(others))])[0])

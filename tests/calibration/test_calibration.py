@@ -12,6 +12,8 @@ from tests.calibration.fold_sweep import SHAPES
 from tests.calibration.fold_sweep import rejections as fold_rejections
 from tests.calibration.holes_sweep import HOLES, IN_HOLES, IN_POWER, RUNS, SIGNALS, Columns, Row, judged, shares
 from tests.calibration.panel_sweep import HARD, SOFT, refused
+from tests.calibration.trials_sweep import CASES as TRIALS_CASES
+from tests.calibration.trials_sweep import passes as trials_passes
 
 pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")
@@ -98,3 +100,9 @@ def test_honest_panels_are_hardly_ever_refused() -> None:
     found = refused(runs=300, seed=1)
     assert {gate: found[gate] for gate in (*HARD, *SOFT) if found[gate] > 300 * 0.01 + 3 * np.sqrt(3)} == {}
     assert found["any hard gate"] <= 300 * 0.03 + 3 * np.sqrt(9)
+
+
+@pytest.mark.parametrize("case", [name for name in TRIALS_CASES if "one of" not in name])
+def test_the_best_of_many_trials_without_skill_passes_no_more_often_than_the_level(case: str) -> None:
+    found = trials_passes(case, runs=300, seed=1)
+    assert max(found.known, found.unknown) <= 0.10 + 2.6 * 0.0173

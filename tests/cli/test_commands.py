@@ -186,7 +186,7 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     status = parsed("status")
     assert (status["live"], status["problems"], status["newest"]) == (served.live, [], served.candidate)
     assert [row["id"] for row in parsed("list")] == [served.live, served.candidate]
-    assert [entry["to"] for entry in parsed("log")] == [served.live]
+    assert [entry.get("to", entry.get("kind")) for entry in parsed("log")] == ["trial", served.live, "trial"]
     assert parsed("log", "--at", "9999-01-01") == {"live": served.live}
     assert list(parsed("golden", "show")["goldens"]) == [served.live]
     drift = parsed("drift-check")

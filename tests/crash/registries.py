@@ -69,6 +69,21 @@ class Registry:
             return [f"{model_id} is not complete: {error}"]
         return [f"{model_id}/{name} is other bytes" for name in files if found[name] != files[name]["sha256"]]
 
+    def trial_problems(self, model_id: str) -> list[str]:
+        """Whether a model that can be promoted is in no ledger, or what is kept of its trial is lost."""
+        files = json.loads((self.models / model_id / MANIFEST).read_bytes())["files"]
+        horizon = json.loads((self.models / model_id / "sidecar.json").read_bytes())["horizon"]
+        words = f"modelgates trial {files['model.onnx']['sha256']} {files['evaluation.parquet']['sha256']} {horizon}"
+        trial = hashlib.sha256(words.encode()).hexdigest().encode()
+        lines = [line for log in self.artifacts.glob("promotions.log*") for line in log.read_bytes().splitlines()]
+        entered = [json.loads(line)["evidence"] for line in lines if trial in line]
+        if len(set(entered)) != 1:
+            return [f"{model_id} is {len(entered)} times in the ledger"]
+        kept = self.artifacts / "trials" / f"{entered[0]}.npy"
+        if not kept.exists() or hashlib.sha256(kept.read_bytes()).hexdigest() != entered[0]:
+            return [f"what is kept of the trial of {model_id} is lost"]
+        return []
+
     def problems(self, allowed: tuple[str | None, ...], *, agree: bool = True) -> list[str]:
         """What may never be, not even between a crash and the next command; `agree` asks link and log to."""
         if os.path.lexists(self.latest) and not self.latest.is_symlink():
@@ -76,7 +91,7 @@ class Registry:
         live = self.live()
         found = [f"latest says {live}, expected one of {allowed}"] if live not in allowed else []
         for model_id in {path.name for path in self.models.glob("1*")} | ({live} if live else set()):
-            found += self.model_problems(model_id)
+            found += self.model_problems(model_id) or self.trial_problems(model_id)
         try:
             logged, under_way = self.logged()
         except (ValueError, KeyError) as error:
@@ -102,8 +117,8 @@ class Registry:
         return logged, opened["to"] if opened else logged
 
     def events(self) -> int:
-        """How many events the log holds."""
-        return self.log.read_bytes().count(b'"record":"event"')
+        """How many events of the drill the log holds."""
+        return self.log.read_bytes().count(b'"kind":"drill"')
 
     def _golden_problems(self, model_id: str) -> list[str]:
         golden = self.artifacts / "golden"
@@ -136,7 +151,7 @@ def build(folder: Path) -> Registry:
     shutil.copy(packed / "model.onnx", folder / "model.onnx")
     shutil.copy(packed / "evaluation.parquet", folder / "panel.parquet")
     (folder / "pack.toml").write_text(
-        'horizon = 1\ntrained_until = 2019-12-31\nchanges = "again"\n'
+        'horizon = 2\ntrained_until = 2019-12-31\nchanges = "again"\n'
         '[groups]\nprice = ["momentum"]\nfundamental = ["value"]\n'
     )
     shutil.rmtree(packed)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -341,17 +340,6 @@ def test_a_neutralised_feature_is_its_median_of_the_day() -> None:
     neutral = panel.neutralised([1])
     assert neutral[:, 0].tolist() == panel.features[:, 0].tolist()
     assert neutral[:, 1].tolist() == [2.5] * 4 + [6.5] * 4 + [10.5] * 4
-
-
-@pytest.mark.parametrize("zero", [0.0, -0.0], ids=["zero", "minus-zero"])
-@pytest.mark.parametrize("text", [object, "str", "string"])
-@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
-def test_a_panels_key_is_the_same_whichever_pandas_packed_it_and_reads_it(unit: str, text: Any, zero: float) -> None:
-    frame = rows(days=2, assets=2).assign(target=[zero, 0.25, -1e-300, 3.0])
-    frame["asset"] = pd.Series(["A", "é", "A", "é"], dtype=text)
-    frame["time"] = (frame["time"] + np.timedelta64(930, "m")).astype(f"datetime64[{unit}]")
-    for panel in (Panel(frame, SIDECAR), panel_of(frame)):
-        assert panel.key == "0cc5a1d9526963622e78e5826c3712b0adac21e52ebecb96ac236ea363ba6522"
 
 
 def _parquet(**columns: pa.Array) -> bytes:

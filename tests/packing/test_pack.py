@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pandas as pd
@@ -24,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Commit, append
+from pytest_modelgates.audit.events import event_of
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.errors import FormatError, GoneError, ModelgatesError, PackError
 from pytest_modelgates.model.candidate import Candidate
@@ -112,21 +114,26 @@ def test_packing_twice_gives_the_same_model_under_two_ids(tmp_path: Path) -> Non
 
 
 def test_the_manifest_says_where_the_model_came_from_and_where_the_log_stood(tmp_path: Path) -> None:
-    (tmp_path / "promotions.log").write_bytes(b'{"n":1}\n{"n":2}\n')
+    log = tmp_path / "promotions.log"
+    append(log, event_of("alert", "a", "A model drifts."))
     manifest = Candidate(pack_ready(tmp_path, code="abc", data="def")).manifest
     assert (manifest.lineage.code, manifest.lineage.data) == ("abc", "def")
-    assert manifest.audit_head == "2:" + sha256(b'{"n":2}')
+    # The trial itself is the second record.
+    assert manifest.audit_head == "2:" + sha256(log.read_bytes().splitlines()[1])
 
 
 def test_where_the_log_stood_is_read_from_a_long_line_too(tmp_path: Path) -> None:
-    line = b'{"n":1,"reason":"%b"}' % (b"x" * 100_000)
-    (tmp_path / "promotions.log").write_bytes(line + b"\n")
-    assert Candidate(pack_ready(tmp_path)).manifest.audit_head == "1:" + sha256(line)
+    log = tmp_path / "promotions.log"
+    append(log, msgspec.structs.replace(event_of("alert", "a", "x"), reason="x" * 100_000))
+    pack_ready(tmp_path)
+    append(log, msgspec.structs.replace(event_of("alert", "a", "x"), reason="x" * 100_000))
+    again = Candidate(pack_ready(tmp_path))  # no new trial
+    assert again.manifest.audit_head == "3:" + sha256(log.read_bytes().splitlines()[2])
 
 
 def test_a_log_that_is_none_is_refused_before_anything_is_published(tmp_path: Path) -> None:
     (tmp_path / "promotions.log").write_bytes(b"{}\n")
-    with pytest.raises(FormatError, match=r"promotions\.log: Object missing required field `n`"):
+    with pytest.raises(FormatError, match=r"promotions\.log, line 1: not a record of the audit log \(Object missing"):
         pack_ready(tmp_path)
     assert not list((tmp_path / "models").iterdir())
 
@@ -730,7 +737,7 @@ while True:
     assert denied or (artifacts / "latest_id.txt").exists()
     published.append(denied and bool(whole))
     noted = os.listdir(artifacts) if artifacts.exists() else []
-    assert set(noted) <= {"models", "latest_id.txt"}, f"step {step} left {noted}"
+    assert set(noted) <= {"models", "latest_id.txt", ".lock", "promotions.log", "trials"}, f"step {step} left {noted}"
 # The last steps make the directory's name durable and note the newest id.
 assert not any(published[:-5])
 print(len(published))
@@ -810,6 +817,7 @@ for size in (10, 300, 1000, 2000):
     else:
         raise AssertionError(f"packing fitted into files of {size} bytes")
     assert os.listdir(artifacts / "models") == [], os.listdir(artifacts / "models")
-print(len(os.listdir(artifacts)))
+left = set(os.listdir(artifacts)) - {".lock", "promotions.log", "trials"}
+print(len(left))
 """
     assert _run(script, tmp_path) == 1

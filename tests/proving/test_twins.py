@@ -39,6 +39,7 @@ from pytest_modelgates.proving.twin_markets import (
     against_group,
     against_score,
     knowing_baseline,
+    many_trials,
     ruinous_year,
     shifted_shadow,
 )
@@ -58,6 +59,7 @@ from pytest_modelgates.proving.twins import make_twin
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import disordered
 from pytest_modelgates.stats.holdings import Holdings, simulate
+from pytest_modelgates.stats.significance import ewc_p_value
 from pytest_modelgates.stats.walkforward import folds
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.onnx_models import finished, linear
@@ -87,7 +89,7 @@ def faults(candidate: Candidate) -> set[str]:
         "keys": panel.repeated_rows(),
         "order": panel.unordered_rows(),
         "overlap": panel.overlapping_rows(),
-        "window": panel.window_problems(start_days=10, end_days=36_500, as_of=date(2023, 1, 1)),
+        "window": panel.window_problems(start_days=10, end_days=0, as_of=date(2021, 8, 1)),
     }
     if sidecar.task == "signal":
         found |= faults_of_returns(panel)
@@ -132,6 +134,7 @@ FAULTS = [
     (edited_claim, {"claim"}),
     (against_score, set()),
     (ruinous_year, set()),
+    (many_trials, set()),
     (shifted_shadow, set()),
     (late_target, {"target"}),
     (impossible_return, {"returns"}),
@@ -188,6 +191,20 @@ def position(candidate: Candidate, features: np.ndarray | None = None) -> Holdin
 
 def test_returns_against_the_score_lose_every_day(packed_once: Path, tmp_path: Path) -> None:
     assert position(twin_of(packed_once, tmp_path, against_score)).ic_net.max() < -0.5
+
+
+def test_more_trials_are_declared_than_the_ic_survives(packed_once: Path, tmp_path: Path) -> None:
+    twin = twin_of(packed_once, tmp_path, many_trials)
+    assert twin.sidecar.tried == 10**18
+    assert twin.panel_digest == Candidate(packed_once).panel_digest
+    assert 10**18 * ewc_p_value(position(twin).ic_net)[0] > 1
+
+
+def test_an_ic_that_would_survive_them_is_diluted_first(tmp_path: Path) -> None:
+    sure = pack_ridge(tmp_path / "artifacts", invented_panel(ic=0.5))
+    assert 10**18 * ewc_p_value(position(Candidate(sure)).ic_net)[0] < 1
+    p = ewc_p_value(position(twin_of(sure, tmp_path, many_trials)).ic_net)[0]
+    assert 1e-18 < p < 0.001
 
 
 def test_one_year_is_ruined_and_the_others_stay(packed_once: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def put(registry: Registry, lines: list[bytes]) -> None:
 def test_a_whole_log_is_said_to_be_one(registry: Registry, capsys: Capture) -> None:
     end = tail(registry.artifacts.promotions).head
     assert verify(registry) == 0
-    said = f"{registry.artifacts.promotions}: 2 records, 0 signed, 1 heads kept by models; head {end}\n"
+    said = f"{registry.artifacts.promotions}: 4 records, 0 signed, 1 heads kept by models; head {end}\n"
     assert capsys.readouterr().out == said
     assert verify(registry, "--head", end) == 0
 
@@ -110,8 +110,8 @@ def test_a_head_that_was_kept_while_a_change_was_under_way_is_still_one(registry
 
 
 def test_a_cut_tail_shows_by_the_head_that_a_later_model_kept(registry: Registry, capsys: Capture) -> None:
-    put(registry, lines_of(registry)[:1])
-    kept = f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten"
+    put(registry, lines_of(registry)[:2])
+    kept = f"record 4 is not the one that {registry.candidate} kept: the log was cut off or rewritten"
     assert f"{kept}; see: modelgates recover" in status(registry.artifacts, registry.in_force).problems
     assert verify(registry) == 1
     assert f"problem: {kept}\nwhat to do about it: modelgates recover\n" in capsys.readouterr().out
@@ -120,13 +120,13 @@ def test_a_cut_tail_shows_by_the_head_that_a_later_model_kept(registry: Registry
 def test_a_chain_written_anew_shows_by_the_head_that_was_printed(registry: Registry, capsys: Capture) -> None:
     shutil.rmtree(registry.artifacts.model(registry.candidate))
     head = tail(registry.artifacts.promotions).head
-    first, second = lines_of(registry)
+    trial, first, second, _ = lines_of(registry)
     anew = first.replace(b"all hard gates passed", b"nobody looked")
-    put(registry, [anew, second.replace(sha256(first).encode(), sha256(anew).encode())])
+    put(registry, [trial, anew, second.replace(sha256(first).encode(), sha256(anew).encode())])
     assert verify(registry) == 0, "a chain alone does not show it"
     capsys.readouterr()
     assert verify(registry, "--head", head) == 1
-    said = "problem: record 2 is not the one that --head kept: the log was cut off or rewritten\n"
+    said = "problem: record 4 is not the one that --head kept: the log was cut off or rewritten\n"
     assert said in capsys.readouterr().out
 
 
@@ -136,15 +136,15 @@ def test_signed_changes_are_named_by_their_key(signed: Registry, capsys: Capture
     (key,) = signed.policy.evidence.keys
     assert found.audit_log == f"chained, head kept by {signed.candidate}, head signed by {key}"
     assert verify(signed) == 0
-    assert ": 6 records, 2 signed, 1 heads kept by models; head 6:" in capsys.readouterr().out
+    assert ": 8 records, 2 signed, 1 heads kept by models; head 8:" in capsys.readouterr().out
 
 
 def test_a_rewritten_log_cannot_be_signed_without_the_key(signed: Registry, capsys: Capture) -> None:
     lines = lines_of(signed)
-    lines[4] = lines[4].replace(b"signed too", b"no reason ")
-    lines[5] = lines[5].replace(sha256(lines_of(signed)[4]).encode(), sha256(lines[4]).encode())
+    lines[6] = lines[6].replace(b"signed too", b"no reason ")
+    lines[7] = lines[7].replace(sha256(lines_of(signed)[6]).encode(), sha256(lines[6]).encode())
     put(signed, lines)
-    problem = "record 6 is signed by none of the 1 keys that the policy lists"
+    problem = "record 8 is signed by none of the 1 keys that the policy lists"
     assert status(signed.artifacts, signed.in_force).problems == [problem]
     assert verify(signed) == 1
     assert f"problem: {problem}\n" in capsys.readouterr().out
@@ -160,13 +160,13 @@ def test_a_signed_event_vouches_for_the_log_up_to_it(signed: Registry, tmp_path:
     found, (key,) = status(signed.artifacts, signed.in_force), signed.policy.evidence.keys
     assert (found.audit_log, found.problems) == (f"chained, head kept by {signed.candidate}, head signed by {key}", [])
     assert verify(signed) == 0
-    assert ": 7 records, 3 signed, 1 heads kept by models; head 7:" in capsys.readouterr().out
+    assert ": 9 records, 3 signed, 1 heads kept by models; head 9:" in capsys.readouterr().out
 
 
 def test_what_follows_on_the_last_signature_is_said_not_to_be_signed(signed: Registry) -> None:
     note(signed)
     found, (key,) = status(signed.artifacts, signed.in_force), signed.policy.evidence.keys
-    level = f"chained, head kept by {signed.candidate}, signed by {key} up to record 6"
+    level = f"chained, head kept by {signed.candidate}, signed by {key} up to record 8"
     assert (found.audit_log, found.problems) == (level, [])
 
 
@@ -179,7 +179,7 @@ def test_a_signed_event_cannot_be_rewritten_without_the_key(
     note(signed, key=tmp_path / "key.pem")
     *before, last = lines_of(signed)
     put(signed, [*before, last.replace(was, becomes)])
-    problem = "record 7 is signed by none of the 1 keys that the policy lists"
+    problem = "record 9 is signed by none of the 1 keys that the policy lists"
     assert status(signed.artifacts, signed.in_force).problems == [problem]
     assert verify(signed) == 1
     assert f"problem: {problem}\n" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_modelgates.audit.chain import append, read_history, tail
+from pytest_modelgates.audit.chain import append, read_history, read_log, tail
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RefusedError
 from pytest_modelgates.registry.events import record_event
@@ -39,7 +39,7 @@ def asked(registry: Registry, *words: str) -> int:
 
 
 def test_an_event_says_what_happened_to_what_and_who_said_so(registry: Registry, capsys: Capture) -> None:
-    change = read_history(registry.artifacts.promotions)[0]
+    change = read_log(registry.artifacts.promotions)[0]
     head = note(registry, evidence="ab" * 32)
     event = read_history(registry.artifacts.promotions)[-1]
     assert head == tail(registry.artifacts.promotions).head
@@ -52,21 +52,22 @@ def test_an_event_says_what_happened_to_what_and_who_said_so(registry: Registry,
     ]
     assert asked(registry, "log", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert [(entry["record"], entry["n"]) for entry in found] == [("intent", 1), ("event", 3)]
-    assert (found[1]["subject"], found[1]["evidence"], found[1]["signature"]) == (registry.live, "ab" * 32, None)
+    shown = [(entry["record"], entry["n"]) for entry in found]
+    assert shown == [("event", 1), ("intent", 2), ("event", 4), ("event", 5)]
+    assert (found[3]["subject"], found[3]["evidence"], found[3]["signature"]) == (registry.live, "ab" * 32, None)
 
 
 def test_a_record_of_a_later_version_is_shown_and_never_refused(registry: Registry, capsys: Capture) -> None:
     note_of_a_later_version(registry)
     assert asked(registry, "log") == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "2027-01-01 00:00:00  re\\x1bload  record 3, of a later version; to see it whole: modelgates log --json"
+        "2027-01-01 00:00:00  re\\x1bload  record 5, of a later version; to see it whole: modelgates log --json"
     )
     assert asked(registry, "log", "--json") == 0
     shown = json.loads(capsys.readouterr().out)[-1]
-    assert shown == {"n": 3, "prev": shown["prev"]} | LATER
+    assert shown == {"n": 5, "prev": shown["prev"]} | LATER
     assert asked(registry, "log", "--verify") == 0
-    assert ": 3 records, 0 signed, 1 heads kept by models; head 3:" in capsys.readouterr().out
+    assert ": 5 records, 0 signed, 1 heads kept by models; head 5:" in capsys.readouterr().out
 
 
 ADDED = [pytest.param(note, id="event"), pytest.param(note_of_a_later_version, id="later-version")]
@@ -92,7 +93,7 @@ def test_the_registry_works_on_with_it(registry: Registry, capsys: Capture, add:
     assert asked(registry, "log", "--at", "2999-01-01") == 0
     assert capsys.readouterr().out.endswith(f"\n{registry.live}\n")
     digests = [sha256(line) for line in registry.artifacts.promotions.read_bytes().split(b"\n")[:-1]]
-    assert len(digests) == 9
+    assert len(digests) == 11
 
 
 @pytest.mark.parametrize("flipped", [False, True])
@@ -104,7 +105,7 @@ def test_a_change_that_was_cut_short_is_settled_before_the_event(registry: Regis
     found = state(registry.artifacts)
     assert (found.live, found.open) == (registry.candidate if flipped else registry.live, None)
     kinds = [json.loads(line)["record"] for line in registry.artifacts.promotions.read_text().splitlines()]
-    assert kinds == ["intent", "commit", "intent", "commit" if flipped else "abort", "event"]
+    assert kinds[1:] == ["intent", "commit", "event", "intent", "commit" if flipped else "abort", "event"]
 
 
 def test_a_change_cut_short_is_found_below_events_by_recover_too(registry: Registry, capsys: Capture) -> None:

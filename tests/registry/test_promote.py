@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.audit.chain import read_log, tail
+from pytest_modelgates.audit.chain import read_log
 from pytest_modelgates.cli import main
 from pytest_modelgates.drift import load_golden_predictions
 from pytest_modelgates.errors import RefusedError
 from pytest_modelgates.registry import promote
 from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.store import live_id
-from pytest_modelgates.storage.digests import tree_digest
+from pytest_modelgates.storage.digests import sha256, tree_digest
 from tests.support.handmade import (
     Registry,
     edited,
@@ -75,9 +75,9 @@ def test_a_first_model_goes_live_by_its_own_gates(
     assert "drift.psi no reference: nothing was ever live" in done.stdout
     assert os.readlink(registry.artifacts.latest) == registry.live
     assert os.readlink(registry.artifacts.latest_onnx) == "latest/model.onnx"
-    (entry,) = read_log(registry.artifacts.promotions)
+    (entry,), log = read_log(registry.artifacts.promotions), registry.artifacts.promotions
     assert f"is live, in place of nothing (sha256:{entry.digest[:16]})\n" in done.stdout
-    assert done.stdout.endswith(f"audit log: {tail(registry.artifacts.promotions).head}\n")
+    assert done.stdout.endswith(f"audit log: 3:{sha256(log.read_bytes().splitlines()[2])}\n")
     assert (entry.action, entry.from_, entry.to) == ("promote", None, registry.live)
     (report,) = (registry.artifacts.root / "reports" / registry.live).iterdir()
     assert entry.report_digest == promote.read_report(report).digest
@@ -273,7 +273,7 @@ def test_a_registry_that_lost_both_log_and_link_is_none_before_its_first_promoti
     registry.artifacts.latest.unlink()
     for model_id in (registry.live, registry.candidate):
         assert refusal(registry, green_report(registry, model_id), capsys).splitlines()[1:] == [
-            f"  record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten → put "
+            f"  record 4 is not the one that {registry.candidate} kept: the log was cut off or rewritten → put "
             "promotions.log and latest back from a copy"
         ]
 

@@ -92,7 +92,7 @@ def test_status_of_a_link_without_its_log_is_still_printed(registry: Registry) -
     assert found.problems == [
         f"promotions.log says nothing is live, latest points at {registry.live}: somebody moved the link or "
         "lost the log; see: modelgates recover",
-        f"record 2 is not the one that {registry.candidate} kept: the log was cut off or rewritten; see: "
+        f"record 4 is not the one that {registry.candidate} kept: the log was cut off or rewritten; see: "
         "modelgates recover",
     ]
 
@@ -192,7 +192,7 @@ def test_a_clock_that_was_set_back_is_a_note(registry: Registry, capsys: pytest.
     found = status(registry.artifacts, registry.in_force)
     assert found.sound
     (note,) = found.notes
-    assert note.startswith("record 3 is of 2020-01-01 00:00:00 UTC, ")
+    assert note.startswith("record 5 is of 2020-01-01 00:00:00 UTC, ")
     assert f"note: {note}" in found.lines()
     for words in (["log"], ["log", "--at", "2020-01-02"]):
         assert main([*words, "--artifacts", str(registry.artifacts.root)]) == 0

@@ -30,6 +30,7 @@ from pytest_modelgates.stats import (
     costs,
     days,
     decay,
+    families,
     holdings,
     leakage,
     overfitting,
@@ -63,7 +64,7 @@ HELD = holdings.simulate(SCORES, RETURNS, horizon=2, cost_bps=1)
 RETURNS_LONG = np.resize(RETURNS, (120, 12))
 HELD_LONG = holdings.simulate(np.resize(SCORES, (120, 12)), RETURNS_LONG, horizon=2, cost_bps=1)
 ONE_DAY = holdings.simulate(SCORES[:3], RETURNS[:3], horizon=3, cost_bps=1, lag=0)
-TRIALS = trials.align_trials([(SERIES, OTHER), (OTHER, SERIES)])
+TRIALS = trials.align_trials(DATES, SERIES, OTHER, [(DATES, OTHER, SERIES)])
 
 
 def negative_error(truth: np.ndarray, guess: np.ndarray) -> float:
@@ -160,6 +161,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     quantiles.finite_series: {"values": SERIES, "name": "series", "at_least": 1},
     quantiles.labels: {"values": np.repeat([1, 2, 3], 40), "name": "fold", "rows": 120},
     quantiles.quantile: {"x": SERIES, "q": 0.5},
+    quantiles.quantile_interval: {"x": SERIES, "q": 0.5, "level": 0.9},
     ranks.daily_matrix: {"values": SCORES, "name": "scores"},
     ranks.daily_rank_ic: {"scores": SCORES, "target": RETURNS},
     repeats.repeated_days: {"returns": RETURNS},
@@ -193,10 +195,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sufficiency.why_unseen: {"x": SERIES, "effect": 0.01},
     target.compounded: {"returns": RETURNS, "horizon": 2, "lead": 1},
     target.target_agreement: {"target": RETURNS, "returns": RETURNS, "horizon": 2},
-    trials.align_trials: {"trials": [(SERIES, OTHER), (OTHER, SERIES)]},
+    trials.adjusted_p: {"ic_net": OTHER, "trials": TRIALS, "count": 5, "horizon": 1, "seed": 1},
     trials.ratio_variance: {"trials": TRIALS},
     trials.count_trials: {"declared": 3, "seen": 2},
-    trials.after_trials: {"p_value": 0.05, "sharpe": SHARPE, "trials": 5, "variance": 0.1, "others": [0.5]},
     walkforward.folds: {"ic": SERIES, "labels": np.repeat([1, 2, 3], 40), "purge": 2},
     walkforward.calendar_folds: {"times": DATES},
     walkforward.length_folds: {"n_days": 100, "length": 20},
@@ -222,6 +223,12 @@ TAKE_WHAT_WAS_READ = {
     ranks.same_shape,
     costs.participation,
     costs.daily_cost,
+    costs.cost_of,
+    families.month_hashes,
+    families.one_family,
+    holdings.per_scale,
+    resampling.joint_means_in_parts,
+    trials.align_trials,
     copy_effects.rows_at_thresholds,
     quantiles.is_constant,
     quantiles.refuse_constant,
@@ -246,10 +253,10 @@ MAY_BE_INFINITE = {
     portfolio.paper_pnl,
     sharpe.minimum_track_record,
     sharpe.minimum_backtest_years,
-    trials.after_trials,
     risk.risk_of,
     quantiles.numbers,
     quantiles.labels,
+    quantiles.quantile_interval,
 }
 
 NAT = np.datetime64("NaT", "D")
@@ -345,12 +352,6 @@ def spoiled(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield "no entry", {}
         for what, series in HOSTILE.items():
             yield what, dict.fromkeys(value, series)
-    elif isinstance(value, list) and isinstance(value[0], tuple):
-        yield "no trial", []
-        for what, series in HOSTILE.items():
-            yield what, [(series, series)]
-            yield f"second {what}", [value[0], (series, series)]
-            yield f"unlike {what}", [(SERIES, series)]
     elif isinstance(value, list):
         yield from ((repr(numbers), numbers) for numbers in [[], *([number] for number in spoiled_numbers(value[0]))])
     elif not dataclasses.is_dataclass(value):
@@ -436,9 +437,6 @@ TOO_LITTLE: list[Any] = [
         id="caps-on-one-day",
     ),
     pytest.param(
-        lambda: trials.align_trials([]), "no trials, expected at least the one that was chosen", id="no-trials"
-    ),
-    pytest.param(
         lambda: trials.ratio_variance(dataclasses.replace(TRIALS, net=TRIALS.net[:1])),
         "1 days of trials, expected at least 2: measure more",
         id="trials-of-one-day",
@@ -465,8 +463,8 @@ WRONG: list[Any] = [
         id="benchmark",
     ),
     pytest.param(
-        lambda: trials.align_trials([(SERIES, OTHER[1:])]),
-        "120 net returns and 119 ICs of one trial: give one of each a day",
+        lambda: trials.align_trials(DATES[1:], SERIES, OTHER, []),
+        "119 days of 120 returns and ICs: give one of each a day",
         id="trial-of-two-lengths",
     ),
     pytest.param(

@@ -37,6 +37,7 @@ def held_with(
         market=series / 2,
         ic=np.zeros(days),
         ic_net=np.zeros(days),
+        scale=np.ones(days),
     )
 
 

@@ -71,10 +71,11 @@ class Registry:
         return self.in_force.operations.registry
 
     def state(self) -> tuple[str | None, bytes, bytes]:
-        """What a refusal must leave alone: the link, the log, the goldens."""
+        """What a refusal must leave alone: the link, the goldens, and the log but for its trials."""
         link = self.artifacts.latest.readlink().name if self.artifacts.latest.is_symlink() else None
         files = [self.artifacts.promotions, self.artifacts.golden / "metadata.json"]
         log, golden = (file.read_bytes() if file.exists() else b"" for file in files)
+        log = b"".join(line for line in log.splitlines(keepends=True) if b'"kind":"trial"' not in line)
         return link, log, golden
 
 

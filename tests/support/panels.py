@@ -52,9 +52,7 @@ def pack_ridge(
             model,
             invented_panel() if panel is None else panel,
             features=FEATURES,
-            horizon=1,
-            trained_until=date(2019, 12, 31),
             changes=changes,
-            **{"tried": 1, **more},
+            **{"horizon": 1, "trained_until": date(2019, 12, 31), "tried": 1, **more},
             artifacts=artifacts,
         )

@@ -1,0 +1,156 @@
+"""The ledger: an event of the audit log for each distinct trial, and a file with what is kept of it.
+
+Nothing takes a trial back. Where its file is lost, it counts as a trial on any data.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from ..artifacts import Artifacts
+from ..audit.chain import Event, append, decoded
+from ..audit.events import event_of
+from ..audit.head import ADDED, OF_TRIALS, TRIAL
+from ..audit.whole import logs
+from ..errors import FormatError
+from ..model.directory import PANEL, ModelDirectory
+from ..model.panel import Panel
+from ..stats.families import Hashes, one_family
+from ..storage.digests import sha256
+from ..storage.lines import lines_from_end
+from ..storage.strict_json import read_bytes
+from .kept import ROW, Kept, months_of
+
+MOST_OTHERS = 999  # are kept in memory; where there are more, no test of all at once is made
+LARGEST = 2**30  # of a file [bytes]; one of 10,000 assets over 50 years has 50 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The trials of this registry on the data of one panel, and what is kept of those that are not the model's own.
+
+    `trials` counts distinct candidates, the model itself among them; `added` those that somebody tried elsewhere.
+    `others` are the newest, at most 999.
+    """
+
+    trials: int
+    added: int
+    others: list[Kept]
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.trials + self.added
+
+
+def entries(artifacts: Artifacts) -> Iterator[Event]:
+    """Read the events of trials, the newest first and each trial once, through logs that were set aside.
+
+    Each is believed by itself, so that damage elsewhere in the log takes none away.
+    """
+    known = set[str]()
+    for path in logs(artifacts):
+        with closing(lines_from_end(path)) as found:
+            for line in found:
+                # Decoding takes a hundred times as long as this, and a log may hold millions of lines.
+                if OF_TRIALS not in line:
+                    continue
+                with suppress(FormatError):
+                    event = decoded(line, "line")
+                    if isinstance(event, Event) and (_adds(event) or _is_new(event, known)):
+                        yield event
+
+
+def _adds(event: Event) -> bool:
+    return event.kind == ADDED and event.subject.isascii() and event.subject.isdecimal()
+
+
+def _is_new(event: Event, known: set[str]) -> bool:
+    new = event.kind == TRIAL and event.subject not in known
+    known.add(event.subject)
+    return new
+
+
+def enter(artifacts: Artifacts, trial: str, kept: Callable[[], Kept], reason: str) -> bool:
+    """Write a trial down unless it is in the ledger; say whether it is new. The caller holds the registry's lock.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    trial : str
+        Its name, by `trial_id`.
+    kept : callable
+        What is to be kept of it; not asked for if it is known.
+    reason : str
+        For people: what the model is, or where it was seen first.
+    """
+    if any(event.subject == trial for event in entries(artifacts) if event.kind == TRIAL):
+        return False
+    content = kept().encoded()
+    digest = sha256(content)
+    # The file comes first: an event whose file a crash has kept from being written would count on any data.
+    artifacts.write(artifacts.trial(digest), content)
+    append(artifacts.promotions, event_of(TRIAL, trial, reason, digest), mode=artifacts.file_mode)
+    return True
+
+
+def keep_data_of(artifacts: Artifacts, model_id: str) -> str:
+    """Write down the market data of a model's panel, and return the digest of the file.
+
+    Raises
+    ------
+    FormatError, IntegrityError, GoneError
+        If the model is not there, or its panel cannot be read.
+    """
+    with ModelDirectory(artifacts.model(model_id)) as model:
+        months = months_of(Panel.read(model.verified(PANEL), model.sidecar))
+    if not months.size:
+        raise FormatError(f"{model_id}: its panel holds no returns, so that it is of no data; leave --model out")
+    content = Kept(np.empty(0, dtype=ROW), months).encoded()
+    artifacts.write(artifacts.trial(sha256(content)), content)
+    return sha256(content)
+
+
+def kept_by(artifacts: Artifacts, event: Event) -> Kept | None:
+    """Read what is kept of a trial; None if that is lost, or is not what the log says."""
+    if event.evidence is None:
+        return None
+    path = artifacts.trial(event.evidence)
+    try:
+        content = read_bytes(path, limit=LARGEST)
+        return Kept.decoded(content, str(path)) if sha256(content) == event.evidence else None
+    except (FormatError, OSError):
+        return None
+
+
+def seen_on(artifacts: Artifacts, months: Hashes, trial: str, *, before: datetime | None = None) -> Seen:
+    """Count the trials on the data of a panel.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    months : ndarray of uint64
+        The hashes of the panel's data.
+    trial : str
+        The model's own name; it counts once, whether it is in the ledger or not.
+    before : datetime, optional
+        Leave out what was entered from then on.
+    """
+    found, added, others = 1, 0, list[Kept]()
+    for event in entries(artifacts):
+        if (event.kind == TRIAL and event.subject == trial) or (before and event.time >= before):
+            continue
+        kept = kept_by(artifacts, event)
+        # What is lost counts: nobody gains by deleting it.
+        if kept and kept.months.size and not one_family(kept.months, months):
+            continue
+        if event.kind == ADDED:
+            added += int(event.subject)
+            continue
+        found += 1
+        if kept and len(others) < MOST_OTHERS:
+            others.append(kept)
+    return Seen(found, added, others)

@@ -1,0 +1,114 @@
+"""`modelgates trials`: what is counted, and what was tried elsewhere."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_modelgates.audit.chain import Event, read_history
+from pytest_modelgates.cli import main
+from tests.support.once import once
+from tests.support.panels import invented_panel, pack_ridge
+
+Capture = pytest.CaptureFixture[str]
+
+
+def pack_three(folder: Path) -> list[str]:
+    """Pack three models, of two markets."""
+    tries = [(1, (1, 0)), (2, (1, 0)), (1, (1, 1))]
+    return [
+        pack_ridge(folder / "artifacts", invented_panel(days=60, seed=seed), weights=w, changes=f"Number {n}.").name
+        for n, (seed, w) in enumerate(tries)
+    ]
+
+
+@pytest.fixture
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An artifacts root of three trials on two markets."""
+    once(request, "three-trials", pack_three)
+    base = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "three-trials"
+    return shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
+
+
+def said(root: Path, capsys: Capture, *words: str, status: int = 0) -> str:
+    assert main(["trials", *words, "--artifacts", str(root)]) == status
+    found = capsys.readouterr()
+    return found.err if status else found.out
+
+
+def ids(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "models").glob("1*"))
+
+
+def test_it_shows_every_trial_and_how_many_there_are_on_each_market(desk: Path, capsys: Capture) -> None:
+    lines = said(desk, capsys).splitlines()
+    # The first position is a day later than the first row.
+    days = "59 days, 2020-01-02 to 2020-03-24"
+    for number, (line, data) in enumerate(zip(lines, (1, 2, 1), strict=False)):
+        assert re.fullmatch(rf"\S+ \S+  [0-9a-f]{{12}}  data {data}  {days}  \S+  Number {number}\.", line)
+    assert lines[3:] == ["data 1: 2 trials", "data 2: 1 trials"]
+
+
+def test_it_prints_json_too(desk: Path, capsys: Capture) -> None:
+    found = json.loads(said(desk, capsys, "--json"))
+    assert [(entry["family"], entry["trials"], entry["lost"], entry["days"]) for entry in found] == [
+        (1, 1, False, 59),
+        (2, 1, False, 59),
+        (1, 1, False, 59),
+    ]
+    assert all(re.fullmatch("[0-9a-f]{64}", entry["trial"]) for entry in found)
+
+
+def test_what_was_tried_elsewhere_is_added_for_good(desk: Path, capsys: Capture) -> None:
+    assert said(desk, capsys, "add", "45", "--reason", "the notebook") == "45 trials added, on any data\n"
+    of_second = ["add", "2", "--reason", "another desk", "--model", ids(desk)[1]]
+    assert said(desk, capsys, *of_second) == f"2 trials added, on the data of {ids(desk)[1]}\n"
+    lines = said(desk, capsys).splitlines()
+    assert re.fullmatch(r"\S+ \S+  \+ 45          any data  tried elsewhere  \S+  the notebook", lines[3])
+    assert re.fullmatch(r"\S+ \S+  \+ 2           data 2  tried elsewhere  \S+  another desk", lines[4])
+    assert lines[5:] == ["data 1: 47 trials", "data 2: 48 trials"]
+    event = read_history(desk / "promotions.log")[-2]
+    assert isinstance(event, Event)
+    assert (event.kind, event.subject, event.evidence) == ("trials-added", "45", None)
+    assert main(["log", "--verify", "--artifacts", str(desk)]) == 0
+
+
+def test_a_file_that_is_lost_is_said_to_be(desk: Path, capsys: Capture) -> None:
+    for path in (desk / "trials").iterdir():
+        path.unlink()
+    lines = said(desk, capsys).splitlines()
+    assert all("  any data  its file is lost  " in line for line in lines[:3])
+    assert lines[3:] == ["3 trials"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        pytest.param(["add"], 2, "add how many? Give a number, as in: modelgates trials add 45", id="no-number"),
+        pytest.param(["add", "3"], 1, "a record of kind trials-added needs a reason", id="no-reason"),
+        pytest.param(["--reason", "x"], 2, "--model and --reason belong to: modelgates trials add N", id="no-verb"),
+        pytest.param(["add", "3", "--reason", "x", "--model", "17"], 1, "'17' is not a model id", id="no-model"),
+        pytest.param(
+            ["add", "3", "--reason", "x", "--model", "1700000000"], 1, "no such directory", id="unknown-model"
+        ),
+    ],
+)
+def test_it_says_what_is_wrong(desk: Path, capsys: Capture, words: list[str], status: int, message: str) -> None:
+    before = (desk / "promotions.log").read_bytes()
+    assert message in said(desk, capsys, *words, status=status)
+    assert (desk / "promotions.log").read_bytes() == before
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "1.5", "²", "many"])
+def test_nothing_is_taken_back(desk: Path, capsys: Capture, number: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["trials", "add", number, "--reason", "x", "--artifacts", str(desk)])
+    assert "argument" in capsys.readouterr().err
+
+
+def test_an_empty_ledger_says_so(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "models").mkdir()
+    assert said(tmp_path, capsys) == "no trial was counted yet\n"
