@@ -503,7 +503,7 @@ BAD = [
     pytest.param(
         "wf.worst_fold",
         returns(later_years_turn),
-        "measured *e-* p, limit 0.01 ≤ · ≤ 1, worst_t -*, worst_fold 202*",
+        "measured 0.000* p, limit 0.01 ≤ · ≤ 1, worst_t -*, worst_fold 202*",
         id="an-awful-year",
     ),
     *(
