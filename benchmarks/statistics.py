@@ -31,12 +31,14 @@ from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
 from pytest_modelgates.stats.families import one_family
 from pytest_modelgates.stats.holdings import simulate
+from pytest_modelgates.stats.leakage import look_ahead, one_day_later
 from pytest_modelgates.stats.overfitting import overfitting
 from pytest_modelgates.stats.placebo import placebo_test
 from pytest_modelgates.stats.portfolio import paper_pnl
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.resampling import stationary_bootstrap_means
 from pytest_modelgates.stats.significance import ewc_p_value, mean_exceeds
+from pytest_modelgates.stats.target import compounded
 from pytest_modelgates.stats.trials import adjusted_p, align_trials
 from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short
 from pytest_modelgates.trials.kept import Kept, kept_of, months_of
@@ -181,13 +183,14 @@ def panel_of(rows: int) -> tuple[Panel, OnnxModel]:
     index = pd.MultiIndex.from_product([pd.bdate_range("2010", periods=DAYS), [f"A{i:03d}" for i in range(assets)]])
     frame = index.to_frame(index=False, name=["time", "asset"])
     frame = pd.concat([frame, pd.DataFrame(x, columns=names)], axis=1)
-    frame["target"] = frame["ret_next"] = y
+    frame["ret_next"] = y
+    frame["target"] = np.nan_to_num(compounded(y.reshape(DAYS, assets), horizon=5)).ravel()
     frame["reference"] = y
     return Panel(frame, sidecar), OnnxModel(onnx.SerializeToString(), sidecar)
 
 
 def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> tuple[Any, float]:
-    """Measure what the gates of a signal measure; return it, and the seconds that ablation took."""
+    """Measure what the gates of a signal and of its panel measure; return it, and the seconds that ablation took."""
     scores = panel.by_day(predict(panel.features))
     holdings = simulate(scores, panel.returns, horizon=5, cost_bps=2)
     test = mean_exceeds(holdings.ic_net, horizon=5, seed=1)
@@ -199,6 +202,9 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     alone = align_trials(days, holdings.net, holdings.ic_net, [])
     measured.append((months_of(panel), adjusted_p(holdings.ic_net, alone, count=10, horizon=5, seed=1)))
     labels = join_short(calendar_folds(panel.days.to_numpy()[holdings.first :]), purge=holdings.first)
+    measured.append((panel.calendar, panel.target_agreement, panel.return_sizes, panel.holes, panel.repeated_days()))
+    measured.append(look_ahead(scores, panel.features_by_day, panel.returns, horizon=5))
+    measured.append(one_day_later(scores, panel.returns, horizon=5))
     measured.append(folds(holdings.ic_net, labels, purge=holdings.first))
     begin = time.perf_counter()
 
@@ -247,7 +253,7 @@ def whole_suite(rows: int) -> None:
     row(f"each other trial at hand, {what}, an ONNX pass", other, "–", True, other / one_pass)
     holdings = simulate(fresh.by_day(fresh.native_scores), fresh.returns, horizon=5, cost_bps=2)
     placebos = best(lambda: placebo_test(holdings, fresh.returns, seed=1), rounds=3)[0]
-    row("9,999 relabellings and all rotations, an ONNX pass", placebos, "–", True, placebos / one_pass)
+    row(f"9,999 relabellings and all rotations, {what}, an ONNX pass", placebos, "–", True, placebos / one_pass)
     series = np.random.default_rng(0).standard_normal((DAYS, 100))
     market = np.arange("2010", "2020", dtype="datetime64[D]")[:DAYS]
     aligned = align_trials(market, series[:, 0], series[:, 0], [(market, net, net) for net in series.T[1:]])

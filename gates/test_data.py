@@ -1,8 +1,10 @@
 """Whether the panel is fit to judge a model by."""
 
+from typing import Any
+
 import pytest
 
-from pytest_modelgates import Gate, Panel
+from pytest_modelgates import Gate, Panel, why_nobody_left
 
 
 @pytest.mark.hard
@@ -39,3 +41,102 @@ def test_window(panel: Panel, window_problems: list[str], gate: Gate) -> None:
     """Nobody chose the days: they begin after training, end when the model was packed, or are of a panel kept apart."""
     starts, ends = (f"{panel.days[end]:%Y-%m-%d}" if len(panel.days) else "no row" for end in (0, -1))
     gate.check_none(window_problems, starts=starts, ends=ends, panel=panel.rows_digest)
+
+
+@pytest.mark.hard
+@pytest.mark.gate("data.target_agrees")
+def test_target_agrees(panel: Panel, gate: Gate) -> None:
+    """The target of a day ranks its names like the returns over the horizon from the day after, and no others better.
+
+    A target that is declared neutralised may differ.
+    """
+    found = panel.target_agreement
+    there: dict[str, Any] = {"lead": found.lead, "rho_there": found.largest, "worst_day": panel.day(found.worst_day)}
+    differs = 0.0 if panel.sidecar.target_neutralised else 1 - found.rank_corr
+    gate.check_each(
+        {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs},
+        sample=found.days,
+        by_slo={
+            "data.target_agrees": there,
+            "data.target_lead": {"rho_there": found.largest, "rho": found.rank_corr},
+            "data.target_differs": there,
+        },
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("data.returns_plausible")
+def test_returns_plausible(panel: Panel, gate: Gate) -> None:
+    """No return is below -100 %, returns are shares of the usual size, and every price moves."""
+    found = panel.return_sizes
+    impossible = [panel.row(*cell) for cell in found.impossible.tolist()]
+    still = [panel.asset(code) for code in found.constant.tolist()]
+    gate.check_each(
+        {
+            "data.returns_plausible": len(impossible),
+            "data.return_size": found.median,
+            "data.constant_names": len(still),
+        },
+        sample=len(panel.frame),
+        by_slo={
+            "data.returns_plausible": {"first": impossible[0]} if impossible else {},
+            "data.constant_names": {"first": still[0]} if still else {},
+        },
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("data.calendar")
+def test_calendar(panel: Panel, gate: Gate) -> None:
+    """The dates keep one frequency, by which annual figures and the borrow are reckoned, and leave no long gap."""
+    found = panel.calendar
+    counted = {"periods_per_year": found.periods_per_year, "counted_a_year": found.counted}
+    gate.check_each(
+        {"data.calendar": found.gap, "data.frequency": found.irregularity},
+        sample=len(panel.days),
+        by_slo={
+            "data.calendar": {"gap_from": str(found.gap_from), "gap_to": str(found.gap_to), **counted},
+            "data.frequency": counted,
+        },
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("data.holes")
+def test_holes(panel: Panel, gate: Gate) -> None:
+    """Hardly a row is missing between others, and those that are missing are not the ones that lost or earned much."""
+    found = panel.holes
+    known: dict[str, Any] = {"holes": len(found.places)}
+    if len(found.places):
+        known["first"] = panel.row(*found.places[0].tolist())
+    gate.check_each(
+        {"data.holes": found.share, "data.holes_p": found.p_value},
+        sample=len(panel.frame),
+        by_slo={"data.holes": known, "data.holes_p": known},
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("data.repeated_days")
+def test_repeated_days(panel: Panel, gate: Gate) -> None:
+    """No day has the returns of an earlier one."""
+    gate.check_none(panel.repeated_days())
+
+
+@pytest.mark.soft
+@pytest.mark.gate("data.survivors")
+def test_survivors(panel: Panel, gate: Gate) -> None:
+    """Some names leave the panel, as they do in every market."""
+    gate.check(
+        panel.share_of_survivors,
+        sample=panel.returns.shape[1],
+        doubt_miss=why_nobody_left(rows=len(panel.frame), periods_per_year=panel.calendar.periods_per_year),
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("data.repeated_rows")
+def test_repeated_rows(panel: Panel, gate: Gate) -> None:
+    """Hardly a row of a model that is not a signal comes twice."""
+    share, first = panel.share_of_repeated_rows()
+    gate.check(share, sample=len(panel.frame), first_row=first)

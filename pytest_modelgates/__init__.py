@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .serving.adapter import Adapter
     from .stats.ablation import Ablation
     from .stats.agreement import DailyAgreement, disordered
+    from .stats.attendance import why_nobody_left
     from .stats.baseline import BaselineTest
     from .stats.caps import Capped
     from .stats.comparison import superior_ability
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .stats.days import DAYS_PER_YEAR
     from .stats.decay import rank_autocorrelation, rank_ic_decay, top_turnover
     from .stats.holdings import Holdings
+    from .stats.leakage import Delay, Giveaway, LookAhead, steadiness
     from .stats.overfitting import overfitting
     from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
@@ -54,6 +56,7 @@ _PLACES = {
     "serving.adapter": ("Adapter",),
     "stats.ablation": ("Ablation",),
     "stats.agreement": ("DailyAgreement", "disordered"),
+    "stats.attendance": ("why_nobody_left",),
     "stats.baseline": ("BaselineTest",),
     "stats.caps": ("Capped",),
     "stats.comparison": ("superior_ability",),
@@ -62,6 +65,7 @@ _PLACES = {
     "stats.days": ("DAYS_PER_YEAR",),
     "stats.decay": ("rank_autocorrelation", "rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
+    "stats.leakage": ("Delay", "Giveaway", "LookAhead", "steadiness"),
     "stats.overfitting": ("overfitting",),
     "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),
@@ -88,10 +92,13 @@ __all__ = [
     "Capped",
     "Costs",
     "DailyAgreement",
+    "Delay",
     "Folds",
     "Gate",
+    "Giveaway",
     "Holdings",
     "InsufficientDataError",
+    "LookAhead",
     "MeanTest",
     "ModelgatesError",
     "NoReference",
@@ -118,11 +125,13 @@ __all__ = [
     "schema_crc32",
     "sharpe_of",
     "sidecar_crc32",
+    "steadiness",
     "superior_ability",
     "tied_rows",
     "top_turnover",
     "trade_difference",
     "walk_models_forward",
+    "why_nobody_left",
     "why_unseen",
 ]
 

@@ -79,19 +79,21 @@ class Gate:
         *,
         sample: int | None = None,
         doubt_pass: str | None = None,
+        by_slo: Mapping[str, Mapping[str, Detail]] | None = None,
         **detail: Detail,
     ) -> None:
         """Record the values of several SLOs, and fail unless each keeps its limit; `detail` goes with the first.
 
-        `doubt_pass` says why a pass would show nothing: the gate is then inconclusive.
+        `doubt_pass` says why a pass would show nothing: the gate is then inconclusive. `by_slo` holds further numbers
+        that go with single SLOs.
         """
         if doubt_pass and all(self.policy.limit(slo).contains(value) for slo, value in values.items()):
             measured = ", ".join(f"{slo} {_short(value, 3)}" for slo, value in values.items())
             self.inconclusive(f"{measured}, but {doubt_pass}", sample=sample)
-        details = [detail, *[{} for _ in values]]
+        first, own = next(iter(values), None), by_slo or {}
         failures = [
-            self._measure(slo, value, sample, None, more)
-            for (slo, value), more in zip(values.items(), details, strict=False)
+            self._measure(slo, value, sample, None, (detail if slo == first else {}) | dict(own.get(slo, {})))
+            for slo, value in values.items()
         ]
         if any(failures):
             pytest.fail("\n".join(filter(None, failures)), pytrace=False)

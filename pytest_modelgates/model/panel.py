@@ -1,5 +1,6 @@
 """The panel: out-of-sample rows of keys, features, outcomes and the native model's scores."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import FormatError
+from ..stats.attendance import Holes, holes, share_of_survivors
+from ..stats.days import Calendar, calendar
+from ..stats.plausible import ReturnSizes, return_sizes
+from ..stats.target import TargetAgreement, target_agreement
 from ..storage.parquet import count_rows, read_frame
+from ..storage.text import printable
 from . import panel_checks
 from .directory import PANEL, SIDECAR
 from .features import feature_matrix, named_column, numeric_column
@@ -108,6 +114,11 @@ class Panel:
         return codes
 
     @cached_property
+    def _assets(self) -> list[str]:
+        """What the assets are called, by their code."""
+        return [str(name) for name in np.unique(np.asarray(self.column(self.sidecar.asset), dtype=object))]
+
+    @cached_property
     def returns(self) -> Matrix:
         """The next day's return by day and asset."""
         return self.by_day(np.asarray(self.numbers(RET_NEXT), dtype=np.float64))
@@ -184,12 +195,77 @@ class Panel:
     unordered_rows = panel_checks.unordered_rows
     overlapping_rows = panel_checks.overlapping_rows
     window_problems = window_problems
+    repeated_days = panel_checks.repeated_days
+    share_of_repeated_rows = panel_checks.share_of_repeated_rows
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The frequency of the dates, and the longest gap between two."""
+        return calendar(self.days)
+
+    @cached_property
+    def target_agreement(self) -> TargetAgreement:
+        """How far the target of a day ranks its names like the returns over the horizon."""
+        return target_agreement(self.by_day(self.outcome), self.returns, horizon=self.sidecar.horizon)
+
+    @cached_property
+    def return_sizes(self) -> ReturnSizes:
+        """What is odd about the size of the returns."""
+        return return_sizes(self.returns)
+
+    @cached_property
+    def holes(self) -> Holes:
+        """Rows that are missing between others, and whether chance explains which."""
+        target, scores = self.by_day(self.outcome), self.by_day(self.native_scores)
+        return holes(target, scores, horizon=self.sidecar.horizon)
+
+    @property
+    def share_of_survivors(self) -> float:
+        """The share of the names that never leave the panel."""
+        return share_of_survivors(self.returns)
+
+    @cached_property
+    def features_by_day(self) -> Mapping[str, Matrix]:
+        """Each feature by day and asset, laid out when it is asked for, as all together would fill the memory."""
+        return FeaturesByDay(self)
+
+    def day(self, index: int) -> str:
+        """Write the date of a day of the matrices."""
+        return f"{self.days[index]:%Y-%m-%d}"
+
+    def asset(self, code: int) -> str:
+        """Write the name of an asset of the matrices."""
+        return printable(self._assets[code])
+
+    def row(self, day: int, asset: int) -> str:
+        """Write the date and the name of a cell of the matrices."""
+        return f"{self.day(day)} {self.asset(asset)}"
 
     def _refuse_missing(self, column: "pd.Series") -> None:
         if missing := int(column.isna().sum()):
             raise FormatError(
                 f"evaluation.parquet: {column.name} is missing in {missing} rows; drop them and pack again"
             )
+
+
+class FeaturesByDay(Mapping[str, Matrix]):
+    """Name of each feature to its values by day and asset, in the order of the sidecar."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def __getitem__(self, name: str) -> Matrix:
+        """Lay one feature out."""
+        column = self._panel.features[:, self._panel.sidecar.names.index(name)]
+        return self._panel.by_day(np.asarray(column, dtype=np.float64))
+
+    def __iter__(self) -> Iterator[str]:
+        """Name the features."""
+        return iter(self._panel.sidecar.names)
+
+    def __len__(self) -> int:
+        """Count the features."""
+        return len(self._panel.sidecar.names)
 
 
 def read_native_scores(content: bytes) -> Matrix:

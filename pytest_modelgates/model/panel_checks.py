@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..stats.repeats import repeated_days as days_alike
 from ..storage.text import printable
 from .features import are_numbers, bad_cells
 
 if TYPE_CHECKING:
     from .panel import Panel
+
+# From which share of values of its own on a column tells cases apart, and the fewest different rows to say so by.
+_OWN, _FEW_ROWS = 0.9, 20
 
 
 def column_problems(panel: "Panel") -> list[str]:
@@ -69,6 +73,29 @@ def overlapping_rows(panel: "Panel") -> list[str]:
     times: Any = pd.DatetimeIndex(panel.times)
     early = np.asarray(times.normalize() <= pd.Timestamp(panel.sidecar.trained_until))
     return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
+
+
+def repeated_days(panel: "Panel") -> list[str]:
+    """Days whose returns are those of an earlier one."""
+    return [f"{panel.day(day)} repeats {panel.day(first)}" for day, first in days_alike(panel.returns).tolist()]
+
+
+def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:
+    """Share of the rows that equal an earlier one in keys, features and target, and the first of these rows.
+
+    Without keys, rows that are equal may be different cases if every column has few values. They count only if nine in
+    ten of the different rows, of which there are 20 at least, have a value of their own in some column.
+    """
+    columns = [*panel.sidecar.keys, *panel.sidecar.names, panel.sidecar.target]
+    rows = panel.frame[columns]
+    again = rows.duplicated().to_numpy()
+    if not again.any():
+        return 0.0, None
+    different = rows[~again]
+    own = max(different[name].nunique() for name in columns)
+    if not panel.sidecar.keys and (len(different) < _FEW_ROWS or own < _OWN * len(different)):
+        return 0.0, None
+    return float(again.mean()), int(again.argmax())
 
 
 def _date(panel: "Panel", row: int) -> str:

@@ -36,7 +36,8 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     is 0 unless the model is a signal. `trained_until` is the last date that any training label used. `metric` names
     the scorer by which a model that is not a signal is compared with its baseline. `tried` is how many candidates were
     tried on this panel, null if unknown. `volume` names the column of what the whole market traded of the asset that
-    day, in money.
+    day, in money. `target_neutralised` says that a signal's target is not the plain return over the horizon but what is
+    left of it, such as after the part that sectors or factors explain.
     """
 
     format: Literal[1] = 1
@@ -52,12 +53,13 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     metric: str | None = None
     tried: Positive | None
     volume: str | None = None
+    target_neutralised: bool = False
 
     def __post_init__(self) -> None:
         needed = ("time", "asset", "horizon") if self.task == "signal" else ("metric",)
         if lacking := [name for name in needed if not getattr(self, name)]:
             raise ValueError(f"A {self.task} model must say its {' and '.join(f'`{name}`' for name in lacking)}")
-        not_applicable = ("metric",) if self.task == "signal" else ("horizon", "volume")
+        not_applicable = ("metric",) if self.task == "signal" else ("horizon", "volume", "target_neutralised")
         if too_many := [name for name in not_applicable if getattr(self, name)]:
             raise ValueError(f"A {self.task} model has no `{too_many[0]}`; leave it out, or name another `task`")
         if (self.time is None) != (self.trained_until is None):

@@ -30,6 +30,7 @@ class Description(TypedDict, total=False):
     time: str | None
     asset: str | None
     target: str
+    target_neutralised: bool
     volume: str | None
     nullable: Sequence[str]
     output: tuple[str, Count] | None

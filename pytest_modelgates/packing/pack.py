@@ -85,6 +85,9 @@ def pack(
     time, asset, target : str, optional
         Column names. Left out, `target` is "target"; `time` and `asset` are "time" and "asset" for a signal, and no
         columns otherwise. `asset` names what a row is about, such as a customer.
+    target_neutralised : bool, default False
+        Whether a signal's target is the return less what sectors, factors or the like explain of it; one in excess of
+        the mean of its day, or ranked within it, need not be declared.
     volume : str, optional
         Name of the column of what the whole market traded of the asset that day, in money; without one, neither a
         trade's share of that volume nor its impact can be measured.

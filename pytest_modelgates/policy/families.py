@@ -29,7 +29,7 @@ class Family:
 
 
 GROUPS = {
-    "data": "gates of the files, the schema and the panel",
+    "data": "gates of the files, the schema, the panel and its leaks",
     "signal": "gates of significance and ablation",
 }
 FAMILIES = {
@@ -46,6 +46,23 @@ FAMILIES = {
             "data.window": "time",
             "data.unique_keys": "asset",
             "data.ordered": "asset",
+            "data.target_agrees": "returns",
+            "data.returns_plausible": "returns",
+            "data.calendar": "returns",
+            "data.holes": "returns",
+            "data.repeated_days": "returns",
+            "data.survivors": "returns",
+            "data.repeated_rows": "baseline",
+        },
+    ),
+    "leak": Family(
+        about="gates of scores and features that know what they cannot know",
+        group="data",
+        gates_need={
+            "leak.too_good": "returns",
+            "leak.delay": "returns",
+            "leak.profile": "returns",
+            "leak.target": "baseline",
         },
     ),
     "parity": Family(about="gates that compare ONNX Runtime with the native model"),

@@ -19,6 +19,7 @@ from .sections import (
     DataRules,
     DriftRules,
     EvidenceRules,
+    LeakRules,
     OnnxRules,
     PromotionRules,
     RegistryRules,
@@ -40,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     costs: CostRules
     data: DataRules
     significance: SignificanceRules
+    leak: LeakRules
     ablation: AblationRules
     drift: DriftRules
     onnx: OnnxRules

@@ -44,6 +44,12 @@ class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     placebo: Literal["both", "names"]
 
 
+class LeakRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From which rank IC on it is asked how much is left a day later."""
+
+    delay_ic: NonNegative
+
+
 class AblationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How much an ablation may improve the IC before it matters."""
 

@@ -12,6 +12,7 @@ from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT
 from ..predictions.records import Prediction, encode_predictions
 from ..stats.holdings import simulate
 from ..stats.significance import ewc_error
+from ..stats.target import compounded
 from ..storage.digests import tree_digest
 from ..storage.strict_json import readable
 from .twin_files import write_panel, write_probes
@@ -34,40 +35,48 @@ LARGE, NOISE = 0.05, 0.005
 SURE, MANY = 7.0, 10**18
 
 
-def _positions(candidate: Candidate, features: NDArray[np.generic]) -> tuple[Matrix, int]:
+def positions_of(
+    candidate: Candidate, features: NDArray[np.generic], *, horizon: int | None = None
+) -> tuple[Matrix, int]:
     """The positions of each day, scaled to length 1, and the first day on which they are complete."""
     panel = candidate.panel
     scores = panel.by_day(candidate.model.predict(features))
-    holdings = simulate(scores, panel.returns, horizon=candidate.sidecar.horizon, cost_bps=0)
+    holdings = simulate(scores, panel.returns, horizon=horizon or candidate.sidecar.horizon, cost_bps=0)
     size = np.linalg.norm(holdings.weights, axis=1, keepdims=True)
     return np.divide(holdings.weights, size, out=np.zeros_like(holdings.weights), where=size > 0), holdings.first
 
 
-def _write_returns(candidate: Candidate, direction: Matrix, first: int, days: NDArray[np.bool_]) -> None:
-    """Make returns follow `direction`, with a little noise, on those days from `first` on that `days` marks."""
+def write_returns(candidate: Candidate, direction: Matrix, first: int, days: NDArray[np.bool_]) -> None:
+    """Make returns, and the target with them, follow `direction` with a little noise, on those days that `days` marks.
+
+    `days` and `direction` begin with the day `first`.
+    """
     panel, rng = candidate.panel, np.random.default_rng(SEED)
     size = np.sqrt((direction**2).mean(axis=1, keepdims=True))
     unit = np.divide(direction, size, out=np.zeros_like(direction), where=size > 0)
     returns = panel.returns.copy()
     returns[first:][days] = (LARGE * unit + NOISE * rng.standard_normal(unit.shape))[days]
-    panel.frame[RET_NEXT] = returns[panel.day_codes, panel.asset_codes]
+    target = compounded(returns, horizon=panel.sidecar.horizon)
+    target = np.where(np.isnan(target), panel.by_day(panel.outcome), target)
+    for name, values in ((RET_NEXT, returns), (panel.sidecar.target, target)):
+        panel.frame[name] = values[panel.day_codes, panel.asset_codes]
     write_panel(candidate.directory, panel.frame)
 
 
 def against_score(target: Path) -> None:
     """Make returns go against the positions, every day."""
     candidate = Candidate(target)
-    weights, first = _positions(candidate, candidate.panel.features)
-    _write_returns(candidate, -weights, first, np.ones(len(weights), dtype=bool))
+    weights, first = positions_of(candidate, candidate.panel.features)
+    write_returns(candidate, -weights, first, np.ones(len(weights), dtype=bool))
 
 
 def ruinous_year(target: Path) -> None:
     """Make returns go against the positions, in the year with most days."""
     candidate = Candidate(target)
-    weights, first = _positions(candidate, candidate.panel.features)
+    weights, first = positions_of(candidate, candidate.panel.features)
     years = candidate.panel.days.year.to_numpy()[first : first + len(weights)]
     names, counts = np.unique(years, return_counts=True)
-    _write_returns(candidate, -weights, first, years == names[counts.argmax()])
+    write_returns(candidate, -weights, first, years == names[counts.argmax()])
 
 
 def against_group(target: Path, group: str) -> None:
@@ -87,12 +96,12 @@ def against_group(target: Path, group: str) -> None:
         candidate.panel.frame[REFERENCE] = candidate.scores
         write_probes(candidate)
         whole, without, first = _contribution(candidate, positions)
-    _write_returns(candidate, without - whole, first, np.ones(len(whole), dtype=bool))
+    write_returns(candidate, without - whole, first, np.ones(len(whole), dtype=bool))
 
 
 def _contribution(candidate: Candidate, positions: list[int]) -> tuple[Matrix, Matrix, int]:
-    whole, first = _positions(candidate, candidate.panel.features)
-    return whole, _positions(candidate, candidate.panel.neutralised(positions))[0], first
+    whole, first = positions_of(candidate, candidate.panel.features)
+    return whole, positions_of(candidate, candidate.panel.neutralised(positions))[0], first
 
 
 def many_trials(target: Path) -> None:

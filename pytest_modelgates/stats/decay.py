@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InsufficientDataError, StatisticsError
-from .quantiles import finite_series, refuse_constant
+from .quantiles import finite_series, is_constant, refuse_constant
 from .ranks import Matrix, Series, daily_matrix, daily_rank_ic, highest
 from .significance import ewc_p_value
 from .sufficiency import needed_days
@@ -86,7 +86,12 @@ def rank_ic_decay(
     ------
     StatisticsError
         If shapes differ, a value is infinite, a horizon or the lag is out of its range, or at some horizon fewer than
-        two days have a rank IC or all days have the same.
+        two days have a rank IC.
+
+    Notes
+    -----
+    A rank IC that is the same every day has a ratio of 0, or an infinite one with its sign, and a p-value of 0 or 1: a
+    look-ahead without noise is a finding, and no reason to measure nothing.
     """
     found = []
     for horizon in horizons:
@@ -95,17 +100,15 @@ def rank_ic_decay(
         ic = ic[~np.isnan(ic)]
         if ic.size < 2:
             raise InsufficientDataError(f"{ic.size} days with a rank IC at horizon {horizon}, expected at least 2")
+        mean = float(ic.mean())
         # Overlapping days are dependent, so a t-test would be wrong by a factor. With too few horizons even the cosines
         # reject too often.
-        found.append(
-            HorizonIc(
-                horizon=horizon,
-                mean=float(ic.mean()),
-                ratio=information_ratio(ic),
-                p_value=ewc_p_value(ic)[0] if ic.size >= needed_days(horizon) else None,
-                n=ic.size,
-            )
-        )
+        p_value = None
+        if ic.size >= needed_days(horizon):
+            p_value = (0.0 if mean > 0 else 1.0) if is_constant(ic) else ewc_p_value(ic)[0]
+        endless = math.copysign(math.inf, mean) if mean else 0.0
+        ratio = endless if is_constant(ic) else information_ratio(ic)
+        found.append(HorizonIc(horizon=horizon, mean=mean, ratio=ratio, p_value=p_value, n=ic.size))
     return tuple(found)
 
 

@@ -4,6 +4,7 @@ A look-ahead shows in how well, and how briefly, a column ranks returns. Whether
 for `significance`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr
 from scipy.stats import rankdata
 
-from ..errors import InsufficientDataError
+from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, is_constant, numbers
 from .ranks import Matrix, Series, centred_ranks, daily_matrix, daily_rank_ic, same_shape
 from .resampling import MINIMUM_VALUES
@@ -189,6 +190,34 @@ def _two_sided(series: Series, *, overlap: int) -> float:
         return 1.0
     error = means.std(ddof=1) / np.sqrt(len(means))
     return float(2 * stdtr(len(means) - 1, -abs(means.mean()) / error)) if error > 0 else 0.0
+
+
+def steadiness(net: ArrayLike, *, periods_per_year: float) -> float:
+    """Annual Sharpe ratio of a net return, also of one that never varies.
+
+    Parameters
+    ----------
+    net : array_like of float, shape (n_held,)
+        Net return of each held period [share], at least two.
+    periods_per_year : float
+        Periods in a year.
+
+    Returns
+    -------
+    float
+        As `portfolio.paper_pnl` gives it; of a return that never varies 0, or infinite in its direction.
+
+    Raises
+    ------
+    StatisticsError
+        If there are fewer than two returns, one is not finite, or a year has no periods.
+    """
+    series = finite_series(net, name="net return", at_least=2)
+    if not (math.isfinite(periods_per_year) and periods_per_year > 0):
+        raise StatisticsError(f"a year of {periods_per_year} periods, expected more than 0")
+    if is_constant(series):
+        return math.copysign(math.inf, series[0]) if series[0] else 0.0
+    return float(math.sqrt(periods_per_year) * series.mean() / series.std(ddof=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from pytest_modelgates.model.directory import MODEL
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.records import read_predictions, values_of
 from pytest_modelgates.proving.twin_markets import knowing_baseline
+from pytest_modelgates.proving.twin_panels import rows_twice, telling_feature
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.schema import row_keys
 from pytest_modelgates.stats.baseline import named_metric
@@ -41,11 +42,16 @@ from tests.support.handmade import LENIENT, green_ledger, modelgates, write_repo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
-SIGNALS_ONLY = '"significance", "ablation", "pnl", "wf"'
+FAMILIES_OF_RETURNS = '"significance", "ablation", "pnl", "wf"'
+NEED_KEYS = '"shadow", "data.no_overlap", "data.window", "data.unique_keys", "data.ordered"'
+GATES_OF_RETURNS = (
+    '"data.target_agrees", "data.returns_plausible", "data.calendar", "data.holes", "data.repeated_days", '
+    '"data.survivors", "leak.too_good", "leak.delay", "leak.profile"'
+)
 TASKS = f"""
 [tasks]
-classification = [{SIGNALS_ONLY}, "shadow", "data.no_overlap", "data.window", "data.unique_keys", "data.ordered"]
-regression = [{SIGNALS_ONLY}]
+classification = [{FAMILIES_OF_RETURNS}, {NEED_KEYS}, {GATES_OF_RETURNS}]
+regression = [{FAMILIES_OF_RETURNS}, {GATES_OF_RETURNS}]
 """
 
 
@@ -228,7 +234,8 @@ def test_a_report_that_says_otherwise_promotes_nothing(
     assert main(["promote", *words]) == 1
     said = capsys.readouterr().err
     refusal = f"{directory.name} is a regression model, and the policy admits no such model"
-    repair = f"if it is meant to, write under [tasks] of the policy: regression = [{SIGNALS_ONLY}]"
+    wanted = f"regression = [{FAMILIES_OF_RETURNS}, {GATES_OF_RETURNS}]"
+    repair = f"if it is meant to, write under [tasks] of the policy: {wanted}"
     assert f"  {refusal} → {repair}\n" in said
 
 
@@ -316,15 +323,30 @@ def test_a_floor_is_kept_if_the_policy_sets_one(
 @pytest.mark.integration
 def test_each_gate_goes_red_on_its_twin(model: Callable[[str], Path], policy: Path) -> None:
     directory = model("regression")
-    not_applicable = 'not_applicable = ["integrity", "schema", "data", "parity", "drift"]\n'
-    policy.write_text(not_applicable + LENIENT + TASKS)
+    others = [
+        "integrity",
+        "schema",
+        "data.finite",
+        "data.unique_keys",
+        "data.ordered",
+        "data.no_overlap",
+        "data.window",
+    ]
+    policy.write_text(f"not_applicable = {json.dumps([*others, 'parity', 'drift'])}\n{LENIENT}{TASKS}")
     done = modelgates("prove", directory, "--policy", policy, cwd=policy.parent)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("red    metric.beats_baseline on its twin knowing_baseline: failed, measured 1 p")
+    for line in (
+        "red    data.repeated_rows on its twin rows_twice: failed, measured 0.5 of the rows",
+        "red    leak.target on its twin telling_feature: failed, measured 1 AUC or rho",
+        "red    metric.beats_baseline on its twin knowing_baseline: failed, measured 1 p",
+    ):
+        assert line in done.stdout
 
 
 def test_the_twin_has_its_own_fault_alone(packed: dict[str, Path], tmp_path: Path) -> None:
     assert faults(twin_of(packed["regression"], tmp_path, knowing_baseline)) == set()
+    assert faults(twin_of(packed["regression"], tmp_path / "rows", rows_twice)) == {"keys", "order"}
+    assert faults(twin_of(packed["regression"], tmp_path / "feature", telling_feature)) == {"parity"}
 
 
 @pytest.mark.usefixtures("packed")  # imports pyarrow, which cannot be loaded twice, before pytester can forget it
@@ -410,3 +432,92 @@ def test_without_scikit_learn_it_says_which_extra_brings_it(monkeypatch: pytest.
     message = "sklearn is not installed; run: pip install 'pytest-modelgates[metrics]'"
     with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
         named_metric("r2")
+
+
+def alone(pytester: pytest.Pytester, directory: Path, policy: Path, gate: str) -> tuple[Verdict, pytest.RunResult]:
+    """Run one gate of a model that is not a signal."""
+    family, _, name = gate.partition(".")
+    place = ["-c", pytester.makeini("[pytest]"), f"{GATES}/test_{family}.py::test_{name}"]
+    result = run(pytester, f"--model-dir={directory}", f"--policy={policy}", *place)
+    return judge(record_of(directory, gate), load_policy(policy))[0], result
+
+
+def twice_over(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([frame, frame.head(5)])
+
+
+def told_by_a_feature(frame: pd.DataFrame) -> pd.DataFrame:
+    noise = 0.01 * frame["target"].std() * np.random.default_rng(1).standard_normal(len(frame))
+    return frame.assign(**{frame.columns[-4]: (noise - frame["target"]).astype(frame.iloc[:, -4].dtype)})
+
+
+LEAKING = [
+    pytest.param(
+        "data.repeated_rows",
+        "classification",
+        twice_over,
+        "data.repeated_rows: measured 0.0173 of the rows, limit ≤ 0.001, first_row 284",
+        "rows come several times: pack each once, or name what tells them apart with time= or asset=",
+        id="rows-twice",
+    ),
+    pytest.param(
+        "data.repeated_rows",
+        "regression",
+        twice_over,
+        "data.repeated_rows: measured 0.0221* of the rows, limit ≤ 0.001, first_row 221",
+        "rows come several times: pack each once, or name what tells them apart with time= or asset=",
+        id="named-rows-twice",
+    ),
+    pytest.param(
+        "leak.target",
+        "classification",
+        told_by_a_feature,
+        "leak.target: measured 1 AUC or rho, limit 0 ≤ · < 0.99, feature mean_fractal_dimension",
+        "one feature tells the target: it was written down with it or after it; leave it out",
+        id="class-told",
+    ),
+    pytest.param(
+        "leak.target",
+        "regression",
+        told_by_a_feature,
+        "leak.target: measured 0.99* AUC or rho, limit 0 ≤ · < 0.99, feature s6",
+        "one feature tells the target: it was written down with it or after it; leave it out",
+        id="number-told",
+    ),
+]
+
+
+@pytest.mark.parametrize(("gate", "task", "change", "message", "advice"), LEAKING)
+def test_rows_that_come_twice_and_features_that_tell_the_target_are_refused(
+    pytester: pytest.Pytester,
+    model: Callable[[str], Path],
+    policy: Path,
+    gate: str,
+    task: str,
+    change: Any,
+    message: str,
+    advice: str,
+) -> None:
+    verdict, result = alone(pytester, spoiled(model(task), change), policy, gate)
+    assert verdict is Verdict.FAILED
+    result.stdout.fnmatch_lines([message, advice])
+
+
+@pytest.mark.parametrize("gate", ["data.repeated_rows", "leak.target"])
+@pytest.mark.parametrize("task", LIVE)
+def test_honest_rows_pass(
+    pytester: pytest.Pytester, model: Callable[[str], Path], policy: Path, gate: str, task: str
+) -> None:
+    assert alone(pytester, model(task), policy, gate)[0] is Verdict.PASSED
+
+
+def test_rows_of_a_few_values_may_be_alike(
+    pytester: pytest.Pytester, model: Callable[[str], Path], policy: Path
+) -> None:
+    def coarse(frame: pd.DataFrame) -> pd.DataFrame:
+        names = list(frame)[:10]
+        return frame.assign(**{name: (frame[name] > frame[name].median()).astype(frame[name].dtype) for name in names})
+
+    directory = spoiled(model("classification"), coarse)
+    assert pd.read_parquet(directory / "evaluation.parquet").iloc[:, :11].duplicated().any()
+    assert alone(pytester, directory, policy, "data.repeated_rows")[0] is Verdict.PASSED

@@ -69,6 +69,19 @@ def test_several_values_are_all_recorded_before_any_fails(policy: Policy) -> Non
     Gate("pnl.exposure", policy).check_each({"pnl.exposure": 1, "pnl.net_exposure": 0})
 
 
+def test_numbers_of_single_slos_go_with_these(policy: Policy) -> None:
+    gate = Gate("pnl.exposure", policy)
+    with pytest.raises(pytest.fail.Exception) as caught:
+        gate.check_each(
+            {"pnl.exposure": 2, "pnl.net_exposure": 0.01, "pnl.largest_weight": 0.5},
+            by_slo={"pnl.exposure": {"day": "2020-01-02"}, "pnl.largest_weight": {"first": "A07"}},
+            names=9,
+        )
+    assert "pnl.exposure: measured 2 gross, limit 0 ≤ · ≤ 1, names 9, day 2020-01-02\n" in str(caught.value)
+    assert "pnl.largest_weight: measured 0.5 weight, limit 0 ≤ · ≤ 0.2, first A07\n" in str(caught.value)
+    assert [shown.detail for shown in gate.evidence] == [{"names": 9, "day": "2020-01-02"}, {}, {"first": "A07"}]
+
+
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, -math.inf, np.float32("nan")], ids=["nan", "up", "down", "numpy"]
 )

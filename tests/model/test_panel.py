@@ -400,3 +400,55 @@ def test_no_thread_is_left_with_the_bytes_of_a_panel_when_python_ends(good_model
         "sys.exit(len(set(os.listdir('/proc/self/task')) - before))"
     )
     assert subprocess.run([sys.executable, "-c", code, good_model]).returncode == 0
+
+
+def test_features_are_laid_out_one_by_one() -> None:
+    frame = rows()
+    panel = panel_of(frame.drop(index=5), nullable=True)
+    assert list(panel.features_by_day) == ["a", "b"]
+    assert len(panel.features_by_day) == 2
+    laid_out = panel.features_by_day["b"]
+    assert (laid_out.shape, laid_out[0].tolist(), laid_out.dtype) == ((3, 4), [1, 2, 3, 4], np.float64)
+    assert np.isnan(laid_out[1, 1])
+
+
+def test_a_cell_is_named_by_its_date_and_its_asset() -> None:
+    panel = panel_of(rows().replace({"asset": {"A2": "B\x1b[2J"}}).sort_values(["time", "asset"]))
+    assert (panel.row(1, 0), panel.day(2)) == ("2020-01-02 A0", "2020-01-03")
+    assert panel.asset(3) == "B\\x1b[2J"
+
+
+def test_what_the_panel_says_of_itself_is_measured_on_its_matrices() -> None:
+    days, assets = 60, 12
+    frame = rows(days, assets)
+    returns = 0.01 * np.random.default_rng(1).standard_normal((days, assets))
+    frame["ret_next"] = returns.ravel()
+    frame["target"] = np.vstack([returns[1:], np.zeros((1, assets))]).ravel()
+    one_day = msgspec.structs.replace(SIDECAR, horizon=1)
+    panel = Panel(frame, one_day)
+    assert (panel.target_agreement.rank_corr, panel.target_agreement.days) == (pytest.approx(1), days - 1)
+    assert (panel.calendar.gap, panel.return_sizes.impossible.size, panel.holes.share) == (1, 0, 0)
+    assert (panel.repeated_days(), panel.share_of_survivors) == ([], 1)
+    copied = frame.assign(ret_next=np.vstack([returns[:40], returns[:20]]).ravel())
+    copied = copied[~((copied["asset"] == "A3") & (copied["time"] > "2020-02-20"))]
+    assert Panel(copied, one_day).repeated_days()[0] == "2020-02-26 repeats 2020-01-01"
+    assert Panel(copied, one_day).share_of_survivors == 11 / 12
+
+
+def test_rows_come_again_if_keys_features_and_target_do() -> None:
+    unnamed = msgspec.structs.replace(
+        SIDECAR, task="regression", metric="r2", horizon=0, time=None, asset=None, trained_until=None
+    )
+    frame = rows(10).drop(columns=["time", "asset"]).rename(columns={"ret_next": "baseline"})
+    assert Panel(frame, unnamed).share_of_repeated_rows() == (0, None)
+    twice = pd.concat([frame, frame.tail(10)], ignore_index=True)
+    assert Panel(twice, unnamed).share_of_repeated_rows() == (10 / 50, 40)
+    assert Panel(twice.assign(target=range(50)), unnamed).share_of_repeated_rows() == (0, None)
+    # Ages and a yes or no: 40 people of 20 ages are 40 cases, though some look the same.
+    ages = twice.assign(a=np.float32(1), b=np.arange(50, dtype=np.float32) % 20, target=np.arange(50) // 3 % 2)
+    assert Panel(ages, unnamed).share_of_repeated_rows() == (0, None)
+    coarse = twice.assign(a=np.float32(1), b=np.arange(50, dtype=np.float32) % 2, target=1.0)
+    assert Panel(coarse, unnamed).share_of_repeated_rows() == (0, None)
+    named = coarse.assign(asset=[f"C{number % 40}" for number in range(50)])
+    by_name = msgspec.structs.replace(unnamed, asset="asset")
+    assert Panel(named, by_name).share_of_repeated_rows() == (10 / 50, 40)

@@ -116,6 +116,11 @@ REFUSED = [
         "`time` and `trained_until` go together; give both or neither",
         id="training-end-without-times",
     ),
+    pytest.param(
+        {"task": "regression", "horizon": 0, "metric": "r2", "target_neutralised": True},
+        "A regression model has no `target_neutralised`; leave it out, or name another `task`",
+        id="regression-with-a-neutralised-target",
+    ),
     pytest.param({"task": "ranking"}, "Invalid enum value 'ranking' - at `$.task`", id="unknown-task"),
     pytest.param({"tried": 0}, "Expected `int` >= 1 - at `$.tried`", id="nothing-tried"),
     pytest.param({"format": 2}, "Invalid enum value 2 - at `$.format`", id="later-format"),

@@ -116,8 +116,15 @@ def test_a_packing_list_is_read_as_it_is_and_its_defaults_are_those_of_pack(tmp_
     )
     side, lineage = packed.sidecar, packed.manifest.lineage
     assert (side.task, side.metric, side.tried, side.volume) == ("signal", None, None, None)
+    assert not side.target_neutralised
     assert (side.time, side.asset, side.target) == ("time", "asset", "target")
     assert (side.output.name, side.output.index, lineage.code, lineage.data) == ("score", 0, None, None)
+
+
+def test_a_neutralised_target_is_declared_in_the_packing_list(tmp_path: Path) -> None:
+    spec = _list(tmp_path, f"target_neutralised = true\n{LIST}")
+    packed = Candidate(pack_from_files(_onnx(tmp_path / "m"), _csv(tmp_path / "p"), spec, artifacts=tmp_path))
+    assert packed.sidecar.target_neutralised
 
 
 def test_a_warning_of_packing_is_a_line_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

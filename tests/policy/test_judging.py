@@ -35,7 +35,7 @@ def test_marked_keys_are_left_out_at_every_depth() -> None:
 
 def test_these_sections_judge_and_of_an_slo_all_but_the_advice() -> None:
     found = judging(load_policy(None))
-    sections = {"promotion", "costs", "data", "significance", "ablation", "drift", "onnx", "evidence"}
+    sections = {"promotion", "costs", "data", "significance", "leak", "ablation", "drift", "onnx", "evidence"}
     assert set(found) == sections | {"format", "not_applicable", "tasks", "waiver", "slo"}
     bounds = {"above", "at_least", "below", "at_most"}
     assert set(found["slo"]["drift.psi"]) == bounds | {"unit", "severity", "gate", "each", "parameters", "twin"}

@@ -69,12 +69,30 @@ GATES = {
     "data.ordered": ("hard", "≤ 0"),
     "data.no_overlap": ("hard", "≤ 0"),
     "data.window": ("hard", "≤ 0"),
+    "data.target_agrees": ("hard", "≥ 0.5"),
+    "data.target_lead": ("hard", "1 ≤ · ≤ 1"),
+    "data.target_differs": ("hard", "≤ 0.01"),
+    "data.returns_plausible": ("hard", "≤ 0"),
+    "data.return_size": ("hard", "0.0001 ≤ · ≤ 0.1"),
+    "data.constant_names": ("hard", "≤ 0"),
+    "data.calendar": ("hard", "≤ 10"),
+    "data.frequency": ("hard", "≤ 0.1"),
+    "data.holes": ("hard", "≤ 0.001"),
+    "data.holes_p": ("hard", "0.01 < · ≤ 1"),
+    "data.repeated_days": ("hard", "≤ 0"),
+    "data.survivors": ("soft", "0 ≤ · < 1"),
+    "data.repeated_rows": ("hard", "≤ 0.001"),
+    "leak.too_good": ("hard", "0 ≤ · ≤ 0.15"),
+    "leak.sharpe": ("hard", "≤ 5"),
+    "leak.delay": ("hard", "≥ 0"),
+    "leak.profile": ("soft", "0 ≤ · ≤ 3"),
+    "leak.target": ("hard", "0 ≤ · < 0.99"),
     "parity.max_abs_diff": ("hard", "0 ≤ · ≤ 1e-05"),
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
     "significance.p_against": ("hard", "0 ≤ · ≤ 0.1"),
-    "significance.p_adjusted": ("hard", "0 ≤ · ≤ 0.1"),
     "significance.placebo": ("hard", "0 ≤ · ≤ 0.1"),
+    "significance.p_adjusted": ("hard", "0 ≤ · ≤ 0.1"),
     "significance.rank_ic": ("soft", "0 < · ≤ 0.5"),
     "significance.deflated_sharpe": ("soft", "0.95 ≤ · ≤ 1"),
     "significance.backtest_length": ("soft", "0 ≤ · ≤ 1"),
@@ -139,6 +157,7 @@ JUDGES = [
     "[costs]\nhalf_spread_bps = 3",
     "[significance]\ndetectable_ic = 0.04",
     '[significance]\nplacebo = "names"',
+    "[leak]\ndelay_ic = 0.03",
     "[ablation]\nmargin = 0.002",
     "[drift]\nks_p = 0.04",
     '[onnx]\ndomains = [""]',
@@ -201,8 +220,9 @@ def test_a_team_may_add_gates_of_its_own(tmp_path: Path) -> None:
 
 def test_required_are_the_hard_gates_of_families_that_apply(packed_once: Path, tmp_path: Path) -> None:
     packed = read_json(packed_once / SIDECAR, Sidecar)
-    for_signals = [name for name in GATES if not name.startswith("metric.") and name != "ablation.harmless"]
-    expected = [name for name in for_signals if GATES[name][0] == "hard"]
+    for_others = {"metric.beats_baseline", "data.repeated_rows", "leak.target"}
+    gates = [name for name, slo in DEFAULT.slo.items() if slo.gate is None and name not in for_others]
+    expected = [name for name in gates if GATES[name][0] == "hard" and name != "ablation.harmless"]
     expected += ["ablation.harmless[price]", "ablation.harmless[fundamental]"]
     assert sorted(DEFAULT.required_gates(packed)) == sorted(expected)
     own = team(tmp_path, 'not_applicable = ["wf", "ablation"]')
@@ -220,21 +240,26 @@ def no_signal(**changes: object) -> Sidecar:
 
 
 MONTHLY = {"time": "month", "trained_until": date(2020, 1, 1)}
-SIGNALS_ONLY = '"significance", "ablation", "pnl", "wf"'
+FAMILIES_OF_RETURNS = ["significance", "ablation", "pnl", "wf"]
+GATES_OF_RETURNS = [
+    *(f"data.{name}" for name in ("target_agrees", "returns_plausible", "calendar", "holes", "repeated_days")),
+    *("data.survivors", "leak.too_good", "leak.delay", "leak.profile"),
+]
+SIGNALS_ONLY = ", ".join(f'"{name}"' for name in FAMILIES_OF_RETURNS + GATES_OF_RETURNS)
 MISFITS = [
     pytest.param("", MONTHLY, "the policy admits no such model", SIGNALS_ONLY, id="not-admitted"),
     pytest.param(
         "classification = []",
         MONTHLY,
-        "the policy asks it for significance, ablation, pnl, wf",
+        f"the policy asks it for {', '.join(FAMILIES_OF_RETURNS + GATES_OF_RETURNS)}",
         SIGNALS_ONLY,
         id="asked-for-all",
     ),
     pytest.param(
         'classification = ["wf", "drift"]',
         MONTHLY,
-        "the policy asks it for significance, ablation, pnl",
-        '"wf", "drift", "significance", "ablation", "pnl"',
+        f"the policy asks it for {', '.join(['significance', 'ablation', 'pnl', *GATES_OF_RETURNS])}",
+        '"wf", "drift", ' + SIGNALS_ONLY.replace(', "wf"', ""),
         id="keeps-its-own",
     ),
     pytest.param(

@@ -36,7 +36,7 @@ from pytest_modelgates.storage.strict_json import canonical, read_json, readable
 from tests.support.handmade import LENIENT, green_ledger, modelgates, write_report
 
 ROOT = Path(__file__).parents[2]
-ALL = ("integrity", "schema", "data", "parity", "significance", "ablation", "pnl", "drift", "wf")
+ALL = ("integrity", "schema", "data", "leak", "parity", "significance", "ablation", "pnl", "drift", "wf")
 
 
 def only(*families: str) -> str:

@@ -16,6 +16,7 @@ from pytest_modelgates.drift import psi
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
+from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.records import read_predictions, values_of
@@ -43,6 +44,17 @@ from pytest_modelgates.proving.twin_markets import (
     shifted_shadow,
 )
 from pytest_modelgates.proving.twin_models import foreign_operator, perturbed_weights, renamed_input
+from pytest_modelgates.proving.twin_panels import (
+    along_score,
+    holed_panel,
+    impossible_return,
+    late_target,
+    missing_third,
+    one_day_peek,
+    repeated_day,
+    rows_twice,
+    telling_feature,
+)
 from pytest_modelgates.proving.twins import make_twin
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import disordered
@@ -77,8 +89,10 @@ def faults(candidate: Candidate) -> set[str]:
         "keys": panel.repeated_rows(),
         "order": panel.unordered_rows(),
         "overlap": panel.overlapping_rows(),
-        "window": panel.window_problems(start_days=10, end_days=36_500, as_of=date(2021, 8, 1)),
+        "window": panel.window_problems(start_days=10, end_days=0, as_of=date(2021, 8, 1)),
     }
+    if sidecar.task == "signal":
+        found |= faults_of_returns(panel)
     try:
         found["inputs"] = candidate.model.input_problems()
         found["claim"] = candidate.parity_claim_problems(1e-5)
@@ -86,6 +100,19 @@ def faults(candidate: Candidate) -> set[str]:
     except ModelgatesError:
         found["no scores"] = True
     return {name for name, offenders in found.items() if offenders}
+
+
+def faults_of_returns(panel: Panel) -> dict[str, object]:
+    """The same of what a panel says of its returns; nothing where they cannot be laid out."""
+    if panel.column_problems() or panel.repeated_rows() or panel.not_finite():
+        return {}
+    return {
+        "gap": panel.calendar.gap > 10,
+        "target": panel.target_agreement.lead != 1,
+        "returns": len(panel.return_sizes.impossible),
+        "holes": panel.holes.share > 0.001,
+        "days": panel.repeated_days(),
+    }
 
 
 # What follows from a fault is named with it: other columns have another checksum, infinity has no parity.
@@ -109,6 +136,13 @@ FAULTS = [
     (ruinous_year, set()),
     (many_trials, set()),
     (shifted_shadow, set()),
+    (late_target, {"target"}),
+    (impossible_return, {"returns"}),
+    (missing_third, {"gap"}),
+    (holed_panel, {"holes"}),
+    (repeated_day, {"days"}),
+    (along_score, set()),
+    (one_day_peek, set()),
 ]
 
 
@@ -138,8 +172,8 @@ def test_other_days_break_each_rule_of_the_window(packed_once: Path, tmp_path: P
 
 
 def test_every_twin_is_in_the_table_of_faults() -> None:
-    # The fault of a model that is not a signal is tested in tests/gates/test_tasks.py.
-    known = {change for change, _ in FAULTS} | {knowing_baseline}
+    # The faults of a model that is not a signal are tested in tests/gates/test_tasks.py.
+    known = {change for change, _ in FAULTS} | {knowing_baseline, rows_twice, telling_feature}
     named = {row for slo in load_policy(None).slo.values() for row in (slo.twins if slo.each is None else ())}
     assert named == {change.__name__ for change in known}
 

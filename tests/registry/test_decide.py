@@ -271,7 +271,9 @@ NAMES = [name for name, slo in POLICY.slo.items() if slo.severity == "hard" and 
 
 @given(name=st.sampled_from(NAMES), value=st.floats())
 def test_a_value_promotes_exactly_when_the_policy_holds_it(packed_once: Path, name: str, value: float) -> None:
-    changed = record(name, POLICY, evidence=(evidence(name, POLICY.slo[name], value),))
+    gate = POLICY.slo[name].gate or name
+    values = {other: value if other == name else None for other in POLICY.slos_of(gate)}
+    changed = record(gate, POLICY, evidence=tuple(evidence(slo, POLICY.slo[slo], each) for slo, each in values.items()))
     assert (reasons(packed_once, with_gates(packed_once, changed)) == []) == POLICY.slo[name].contains(value)
 
 

@@ -151,3 +151,11 @@ REFUSED = [
 def test_it_refuses_and_says_why(call: Callable[[], object], message: str) -> None:
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         call()
+
+
+@pytest.mark.parametrize(("sign", "ratio", "p_value"), [(1, np.inf, 0.0), (-1, -np.inf, 1.0)])
+def test_a_rank_ic_that_never_changes_is_measured(sign: int, ratio: float, p_value: float) -> None:
+    returns = 0.01 * np.random.default_rng(1).standard_normal((150, 12))
+    known = sign * np.vstack([returns[1:], np.zeros((1, 12))])
+    (found,) = rank_ic_decay(known, returns, horizons=[1])
+    assert (found.mean, found.ratio, found.p_value) == (pytest.approx(sign), ratio, p_value)

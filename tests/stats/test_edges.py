@@ -145,6 +145,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     },
     leakage.look_ahead: {"scores": SCORES, "features": {"a": SCORES}, "returns": RETURNS, "horizon": 2},
     leakage.one_day_later: {"scores": SCORES, "returns": RETURNS, "horizon": 2},
+    leakage.steadiness: {"net": SERIES, "periods_per_year": 252.0},
     leakage.giveaway: {"features": MATRIX, "outcome": SERIES[:60], "names": ["a", "b", "c"], "classes": False},
     overfitting.overfitting: {"returns": MATRIX, "blocks": 4},
     placebo.placebo_test: {"holdings": HELD_LONG, "returns": RETURNS_LONG, "n_resamples": 99, "seed": 1},
@@ -160,6 +161,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     quantiles.finite_series: {"values": SERIES, "name": "series", "at_least": 1},
     quantiles.labels: {"values": np.repeat([1, 2, 3], 40), "name": "fold", "rows": 120},
     quantiles.quantile: {"x": SERIES, "q": 0.5},
+    quantiles.quantile_interval: {"x": SERIES, "q": 0.5, "level": 0.9},
     ranks.daily_matrix: {"values": SCORES, "name": "scores"},
     ranks.daily_rank_ic: {"scores": SCORES, "target": RETURNS},
     repeats.repeated_days: {"returns": RETURNS},
@@ -191,9 +193,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sufficiency.minimum_detectable: {"x": SERIES, "level": 0.1, "power": 0.8},
     sufficiency.more_days: {"x": SERIES, "effect": 0.01, "level": 0.1, "power": 0.8},
     sufficiency.why_unseen: {"x": SERIES, "effect": 0.01},
-    trials.adjusted_p: {"ic_net": OTHER, "trials": TRIALS, "count": 5, "horizon": 1, "seed": 1},
     target.compounded: {"returns": RETURNS, "horizon": 2, "lead": 1},
     target.target_agreement: {"target": RETURNS, "returns": RETURNS, "horizon": 2},
+    trials.adjusted_p: {"ic_net": OTHER, "trials": TRIALS, "count": 5, "horizon": 1, "seed": 1},
     trials.ratio_variance: {"trials": TRIALS},
     trials.count_trials: {"declared": 3, "seen": 2},
     walkforward.folds: {"ic": SERIES, "labels": np.repeat([1, 2, 3], 40), "purge": 2},
@@ -246,12 +248,15 @@ MAY_HOLD_NAN = {
 }
 # "Nothing was traded", "no length settles it" and their like are infinite, as their docstrings say.
 MAY_BE_INFINITE = {
+    decay.rank_ic_decay,
+    leakage.steadiness,
     portfolio.paper_pnl,
     sharpe.minimum_track_record,
     sharpe.minimum_backtest_years,
     risk.risk_of,
     quantiles.numbers,
     quantiles.labels,
+    quantiles.quantile_interval,
 }
 
 NAT = np.datetime64("NaT", "D")

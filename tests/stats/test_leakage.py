@@ -6,7 +6,7 @@ from scipy.stats import norm, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from pytest_modelgates.errors import InsufficientDataError, StatisticsError
-from pytest_modelgates.stats.leakage import SCORE, giveaway, look_ahead, one_day_later
+from pytest_modelgates.stats.leakage import SCORE, giveaway, look_ahead, one_day_later, steadiness
 from pytest_modelgates.stats.ranks import daily_rank_ic
 from pytest_modelgates.stats.significance import ewc_bounds, ewc_p_value
 from pytest_modelgates.stats.target import compounded
@@ -256,3 +256,15 @@ def test_features_and_outcome_have_as_many_rows() -> None:
     features, outcome = classes()
     with pytest.raises(StatisticsError, match="features and outcome by name have shapes"):
         giveaway(features[1:], outcome, names=["a", "b", "c"], classes=True)
+
+
+def test_the_steadiness_is_the_annual_sharpe_ratio() -> None:
+    net = 0.001 + 0.01 * np.random.default_rng(3).standard_normal(200)
+    assert steadiness(net, periods_per_year=52) == pytest.approx(np.sqrt(52) * net.mean() / net.std(ddof=1))
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(0.01, np.inf), (-0.01, -np.inf), (0.0, 0.0)])
+def test_a_profit_that_never_varies_is_as_steady_as_can_be(value: float, wanted: float) -> None:
+    assert steadiness(np.full(100, value), periods_per_year=252) == wanted
+    with pytest.raises(StatisticsError, match="a year of 0 periods, expected more than 0"):
+        steadiness([0.1, 0.2], periods_per_year=0)

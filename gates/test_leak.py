@@ -1,0 +1,50 @@
+"""Whether the score or a feature knows what it cannot know."""
+
+import pytest
+
+from pytest_modelgates import Candidate, Delay, Gate, Giveaway, Holdings, LookAhead, Panel, steadiness
+
+
+@pytest.mark.hard
+@pytest.mark.gate("leak.too_good")
+@pytest.mark.usefixtures("require_sample")
+def test_too_good(look_ahead: LookAhead, holdings: Holdings, panel: Panel, gate: Gate) -> None:
+    """Neither the score nor a feature ranks returns better than anything honest does, nor is the profit as steady."""
+    gate.check_each(
+        {
+            "leak.too_good": look_ahead.ic,
+            "leak.sharpe": steadiness(holdings.net, periods_per_year=panel.calendar.periods_per_year),
+        },
+        sample=look_ahead.days,
+        column=look_ahead.column or "none",
+        ranks=look_ahead.over or "none",
+    )
+
+
+@pytest.mark.hard
+@pytest.mark.gate("leak.delay")
+def test_delay(candidate: Candidate, delay: Delay, gate: Gate) -> None:
+    """Half of the rank IC may be left a day later; asked if the horizon is two days or more and there is an IC."""
+    asked = candidate.sidecar.horizon > 1 and delay.ic > gate.policy.leak.delay_ic
+    gate.check(
+        delay.bound if asked else 0.0,
+        sample=delay.days,
+        ic=delay.ic,
+        ic_a_day_later=delay.later,
+        horizon=candidate.sidecar.horizon,
+        asked="yes" if asked else "no",
+    )
+
+
+@pytest.mark.soft
+@pytest.mark.gate("leak.profile")
+def test_profile(look_ahead: LookAhead, gate: Gate) -> None:
+    """No feature ranks the next two days more than three times as well as the eight after."""
+    gate.check(look_ahead.excess, sample=look_ahead.days, feature=look_ahead.brief or "none")
+
+
+@pytest.mark.hard
+@pytest.mark.gate("leak.target")
+def test_target(giveaway: Giveaway, gate: Gate) -> None:
+    """No single feature tells the target of a model that is not a signal."""
+    gate.check(giveaway.value, feature=giveaway.column or "none")
