@@ -93,7 +93,7 @@ def test_soft_gates_that_a_policy_makes_hard_have_twins_too(good_model: Path, tm
     rows = "".join(f'[slo."{gate}"]\nseverity = "hard"\n' for gate in MADE_HARD)
     policy = write(tmp_path / "policy.toml", only("significance", "pnl") + rows)
     assert prove(good_model, policy) == 0
-    hard = {"significance.p_against", "significance.placebo", "pnl.p_value"}
+    hard = {"significance.p_against", "significance.p_adjusted", "significance.placebo", "pnl.p_value"}
     assert {trial.gate for trial in kept(good_model).trials} == hard | set(MADE_HARD)
 
 
