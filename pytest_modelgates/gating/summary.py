@@ -43,7 +43,7 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
     for kind in dict.fromkeys(run.tasks.values()):
         for family in run.policy.not_applicable_to(kind):
             terminal.write_line(f"{family}: does not apply to a {kind or 'model'}, says the policy")
-        for notice in run.policy.notices(kind):
+        for notice in run.policy.notices(kind) if kind else ():
             terminal.write_line(notice, yellow=True)
     for name in run.changed:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)

@@ -79,7 +79,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Whether a gate applies to one kind of model."""
         return not {gate.partition("[")[0], gate.partition(".")[0]} & set(self.not_applicable_to(task))
 
-    def notices(self, task: Task | None) -> list[str]:
+    def notices(self, task: Task) -> list[str]:
         """What this policy leaves out of a gate that it asks of one kind of model; every run says so."""
         said = []
         if self.significance.placebo == "names" and self.applies("significance.placebo", task):
