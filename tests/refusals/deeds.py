@@ -39,9 +39,11 @@ class Run:
         return Artifacts.of(self.model)
 
     def state(self) -> dict[str, bytes | None]:
-        """What a refusal must leave alone."""
-        places = [self.artifacts.latest, self.artifacts.latest_onnx, self.artifacts.promotions, self.artifacts.golden]
-        return {place.name: place.read_bytes() if place.is_file() else None for place in places if place.exists()}
+        """What a refusal must leave alone; that the refused model is a trial is noted all the same."""
+        places = [self.artifacts.latest, self.artifacts.latest_onnx, self.artifacts.golden]
+        found = {place.name: place.read_bytes() if place.is_file() else None for place in places if place.exists()}
+        log = self.artifacts.promotions.read_bytes() if self.artifacts.promotions.exists() else b""
+        return found | {"changes": b"".join(line for line in log.splitlines(True) if b'"kind":"trial"' not in line)}
 
 
 def set_value(run: Run, place: str, value: Any) -> None:
