@@ -27,7 +27,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.audit.chain import Commit, Intent, read_log, tail
+from pytest_modelgates.audit.chain import Commit, Event, Intent, decoded, read_log, tail
 from pytest_modelgates.audit.writer import locked
 from pytest_modelgates.model.directory import MANIFEST, MODEL, verify
 from pytest_modelgates.model.manifest import FileEntry, Manifest
@@ -132,6 +132,13 @@ def flip_and_log(registry: Registry) -> float:
     return milliseconds(both) / 2
 
 
+def decoded_line(line: bytes) -> Intent | Commit | Event:
+    """Read a line of a log without errors."""
+    record = decoded(line, "line")
+    assert isinstance(record, Intent | Commit | Event)
+    return record
+
+
 def age(registry: Registry) -> None:
     """Add old models, and lines of log before those there are."""
     oldest = registry.artifacts.model(registry.live)
@@ -141,7 +148,7 @@ def age(registry: Registry) -> None:
         for name in (MANIFEST, "CHANGES.md"):
             shutil.copy(oldest / name, directory / name)
     recent = registry.artifacts.promotions.read_bytes().splitlines()
-    intent = msgspec.json.decode(recent[0], type=Intent)
+    intent = next(record for record in map(decoded_line, recent) if isinstance(record, Intent))
     lines: list[bytes] = []
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     for n in range(1, OLD_LINES + 1):
@@ -153,8 +160,7 @@ def age(registry: Registry) -> None:
         )
         lines.append(canonical(old)[:-1])
     for line in recent:
-        record = msgspec.json.decode(line, type=Intent | Commit)
-        record = msgspec.structs.replace(record, n=len(lines) + 1, prev=sha256(lines[-1]))
+        record = msgspec.structs.replace(decoded_line(line), n=len(lines) + 1, prev=sha256(lines[-1]))
         lines.append(canonical(record)[:-1])
     registry.artifacts.promotions.write_bytes(b"".join(line + b"\n" for line in lines))
 
@@ -168,6 +174,7 @@ def main() -> int:
         enlarge(large.artifacts.model(large.candidate), MEGABYTES)
         model, report = large.artifacts.model(large.candidate) / MODEL, green_report(large)
         in_force = large.in_force
+        there_and_back(large, report)  # enters it in the ledger of trials, as it was changed after packing
         syncs = syncs_of(lambda: promote(large.artifacts, large.candidate, report, in_force, reason="counted"))
         rollback(large.artifacts, large.live, in_force, reason="back")
         place = Path(name) / "floor"

@@ -88,7 +88,7 @@ def first(items: Generator[T, None, None]) -> T | None:
         return next(items, None)
 
 
-def lines_from_end(path: Path, *, after_writers: bool = False) -> Generator[bytes, None, None]:
+def lines_from_end(path: Path, *, holding: bytes = b"", after_writers: bool = False) -> Generator[bytes, None, None]:
     """Read whole lines without their newlines, the last one first, in blocks as they are asked for.
 
     A missing file has no lines.
@@ -96,6 +96,8 @@ def lines_from_end(path: Path, *, after_writers: bool = False) -> Generator[byte
     Parameters
     ----------
     path : Path
+    holding : bytes, optional
+        Leave out lines without these bytes; blocks without them are not split into lines, which saves most of the time.
     after_writers : bool, default False
         Wait for a process that is appending, since it may yet take back what it wrote.
 
@@ -116,13 +118,16 @@ def lines_from_end(path: Path, *, after_writers: bool = False) -> Generator[byte
         while start:
             size = min(BLOCK, start)
             start -= size
-            rest, *whole = (os.pread(descriptor, size, start) + rest).split(b"\n")
-            if whole:
-                yield from reversed(whole if ended else whole[:-1])
-                ended = True
+            block = os.pread(descriptor, size, start) + rest
+            if holding in block:
+                rest, *whole = block.split(b"\n")
+                yield from (line for line in reversed(whole if ended else whole[:-1]) if holding in line)
+            else:
+                rest = block.partition(b"\n")[0]
+            ended = ended or len(rest) < len(block)
             if len(rest) > LONGEST:
                 raise _too_long(path)
-        if ended:
+        if ended and holding in rest:
             yield rest
 
 

@@ -3,7 +3,7 @@
 Nothing takes a trial back. Where its file is lost, it counts as a trial on any data.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,18 +46,15 @@ class Seen:
         return self.trials + self.added
 
 
-def entries(artifacts: Artifacts) -> Iterator[Event]:
+def entries(artifacts: Artifacts) -> Generator[Event, None, None]:
     """Read the events of trials, the newest first and each trial once, through logs that were set aside.
 
     Each is believed by itself, so that damage elsewhere in the log takes none away.
     """
     known = set[str]()
     for path in logs(artifacts):
-        with closing(lines_from_end(path)) as found:
+        with closing(lines_from_end(path, holding=OF_TRIALS)) as found:
             for line in found:
-                # Decoding takes a hundred times as long as this, and a log may hold millions of lines.
-                if OF_TRIALS not in line:
-                    continue
                 with suppress(FormatError):
                     event = decoded(line, "line")
                     if isinstance(event, Event) and (_adds(event) or _is_new(event, known)):
@@ -124,6 +121,14 @@ def kept_by(artifacts: Artifacts, event: Event) -> Kept | None:
         return Kept.decoded(content, str(path)) if sha256(content) == event.evidence else None
     except (FormatError, OSError):
         return None
+
+
+def data_of(artifacts: Artifacts, trial: str) -> Hashes | None:
+    """Read the hashes of a trial's market data; None if the ledger does not have them."""
+    with closing(entries(artifacts)) as found:
+        own = next((event for event in found if event.kind == TRIAL and event.subject == trial), None)
+    kept = kept_by(artifacts, own) if own else None
+    return kept.months if kept and kept.months.size else None
 
 
 def seen_on(artifacts: Artifacts, months: Hashes, trial: str, *, before: datetime | None = None) -> Seen:

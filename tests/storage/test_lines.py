@@ -4,6 +4,7 @@ import fcntl
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,18 @@ def test_a_line_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
     log, line = tmp_path / "log", b"x" * (5 * BLOCK)
     log.write_bytes(b"first\n" + line + b"\n")
     assert list(lines_from_end(log)) == [line, b"first"]
+
+
+@pytest.mark.parametrize("end", [b"", b"torn trial"])
+@pytest.mark.parametrize("seed", range(8))
+def test_lines_that_hold_something_are_found_wherever_blocks_meet(tmp_path: Path, seed: int, end: bytes) -> None:
+    rng, log = np.random.default_rng(seed), tmp_path / "log"
+    sizes = rng.integers(0, 3 * BLOCK // 2, 12)
+    lines = [
+        b"x" * int(size) + (b" trial " if rng.random() < 0.4 else b" other ") + b"y" * int(size // 3) for size in sizes
+    ]
+    log.write_bytes(b"".join(line + b"\n" for line in lines) + end)
+    assert list(lines_from_end(log, holding=b"trial")) == [line for line in lines[::-1] if b"trial" in line]
 
 
 def test_no_file_has_no_lines(tmp_path: Path) -> None:
