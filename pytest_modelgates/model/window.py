@@ -62,11 +62,11 @@ def window_problems(
             )
     if end_days:
         # A market east of the clock that dated the model may be a day ahead of it.
-        newest = np.datetime64(str(as_of), "D") + 1
+        newest = np.datetime64(str(as_of), "D") + np.timedelta64(1, "D")
         if last > newest:
             problems.append(f"ends on {last}, after {as_of}, when it was new")
         known = periods_after(last, reach, days)
-        if known < (earliest := newest - 1 - end_days):
+        if known < (earliest := newest - np.timedelta64(1 + end_days, "D")):
             problems.append(
                 f"ends on {last}, with outcomes until {known}, expected until {earliest}: {end_days} days, "
                 f"window_end_days, before {as_of}"

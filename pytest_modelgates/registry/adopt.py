@@ -1,5 +1,6 @@
 """Beginning the audit log anew from the link, in the open: the way on when the log is lost, damaged or contradicted."""
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -70,9 +71,12 @@ def adopt_link(artifacts: Artifacts, in_force: InForce, *, reason: str, key: Pat
         before = None
         if is_file(path) and not is_link(path):
             before = sha256_of(path)
+            aside = set_aside(artifacts, before)
             with suppress(FileExistsError):  # a crash came between this and the next step
-                os.link(path, set_aside(artifacts, before))
-            did.append(f"keep the log before, sha256:{before}, as {set_aside(artifacts, before)}")
+                os.link(path, aside)
+            if not is_file(aside):  # the trials of the log before would be lost with it
+                raise OSError(errno.EIO, "The log before was not kept", str(aside))
+            did.append(f"keep the log before, sha256:{before}, as {aside}")
         elif is_there(path):
             aside = path.with_name(f"{path.name}.moved-{int(time.time())}")
             path.rename(aside)

@@ -318,6 +318,17 @@ def test_whatever_became_of_the_log_there_is_a_way_on_from_the_link(
 NO_FILE = (lose_the_log, folder_for_the_log)
 
 
+def test_a_log_that_was_not_kept_is_not_replaced(
+    registry: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_back(registry)
+    before = registry.artifacts.promotions.read_bytes()
+    monkeypatch.setattr("os.link", lambda *_: None)
+    assert adopt(registry) == 3
+    assert capsys.readouterr().err.startswith("modelgates: The log before was not kept: ")
+    assert registry.artifacts.promotions.read_bytes() == before
+
+
 def test_who_adopted_a_link_can_still_go_back_to_what_the_log_before_knows(registry: Registry) -> None:
     copy_back(registry)
     assert adopt(registry) == 0
