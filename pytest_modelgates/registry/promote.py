@@ -21,7 +21,7 @@ from ..predictions.records import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
 from ..trials.kept import kept_of, months_of, trial_id
-from ..trials.ledger import data_of, enter, seen_on
+from ..trials.ledger import enter, seen_on
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
 from .golden import panel_predictions
@@ -166,11 +166,9 @@ def _seen(artifacts: Artifacts, model: ModelDirectory, *, before: datetime) -> i
     """Count the trials on a model's market data that were in the ledger when a run began."""
     if not (trial := _trial(model)):
         return 1
-    # Only a dry run finds none: reading a large panel anew would keep others waiting for the lock.
-    months = data_of(artifacts, trial)
-    if months is None:
-        months = months_of(Panel.read(model.verified(PANEL), model.sidecar))
-    return seen_on(artifacts, months, trial, before=before).count
+    return seen_on(
+        artifacts, lambda: months_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
+    ).count
 
 
 def promote(

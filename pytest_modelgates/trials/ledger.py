@@ -3,7 +3,7 @@
 Nothing takes a trial back. Where its file is lost, it counts as a trial on any data.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +46,7 @@ class Seen:
         return self.trials + self.added
 
 
-def entries(artifacts: Artifacts) -> Generator[Event, None, None]:
+def entries(artifacts: Artifacts) -> Iterator[Event]:
     """Read the events of trials, the newest first and each trial once, through logs that were set aside.
 
     Each is believed by itself, so that damage elsewhere in the log takes none away.
@@ -123,34 +123,29 @@ def kept_by(artifacts: Artifacts, event: Event) -> Kept | None:
         return None
 
 
-def data_of(artifacts: Artifacts, trial: str) -> Hashes | None:
-    """Read the hashes of a trial's market data; None if the ledger does not have them."""
-    with closing(entries(artifacts)) as found:
-        own = next((event for event in found if event.kind == TRIAL and event.subject == trial), None)
-    kept = kept_by(artifacts, own) if own else None
-    return kept.months if kept and kept.months.size else None
-
-
-def seen_on(artifacts: Artifacts, months: Hashes, trial: str, *, before: datetime | None = None) -> Seen:
+def seen_on(artifacts: Artifacts, months: Callable[[], Hashes], trial: str, *, before: datetime | None = None) -> Seen:
     """Count the trials on the data of a panel.
 
     Parameters
     ----------
     artifacts : Artifacts
-    months : ndarray of uint64
-        The hashes of the panel's data.
+    months : callable
+        The hashes of the panel's data; not asked for if the ledger keeps them.
     trial : str
         The model's own name; it counts once, whether it is in the ledger or not.
     before : datetime, optional
         Leave out what was entered from then on.
     """
-    found, added, others = 1, 0, list[Kept]()
-    for event in entries(artifacts):
-        if (event.kind == TRIAL and event.subject == trial) or (before and event.time >= before):
+    found, added, others, ledger = 1, 0, list[Kept](), list(entries(artifacts))
+    own = next((event for event in ledger if event.kind == TRIAL and event.subject == trial), None)
+    known = kept_by(artifacts, own) if own else None
+    data = known.months if known and known.months.size else months()
+    for event in ledger:
+        if event is own or (before and event.time >= before):
             continue
         kept = kept_by(artifacts, event)
         # What is lost counts: nobody gains by deleting it.
-        if kept and kept.months.size and not one_family(kept.months, months):
+        if kept and kept.months.size and not one_family(kept.months, data):
             continue
         if event.kind == ADDED:
             added += int(event.subject)

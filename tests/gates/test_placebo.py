@@ -35,7 +35,7 @@ def rows_of(scores: np.ndarray, returns: np.ndarray) -> pd.DataFrame:
 
 
 def tilted(names: int = NAMES) -> pd.DataFrame:
-    """Names that differ in mean for ever, and a score that never changes and happens to rank them."""
+    """Each name has a mean return of its own. The score never changes, and ranks the names by luck."""
     random = np.random.default_rng(1)
     means = np.linspace(-0.5, 0.5, names)
     returns = 0.002 * means + 0.01 * random.standard_normal((DAYS, names))

@@ -34,7 +34,7 @@ def seen(directory: Path, artifacts: Path | None = None) -> Seen:
         files, sidecar = model.manifest.files, model.sidecar
         months = months_of(Panel.read(model.verified(PANEL), sidecar))
     own = trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
-    return seen_on(Artifacts.at(artifacts or directory.parent.parent), months, own)
+    return seen_on(Artifacts.at(artifacts or directory.parent.parent), lambda: months, own)
 
 
 def events(artifacts: Path) -> list[Event]:
