@@ -92,10 +92,10 @@ def _lines(artifacts: "Artifacts") -> list[Line]:
     from ..audit.head import ADDED
     from ..stats.families import Hashes, one_family
     from ..storage.text import printable
-    from ..trials.ledger import entries, kept_by
+    from ..trials.ledger import kept_by, read_ledger
 
     lines, known = list[Line](), list[Hashes]()
-    for event in list(entries(artifacts))[::-1]:
+    for event in read_ledger(artifacts)[::-1]:
         kept, family = kept_by(artifacts, event), None
         if kept and kept.months.size:
             same = (number for number, months in enumerate(known, 1) if one_family(kept.months, months))

@@ -31,7 +31,7 @@ from ..storage.digests import sha256
 from ..storage.strict_json import readable
 from ..storage.text import first_line, listed
 from ..trials.kept import kept_of, trial_id
-from ..trials.ledger import enter
+from ..trials.ledger import enter, read_ledger
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
@@ -173,7 +173,13 @@ def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) ->
     kept = kept_of(panel)  # before others have to wait
     make_folder(artifacts.models, mode=artifacts.directory_mode)
     with locked(artifacts, _lock_rules(artifacts)):
-        enter(artifacts, trial, lambda: kept, contents[CHANGES].decode().splitlines()[0][:MOST_WORDS])
+        enter(
+            artifacts,
+            read_ledger(artifacts),
+            trial,
+            lambda: kept,
+            contents[CHANGES].decode().splitlines()[0][:MOST_WORDS],
+        )
 
 
 def _lock_rules(artifacts: Artifacts) -> LockRules:

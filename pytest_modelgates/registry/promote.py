@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..artifacts import Artifacts
 from ..audit.actor import one_line_reason, why_denied
+from ..audit.chain import Event
 from ..audit.writer import locked
 from ..drift import save_golden_predictions
 from ..errors import FormatError, GoneError, IntegrityError, ModelgatesError, RefusedError, RegistryError
@@ -21,7 +22,7 @@ from ..predictions.records import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
 from ..trials.kept import kept_of, months_of, trial_id
-from ..trials.ledger import enter, seen_on
+from ..trials.ledger import enter, read_ledger, seen_on
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
 from .golden import panel_predictions
@@ -64,6 +65,7 @@ def plan_promotion(
     now: datetime,
     way_back: WayBack | None = None,
     shadow: Follower | None = None,
+    ledger: list[Event] | None = None,
 ) -> Plan:
     """Gather everything that speaks for or against a promotion, and decide; changes nothing.
 
@@ -76,13 +78,15 @@ def plan_promotion(
         As for `promote`.
     shadow : Follower, optional
         Of the model's shadow records, if some were read already.
+    ledger : list of Event, optional
+        The ledger of trials, if it was read already.
 
     Raises
     ------
     RegistryError, FormatError
         If the registry or the report cannot be read at all, or there is no such model.
     """
-    facts = gather(artifacts, model_id, report, in_force, shadow, now=now)
+    facts = gather(artifacts, model_id, report, in_force, shadow, ledger, now=now)
     if isinstance(facts, Facts) and way_back:
         facts = replace(facts, way_back=way_back)
     return Plan(facts, decide(facts, in_force.policy, now=now))
@@ -94,6 +98,7 @@ def gather(
     report: StoredReport | Path,
     in_force: InForce,
     shadow: Follower | None,
+    ledger: list[Event] | None,
     *,
     now: datetime,
 ) -> Facts | Damaged:
@@ -109,7 +114,7 @@ def gather(
         with ModelDirectory(directory) as model:
             digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
             manifest, sidecar = model.manifest, model.sidecar
-            seen = _seen(artifacts, model, before=stored.report.modelgates.run.started)
+            seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
     except ModelgatesError as error:
         return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
     proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None
@@ -141,17 +146,21 @@ def _shadow_records(artifacts: Artifacts, digest: str, policy: Policy) -> Follow
     return Follower(artifacts.shadow_predictions, digest, hours=policy.promotion.shadow_hours)
 
 
-def _count(artifacts: Artifacts, model_id: str) -> None:
-    """Enter a model that came from elsewhere in the ledger of trials, whether it will be promoted or not."""
-    directory = artifacts.model(model_id)
+def _count(artifacts: Artifacts, model_id: str) -> list[Event]:
+    """Enter a model that came from elsewhere in the ledger of trials, whether it will be promoted or not.
+
+    Return the ledger as it was before.
+    """
+    directory, ledger = artifacts.model(model_id), read_ledger(artifacts)
     if not is_model(directory):
-        return
+        return ledger
     state(artifacts)  # raises where link and log contradict each other; there nothing is written
     # What cannot be read cannot be judged either.
     with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(directory) as model:
         if trial := _trial(model):
             why = f"first seen when {model_id} was to be promoted"
-            enter(artifacts, trial, lambda: kept_of(Panel.read(model.verified(PANEL), model.sidecar)), why)
+            enter(artifacts, ledger, trial, lambda: kept_of(Panel.read(model.verified(PANEL), model.sidecar)), why)
+    return ledger
 
 
 def _trial(model: ModelDirectory) -> str | None:
@@ -162,12 +171,13 @@ def _trial(model: ModelDirectory) -> str | None:
     return trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
 
 
-def _seen(artifacts: Artifacts, model: ModelDirectory, *, before: datetime) -> int:
+def _seen(artifacts: Artifacts, ledger: list[Event] | None, model: ModelDirectory, *, before: datetime) -> int:
     """Count the trials on a model's market data that were in the ledger when a run began."""
     if not (trial := _trial(model)):
         return 1
+    ledger = read_ledger(artifacts) if ledger is None else ledger
     return seen_on(
-        artifacts, lambda: months_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
+        artifacts, ledger, lambda: months_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
     ).count
 
 
@@ -212,9 +222,11 @@ def promote(
         shadow = _shadow_records(artifacts, run.digest_before, policy)
         shadow.records()  # the log may be long, so most of it is read before others have to wait
     with locked(artifacts, in_force.operations.registry):
-        _count(artifacts, model_id)
+        ledger = _count(artifacts, model_id)
         now = datetime.now(UTC)
-        plan = plan_promotion(artifacts, model_id, stored, in_force, now=now, way_back=way_back, shadow=shadow)
+        plan = plan_promotion(
+            artifacts, model_id, stored, in_force, now=now, way_back=way_back, shadow=shadow, ledger=ledger
+        )
         plan.refuse()
         facts = plan.facts
         assert isinstance(facts, Facts), "a damaged model is refused"

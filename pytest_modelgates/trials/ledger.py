@@ -46,11 +46,16 @@ class Seen:
         return self.trials + self.added
 
 
-def entries(artifacts: Artifacts) -> Iterator[Event]:
+def read_ledger(artifacts: Artifacts) -> list[Event]:
     """Read the events of trials, the newest first and each trial once, through logs that were set aside.
 
-    Each is believed by itself, so that damage elsewhere in the log takes none away.
+    Each is believed by itself, so that damage elsewhere in the log takes none away. The whole log is looked through: a
+    list of where the trials stand could be cut short unseen, as the chain of the log cannot.
     """
+    return list(_entries(artifacts))
+
+
+def _entries(artifacts: Artifacts) -> Iterator[Event]:
     known = set[str]()
     for path in logs(artifacts):
         with closing(lines_from_end(path, holding=OF_TRIALS)) as found:
@@ -71,12 +76,14 @@ def _is_new(event: Event, known: set[str]) -> bool:
     return new
 
 
-def enter(artifacts: Artifacts, trial: str, kept: Callable[[], Kept], reason: str) -> bool:
+def enter(artifacts: Artifacts, ledger: list[Event], trial: str, kept: Callable[[], Kept], reason: str) -> bool:
     """Write a trial down unless it is in the ledger; say whether it is new. The caller holds the registry's lock.
 
     Parameters
     ----------
     artifacts : Artifacts
+    ledger : list of Event
+        As it was read under the lock.
     trial : str
         Its name, by `trial_id`.
     kept : callable
@@ -84,7 +91,7 @@ def enter(artifacts: Artifacts, trial: str, kept: Callable[[], Kept], reason: st
     reason : str
         For people: what the model is, or where it was seen first.
     """
-    if any(event.subject == trial for event in entries(artifacts) if event.kind == TRIAL):
+    if any(event.subject == trial for event in ledger if event.kind == TRIAL):
         return False
     content = kept().encoded()
     digest = sha256(content)
@@ -123,12 +130,20 @@ def kept_by(artifacts: Artifacts, event: Event) -> Kept | None:
         return None
 
 
-def seen_on(artifacts: Artifacts, months: Callable[[], Hashes], trial: str, *, before: datetime | None = None) -> Seen:
+def seen_on(
+    artifacts: Artifacts,
+    ledger: list[Event],
+    months: Callable[[], Hashes],
+    trial: str,
+    *,
+    before: datetime | None = None,
+) -> Seen:
     """Count the trials on the data of a panel.
 
     Parameters
     ----------
     artifacts : Artifacts
+    ledger : list of Event
     months : callable
         The hashes of the panel's data; not asked for if the ledger keeps them.
     trial : str
@@ -136,7 +151,7 @@ def seen_on(artifacts: Artifacts, months: Callable[[], Hashes], trial: str, *, b
     before : datetime, optional
         Leave out what was entered from then on.
     """
-    found, added, others, ledger = 1, 0, list[Kept](), list(entries(artifacts))
+    found, added, others = 1, 0, list[Kept]()
     own = next((event for event in ledger if event.kind == TRIAL and event.subject == trial), None)
     known = kept_by(artifacts, own) if own else None
     data = known.months if known and known.months.size else months()

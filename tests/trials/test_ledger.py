@@ -18,7 +18,7 @@ from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.storage.strict_json import canonical
 from pytest_modelgates.trials.kept import months_of, trial_id
-from pytest_modelgates.trials.ledger import Seen, entries, seen_on
+from pytest_modelgates.trials.ledger import Seen, read_ledger, seen_on
 from tests.support.panels import invented_panel, pack_ridge
 
 DAYS = 90
@@ -34,7 +34,8 @@ def seen(directory: Path, artifacts: Path | None = None) -> Seen:
         files, sidecar = model.manifest.files, model.sidecar
         months = months_of(Panel.read(model.verified(PANEL), sidecar))
     own = trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
-    return seen_on(Artifacts.at(artifacts or directory.parent.parent), lambda: months, own)
+    root = Artifacts.at(artifacts or directory.parent.parent)
+    return seen_on(root, read_ledger(root), lambda: months, own)
 
 
 def events(artifacts: Path) -> list[Event]:
@@ -213,7 +214,7 @@ def test_a_long_log_is_read_past_what_is_no_trial(tmp_path: Path) -> None:
     log = root / "promotions.log"
     other = canonical(msgspec.structs.replace(events(root)[0], kind="alert"))
     log.write_bytes(log.read_bytes() + other * 100_000)
-    assert len(list(entries(Artifacts.at(root)))) == seen(model).count == 1
+    assert len(read_ledger(Artifacts.at(root))) == seen(model).count == 1
 
 
 def test_what_cannot_be_changed_can_be_counted(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RefusedError
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.storage.digests import sha256_of
-from pytest_modelgates.trials.ledger import entries
+from pytest_modelgates.trials.ledger import read_ledger
 from tests.support.handmade import Registry, green_report, green_run
 from tests.support.panels import invented_panel, pack_ridge
 
@@ -25,7 +25,7 @@ def bring(registry: Registry, folder: Path) -> str:
 
 
 def reasons(registry: Registry) -> list[str]:
-    return [event.reason for event in entries(registry.artifacts)][::-1]
+    return [event.reason for event in read_ledger(registry.artifacts)][::-1]
 
 
 @pytest.mark.parametrize("refused", [False, True])
