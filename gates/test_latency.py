@@ -3,7 +3,7 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pytest_modelgates import Adapter, Candidate, Gate, check_p95_ms
+from pytest_modelgates import Adapter, Candidate, Gate, Rows, check_p95_ms
 
 # A gate that fails before it can time anything gives its own reason.
 pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all")
@@ -19,7 +19,6 @@ def test_onnx_p95(candidate: Candidate, gate: Gate, benchmark: BenchmarkFixture)
 
 @pytest.mark.soft
 @pytest.mark.gate("latency.serve_p95_ms")
-def test_serve_p95(candidate: Candidate, idle_adapter: Adapter, gate: Gate, benchmark: BenchmarkFixture) -> None:
+def test_serve_p95(idle_adapter: Adapter, live_rows: Rows, gate: Gate, benchmark: BenchmarkFixture) -> None:
     """The same through the serving adapter: schema check, model, log."""
-    rows = candidate.panel.live_rows(32)
-    check_p95_ms(gate, benchmark, lambda: idle_adapter.score(rows))
+    check_p95_ms(gate, benchmark, lambda: idle_adapter.score(live_rows))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .packing.pack import pack
     from .packing.refits import walk_models_forward
     from .serving.adapter import Adapter
+    from .serving.scorer import Rows
     from .stats.ablation import Ablation
     from .stats.agreement import DailyAgreement, disordered
     from .stats.attendance import why_nobody_left
@@ -54,6 +55,7 @@ _PLACES = {
     "packing.pack": ("pack",),
     "packing.refits": ("walk_models_forward",),
     "serving.adapter": ("Adapter",),
+    "serving.scorer": ("Rows",),
     "stats.ablation": ("Ablation",),
     "stats.agreement": ("DailyAgreement", "disordered"),
     "stats.attendance": ("why_nobody_left",),
@@ -105,6 +107,7 @@ __all__ = [
     "Panel",
     "PaperPnl",
     "Placebo",
+    "Rows",
     "StatisticsError",
     "TrialSeries",
     "adjusted_p",

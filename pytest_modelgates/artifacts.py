@@ -165,13 +165,13 @@ class Artifacts:
 
     @property
     def predictions(self) -> Path:
-        """What the live model predicted."""
-        return self.root / "predictions.jsonl"
+        """What was predicted: a folder for each arm, with one for each day."""
+        return self.root / "predictions"
 
     @property
-    def shadow_predictions(self) -> Path:
-        """What candidates predicted in shadow."""
-        return self.root / "shadow" / "predictions.jsonl"
+    def newest_parts(self) -> dict[str, Path]:
+        """The links to the newest part of the two arms that have one; version 0.1 kept a log in their place."""
+        return {"live": self.root / "predictions.jsonl", "shadow": self.root / "shadow" / "predictions.jsonl"}
 
     @property
     def trials(self) -> Path:
@@ -202,8 +202,9 @@ class Artifacts:
 
     def keeps(self, place: Path) -> bool:
         """Whether a place is, or lies below, one where the registry keeps something other than reports."""
-        own = (self.models, self.golden, self.trials, self.proofs, self.shadow_predictions.parent)
-        files = (self.predictions, self.verified, self.lock, self.latest_id, self.policy)
+        links = self.newest_parts
+        own = (self.models, self.golden, self.trials, self.proofs, self.predictions, links["shadow"].parent)
+        files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)
         log = place.parent == self.root and place.name.startswith(self.promotions.name)  # or one that was set aside
         return log or place == self.root or any(place.is_relative_to(path) for path in (*own, *files))
 

@@ -69,8 +69,9 @@ def test_every_place_keeps_the_name_that_others_rely_on() -> None:
         "latest_id.txt": artifacts.latest_id,
         "promotions.log": artifacts.promotions,
         "golden": artifacts.golden,
-        "predictions.jsonl": artifacts.predictions,
-        "shadow/predictions.jsonl": artifacts.shadow_predictions,
+        "predictions": artifacts.predictions,
+        "predictions.jsonl": artifacts.newest_parts["live"],
+        "shadow/predictions.jsonl": artifacts.newest_parts["shadow"],
         "reports/1763884678": artifacts.reports("1763884678"),
         "reports/1763884678/20261123T073000.000001Z.json": artifacts.new_report("1763884678", moment),
     }

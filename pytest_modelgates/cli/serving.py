@@ -37,16 +37,19 @@ def shadow(arguments: argparse.Namespace) -> int:
 def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int:
     from ..serving.adapter import ANY_ROW, Adapter
 
-    adapter = Adapter(arguments.onnx, arm=arm)
-    records = adapter.run_csv(arguments.csv)
-    refused = [record for record in records if record.error is not None]
-    for record in refused[:SHOWN]:
-        row = "" if record.row_key == ANY_ROW else f", {record.row_key}"
-        note(f"{arguments.csv}{row}: {record.error}")
-    if len(refused) > SHOWN:
-        note(f"{arguments.csv}: {len(refused) - SHOWN} more rows are refused; the log has the reason for each")
-    if not records:
+    scored = refused = 0
+    with Adapter(arguments.onnx, arm=arm) as adapter:
+        for record in adapter.run_csv(arguments.csv):
+            scored += record.error is None
+            if record.error is None:
+                continue
+            refused += 1
+            if refused <= SHOWN:
+                row = "" if record.row_key == ANY_ROW else f", {record.row_key}"
+                note(f"{arguments.csv}{row}: {record.error}")
+    if refused > SHOWN:
+        note(f"{arguments.csv}: {refused - SHOWN} more rows are refused; the log has the reason for each")
+    if not scored + refused:
         note(f"warning: {arguments.csv}: a header and not a row")
-    scored = len(records) - len(refused)
-    print(f"{adapter.model_id} ({arm}): {scored} rows scored, {len(refused)} refused; log: {adapter.log}")
+    print(f"{adapter.model_id} ({arm}): {scored} rows scored, {refused} refused; log: {adapter.log}")
     return 1 if refused else 0

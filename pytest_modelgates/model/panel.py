@@ -178,10 +178,6 @@ class Panel:
             rows[:, position] = column.groupby(self.day_codes).transform("median").to_numpy()
         return rows
 
-    def live_rows(self, count: int) -> pd.DataFrame:
-        """The first rows as a live feed would bring them: keys and features."""
-        return self.frame[[*self.sidecar.keys, *self.sidecar.names]].head(count)
-
     def schema(self) -> list[tuple[str, str]]:
         """Name and dtype of the columns between the keys and the outcomes: the features as the file has them."""
         outer = {*self.sidecar.keys, *self.sidecar.outcomes}

@@ -62,6 +62,7 @@ class OnnxModel:
             raise OnnxError(
                 f"model.onnx: has no output {sidecar.output.name!r}, only {listed(outputs)}; choose one of them"
             )
+        self._run = self._runner()
 
     def input_problems(self) -> list[str]:
         """Compare the model's inputs with the sidecar: one tensor of n columns, or one input a feature."""
@@ -113,16 +114,17 @@ class OnnxModel:
         OnnxError
             If ONNX Runtime fails, or the output does not hold one score a row.
         """
-        step = batch_size or max(len(rows), 1)
-        run, parts = self._runner(), [np.empty(0)]
-        for start in range(0, len(rows), step):
-            batch = rows[start : start + step]
-            try:
-                output = run(batch)
-            except Exception as error:  # as in __init__
-                raise OnnxError(f"model.onnx: ONNX Runtime cannot score these rows ({first_line(error)})") from error
-            parts.append(self._scores(output, len(batch)))
-        return np.concatenate(parts)
+        if batch_size is None or 0 < len(rows) <= batch_size:
+            return self._batch(rows) if len(rows) else np.empty(0)
+        starts = range(0, len(rows), batch_size)
+        return np.concatenate([np.empty(0), *(self._batch(rows[start : start + batch_size]) for start in starts)])
+
+    def _batch(self, rows: NDArray[np.generic]) -> Scores:
+        try:
+            output = self._run(rows)
+        except Exception as error:  # as in __init__
+            raise OnnxError(f"model.onnx: ONNX Runtime cannot score these rows ({first_line(error)})") from error
+        return self._scores(output, len(rows))
 
     def time_batches(
         self, rows: NDArray[np.generic], *, size: int, rounds: int = 200, seconds: float = math.inf

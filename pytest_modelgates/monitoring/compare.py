@@ -1,19 +1,20 @@
 """How far a candidate in shadow agrees with the live model, day by day, on the rows that both have scored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
-
-import numpy as np
 
 from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, RegistryError
-from ..predictions.records import by_row_key, day_of, read_predictions
+from ..predictions.counting import Window, count_whole
+from ..predictions.records import Prediction
 from ..registry.store import is_model, live_change
-from ..stats.agreement import DailyAgreement, daily_agreement
+from ..stats.agreement import DailyAgreement, DayAgreement, mean_agreement
 from ..storage.digests import tree_digest
+from .pairs import pairs_by_day
 
 
-def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> DailyAgreement:
+def agreement(candidate: Iterable[list[Prediction]], live: Iterable[list[Prediction]]) -> DailyAgreement:
     """Pair predictions by row key and correlate their ranks day by day.
 
     Raises
@@ -23,24 +24,26 @@ def agreement(candidate: Mapping[str, float], live: Mapping[str, float]) -> Dail
     StatisticsError
         If a row key does not begin with a time of ISO 8601; a day is the UTC date of that time.
     """
-    keys = [key for key in candidate if key in live]
-    if len(keys) < 2:
+    days, rows = dict[date, DayAgreement](), 0
+    for day, ours, theirs in pairs_by_day(candidate, live):
+        rows += ours.size
+        if ours.size > 1:
+            days[day] = DayAgreement.of(ours, theirs)
+    if rows < 2:
         raise InsufficientDataError(
-            f"{len(keys)} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
+            f"{rows} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
         )
-    days = np.array([day_of(key) for key in keys], dtype="datetime64[D]")
-    return daily_agreement([candidate[key] for key in keys], [live[key] for key in keys], days)
+    return mean_agreement(days[day] for day in sorted(days))
 
 
-def agree_with_live(artifacts: Artifacts, candidate: Mapping[str, float]) -> DailyAgreement:
+def agree_with_live(artifacts: Artifacts, digest: str) -> DailyAgreement:
     """Compare a candidate's predictions in shadow, by row key, with the live model's."""
-    live = by_row_key(read_predictions(artifacts.predictions, digest=live_change(artifacts).digest))
-    return agreement(candidate, live)
+    live = Window(digest=live_change(artifacts).digest)
+    return agreement(count_whole(artifacts, "shadow", Window(digest=digest)), count_whole(artifacts, "live", live))
 
 
 def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:
     """Compare a candidate's shadow predictions with the live model's."""
     if not is_model(model_dir):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
-    candidate = by_row_key(read_predictions(artifacts.shadow_predictions, digest=tree_digest(model_dir)))
-    return agree_with_live(artifacts, candidate)
+    return agree_with_live(artifacts, tree_digest(model_dir))

@@ -5,7 +5,7 @@ from ..drift import detect_drift, load_golden_predictions
 from ..drift.distances import DriftLimits, DriftReport
 from ..errors import StatisticsError
 from ..policy.policy import Policy
-from ..predictions.records import read_predictions, values_of
+from ..predictions.counting import Window, count_whole, values_of
 from ..registry.store import live_change
 
 
@@ -43,11 +43,11 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
         If it has scored no row, or too few to tell.
     """
     live = live_change(artifacts)
-    current = values_of(read_predictions(artifacts.predictions, digest=live.digest))[-last if last else 0 :]
+    current = values_of(count_whole(artifacts, "live", Window(digest=live.digest)))[-last if last else 0 :]
     if not current.size:
         raise StatisticsError(
-            f"{artifacts.predictions}: no prediction of {live.to}, which is live; run: modelgates serve --onnx "
-            f"{artifacts.latest_onnx} --csv live_data.csv"
+            f"no prediction of {live.to}, which is live, in {artifacts.predictions / 'live'}; run: modelgates serve "
+            f"--onnx {artifacts.latest_onnx} --csv live_data.csv"
         )
     golden = load_golden_predictions(live.to, folder=artifacts.golden)
     return live.to, len(current), detect_drift(golden, current, limits=limits_of(policy))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..audit.writer import locked
-from ..errors import PackError, PolicyError
+from ..errors import PackError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import parse_onnx
@@ -23,8 +23,7 @@ from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
 from ..model.probes import uncompared_nan
 from ..model.session import OnnxModel
 from ..model.sidecar import REFERENCE, BenchClaim, ParityClaim, Probes, Sidecar
-from ..policy.operations import LockRules, load_operations
-from ..policy.place import find_place
+from ..policy.place import operations_at
 from ..stats.baseline import named_metric
 from ..storage.atomic import make_folder
 from ..storage.digests import sha256
@@ -172,7 +171,7 @@ def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) ->
     trial = trial_id(model=sha256(contents[MODEL]), panel=sha256(contents[PANEL]), horizon=panel.sidecar.horizon)
     kept = kept_of(panel)  # before others have to wait
     make_folder(artifacts.models, mode=artifacts.directory_mode)
-    with locked(artifacts, _lock_rules(artifacts)):
+    with locked(artifacts, operations_at(artifacts).registry):
         enter(
             artifacts,
             read_ledger(artifacts),
@@ -180,15 +179,6 @@ def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) ->
             lambda: kept,
             contents[CHANGES].decode().splitlines()[0][:MOST_WORDS],
         )
-
-
-def _lock_rules(artifacts: Artifacts) -> LockRules:
-    """Read how the lock is taken; a policy that is broken or lost bars no packing."""
-    place = find_place(artifacts)
-    try:
-        return load_operations(place.operations, policy=place.own)[0].registry
-    except PolicyError:
-        return load_operations(None, policy=None)[0].registry
 
 
 def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Comparison, parity: Parity) -> None:

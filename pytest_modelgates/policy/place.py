@@ -9,7 +9,7 @@ from ..errors import FormatError, PolicyError
 from ..storage.paths import is_file, is_there
 from ..storage.strict_json import read_bytes
 from ..storage.text import printable
-from .operations import NAME
+from .operations import NAME, Operations, load_operations
 
 NEIGHBOUR = Path("registry") / "policy.toml"
 
@@ -93,6 +93,15 @@ def find_place(artifacts: Artifacts, asked: Path | None = None) -> Place:
         repository=file.parent.parent if file and file.parent.name == NEIGHBOUR.parent.name else artifacts.named.parent,
         problem=problem if asked is None else None,
     )
+
+
+def operations_at(artifacts: Artifacts) -> Operations:
+    """Read how a registry is operated, for what only writes down; a policy that is broken or lost does not bar that."""
+    place = find_place(artifacts)
+    try:
+        return load_operations(place.operations, policy=place.own)[0]
+    except PolicyError:
+        return load_operations(None, policy=None)[0]
 
 
 def _pointed(artifacts: Artifacts) -> Path:

@@ -1,28 +1,66 @@
-"""Logs of predictions: one JSON line for each row that was scored, or could not be. Lines are appended whole."""
+"""Records of predictions: one JSON line for each row that was scored, or could not be."""
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FormatError, StatisticsError
 from ..model.sidecar import Crc32
 from ..storage.digests import Sha256
-from ..storage.paths import is_file, is_there
 from ..storage.strict_json import Moment
+from ..storage.text import printable
 
+FORMAT = 2
+NOT_A_RECORD = (msgspec.DecodeError, UnicodeDecodeError)
 # A row key without a time, or without a name of what the row is about, ends in this word and a digest of the features.
 CONTENT = "content:"
+_ARM = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"
+Arm = Annotated[str, msgspec.Meta(pattern=_ARM)]
 
 
-class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One line of a prediction log; `error` says why there is no prediction."""
+def checked_arm(name: str) -> str:
+    """Return `name` if it can name an arm.
+
+    Raises
+    ------
+    FormatError
+        If it cannot, because it names a folder.
+    """
+    if not re.match(_ARM, name):
+        raise FormatError(f"{printable(name)!r} is not an arm: expected a name such as live, shadow or blue-2")
+    return name
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One record of the prediction log. Fields that a later version adds are read over.
+
+    Parameters
+    ----------
+    time : datetime
+        When the row was scored.
+    row_key : str
+        What the row is about: its time and its asset, or a digest of its features.
+    model_id, digest, schema_crc32 : str
+        The model.
+    prediction : float or None
+    latency_ms : float
+        Of the batch that the row was scored in [ms].
+    arm : str
+        Which of the models that are run beside each other this is: `live`, `shadow` or another name.
+    error : str, optional
+        Why there is no prediction.
+    row_time : datetime, optional
+        Which moment the row itself is of; one without a zone is in UTC.
+    request : str, optional
+        The request, or the place in a feed, that brought the row.
+    features : list of float or None, optional
+        What was scored, as the model got it, in the sidecar's order; None for one that is missing.
+    format : int
+        1 in a record of version 0.1, which has no `row_time`.
+    """
 
     time: Moment
     row_key: str
@@ -31,8 +69,28 @@ class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     schema_crc32: Crc32
     prediction: float | None
     latency_ms: float
-    arm: Literal["live", "shadow"]
+    arm: Arm
     error: str | None = None
+    row_time: Moment | None = None
+    request: str | None = None
+    features: list[float | None] | None = None
+    format: int = 1
+
+    @property
+    def goes_by_content(self) -> bool:
+        """Whether nothing names the row but what it holds, so that an equal one may be another."""
+        return self.row_key.rpartition("|")[2].startswith(CONTENT)
+
+    @property
+    def day(self) -> date:
+        """The UTC date that the row is of.
+
+        Raises
+        ------
+        StatisticsError
+            If the record has no time of its row, and its key does not begin with one of ISO 8601.
+        """
+        return (self.row_time or time_of(self.row_key)).date()
 
 
 def encode_predictions(records: Iterable[Prediction]) -> bytes:
@@ -40,110 +98,8 @@ def encode_predictions(records: Iterable[Prediction]) -> bytes:
     return msgspec.json.Encoder().encode_lines(list(records))
 
 
-class Follower:
-    """One model's newest records in a log, read once and then only what was added.
-
-    Parameters
-    ----------
-    path : Path
-        The log.
-    digest : str
-        The model's.
-    hours : float
-        How far back from the newest record others count; 0 for all of them.
-    """
-
-    def __init__(self, path: Path, digest: str, *, hours: float) -> None:
-        self.digest = digest
-        self._path, self._hours = path, hours
-        self._read = Place()
-        self._records: deque[Prediction] = deque()
-
-    def records(self) -> list[Prediction]:
-        """Read what is new, and give the records that count, oldest first; one that is older shows that time passed.
-
-        Raises
-        ------
-        FormatError
-            With the line that is not a record, or if the log is not a regular file.
-        """
-        for record in read_predictions(self._path, digest=self.digest, after=self._read):
-            self._records.append(record)
-            while self._hours and len(self._records) > 1 and self._age(self._records[1]) > self._hours:
-                self._records.popleft()
-        return list(self._records)
-
-    def _age(self, record: Prediction) -> float:
-        return (self._records[-1].time - record.time).total_seconds() / 3600
-
-
-@dataclass(slots=True)
-class Place:
-    """How far a log was read: whole lines and bytes."""
-
-    lines: int = 0
-    size: int = 0
-
-
-def read_predictions(path: Path, *, digest: str | None = None, after: Place | None = None) -> Iterator[Prediction]:
-    """Read a log line by line; no file is an empty log.
-
-    Parameters
-    ----------
-    path : Path
-    digest : str, optional
-        Only the records of this model.
-    after : Place, optional
-        Where to begin; it moves along.
-
-    Raises
-    ------
-    FormatError
-        With the line that is not a record, or if the log is not a regular file.
-    """
-    if is_there(path) and not is_file(path):  # opening a pipe would wait for a writer
-        raise FormatError(f"{path}: a folder or pipe, expected a regular file; put the log back")
-    decode = msgspec.json.Decoder(Prediction).decode
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    place = after or Place()
-    with file:
-        file.seek(place.size)
-        for number, line in enumerate(file, start=place.lines + 1):
-            try:
-                record = decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise FormatError(
-                    f"{path}, line {number}: not a record of a prediction ({error}); delete it if a crash cut it short"
-                ) from error
-            place.lines, place.size = number, place.size + len(line)
-            if digest is None or record.digest == digest:
-                yield record
-
-
-def by_row_key(records: Iterable[Prediction]) -> dict[str, float]:
-    """Keep the last prediction of each row, the newest last.
-
-    A row that goes by its content may come again: equal ones are numbered, so that all of them count.
-    """
-    found: dict[str, float] = {}
-    alike: Counter[str] = Counter()
-    for record in records:
-        if record.prediction is None:
-            continue
-        key = record.row_key
-        if key.rpartition("|")[2].startswith(CONTENT):
-            alike[key] += 1
-            key = f"{key}#{alike[key]}"
-        found.pop(key, None)
-        found[key] = record.prediction
-    return found
-
-
-def day_of(row_key: str) -> date:
-    """Take the day out of a row key: the UTC date of the row's time, which is in UTC unless it names a zone.
+def time_of(row_key: str) -> datetime:
+    """Take the row's time out of its key, in UTC; one that names no zone is in UTC.
 
     Raises
     ------
@@ -151,8 +107,7 @@ def day_of(row_key: str) -> date:
         If the key does not begin with a time of ISO 8601.
     """
     try:
-        moment = datetime.fromisoformat(row_key.partition("|")[0])
-        return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
+        return in_utc(row_key.partition("|")[0])
     except (ValueError, OverflowError) as error:
         raise StatisticsError(
             f"row {row_key!r} begins with no time of ISO 8601, so its day is unknown; write times as 2024-01-31 or "
@@ -160,6 +115,7 @@ def day_of(row_key: str) -> date:
         ) from error
 
 
-def values_of(records: Iterable[Prediction]) -> NDArray[np.float64]:
-    """Take the last prediction of each row as an array: a row scored twice is still one row."""
-    return np.array(list(by_row_key(records).values()), dtype=np.float64)
+def in_utc(text: str) -> datetime:
+    """Read a time of ISO 8601; one that names no zone is in UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from ..model.candidate import Candidate
 from ..model.directory import SIDECAR
 from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT
-from ..predictions.records import Prediction, encode_predictions
+from ..policy.place import operations_at
+from ..predictions.parts import PartWriter
+from ..predictions.records import FORMAT, Prediction
 from ..stats.holdings import simulate
 from ..stats.significance import ewc_error
 from ..stats.target import compounded
@@ -131,16 +133,21 @@ def shifted_shadow(target: Path) -> None:
     candidate = Candidate(target)
     golden, sidecar = candidate.panel.native_scores, candidate.sidecar
     values = np.resize(golden, SHADOW_ROWS) + 2 * float(np.ptp(golden)) + 1
-    common = {"digest": tree_digest(target), "schema_crc32": sidecar.schema_crc32, "model_id": target.name}
-    rows = [
-        Prediction(
-            time=candidate.manifest.created,
-            row_key=f"twin|{row}",
-            prediction=float(value),
-            latency_ms=1.0,
-            arm="shadow",
-            **common,
+    digest, artifacts = tree_digest(target), candidate.artifacts
+    with PartWriter(artifacts, "shadow", operations_at(artifacts).registry) as log:
+        log.write(
+            [
+                Prediction(
+                    time=candidate.manifest.created,
+                    row_key=f"twin|{row}",
+                    model_id=target.name,
+                    digest=digest,
+                    schema_crc32=sidecar.schema_crc32,
+                    prediction=float(value),
+                    latency_ms=1.0,
+                    arm="shadow",
+                    format=FORMAT,
+                )
+                for row, value in enumerate(values)
+            ]
         )
-        for row, value in enumerate(values)
-    ]
-    candidate.artifacts.append(candidate.artifacts.shadow_predictions, encode_predictions(rows))

@@ -13,11 +13,12 @@ from ..drift.distances import MINIMUM_ROWS
 from ..errors import StatisticsError
 from ..evidence.reasons import Reason, few
 from ..policy.policy import Policy
-from ..predictions.records import Prediction, values_of
+from ..predictions.following import Recent
 from .nights import Night
 
 SERVE_LATENCY = "latency.serve_p95_ms"
 DRIFT = "drift.psi"
+SHOW_LOG = "modelgates predictions --arm shadow"
 
 
 def streak(found: Sequence[Night], *, today: date) -> int:
@@ -54,7 +55,7 @@ def night_reasons(found: Sequence[Night], policy: Policy, *, today: date, repair
 
 
 def shadow_reasons(
-    records: Sequence[Prediction],
+    recent: Recent | None,
     golden: np.ndarray,
     policy: Policy,
     *,
@@ -66,8 +67,8 @@ def shadow_reasons(
 
     Parameters
     ----------
-    records : sequence of Prediction
-        Of this candidate alone.
+    recent : Recent or None
+        What this candidate did in shadow lately; None if it was not run.
     golden : ndarray, shape (n,)
         The candidate's predictions on its panel.
     policy : Policy
@@ -79,7 +80,7 @@ def shadow_reasons(
         Whether the gate of drift is waived. That says nothing of what promotion itself asks for.
     """
     wanted, latency = policy.promotion, policy.limit(SERVE_LATENCY)
-    if not records:
+    if recent is None:
         asked = [f"{wanted.shadow_hours:g} h"] if wanted.shadow_hours else []
         asked += [f"{MINIMUM_ROWS} rows to measure drift from"] if wanted.drift_psi else []
         wants = f"; the policy asks for {' and '.join(asked)}" if asked else ""
@@ -87,26 +88,21 @@ def shadow_reasons(
         return [Reason(f"the candidate has no record in shadow{wants}{lacks}", repair)] if asked or waiting else []
     reasons = []
     if wanted.shadow_hours:
-        times = [record.time for record in records]
-        hours = (max(times) - min(times)).total_seconds() / 3600 if times else 0.0
-        if hours < wanted.shadow_hours:
-            reasons.append(
-                Reason(
-                    f"{hours:.1f} h of shadow records, the policy asks for {wanted.shadow_hours:g} h (shadow_hours)",
-                    repair,
-                )
-            )
+        if recent.hours < wanted.shadow_hours:
+            asks = f"the policy asks for {wanted.shadow_hours:g} h (shadow_hours)"
+            reasons.append(Reason(f"{recent.hours:.1f} h of shadow records, {asks}", repair))
         # Only the last hours count, so that one old error does not bar a candidate for good.
-        recent = [record for record in records if max(times) - record.time <= timedelta(hours=wanted.shadow_hours)]
-        failed = [record for record in recent if record.error is not None]
-        if failed:
-            reasons.append(Reason(f"{len(failed)} shadow records with an error, the last: {failed[-1].error}", repair))
-        if recent:
-            p95 = float(np.quantile([record.latency_ms for record in recent], 0.95))
-            if not latency.contains(p95):
-                reasons.append(Reason(f"shadow latency p95 {p95:.1f} ms, limit {latency}", repair))
+        if recent.failed:
+            reasons.append(
+                Reason(f"{recent.failed} shadow records with an error, the last: {recent.last_error}", repair)
+            )
+        p95 = float(np.quantile(recent.latencies, 0.95))
+        if not latency.contains(p95):
+            reasons.append(Reason(f"shadow latency p95 {p95:.1f} ms, limit {latency}", repair))
+    if recent.problem:
+        reasons.append(Reason(f"the log of shadow predictions is not whole: {recent.problem}", SHOW_LOG))
     if wanted.drift_psi:
-        values = values_of(records)
+        values = recent.values
         try:
             if len(values) < MINIMUM_ROWS:
                 raise StatisticsError(f"{len(values)} rows scored, at least {MINIMUM_ROWS} are needed")

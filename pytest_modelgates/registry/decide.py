@@ -19,7 +19,7 @@ from ..model.sidecar import Sidecar
 from ..policy.families import family_of
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
-from ..predictions.records import Prediction
+from ..predictions.following import Recent
 from .criteria import DRIFT, night_reasons, shadow_reasons
 from .nights import Night
 from .way_back import WayBack, way_back_reasons
@@ -61,8 +61,8 @@ class Facts:
         What speaks against the audit log; not asked once something is live.
     nights : sequence of Night
         Newest first; not read until something is live.
-    shadow : sequence of Prediction
-        What this model predicted in shadow; not read until something is live.
+    shadow : Recent or None
+        What this model did in shadow lately; not read until something is live.
     seen : int
         How many trials on the model's market data were in the registry's ledger when the run began.
     """
@@ -82,7 +82,7 @@ class Facts:
     denied: str | None = None
     log_problems: Sequence[str] = ()
     nights: Sequence[Night] = ()
-    shadow: Sequence[Prediction] = ()
+    shadow: Recent | None = None
     seen: int = 1
 
     @property

@@ -18,7 +18,7 @@ from ..evidence.trust import trust
 from ..model.directory import MODEL, PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..policy.policy import Policy
-from ..predictions.records import Follower
+from ..predictions.following import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
 from ..trials.kept import kept_of, months_of, trial_id
@@ -139,11 +139,11 @@ def gather(
         return replace(facts, log_problems=verify_log(artifacts, policy.evidence.keys).problems)
     if shadow is None or shadow.digest != digest:
         shadow = _shadow_records(artifacts, digest, policy)
-    return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow.records())
+    return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow.read())
 
 
 def _shadow_records(artifacts: Artifacts, digest: str, policy: Policy) -> Follower:
-    return Follower(artifacts.shadow_predictions, digest, hours=policy.promotion.shadow_hours)
+    return Follower(artifacts, "shadow", digest, hours=policy.promotion.shadow_hours)
 
 
 def _count(artifacts: Artifacts, model_id: str) -> list[Event]:
@@ -220,7 +220,7 @@ def promote(
     run, shadow = stored.report.modelgates.models.get(model_id), None
     if run and is_link(artifacts.latest):
         shadow = _shadow_records(artifacts, run.digest_before, policy)
-        shadow.records()  # the log may be long, so most of it is read before others have to wait
+        shadow.read()  # the log may be long, so most of it is read before others have to wait
     with locked(artifacts, in_force.operations.registry):
         ledger = _count(artifacts, model_id)
         now = datetime.now(UTC)

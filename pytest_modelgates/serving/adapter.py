@@ -1,30 +1,27 @@
 """The serving adapter: loads the bytes that it verified, scores rows batch by batch, logs every one of them."""
 
-import math
 import os
 import time
 from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-import pandas as pd
+from types import TracebackType
 
 from ..artifacts import Artifacts, refuse_linked_models
-from ..errors import FormatError, GoneError, OnnxError
+from ..errors import FormatError, GoneError
 from ..model.directory import MODEL, ModelDirectory
-from ..model.features import feature_matrix
 from ..model.session import OnnxModel
-from ..predictions.records import Prediction, encode_predictions
+from ..policy.place import operations_at
+from ..predictions.parts import PartWriter
+from ..predictions.records import FORMAT, Arm, Prediction
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from .guards import refuse_if_killed
-from .schema import row_errors, row_keys
+from .scorer import Rows, Scorer
 from .sources import read_csv
 
-Arm = Literal["live", "shadow"]
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
@@ -54,9 +51,10 @@ class Adapter:
     ----------
     onnx_path : Path
         A model's ONNX file, or a link to it such as `latest.onnx`; followed once, here.
-    arm : {"live", "shadow"}
-    log : Path, optional
-        Where records are appended; the arm's own log under the artifacts root if left out.
+    arm : str
+        `live`, `shadow`, or the name of another model that is run beside them.
+    artifacts : Artifacts, optional
+        Below which the predictions are logged; the model's own if left out.
 
     Raises
     ------
@@ -64,22 +62,42 @@ class Adapter:
         If the model directory is not sound.
     """
 
-    def __init__(self, onnx_path: Path, *, arm: Arm, log: Path | None = None) -> None:
+    def __init__(self, onnx_path: Path, *, arm: Arm, artifacts: Artifacts | None = None) -> None:
         # The directory stays open, so that garbage collection leaves it alone.
         self._files = _open_model(onnx_path)
         self.digest = self._files.verify(keep={MODEL})
         self.model_id = self._files.model_id
         self.sidecar = self._files.sidecar
-        self._model = OnnxModel(self._files.verified(MODEL), self.sidecar)
-        self._arm: Arm = arm
-        self._artifacts = Artifacts.of(self._files.directory)
-        own = self._artifacts.predictions if arm == "live" else self._artifacts.shadow_predictions
-        self.log = log or own
+        self._scorer = Scorer(OnnxModel(self._files.verified(MODEL), self.sidecar), self.sidecar)
+        root = Artifacts.of(self._files.directory)
+        self._log = PartWriter(artifacts or root, arm, operations_at(root).registry)
 
-    def run_csv(self, path: Path, *, batch_size: int = 32) -> list[Prediction]:
+    def __enter__(self) -> "Adapter":
+        """Give the adapter itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the log."""
+        self.close()
+
+    @property
+    def log(self) -> Path:
+        """Where the predictions go: the link to the newest part of the log, or the folder of an arm without one."""
+        return self._log.place
+
+    def close(self) -> None:
+        """Close the part of the log that is open."""
+        self._log.close()
+
+    def run_csv(self, path: Path, *, batch_size: int = 256) -> Iterator[Prediction]:
         """Score a CSV file, and log every line of it in order; one that is not a row gets a record that says why.
 
         A file that cannot be read at all leaves a single record.
+
+        Yields
+        ------
+        Prediction
+            After it was logged.
         """
         refuse_if_killed()
         if not is_there(path):
@@ -87,30 +105,24 @@ class Adapter:
         try:
             table = read_csv(path, self.sidecar)
         except FormatError as error:
-            self._append([self._record(ANY_ROW, None, 0.0, f"schema: {error}")])
+            self._log.write([self._failed(ANY_ROW, f"schema: {error}")])
             raise
-        dtypes = {feature.name: feature.dtype for feature in self.sidecar.features}
-        frame, rejected = pd.DataFrame(table.values).astype(dtypes), deque(table.rejected)
-        records = list[Prediction]()
-        # At least once, for a file of which nothing can be scored.
-        for start in range(0, max(len(frame), 1), batch_size):
+        rejected, start = deque(table.rejected), 0
+        for batch in table.batches(batch_size):
             lines = table.lines[start : start + batch_size].tolist()
-            batch = [*zip(lines, self._scored(frame.iloc[start : start + batch_size]), strict=True)]
-            last = start + batch_size >= len(frame)
-            while rejected and (last or rejected[0].line < lines[-1]):
-                batch.append((rejected[0].line, self._rejected(rejected.popleft())))
-            part = [record for _, record in sorted(batch, key=itemgetter(0))]
-            self._append(part)
-            records += part
-        return records
+            start += batch_size
+            records = [*zip(lines, self._scored(batch), strict=True)]
+            while rejected and rejected[0].line < lines[-1]:
+                records.append((rejected[0].line, self._rejected(rejected.popleft())))
+            part = [record for _, record in sorted(records, key=itemgetter(0))]
+            self._log.write(part)
+            yield from part
+        rest = [self._rejected(row) for row in rejected]
+        self._log.write(rest)
+        yield from rest
 
-    def score(self, frame: pd.DataFrame) -> list[Prediction]:
+    def score(self, rows: Rows) -> list[Prediction]:
         """Score rows and log each one, with its prediction or with the reason why it has none.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            Time, asset and features.
 
         Returns
         -------
@@ -121,49 +133,50 @@ class Adapter:
         ------
         KilledError
             If the kill switch is on. Nothing is scored or logged then.
-        FormatError
-            If the frame lacks a feature, or a feature is not numeric. Nothing is logged then.
         """
-        records = self._scored(frame)
-        self._append(records)
+        records = self._scored(rows)
+        self._log.write(records)
         return records
 
-    def _scored(self, frame: pd.DataFrame) -> list[Prediction]:
+    def _scored(self, rows: Rows) -> list[Prediction]:
         refuse_if_killed()
         begin = time.perf_counter_ns()
-        rows = feature_matrix(frame, self.sidecar, source="rows")
-        errors = row_errors(frame, rows, self.sidecar)
-        sound = np.array([error is None for error in errors], dtype=bool)
-        try:
-            scores = iter(self._model.predict(rows[sound]).tolist())
-        except OnnxError as error:
-            errors, scores = [str(error)] * len(frame), iter(())
+        scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
+        now, errors = datetime.now(UTC), scored.errors
         return [
-            self._record(key, None if error else next(scores), latency_ms, error)
-            for key, error in zip(row_keys(frame, self.sidecar), errors, strict=True)
+            Prediction(
+                time=now,
+                row_key=key,
+                model_id=self.model_id,
+                digest=self.digest,
+                schema_crc32=self.sidecar.schema_crc32,
+                prediction=None if row in errors else score,
+                latency_ms=latency_ms,
+                arm=self._log.arm,
+                error=errors.get(row),
+                row_time=moment,
+                request=rows.request,
+                format=FORMAT,
+            )
+            for row, (key, score, moment) in enumerate(zip(rows.keys, scored.scores.tolist(), rows.times, strict=True))
         ]
 
     def _rejected(self, row: Rejected) -> Prediction:
         # Without an asset a row goes by its content, which is not known.
         key = "|".join(row.texts) if row.texts and self.sidecar.asset else ANY_ROW
-        return self._record(key, None, 0.0, f"schema: {row}")
+        return self._failed(key, f"schema: {row}")
 
-    def _record(self, row_key: str, prediction: float | None, latency_ms: float, error: str | None) -> Prediction:
-        if prediction is not None and not math.isfinite(prediction):
-            prediction, error = None, f"model: the score is {prediction}"
+    def _failed(self, key: str, why: str) -> Prediction:
         return Prediction(
             time=datetime.now(UTC),
-            row_key=row_key,
+            row_key=key,
             model_id=self.model_id,
             digest=self.digest,
             schema_crc32=self.sidecar.schema_crc32,
-            prediction=prediction,
-            latency_ms=latency_ms,
-            arm=self._arm,
-            error=error,
+            prediction=None,
+            latency_ms=0.0,
+            arm=self._log.arm,
+            error=why,
+            format=FORMAT,
         )
-
-    def _append(self, records: list[Prediction]) -> None:
-        if records:
-            self._artifacts.append(self.log, encode_predictions(records))

@@ -1,5 +1,6 @@
 """Whether two sets of scores of the same rows agree: in rank, and in every decision that a pair of scores implies."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,27 +73,47 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
        15:72, 1904.
     """
     x, y = _paired(a, b, ("a", "b"))
-    pairs = [(x[rows], y[rows]) for rows in rows_by_day(days, rows=x.size) if rows.size > 1]
-    if len(pairs) < MINIMUM_VALUES:
-        raise InsufficientDataError(
-            f"{len(pairs)} days with two rows or more, at least {MINIMUM_VALUES} are needed: score more days by both"
-        )
-    # Constant scores have no ranks to correlate. Leaving such days out would let a broken model pass on the others.
-    flat = [any(is_constant(scores) for scores in pair) for pair in pairs]
-    daily = np.array(
-        [(0.0, 0.0) if f else _agreement_of_a_day(*pair, top) for pair, f in zip(pairs, flat, strict=True)]
+    return mean_agreement(
+        DayAgreement.of(x[rows], y[rows], top=top) for rows in rows_by_day(days, rows=x.size) if rows.size > 1
     )
-    correlations = daily[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class DayAgreement:
+    """How far two models agree on one day: rank correlation, overlap, whether one scores all alike, and rows."""
+
+    correlation: float
+    overlap: float
+    constant: bool
+    rows: int
+
+    @classmethod
+    def of(cls, a: NDArray[np.float64], b: NDArray[np.float64], *, top: float = 0.1) -> "DayAgreement":
+        """Compare the scores of a day's rows, at least two; see `daily_agreement`."""
+        # Constant scores have no ranks to correlate. Leaving such days out would let a broken model pass on the others.
+        if is_constant(a) or is_constant(b):
+            return cls(0.0, 0.0, True, a.size)
+        return cls(*_agreement_of_a_day(a, b, top), False, a.size)
+
+
+def mean_agreement(days: Iterable[DayAgreement]) -> DailyAgreement:
+    """Sum up days, in their order; see `daily_agreement`."""
+    found = list(days)
+    if len(found) < MINIMUM_VALUES:
+        raise InsufficientDataError(
+            f"{len(found)} days with two rows or more, at least {MINIMUM_VALUES} are needed: score more days by both"
+        )
+    correlations = np.array([day.correlation for day in found])
     # Two copies agree equally on every day: without spread the bound is the mean itself. Otherwise it is the lower end
     # of a two-sided 90 % interval, which is a one-sided 95 % bound.
     lower = correlations[0] if is_constant(correlations) else ewc_bounds(correlations, confidence=0.90)[0]
     return DailyAgreement(
         mean=float(correlations.mean()),
         lower=float(lower),
-        overlap=float(daily[:, 1].mean()),
-        days=len(pairs),
-        constant=sum(flat),
-        rows=sum(a.size for a, _ in pairs),
+        overlap=float(np.mean([day.overlap for day in found])),
+        days=len(found),
+        constant=sum(day.constant for day in found),
+        rows=sum(day.rows for day in found),
     )
 
 

@@ -23,10 +23,10 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.place import NEIGHBOUR
-from pytest_modelgates.predictions.records import read_predictions
+from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.registry.store import live_change, live_id
 from pytest_modelgates.storage.digests import tree_digest
-from tests.support.handmade import Registry, golden_of, green_report, log_predictions, modelgates, predictions
+from tests.support.handmade import Registry, golden_of, green_report, log_predictions, logged, modelgates, predictions
 from tests.support.panels import ASSETS, DAYS, FEATURES, invented_panel
 
 Capture = pytest.CaptureFixture[str]
@@ -48,9 +48,9 @@ def served(registry: Registry) -> Registry:
     """A registry with predictions of both models on the same rows."""
     drawn = np.random.default_rng(8).choice(golden_of(registry.artifacts.model(registry.live)), 400).tolist()
     artifacts = registry.artifacts
-    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, drawn, arm="live"))
+    log_predictions(artifacts, predictions(live_change(artifacts).digest, drawn, arm="live"))
     digest = tree_digest(artifacts.model(registry.candidate))
-    log_predictions(artifacts.shadow_predictions, predictions(digest, drawn))
+    log_predictions(artifacts, predictions(digest, drawn))
     return registry
 
 
@@ -217,7 +217,7 @@ def test_a_drift_check_ends_with_one_on_drift(served: Registry, capsys: Capture)
     assert asked(served, "drift-check") == 0
     assert ": no drift over 400 live predictions" in capsys.readouterr().out
     moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="live")
-    log_predictions(served.artifacts.predictions, moved)
+    log_predictions(served.artifacts, moved)
     assert asked(served, "drift-check", "--last", 400) == 1
     assert f"{served.live}: DRIFT over 400 live predictions" in capsys.readouterr().out
 
@@ -247,8 +247,8 @@ def test_serve_and_shadow_score_the_same_rows_and_compare_pairs_them(
     assert main(["shadow", "--onnx", str(candidate), "--csv", str(rows)]) == 0
     assert asked(registry, "compare") == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{registry.live} (live): 400 rows scored, 0 refused; log: {registry.artifacts.predictions}",
-        f"{registry.candidate} (shadow): 400 rows scored, 0 refused; log: {registry.artifacts.shadow_predictions}",
+        f"{registry.live} (live): 400 rows scored, 0 refused; log: {registry.artifacts.newest_parts['live']}",
+        f"{registry.candidate} (shadow): 400 rows scored, 0 refused; log: {registry.artifacts.newest_parts['shadow']}",
         f"{registry.candidate}: {WHOLLY}",
     ]
 
@@ -280,7 +280,7 @@ def test_the_kill_switch_refuses_both_verbs(registry: Registry, rows: Path, verb
     assert done.stderr == (
         "modelgates: the kill switch is on (SERVE_KILL=false): nothing is scored; unset it to go on\n"
     )
-    assert list(read_predictions(registry.artifacts.predictions)) == []
+    assert logged(registry.artifacts, "live") == []
 
 
 def test_rows_that_were_refused_show_in_the_exit_code(registry: Registry, rows: Path, capsys: Capture) -> None:
@@ -308,7 +308,7 @@ def test_the_first_rows_that_were_refused_are_named_on_stderr(
         ),
         f"modelgates: {csv}: 2 more rows are refused; the log has the reason for each",
     ]
-    assert len(list(read_predictions(registry.artifacts.predictions))) == 13
+    assert len(logged(registry.artifacts, "live")) == 13
 
 
 @pytest.mark.parametrize("verb", ["serve", "shadow"])
@@ -331,7 +331,7 @@ def test_a_broken_gz_file_is_refused_in_a_line_and_leaves_a_record(
     why = "Compressed file ended before the end-of-stream marker was reached"
     said = f"{packed}: not a whole .gz file ({why}); write or fetch it again"
     assert capsys.readouterr() == ("", f"modelgates: {said}\n")
-    (record,) = read_predictions(registry.artifacts.predictions)
+    (record,) = logged(registry.artifacts, "live")
     assert record.error == f"schema: {said}"
 
 
@@ -466,13 +466,13 @@ def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_a_full_disk_does_not_tear_a_prediction_log(registry: Registry, rows: Path) -> None:
-    log = registry.artifacts.predictions
     done = modelgates(
-        *("serve", "--onnx", registry.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(20_000)
+        *("serve", "--onnx", registry.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(90_000)
     )
     assert done.returncode == 3
-    assert 0 < len(list(read_predictions(log))) < 400
-    assert log.read_bytes().endswith(b"\n")
+    (part,) = parts(registry.artifacts, "live")
+    assert 0 < len(logged(registry.artifacts, "live")) < 400
+    assert part.path.read_bytes().endswith(b"\n")
 
 
 def test_a_file_in_a_folders_place_ends_with_three(registry: Registry, capsys: Capture) -> None:
@@ -651,9 +651,7 @@ def attacked(first_promotion: tuple[Registry, object], tmp_path_factory: pytest.
     (root / NEIGHBOUR).rename(registry.policy_file)
     (registry.artifacts.root / "live.csv").write_text("time,asset,momentum,value\nt,A,1,2\n")
     drawn = golden_of(registry.artifacts.model(registry.live))[:300]
-    log_predictions(
-        registry.artifacts.predictions, predictions(live_change(registry.artifacts).digest, drawn, arm="live")
-    )
+    log_predictions(registry.artifacts, predictions(live_change(registry.artifacts).digest, drawn, arm="live"))
     green_report(registry)
     return registry
 

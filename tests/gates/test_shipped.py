@@ -21,10 +21,11 @@ from pytest_modelgates.audit.chain import Commit, Intent, append
 from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.predictions.records import Prediction, encode_predictions
+from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
+from tests.support.handmade import log_predictions
 from tests.support.panels import pack_ridge
 
 DAYS, ASSETS, PERSISTENCE, STRENGTH = 600, 12, 0.99, 0.0005
@@ -64,7 +65,7 @@ class World:
     def log(self, values: Iterable[float], *, arm: str) -> None:
         """Replace the log of the candidate in shadow, or of the live model."""
         model_id = self.candidate if arm == "shadow" else self.live
-        path = self.artifacts.shadow_predictions if arm == "shadow" else self.artifacts.predictions
+        self.forget(arm)
         records = [
             Prediction(
                 time=datetime(2024, 1, 1, tzinfo=UTC),
@@ -78,8 +79,11 @@ class World:
             )
             for number, value in enumerate(values)
         ]
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(encode_predictions(records))
+        log_predictions(self.artifacts, records)
+
+    def forget(self, arm: str) -> None:
+        """Delete the log of an arm."""
+        shutil.rmtree(self.artifacts.predictions / arm, ignore_errors=True)
 
     def live_rows(self, count: int = 1000) -> np.ndarray:
         """Predictions on rows that look like the panel's."""
@@ -439,7 +443,7 @@ BAD = [
     ),
     pytest.param(
         "drift.psi",
-        lambda world: world.artifacts.shadow_predictions.unlink(),
+        lambda world: world.forget("shadow"),
         "inconclusive: 0 live rows scored in shadow, at least 170 are needed; run: modelgates shadow --onnx *",
         id="not-shadowed",
     ),
@@ -463,7 +467,7 @@ BAD = [
     ),
     pytest.param(
         "shadow.rank_corr",
-        lambda world: world.artifacts.shadow_predictions.unlink(),
+        lambda world: world.forget("shadow"),
         "inconclusive: 0 rows were scored by both models, at least 2 are needed; serve and shadow the same CSV",
         id="nothing-in-common",
     ),

@@ -30,15 +30,15 @@ from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import MODEL
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.predictions.records import read_predictions, values_of
+from pytest_modelgates.predictions.counting import Tally, Window, count_log, values_of
 from pytest_modelgates.proving.twin_markets import knowing_baseline
 from pytest_modelgates.proving.twin_panels import rows_twice, telling_feature
 from pytest_modelgates.serving.adapter import Adapter
-from pytest_modelgates.serving.schema import row_keys
+from pytest_modelgates.serving.scorer import named_rows
 from pytest_modelgates.stats.baseline import named_metric
 from tests.proving.test_twins import faults, twin_of
 from tests.support.gate_runs import GATES, outcomes, record_of, run
-from tests.support.handmade import LENIENT, green_ledger, modelgates, write_report
+from tests.support.handmade import LENIENT, green_ledger, logged, modelgates, write_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -170,7 +170,7 @@ def test_it_goes_the_whole_way(
     for verb, onnx in (("serve", "latest.onnx"), ("shadow", f"{directory.name}/model.onnx")):
         assert main([verb, "--onnx", str(directory.parent / onnx), "--csv", str(root / "live.csv")]) == 0
     artifacts = Artifacts.of(directory)
-    served, shadowed = (list(read_predictions(log)) for log in (artifacts.predictions, artifacts.shadow_predictions))
+    served, shadowed = (logged(artifacts, arm) for arm in ("live", "shadow"))
     assert [record.row_key for record in served] == [record.row_key for record in shadowed]
     assert len({record.row_key for record in served}) == len(panel)
     assert key(5) in (None, served[5].row_key)
@@ -186,12 +186,16 @@ def test_it_goes_the_whole_way(
 def test_rows_without_a_name_are_paired_by_what_they_hold(model: Callable[[str], Path]) -> None:
     sidecar = Candidate(model("classification")).sidecar
     frame = tumours().panel[sidecar.names]
-    keys = row_keys(frame, sidecar)
+
+    def row_keys(frame: pd.DataFrame) -> list[str]:
+        return named_rows({}, frame.to_numpy(np.float32), sidecar).keys
+
+    keys = row_keys(frame)
     # The same rows in another order, as another file would have them.
-    assert row_keys(frame.iloc[::-1].reset_index(drop=True), sidecar) == keys[::-1]
+    assert row_keys(frame.iloc[::-1]) == keys[::-1]
     frame.iloc[0, 0] += 1
-    assert row_keys(frame, sidecar)[0] != keys[0]
-    assert row_keys(frame, sidecar)[1:] == keys[1:]
+    assert row_keys(frame)[0] != keys[0]
+    assert row_keys(frame)[1:] == keys[1:]
 
 
 def test_rows_that_hold_the_same_all_count_for_drift(model: Callable[[str], Path], tmp_path: Path) -> None:
@@ -204,8 +208,10 @@ def test_rows_that_hold_the_same_all_count_for_drift(model: Callable[[str], Path
         "as-on-the-panel": (frame.iloc[again], golden[again], False),
     }
     for name, (live, reference, drift) in rows.items():
-        records = Adapter(directory / MODEL, arm="live", log=tmp_path / name).score(live.reset_index(drop=True))
-        found = values_of(records)
+        root = Artifacts(tmp_path / name)
+        with Adapter(directory / MODEL, arm="live", artifacts=root) as adapter:
+            adapter.score(named_rows({}, live.to_numpy(np.float32), candidate.sidecar))
+        found = values_of(count_log(root, "live", Window(), Tally()))
         assert len(found) == len(live)
         assert detect_drift(reference, found)["overall_drift"] is drift
 

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_modelgates.evidence import verdict
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.predictions import records
+from pytest_modelgates.predictions import counting
 from pytest_modelgates.storage import regular_files
 from tests.support.gate_runs import ledger_of, run
 from tests.support.handmade import log_predictions, predictions
@@ -48,7 +48,7 @@ def shadowed(model: Path) -> Candidate:
     """A model that has scored as many rows in shadow as its panel has."""
     candidate = Candidate(model)
     values = np.resize(candidate.panel.native_scores, 400).tolist()
-    log_predictions(candidate.artifacts.shadow_predictions, predictions(candidate.digest, values))
+    log_predictions(candidate.artifacts, predictions(candidate.digest, values))
     return candidate
 
 
@@ -60,11 +60,13 @@ def test_each_record_is_judged_once(pytester: pytest.Pytester, good_model: Path,
     assert judged == Counter(gates)
 
 
-def test_the_shadow_log_is_read_once_for_four_gates(pytester: pytest.Pytester, good_model: Path, counted: Any) -> None:
-    candidate = shadowed(good_model)
-    read = counted(records, "read_predictions", lambda path, **_: path.name)
+def test_each_log_is_read_once_for_three_gates_of_drift_and_once_to_be_compared(
+    pytester: pytest.Pytester, good_model: Path, counted: Any
+) -> None:
+    shadowed(good_model)
+    read = counted(counting, "count_whole", lambda _, arm, *__: arm)
     run(pytester, f"--model-dir={good_model}", "-m", "drift or shadow")
-    assert read == {candidate.artifacts.shadow_predictions.name: 1}
+    assert read == {"shadow": 2, "live": 1}
 
 
 def test_a_file_is_opened_once_for_each_reason(pytester: pytest.Pytester, good_model: Path, counted: Any) -> None:

@@ -2,15 +2,30 @@
 
 from datetime import date, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
 from pytest_modelgates.errors import InsufficientDataError, RegistryError, StatisticsError
-from pytest_modelgates.monitoring.compare import agreement, compare
+from pytest_modelgates.monitoring.compare import agreement as compare_parts
+from pytest_modelgates.monitoring.compare import compare
+from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.store import live_change
+from pytest_modelgates.stats.agreement import DailyAgreement
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry, log_predictions, predictions
+
+
+def agreement(first: dict[str, float], second: dict[str, float]) -> DailyAgreement:
+    """Compare two logs of one part each."""
+    parts = ([records_of(scores)] for scores in (first, second))
+    return compare_parts(*parts)
+
+
+def records_of(scores: dict[str, float]) -> list[Prediction]:
+    drawn = predictions("0" * 64, scores.values())
+    return [msgspec.structs.replace(record, row_key=key) for key, record in zip(scores, drawn, strict=True)]
 
 
 def scored(values: ArrayLike) -> dict[str, float]:
@@ -86,9 +101,9 @@ def test_too_few_shared_rows_say_what_to_do(shared: int) -> None:
 def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(registry: Registry) -> None:
     artifacts, candidate = registry.artifacts, registry.artifacts.model(registry.candidate)
     values = [float(value) for value in range(500)]
-    log_predictions(artifacts.predictions, predictions(live_change(artifacts).digest, values, arm="live"))
-    log_predictions(artifacts.predictions, predictions("1" * 64, values[::-1], arm="live"))
-    log_predictions(artifacts.shadow_predictions, predictions(tree_digest(candidate), values[:415]))
+    log_predictions(artifacts, predictions(live_change(artifacts).digest, values, arm="live"))
+    log_predictions(artifacts, predictions("1" * 64, values[::-1], arm="live"))
+    log_predictions(artifacts, predictions(tree_digest(candidate), values[:415]))
     found = compare(artifacts, candidate)
     assert (found.lower, found.days, found.rows) == (pytest.approx(1), 21, 415)
 

@@ -20,7 +20,7 @@ def calm(registry: Registry) -> list[float]:
 
 def log(registry: Registry, values: list[float], digest: str | None = None) -> None:
     log_predictions(
-        registry.artifacts.predictions,
+        registry.artifacts,
         predictions(digest or live_change(registry.artifacts).digest, values, arm="live"),
     )
 
@@ -50,7 +50,7 @@ def test_moved_predictions_drift(registry: Registry, calm: list[float]) -> None:
 
 def test_only_the_newest_rows_count_if_asked(registry: Registry, calm: list[float]) -> None:
     log(registry, [value + 1 for value in calm])
-    log(registry, calm[:200])  # the same row keys, scored again
+    log(registry, calm[:200])  # the same rows, scored again by another process
     assert check_live(registry.artifacts, registry.policy, last=200)[2]["overall_drift"] is False
     assert check_live(registry.artifacts, registry.policy, last=400)[2]["overall_drift"] is True
 
@@ -58,7 +58,7 @@ def test_only_the_newest_rows_count_if_asked(registry: Registry, calm: list[floa
 def test_records_of_other_models_do_not_count(registry: Registry, calm: list[float]) -> None:
     log(registry, [value + 1 for value in calm], digest="1" * 64)
     message = (
-        f"{registry.artifacts.predictions}: no prediction of {registry.live}, which is live; "
+        f"no prediction of {registry.live}, which is live, in {registry.artifacts.predictions / 'live'}; "
         f"run: modelgates serve --onnx {registry.artifacts.latest_onnx} --csv live_data.csv"
     )
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):

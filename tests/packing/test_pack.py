@@ -35,6 +35,7 @@ from pytest_modelgates.registry.status import listing
 from pytest_modelgates.registry.store import model_ids
 from pytest_modelgates.storage.atomic import rename_new, write_atomic
 from pytest_modelgates.storage.digests import sha256
+from tests.support.handmade import log_predictions, predictions
 from tests.support.onnx_models import linear, one_node, write_with_data_outside
 from tests.support.panels import invented_panel, pack_ridge
 
@@ -679,7 +680,7 @@ def test_modes_are_those_of_the_artifacts_whatever_the_umask(tmp_path: Path, uma
         for artifacts in (usual, shared, narrow):
             pack_ready(artifacts.root)
             append(artifacts.promotions, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode)
-            artifacts.append(artifacts.shadow_predictions, b"{}\n")
+            log_predictions(artifacts, predictions("0" * 64, [1.0]))
             save_golden_predictions([1.0], "1700000000", folder=artifacts.golden)
     finally:
         os.umask(before)

@@ -19,7 +19,7 @@ from pytest_modelgates.model.directory import verify
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.predictions.records import read_predictions, values_of
+from pytest_modelgates.predictions.counting import Tally, Window, count_log, values_of
 from pytest_modelgates.proving.twin_files import (
     Change,
     changed_byte,
@@ -221,8 +221,8 @@ def test_one_year_is_ruined_and_the_others_stay(packed_once: Path, tmp_path: Pat
 
 def test_shadow_predictions_have_drifted_from_the_twin_they_name(packed_once: Path, tmp_path: Path) -> None:
     candidate = twin_of(packed_once, tmp_path, shifted_shadow)
-    log = candidate.artifacts.shadow_predictions
-    values = values_of(read_predictions(log, digest=tree_digest(candidate.directory)))
+    window = Window(digest=tree_digest(candidate.directory))
+    values = values_of(count_log(candidate.artifacts, "shadow", window, Tally()))
     assert psi(candidate.panel.native_scores, values) > 1
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
-from pytest_modelgates.predictions.records import Prediction, read_predictions
+from pytest_modelgates.predictions.following import Follower, Recent
+from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.criteria import night_reasons, shadow_reasons, streak
 from pytest_modelgates.registry.nights import Night
 from tests.support.handmade import log_predictions, predictions
@@ -74,8 +77,18 @@ def test_too_few_nights_are_a_reason() -> None:
     assert night_reasons([], asking(parity_nights=0), today=NOW.date(), repair="R") == []
 
 
+def recent(records: list[Prediction]) -> Recent | None:
+    """What a follower makes of records that were logged."""
+    with TemporaryDirectory() as folder:
+        artifacts = Artifacts(Path(folder))
+        artifacts.models.mkdir()
+        if records:
+            log_predictions(artifacts, records)
+        return Follower(artifacts, "shadow", "0" * 64, hours=24).read()
+
+
 def shadow(records: list[Prediction], policy: Policy = POLICY) -> list[str]:
-    return [str(reason) for reason in shadow_reasons(records, GOLDEN, policy, repair="R")]
+    return [str(reason) for reason in shadow_reasons(recent(records), GOLDEN, policy, repair="R")]
 
 
 def test_a_calm_day_in_shadow_is_no_reason() -> None:
@@ -119,7 +132,7 @@ def test_moved_predictions_are_a_reason() -> None:
 
 def test_a_waiver_of_the_gate_does_not_cover_promotion_itself_and_the_reason_says_so() -> None:
     moved = predictions("0" * 64, [value + 2 for value in CALM])
-    (reason,) = shadow_reasons(moved, GOLDEN, POLICY, repair="R", drift_waived=True)
+    (reason,) = shadow_reasons(recent(moved), GOLDEN, POLICY, repair="R", drift_waived=True)
     assert str(reason).endswith(", must be below 0.25 (drift_psi); the waiver of drift.psi covers the gate alone → R")
 
 
@@ -153,7 +166,5 @@ def test_no_record_at_all_is_one_reason() -> None:
     ]
 
 
-def test_records_of_other_models_do_not_count(tmp_path: Path) -> None:
-    log = tmp_path / "shadow" / "predictions.jsonl"
-    log_predictions(log, predictions("1" * 64, CALM))
-    assert len(shadow(list(read_predictions(log, digest="0" * 64)))) == 1
+def test_records_of_other_models_do_not_count() -> None:
+    assert recent(predictions("1" * 64, CALM)) is None

@@ -306,7 +306,7 @@ def test_nights_hours_and_calm_predictions_promote(registry: Registry) -> None:
         write_report(registry.artifacts.reports(registry.candidate) / f"{then:%Y%m%dT%H%M%S}Z.json", ledger)
     drawn = np.random.default_rng(3).choice(golden_of(directory), 500).tolist()
     records = predictions(tree_digest(directory), drawn)
-    log_predictions(registry.artifacts.shadow_predictions, records)
+    log_predictions(registry.artifacts, records)
     assert by_report(registry, green_report(registry)) == 0
 
 

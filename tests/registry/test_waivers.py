@@ -159,9 +159,7 @@ def test_promotion_says_that_the_waiver_of_drift_does_not_cover_its_own_criterio
     )
     report = write_report(registry.artifacts.root / "waived.json", missed(directory, registry.policy))
     moved = [value + 9 for value in golden_of(directory)[:200]]
-    log_predictions(
-        registry.artifacts.shadow_predictions, predictions(tree_digest(directory), moved, model_id=registry.candidate)
-    )
+    log_predictions(registry.artifacts, predictions(tree_digest(directory), moved, model_id=registry.candidate))
     assert main(["promote", "--report", str(report), "--artifacts", str(registry.artifacts.root)]) == 1
     assert "(drift_psi); the waiver of drift.psi covers the gate alone → modelgates shadow" in capsys.readouterr().err
 

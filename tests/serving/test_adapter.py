@@ -18,12 +18,22 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.errors import FormatError, IntegrityError, KilledError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.session import OnnxModel
-from pytest_modelgates.predictions.records import read_predictions
+from pytest_modelgates.predictions.parts import parts
+from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.serving.scorer import Rows, named_rows
 from pytest_modelgates.storage.digests import tree_digest
+from tests.support.handmade import logged
 from tests.support.onnx_models import linear
 from tests.support.panels import FEATURES, invented_panel, pack_ridge
 from tests.support.tables import Malformed, malformed_headers, malformed_rows
+
+
+def run(adapter: Adapter, csv: Path, **options: int) -> list[Prediction]:
+    """Score a file to its end."""
+    with adapter:
+        return list(adapter.run_csv(csv, **options))
+
 
 COLUMNS = ["time", "asset", *FEATURES]
 DAY = "2026-01-02"
@@ -39,11 +49,14 @@ def rows(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("arm", "place"), [("live", "predictions.jsonl"), ("shadow", "shadow/predictions.jsonl")])
 def test_every_row_is_scored_and_logged_under_its_arm(good_model: Path, rows: Path, arm: str, place: str) -> None:
-    records = Adapter(good_model / "model.onnx", arm=arm).run_csv(rows)
-    assert list(read_predictions(Artifacts.of(good_model).root / place)) == records
+    records = run(Adapter(good_model / "model.onnx", arm=arm), rows)
+    artifacts = Artifacts.of(good_model)
+    assert logged(artifacts, arm) == records
+    assert (artifacts.root / place).resolve() == parts(artifacts, arm)[0].path
     frame = pd.read_csv(rows)
     np.testing.assert_allclose([record.prediction for record in records], frame["momentum"] * 0.01, atol=1e-7)
     assert [record.row_key for record in records] == [f"{row.time}|{row.asset}" for row in frame.itertuples()]
+    assert [record.row_time for record in records] == pd.to_datetime(frame["time"], utc=True).tolist()
     assert {(record.model_id, record.digest, record.arm, record.error) for record in records} == {
         (good_model.name, tree_digest(good_model), arm, None)
     }
@@ -52,7 +65,7 @@ def test_every_row_is_scored_and_logged_under_its_arm(good_model: Path, rows: Pa
 
 def test_batches_of_any_size_score_alike(good_model: Path, rows: Path) -> None:
     adapter = Adapter(good_model / "model.onnx", arm="shadow")
-    scores = [[record.prediction for record in adapter.run_csv(rows, batch_size=size)] for size in (1, 7, 32, 1000)]
+    scores = [[record.prediction for record in run(adapter, rows, batch_size=size)] for size in (1, 7, 32, 1000)]
     assert scores[0] == scores[1] == scores[2] == scores[3]
 
 
@@ -71,22 +84,14 @@ def test_the_model_gets_the_matrix_that_the_gates_judged(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(OnnxModel, "predict", watched)
     adapter = Adapter(candidate.directory / "model.onnx", arm="shadow")
-    records = adapter.score(candidate.panel.live_rows(100))
+    frame = candidate.panel.frame
+    names = {name: frame[name].astype(str).tolist() for name in candidate.sidecar.keys}
+    with adapter:
+        records = adapter.score(named_rows(names, candidate.panel.features, candidate.sidecar))
     (rows,) = given
     assert rows.dtype == candidate.panel.features.dtype == np.float32
     np.testing.assert_array_equal(rows, candidate.panel.features)
     assert [record.prediction for record in records] == candidate.scores.tolist()
-
-
-def test_rows_whose_feature_is_text_are_refused_before_anything_is_scored(good_model: Path) -> None:
-    adapter = Adapter(good_model / "model.onnx", arm="shadow")
-    rows = pd.DataFrame({"time": ["t"], "asset": ["A"], "momentum": ["1"], "value": [0.0]})
-    message = "rows: momentum is (str|object), expected numbers; cast the column before packing or scoring"
-    with pytest.raises(FormatError, match=f"^{message}$"):
-        adapter.score(rows)
-    with pytest.raises(FormatError, match=r"^rows: has no column 'value'; it holds time, asset, momentum$"):
-        adapter.score(rows.drop(columns="value").assign(momentum=1.0))
-    assert not adapter.log.exists()
 
 
 def test_a_link_to_the_model_is_followed_once(good_model: Path, rows: Path) -> None:
@@ -96,13 +101,13 @@ def test_a_link_to_the_model_is_followed_once(good_model: Path, rows: Path) -> N
     adapter = Adapter(models / "latest.onnx", arm="live")
     (models / "latest").unlink()
     assert adapter.model_id == good_model.name
-    assert len(adapter.run_csv(rows)) == 100
+    assert len(run(adapter, rows)) == 100
 
 
 def test_a_row_with_nan_leaves_an_error_while_others_score(good_model: Path, tmp_path: Path) -> None:
     csv = tmp_path / "live.csv"
     csv.write_text(f"time,asset,momentum,value\n{DAY},A,0.5,1\n{DAY},B,,1\n{DAY},C,0.25,1\n")
-    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
+    records = run(Adapter(good_model / "model.onnx", arm="shadow"), csv)
     why = "schema: line 3: column 'momentum' is empty, and it may not be missing"
     assert [record.error for record in records] == [None, why, None]
     assert [record.row_key for record in records] == [f"{DAY}|A", f"{DAY}|B", f"{DAY}|C"]
@@ -111,16 +116,16 @@ def test_a_row_with_nan_leaves_an_error_while_others_score(good_model: Path, tmp
         None,
         pytest.approx(0.0025, abs=1e-7),
     ]
-    assert list(read_predictions(Artifacts.of(good_model).shadow_predictions)) == records
+    assert logged(Artifacts.of(good_model), "shadow") == records
 
 
 def test_a_batch_without_a_sound_row_is_logged(good_model: Path, tmp_path: Path) -> None:
     csv = tmp_path / "live.csv"
     csv.write_text(f"time,asset,momentum,value\n{DAY},A,,\n{DAY},B,,1\n")
-    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
+    records = run(Adapter(good_model / "model.onnx", arm="shadow"), csv)
     assert [record.prediction for record in records] == [None, None]
     assert None not in [record.error for record in records]
-    assert list(read_predictions(Artifacts.of(good_model).shadow_predictions)) == records
+    assert logged(Artifacts.of(good_model), "shadow") == records
 
 
 @pytest.mark.parametrize("size", [1, 2, 32])
@@ -128,10 +133,10 @@ def test_every_line_leaves_a_record_in_the_order_of_the_file(good_model: Path, t
     csv, bad = tmp_path / "live.csv", {3, 4, 8}
     lines = [f"{DAY},A{line},{'x' if line in bad else line},1" for line in range(2, 9)]
     csv.write_text("\n".join(["time,asset,momentum,value", *lines]))
-    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv, batch_size=size)
+    records = run(Adapter(good_model / "model.onnx", arm="shadow"), csv, batch_size=size)
     assert [record.row_key for record in records] == [f"{DAY}|A{line}" for line in range(2, 9)]
     assert [record.error is not None for record in records] == [line in bad for line in range(2, 9)]
-    assert list(read_predictions(Artifacts.of(good_model).shadow_predictions)) == records
+    assert logged(Artifacts.of(good_model), "shadow") == records
 
 
 @pytest.mark.parametrize("case", malformed_rows())
@@ -140,7 +145,7 @@ def test_a_line_that_is_no_row_is_refused_and_the_others_are_scored(
 ) -> None:
     csv = tmp_path / "live.csv"
     csv.write_bytes(case.content)
-    records = Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
+    records = run(Adapter(good_model / "model.onnx", arm="shadow"), csv)
     assert [record.error for record in records] == [None, f"schema: line 3: {case.says}", None][: case.sound + 1]
     assert [record.prediction for record in records if record.error is None] == [
         pytest.approx(0.001, abs=1e-7)
@@ -155,8 +160,8 @@ def test_a_file_that_cannot_be_read_leaves_one_record(
     csv.write_bytes(content)
     adapter = Adapter(good_model / "model.onnx", arm="shadow")
     with pytest.raises(FormatError, match=f"^{re.escape(f'{csv}{says}')}$"):
-        adapter.run_csv(csv)
-    (record,) = read_predictions(adapter.log)
+        run(adapter, csv)
+    (record,) = logged(Artifacts.of(good_model), "shadow")
     assert (record.row_key, record.prediction, record.error) == ("*", None, f"schema: {csv}{says}")
 
 
@@ -168,7 +173,7 @@ def test_a_row_without_a_name_that_cannot_be_read_goes_by_none(tmp_path: Path) -
     directory = pack(model, panel, nullable=[], artifacts=tmp_path / "artifacts", **options)
     csv = tmp_path / "live.csv"
     csv.write_text("momentum\n0.5\n\nx\n0.5\n")
-    first, blank, word, last = Adapter(directory / "model.onnx", arm="shadow").run_csv(csv)
+    first, blank, word, last = run(Adapter(directory / "model.onnx", arm="shadow"), csv)
     assert (first.prediction, last.prediction, first.row_key) == (0.5, 0.5, last.row_key)
     assert (blank.row_key, blank.error) == ("*", "schema: line 3: a blank line, expected 1 field; delete it")
     assert (word.row_key, word.error) == ("*", "schema: line 4: column 'momentum' holds 'x', expected a number")
@@ -178,8 +183,8 @@ def test_a_file_of_another_schema_leaves_one_record_that_says_so(good_model: Pat
     csv = tmp_path / "live.csv"
     csv.write_text("time,asset,value,momentum\nt,A,1,2\n")
     with pytest.raises(FormatError, match="the model takes time, asset, momentum, value"):
-        Adapter(good_model / "model.onnx", arm="shadow").run_csv(csv)
-    (record,) = read_predictions(Artifacts.of(good_model).shadow_predictions)
+        run(Adapter(good_model / "model.onnx", arm="shadow"), csv)
+    (record,) = logged(Artifacts.of(good_model), "shadow")
     assert (record.row_key, record.prediction) == ("*", None)
     assert record.error == (
         f"schema: {csv}: columns time, asset, value, momentum; the model takes time, asset, momentum, value"
@@ -188,8 +193,8 @@ def test_a_file_of_another_schema_leaves_one_record_that_says_so(good_model: Pat
 
 def test_a_mistyped_file_name_is_no_schema_reject(good_model: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"gone\.csv: no such file"):
-        Adapter(good_model / "model.onnx", arm="shadow").run_csv(tmp_path / "gone.csv")
-    assert not Artifacts.of(good_model).shadow_predictions.exists()
+        run(Adapter(good_model / "model.onnx", arm="shadow"), tmp_path / "gone.csv")
+    assert parts(Artifacts.of(good_model), "shadow") == []
 
 
 def test_the_kill_switch_is_read_before_every_batch(
@@ -198,13 +203,13 @@ def test_the_kill_switch_is_read_before_every_batch(
     adapter = Adapter(good_model / "model.onnx", arm="live")
     monkeypatch.setenv("SERVE_KILL", "1")
     with pytest.raises(KilledError):
-        adapter.run_csv(rows)
+        run(adapter, rows)
     with pytest.raises(KilledError):
-        adapter.score(pd.read_csv(rows))
+        adapter.score(Rows(["t|A"], np.zeros((1, 2), dtype=np.float32), [None]))
     rows.write_text("another,schema\n")
     with pytest.raises(KilledError):
-        adapter.run_csv(rows)
-    assert not adapter.log.exists()
+        run(adapter, rows)
+    assert parts(Artifacts.of(good_model), "live") == []
 
 
 def test_a_changed_file_is_not_served(good_model: Path) -> None:
@@ -245,7 +250,7 @@ def test_a_score_that_is_no_number_is_an_error_not_a_gap(tmp_path: Path) -> None
     )
     csv = tmp_path / "live.csv"
     csv.write_text(f"time,asset,momentum\n{DAY},A,1\n{DAY},B,-1\n{DAY},C,0\n")
-    records = Adapter(directory / "model.onnx", arm="shadow").run_csv(csv)
+    records = run(Adapter(directory / "model.onnx", arm="shadow"), csv)
     assert [record.prediction for record in records] == [0.0, None, None]
     assert [record.error for record in records] == [None, "model: the score is nan", "model: the score is -inf"]
 
@@ -253,15 +258,16 @@ def test_a_score_that_is_no_number_is_an_error_not_a_gap(tmp_path: Path) -> None
 def test_two_models_share_a_log_and_stay_apart(good_model: Path, rows: Path) -> None:
     other = pack_ridge(Artifacts.of(good_model).root, invented_panel(seed=3))
     for directory in (good_model, other):
-        Adapter(directory / "model.onnx", arm="shadow").run_csv(rows)
-    log = Artifacts.of(good_model).shadow_predictions
-    assert len(log.read_text().splitlines()) == 200
-    assert {record.model_id for record in read_predictions(log, digest=tree_digest(other))} == {other.name}
+        run(Adapter(directory / "model.onnx", arm="shadow"), rows)
+    artifacts = Artifacts.of(good_model)
+    assert len(logged(artifacts, "shadow")) == 200
+    assert {record.model_id for record in logged(artifacts, "shadow", digest=tree_digest(other))} == {other.name}
 
 
 def test_a_line_of_the_log_has_the_keys_of_the_format(good_model: Path, rows: Path) -> None:
-    Adapter(good_model / "model.onnx", arm="live").run_csv(rows)
-    line = json.loads(Artifacts.of(good_model).predictions.read_text().splitlines()[0])
+    run(Adapter(good_model / "model.onnx", arm="live"), rows)
+    (part,) = parts(Artifacts.of(good_model), "live")
+    line = json.loads(part.path.read_text().splitlines()[0])
     assert list(line) == [
         "time",
         "row_key",
@@ -271,7 +277,8 @@ def test_a_line_of_the_log_has_the_keys_of_the_format(good_model: Path, rows: Pa
         "prediction",
         "latency_ms",
         "arm",
-        "error",
+        "row_time",
+        "format",
     ]
 
 

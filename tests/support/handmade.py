@@ -31,13 +31,14 @@ from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Slo
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import LockRules
-from pytest_modelgates.policy.place import NEIGHBOUR
+from pytest_modelgates.policy.place import NEIGHBOUR, operations_at
 from pytest_modelgates.policy.policy import Policy
-from pytest_modelgates.predictions.records import Prediction, encode_predictions
+from pytest_modelgates.predictions.parts import PartWriter, parts
+from pytest_modelgates.predictions.reading import Reading, read_part
+from pytest_modelgates.predictions.records import Arm, Prediction
 from pytest_modelgates.registry.golden import panel_predictions
 from pytest_modelgates.registry.in_force import InForce, for_acting
 from pytest_modelgates.storage.digests import sha256, sha256_of, tree_digest
-from pytest_modelgates.storage.lines import append_atomic
 from pytest_modelgates.storage.strict_json import canonical, read_json, readable
 from tests.support.once import once
 from tests.support.panels import invented_panel, pack_ridge
@@ -220,8 +221,16 @@ def predictions(
     ]
 
 
-def log_predictions(path: Path, records: list[Prediction]) -> None:
-    append_atomic(path, encode_predictions(records))
+def log_predictions(artifacts: Artifacts, records: list[Prediction]) -> None:
+    """Write records of one arm as a closed part of the log."""
+    with PartWriter(artifacts, records[0].arm, operations_at(artifacts).registry) as log:
+        log.write(records)
+
+
+def logged(artifacts: Artifacts, arm: Arm, *, digest: str | None = None) -> list[Prediction]:
+    """Read all records of an arm."""
+    found = [record for part in parts(artifacts, arm) for batch in read_part(part, Reading()) for record in batch]
+    return [record for record in found if digest in (None, record.digest)]
 
 
 def modelgates(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,227 @@
+"""Which records of the prediction log count, and what became of every line of it."""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..artifacts import Artifacts
+from ..errors import InsufficientDataError
+from .parts import Part, parts
+from .reading import MOST_NOTES, Reading, read_part
+from .records import Arm, Prediction
+
+T = TypeVar("T")
+
+CLOCKS = timedelta(minutes=5)  # by which the clocks of two machines may differ
+_SAMPLED = 2**16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which records are asked for: of one model, scored from `since` until just before `until`."""
+
+    digest: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, time: datetime) -> bool:
+        """Whether a record that was scored at this time is asked for."""
+        return not ((self.since and time < self.since) or (self.until and time >= self.until))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of every line that was read: they add up to `lines`.
+
+    Parameters
+    ----------
+    lines : int
+        All lines but those that close a part.
+    counted : int
+        Records that count.
+    failed : int
+        Rows that could not be scored; the record says why.
+    replaced : int
+        Predictions of a row that was scored again later, in the same part.
+    others : int
+        Records of other models.
+    outside : int
+        Records that were scored outside the window.
+    future : int
+        Records that were scored more than five minutes from now: a clock is wrong.
+    bad : int
+        Lines that are no record.
+    torn : int
+        Parts that end within a line: it is being written, or its writer was killed.
+    parts, closed, altered : int
+        Parts that were read, those of them that will not change any more, and those that did all the same.
+    notes : list of str
+        What is wrong, and where; at most 20.
+    """
+
+    lines: int = 0
+    counted: int = 0
+    failed: int = 0
+    replaced: int = 0
+    others: int = 0
+    outside: int = 0
+    future: int = 0
+    bad: int = 0
+    torn: int = 0
+    parts: int = 0
+    closed: int = 0
+    altered: int = 0
+    notes: list[str] = field(default_factory=list)
+    _rows: "_Distinct" = field(default_factory=lambda: _Distinct())
+
+    @property
+    def repeated(self) -> float:
+        """The share of the records that count whose row another part has counted too.
+
+        Exact for up to 65,536 rows, and beyond within some 0.4 points.
+        """
+        return max(0.0, 1 - self._rows.count / self._rows.seen) if self._rows.seen else 0.0
+
+    def add_rows(self, keys: Iterable[str]) -> None:
+        """Take the rows of one part that count, for the share of those that come again."""
+        self._rows.add(keys)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no record was lost, changed or dated wrongly, so that totals are what was scored."""
+        return not (self.bad or self.altered or self.future)
+
+
+class _Distinct:
+    """Counts distinct rows in little memory: beyond 65,536 only those whose checksum ends in enough zeros."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._mask = 0
+        self._rows = set[str]()
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Take the rows of one part, each once."""
+        mask = self._mask
+        for key in keys:
+            self.seen += 1
+            if not zlib.crc32(key.encode()) & mask:
+                self._rows.add(key)
+        while len(self._rows) > _SAMPLED:
+            self._mask = 2 * self._mask + 1
+            self._rows = {key for key in self._rows if not zlib.crc32(key.encode()) & self._mask}
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._rows) * (self._mask + 1)
+
+
+def count_log(artifacts: Artifacts, arm: Arm, window: Window, tally: Tally) -> Iterator[list[Prediction]]:
+    """Read an arm's records that count, part by part, the oldest part first.
+
+    Within a part the last prediction of a row counts. A row that goes by its content may come again: equal ones all
+    count. A row that comes again in another part counts again; the tally has the share.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    arm : str
+    window : Window
+    tally : Tally
+        Is added to.
+
+    Yields
+    ------
+    list of Prediction
+        Of one part, in the order in which they were written.
+    """
+    since = window.since.astimezone(UTC).date() if window.since else None
+    for part in parts(artifacts, arm, since=since):
+        found = count_part(part, window, tally)
+        if found:
+            yield found
+
+
+def count_whole(artifacts: Artifacts, arm: Arm, window: Window) -> Iterator[list[Prediction]]:
+    """Read as `count_log` does, for a verdict over all records.
+
+    Raises
+    ------
+    InsufficientDataError
+        At the end, if a record was lost, changed or dated wrongly.
+    """
+    tally = Tally()
+    yield from count_log(artifacts, arm, window, tally)
+    if not tally.complete:
+        raise InsufficientDataError(
+            f"the log of {arm} predictions is not whole: {tally.notes[0]}; see: modelgates predictions --arm {arm}"
+        )
+
+
+def count_part(part: Part, window: Window, tally: Tally) -> list[Prediction]:
+    """Read the records of one part that count, and add all its lines to the tally."""
+    rows = Rows[Prediction]()
+    for record in asked_for(part, window, tally, Reading()):
+        if record.prediction is not None:
+            rows.put(record, record, tally)
+    tally.add_rows(key for key, record in rows.last.items() if not record.goes_by_content)
+    return list(rows.last.values())
+
+
+def asked_for(part: Part, window: Window, tally: Tally, reading: Reading) -> Iterator[Prediction]:
+    """Read the records of a part that are in the window, those of rows that failed among them."""
+    before, bad, notes = reading.lines - (reading.closing is not None), reading.bad, len(reading.notes)
+    latest = datetime.now(UTC) + CLOCKS
+    for batch in read_part(part, reading):
+        for record in batch:
+            if window.digest is not None and record.digest != window.digest:
+                tally.others += 1
+            elif record.time > latest:
+                tally.future += 1
+                reading.note(f"{part.path}: a record of {record.time:%Y-%m-%d %H:%M} UTC, which is yet to come")
+            elif not window.holds(record.time):
+                tally.outside += 1
+            else:
+                tally.failed += record.prediction is None
+                yield record
+    tally.lines += reading.lines - (reading.closing is not None) - before
+    tally.bad += reading.bad - bad
+    tally.parts += 1
+    tally.closed += reading.closing is not None
+    tally.torn += reading.torn > 0
+    if reading.altered:
+        tally.altered += 1
+        reading.note(f"{reading.altered}; it was altered")
+    tally.notes += reading.notes[notes:][: MOST_NOTES - len(tally.notes)]
+
+
+class Rows(Generic[T]):
+    """The rows of one part, each with what was said of it last."""
+
+    def __init__(self) -> None:
+        self.last = dict[str, T]()
+        self._alike = Counter[str]()
+
+    def put(self, record: Prediction, value: T, tally: Tally) -> None:
+        """Keep a value for the row of a record; the newest stand last."""
+        key = record.row_key
+        if record.goes_by_content:
+            self._alike[key] += 1
+            key = f"{key}#{self._alike[key]}"
+        again = self.last.pop(key, None) is not None
+        tally.replaced += again
+        tally.counted += not again
+        self.last[key] = value
+
+
+def values_of(records: Iterable[Iterable[Prediction]]) -> NDArray[np.float64]:
+    """Collect the predictions of records that count."""
+    chunks = [np.array([record.prediction for record in part], dtype=np.float64) for part in records]
+    return np.concatenate([np.empty(0), *chunks])

@@ -1,0 +1,164 @@
+"""Reading a part of the prediction log: in batches, from an offset, past lines that are no record."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+
+from ..storage.lines import LONGEST
+from ..storage.text import counted, first_line
+from .parts import PARQUET, Closing, Part, closing_of, is_closing
+from .records import NOT_A_RECORD, Prediction, encode_predictions
+
+_BLOCK, _ROWS = 2**18, 1000
+MOST_NOTES = 20
+CLOSING = b"closing"  # in the metadata of a part in Parquet: the line that closed it
+_MISSING = {"prediction": None}
+
+_decoder = msgspec.json.Decoder(Prediction)
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far a part was read, and what was found there that is no record.
+
+    Parameters
+    ----------
+    lines, size : int
+        Whole lines and bytes that were read.
+    torn : int
+        Bytes after the last newline: of a line that is being written, or was when its writer ended.
+    bad : int
+        Lines that are neither a record nor the one that closes the part.
+    altered : str, optional
+        How the part differs from what the line that closes it says.
+    closing : Closing, optional
+        The line that closes the part, once it was read.
+    notes : list of str
+        What is wrong, and where; at most 20.
+    """
+
+    lines: int = 0
+    size: int = 0
+    torn: int = 0
+    bad: int = 0
+    altered: str | None = None
+    closing: Closing | None = None
+    notes: list[str] = field(default_factory=list)
+    _digest: Any = field(default_factory=hashlib.sha256)
+
+    def note(self, text: str) -> None:
+        """Keep a note, unless there are many already."""
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(text)
+
+
+def read_part(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
+    """Read the records of a part in batches, from where an earlier reading ended.
+
+    Parameters
+    ----------
+    part : Part
+    reading : Reading
+        Moves along. A new one reads from the beginning.
+
+    Yields
+    ------
+    list of Prediction
+        At most 256 KiB of lines.
+    """
+    if part.path.suffix == PARQUET:
+        yield from _read_parquet(part, reading)
+        return
+    # A link or a pipe in the place of a part is not followed, nor waited for.
+    descriptor = os.open(part.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        file.seek(reading.size)
+        rest = b""
+        while block := file.read(_BLOCK):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            if newline:
+                yield _records(whole + newline, part, reading)
+            if len(rest) > LONGEST:
+                reading.note(f"{part.path}, line {reading.lines + 1}: longer than {LONGEST} bytes; not read further")
+                reading.bad += 1
+                return
+        reading.torn = len(rest)
+
+
+def _records(block: bytes, part: Part, reading: Reading) -> list[Prediction]:
+    """Decode whole lines: all at once, or one by one if one of them is not a record."""
+    try:
+        found = _decoder.decode_lines(block)
+    except NOT_A_RECORD:
+        return _one_by_one(block, part, reading)
+    lines = block.count(b"\n")
+    if len(found) != lines or reading.closing:  # blank lines are read over, and nothing may follow a closing line
+        return _one_by_one(block, part, reading)
+    reading.lines += lines
+    reading.size += len(block)
+    reading._digest.update(block)
+    return found
+
+
+def _one_by_one(block: bytes, part: Part, reading: Reading) -> list[Prediction]:
+    found = list[Prediction]()
+    for line in block.removesuffix(b"\n").split(b"\n"):
+        record = _record_or_closing(line, part, reading)
+        if isinstance(record, Prediction):
+            found.append(record)
+        elif isinstance(record, Closing):
+            reading.closing = record
+            _compare(record, part, reading)
+        else:
+            reading.bad += 1
+        reading.lines += 1
+        reading.size += len(line) + 1
+        reading._digest.update(line + b"\n")
+    return found
+
+
+def _record_or_closing(line: bytes, part: Part, reading: Reading) -> Prediction | Closing | None:
+    where = f"{part.path}, line {reading.lines + 1}"
+    if reading.closing:
+        reading.note(f"{where}: after the line that closes the part, where nothing may be")
+        return None
+    try:
+        return _decoder.decode(line)
+    except NOT_A_RECORD as error:
+        if is_closing(line):
+            return closing_of(line)
+        reading.note(f"{where}: not a record of a prediction ({first_line(error)})")
+        return None
+
+
+def _compare(closing: Closing, part: Part, reading: Reading) -> None:
+    """Compare a part with the line that closes it."""
+    if closing.closed != reading.lines:
+        reading.altered = f"{part.path}: {counted(reading.lines, 'line')}, its last line says {closing.closed}"
+    elif closing.sha256 != reading._digest.hexdigest():
+        reading.altered = f"{part.path}: its lines do not have the digest that its last line gives"
+
+
+def _read_parquet(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
+    """Read a part that was turned into Parquet, from the row where an earlier reading ended."""
+    with pq.ParquetFile(part.path) as file:
+        closing = closing_of((file.schema_arrow.metadata or {})[CLOSING])
+        before = reading.lines
+        for batch in file.iter_batches(batch_size=_ROWS):
+            rows = [{key: value for key, value in row.items() if value is not None} for row in batch.to_pylist()]
+            found = msgspec.convert([_MISSING | row for row in rows], list[Prediction])
+            if (skipped := min(before, len(found))) < len(found):
+                new = found[skipped:]
+                reading.lines += len(new)
+                reading._digest.update(encode_predictions(new))
+                yield new
+            before -= skipped
+        if reading.closing is None:
+            _compare(closing, part, reading)
+            reading.closing = closing
+            reading.lines += 1  # as if it were read
