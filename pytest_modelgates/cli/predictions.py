@@ -69,7 +69,7 @@ def _in_words(arm: str, tally: "Tally") -> str:
         "are of other models": tally.others,
         "were scored outside the window": tally.outside,
         "are of a time that is yet to come": tally.future,
-        "are no records": tally.bad,
+        "are not records": tally.bad,
     }
     said = [f"{arm}: {tally.lines} lines in {tally.parts} parts, {tally.closed} of them closed"]
     said += [f"  {count} {what}" for what, count in kinds.items() if count]

@@ -3,7 +3,8 @@
 The names in `__all__` are public. A golden is a sample of predictions that was saved to compare later ones with.
 """
 
-from .distances import DriftLimits, detect_drift, ks_test, psi
+from .distances import DriftLimits, ks_test, psi
 from .golden import load_golden_predictions, save_golden_predictions
+from .running import detect_drift
 
 __all__ = ["DriftLimits", "detect_drift", "ks_test", "load_golden_predictions", "psi", "save_golden_predictions"]

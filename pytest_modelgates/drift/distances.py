@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ..errors import InsufficientDataError, StatisticsError
+from ..errors import StatisticsError
 from ..stats.quantiles import numbers
 
 MINIMUM_ROWS = 170
@@ -168,23 +168,55 @@ def psi(golden: ArrayLike, current: ArrayLike, *, bins: int = 10) -> float:
     mostly zero. Score both sides with the same runtime: rounding that breaks the ties of one side alone looks like a
     shift. Where one side is float32, both are compared as float32; otherwise 0.1 would differ from itself.
     """
-    then, now = _samples(golden, current)
+    then, now = both_samples(golden, current)
     if bins < 2:
         raise StatisticsError(f"bins is {bins}: give 2 or more")
-    distinct, times = np.unique(then, return_counts=True)
-    atoms = distinct[times * bins >= then.size]
-    between = then[~np.isin(then, atoms)]
-    # The other values get their share of the bins, so that each of their bins holds about 1 / bins of the golden too.
-    quantile_bins = max(1, round(bins * between.size / then.size))
-    # These are interior edges only. Each bin is (lower, upper], as in a distribution function, so ties on an edge stay
-    # together.
-    levels = np.arange(1, quantile_bins) / quantile_bins
-    edges = np.unique(np.quantile(between, levels)) if levels.size else between[:0]
-    counts = [np.concatenate([_atom_counts(x, atoms), _bin_counts(x, atoms, edges)]) for x in (then, now)]
+    of_golden = Bins.of(then, bins=bins)
+    return index_of(of_golden.count(then), of_golden.count(now))
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """The bins of a golden: its frequent values, and between them quantiles of the others."""
+
+    atoms: Values
+    edges: Values
+
+    @classmethod
+    def of(cls, golden: Values, *, bins: int = 10) -> "Bins":
+        """Take about so many bins of equal share; see `psi`."""
+        distinct, times = np.unique(golden, return_counts=True)
+        atoms = distinct[times * bins >= golden.size]
+        between = golden[~np.isin(golden, atoms)]
+        # The other values get their share of the bins, so that each of their bins holds about 1 / bins of the golden.
+        quantile_bins = max(1, round(bins * between.size / golden.size))
+        # These are interior edges only. Each bin is (lower, upper], as in a distribution function, so ties on an edge
+        # stay together.
+        levels = np.arange(1, quantile_bins) / quantile_bins
+        return cls(atoms, np.unique(np.quantile(between, levels)) if levels.size else between[:0])
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return self.atoms.size + self.edges.size + 1
+
+    def count(self, values: Values) -> NDArray[np.int64]:
+        """Count values in each bin; counts of two samples add up."""
+        ordered = np.sort(values)
+        of_atoms = np.searchsorted(ordered, self.atoms, side="right") - np.searchsorted(
+            ordered, self.atoms, side="left"
+        )
+        rest = values[~np.isin(values, self.atoms)]
+        between = np.bincount(np.searchsorted(self.edges, rest, side="left"), minlength=self.edges.size + 1)
+        return np.concatenate([of_atoms, between])
+
+
+def index_of(golden: NDArray[np.int64], current: NDArray[np.int64]) -> float:
+    """Compute the index from counts in the golden's bins [nat]."""
     # A bin that is empty on both sides would add to the index by its pseudocount alone.
-    seen = counts[0] + counts[1] > 0
+    seen = golden + current > 0
     # If one bin is left, it holds all values of both sides, and the index is 0: the same constant twice.
-    return population_stability_index(counts[0][seen], counts[1][seen])
+    return population_stability_index(golden[seen], current[seen])
 
 
 def ks_test(golden: ArrayLike, current: ArrayLike) -> KsResult:
@@ -216,7 +248,7 @@ def ks_test(golden: ArrayLike, current: ArrayLike) -> KsResult:
     .. [1] N. Smirnov, Table for estimating the goodness of fit of empirical distributions, Annals of Mathematical
        Statistics 19:279, 1948.
     """
-    then, now = _samples(golden, current)
+    then, now = both_samples(golden, current)
     with warnings.catch_warnings():
         # scipy warns where it falls back to the asymptotic p-value, and the docstring promises that one.
         warnings.filterwarnings("ignore", message=".*Switching to method=asymp.*", category=RuntimeWarning)
@@ -224,45 +256,9 @@ def ks_test(golden: ArrayLike, current: ArrayLike) -> KsResult:
     return KsResult(float(result.statistic), float(result.pvalue))
 
 
-def detect_drift(golden: ArrayLike, current: ArrayLike, *, limits: DriftLimits | None = None) -> DriftReport:
-    """Say whether the current predictions have drifted from their golden.
-
-    Parameters
-    ----------
-    golden, current : array_like of float, shapes (n,) and (m,)
-        Predictions then and now, in any order, at least `MINIMUM_ROWS` of each.
-    limits : DriftLimits, optional
-        Where drift begins; by default the limits of `DriftLimits()`.
-
-    Returns
-    -------
-    dict
-        ``{'psi': {'value', 'level'}, 'ks': {'statistic', 'p_value'}, 'overall_drift'}``. The level is ``'none'``,
-        ``'moderate'`` or ``'significant'``; drift is a significant PSI, or a KS test beyond both of its limits.
-
-    Raises
-    ------
-    StatisticsError
-        If a side has too few values for a verdict, or is refused by `psi`.
-    """
-    limits = limits or DriftLimits()
-    then, now = _samples(golden, current)
-    for name, sample in (("golden", then), ("current", now)):
-        if sample.size < MINIMUM_ROWS:
-            raise InsufficientDataError(
-                f"{name} has {sample.size} values, too few to tell drift from chance: give at least {MINIMUM_ROWS}"
-            )
-    index, ks = psi(then, now), ks_test(then, now)
-    level: Level = "none" if index <= limits.psi_moderate else "moderate" if index <= limits.psi else "significant"
-    return {
-        "psi": {"value": index, "level": level},
-        "ks": {"statistic": ks.statistic, "p_value": ks.p_value},
-        "overall_drift": index > limits.psi or (ks.p_value < limits.ks_p and ks.statistic >= limits.ks_distance),
-    }
-
-
-def _samples(golden: ArrayLike, current: ArrayLike) -> tuple[Values, Values]:
-    then, now = _checked("golden", golden), _checked("current", current)
+def both_samples(golden: ArrayLike, current: ArrayLike) -> tuple[Values, Values]:
+    """Check both sides; where one is float32, both are compared as float32."""
+    then, now = checked_sample("golden", golden), checked_sample("current", current)
     if any(getattr(given, "dtype", None) == np.float32 for given in (golden, current)):
         # A double beyond the range of float32 becomes infinite, which still ranks above all other values.
         with np.errstate(over="ignore"):
@@ -270,7 +266,8 @@ def _samples(golden: ArrayLike, current: ArrayLike) -> tuple[Values, Values]:
     return then, now
 
 
-def _checked(name: str, given: ArrayLike) -> Values:
+def checked_sample(name: str, given: ArrayLike) -> Values:
+    """Check that a side is one finite number a row, and not empty."""
     values = numbers(given, name=name)
     if values.ndim != 1:
         raise StatisticsError(f"{name} has shape {values.shape}, not one dimension: give one prediction a row")
@@ -281,13 +278,3 @@ def _checked(name: str, given: ArrayLike) -> Values:
             f"{name} holds {bad} NaN or infinite of {values.size} values: repair them or count them apart"
         )
     return values
-
-
-def _atom_counts(values: Values, atoms: Values) -> NDArray[np.int64]:
-    ordered = np.sort(values)
-    return np.searchsorted(ordered, atoms, side="right") - np.searchsorted(ordered, atoms, side="left")
-
-
-def _bin_counts(values: Values, atoms: Values, edges: Values) -> NDArray[np.int64]:
-    rest = values[~np.isin(values, atoms)]
-    return np.bincount(np.searchsorted(edges, rest, side="left"), minlength=edges.size + 1)

@@ -1,11 +1,17 @@
 """Whether the live model's recent predictions still look like its golden predictions."""
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
 from ..artifacts import Artifacts
-from ..drift import detect_drift, load_golden_predictions
+from ..drift import load_golden_predictions
 from ..drift.distances import DriftLimits, DriftReport
+from ..drift.running import RunningDrift
 from ..errors import StatisticsError
 from ..policy.policy import Policy
-from ..predictions.counting import Window, count_whole, values_of
+from ..predictions.counting import Window, count_whole
+from ..predictions.records import Prediction
 from ..registry.store import live_change
 
 
@@ -43,14 +49,24 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
         If it has scored no row, or too few to tell.
     """
     live = live_change(artifacts)
-    current = values_of(count_whole(artifacts, "live", Window(digest=live.digest)))[-last if last else 0 :]
-    if not current.size:
+    drift = RunningDrift(load_golden_predictions(live.to, folder=artifacts.golden), limits=limits_of(policy))
+    for scores in _newest(count_whole(artifacts, "live", Window(digest=live.digest)), last):
+        drift.add(scores)
+    if not drift.rows:
         raise StatisticsError(
             f"no prediction of {live.to}, which is live, in {artifacts.predictions / 'live'}; run: modelgates serve "
             f"--onnx {artifacts.latest_onnx} --csv live_data.csv"
         )
-    golden = load_golden_predictions(live.to, folder=artifacts.golden)
-    return live.to, len(current), detect_drift(golden, current, limits=limits_of(policy))
+    return live.to, drift.rows, drift.report()
+
+
+def _newest(parts: Iterable[list[Prediction]], last: int | None) -> Iterator[list[float]]:
+    """Give the predictions of each part, or in one list the newest so many of all."""
+    scores = ([record.prediction for record in part if record.prediction is not None] for part in parts)
+    if last is None:
+        yield from scores
+    elif newest := deque(chain.from_iterable(scores), maxlen=last):
+        yield list(newest)
 
 
 def in_words(model_id: str, rows: int, report: DriftReport) -> str:

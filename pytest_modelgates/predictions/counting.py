@@ -56,7 +56,7 @@ class Tally:
     future : int
         Records that were scored more than five minutes from now: a clock is wrong.
     bad : int
-        Lines that are no record.
+        Lines that are not records.
     torn : int
         Parts that end within a line: it is being written, or its writer was killed.
     parts, closed, altered : int

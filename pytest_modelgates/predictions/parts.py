@@ -158,10 +158,10 @@ class PartWriter:
 
     def _append(self, content: bytes) -> None:
         assert self._file is not None
-        rest = memoryview(content)
         try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            done = os.write(self._file, content)
+            while done < len(content):  # a disk that is nearly full
+                done += os.write(self._file, content[done:])
         except BaseException:
             os.ftruncate(self._file, self._size)  # nobody else writes here
             raise

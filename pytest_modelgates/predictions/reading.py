@@ -1,4 +1,4 @@
-"""Reading a part of the prediction log: in batches, from an offset, past lines that are no record."""
+"""Reading a part of the prediction log: in batches, from an offset, past lines that are not records."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ _decoder = msgspec.json.Decoder(Prediction)
 
 @dataclass(slots=True)
 class Reading:
-    """How far a part was read, and what was found there that is no record.
+    """How far a part was read, and what was found there that is not a record.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,9 @@ _TIME = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?)?",
     re.ASCII,
 )
+_IN_REAL = b"0123456789+-.eE"
+_IN_REALS = _IN_REAL + b","
+_json_reals = msgspec.json.Decoder(list[float]).decode
 _TRUTH = {b"True": True, b"TRUE": True, b"true": True, b"False": False, b"FALSE": False, b"false": False}
 _NOTHING = {b"na", b"nan", b"n/a", b"none", b"null", b"nil", b"-", b"?", b"#n/a"}
 _EXPECTED = {
@@ -128,7 +132,7 @@ def _at_once(cells: Sequence[bytes], column: Column) -> NDArray[Any] | None:
         return np.array([_TRUTH[cell] for cell in cells], dtype=np.bool_) if _TRUTH.keys() >= set(cells) else None
     joined = b"".join(cells)
     # What float() accepts of these bytes alone is a number as _REAL has it: no spaces, underscores or words.
-    if joined.translate(None, b"0123456789+-.eE"):
+    if joined.translate(None, _IN_REAL):
         return None
     try:
         # As an integer -0 would lose its sign.
@@ -139,12 +143,42 @@ def _at_once(cells: Sequence[bytes], column: Column) -> NDArray[Any] | None:
         pass  # an empty cell, or too large a number
     if column.kind.startswith("int"):
         return None
+    values = _reals(cells, nullable=column.nullable)
+    return values if values is not None and _fits(values, column) else None
+
+
+def _reals(cells: Sequence[bytes], *, nullable: bool) -> NDArray[np.float64] | None:
+    """Convert real numbers; JSON writes most of them alike, and its parser is many times faster than `float`."""
+    if (values := _from_json(b",".join(cells))) is not None:
+        return values
     try:
-        filled = [cell or b"nan" for cell in cells] if column.nullable else cells
-        values = np.fromiter(map(float, filled), np.float64, len(cells))
+        numbers = map(float, [cell or b"nan" for cell in cells] if nullable else cells)
+        return np.fromiter(numbers, np.float64, len(cells))
     except ValueError:
         return None
-    return values if _fits(values, column) else None
+
+
+def _from_json(written: bytes) -> NDArray[np.float64] | None:
+    """Convert numbers between commas; None if one is not as JSON has it: an empty cell, .5, +1, or -0 without a point.
+
+    Of -0, JSON's parser would lose the sign.
+    """
+    try:
+        values = np.array(_json_reals(b"[%b]" % written), dtype=np.float64)
+    except msgspec.DecodeError:
+        return None
+    return None if not written or (not values.all() and b"-0," in written + b",") else values
+
+
+def reals_of(rows: Sequence[bytes], kind: Kind, *, columns: int) -> NDArray[np.float64] | None:
+    """Convert rows of real numbers between commas at once; None if one of them must be looked at by itself."""
+    written = b",".join(rows)
+    if not kind.startswith("float") or written.translate(None, _IN_REALS):
+        return None
+    values = _from_json(written)
+    if values is None or values.size != len(rows) * columns or not _fits(values, Column("", kind)):
+        return None
+    return values.reshape(len(rows), columns)
 
 
 def _fits(values: NDArray[Any], column: Column) -> bool:

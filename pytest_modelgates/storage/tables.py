@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from .rows import TEXTS, BadRowError, Column, Converted, fields_of, values_of
+from .rows import TEXTS, BadRowError, Column, Converted, fields_of, reals_of, values_of
 from .text import counted, cut, first_line
 
 MAX_BYTES = 2**31  # of a table
@@ -152,8 +152,13 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
     lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
     rejected = list[Rejected]()
     for block, first in _blocks(content, start):
-        numbers, cells, bad = _divided(block, first, len(names))
-        read = [values_of(cells[place :: len(names)], column) for place, column in zip(places, wanted, strict=True)]
+        feed = _feed(block, wanted) if places == list(range(len(names))) else None
+        if feed:
+            read, bad = feed, list[Rejected]()
+            numbers = np.arange(first, first + len(read[0][0]), dtype=np.int64)
+        else:
+            numbers, cells, bad = _divided(block, first, len(names))
+            read = [values_of(cells[place :: len(names)], column) for place, column in zip(places, wanted, strict=True)]
         spoiled = _spoiled(wanted, read, numbers)
         rejected += sorted([*bad, *spoiled.values()], key=lambda each: each.line)
         if strict and rejected:
@@ -162,7 +167,7 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
             raise FormatError(
                 f"{source}: {len(rejected)} of the lines up to {rejected[-1].line} are not rows, such as {rejected[0]}"
             )
-        kept = np.delete(np.arange(len(numbers)), list(spoiled))
+        kept = np.delete(np.arange(len(numbers)), list(spoiled)) if spoiled else slice(None)
         lines.append(numbers[kept])
         parts.append([values[kept] for values, _ in read])
     columnwise = map(np.concatenate, zip(*parts, strict=True))
@@ -179,6 +184,24 @@ def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, int]]:
         yield block, number
         number += block.count(b"\n")
         start = end
+
+
+def _feed(block: bytes, wanted: Sequence[Column]) -> list[Converted] | None:
+    """Convert a block as feeds mostly have it: names first, then real numbers; None if anything in it is otherwise."""
+    names = [column for column in wanted if column.kind in TEXTS]
+    kinds = {column.kind for column in wanted[len(names) :]}
+    if not names or list(wanted[: len(names)]) != names or len(kinds) != 1:
+        return None
+    block = block.removesuffix(b"\n")
+    lines = block.split(b"\n")
+    if any(mark in block for mark in _STRANGE) or {line.count(b",") for line in lines} != {len(wanted) - 1}:
+        return None
+    divided = [line.split(b",", len(names)) for line in lines]
+    values = reals_of([cells[-1] for cells in divided], kinds.pop(), columns=len(wanted) - len(names))
+    if values is None or not _is_utf8(block):
+        return None
+    read = [values_of([cells[place] for cells in divided], column) for place, column in enumerate(names)]
+    return [*read, *((column, {}) for column in np.ascontiguousarray(values.T))]
 
 
 def _divided(block: bytes, first: int, width: int) -> tuple[NDArray[np.int64], list[bytes], list[Rejected]]:

@@ -48,7 +48,7 @@ def test_a_log_that_is_not_whole_ends_with_one_and_names_the_place(artifacts: Ar
     path.write_bytes(b"?\n" + path.read_bytes() + b'{"ti')
     assert shown(artifacts, "--arm", "shadow") == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[1:4] == ["  6 count", "  1 are of rows that could not be scored", "  1 are no records"]
+    assert said[1:4] == ["  6 count", "  1 are of rows that could not be scored", "  1 are not records"]
     assert said[5] == "  1 parts end within a line, which is being written or was when its writer ended"
     assert said[6].startswith(f"  {path}, line 1: not a record of a prediction (")
     assert said[7] == f"  {path}: 4 lines, its last line says 3; it was altered"

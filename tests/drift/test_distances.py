@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from pytest_modelgates.drift import detect_drift
 from pytest_modelgates.drift.distances import (
     MINIMUM_ROWS,
     DriftLimits,
-    detect_drift,
     ks_test,
     population_stability_index,
     psi,

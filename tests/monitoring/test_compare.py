@@ -92,7 +92,7 @@ def test_days_are_in_order_of_time_however_they_are_written() -> None:
 @pytest.mark.parametrize("shared", [0, 1])
 def test_too_few_shared_rows_say_what_to_do(shared: int) -> None:
     with pytest.raises(StatisticsError) as refused:
-        agreement({"a": 1.0, "b": 2.0}, {"a": 1.0} if shared else {"c": 1.0})
+        agreement({"2024-01-01|a": 1.0, "2024-01-01|b": 2.0}, {"2024-01-01|a" if shared else "2024-01-01|c": 1.0})
     assert str(refused.value) == (
         f"{shared} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
     )
