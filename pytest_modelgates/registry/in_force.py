@@ -15,7 +15,8 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..audit.actor import actor, host
-from ..audit.chain import Action, Intent, PolicyKept
+from ..audit.chain import Intent, PolicyKept
+from ..audit.kinds import Action
 from ..errors import PolicyError
 from ..policy.load import load_policy
 from ..policy.operations import Operations, load_operations
