@@ -12,7 +12,7 @@ import msgspec
 
 from ..storage.digests import sha256
 from ..storage.strict_json import canonical
-from .limits import NonNegative
+from .limits import NonNegative, Share
 from .toml import checked, over, packaged, read_toml
 
 NAME = "operations.toml"
@@ -32,12 +32,25 @@ class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
 
 
+class LogRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the prediction log is written.
+
+    `part_mb` is the size at which a part is closed [10^6 bytes], `features` the share of rows whose features are kept.
+    `hash_keys` keeps a digest of a row's key in place of the key.
+    """
+
+    part_mb: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+    features: Share
+    hash_keys: bool
+
+
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """Everything that operates: a team's file over the packaged one."""
 
     format: Literal[1]
     registry: LockRules
     hermetic: HermeticLimits
+    log: LogRules
 
     @cached_property
     def digest(self) -> str:
