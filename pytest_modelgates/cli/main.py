@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
-from . import gates, monitoring, packing, registry, scaffold, serving, trials, upkeep
+from . import gates, monitoring, packing, policy, registry, scaffold, serving, trials, upkeep
 from .options import Command, Verbs
 
 
@@ -68,6 +68,6 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser: every verb with its options."""
     top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
     verbs = Verbs(top)
-    for noun in (packing, gates, registry, upkeep, trials, monitoring, serving, scaffold):  # as help lists them
+    for noun in (packing, gates, registry, upkeep, trials, policy, monitoring, serving, scaffold):  # as help lists them
         noun.register(verbs)
     return top

@@ -12,6 +12,7 @@ import msgspec
 
 from ..storage.digests import sha256
 from ..storage.strict_json import canonical
+from ..storage.toml_positions import Keys
 from .limits import NonNegative, Share
 from .toml import checked, over, packaged, read_toml
 
@@ -91,7 +92,7 @@ def load_operations(
     moved = without_moved(read_toml(policy, "policy file"))[1] if policy else {}
     before = over(packaged(NAME), moved)
     checked(before, Operations, str(policy))
-    warnings = list(_misplaced(moved, own, policy))
+    warnings = [f"{policy}: {text}" for _, text in misplaced(moved, own, policy)]
     if asked and asked != policy:
         for section, table in without_moved(read_toml(asked, "policy file"))[1].items():
             place = "registry's own operations.toml"
@@ -111,11 +112,13 @@ def without_moved(policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     return kept, moved
 
 
-def _misplaced(moved: dict[str, Any], own: dict[str, Any], policy: Path | None) -> Iterator[str]:
+def misplaced(moved: dict[str, Any], own: dict[str, Any], policy: Path | None) -> Iterator[tuple[Keys, str]]:
+    """Say of each key that still stands in the policy where it belongs; `own` are the tables of operations.toml."""
+    place = policy.with_name(NAME) if policy else NAME
     for section, table in moved.items():
-        for key in table:
-            place = policy.with_name(NAME) if policy else NAME
+        for key in table if isinstance(table, dict) else ():
             if key in own.get(section, {}):
-                yield f"{policy}: [{section}] {key} does not count, because {place} sets it; delete it from the policy"
+                text = f"does not count, because {place} sets it; delete it from the policy"
             else:
-                yield f"{policy}: [{section}] {key} is deprecated in the policy; move it to {place}, under [{section}]"
+                text = f"is deprecated in the policy; move it to {place}, under [{section}]"
+            yield (section, key), f"[{section}] {key} {text}"

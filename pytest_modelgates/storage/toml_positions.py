@@ -1,4 +1,7 @@
-"""Where each key of a TOML file stands. Only tomllib says whether a file is TOML; this reads what it has accepted."""
+"""Where each key of a TOML file stands. Only tomllib says whether a file is TOML; this reads what it has accepted.
+
+Neither tomllib nor tomlkit tells places, and a second parser, such as tree-sitter's, may read a file in another way.
+"""
 
 import re
 import tomllib
@@ -6,7 +9,8 @@ from bisect import bisect
 from collections.abc import Iterator
 from contextlib import suppress
 
-Path = tuple[str | int, ...]
+# What leads to a value: names of tables and keys, and numbers of items.
+Keys = tuple[str | int, ...]
 
 _TOKEN = re.compile(
     r"""
@@ -33,20 +37,20 @@ class Positions:
         self._starts = [0, *(found.end() for found in re.finditer("\n", self._text))]
         self._tokens = [found for found in _TOKEN.finditer(self._text) if found.lastgroup != "blank"]
         self._next = 0
-        self._places: dict[Path, int] = {}
-        self._last: dict[Path, int] = {}  # of each array of tables
+        self._places: dict[Keys, int] = {}
+        self._last: dict[Keys, int] = {}  # of each array of tables
         with suppress(RecursionError):  # where tomllib gets by with a little less depth, the rest has no place
             self._file()
 
-    def __contains__(self, path: Path) -> bool:
+    def __contains__(self, path: Keys) -> bool:
         """Whether the file holds this key."""
         return path in self._places
 
-    def __iter__(self) -> Iterator[Path]:
+    def __iter__(self) -> Iterator[Keys]:
         """Every key and every item of the file."""
         return iter(self._places)
 
-    def of(self, path: Path) -> tuple[int, int]:
+    def of(self, path: Keys) -> tuple[int, int]:
         """Find line and column of a key; of the table that would hold it, if it is not there."""
         while path and path not in self._places:
             path = path[:-1]
@@ -70,19 +74,19 @@ class Positions:
         return self._peek()
 
     def _file(self) -> None:
-        table: Path = ()
+        table: Keys = ()
         while sign := self._skip("\n"):
             if sign == "[":
                 table = self._header()
             else:
                 self._pair(table)
 
-    def _header(self) -> Path:
+    def _header(self) -> Keys:
         begins = self._take()
         # `[[` is one sign: with a blank between, it is not TOML.
         of_array = self._peek() == "[" and self._tokens[self._next].start() == begins.end()
         self._skip("[")
-        path: Path = ()
+        path: Keys = ()
         names = list(self._key())
         for number, (name, offset) in enumerate(names, start=1):
             path = (*path, name)
@@ -95,7 +99,7 @@ class Positions:
         self._skip("]")
         return path
 
-    def _pair(self, table: Path) -> None:
+    def _pair(self, table: Keys) -> None:
         path = table
         for name, offset in self._key():
             path = (*path, name)
@@ -110,7 +114,7 @@ class Positions:
                 quoted = token.lastgroup == "string"
                 yield tomllib.loads(f"key = {token[0]}")["key"] if quoted else token[0], token.start()
 
-    def _value(self, path: Path) -> None:
+    def _value(self, path: Keys) -> None:
         if self._peek() == "[":
             self._array(path)
         elif self._peek() == "{":
@@ -122,7 +126,7 @@ class Positions:
             while self._peek() not in (",", "]", "}", "\n", ""):
                 self._take()
 
-    def _array(self, path: Path) -> None:
+    def _array(self, path: Keys) -> None:
         self._take()
         index = 0
         while self._skip("\n", ",") != "]":
