@@ -33,9 +33,8 @@ class Positions:
     """
 
     def __init__(self, text: str) -> None:
-        self._text = text.replace("\r\n", "\n")  # as tomllib does, so that columns are the same
-        self._starts = [0, *(found.end() for found in re.finditer("\n", self._text))]
-        self._tokens = [found for found in _TOKEN.finditer(self._text) if found.lastgroup != "blank"]
+        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        self._tokens = [found for found in _TOKEN.finditer(text) if found.lastgroup != "blank"]
         self._next = 0
         self._places: dict[Keys, int] = {}
         self._last: dict[Keys, int] = {}  # of each array of tables
