@@ -1,9 +1,15 @@
 """What is wrong within a policy or an operations.toml: all of it at once, each at its line and column."""
 
+import json
 import tomllib
+from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.policy.check import Source, check_operations, check_policy, read_source, which_file
@@ -113,3 +119,34 @@ def test_a_file_is_told_by_its_name_or_its_keys(name: str, text: str, which: str
 
 def test_a_problem_is_written_as_compilers_write_it(tmp_path: Path) -> None:
     assert str(checked(tmp_path, "\n b = 1").problems[0]).startswith("policy.toml:2:2: b: unknown key; ")
+
+
+NAMES = ["promotion", "parity_nights", "slo", "drift.psi", "own.a", "at_most", "unit", "severity", "advice", "gate"]
+NAMES += ["waiver", "until", "registry", "may_promote", "lock_timeout_s", "hermetic", "log", "tasks", "signal", "x"]
+VALUES = st.recursive(
+    st.sampled_from([0, -1, 1.5, True, "hard", "drift.psi", "own.a", date(2026, 1, 1)]),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@given(tables=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
+def test_whatever_tables_a_file_holds_the_check_ends_and_agrees_with_the_loader(tables: dict[str, Any]) -> None:
+    text = "".join(f"{json.dumps(name)} = {inline(value)}\n" for name, value in tables.items())
+    with TemporaryDirectory() as folder:
+        found = [problem for problem in checked(Path(folder), text).problems if " is deprecated " not in problem.text]
+        assert all(problem.line for problem in found)
+        try:
+            load_policy(Path(folder) / "policy.toml")
+        except PolicyError:
+            assert found
+        else:
+            assert not found
+
+
+def inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {inline(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(inline, value))}]"
+    return str(value) if isinstance(value, date) else json.dumps(value)
