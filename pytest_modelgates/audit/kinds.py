@@ -10,7 +10,7 @@ Action = Literal["promote", "rollback", "adopt"]
 TRIAL, ADDED = "trial", "trials-added"
 RECOVER, ADOPTED = "recover", "adopt-link"
 GOLDEN_SET = "golden-set"
-KILL, UNKILL, TRIP = "kill", "unkill", "trip"
+KILL, UNKILL, DRILL, TRIP = "kill", "unkill", "drill", "trip"
 AB_START, AB_STOP = "ab-start", "ab-stop"
 ACKNOWLEDGE = "acknowledge"
 
@@ -33,6 +33,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         GOLDEN_SET: Kind("the model's id", "the golden's file"),
         KILL: Kind("the arm, or `all`", "the kill file"),
         UNKILL: Kind("the arm, or `all`", "the kill file that was removed"),
+        DRILL: Kind("the arm, or `all`", "what the drill found"),
         TRIP: Kind("the arm", "what was measured"),
         AB_START: Kind("the test's name", "its plan"),
         AB_STOP: Kind("the test's name", "its result"),
