@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,8 +20,7 @@ from ..storage.lines import LONGEST, append_atomic, count_lines, first, lines_fr
 from ..storage.strict_json import TOO_DEEP, Moment, canonical, parse_json
 from ..storage.text import first_line
 from .head import Head
-
-Action = Literal["promote", "rollback", "adopt"]
+from .kinds import ADOPTED, Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
     policy_file: str | msgspec.UnsetType | None = msgspec.UNSET
     may_roll_back: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     way_back: Sha256 | msgspec.UnsetType | None = msgspec.UNSET  # the model that a rollback was rehearsed to
+    evidence_digest: Sha256 | msgspec.UnsetType = msgspec.UNSET  # what it was decided on besides the report
     reason: str
 
     @property
@@ -86,8 +86,8 @@ class Abort(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="
 class Event(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="event"):
     """Something worth auditing that moves no link; `signature` vouches for it and for all that it is chained to.
 
-    `kind` is an open word: a later version may write others. `subject` is what it happened to, and `evidence` the
-    digest of what shows it.
+    `kind` is one of `KINDS`, or a word of a later version. `subject` is what it happened to, and `evidence` the digest
+    of what shows it.
     """
 
     actor: str
@@ -126,7 +126,6 @@ _KNOWN = ("intent", "commit", "abort", "event")
 
 
 EMPTY = Head(0, None)
-ADOPTED = "adopt-link"
 OTHER_WRITER = (
     "{}: another process wrote to it while this one held the lock, so its .lock was deleted or replaced; nothing more "
     "is written here; see: modelgates status"

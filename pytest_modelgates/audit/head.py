@@ -11,9 +11,10 @@ from ..errors import FormatError
 from ..storage.digests import sha256
 from ..storage.lines import first, lines_from_end
 from ..storage.strict_json import parse_json, typed
+from .kinds import GOLDEN_SET, OF_TRIALS
 
-# Kinds of the events of the ledger of trials, and how these stand in a line.
-TRIAL, ADDED, OF_TRIALS = "trial", "trials-added", b'"kind":"trial'
+# How the events of models that are only being prepared stand in a line.
+PREPARING = (OF_TRIALS, f'"kind":"{GOLDEN_SET}"'.encode())
 HEAD = r"^[1-9][0-9]{0,15}:[0-9a-f]{64}\Z"
 
 
@@ -42,12 +43,12 @@ class _Numbered(msgspec.Struct):
 
 
 def head_of(log: Path) -> str | None:
-    """Read where the audit log ends, as a `Head` is printed; None if it is empty, or holds nothing but trials.
+    """Read where the audit log ends, as a `Head` is printed; None if it is empty or holds only trials and goldens.
 
     Where nothing went live yet, a model may be packed to be copied to another registry, whose log is not this one.
     """
     line = first(lines_from_end(log, after_writers=True))
-    if line is None or all(OF_TRIALS in older for older in lines_from_end(log)):
+    if line is None or all(any(kind in older for kind in PREPARING) for older in lines_from_end(log)):
         return None
     try:
         return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

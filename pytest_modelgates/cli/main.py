@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
-from . import gates, monitoring, packing, predictions, registry, scaffold, serving, trials, upkeep
+from . import gates, monitoring, packing, policy, predictions, registry, scaffold, serving, trials, upkeep
 from .options import Command, Verbs
 
 
@@ -68,16 +68,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser: every verb with its options."""
     top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
     verbs = Verbs(top)
-    for noun in (
-        packing,
-        gates,
-        registry,
-        upkeep,
-        trials,
-        monitoring,
-        serving,
-        predictions,
-        scaffold,
-    ):  # as help lists them
+    nouns = (packing, gates, registry, upkeep, trials, policy, monitoring, serving, predictions, scaffold)
+    for noun in nouns:  # as help lists them
         noun.register(verbs)
     return top

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts, checked_id, is_id
+from ..audit.kinds import KINDS, SHOWN
 from ..errors import RefusedError, UsageError
 from ..storage.paths import is_file, is_folder
 from .gates import run_gates
@@ -62,6 +63,7 @@ def register(verbs: Verbs) -> None:
         rollback,
         argument("model", nargs="?", help="the model's id; if left out, a terminal asks for it"),
         argument("--reason", default="", help="why, for the audit log; required"),
+        argument("--evidence", type=Path, metavar="FILE", help="what shows why; the audit log keeps its SHA-256"),
         key_option("sign the log"),
         ARTIFACTS,
         POLICY,
@@ -80,6 +82,13 @@ def register(verbs: Verbs) -> None:
         log,
         argument(
             "--at", type=moment, metavar="TIME", help="say what was live then (ISO 8601; UTC unless it says otherwise)"
+        ),
+        argument(
+            "--kind",
+            type=kinds,
+            action="extend",
+            metavar="KIND",
+            help=f"show only records of this kind, or of several, with commas between: {', '.join(SHOWN)}",
         ),
         argument(
             "--verify",
@@ -161,9 +170,13 @@ def rollback(arguments: argparse.Namespace) -> int:
     """Go back to a model that was live before."""
     from ..registry import rollback as registry
     from ..registry.store import past_live
+    from ..storage.digests import sha256_of
 
     model_id, reason = arguments.model, arguments.reason
     artifacts = artifacts_of(arguments)
+    if arguments.evidence and not is_file(arguments.evidence):
+        raise UsageError(f"{arguments.evidence}: no such file; give what the rollback was decided on")
+    evidence = sha256_of(arguments.evidence) if arguments.evidence else None
     in_force = emergency(artifacts, arguments)
     if model_id is None:
         live = registry.live_by_link(artifacts)  # what the log says may be what is wrong
@@ -178,7 +191,9 @@ def rollback(arguments: argparse.Namespace) -> int:
             reason = reason or input("reason: ")
         except EOFError:
             raise RefusedError("nothing was chosen, nothing is rolled back") from None
-    done = registry.rollback(artifacts, checked_id(model_id), in_force, reason=reason, key=key_of(arguments))
+    done = registry.rollback(
+        artifacts, checked_id(model_id), in_force, reason=reason, evidence=evidence, key=key_of(arguments)
+    )
     print(f"{model_id} is live again, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
     print(f"audit log: {done.head}")
     return 0
@@ -218,12 +233,14 @@ def list_models(arguments: argparse.Namespace) -> int:
 def log(arguments: argparse.Namespace) -> int:
     """Show every promotion and rollback, and what else was recorded but trials; times are UTC."""
     from ..audit.chain import Event, Intent, changes, live_at, plain, read_history
-    from ..audit.head import TRIAL
+    from ..audit.kinds import TRIAL
     from ..audit.whole import read_chain, remembered
     from ..registry.store import link_text
     from ..storage.lines import first
     from ..storage.text import printable
 
+    if arguments.kind and (arguments.at or arguments.verify or arguments.head):
+        raise UsageError("--kind goes with neither --at nor --verify nor --head; give it alone, or with --json")
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
@@ -242,6 +259,8 @@ def log(arguments: argparse.Namespace) -> int:
     history = read_history(artifacts.promotions)
     # A registry packs far more models than it promotes; `modelgates trials` shows these.
     shown = [record for record in history if not (isinstance(record, Event) and record.kind == TRIAL)]
+    if arguments.kind:
+        shown = history = [record for record in history if _kind_of(record) in arguments.kind]
     kept: str | None = None
     if arguments.json:
         print_json([plain(record) for record in history])
@@ -252,8 +271,22 @@ def log(arguments: argparse.Namespace) -> int:
                 kept = printable(str(record.policy))
             print(*words, *([f"policy: {kept}"] if kept != before else []), sep="\n    ")
         if not shown:
-            print("nothing was promoted yet")
+            print(f"no record of kind {', '.join(arguments.kind)}" if arguments.kind else "nothing was promoted yet")
     return 0
+
+
+def kinds(text: str) -> list[str]:
+    """Read kinds of records, with commas between them."""
+    found = [word.strip() for word in text.split(",")]
+    if unknown := [word for word in found if word not in SHOWN]:
+        raise argparse.ArgumentTypeError(f"no kind {unknown[0]!r}; there are {', '.join(SHOWN)}")
+    return found
+
+
+def _kind_of(record: "Intent | Event | Unknown") -> str:
+    from ..audit.chain import Intent
+
+    return record.action if isinstance(record, Intent) else record.kind
 
 
 def _in_words(record: "Intent | Event | Unknown") -> list[str]:
@@ -269,10 +302,12 @@ def _in_words(record: "Intent | Event | Unknown") -> list[str]:
                 record.actor,
                 " ".join(record.reason.split()),
             ]
-            below = record.waivers
+            decided = record.evidence_digest
+            below = (*record.waivers, *([f"decided on sha256:{decided[:16]}"] if decided else []))
         case Event():
             words = [record.kind, record.subject, record.actor, " ".join(record.reason.split())]
-            below = (f"shown by sha256:{record.evidence}",) if record.evidence else ()
+            what = f"{KINDS[record.kind].evidence}, " if record.kind in KINDS else ""
+            below = (f"shown by {what}sha256:{record.evidence[:16]}",) if record.evidence else ()
         case _:
             words = [record.kind, f"record {record.n}, of a later version; to see it whole: modelgates log --json"]
             below = ()

@@ -89,7 +89,7 @@ def trials(arguments: argparse.Namespace) -> int:
 
 
 def _lines(artifacts: "Artifacts") -> list[Line]:
-    from ..audit.head import ADDED
+    from ..audit.kinds import ADDED
     from ..stats.families import Hashes, one_family
     from ..storage.text import printable
     from ..trials.ledger import kept_by, read_ledger
@@ -123,7 +123,7 @@ def _lines(artifacts: "Artifacts") -> list[Line]:
 
 
 def _add(artifacts: "Artifacts", arguments: argparse.Namespace) -> int:
-    from ..audit.head import ADDED
+    from ..audit.kinds import ADDED
     from ..registry.events import record_event
     from ..trials.ledger import keep_data_of
 

@@ -60,6 +60,8 @@ def register(verbs: Verbs) -> None:
             type=Path,
             help="take them from this Parquet or CSV file, column `prediction`; default: the model's panel",
         ),
+        argument("--reason", default="", help="why, for the audit log; default: where they are from"),
+        key_option("sign the log"),
         ARTIFACTS,
         POLICY,
     )
@@ -117,12 +119,13 @@ def gc(arguments: argparse.Namespace) -> int:
 
 
 def golden_set(arguments: argparse.Namespace) -> int:
-    """Save a model's panel predictions, or those in a file, as its golden."""
+    """Save a model's panel predictions, or those in a file, as its golden, and write it into the audit log."""
     from ..registry.golden import set_golden
 
     artifacts = artifacts_of(arguments)
     rules = acting(artifacts, arguments).operations.registry
-    print(set_golden(artifacts, arguments.model, arguments.source, rules))
+    reason, key = arguments.reason, key_of(arguments)
+    print(set_golden(artifacts, arguments.model, arguments.source, rules, reason=reason, key=key))
     return 0
 
 

@@ -70,12 +70,7 @@ def save_golden_predictions(
     StatisticsError
         If there is no prediction, or one that is not a finite number.
     """
-    try:
-        values = numbers(predictions, name="they")
-    except StatisticsError as error:
-        raise StatisticsError(f"golden predictions: expected one finite number a row ({error})") from error
-    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
+    values = _checked(predictions)
     path = Path(folder) / f"{checked_id(model_id)}.parquet"
     content = _parquet(values)
     artifacts = Artifacts(Path(folder).parent)
@@ -122,6 +117,21 @@ def load_golden_predictions(
         return np.asarray(read_parquet(content, "its content")[COLUMN], dtype=np.float64)
     except (FormatError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: holds no predictions ({error}); set it again: {again}") from error
+
+
+def golden_digest(predictions: ArrayLike) -> str:
+    """Give the SHA-256 of the file in which `save_golden_predictions` would save them; raises as that does."""
+    return sha256(_parquet(_checked(predictions)))
+
+
+def _checked(predictions: ArrayLike) -> NDArray[np.float64]:
+    try:
+        values = numbers(predictions, name="they")
+    except StatisticsError as error:
+        raise StatisticsError(f"golden predictions: expected one finite number a row ({error})") from error
+    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+        raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
+    return values
 
 
 def _parquet(values: NDArray[np.float64]) -> bytes:

@@ -1,12 +1,14 @@
 """Reading a team's policy over the packaged default."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..errors import PolicyError
+from ..storage.toml_positions import Keys
 from .limits import Slo
 from .operations import NAME, Operations, without_moved
 from .policy import Policy
@@ -32,16 +34,34 @@ def load_policy(path: Path | None) -> Policy:
     own, moved = without_moved(read_toml(path, "policy file") if path else {})
     # Nothing here follows from these keys, but a wrong one is refused wherever the policy is read.
     checked(over(packaged(NAME), moved), Operations, source)
-    policy = checked(over(_without_other_ends(packaged("default.toml"), own), own), Policy, source)
-    policy = _with_costs_to_exceed(policy)
-    for name, slo in policy.slo.items():
-        _check_slo(source, name, slo, policy)
-    families = {name.partition(".")[0] for name in policy.slo}
-    for place, names in [("not_applicable", policy.not_applicable), *policy.tasks.items()]:
-        for name in names:
-            if name not in families and name not in policy.slo:
-                raise PolicyError(f"{source}: {place}: no family {name!r}; there are {', '.join(sorted(families))}")
+    policy = complete(over_default(own), source)
+    for _, text in contradictions(policy):
+        raise PolicyError(f"{source}: {text}")
     return policy
+
+
+def over_default(own: dict[str, Any]) -> dict[str, Any]:
+    """Put a team's tables over those of the packaged policy."""
+    return over(_without_other_ends(packaged("default.toml"), own), own)
+
+
+def complete(tables: dict[str, Any], source: str) -> Policy:
+    """Give whole tables their type, and the limits that follow from other keys."""
+    return _with_costs_to_exceed(checked(tables, Policy, source))
+
+
+def contradictions(policy: Policy) -> Iterator[tuple[Keys, str]]:
+    """Find keys that have the right type and contradict others: the place of each, and what is wrong with it."""
+    for name, slo in policy.slo.items():
+        yield from _of_slo(name, slo, policy)
+    families = {name.partition(".")[0] for name in policy.slo}
+    places: list[tuple[Keys, tuple[str, ...]]] = [(("not_applicable",), policy.not_applicable)]
+    places += [(("tasks", task), names) for task, names in policy.tasks.items()]
+    for place, names in places:
+        for index, name in enumerate(names):
+            if name not in families and name not in policy.slo:
+                there = ", ".join(sorted(families))
+                yield (*place, index), f"{place[-1]}: no family {name!r}; there are {there}"
 
 
 def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -67,22 +87,22 @@ def _with_costs_to_exceed(policy: Policy) -> Policy:
     return msgspec.structs.replace(policy, slo=policy.slo | {BREAK_EVEN: asked})
 
 
-def _check_slo(source: str, name: str, slo: Slo, policy: Policy) -> None:
+def _of_slo(name: str, slo: Slo, policy: Policy) -> Iterator[tuple[Keys, str]]:
+    row, path = f'[slo."{name}"]', ("slo", name)
     bounds = [slo.above, slo.at_least, slo.below, slo.at_most]
     given = [bound for bound in bounds if bound is not None]
     if not given or not all(math.isfinite(bound) for bound in given):
-        raise PolicyError(f'{source}: [slo."{name}"] needs a finite bound: above or at_least, below or at_most')
-    if None not in bounds[:2] or None not in bounds[2:]:
-        raise PolicyError(f'{source}: [slo."{name}"] has two bounds on one side; keep the open or the closed one')
-    if slo.lower > slo.upper or (slo.lower == slo.upper and None in (slo.at_least, slo.at_most)):
-        raise PolicyError(f'{source}: [slo."{name}"]: no value can satisfy its bounds ({slo}); widen one')
+        yield path, f"{row} needs a finite bound: above or at_least, below or at_most"
+    elif None not in bounds[:2] or None not in bounds[2:]:
+        yield path, f"{row} has two bounds on one side; keep the open or the closed one"
+    elif slo.lower > slo.upper or (slo.lower == slo.upper and None in (slo.at_least, slo.at_most)):
+        yield path, f"{row}: no value can satisfy its bounds ({slo}); widen one"
     if slo.parameters and (slo.each or slo.gate):
-        raise PolicyError(
-            f'{source}: [slo."{name}"] has parameters and {"each" if slo.each else "gate"}; keep one, they contradict'
-        )
-    if slo.gate is not None and slo.gate not in policy.slo:
-        raise PolicyError(f'{source}: [slo."{name}"] is measured by {slo.gate!r}, which is not a gate of the policy')
-    if slo.gate is not None and slo.severity == "hard" and policy.slo[slo.gate].severity == "soft":
-        raise PolicyError(
-            f'{source}: [slo."{name}"] is hard, but {slo.gate}, which measures it, is soft; make both hard'
-        )
+        other = "each" if slo.each else "gate"
+        yield (*path, "parameters"), f"{row} has parameters and {other}; keep one, they contradict"
+    if slo.gate is None:
+        return
+    if slo.gate not in policy.slo:
+        yield (*path, "gate"), f"{row} is measured by {slo.gate!r}, which is not a gate of the policy"
+    elif slo.severity == "hard" and policy.slo[slo.gate].severity == "soft":
+        yield (*path, "severity"), f"{row} is hard, but {slo.gate}, which measures it, is soft; make both hard"

@@ -12,7 +12,8 @@ import msgspec
 
 from ..storage.digests import sha256
 from ..storage.strict_json import canonical
-from .limits import NonNegative
+from ..storage.toml_positions import Keys
+from .limits import NonNegative, Share
 from .toml import checked, over, packaged, read_toml
 
 NAME = "operations.toml"
@@ -32,12 +33,25 @@ class HermeticLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     minutes: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
 
 
+class LogRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the prediction log is written.
+
+    `part_mb` is the size at which a part is closed [10^6 bytes], `features` the share of rows whose features are kept.
+    `hash_keys` keeps a digest of a row's key in place of the key.
+    """
+
+    part_mb: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+    features: Share
+    hash_keys: bool
+
+
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """Everything that operates: a team's file over the packaged one."""
 
     format: Literal[1]
     registry: LockRules
     hermetic: HermeticLimits
+    log: LogRules
 
     @cached_property
     def digest(self) -> str:
@@ -78,7 +92,7 @@ def load_operations(
     moved = without_moved(read_toml(policy, "policy file"))[1] if policy else {}
     before = over(packaged(NAME), moved)
     checked(before, Operations, str(policy))
-    warnings = list(_misplaced(moved, own, policy))
+    warnings = [f"{policy}: {text}" for _, text in misplaced(moved, own, policy)]
     if asked and asked != policy:
         for section, table in without_moved(read_toml(asked, "policy file"))[1].items():
             place = "registry's own operations.toml"
@@ -98,11 +112,13 @@ def without_moved(policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     return kept, moved
 
 
-def _misplaced(moved: dict[str, Any], own: dict[str, Any], policy: Path | None) -> Iterator[str]:
+def misplaced(moved: dict[str, Any], own: dict[str, Any], policy: Path | None) -> Iterator[tuple[Keys, str]]:
+    """Say of each key that still stands in the policy where it belongs; `own` are the tables of operations.toml."""
+    place = policy.with_name(NAME) if policy else NAME
     for section, table in moved.items():
-        for key in table:
-            place = policy.with_name(NAME) if policy else NAME
+        for key in table if isinstance(table, dict) else ():
             if key in own.get(section, {}):
-                yield f"{policy}: [{section}] {key} does not count, because {place} sets it; delete it from the policy"
+                text = f"does not count, because {place} sets it; delete it from the policy"
             else:
-                yield f"{policy}: [{section}] {key} is deprecated in the policy; move it to {place}, under [{section}]"
+                text = f"is deprecated in the policy; move it to {place}, under [{section}]"
+            yield (section, key), f"[{section}] {key} {text}"

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import itertools
+import math
 import os
 import re
 import secrets
@@ -25,7 +26,6 @@ from ..storage.lines import append_atomic, count_lines, drop_torn_line, first, l
 from ..storage.paths import is_file, is_folder, is_link
 from .records import NOT_A_RECORD, Arm, Prediction, checked_arm
 
-PART_BYTES = 2**24  # of a part, before another is begun: what readers hold in memory is in proportion to it
 JSON_LINES, PARQUET = ".jsonl", ".parquet"
 _DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _ODD = re.compile(r"[^A-Za-z0-9.]")
@@ -99,11 +99,11 @@ class PartWriter:
     arm : str
     rules : LockRules
         How the registry's lock is taken, under which a log of version 0.1 becomes a part.
-    part_bytes : int, optional
-        Where another part is begun [bytes].
+    part_bytes : float, optional
+        Where another part is begun [bytes]. What readers hold in memory is in proportion to it.
     """
 
-    def __init__(self, artifacts: Artifacts, arm: Arm, rules: LockRules, *, part_bytes: int = PART_BYTES) -> None:
+    def __init__(self, artifacts: Artifacts, arm: Arm, rules: LockRules, *, part_bytes: float = math.inf) -> None:
         self.arm = checked_arm(arm)
         self._artifacts, self._rules, self._limit = artifacts, rules, part_bytes
         self._encode = msgspec.json.Encoder().encode_lines

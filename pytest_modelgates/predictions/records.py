@@ -1,5 +1,6 @@
 """Records of predictions: one JSON line for each row that was scored, or could not be."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -96,6 +97,13 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def encode_predictions(records: Iterable[Prediction]) -> bytes:
     """Encode records as JSON lines."""
     return msgspec.json.Encoder().encode_lines(list(records))
+
+
+def hashed(row_key: str) -> str:
+    """Hide a row key from those who read the log, though not from those who guess it; equal keys stay equal."""
+    named, mark, content = row_key.rpartition(CONTENT)
+    digest = hashlib.blake2b((named if mark else row_key).encode(), digest_size=16).hexdigest()
+    return f"hashed:{digest}|{mark}{content}" if mark else f"hashed:{digest}"
 
 
 def time_of(row_key: str) -> datetime:

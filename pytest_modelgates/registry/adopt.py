@@ -11,8 +11,9 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..audit.actor import one_line_reason, why_denied
-from ..audit.chain import ADOPTED, Commit, chained, signed_content
+from ..audit.chain import Commit, chained, signed_content
 from ..audit.events import event_of
+from ..audit.kinds import ADOPTED
 from ..audit.whole import set_aside
 from ..audit.writer import link_target, lock
 from ..errors import RefusedError

@@ -31,7 +31,7 @@ def record_event(
     artifacts : Artifacts
     rules : LockRules
     kind : str
-        What happened, as one word of small letters, digits and hyphens.
+        What happened: one of `audit.kinds.KINDS`, which says what subject and evidence are.
     subject : str
         What it happened to, such as a model's id.
     reason : str

@@ -15,7 +15,8 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..audit.actor import actor, host
-from ..audit.chain import Action, Intent, PolicyKept
+from ..audit.chain import Intent, PolicyKept
+from ..audit.kinds import Action
 from ..errors import PolicyError
 from ..policy.load import load_policy
 from ..policy.operations import Operations, load_operations
@@ -84,7 +85,7 @@ def for_acting(artifacts: Artifacts, asked: Path | None = None) -> InForce:
         policy of its own and there is none now.
     """
     place = find_place(artifacts, asked)
-    if problem := _problem(artifacts, place):
+    if problem := why_unclear(artifacts, place):
         raise PolicyError(problem)
     return _read(place)
 
@@ -98,7 +99,7 @@ def for_looking(artifacts: Artifacts, asked: Path | None = None) -> InForce:
         If a file is broken.
     """
     place = find_place(artifacts, asked)
-    problem = _problem(artifacts, place)
+    problem = why_unclear(artifacts, place)
     if place.file and not is_there(place.file):
         place = replace(place, file=None, own=None)
     found = _read(place)
@@ -111,7 +112,7 @@ def for_emergency(artifacts: Artifacts, asked: Path | None = None) -> InForce:
     In place of such a policy counts whom the last change in the log let roll back.
     """
     place = find_place(artifacts, asked)
-    problem = _problem(artifacts, place)
+    problem = why_unclear(artifacts, place)
     policy = load_policy(None)
     kept = _kept(policy, None)
     warnings = []
@@ -146,7 +147,7 @@ def last_kept(artifacts: Artifacts) -> PolicyKept | None:
         return next((change.policy for change in found if change.policy), None)
 
 
-def _problem(artifacts: Artifacts, place: Place) -> str | None:
+def why_unclear(artifacts: Artifacts, place: Place) -> str | None:
     """Say why it cannot be told which policy counts; None if it can."""
     if place.problem or place.file:
         return place.problem

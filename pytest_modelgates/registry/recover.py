@@ -15,6 +15,7 @@ from ..artifacts import Artifacts, is_id
 from ..audit.chain import Abort, Tail, append, stray_end
 from ..audit.events import event_of
 from ..audit.head import Head
+from ..audit.kinds import RECOVER
 from ..audit.whole import Chain, read_chain, remembered
 from ..audit.writer import finish_interrupted, lock
 from ..errors import FormatError, ModelgatesError
@@ -82,7 +83,7 @@ def recover(artifacts: Artifacts, rules: LockRules, *, do: bool) -> Findings:
             for step in found.log_steps:
                 step.do()
             reason = "; ".join(step.text for step in found.steps)
-            append_signed(artifacts, event_of("recover", found.live or "nothing", reason, found.evidence), None)
+            append_signed(artifacts, event_of(RECOVER, found.live or "nothing", reason, found.evidence), None)
             for step in found.link_steps:
                 step.do()
         return found

@@ -11,6 +11,7 @@ from ..artifacts import Artifacts, is_id
 from ..audit.actor import one_line_reason, why_denied
 from ..audit.chain import Abort, append, tail
 from ..audit.events import event_of
+from ..audit.kinds import RECOVER
 from ..audit.writer import finish_interrupted, link_target, lock
 from ..errors import RefusedError
 from ..evidence.seal import load_key
@@ -21,8 +22,18 @@ from .in_force import InForce
 from .store import Done, append_signed, change_live, link_text, past_live, set_stray_end_aside, sound_tail, went_live
 
 
-def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: str, key: Path | None = None) -> Done:
+def rollback(
+    artifacts: Artifacts,
+    model_id: str,
+    in_force: InForce,
+    *,
+    reason: str,
+    evidence: str | None = None,
+    key: Path | None = None,
+) -> Done:
     """Make a former live model live again; parameters as for `promote`.
+
+    `evidence` is the SHA-256 of what it was decided on, such as a watch's finding.
 
     Raises
     ------
@@ -55,9 +66,10 @@ def rollback(artifacts: Artifacts, model_id: str, in_force: InForce, *, reason: 
         repaired = set_stray_end_aside(artifacts)
         _settle(artifacts, live)
         if repaired:
-            append_signed(artifacts, event_of("recover", artifacts.promotions.name, *repaired), private)
+            append_signed(artifacts, event_of(RECOVER, artifacts.promotions.name, *repaired), private)
+        decided = {"evidence_digest": evidence} if evidence else {}
         change = in_force.intent(
-            "rollback", from_=live, to=model_id, digest=digest, reason=reason, time=datetime.now(UTC)
+            "rollback", from_=live, to=model_id, digest=digest, reason=reason, time=datetime.now(UTC), **decided
         )
         return change_live(artifacts, change, key=private)
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from ..model.directory import MODEL, ModelDirectory
 from ..model.session import OnnxModel
 from ..policy.place import operations_at
 from ..predictions.parts import PartWriter
-from ..predictions.records import FORMAT, Arm, Prediction
+from ..predictions.records import FORMAT, Arm, Prediction, hashed
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from .guards import refuse_if_killed
@@ -70,7 +71,10 @@ class Adapter:
         self.sidecar = self._files.sidecar
         self._scorer = Scorer(OnnxModel(self._files.verified(MODEL), self.sidecar), self.sidecar)
         root = Artifacts.of(self._files.directory)
-        self._log = PartWriter(artifacts or root, arm, operations_at(root).registry)
+        operations = operations_at(root)
+        self._rules = operations.log
+        part_bytes = self._rules.part_mb * 1e6
+        self._log = PartWriter(artifacts or root, arm, operations.registry, part_bytes=part_bytes)
 
     def __enter__(self) -> "Adapter":
         """Give the adapter itself."""
@@ -143,7 +147,10 @@ class Adapter:
         begin = time.perf_counter_ns()
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
-        now, errors = datetime.now(UTC), scored.errors
+        now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
+        kept = self._kept_features(rows)
+        if self._rules.hash_keys:
+            keys = [hashed(key) for key in keys]
         return [
             Prediction(
                 time=now,
@@ -157,14 +164,29 @@ class Adapter:
                 error=errors.get(row),
                 row_time=moment,
                 request=rows.request,
+                features=kept.get(row) if kept else None,
                 format=FORMAT,
             )
-            for row, (key, score, moment) in enumerate(zip(rows.keys, scored.scores.tolist(), rows.times, strict=True))
+            for row, (key, score, moment) in enumerate(zip(keys, scored.scores.tolist(), rows.times, strict=True))
         ]
+
+    def _kept_features(self, rows: Rows) -> dict[int, list[float | None]]:
+        """Take the features of a share of the rows: of the same rows in every arm, since the key decides."""
+        share = self._rules.features
+        if not share:
+            return {}
+        chosen = [row for row, key in enumerate(rows.keys) if zlib.crc32(key.encode()) < share * 2**32]
+        values = rows.matrix[chosen].astype(float).tolist()
+        return {
+            row: [None if value != value else value for value in cells]
+            for row, cells in zip(chosen, values, strict=True)
+        }
 
     def _rejected(self, row: Rejected) -> Prediction:
         # Without an asset a row goes by its content, which is not known.
         key = "|".join(row.texts) if row.texts and self.sidecar.asset else ANY_ROW
+        if self._rules.hash_keys and key != ANY_ROW:
+            key = hashed(key)
         return self._failed(key, f"schema: {row}")
 
     def _failed(self, key: str, why: str) -> Prediction:

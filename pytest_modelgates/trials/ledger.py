@@ -13,7 +13,7 @@ import numpy as np
 from ..artifacts import Artifacts
 from ..audit.chain import Event, append, decoded
 from ..audit.events import event_of
-from ..audit.head import ADDED, OF_TRIALS, TRIAL
+from ..audit.kinds import ADDED, OF_TRIALS, TRIAL
 from ..audit.whole import logs
 from ..errors import FormatError
 from ..model.directory import PANEL, ModelDirectory

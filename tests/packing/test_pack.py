@@ -116,7 +116,7 @@ def test_packing_twice_gives_the_same_model_under_two_ids(tmp_path: Path) -> Non
 
 def test_the_manifest_says_where_the_model_came_from_and_where_the_log_stood(tmp_path: Path) -> None:
     log = tmp_path / "promotions.log"
-    append(log, event_of("alert", "a", "A model drifts."))
+    append(log, event_of("kill", "a", "A model drifts."))
     manifest = Candidate(pack_ready(tmp_path, code="abc", data="def")).manifest
     assert (manifest.lineage.code, manifest.lineage.data) == ("abc", "def")
     # The trial itself is the second record.
@@ -125,9 +125,9 @@ def test_the_manifest_says_where_the_model_came_from_and_where_the_log_stood(tmp
 
 def test_where_the_log_stood_is_read_from_a_long_line_too(tmp_path: Path) -> None:
     log = tmp_path / "promotions.log"
-    append(log, msgspec.structs.replace(event_of("alert", "a", "x"), reason="x" * 100_000))
+    append(log, msgspec.structs.replace(event_of("kill", "a", "x"), reason="x" * 100_000))
     pack_ready(tmp_path)
-    append(log, msgspec.structs.replace(event_of("alert", "a", "x"), reason="x" * 100_000))
+    append(log, msgspec.structs.replace(event_of("kill", "a", "x"), reason="x" * 100_000))
     again = Candidate(pack_ready(tmp_path))  # no new trial
     assert again.manifest.audit_head == "3:" + sha256(log.read_bytes().splitlines()[2])
 

@@ -29,6 +29,8 @@ def numbers(operations: Operations) -> tuple[float, bool, float, float]:
 
 def test_the_packaged_ones_have_the_guides_numbers() -> None:
     assert numbers(PACKAGED) == (60, False, 16, 60)
+    log = PACKAGED.log
+    assert (log.part_mb, log.features, log.hash_keys) == (16, 0, False)
 
 
 def test_a_teams_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -81,6 +83,11 @@ REFUSED = [
     pytest.param("[hermetic]\nminutes = 0", "Expected `float` > 0", id="no-time"),
     pytest.param("[hermetic]\nhours = 1", "Object contains unknown field `hours`", id="hours"),
     pytest.param("hermetic = 3", "Expected `object`, got `int` - at `$.hermetic`", id="no-table"),
+    pytest.param("[log]\npart_mb = 0", "Expected `float` > 0", id="no-part"),
+    pytest.param("[log]\nfeatures = 1.5", "Expected `float` <= 1", id="more-than-all"),
+    pytest.param("[log]\nfeatures = nan", "Expected `float`", id="nan"),
+    pytest.param("[log]\nhash_keys = 'yes'", "Expected `bool`, got `str`", id="yes"),
+    pytest.param("[log]\npart_mib = 1", "Object contains unknown field `part_mib`", id="part-mib"),
     pytest.param("[slow]", "Object contains unknown field `slow`", id="unknown-section"),
     pytest.param("format = 2", "Invalid enum value 2", id="later-format"),
     pytest.param("minutes", "not TOML (", id="not-toml"),

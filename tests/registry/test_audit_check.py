@@ -152,7 +152,7 @@ def test_a_rewritten_log_cannot_be_signed_without_the_key(signed: Registry, caps
 
 def note(registry: Registry, *, key: Path | None = None) -> None:
     rules = registry.rules
-    record_event(registry.artifacts, rules, kind="alert", subject=registry.live, reason="drift", key=key)
+    record_event(registry.artifacts, rules, kind="trip", subject=registry.live, reason="drift", key=key)
 
 
 def test_a_signed_event_vouches_for_the_log_up_to_it(signed: Registry, tmp_path: Path, capsys: Capture) -> None:
@@ -171,7 +171,7 @@ def test_what_follows_on_the_last_signature_is_said_not_to_be_signed(signed: Reg
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes"), [(b'"reason":"drift"', b'"reason":"a test"'), (b'"kind":"alert"', b'"kind":"drill"')]
+    ("was", "becomes"), [(b'"reason":"drift"', b'"reason":"a test"'), (b'"kind":"trip"', b'"kind":"kill"')]
 )
 def test_a_signed_event_cannot_be_rewritten_without_the_key(
     signed: Registry, tmp_path: Path, capsys: Capture, was: bytes, becomes: bytes

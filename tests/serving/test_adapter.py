@@ -302,3 +302,49 @@ def test_a_model_cleaned_up_on_the_way_to_it_is_looked_for_again(
 
     monkeypatch.setattr(os.path, "realpath", promote_and_clean_up)
     assert Adapter(models / "latest.onnx", arm="live").model_id == live.name
+
+
+def settings(good_model: Path, text: str) -> None:
+    """Write the registry's operations.toml."""
+    path = Artifacts.of(good_model).root.parent / "registry" / "operations.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"format = 1\n[log]\n{text}\n")
+
+
+def test_a_share_of_the_rows_keeps_its_features_the_same_in_every_arm(good_model: Path, rows: Path) -> None:
+    settings(good_model, "features = 0.3")
+    live, shadow = (run(Adapter(good_model / "model.onnx", arm=arm), rows) for arm in ("live", "shadow"))
+    assert [record.features for record in live] == [record.features for record in shadow]
+    kept = {record.row_key: record.features for record in live if record.features}
+    assert 15 < len(kept) < 45
+    frame = pd.read_csv(rows, dtype={"momentum": np.float32, "value": np.float32})
+    for row in frame.itertuples():
+        if (key := f"{row.time}|{row.asset}") in kept:
+            assert kept[key] == [row.momentum, row.value]
+
+
+def test_a_missing_feature_is_kept_as_none(good_model: Path) -> None:
+    settings(good_model, "features = 1")
+    with Adapter(good_model / "model.onnx", arm="live") as adapter:
+        (record,) = adapter.score(Rows(["t|A"], np.array([[np.nan, 2]], dtype=np.float32), [None]))
+    assert (record.features, record.error) == ([None, 2.0], "schema: momentum is nan")
+    assert logged(Artifacts.of(good_model), "live") == [record]
+
+
+def test_keys_are_hidden_on_request_and_still_pair(good_model: Path, tmp_path: Path) -> None:
+    settings(good_model, "hash_keys = true")
+    csv = tmp_path / "live.csv"
+    csv.write_text(f"time,asset,momentum,value\n{DAY},A,0.5,1\n{DAY},A,x,1\n{DAY},B,1,1\n")
+    first, second = (run(Adapter(good_model / "model.onnx", arm=arm), csv) for arm in ("live", "shadow"))
+    assert [record.row_key for record in first] == [record.row_key for record in second]
+    a, bad, b = (record.row_key for record in first)
+    assert a == bad != b
+    assert re.fullmatch(r"hashed:[0-9a-f]{32}", a)
+    assert str(first[0].day) == DAY
+    assert b"|A" not in parts(Artifacts.of(good_model), "live")[0].path.read_bytes()
+
+
+def test_a_part_ends_at_the_size_that_the_settings_say(good_model: Path, rows: Path) -> None:
+    settings(good_model, "part_mb = 0.01")
+    run(Adapter(good_model / "model.onnx", arm="live"), rows, batch_size=10)
+    assert len(parts(Artifacts.of(good_model), "live")) > 2
