@@ -174,6 +174,11 @@ class Artifacts:
         return {"live": self.root / "predictions.jsonl", "shadow": self.root / "shadow" / "predictions.jsonl"}
 
     @property
+    def outcomes(self) -> Path:
+        """What came of the rows that were predicted."""
+        return self.root / "outcomes"
+
+    @property
     def trials(self) -> Path:
         """What is kept of every trial, by the digest of the file."""
         return self.root / "trials"
@@ -203,7 +208,15 @@ class Artifacts:
     def keeps(self, place: Path) -> bool:
         """Whether a place is, or lies below, one where the registry keeps something other than reports."""
         links = self.newest_parts
-        own = (self.models, self.golden, self.trials, self.proofs, self.predictions, links["shadow"].parent)
+        own = (
+            self.models,
+            self.golden,
+            self.trials,
+            self.proofs,
+            self.predictions,
+            self.outcomes,
+            links["shadow"].parent,
+        )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)
         log = place.parent == self.root and place.name.startswith(self.promotions.name)  # or one that was set aside
         return log or place == self.root or any(place.is_relative_to(path) for path in (*own, *files))

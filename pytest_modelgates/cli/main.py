@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
-from . import gates, monitoring, packing, policy, predictions, registry, scaffold, serving, trials, upkeep
+from . import gates, monitoring, outcomes, packing, policy, predictions, registry, scaffold, serving, trials, upkeep
 from .options import Command, Verbs
 
 
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser: every verb with its options."""
     top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
     verbs = Verbs(top)
-    nouns = (packing, gates, registry, upkeep, trials, policy, monitoring, serving, predictions, scaffold)
+    nouns = (packing, gates, registry, upkeep, trials, policy, monitoring, serving, predictions, outcomes, scaffold)
     for noun in nouns:  # as help lists them
         noun.register(verbs)
     return top

@@ -1,0 +1,253 @@
+"""What came of the rows that were predicted: returns or labels, added once, late, or corrected with a reason."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from ..artifacts import Artifacts
+from ..audit.actor import actor, one_line_reason
+from ..audit.writer import LockRules, lock
+from ..errors import FormatError, IntegrityError, RefusedError
+from ..model.features import named_column, numeric_column
+from ..model.tables import read_user_table
+from ..storage.digests import Sha256, sha256, sha256_of
+from ..storage.rows import Column
+from ..storage.strict_json import Moment
+from ..storage.text import cut, printable
+from .counting import Tally, Window, count_log
+from .parts import arms
+from .records import hashed, in_utc
+
+Kind = Literal["return", "label"]
+KINDS: tuple[Kind, ...] = ("return", "label")
+OBSERVED = "observed_at"
+
+
+class Added(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The first line of a file of outcomes: who added them when, and the digests of their source and of their lines."""
+
+    format: Literal[1] = 1
+    added: Moment
+    actor: str
+    kind: Kind
+    rows: int
+    source: Sha256
+    sha256: Sha256
+    reason: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One line of it: what came of a row, and when that was known, if somebody said."""
+
+    row_key: str
+    value: float
+    observed_at: Moment | None = None
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What came of each row, as it was said last.
+
+    Parameters
+    ----------
+    files : list of Added
+        What was added, oldest first.
+    values : dict of str to float
+        By row key.
+    corrected : int
+        Rows of which something else was said before.
+    """
+
+    files: list[Added] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
+    corrected: int = 0
+    _hashed: dict[str, float] | None = None
+
+    def of(self, row_key: str) -> float | None:
+        """Find what came of a row, whose key may be hidden by a digest; None if nobody said."""
+        if not row_key.startswith("hashed:"):
+            return self.values.get(row_key)
+        if self._hashed is None:
+            self._hashed = {hashed(key): value for key, value in self.values.items()}
+        return self._hashed.get(row_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """What adding a file did: rows of it that are new, known already, corrected; and those that nobody predicted."""
+
+    rows: int
+    new: int
+    known: int
+    corrected: int
+    unmatched: int
+
+
+def read_outcomes(artifacts: Artifacts) -> Outcomes:
+    """Read every outcome.
+
+    Raises
+    ------
+    FormatError, IntegrityError
+        If a file is not one that `add_outcomes` wrote, or was changed since.
+    """
+    found = Outcomes()
+    folder = artifacts.outcomes
+    for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
+        added, outcomes = _read(path)
+        found.files.append(added)
+        for outcome in outcomes:
+            before = found.values.get(outcome.row_key)
+            found.corrected += before is not None and before != outcome.value
+            found.values[outcome.row_key] = outcome.value
+    return found
+
+
+def _read(path: Path) -> tuple[Added, list[Outcome]]:
+    first, _, lines = path.read_bytes().partition(b"\n")
+    try:
+        added = msgspec.json.decode(first, type=Added)
+        outcomes = msgspec.json.Decoder(Outcome).decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not a file of outcomes ({printable(str(error))}); put the file back") from error
+    if sha256(lines) != added.sha256 or len(outcomes) != added.rows:
+        raise IntegrityError(f"{path}: was changed after its outcomes were added; put the file back")
+    return added, outcomes
+
+
+def add_outcomes(
+    artifacts: Artifacts, source: Path, keys: list[str], rules: LockRules, *, reason: str | None = None
+) -> Addition:
+    """Add what came of rows.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    source : Path
+        CSV or Parquet: the columns that name a row, and `return` (the next day's, as the panel's) or `label`; perhaps
+        `observed_at`, which says when it was known.
+    keys : list of str
+        The columns that name a row, as the model has them: time and asset.
+    rules : LockRules
+    reason : str, optional
+        Why outcomes that are known already are corrected.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read, names a row twice, or lacks a value.
+    RefusedError
+        If the file was added before, if it would correct a row without a reason, or if nobody predicted any of its
+        rows.
+    """
+    kind, outcomes = _outcomes_in(source, keys)
+    digest = sha256_of(source)
+    with lock(artifacts, rules):
+        before = read_outcomes(artifacts)
+        for added in before.files:
+            if added.source == digest:
+                raise RefusedError(f"{source}: was added on {added.added:%Y-%m-%d %H:%M} UTC already; nothing to do")
+        changed = [one for one in outcomes if before.values.get(one.row_key, one.value) != one.value]
+        if changed and not reason:
+            known = before.values[changed[0].row_key]
+            raise RefusedError(
+                f"{source}: {len(changed)} rows have another outcome already, such as {changed[0].row_key}: {known:g}, "
+                f'now {changed[0].value:g}; to correct them, say why: --reason "…"'
+            )
+        matched = _predicted(artifacts, {one.row_key for one in outcomes})
+        if not matched:
+            raise RefusedError(
+                f"{source}: none of its {len(outcomes)} rows was predicted, such as {outcomes[0].row_key}"
+                f"{_example(artifacts)}; write times and assets as in the rows that were served"
+            )
+        lines = msgspec.json.Encoder().encode_lines(outcomes)
+        header = Added(
+            added=datetime.now(UTC),
+            actor=actor(),
+            kind=kind,
+            rows=len(outcomes),
+            source=digest,
+            sha256=sha256(lines),
+            reason=one_line_reason(reason, "correction") if reason else None,
+        )
+        path = artifacts.outcomes / f"{header.added:%Y%m%dT%H%M%S.%fZ}-{digest[:16]}.jsonl"
+        artifacts.write(path, msgspec.json.encode(header) + b"\n" + lines)
+    known_rows = sum(one.row_key in before.values for one in outcomes) - len(changed)
+    return Addition(
+        rows=len(outcomes),
+        new=len(outcomes) - known_rows - len(changed),
+        known=known_rows,
+        corrected=len(changed),
+        unmatched=len(outcomes) - matched,
+    )
+
+
+def _outcomes_in(source: Path, keys: list[str]) -> tuple[Kind, list[Outcome]]:
+    """Read a user's file of outcomes."""
+    columns = [Column(key, "text") for key in keys] + [Column(kind, "float64") for kind in KINDS]
+    frame = read_user_table(source, columns)
+    present = [kind for kind in KINDS if kind in frame]
+    if len(present) != 1:
+        found = " and ".join(present) if present else "neither"
+        raise FormatError(f"{source}: holds {found}, expected one of the columns return and label")
+    (kind,) = present
+    texts = [_texts(named_column(frame, key, source=str(source))) for key in keys]
+    values = numeric_column(frame, kind, source=str(source)).astype(np.float64)
+    if not len(values):
+        raise FormatError(f"{source}: a header and not a row")
+    if bad := np.flatnonzero(~np.isfinite(values)).tolist():
+        raise FormatError(f"{source}, row {bad[0] + 1}: {kind} is {values[bad[0]]}; leave a row out until it is known")
+    observed = _observed(frame, source)
+    names = ["|".join(parts) for parts in zip(*texts, strict=True)]
+    if len(set(names)) < len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise FormatError(f"{source}: row {cut(twice)} appears twice; keep one")
+    rows = zip(names, values.tolist(), observed, strict=True)
+    return kind, [Outcome(row_key=name, value=value, observed_at=seen) for name, value, seen in rows]
+
+
+def _observed(frame: pd.DataFrame, source: Path) -> list[datetime | None]:
+    """Read when outcomes were known."""
+    if OBSERVED not in frame:
+        return [None] * len(frame)
+    texts = _texts(named_column(frame, OBSERVED, source=str(source)))
+    try:
+        return [in_utc(text) if text else None for text in texts]
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{source}: {OBSERVED} holds a time that is not ISO 8601 ({error})") from error
+
+
+def _texts(column: "pd.Series") -> list[str]:
+    """Write a column as a feed would: a time at midnight as its date."""
+    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return [str(value) for value in column]
+    return [f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat() for time in column]
+
+
+def _predicted(artifacts: Artifacts, keys: set[str]) -> int:
+    """Count the rows that some arm has predicted."""
+    hidden = {hashed(key): key for key in keys}
+    found = set[str]()
+    for records in _all_records(artifacts):
+        named = {hidden.get(key, key) for key in records}
+        found |= named & keys
+        if len(found) == len(keys):
+            break
+    return len(found)
+
+
+def _all_records(artifacts: Artifacts) -> Iterator[list[str]]:
+    for arm in arms(artifacts):
+        for records in count_log(artifacts, arm, Window(), Tally()):
+            yield [record.row_key for record in records]
+
+
+def _example(artifacts: Artifacts) -> str:
+    """Show how the log names its rows, if there is one."""
+    return next((f", and predictions have rows such as {cut(keys[0])}" for keys in _all_records(artifacts)), "")

@@ -1,0 +1,156 @@
+"""What came of rows: once, late, or corrected with a reason, and joined by the row's key."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.errors import FormatError, IntegrityError, ModelgatesError, RefusedError
+from pytest_modelgates.policy.operations import LockRules
+from pytest_modelgates.predictions.outcomes import Addition, add_outcomes, read_outcomes
+from pytest_modelgates.predictions.records import hashed
+from tests.support.handmade import log_predictions, predictions
+
+RULES = LockRules(lock_timeout_s=5, network_file_system=True)
+KEYS = ["time", "asset"]
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    """A root whose live model has predicted forty rows of two days."""
+    root = Artifacts(tmp_path / "artifacts")
+    root.models.mkdir(parents=True)
+    log_predictions(root, predictions("0" * 64, [0.5] * 40, arm="live"))
+    return root
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., Path]:
+    """Write a CSV file of outcomes of some rows of the first day."""
+
+    def write(*values: object, kind: str = "return", name: str = "file.csv", **columns: object) -> Path:
+        assets = [f"A{number:02d}" for number in range(len(values))]
+        frame = pd.DataFrame({"time": "2024-01-01", "asset": assets, kind: values, **columns})
+        frame.to_csv(tmp_path / name, index=False)
+        return tmp_path / name
+
+    return write
+
+
+def add(artifacts: Artifacts, source: Path, reason: str | None = None) -> Addition:
+    return add_outcomes(artifacts, source, KEYS, RULES, reason=reason)
+
+
+def test_outcomes_are_joined_by_the_rows_key(artifacts: Artifacts, table: Callable[..., Path]) -> None:
+    done = add(artifacts, table(0.01, -0.02))
+    assert done == Addition(rows=2, new=2, known=0, corrected=0, unmatched=0)
+    found = read_outcomes(artifacts)
+    assert found.of("2024-01-01|A01") == -0.02
+    assert found.of(hashed("2024-01-01|A01")) == -0.02
+    assert found.of("2024-01-02|A01") is None
+    assert [(added.kind, added.rows, added.reason) for added in found.files] == [("return", 2, None)]
+
+
+def test_late_outcomes_are_added_and_rows_that_nobody_predicted_are_counted(
+    artifacts: Artifacts, table: Callable[..., Path]
+) -> None:
+    add(artifacts, table(0.01, -0.02))
+    done = add(artifacts, table(0.01, -0.02, *[0.03] * 23, name="late.csv"))
+    assert done == Addition(rows=25, new=23, known=2, corrected=0, unmatched=5)  # twenty assets were predicted
+
+
+def test_a_correction_needs_a_reason_and_keeps_what_was_said(artifacts: Artifacts, table: Callable[..., Path]) -> None:
+    add(artifacts, table(0.01, -0.02))
+    other = table(0.01, -0.03, 0.5, name="other.csv")
+    with pytest.raises(RefusedError) as refused:
+        add(artifacts, other)
+    assert str(refused.value) == (
+        f"{other}: 1 rows have another outcome already, such as 2024-01-01|A01: -0.02, now -0.03; "
+        'to correct them, say why: --reason "…"'
+    )
+    assert len(read_outcomes(artifacts).files) == 1
+    done = add(artifacts, other, reason="the exchange\nbusted a trade")
+    assert done == Addition(rows=3, new=1, known=1, corrected=1, unmatched=0)
+    found = read_outcomes(artifacts)
+    assert (found.of("2024-01-01|A01"), found.corrected, len(found.files)) == (-0.03, 1, 2)
+    assert found.files[1].reason == "the exchange busted a trade"
+
+
+def test_a_file_is_added_once(artifacts: Artifacts, table: Callable[..., Path]) -> None:
+    source = table(0.01)
+    add(artifacts, source)
+    with pytest.raises(RefusedError, match=r"file\.csv: was added on .* UTC already; nothing to do$"):
+        add(artifacts, source)
+
+
+def test_a_file_of_which_no_row_was_predicted_is_refused(artifacts: Artifacts, tmp_path: Path) -> None:
+    source = tmp_path / "file.csv"
+    source.write_text("time,asset,return\n01/01/2024,A00,0.1\n")
+    with pytest.raises(RefusedError) as refused:
+        add(artifacts, source)
+    assert str(refused.value) == (
+        f"{source}: none of its 1 rows was predicted, such as 01/01/2024|A00, and predictions have rows such as "
+        "2024-01-01|A00; write times and assets as in the rows that were served"
+    )
+    assert not artifacts.outcomes.exists()
+
+
+def test_parquet_names_rows_as_a_feed_does(artifacts: Artifacts, tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"time": pd.to_datetime(["2024-01-01", "2024-01-02"]), "asset": ["A00", "A01"], "label": [1, 0]}
+    )
+    frame["observed_at"] = ["2024-01-03", ""]
+    frame.to_parquet(tmp_path / "file.parquet", index=False)
+    assert add(artifacts, tmp_path / "file.parquet").unmatched == 0
+    assert read_outcomes(artifacts).values == {"2024-01-01|A00": 1.0, "2024-01-02|A01": 0.0}
+    assert b'"observed_at":"2024-01-03T00:00:00Z"' in next(artifacts.outcomes.iterdir()).read_bytes()
+
+
+REFUSED = [
+    pytest.param("time,asset\n2024-01-01,A00\n", ": holds neither, expected one of the columns return and", id="none"),
+    pytest.param("time,asset,return,label\n2024-01-01,A00,1,1\n", ": holds return and label, expected one", id="both"),
+    pytest.param("time,return\n2024-01-01,1\n", ": has no column 'asset'; it holds time, return", id="no-asset"),
+    pytest.param("time,asset,return\n", ": a header and not a row", id="empty"),
+    pytest.param("time,asset,return\n2024-01-01,A00,\n", ", line 2: column 'return' is empty", id="missing"),
+    pytest.param("time,asset,return\n2024-01-01,A00,x\n", ", line 2: column 'return' holds 'x', expected", id="word"),
+    pytest.param(
+        "time,asset,return\n2024-01-01,A00,1\n2024-01-01,A00,2\n",
+        ": row 2024-01-01|A00 appears twice; keep",
+        id="twice",
+    ),
+    pytest.param(
+        "time,asset,return,observed_at\n2024-01-01,A00,1,soon\n",
+        ": observed_at holds a time that is not ISO 8601 (",
+        id="observed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), REFUSED)
+def test_a_file_that_cannot_be_read_is_refused_whole(
+    artifacts: Artifacts, tmp_path: Path, text: str, says: str
+) -> None:
+    source = tmp_path / "file.csv"
+    source.write_text(text)
+    with pytest.raises(FormatError) as refused:
+        add(artifacts, source)
+    assert str(refused.value).startswith(f"{source}{says}")
+    assert not artifacts.outcomes.exists()
+
+
+def test_what_was_changed_afterwards_is_not_read(artifacts: Artifacts, table: Callable[..., Path]) -> None:
+    add(artifacts, table(0.01))
+    (path,) = artifacts.outcomes.iterdir()
+    content = path.read_bytes()
+    for change, kind, says in (
+        (content.replace(b"0.01", b"0.02"), IntegrityError, "was changed after its outcomes were added; put the file"),
+        (content.replace(b'"format":1', b'"format":9'), FormatError, "not a file of outcomes ("),
+        (b"", FormatError, "not a file of outcomes ("),
+    ):
+        path.write_bytes(change)
+        with pytest.raises(ModelgatesError) as refused:
+            read_outcomes(artifacts)
+        assert isinstance(refused.value, kind)
+        assert str(refused.value).startswith(f"{path}: {says}")
