@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import socket
 from collections.abc import Sequence
 
 from ..errors import RefusedError
@@ -24,7 +23,7 @@ def actor() -> str:
 
 def host() -> str:
     """Name this machine, as text: a kernel takes any bytes for a name."""
-    return printable(socket.gethostname())
+    return printable(os.uname().nodename)
 
 
 def one_line_reason(reason: str, verb: str) -> str:

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import re
-import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
             close_quietly(descriptor)
             descriptor = _opened(path, mode)
             _take(descriptor, path, timeout_s, until)
-        name = printable(socket.gethostname())
+        name = printable(os.uname().nodename)
         holder = f"process {os.getpid()} on {name}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         with suppress(OSError):  # only a hint for those who wait; the lock works without it
             if not os.fstat(descriptor).st_size:

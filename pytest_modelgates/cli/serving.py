@@ -36,9 +36,10 @@ def shadow(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int:
     from ..serving.adapter import ANY_ROW, Adapter
+    from ..serving.settings import log_settings
 
     scored = refused = 0
-    with Adapter(arguments.onnx, arm=arm) as adapter:
+    with Adapter(arguments.onnx, arm=arm, settings=log_settings) as adapter:
         for record in adapter.run_csv(arguments.csv):
             scored += record.error is None
             if record.error is None:

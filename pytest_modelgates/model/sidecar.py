@@ -11,6 +11,7 @@ Crc32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Task = Literal["signal", "classification", "regression"]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z", max_length=64)]
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,15 +33,17 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The content of `sidecar.json`.
 
-    `asset` names the column that says what a row is about, such as an asset or a customer. `horizon` counts days, and
-    is 0 unless the model is a signal. `trained_until` is the last date that any training label used. `metric` names
-    the scorer by which a model that is not a signal is compared with its baseline. `tried` is how many candidates were
-    tried on this panel, null if unknown. `volume` names the column of what the whole market traded of the asset that
-    day, in money. `target_neutralised` says that a signal's target is not the plain return over the horizon but what is
-    left of it, such as after the part that sectors or factors explain.
+    `name` is what the models of one artifacts root are called. `asset` names the column that says what a row is
+    about, such as an asset or a customer. `horizon` counts days, and is 0 unless the model is a signal.
+    `trained_until` is the last date that any training label used. `metric` names the scorer by which a model that
+    is not a signal is compared with its baseline. `tried` is how many candidates were tried on this panel, null if
+    unknown. `volume` names the column of what the whole market traded of the asset that day, in money.
+    `target_neutralised` says that a signal's target is not the plain return over the horizon but what is left of
+    it, such as after the part that sectors or factors explain.
     """
 
     format: Literal[1] = 1
+    name: Name = "model"
     features: Annotated[tuple[Feature, ...], msgspec.Meta(min_length=1)]
     schema_crc32: Crc32
     output: Output

@@ -12,6 +12,7 @@ from ..errors import PackError
 from ..model.onnx_checks import input_dtypes
 from ..model.schema import schema_crc32
 from ..model.sidecar import Count, Positive, Sidecar, Task
+from ..model.sidecar import Name as ModelName
 from ..storage.strict_json import canonical, parse_json
 from ..storage.text import listed, printable
 
@@ -22,6 +23,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1)]
 class Description(TypedDict, total=False):
     """The keywords of `pack` that may be left out, explained there; a packing list has the same keys."""
 
+    name: ModelName
     task: Task
     horizon: Count
     metric: str | None

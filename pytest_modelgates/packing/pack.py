@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,10 +13,10 @@ import onnx
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..artifacts import Artifacts
+from ..artifacts import Artifacts, newest_id
 from ..audit.writer import locked
-from ..errors import PackError
-from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR
+from ..errors import FormatError, GoneError, IntegrityError, PackError
+from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR, ModelDirectory
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import parse_onnx
 from ..model.panel import Panel
@@ -70,6 +71,8 @@ def pack(
         Feature name to feature group, in the order in which the model takes them.
     changes : str
         What changed and why, for people.
+    name : str, default "model"
+        What the models of this artifacts root are called: small letters, digits, dots, dashes and underscores.
     task : {"signal", "classification", "regression"}, default "signal"
         What kind of model it is; a signal is traded on.
     horizon : int, default 0
@@ -161,9 +164,23 @@ def pack_as_described(
         PANEL: frame.to_parquet(index=False),
     }
     lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
+    _refuse_another_name(root, sidecar.name)
     if sidecar.task == "signal":
         _count(root, packed, contents)
     return publish(root, contents, lineage)
+
+
+def _refuse_another_name(artifacts: Artifacts, name: str) -> None:
+    """Refuse a model that is called otherwise than the newest one here: a root has the models of one name."""
+    newest = newest_id(artifacts)
+    if newest is None:
+        return
+    with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(newest)) as model:
+        if model.sidecar.name != name:
+            raise PackError(
+                f"name: {name!r}, but the models of {artifacts.root} are called {model.sidecar.name!r}; give that "
+                "name, or pack into another artifacts root"
+            )
 
 
 def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) -> None:

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import secrets
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -111,7 +110,7 @@ class PartWriter:
         self._day = date.min
         self._size = self._count = 0
         self._digest = hashlib.sha256()
-        self._prefix = f"{_ODD.sub('_', socket.gethostname()) or 'host'}-{os.getpid()}"
+        self._prefix = f"{_ODD.sub('_', os.uname().nodename) or 'host'}-{os.getpid()}"
 
     @property
     def place(self) -> Path:

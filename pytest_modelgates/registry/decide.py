@@ -47,6 +47,8 @@ class Facts:
         The live model; None before the first promotion.
     live_digest : str or None
         Its digest when it went live.
+    live_name : str or None
+        What it is called; None if that cannot be read.
     way_back : WayBack or None
         What the rehearsal of a rollback to it found; None if nobody asked for one.
     stored : StoredReport
@@ -77,6 +79,7 @@ class Facts:
     stored: StoredReport
     trusted: Trust
     live_digest: str | None = None
+    live_name: str | None = None
     way_back: WayBack | None = None
     proof: ProofRead = None
     denied: str | None = None
@@ -141,6 +144,9 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
         reasons += proof_reasons(facts.proof, required, policy, facts.trusted, digest=facts.digest, repair=prove)
     if facts.model_id == facts.live:
         reasons.append(Reason(f"{facts.model_id} is live already", "modelgates status"))
+    if facts.live_name not in (None, facts.sidecar.name):
+        names = f"it is called {facts.sidecar.name!r}, and the live model {facts.live_name!r}"
+        reasons.append(Reason(f"{names}; one artifacts root has one name", "pack it into a root of its own"))
     if facts.denied:
         repair = "ask one of them, or add the actor to [registry] may_promote in the policy"
         reasons.append(Reason(facts.denied, repair))

@@ -128,6 +128,7 @@ def gather(
         golden=golden,
         live=live,
         live_digest=found.change.digest if found.change else None,
+        live_name=_name_of(artifacts, live) if live else None,
         stored=stored,
         trusted=trust(policy, in_force.place.repository, loaded),
         proof=proof,
@@ -140,6 +141,12 @@ def gather(
     if shadow is None or shadow.digest != digest:
         shadow = _shadow_records(artifacts, digest, policy)
     return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow.read())
+
+
+def _name_of(artifacts: Artifacts, model_id: str) -> str | None:
+    with suppress(ModelgatesError, OSError), ModelDirectory(artifacts.model(model_id)) as model:
+        return model.sidecar.name
+    return None
 
 
 def _shadow_records(artifacts: Artifacts, digest: str, policy: Policy) -> Follower:

@@ -4,7 +4,8 @@ import os
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
@@ -14,7 +15,6 @@ from ..artifacts import Artifacts, refuse_linked_models
 from ..errors import FormatError, GoneError
 from ..model.directory import MODEL, ModelDirectory
 from ..model.session import OnnxModel
-from ..policy.place import operations_at
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
 from ..storage.paths import is_file, is_there
@@ -45,6 +45,17 @@ def _open_model(onnx_path: Path) -> ModelDirectory:
                 ) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """How predictions are logged; `operations.toml` explains each one under [log] and [registry]."""
+
+    part_mb: float = 16.0
+    features: float = 0.0
+    hash_keys: bool = False
+    lock_timeout_s: float = 60.0
+    network_file_system: bool = False
+
+
 class Adapter:
     """One verified model and the log that its predictions go to.
 
@@ -56,6 +67,8 @@ class Adapter:
         `live`, `shadow`, or the name of another model that is run beside them.
     artifacts : Artifacts, optional
         Below which the predictions are logged; the model's own if left out.
+    settings : callable, optional
+        How the log of an artifacts root is kept, such as `settings.log_settings`, which reads its operations.toml.
 
     Raises
     ------
@@ -63,7 +76,14 @@ class Adapter:
         If the model directory is not sound.
     """
 
-    def __init__(self, onnx_path: Path, *, arm: Arm, artifacts: Artifacts | None = None) -> None:
+    def __init__(
+        self,
+        onnx_path: Path,
+        *,
+        arm: Arm,
+        artifacts: Artifacts | None = None,
+        settings: Callable[[Artifacts], LogSettings] = lambda _: LogSettings(),
+    ) -> None:
         # The directory stays open, so that garbage collection leaves it alone.
         self._files = _open_model(onnx_path)
         self.digest = self._files.verify(keep={MODEL})
@@ -71,10 +91,8 @@ class Adapter:
         self.sidecar = self._files.sidecar
         self._scorer = Scorer(OnnxModel(self._files.verified(MODEL), self.sidecar), self.sidecar)
         root = Artifacts.of(self._files.directory)
-        operations = operations_at(root)
-        self._rules = operations.log
-        part_bytes = self._rules.part_mb * 1e6
-        self._log = PartWriter(artifacts or root, arm, operations.registry, part_bytes=part_bytes)
+        self._rules = settings(root)
+        self._log = PartWriter(artifacts or root, arm, self._rules, part_bytes=self._rules.part_mb * 1e6)
 
     def __enter__(self) -> "Adapter":
         """Give the adapter itself."""

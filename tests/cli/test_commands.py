@@ -5,11 +5,11 @@ import io
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -792,7 +792,7 @@ def test_an_interrupt_while_the_command_line_is_imported_is_answered(
 def test_names_that_are_not_utf8_stop_nothing(
     registry: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: "ho\udcffst")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="ho\udcffst"))
     assert asked(registry, "promote", "--report", green_report(registry), "--policy", registry.policy_file) == 0
     assert read_log(registry.artifacts.promotions)[-1].host == r"ho\udcffst"
     odd = registry.artifacts.root.with_name("art\udcff")

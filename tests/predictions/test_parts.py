@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from tests.support.handmade import log_predictions, logged, predictions
 
 DIGEST = "0" * 64
 RULES = LockRules(lock_timeout_s=5, network_file_system=True)
-NAME = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+NAME = re.sub(r"[^A-Za-z0-9.]", "_", os.uname().nodename)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 

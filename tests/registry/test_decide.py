@@ -310,3 +310,12 @@ def test_the_first_model_owes_no_nights_but_an_untouched_log(packed_once: Path) 
     assert decide(facts, SHIPPED, now=now).reasons == []
     (reason,) = decide(replace(facts, log_problems=("record 2 is lost",)), SHIPPED, now=now).reasons
     assert str(reason) == "record 2 is lost → put promotions.log and latest back from a copy"
+
+
+@pytest.mark.parametrize(("live", "refused"), [("model", False), (None, False), ("bonds", True)])
+def test_a_model_of_another_name_does_not_follow_the_live_one(
+    good_model: Path, live: str | None, refused: bool
+) -> None:
+    facts = facts_of(good_model, green_ledger(good_model, POLICY), POLICY, live_name=live)
+    reason = "it is called 'model', and the live model 'bonds'; one artifacts root has one name → pack it into a root of its own"
+    assert (reason in map(str, decide(facts, POLICY, now=NOW).reasons)) is refused
