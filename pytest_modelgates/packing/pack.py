@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifacts, newest_id
 from ..audit.writer import locked
-from ..errors import FormatError, GoneError, IntegrityError, PackError
+from ..errors import FormatError, GoneError, IntegrityError, PackError, RegistryError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR, ModelDirectory
 from ..model.manifest import Lineage, installed
 from ..model.onnx_checks import parse_onnx
@@ -172,15 +172,16 @@ def pack_as_described(
 
 def _refuse_another_name(artifacts: Artifacts, name: str) -> None:
     """Refuse a model that is called otherwise than the newest one here: a root has the models of one name."""
-    newest = newest_id(artifacts)
-    if newest is None:
-        return
-    with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(newest)) as model:
-        if model.sidecar.name != name:
-            raise PackError(
-                f"name: {name!r}, but the models of {artifacts.root} are called {model.sidecar.name!r}; give that "
-                "name, or pack into another artifacts root"
-            )
+    known = None
+    with suppress(FormatError, IntegrityError, GoneError, RegistryError):  # a model that cannot be read bars no other
+        if newest := newest_id(artifacts):
+            with ModelDirectory(artifacts.model(newest)) as model:
+                known = model.sidecar.name
+    if known not in (None, name):
+        raise PackError(
+            f"name: {name!r}, but the models of {artifacts.root} are called {known!r}; give that name, or pack into "
+            "another artifacts root"
+        )
 
 
 def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) -> None:

@@ -178,7 +178,9 @@ def reals_of(rows: Sequence[bytes], kind: Kind, *, columns: int) -> NDArray[np.f
     values = _from_json(written)
     if values is None or values.size != len(rows) * columns or not _fits(values, Column("", kind)):
         return None
-    return values.reshape(len(rows), columns)
+    values = values.reshape(len(rows), columns)
+    # A column that may be written as whole numbers is one of integers.
+    return None if (values == np.rint(values)).all(axis=0).any() else values
 
 
 def _fits(values: NDArray[Any], column: Column) -> bool:

@@ -317,5 +317,6 @@ def test_a_model_of_another_name_does_not_follow_the_live_one(
     good_model: Path, live: str | None, refused: bool
 ) -> None:
     facts = facts_of(good_model, green_ledger(good_model, POLICY), POLICY, live_name=live)
-    reason = "it is called 'model', and the live model 'bonds'; one artifacts root has one name → pack it into a root of its own"
+    names = "it is called 'model', and the live model 'bonds'; one artifacts root has one name"
+    reason = f"{names} → pack it into a root of its own"
     assert (reason in map(str, decide(facts, POLICY, now=NOW).reasons)) is refused
