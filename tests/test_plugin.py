@@ -521,7 +521,7 @@ def test_a_family_that_does_not_apply_is_shown_and_not_skipped(pytester: pytest.
     result = run(pytester, f"--model-dir={good_model}", f"--policy={policy}", *paths)
     assert outcomes(result)["passed"] == 3
     result.stdout.fnmatch_lines(
-        [f"{family}: does not apply to a signal, says the policy" for family in ("pnl", "wf", "metric")]
+        ["pnl, wf, metric, data.repeated_rows, leak.target: not asked of a signal, says the policy"]
     )
     result.stdout.fnmatch_lines(["data.window: where the panel ends is not asked: set [[]data[]] window_end_days"])
     assert ledger_of(good_model).run.not_applicable == ("pnl", "wf")

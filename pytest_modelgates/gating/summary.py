@@ -40,9 +40,12 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
             terminal.write_line(_line(row, widths), **{colour: True})
         for judged in run.judged(model_id):
             _write_reason(terminal, judged, run, model_id)
+        sidecar = run.sidecars[model_id]
+        for notice in run.policy.declared(sidecar) if sidecar else ():
+            terminal.write_line(notice, yellow=True)
     for kind in dict.fromkeys(run.tasks.values()):
-        for family in run.policy.not_applicable_to(kind):
-            terminal.write_line(f"{family}: does not apply to a {kind or 'model'}, says the policy")
+        if off := dict.fromkeys(run.policy.not_applicable_to(kind)):
+            terminal.write_line(f"{', '.join(off)}: not asked of a {kind or 'model'}, says the policy")
         for notice in run.policy.notices(kind) if kind else ():
             terminal.write_line(notice, yellow=True)
     for name in run.changed:

@@ -77,6 +77,8 @@ GATES = {
     "data.constant_names": ("hard", "≤ 0"),
     "data.calendar": ("hard", "≤ 10"),
     "data.frequency": ("hard", "≤ 0.1"),
+    "data.days_left_out": ("hard", "≤ 0"),
+    "data.days_left_out_p": ("hard", "0.001 < · ≤ 1"),
     "data.holes": ("hard", "≤ 0.001"),
     "data.holes_p": ("hard", "0.01 < · ≤ 1"),
     "data.repeated_days": ("hard", "≤ 0"),
