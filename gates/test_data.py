@@ -52,6 +52,9 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
     """
     found = panel.target_agreement
     there: dict[str, Any] = {"lead": found.lead, "rho_there": found.largest, "worst_day": panel.day(found.worst_day)}
+    sizes = panel.return_sizes
+    if len(sizes.impossible) or not gate.policy.limit("data.return_size").contains(sizes.median):
+        gate.inconclusive("these are no returns to compare a target with: see data.returns_plausible")
     differs = 0.0 if panel.sidecar.target_neutralised else 1 - found.rank_corr
     gate.check_each(
         {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs},

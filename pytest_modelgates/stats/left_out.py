@@ -134,7 +134,7 @@ def _witnesses(
     agreement = daily_rank_ic(wanted, compounded(daily, horizon=horizon))
     if _median(agreement) >= _KNOWS:
         yield TARGET, agreement, horizon
-    glance = np.unique(np.linspace(0, len(daily) - 2, _GLANCE).astype(np.intp)) if len(daily) > 1 else []
+    glance = np.unique(np.linspace(0, max(0, len(daily) - 2), _GLANCE).astype(np.intp))[: len(daily) - 1]
     for name, values in features.items():
         column = daily_matrix(values, name)
         same_shape(column, daily, f"{name} and returns")

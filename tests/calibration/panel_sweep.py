@@ -16,8 +16,8 @@ from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.stats.attendance import holes, share_of_survivors, why_nobody_left
 from pytest_modelgates.stats.days import calendar
 from pytest_modelgates.stats.holdings import simulate
-from pytest_modelgates.stats.left_out import left_out
 from pytest_modelgates.stats.leakage import look_ahead, one_day_later, steadiness
+from pytest_modelgates.stats.left_out import left_out
 from pytest_modelgates.stats.plausible import return_sizes
 from pytest_modelgates.stats.ranks import Matrix, centred_ranks
 from pytest_modelgates.stats.repeats import repeated_days

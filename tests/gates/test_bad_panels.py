@@ -348,6 +348,14 @@ def test_days_left_out_for_their_loss_disagree_with_the_target(pytester: pytest.
     assert "look at worst_day: if days are missing after it, pack them; else correct the target" in said
 
 
+def test_a_panel_in_percent_is_told_of_its_unit_and_not_of_its_dates(pytester: pytest.Pytester) -> None:
+    returns = 100 * market(SLOW, seed=12)
+    refused, said = verdicts(pytester, frame_of(returns, SLOW, horizon=5), horizon=5)
+    assert {"data.returns_plausible", "data.target_agrees"} <= refused
+    assert "data.target_agrees inconclusive: these are no returns to compare a target with: see data.returns_pl" in said
+    assert "not of the same days" not in said
+
+
 def test_to_declare_a_target_neutralised_hides_no_day_that_was_left_out(pytester: pytest.Pytester) -> None:
     refused, said = verdicts(pytester, losing_days_left_out(), target_neutralised=True)
     assert "data.calendar" in refused
