@@ -47,7 +47,7 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     if not current.size:
         raise StatisticsError(
             f"{artifacts.predictions}: no prediction of {live.to}, which is live; run: modelgates serve --onnx "
-            f"{artifacts.latest_onnx} --csv live_data.csv"
+            f"{artifacts.latest_onnx} --csv {artifacts.root / 'live_data.csv'}"
         )
     golden = load_golden_predictions(live.to, folder=artifacts.golden)
     return live.to, len(current), detect_drift(golden, current, limits=limits_of(policy))

@@ -128,7 +128,8 @@ def kept_panel(path: Path, *, time: str, asset: str) -> tuple[str, str]:
     frame = read_user_table(path, columns)
     if missing := [column.name for column in columns if column.name not in frame]:
         raise PackError(
-            f"{path}: no column {listed(map(repr, missing))}; it holds {listed(frame, most=20)}; {_how_to_name(missing)}"
+            f"{path}: no column {listed(map(repr, missing))}; it holds {listed(frame, most=20)}; "
+            + _how_to_name(missing)
         )
     for column in columns:
         if count := int((frame[column.name].isna() | (frame[column.name] == "")).sum()):

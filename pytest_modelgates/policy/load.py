@@ -1,17 +1,21 @@
 """Reading a team's policy over the packaged default."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..errors import PolicyError
+from ..storage.text import cut
 from .limits import Slo
 from .operations import NAME, Operations, without_moved
 from .policy import Policy
+from .sections import PANEL_DIGEST
 from .toml import checked, over, packaged, read_toml
 
+DIGEST = re.compile(PANEL_DIGEST)
 BREAK_EVEN = "pnl.break_even"
 
 
@@ -32,6 +36,7 @@ def load_policy(path: Path | None) -> Policy:
     own, moved = without_moved(read_toml(path, "policy file") if path else {})
     # Nothing here follows from these keys, but a wrong one is refused wherever the policy is read.
     checked(over(packaged(NAME), moved), Operations, source)
+    _check_panel(source, own)
     policy = checked(over(_without_other_ends(packaged("default.toml"), own), own), Policy, source)
     policy = _with_costs_to_exceed(policy)
     for name, slo in policy.slo.items():
@@ -42,6 +47,17 @@ def load_policy(path: Path | None) -> Policy:
             if name not in families and name not in policy.slo:
                 raise PolicyError(f"{source}: {place}: no family {name!r}; there are {', '.join(sorted(families))}")
     return policy
+
+
+def _check_panel(source: str, own: dict[str, Any]) -> None:
+    """Refuse a digest that was typed by hand, with where the whole one comes from."""
+    data = own.get("data")
+    panel = data.get("panel") if isinstance(data, dict) else None
+    if isinstance(panel, str) and not DIGEST.fullmatch(panel):
+        raise PolicyError(
+            f"{source}: [data] panel is {cut(repr(panel))}, expected sha256: and 64 hex digits; give the line that "
+            "`modelgates panel FILE` prints"
+        )
 
 
 def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

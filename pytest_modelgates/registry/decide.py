@@ -148,7 +148,8 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
     # Nights and hours in shadow protect a live model. The first one replaces nothing.
     if not facts.first:
         reasons += night_reasons(facts.nights, policy, today=now.date(), repair=f"{facts.gate} every night")
-        shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv live_data.csv"
+        live_rows = facts.directory.parents[1] / "live_data.csv"  # where the example of `init` writes them
+        shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv {live_rows}"
         repair = f"{shadow}; then {facts.gate}" if waiting else shadow
         waived = any(waiver.gate == DRIFT for waiver in waivers)
         reasons += shadow_reasons(

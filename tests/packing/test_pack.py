@@ -453,8 +453,14 @@ BAD_ARGUMENTS = [
     pytest.param(
         {"nullable": "ac"},
         PackError,
-        "nullable: Expected `array`, got `str`",
+        "nullable: Expected `array`, got `str`; give a list of feature names",
         id="nullable-as-text",
+    ),
+    pytest.param(
+        {"trained_until": None},
+        PackError,
+        "trained_until is missing: give the last date, of prices or others, that any training label used",
+        id="no-end-of-training",
     ),
     pytest.param({"horizon": 0}, PackError, "A signal model must say its `horizon`", id="no-horizon"),
     pytest.param(
@@ -473,7 +479,7 @@ BAD_ARGUMENTS = [
     pytest.param(
         {"trained_until": datetime(2019, 12, 31, tzinfo=UTC)},
         PackError,
-        "trained_until: Expected `date | null`, got `datetime`",
+        "trained_until: Expected `date | null`, got `datetime`; give a date, such as timestamp.date()",
         id="moment",
     ),
     pytest.param(
@@ -509,7 +515,7 @@ BAD_ARGUMENTS = [
         id="group-as-a-number",
     ),
     pytest.param({"features": {0: "x"}}, PackError, "features[0]: expected text *", id="feature-as-a-number"),
-    pytest.param({"nullable": True}, PackError, "nullable: Expected `array`, got `bool`", id="nullable-as-truth"),
+    pytest.param({"nullable": True}, PackError, "nullable: Expected `array`, got `bool`; *", id="nullable-as-truth"),
     pytest.param({"output": "score"}, PackError, "output: Expected `array | null`, got `str`", id="output-as-text"),
     pytest.param({"output": ("score",)}, PackError, "output: Expected `array` of length 2, got 1", id="half-an-output"),
     pytest.param({"code": 5}, PackError, "code: Expected `str | null`, got `int`", id="code-as-a-number"),
