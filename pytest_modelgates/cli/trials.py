@@ -47,7 +47,7 @@ class Line:
         days = f"{self.days} days held, {self.first} to {self.last}" if self.days else "no days to compare"
         what = "its file is lost" if self.lost else days if self.trial else "tried elsewhere"
         name = self.trial[:12] if self.trial else f"+ {self.trials}"
-        data = f"data {self.family}" if self.family else "any data"
+        data = f"data {self.family}" if self.family else "any   "
         return f"{self.time:%Y-%m-%d %H:%M:%S}  {name:12}  {data}  {what}  {self.actor}  {self.reason}"
 
 

@@ -53,7 +53,8 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line(problem, red=True)
     for line in outlook(run):
         terminal.write_line(line, yellow=True)
-    for path in run.report_paths():
+    # A promoter that started this run keeps the report elsewhere, and says where.
+    for path in () if run.nonce else run.report_paths():
         terminal.write_line(f"report: {path}")
 
 

@@ -16,7 +16,7 @@ _CALENDAR_YEAR = 365.25
 # The share by which the number of periods may differ from what their median spacing makes. Exchanges are open on 243 to
 # 261 days of a year, which is within 4 % of 252; a sixth day a week or every other day left out is beyond it.
 IRREGULAR = 0.1
-# A day of the week on which a market is closed as often as not is no day of the market.
+# On a day of the week that has rows in fewer weeks than this, the market is closed.
 _OPEN = 0.5
 
 

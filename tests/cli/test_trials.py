@@ -76,7 +76,7 @@ def test_what_was_tried_elsewhere_is_added_for_good(desk: Path, capsys: Capture)
     )
     heading, *lines = said(desk, capsys).splitlines()
     assert heading == "packed (UTC)         trial         market  what, by whom, and why"
-    assert re.fullmatch(r"\S+ \S+  \+ 45          any data  tried elsewhere  \S+  the notebook", lines[3])
+    assert re.fullmatch(r"\S+ \S+  \+ 45          any     tried elsewhere  \S+  the notebook", lines[3])
     assert re.fullmatch(r"\S+ \S+  \+ 2           data 2  tried elsewhere  \S+  another desk", lines[4])
     assert lines[5:] == [
         "market data 1: 47 trials, besides what the models declare",
@@ -93,7 +93,7 @@ def test_a_file_that_is_lost_is_said_to_be(desk: Path, capsys: Capture) -> None:
         path.unlink()
     heading, *lines = said(desk, capsys).splitlines()
     assert heading == "packed (UTC)         trial         market  what, by whom, and why"
-    assert all("  any data  its file is lost  " in line for line in lines[:3])
+    assert all("  any     its file is lost  " in line for line in lines[:3])
     assert lines[3:] == ["3 trials"]
 
 
