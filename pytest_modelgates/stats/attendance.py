@@ -170,4 +170,5 @@ def why_nobody_left(*, rows: int, periods_per_year: float) -> str | None:
     if name_years >= _EXPECTED_LEAVERS * _NAME_YEARS_TO_A_LEAVER:
         return None
     expected = name_years / _NAME_YEARS_TO_A_LEAVER
-    return f"no name leaves where some {expected:.2g} would, in {name_years:.3g} years of all names together: too few to tell"
+    together = f"in {name_years:.3g} years of all names together"
+    return f"no name leaves where some {expected:.2g} would, {together}: too few to tell"
