@@ -52,12 +52,14 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
     """
     found = panel.target_agreement
     there: dict[str, Any] = {"lead": found.lead, "rho_there": found.largest, "worst_day": panel.day(found.worst_day)}
-    sizes = panel.return_sizes
-    if len(sizes.impossible) or not gate.policy.limit("data.return_size").contains(sizes.median):
-        gate.inconclusive("these are no returns to compare a target with: see data.returns_plausible")
     differs = 0.0 if panel.sidecar.target_neutralised else 1 - found.rank_corr
+    values = {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs}
+    sizes, limit = panel.return_sizes, gate.policy.limit
+    odd = len(sizes.impossible) > 0 or not limit("data.return_size").contains(sizes.median)
+    if odd and not all(limit(slo).contains(value) for slo, value in values.items()):
+        gate.inconclusive("these are no returns to compare a target with: see data.returns_plausible")
     gate.check_each(
-        {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs},
+        values,
         sample=found.days,
         by_slo={
             "data.target_agrees": there,

@@ -409,7 +409,9 @@ def test_a_soft_gate_that_breaks_is_an_error(pytester: pytest.Pytester, how: str
     pytester.makepyfile(test_mine=f"import pytest\n{source}{gate}")
     result = run(pytester, f"--model-dir={model}", "test_mine.py")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["mine.answer  soft - * errored", "mine.answer errored: raised ZeroDivisionError"])
+    result.stdout.fnmatch_lines(
+        ["mine.answer  soft - * errored", "mine.answer errored: raised ZeroDivisionError: division by zero"]
+    )
 
 
 def test_a_gate_without_evidence_fails(pytester: pytest.Pytester) -> None:
@@ -425,7 +427,7 @@ def test_a_gate_without_evidence_fails(pytester: pytest.Pytester) -> None:
 NOT_REALLY_GREEN = [
     pytest.param("pytest.skip('not today')", "mine.answer not run: was skipped", id="skipped"),
     pytest.param("pytest.exit('enough', returncode=0)", "mine.answer not run: only setup ran, *", id="left"),
-    pytest.param("pytest.xfail('known')", "mine.answer errored: raised XFailed", id="expected-to-fail"),
+    pytest.param("pytest.xfail('known')", "mine.answer errored: raised XFailed: known", id="expected-to-fail"),
 ]
 
 

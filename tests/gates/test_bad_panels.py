@@ -204,7 +204,7 @@ BAD = [
         {"leak.delay"},
         [
             "leak.delay: measured -0.0* rho, limit ≥ 0, ic 0.05*, ic_a_day_later 0.00*, horizon 5, asked yes",
-            "the signal is gone a day later: look for a feature that knows the next day, *",
+            "the signal is gone a day later: look for a feature that knows the next day; *",
         ],
         id="peek-of-one-day",
     ),
@@ -233,7 +233,8 @@ BAD = [
         [
             "data.returns_plausible: measured 3* rows, limit ≤ 0, first 2015-01-01 n01",
             "data.return_size: measured 1.0* share, limit 0.0001 ≤ · ≤ 0.1",
-            "give ret_next as a share, 0.01 for one per cent; if returns are really of this size, change the limit",
+            "give target and ret_next as shares, 0.01 for one per cent; if returns are really of this size, change the "
+            "limit",
         ],
         id="percent",
     ),
@@ -243,7 +244,7 @@ BAD = [
         {"data.returns_plausible"},
         [
             "data.returns_plausible: measured 1 rows, limit ≤ 0, first 2015-01-08 n03",
-            "nothing loses more than all of its value: look for a wrong price, or for returns of another unit",
+            "nothing loses more than all of its value: look for a wrong price; returns in percent become shares by a hundredth",
         ],
         id="below-minus-100-percent",
     ),
@@ -349,8 +350,9 @@ def test_days_left_out_for_their_loss_disagree_with_the_target(pytester: pytest.
 
 
 def test_a_panel_in_percent_is_told_of_its_unit_and_not_of_its_dates(pytester: pytest.Pytester) -> None:
-    returns = 100 * market(SLOW, seed=12)
-    refused, said = verdicts(pytester, frame_of(returns, SLOW, horizon=5), horizon=5)
+    returns = market(SLOW, seed=12)
+    percent = frame_of(100 * returns, SLOW, target=100 * compounded(returns, horizon=5))
+    refused, said = verdicts(pytester, percent, horizon=5)
     assert {"data.returns_plausible", "data.target_agrees"} <= refused
     assert "data.target_agrees inconclusive: these are no returns to compare a target with: see data.returns_pl" in said
     assert "not of the same days" not in said
