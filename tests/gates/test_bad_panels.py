@@ -244,7 +244,8 @@ BAD = [
         {"data.returns_plausible"},
         [
             "data.returns_plausible: measured 1 rows, limit ≤ 0, first 2015-01-08 n03",
-            "nothing loses more than all of its value: look for a wrong price; returns in percent become shares by a hundredth",
+            "nothing loses more than all of its value: look for a wrong price; returns in percent become shares by a "
+            "hundredth",
         ],
         id="below-minus-100-percent",
     ),
