@@ -53,8 +53,13 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
     found = panel.target_agreement
     there: dict[str, Any] = {"lead": found.lead, "rho_there": found.largest, "worst_day": panel.day(found.worst_day)}
     differs = 0.0 if panel.sidecar.target_neutralised else 1 - found.rank_corr
+    values = {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs}
+    sizes, limit = panel.return_sizes, gate.policy.limit
+    odd = len(sizes.impossible) > 0 or not limit("data.return_size").contains(sizes.median)
+    if odd and not all(limit(slo).contains(value) for slo, value in values.items()):
+        gate.inconclusive("these are no returns to compare a target with: see data.returns_plausible")
     gate.check_each(
-        {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs},
+        values,
         sample=found.days,
         by_slo={
             "data.target_agrees": there,
@@ -88,15 +93,27 @@ def test_returns_plausible(panel: Panel, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("data.calendar")
 def test_calendar(panel: Panel, gate: Gate) -> None:
-    """The dates keep one frequency, by which annual figures and the borrow are reckoned, and leave no long gap."""
-    found = panel.calendar
+    """The dates keep one frequency, leave no long gap, and no day that the target or a feature still knows."""
+    found, cut = panel.calendar, panel.left_out
     counted = {"periods_per_year": found.periods_per_year, "counted_a_year": found.counted}
+    missing: dict[str, Any] = {"periods_without_rows": found.missing}
+    if found.missing:
+        missing["first_of_them"] = str(found.first_missing)
+    known: dict[str, Any] = {"asked": ", ".join(cut.columns) or "none"}
+    gaps = [f"after {panel.day(day)}" for day in cut.days.tolist()]
     gate.check_each(
-        {"data.calendar": found.gap, "data.frequency": found.irregularity},
+        {
+            "data.calendar": found.gap,
+            "data.frequency": found.irregularity,
+            "data.days_left_out": len(gaps),
+            "data.days_left_out_p": cut.p_value,
+        },
         sample=len(panel.days),
         by_slo={
-            "data.calendar": {"gap_from": str(found.gap_from), "gap_to": str(found.gap_to), **counted},
+            "data.calendar": {"gap_from": str(found.gap_from), "gap_to": str(found.gap_to), **missing, **counted},
             "data.frequency": counted,
+            "data.days_left_out": {"first": gaps[0], "by": cut.column, **known} if gaps else known,
+            "data.days_left_out_p": {"gaps": cut.gaps, **missing, **known},
         },
     )
 

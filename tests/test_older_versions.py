@@ -145,8 +145,8 @@ def test_a_candidate_is_judged_by_the_gates_as_they_are_now(desk: Path) -> None:
     refused = said(desk, "promote", f"artifacts/models/{CANDIDATE}", status=1)
     assert refused.startswith(f"modelgates: {CANDIDATE} is not promoted:\n")
     # Its target is the return of the same day, and its score knows it: no later gate lets that pass.
-    assert "\n  data.target_agrees failed: measured 0.008798 rho, limit ≥ 0.5 → " in refused
-    assert "\n  leak.too_good failed: measured 0.4638 rho, limit 0 ≤ · ≤ 0.15 → " in refused
+    assert "\n  data.target_agrees failed: measured 0.008798 rho, limit ≥ 0.5, worst_day 20" in refused
+    assert "\n  leak.too_good failed: measured 0.4638 rho, limit 0 ≤ · ≤ 0.15, column " in refused
     # It counts as a trial, and nothing else has changed.
     assert "promotions.log: 9 records, 4 signed, 2 heads kept by models; " in said(
         desk, "log", "--verify", "--head", HEAD

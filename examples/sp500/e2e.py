@@ -179,6 +179,7 @@ class Demonstration:
             limit = str(self.policy.limit(base_name(gate))).replace(" ", "")
             print(f"{gate:<30}{limit:<13}" + "".join(f"{row.get(name, '- !'):>10}" for name in self.ids).rstrip())
         print("✗ a hard gate that does not pass   ! a soft one that warns   – no reference before the first promotion")
+        print("- nothing could be measured")
 
     def ask_at_5bp(self, name: str) -> float:
         """Ask a promoted model for its significance at dearer trading, where it must not survive the trials."""

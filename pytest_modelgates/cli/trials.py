@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import RefusedError, UsageError
 from .options import (
     ARTIFACTS,
     JSON,
@@ -44,10 +44,10 @@ class Line:
 
     def __str__(self) -> str:
         """Show it to people."""
-        days = f"{self.days} days, {self.first} to {self.last}" if self.days else "no days to compare"
+        days = f"{self.days} days held, {self.first} to {self.last}" if self.days else "no days to compare"
         what = "its file is lost" if self.lost else days if self.trial else "tried elsewhere"
         name = self.trial[:12] if self.trial else f"+ {self.trials}"
-        data = f"data {self.family}" if self.family else "any data"
+        data = f"data {self.family}" if self.family else "any   "
         return f"{self.time:%Y-%m-%d %H:%M:%S}  {name:12}  {data}  {what}  {self.actor}  {self.reason}"
 
 
@@ -59,7 +59,9 @@ def register(verbs: Verbs) -> None:
         argument("what", nargs="?", choices=["add"], help="add what was tried elsewhere; nothing takes it back"),
         argument("number", nargs="?", type=count, metavar="N", help="how many were tried elsewhere"),
         argument("--reason", default="", help="what they were, for the audit log; `add` requires it"),
-        argument("--model", metavar="ID", help="they were tried on the data of this model; default: on any data"),
+        argument(
+            "--model", metavar="ID", help="they were tried on the data of this model; without it they count on any data"
+        ),
         key_option("with `add`, sign the log"),
         ARTIFACTS,
         POLICY,
@@ -74,15 +76,20 @@ def trials(arguments: argparse.Namespace) -> int:
         return _add(artifacts, arguments)
     if arguments.model or arguments.reason:
         raise UsageError("--model and --reason belong to: modelgates trials add N")
+    from ..storage.text import counted
+
     lines = _lines(artifacts)
     if arguments.json:
         print_json([asdict(line) for line in lines])
         return 0
+    if lines:
+        print("packed (UTC)         trial         market  what, by whom, and why")
     print(*lines, sep="\n", end="\n" if lines else "")
     families = sorted({line.family for line in lines if line.family})
     anywhere = sum(line.trials for line in lines if line.family is None)
     for family in families:
-        print(f"data {family}: {sum(line.trials for line in lines if line.family == family) + anywhere} trials")
+        number = sum(line.trials for line in lines if line.family == family) + anywhere
+        print(f"market data {family}: {counted(number, 'trial')}, besides what the models declare")
     if not families:
         print(f"{anywhere} trials" if lines else "no trial was counted yet")
     return 0
@@ -125,10 +132,13 @@ def _lines(artifacts: "Artifacts") -> list[Line]:
 def _add(artifacts: "Artifacts", arguments: argparse.Namespace) -> int:
     from ..audit.kinds import ADDED
     from ..registry.events import record_event
+    from ..storage.text import counted
     from ..trials.ledger import keep_data_of
 
     if arguments.number is None:
-        raise UsageError('add how many? Give a number, as in: modelgates trials add 45 --reason "…"')
+        raise UsageError('add how many? Give a number, as in: modelgates trials add 45 --model ID --reason "…"')
+    if not arguments.reason.strip():
+        raise RefusedError('say what they were: --reason "…"')
     rules = acting(artifacts, arguments).operations.registry
     evidence = keep_data_of(artifacts, arguments.model) if arguments.model else None
     record_event(
@@ -140,5 +150,9 @@ def _add(artifacts: "Artifacts", arguments: argparse.Namespace) -> int:
         evidence=evidence,
         key=key_of(arguments),
     )
-    print(f"{arguments.number} trials added, on {f'the data of {arguments.model}' if evidence else 'any data'}")
+    number = counted(arguments.number, "trial")
+    if evidence:
+        print(f"{number} added, on the data of {arguments.model}; nothing takes them back")
+    else:
+        print(f"{number} added: they count for every model of this registry, on whatever data; nothing takes them back")
     return 0

@@ -20,6 +20,11 @@ class Reason:
         return printable(f"{self.text} → {self.repair}")
 
 
+def together(names: Sequence[str]) -> list[str]:
+    """Give each of a few names by itself, and many as one text, for what is said of all alike: a panel is broken."""
+    return list(names) if len(names) <= SHOWN else [", ".join(names)]
+
+
 def few(names: Sequence[str]) -> str:
     """Name the first of many."""
     shown = ", ".join(names[:SHOWN])

@@ -10,7 +10,8 @@ from ..policy.families import FAMILIES, family_of
 from ..policy.limits import Severity, short
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
-from .report import GateRecord
+from ..storage.text import printable
+from .report import Evidence, GateRecord
 
 
 class Verdict(StrEnum):
@@ -84,9 +85,10 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
     if "Skipped" in exceptions.values():
         return Verdict.NOT_RUN, "was skipped"
     expected = {"setup": UNMEASURED, "call": FAILURES}
-    errors = [name for when, name in exceptions.items() if name not in expected.get(when, ())]
+    errors = [when for when, name in exceptions.items() if name not in expected.get(when, ())]
     if errors:
-        return Verdict.ERRORED, f"raised {errors[0]}"
+        said = phases[errors[0]].message
+        return Verdict.ERRORED, f"raised {exceptions[errors[0]]}" + (f": {printable(said)}" if said else "")
     if set(phases) != {"setup", "call", "teardown"} and "setup" not in exceptions:
         return Verdict.NOT_RUN, f"only {', '.join(phases) or 'nothing'} ran, expected set-up, call and teardown"
     for evidence in record.evidence:
@@ -106,13 +108,21 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
             if not limit.contains(evidence.value):
                 measured = "nothing finite" if evidence.value is None else short(evidence.value)
                 of = "" if name == base_name(record.gate) else f"{name} "
-                return Verdict.FAILED, f"{of}measured {measured} {evidence.unit}, limit {limit}"
+                return Verdict.FAILED, f"{of}measured {measured} {evidence.unit}, limit {limit}{_found(evidence)}"
     if "call" in exceptions:
         return Verdict.FAILED, f"raised {exceptions['call']}"
     wrong = [phase.when for phase in record.phases if phase.outcome != "passed"]
     if wrong:
         return Verdict.NOT_RUN, f"{wrong[0]} ended as {phases[wrong[0]].outcome}"
     return Verdict.PASSED, ""
+
+
+def _found(evidence: Evidence) -> str:
+    """Name what a gate found: its offenders, else the column, row, day or fold in the texts of its detail."""
+    if evidence.note:
+        return f": {printable(evidence.note)}"
+    texts = {key: text for key, text in evidence.detail.items() if isinstance(text, str)}
+    return "".join(f", {key} {printable(text)}" for key, text in texts.items())
 
 
 def advice(record: GateRecord, policy: Policy) -> str:

@@ -120,7 +120,7 @@ class Gate:
         )
         if limit.contains(value):
             return ""
-        known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items())
+        known = "".join(f", {key} {_short(entry)}" for key, entry in detail.items() if entry is not None)
         return f"{name}: measured {_short(value)} {limit.unit}, limit {limit}{known}\n{limit.advice}"
 
     def check_none(self, offenders: Sequence[object], **detail: Detail) -> None:

@@ -139,6 +139,7 @@ def record_phase(item: pytest.Item, error: BaseException | None, report: pytest.
             outcome=_outcome(report),
             duration_s=report.duration,
             exception=_name_of(error, unmeasured=unmeasured) if error else None,
+            message=None if error is None or missed else _first_line(error),
         ),
         evidence=tuple(gate.evidence) if report.when == "teardown" else (),
         code=run.watch.seen(item, report.when),

@@ -33,7 +33,8 @@ def properties(judged: Judged, policy: Policy, model_id: str, digest: str) -> li
         found.append((f"limit{of}", f"{limit} {limit.unit}"))
         if evidence.value is not None:
             found.append((f"measured{of}", repr(evidence.value)))
-            found.append((f"margin{of}", f"{limit.margin(evidence.value):.4g}"))
+            if (margin := limit.margin(evidence.value)) is not None:
+                found.append((f"margin{of}", f"{margin:.4g}"))
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations  # the types below are imported for checkers alone
 
 import shutil
+from collections.abc import Sequence
 
 import pytest
 
+from ..evidence.reasons import SHOWN, few
 from ..evidence.verdict import Judged, Verdict, advice, base_name
 from ..policy.limits import short
 from ..policy.policy import Policy
@@ -29,20 +31,20 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         for directory in run.model_dirs
     }
     every = [HEADINGS, *(row for some in rows.values() for row, _ in some)]
-    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
-    # Names are cut first, so that numbers and verdicts stay visible on a narrow terminal.
-    widths[0] = max(12, min(widths[0], shutil.get_terminal_size().columns - sum(widths[1:]) - 5))
+    widths = _widths(every, columns=shutil.get_terminal_size().columns)
     for model_id, some in rows.items():
         if len(rows) > 1:
             terminal.write_line(f"model {model_id}", bold=True)
         terminal.write_line(_line(HEADINGS, widths))
         for row, colour in some:
             terminal.write_line(_line(row, widths), **{colour: True})
-        for judged in run.judged(model_id):
-            _write_reason(terminal, judged, run, model_id)
+        _write_reasons(terminal, run, model_id)
+        sidecar = run.sidecars[model_id]
+        for notice in run.policy.declared(sidecar) if sidecar else ():
+            terminal.write_line(notice, yellow=True)
     for kind in dict.fromkeys(run.tasks.values()):
-        for family in run.policy.not_applicable_to(kind):
-            terminal.write_line(f"{family}: does not apply to a {kind or 'model'}, says the policy")
+        if off := dict.fromkeys(run.policy.not_applicable_to(kind)):
+            terminal.write_line(f"{', '.join(off)}: not asked of a {kind or 'model'}, says the policy")
         for notice in run.policy.notices(kind) if kind else ():
             terminal.write_line(notice, yellow=True)
     for name in run.changed:
@@ -51,18 +53,41 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line(problem, red=True)
     for line in outlook(run):
         terminal.write_line(line, yellow=True)
-    for path in run.report_paths():
+    # A promoter that started this run keeps the report elsewhere, and says where.
+    for path in () if run.nonce else run.report_paths():
         terminal.write_line(f"report: {path}")
 
 
-def _write_reason(terminal: pytest.TerminalReporter, judged: Judged, run: Run, model_id: str) -> None:
-    """Write why a gate did not pass, what to do, and the waiver of the gate, whether it needed one or not."""
-    gate = judged.record.gate
-    todo = f" → {advice(judged.record, run.policy)}" if judged.verdict is Verdict.FAILED else ""
-    if judged.why:
-        terminal.write_line(f"{gate} {_word(judged)}: {judged.why}{todo}", **{_colour(judged): True})
-    if waiver := run.waiver(gate, model_id):
-        terminal.write_line(str(waiver), yellow=True)
+def _write_reasons(terminal: pytest.TerminalReporter, run: Run, model_id: str) -> None:
+    """Write why gates did not pass and what to do, then their waivers, whether they needed one or not.
+
+    Gates stand in the order of the policy: files, schema, panel and leaks first, since the others follow from them.
+    """
+    places = {name: place for place, name in enumerate(run.policy.slo)}
+    ordered = sorted(run.judged(model_id), key=lambda judged: places[base_name(judged.record.gate)])
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for judged in ordered:
+        if judged.why:
+            todo = f" → {advice(judged.record, run.policy)}" if judged.verdict is Verdict.FAILED else ""
+            said = f"{_word(judged)}: {judged.why}{todo}"
+            reasons.setdefault((said, _colour(judged)), []).append(judged.record.gate)
+    for (said, colour), gates in reasons.items():
+        # The table names each.
+        for some in gates if len(gates) <= SHOWN else [few(gates)]:
+            terminal.write_line(f"{some} {said}", **{colour: True})
+    for judged in ordered:
+        if waiver := run.waiver(judged.record.gate, model_id):
+            terminal.write_line(str(waiver), yellow=True)
+
+
+def _widths(rows: Sequence[Sequence[str]], *, columns: int) -> list[int]:
+    """Fit the table into a terminal: margins give way first, then the ends of names, so that numbers stay visible."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if sum(widths) + len(widths) - 1 > columns:
+        widths[HEADINGS.index("margin")] = 0
+    others = sum(width + 1 for width in widths[1:] if width)
+    widths[0] = max(12, min(widths[0], columns - others))
+    return widths
 
 
 def _rows(judged: Judged, policy: Policy) -> list[list[str]]:
@@ -73,7 +98,8 @@ def _rows(judged: Judged, policy: Policy) -> list[list[str]]:
         name = base_name(record.gate) if evidence is None else evidence.slo
         limit, value = policy.limit(name), evidence.value if evidence else None
         numbers = ["-" if value is None else f"{short(value, 3)} {limit.unit}", str(limit).replace(" ", "")]
-        margin = "-" if value is None else f"{limit.margin(value):.2g}"
+        distance = None if value is None else limit.margin(value)
+        margin = "-" if distance is None else f"{distance:.2g}"
         shown = record.gate if name == base_name(record.gate) else name
         # A gate may fail by one of several limits and keep this one.
         another = evidence not in beyond and bool(beyond) and judged.verdict is Verdict.FAILED
@@ -92,4 +118,5 @@ def _colour(judged: Judged) -> str:
 
 def _line(cells: list[str], widths: list[int]) -> str:
     name = cells[0] if len(cells[0]) <= widths[0] else cells[0][: widths[0] - 1] + "…"
-    return " ".join(cell.ljust(width) for cell, width in zip([name, *cells[1:]], widths, strict=True)).rstrip()
+    shown = zip([name, *cells[1:]], widths, strict=True)
+    return " ".join(cell.ljust(width) for cell, width in shown if width).rstrip()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import FormatError
 from ..stats.attendance import Holes, holes, share_of_survivors
 from ..stats.days import Calendar, calendar
+from ..stats.left_out import LeftOut, left_out
 from ..stats.plausible import ReturnSizes, return_sizes
 from ..stats.target import TargetAgreement, target_agreement
 from ..storage.parquet import count_rows, read_frame
@@ -203,6 +204,12 @@ class Panel:
     def target_agreement(self) -> TargetAgreement:
         """How far the target of a day ranks its names like the returns over the horizon."""
         return target_agreement(self.by_day(self.outcome), self.returns, horizon=self.sidecar.horizon)
+
+    @cached_property
+    def left_out(self) -> LeftOut:
+        """Gaps in the dates over which the target or a feature knows other returns than the panel holds."""
+        target, gaps = self.by_day(self.outcome), self.calendar.before_gaps
+        return left_out(target, self.features_by_day, self.returns, horizon=self.sidecar.horizon, gaps=gaps)
 
     @cached_property
     def return_sizes(self) -> ReturnSizes:

@@ -64,15 +64,19 @@ def window_problems(
         # A market east of the clock that dated the model may be a day ahead of it.
         newest = np.datetime64(str(as_of), "D") + np.timedelta64(1, "D")
         if last > newest:
-            problems.append(f"ends on {last}, after {as_of}, when it was new")
+            problems.append(f"ends on {last}, after {as_of}, the policy's as_of or the day of packing")
         known = periods_after(last, reach, days)
         if known < (earliest := newest - np.timedelta64(1 + end_days, "D")):
             problems.append(
-                f"ends on {last}, with outcomes until {known}, expected until {earliest}: {end_days} days, "
+                f"ends on {last}, with outcomes until {known}, expected to reach {earliest} or later: {end_days} days, "
                 f"window_end_days, before {as_of}"
             )
     if wanted is not None and panel.rows_digest != wanted:
-        problems.append(f"is {panel.rows_digest}, expected {wanted}: other times, assets or returns")
+        assets = "" if panel.sidecar.asset is None else f" of {panel.asset_codes.max() + 1} assets"
+        problems.append(
+            f"is {panel.rows_digest}, {len(panel.frame)} rows{assets} from {first} to {last}, expected {wanted}: other "
+            "times, assets or returns"
+        )
     return problems
 
 

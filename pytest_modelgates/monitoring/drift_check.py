@@ -55,7 +55,7 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     if not drift.rows:
         raise StatisticsError(
             f"no prediction of {live.to}, which is live, in {artifacts.predictions / 'live'}; run: modelgates serve "
-            f"--onnx {artifacts.latest_onnx} --csv live_data.csv"
+            f"--onnx {artifacts.latest_onnx} --csv {artifacts.root / 'live_data.csv'}"
         )
     return live.to, drift.rows, drift.report()
 

@@ -173,10 +173,21 @@ def _floor_lightgbm(threshold: float) -> float:
     return floor_float32(threshold)
 
 
+def _instead(model: Any) -> str:
+    """Say what to fit or to pack in place of an estimator that no converter takes."""
+    steps = [type(step).__name__ for _, step in getattr(model, "steps", [("", model)])]
+    if hist := next((name for name in steps if name.startswith("HistGradientBoosting")), None):
+        return f"{hist} is not supported: fit LightGBM or {hist.removeprefix('Hist')}, or pack ONNX bytes"
+    return "pack ONNX bytes instead"
+
+
 def _convert_sklearn(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, Callable[..., Any]]:
     skl2onnx, classifier = extra("skl2onnx"), extra("sklearn.base").is_classifier(model)
     try:
         extra("sklearn.utils.validation").check_is_fitted(model)
+    except Exception as error:  # a pipeline names the step that is not fitted
+        raise PackError(f"{type(model).__name__} is not fitted ({first_line(error)}); fit it first") from error
+    try:
         if classifier and not hasattr(model, "predict_proba"):
             raise PackError(
                 f"{type(model).__name__} gives classes and no chances, which gates compare: wrap it in "
@@ -194,7 +205,7 @@ def _convert_sklearn(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto,
         raise
     except Exception as error:  # as above
         raise PackError(
-            f"skl2onnx cannot convert {type(model).__name__} ({root_cause(error)}); pack ONNX bytes instead"
+            f"skl2onnx cannot convert {type(model).__name__} ({root_cause(error)}); {_instead(model)}"
         ) from error
 
     def predict(rows: NDArray[np.floating[Any]] | pd.DataFrame) -> Any:

@@ -17,6 +17,7 @@ from ..storage.strict_json import canonical, parse_json
 from ..storage.text import listed, printable
 
 T = TypeVar("T")
+HINTS = {"trained_until": "; give a date, such as timestamp.date()", "nullable": "; give a list of feature names"}
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -104,6 +105,10 @@ def describe(proto: onnx.ModelProto, arguments: Arguments) -> Sidecar:
         "schema_crc32": schema_crc32(dtypes.items()),
         "output": _output(proto, arguments.get("output")),
     }
+    if wanted.get("time") is not None and wanted.get("trained_until") is None:
+        raise PackError(
+            "trained_until is missing: give the last date, of prices or others, that any training label used"
+        )
     return _typed({name: _plain(name, value) for name, value in wanted.items()}, Sidecar, list(features))
 
 
@@ -129,6 +134,7 @@ def _by_argument(message: str, features: Sequence[str]) -> str:
     if found is None:
         return message
     what, argument, number = found.groups()
+    what += HINTS.get(argument, "")
     return (
         f"{argument}[{features[int(number)]!r}]: {what}" if argument == "features" and number else f"{argument}: {what}"
     )

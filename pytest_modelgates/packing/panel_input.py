@@ -14,9 +14,10 @@ from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 from ..model.tables import read_user_table
 from ..model.window import rows_digest
 from ..storage.rows import Column, is_time
-from ..storage.text import cut, first_line, listed
+from ..storage.text import cut, first_line, listed, printable
 
 MEANINGS = {
+    RET_NEXT: "the return from each day's close to the next, as a share",
     BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
     REFERENCE: "the native model's score, which a ready ONNX model needs",
 }
@@ -36,6 +37,9 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
     missing = [name for name in wanted if name not in panel]
     if missing:
         hint = "".join(f"; {name!r} is {what}" for name, what in MEANINGS.items() if name in missing)
+        named = {"time": sidecar.time, "asset": sidecar.asset, "target": sidecar.target}
+        if keywords := [f"{keyword}=" for keyword, name in named.items() if name in missing]:
+            hint += f"; say what yours is called, with {' and '.join(keywords)}"
         raise PackError(
             f"the panel has no column {listed(map(repr, missing))}; it holds {listed(panel, most=20)}{hint}"
         )
@@ -62,10 +66,45 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
         raise PackError(
             f"the panel's {sidecar.target!r} holds more than 0 and 1; give 1 where the class was met, else 0"
         )
+    _refuse_what_no_gate_passes(frame, sidecar)
     if sidecar.keys:
         frame = frame.sort_values(sidecar.keys, kind="stable")
         given = given.loc[frame.index]
     return frame.reset_index(drop=True), given.reset_index(drop=True)
+
+
+def _refuse_what_no_gate_passes(frame: pd.DataFrame, sidecar: Sidecar) -> None:
+    """Refuse missing outcomes, and, for a signal, two rows of a day and asset: its positions could not be laid out."""
+    for name in (name for name in sidecar.outcomes if name in frame and name != REFERENCE):
+        bad = ~np.isfinite(frame[name].to_numpy())
+        if bad.any():
+            last = f"; of the last {sidecar.horizon + 1} days no target is known yet" if sidecar.horizon else ""
+            raise PackError(
+                f"the panel's {name!r} is missing or infinite in {bad.sum()} rows, such as "
+                f"{_row(frame, sidecar, int(bad.argmax()))}; drop these rows{last}"
+            )
+    if sidecar.task == "signal":
+        _refuse_repeated(frame, str(sidecar.time), str(sidecar.asset), "the panel")
+
+
+def _refuse_repeated(frame: pd.DataFrame, time: str, asset: str, source: object) -> None:
+    days = pd.DataFrame({time: frame[time].dt.normalize(), asset: frame[asset]})
+    again = days.duplicated().to_numpy()
+    if again.any():
+        first = days.iloc[int(again.argmax())]
+        raise PackError(
+            f"{source} has {again.sum()} rows of a day and asset that has one already, such as "
+            f"{first[time]:%Y-%m-%d} {printable(first[asset])}; keep one row per day and asset"
+        )
+
+
+def _row(frame: pd.DataFrame, sidecar: Sidecar, row: int) -> str:
+    """Name a row by its keys, or by its number."""
+    if not sidecar.keys:
+        return f"row {row + 1}"
+    first = frame.iloc[row]
+    texts = [f"{first[key]:%Y-%m-%d}" if key == sidecar.time else str(first[key]) for key in sidecar.keys]
+    return printable(" ".join(texts))
 
 
 def kept_panel(path: Path, *, time: str, asset: str) -> tuple[str, str]:
@@ -89,8 +128,8 @@ def kept_panel(path: Path, *, time: str, asset: str) -> tuple[str, str]:
     frame = read_user_table(path, columns)
     if missing := [column.name for column in columns if column.name not in frame]:
         raise PackError(
-            f"{path}: no column {listed(map(repr, missing))}; it holds {listed(frame, most=20)}; name the columns of "
-            "times and assets with --time and --asset"
+            f"{path}: no column {listed(map(repr, missing))}; it holds {listed(frame, most=20)}; "
+            + _how_to_name(missing)
         )
     for column in columns:
         if count := int((frame[column.name].isna() | (frame[column.name] == "")).sum()):
@@ -98,8 +137,16 @@ def kept_panel(path: Path, *, time: str, asset: str) -> tuple[str, str]:
     if frame.empty:
         raise PackError(f"{path}: no rows; give those that models are to be judged by")
     times, names = _dates(frame[time]), frame[asset].astype(str)
+    _refuse_repeated(pd.DataFrame({time: times, asset: names}), time, asset, path)
     digest = rows_digest(times.to_numpy(), names.tolist(), np.asarray(_cast(frame[RET_NEXT], "float64")))
     return digest, f"{len(frame)} rows of {names.nunique()} assets, {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
+
+
+def _how_to_name(missing: list[str]) -> str:
+    hints = ["rename the column of the next day's returns to ret_next"] if RET_NEXT in missing else []
+    if set(missing) - {RET_NEXT}:
+        hints.append("name the columns of times and assets with --time and --asset")
+    return ", and ".join(hints)
 
 
 def matrix(features: pd.DataFrame) -> NDArray[np.floating[Any]]:

@@ -41,9 +41,19 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         """The upper bound, whether open or closed; infinity if there is none."""
         return next((bound for bound in (self.below, self.at_most) if bound is not None), math.inf)
 
-    def margin(self, value: float) -> float:
-        """Distance to the nearer bound, negative beyond it."""
-        return min(value - self.lower, self.upper - value)
+    def margin(self, value: float) -> float | None:
+        """Distance to the nearer bound that can be missed, negative beyond one; None if a value has none.
+
+        Beside another bound, a closed one at 0 below, or at 1 above, is taken for the end of what can be measured: no
+        p-value lies beyond it. Of offenders none is allowed, so that one keeps no distance from one.
+        """
+        if not self.contains(value):
+            return min(value - self.lower, self.upper - value)
+        if self.lower == self.upper or (self.at_most == 0 and self.lower == -math.inf):
+            return None
+        lower = -math.inf if self.at_least == 0 and self.upper < math.inf else self.lower
+        upper = math.inf if self.at_most == 1 and 0 < self.lower < 1 else self.upper
+        return min(value - lower, upper - value)
 
     def __str__(self) -> str:
         """Both bounds as people write them, such as ``0 < · ≤ 60``."""
@@ -84,6 +94,12 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     each: Literal["feature_group"] | None = None
     parameters: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
     twin: str | tuple[str, ...] = ()
+
+    def margin(self, value: float) -> float | None:
+        """Measure as for any bounds; no time lies below 0."""
+        if self.unit == "ms" and self.above == 0 and value > 0:
+            return Bounds(at_least=0, below=self.below, at_most=self.at_most).margin(value)
+        return super().margin(value)
 
     @property
     def twins(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Reading a team's policy over the packaged default."""
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import msgspec
 
 from ..errors import PolicyError
+from ..storage.text import cut
 from ..storage.toml_positions import Keys
 from .limits import Slo
 from .operations import NAME, Operations, without_moved
 from .policy import Policy
+from .sections import PANEL_DIGEST
 from .toml import checked, over, packaged, read_toml
 
+DIGEST = re.compile(PANEL_DIGEST)
 BREAK_EVEN = "pnl.break_even"
 
 
@@ -34,6 +38,7 @@ def load_policy(path: Path | None) -> Policy:
     own, moved = without_moved(read_toml(path, "policy file") if path else {})
     # Nothing here follows from these keys, but a wrong one is refused wherever the policy is read.
     checked(over(packaged(NAME), moved), Operations, source)
+    _check_panel(source, own)
     policy = complete(over_default(own), source)
     for _, text in contradictions(policy):
         raise PolicyError(f"{source}: {text}")
@@ -62,6 +67,17 @@ def contradictions(policy: Policy) -> Iterator[tuple[Keys, str]]:
             if name not in families and name not in policy.slo:
                 there = ", ".join(sorted(families))
                 yield (*place, index), f"{place[-1]}: no family {name!r}; there are {there}"
+
+
+def _check_panel(source: str, own: dict[str, Any]) -> None:
+    """Refuse a digest that was typed by hand, with where the whole one comes from."""
+    data = own.get("data")
+    panel = data.get("panel") if isinstance(data, dict) else None
+    if isinstance(panel, str) and not DIGEST.fullmatch(panel):
+        raise PolicyError(
+            f"{source}: [data] panel is {cut(repr(panel))}, expected sha256: and 64 hex digits; give the line that "
+            "`modelgates panel FILE` prints"
+        )
 
 
 def _without_other_ends(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import msgspec
 from ..storage.digests import Sha256
 from .limits import NonNegative, Share
 
+PANEL_DIGEST = r"^sha256:[0-9a-f]{64}\Z"
+
 
 class PromotionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What promotion asks for besides the hard gates, once something is live; 0 switches one off.
@@ -63,7 +65,7 @@ class DataRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     window_start_days: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
     window_end_days: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
     as_of: date | None = None
-    panel: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")] | None = None
+    panel: Annotated[str, msgspec.Meta(pattern=PANEL_DIGEST)] | None = None
 
     @property
     def asks_nothing(self) -> bool:

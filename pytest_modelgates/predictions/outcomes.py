@@ -17,6 +17,7 @@ from ..errors import FormatError, IntegrityError, RefusedError
 from ..model.features import named_column, numeric_column
 from ..model.tables import read_user_table
 from ..storage.digests import Sha256, sha256, sha256_of
+from ..storage.paths import is_folder
 from ..storage.rows import Column
 from ..storage.strict_json import Moment
 from ..storage.text import cut, printable
@@ -99,7 +100,7 @@ def read_outcomes(artifacts: Artifacts) -> Outcomes:
     """
     found = Outcomes()
     folder = artifacts.outcomes
-    for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
+    for path in sorted(folder.glob("*.jsonl")) if is_folder(folder) else ():
         added, outcomes = _read(path)
         found.files.append(added)
         for outcome in outcomes:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..evidence.origins import gates_that_count, is_hard, origin_reasons
 from ..evidence.proof import ProofRead, proof_reasons
-from ..evidence.reasons import Reason, few
+from ..evidence.reasons import Reason, few, together
 from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
 from ..evidence.results import own_results, seal_problems
 from ..evidence.trust import Trust
@@ -154,7 +154,8 @@ def decide(facts: Facts | Damaged, policy: Policy, *, now: datetime) -> Decision
     # Nights and hours in shadow protect a live model. The first one replaces nothing.
     if not facts.first:
         reasons += night_reasons(facts.nights, policy, today=now.date(), repair=f"{facts.gate} every night")
-        shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv live_data.csv"
+        live_rows = facts.directory.parents[1] / "live_data.csv"  # where the example of `init` writes them
+        shadow = f"modelgates shadow --onnx {facts.directory / 'model.onnx'} --csv {live_rows}"
         repair = f"{shadow}; then {facts.gate}" if waiting else shadow
         waived = any(waiver.gate == DRIFT for waiver in waivers)
         reasons += shadow_reasons(
@@ -265,18 +266,19 @@ def _gate_reasons(
     for record in run.gates:
         records.setdefault(record.gate, []).append(record)
     reasons, waivers, waiting = list[Reason](), list[Waiver](), list[str]()
+    said: dict[tuple[str, str], list[str]] = {}
     for name in judged:
         found = records.get(name, [])
         if len(found) != 1:
-            text = "is not in the report" if not found else f"is in the report {len(found)} times"
-            reasons.append(Reason(f"{name} {text}", facts.gate))
+            text = " is not in the report" if not found else f" is in the report {len(found)} times"
+            said.setdefault((text, facts.gate), []).append(name)
             continue
         (record,) = found
         if base_name(name) not in policy.slo:
-            reasons.append(Reason(f"{name} is not a gate that the policy knows", facts.gate))
+            said.setdefault((" is not a gate that the policy knows", facts.gate), []).append(name)
             continue
         if record.severity != "hard":
-            reasons.append(Reason(f"{name} ran as a soft gate, the policy requires it", facts.gate))
+            said.setdefault((" ran as a soft gate, the policy requires it", facts.gate), []).append(name)
         each = weigh(record, policy, digest=facts.digest, day=now.date())
         if each.waiver:
             waivers.append(each.waiver)
@@ -291,5 +293,6 @@ def _gate_reasons(
             continue  # said once, with what else a candidate lacks that was never in shadow
         # A gate that measured nothing says nothing about the model, so the repair is another run, not another model.
         repair = advice(record, policy) if each.verdict is Verdict.FAILED else facts.gate
-        reasons.append(Reason(f"{name} {each.verdict}: {each.why}{expired}", repair))
-    return reasons, waivers, waiting
+        said.setdefault((f" {each.verdict}: {each.why}{expired}", repair), []).append(name)
+    missed = [Reason(f"{some}{text}", repair) for (text, repair), names in said.items() for some in together(names)]
+    return missed + reasons, waivers, waiting

@@ -169,4 +169,6 @@ def why_nobody_left(*, rows: int, periods_per_year: float) -> str | None:
     name_years = rows / periods_per_year
     if name_years >= _EXPECTED_LEAVERS * _NAME_YEARS_TO_A_LEAVER:
         return None
-    return f"in {name_years:.3g} years of a name none need leave: {name_years / _NAME_YEARS_TO_A_LEAVER:.2g} are likely"
+    expected = name_years / _NAME_YEARS_TO_A_LEAVER
+    together = f"in {name_years:.3g} years of all names together"
+    return f"no name leaves where some {expected:.2g} would, {together}: too few to tell"

@@ -1,5 +1,6 @@
 """Days and years: the rows of each day, how many of a panel's periods make a year, and where periods are missing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ _CALENDAR_YEAR = 365.25
 # The share by which the number of periods may differ from what their median spacing makes. Exchanges are open on 243 to
 # 261 days of a year, which is within 4 % of 252; a sixth day a week or every other day left out is beyond it.
 IRREGULAR = 0.1
+# On a day of the week that has rows in fewer weeks than this, the market is closed.
+_OPEN = 0.5
 
 
 def periods_per_year(times: ArrayLike) -> float:
@@ -65,6 +68,8 @@ class Calendar:
     `periods_per_year` follows from the median spacing, `counted` from the number of times; `irregularity` is how far
     they are apart, beyond two times [share of the first]. `gap` is the longest distance of neighbouring dates [periods;
     1 if none is missing], between `gap_from` and `gap_to`. `spacing` says the same of the median, for people.
+    `before_gaps` holds the position of each distinct date that is followed by a period without rows, `missing` the
+    number of such periods, and `first_missing` the date of the first.
     """
 
     periods_per_year: float
@@ -74,6 +79,9 @@ class Calendar:
     gap_from: np.datetime64
     gap_to: np.datetime64
     spacing: str
+    before_gaps: NDArray[np.intp]
+    missing: int
+    first_missing: np.datetime64 | None
 
 
 def calendar(times: ArrayLike) -> Calendar:
@@ -117,6 +125,8 @@ def calendar(times: ArrayLike) -> Calendar:
     if per_year < 1:
         raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
     periods = per_year * float(np.median(times_of_a_date))
+    between, first = _periods_between(dates, median)
+    before_gaps = np.flatnonzero(between)
     steps = (dates.size - 1) * moments.size / dates.size
     expected = periods * years
     longest = int(gaps.argmax())
@@ -128,7 +138,28 @@ def calendar(times: ArrayLike) -> Calendar:
         gap_from=dates[longest],
         gap_to=dates[longest + 1],
         spacing=spacing,
+        before_gaps=before_gaps,
+        missing=int(between.sum()),
+        first_missing=first(before_gaps[0]) if before_gaps.size else None,
     )
+
+
+def _periods_between(
+    dates: NDArray[np.datetime64], median: float
+) -> tuple[NDArray[np.intp], Callable[[np.intp], np.datetime64]]:
+    """Count the periods without rows between neighbouring dates, and give a function that names the first of them.
+
+    A day of the week is a period of daily dates if at least half of its days have rows.
+    """
+    if median > 1:
+        step = np.timedelta64(round(median), "D")
+        apart = np.diff(dates).astype(np.int64)
+        return np.rint(apart / median).astype(np.intp) - 1, lambda place: dates[place] + step
+    weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday; Monday is 0 here
+    weeks = (int((dates[-1] - dates[0]).astype(np.int64)) + 1) / 7
+    mask = np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks)
+    between = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=mask) if mask.any() else np.zeros(dates.size - 1)
+    return between.astype(np.intp), lambda place: np.busday_offset(dates[place] + 1, 0, roll="forward", weekmask=mask)
 
 
 def read_times(times: ArrayLike) -> NDArray[np.datetime64]:

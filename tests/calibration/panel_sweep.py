@@ -17,6 +17,7 @@ from pytest_modelgates.stats.attendance import holes, share_of_survivors, why_no
 from pytest_modelgates.stats.days import calendar
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.leakage import look_ahead, one_day_later, steadiness
+from pytest_modelgates.stats.left_out import left_out
 from pytest_modelgates.stats.plausible import return_sizes
 from pytest_modelgates.stats.ranks import Matrix, centred_ranks
 from pytest_modelgates.stats.repeats import repeated_days
@@ -151,6 +152,9 @@ def refusals(sample: Sample) -> set[str]:
     dates = calendar(sample.times)
     hold("data.calendar", dates.gap)
     hold("data.calendar", dates.irregularity, "data.frequency")
+    cut = left_out(sample.target, sample.features, returns, horizon=horizon, gaps=dates.before_gaps)
+    hold("data.calendar", len(cut.days), "data.days_left_out")
+    hold("data.calendar", cut.p_value, "data.days_left_out_p")
     agreement = target_agreement(sample.target, returns, horizon=horizon)
     hold("data.target_agrees", agreement.rank_corr)
     hold("data.target_agrees", agreement.lead, "data.target_lead")

@@ -352,7 +352,17 @@ def test_panel_prints_the_line_that_admits_a_panel_alone(registry: Registry, tmp
 
 NO_PANEL = [
     pytest.param(
-        "time,asset\n2020-01-01,A\n", ": no column 'ret_next'; it holds time, asset; name the columns", id="column"
+        "time,asset\n2020-01-01,A\n", ": no column 'ret_next'; it holds time, asset; rename the column", id="column"
+    ),
+    pytest.param(
+        "date,asset,ret_next\n2020-01-01,A,0.1\n",
+        ": no column 'time'; it holds date, asset, ret_next; name the columns of times and assets with --time and",
+        id="column-of-times",
+    ),
+    pytest.param(
+        "time,asset,ret_next\n2020-01-01,A,0.1\n2020-01-01,A,0.1\n",
+        " has 1 rows of a day and asset that has one already, such as 2020-01-01 A; keep one row per day and asset",
+        id="twice",
     ),
     pytest.param("time,asset,ret_next\n2020-01-01,A,\n", ": 'ret_next' is missing in 1 rows; drop them", id="gap"),
     pytest.param("time,asset,ret_next\n", ": no rows; give those that models are to be judged by", id="empty"),

@@ -44,12 +44,16 @@ def ids(root: Path) -> list[str]:
 
 
 def test_it_shows_every_trial_and_how_many_there_are_on_each_market(desk: Path, capsys: Capture) -> None:
-    lines = said(desk, capsys).splitlines()
+    heading, *lines = said(desk, capsys).splitlines()
+    assert heading == "packed (UTC)         trial         market  what, by whom, and why"
     # The first position is a day later than the first row.
-    days = "59 days, 2020-01-02 to 2020-03-24"
+    days = "59 days held, 2020-01-02 to 2020-03-24"
     for number, (line, data) in enumerate(zip(lines, (1, 2, 1), strict=False)):
         assert re.fullmatch(rf"\S+ \S+  [0-9a-f]{{12}}  data {data}  {days}  \S+  Number {number}\.", line)
-    assert lines[3:] == ["data 1: 2 trials", "data 2: 1 trials"]
+    assert lines[3:] == [
+        "market data 1: 2 trials, besides what the models declare",
+        "market data 2: 1 trial, besides what the models declare",
+    ]
 
 
 def test_it_prints_json_too(desk: Path, capsys: Capture) -> None:
@@ -63,13 +67,21 @@ def test_it_prints_json_too(desk: Path, capsys: Capture) -> None:
 
 
 def test_what_was_tried_elsewhere_is_added_for_good(desk: Path, capsys: Capture) -> None:
-    assert said(desk, capsys, "add", "45", "--reason", "the notebook") == "45 trials added, on any data\n"
+    assert said(desk, capsys, "add", "45", "--reason", "the notebook") == (
+        "45 trials added: they count for every model of this registry, on whatever data; nothing takes them back\n"
+    )
     of_second = ["add", "2", "--reason", "another desk", "--model", ids(desk)[1]]
-    assert said(desk, capsys, *of_second) == f"2 trials added, on the data of {ids(desk)[1]}\n"
-    lines = said(desk, capsys).splitlines()
-    assert re.fullmatch(r"\S+ \S+  \+ 45          any data  tried elsewhere  \S+  the notebook", lines[3])
+    assert said(desk, capsys, *of_second) == (
+        f"2 trials added, on the data of {ids(desk)[1]}; nothing takes them back\n"
+    )
+    heading, *lines = said(desk, capsys).splitlines()
+    assert heading == "packed (UTC)         trial         market  what, by whom, and why"
+    assert re.fullmatch(r"\S+ \S+  \+ 45          any     tried elsewhere  \S+  the notebook", lines[3])
     assert re.fullmatch(r"\S+ \S+  \+ 2           data 2  tried elsewhere  \S+  another desk", lines[4])
-    assert lines[5:] == ["data 1: 47 trials", "data 2: 48 trials"]
+    assert lines[5:] == [
+        "market data 1: 47 trials, besides what the models declare",
+        "market data 2: 48 trials, besides what the models declare",
+    ]
     event = read_history(desk / "promotions.log")[-2]
     assert isinstance(event, Event)
     assert (event.kind, event.subject, event.evidence) == ("trials-added", "45", None)
@@ -79,8 +91,9 @@ def test_what_was_tried_elsewhere_is_added_for_good(desk: Path, capsys: Capture)
 def test_a_file_that_is_lost_is_said_to_be(desk: Path, capsys: Capture) -> None:
     for path in (desk / "trials").iterdir():
         path.unlink()
-    lines = said(desk, capsys).splitlines()
-    assert all("  any data  its file is lost  " in line for line in lines[:3])
+    heading, *lines = said(desk, capsys).splitlines()
+    assert heading == "packed (UTC)         trial         market  what, by whom, and why"
+    assert all("  any     its file is lost  " in line for line in lines[:3])
     assert lines[3:] == ["3 trials"]
 
 
@@ -88,7 +101,7 @@ def test_a_file_that_is_lost_is_said_to_be(desk: Path, capsys: Capture) -> None:
     ("words", "status", "message"),
     [
         pytest.param(["add"], 2, "add how many? Give a number, as in: modelgates trials add 45", id="no-number"),
-        pytest.param(["add", "3"], 1, "a record of kind trials-added needs a reason", id="no-reason"),
+        pytest.param(["add", "3"], 1, 'say what they were: --reason "…"', id="no-reason"),
         pytest.param(["--reason", "x"], 2, "--model and --reason belong to: modelgates trials add N", id="no-verb"),
         pytest.param(["add", "3", "--reason", "x", "--model", "17"], 1, "'17' is not a model id", id="no-model"),
         pytest.param(

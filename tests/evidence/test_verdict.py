@@ -63,6 +63,26 @@ JUDGED = [
         id="error-in-set-up",
     ),
     pytest.param(
+        record(
+            P, POLICY, phases=(phase("setup", outcome="failed", exception="FormatError", message="a\x1b"), TEARDOWN)
+        ),
+        "errored",
+        "raised FormatError: a\\x1b",
+        id="error-that-says-something",
+    ),
+    pytest.param(
+        record(P, POLICY, evidence=(evidence(P, SLO, 0.2, detail={"fold": "2016", "n": 3, "why": None}),)),
+        "failed",
+        "measured 0.2 p, limit 0 ≤ · ≤ 0.1, fold 2016",
+        id="what-was-found-is-named",
+    ),
+    pytest.param(
+        record(P, POLICY, evidence=(evidence(P, SLO, 0.2, note="row 3; row 9", detail={"starts": "2016"}),)),
+        "failed",
+        "measured 0.2 p, limit 0 ≤ · ≤ 0.1: row 3; row 9",
+        id="offenders-are-named",
+    ),
+    pytest.param(
         record(P, POLICY, phases=(SETUP, phase("call", outcome="failed", exception="ValueError"), TEARDOWN)),
         "errored",
         "raised ValueError",

@@ -204,7 +204,7 @@ BAD = [
         {"leak.delay"},
         [
             "leak.delay: measured -0.0* rho, limit ≥ 0, ic 0.05*, ic_a_day_later 0.00*, horizon 5, asked yes",
-            "the signal is gone a day later: look for a feature that knows the next day, *",
+            "the signal is gone a day later: look for a feature that knows the next day; *",
         ],
         id="peek-of-one-day",
     ),
@@ -233,7 +233,8 @@ BAD = [
         [
             "data.returns_plausible: measured 3* rows, limit ≤ 0, first 2015-01-01 n01",
             "data.return_size: measured 1.0* share, limit 0.0001 ≤ · ≤ 0.1",
-            "give ret_next as a share, 0.01 for one per cent; if returns are really of this size, change the limit",
+            "give target and ret_next as shares, 0.01 for one per cent; if returns are really of this size, change the "
+            "limit",
         ],
         id="percent",
     ),
@@ -243,7 +244,8 @@ BAD = [
         {"data.returns_plausible"},
         [
             "data.returns_plausible: measured 1 rows, limit ≤ 0, first 2015-01-08 n03",
-            "nothing loses more than all of its value: look for a wrong price, or for returns of another unit",
+            "nothing loses more than all of its value: look for a wrong price; returns in percent become shares by a "
+            "hundredth",
         ],
         id="below-minus-100-percent",
     ),
@@ -263,7 +265,7 @@ BAD = [
         {"data.calendar"},
         [
             "data.calendar: measured 67 periods, limit ≤ 10, gap_from 2016-02-29, gap_to 2016-06-01, "
-            "periods_per_year 252, counted_a_year 238.1",
+            "periods_without_rows 66, first_of_them 2016-03-01, periods_per_year 252, counted_a_year 238.1",
             "rows are missing between two dates: pack them, or a panel that lies on one side of the gap",
         ],
         id="a-quarter-cut-out",
@@ -338,13 +340,40 @@ def test_a_neutralised_target_that_is_not_declared_is_refused(pytester: pytest.P
     refused, said = verdicts(pytester, frame_of(HONEST, SLOW, target=neutral))
     assert refused == {"data.target_agrees"}
     assert "data.target_differs: measured 0." in said
-    assert "the target is not the return over the horizon: correct it, or pack with target_neutralised if" in said
+    assert "only if sectors, factors or volatility were taken out of it, pack with target_neutralised" in said
 
 
 def test_days_left_out_for_their_loss_disagree_with_the_target(pytester: pytest.Pytester) -> None:
     refused, said = verdicts(pytester, losing_days_left_out())
-    assert "data.target_agrees" in refused
+    assert {"data.target_agrees", "data.calendar"} <= refused
     assert "data.target_differs: measured 0.019" in said
+    assert "look at worst_day: if days are missing after it, pack them; else correct the target" in said
+
+
+def test_a_panel_in_percent_is_told_of_its_unit_and_not_of_its_dates(pytester: pytest.Pytester) -> None:
+    returns = market(SLOW, seed=12)
+    percent = frame_of(100 * returns, SLOW, target=100 * compounded(returns, horizon=5))
+    refused, said = verdicts(pytester, percent, horizon=5)
+    assert {"data.returns_plausible", "data.target_agrees"} <= refused
+    assert "data.target_agrees inconclusive: these are no returns to compare a target with: see data.returns_pl" in said
+    assert "not of the same days" not in said
+
+
+def test_to_declare_a_target_neutralised_hides_no_day_that_was_left_out(pytester: pytest.Pytester) -> None:
+    refused, said = verdicts(pytester, losing_days_left_out(), target_neutralised=True)
+    assert "data.calendar" in refused
+    assert "data.days_left_out: measured 15 gaps, limit ≤ 0, first after 2015-" in said
+    assert "a column knows returns of days that the panel does not hold: pack these days;" in said
+    assert "data.target_differs: not asked, the sidecar declares the target neutralised; days that were left" in said
+
+
+@pytest.mark.parametrize("gone", [slice(300, 301), slice(300, 305)], ids=["a-day", "a-week"])
+def test_a_single_day_and_a_week_that_were_left_out_are_named(pytester: pytest.Pytester, gone: slice) -> None:
+    kept = np.ones(DAYS, dtype=bool)
+    kept[gone] = False
+    refused, said = verdicts(pytester, frame_of(HONEST, SLOW, horizon=5)[np.repeat(kept, NAMES)], horizon=5)
+    assert refused == {"data.calendar"}
+    assert "data.days_left_out: measured 1 gaps, limit ≤ 0, first after 2016-02-24, by the target, asked the" in said
 
 
 def test_months_are_counted_as_months_in_every_annual_figure(pytester: pytest.Pytester) -> None:

@@ -150,6 +150,13 @@ def test_without_the_other_trials_nothing_is_said_of_them(
     assert shown.note == "not available: none of the other trials is at hand, of 1 on this market data"
 
 
+def test_trials_that_rank_alike_are_at_hand_and_tell_nothing(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    good = pack_ridge(tmp_path / "artifacts")
+    pack_ridge(tmp_path / "artifacts", weights=(3, 0))
+    (shown,) = measured(pytester, good, "significance.pbo").values()
+    assert shown.note == "not available: of 1 other trial at hand none earns anything else on any day"
+
+
 def test_some_of_the_trials_may_fail_a_gate_but_not_pass_it(pytester: pytest.Pytester, tmp_path: Path) -> None:
     good = pack_ridge(tmp_path / "artifacts", tried=3)
     pack_ridge(tmp_path / "artifacts", weights=(0, 1), tried=3)

@@ -52,7 +52,7 @@ def test_any_other_statistics_error_in_a_fixture_is_an_error(pytester: pytest.Py
     model = asks(pytester, "StatisticsError")
     result = run(pytester, f"--model-dir={model}", "test_mine.py")
     assert (result.ret, outcomes(result)) == (1, {"errors": 1})
-    result.stdout.fnmatch_lines(["mine.answer errored: raised StatisticsError"])
+    result.stdout.fnmatch_lines(["mine.answer errored: raised StatisticsError: 3 rows, at least 9 are needed"])
 
 
 def test_a_gate_of_another_family_cannot_lack_a_reference(pytester: pytest.Pytester) -> None:

@@ -1,7 +1,9 @@
 """The table at the end of a run."""
 
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.support.gate_runs import GATES, PACKAGED, own_gate, run, write_policy
@@ -43,7 +45,9 @@ def test_long_names_give_way_so_that_the_table_fits_the_terminal(pytester: pytes
     assert len(row) <= COLUMNS
     assert len(heading) <= COLUMNS
     assert row.startswith("mine.an_answer_whose_name")
-    assert row.endswith("… soft 2 x      ≤1    -1     WARN")
+    # Margins give way before names do.
+    assert row.endswith("… soft 2 x      ≤1    WARN")
+    assert heading.split() == ["gate", "sev.", "measured", "limit", "verdict"]
     assert why == f"{name} WARN: measured 2 x, limit ≤ 1 → give less"
 
 
@@ -98,4 +102,22 @@ def test_each_model_has_a_table_of_its_own(pytester: pytest.Pytester, good_model
     assert lines[2].split()[-1] == "passed"
     assert lines[3] == "model 1700000001"
     assert lines[5].split()[-1] == "failed"
-    assert lines[6].startswith("integrity.required_files failed: measured 7 files, limit ≤ 0 → ")
+    assert lines[6].startswith("integrity.required_files failed: measured 7 files, limit ≤ 0: model.onnx: missing; ")
+    assert lines[6].endswith(" → pack the model again; nothing else may lie in its directory")
+
+
+def test_what_many_gates_say_alike_is_said_once_after_what_it_follows_from(
+    pytester: pytest.Pytester, good_model: Path
+) -> None:
+    twin = pytester.path / "artifacts" / "models" / good_model.name
+    shutil.copytree(good_model, twin)
+    panel = pd.read_parquet(twin / "evaluation.parquet")
+    pd.concat([panel, panel.tail(2)]).to_parquet(twin / "evaluation.parquet", index=False)
+    lines = table(run(pytester, f"--model-dir={twin}", "-m", "hard"))
+    said = [line.partition(":")[0] for line in lines if (": " in line and "→" in line) or " errored: " in line]
+    assert said[0] == "integrity.sha256 failed"
+    assert said[1] == "data.unique_keys failed"
+    errored = [line for line in lines if " errored: " in line]
+    assert len(errored) == 1
+    assert errored[0].startswith("data.target_agrees, data.returns_plausible, ")
+    assert " more errored: raised FormatError: evaluation.parquet: two rows share a day and an asset; " in errored[0]

@@ -65,13 +65,18 @@ ENDS = [
         "2021-08-02",
         30,
         [
-            "ends on 2021-06-30, with outcomes until 2021-07-02, expected until 2021-07-03: 30 days, window_end_days, "
-            "before 2021-08-02"
+            "ends on 2021-06-30, with outcomes until 2021-07-02, expected to reach 2021-07-03 or later: 30 days, "
+            "window_end_days, before 2021-08-02"
         ],
         id="a-day-later",
     ),
     pytest.param("2021-06-29", 30, [], id="a-day-ahead-of-the-clock"),
-    pytest.param("2021-06-28", 30, ["ends on 2021-06-30, after 2021-06-28, when it was new"], id="from-the-future"),
+    pytest.param(
+        "2021-06-28",
+        30,
+        ["ends on 2021-06-30, after 2021-06-28, the policy's as_of or the day of packing"],
+        id="from-the-future",
+    ),
     pytest.param("2031-01-01", 0, [], id="not-asked"),
 ]
 
@@ -86,7 +91,8 @@ def test_a_panel_that_somebody_keeps_is_known_by_its_digest() -> None:
     assert asked(panel, wanted=panel.rows_digest) == []
     shorter = panel_on(YEAR[:-1])
     assert asked(shorter, wanted=panel.rows_digest) == [
-        f"is {shorter.rows_digest}, expected {panel.rows_digest}: other times, assets or returns"
+        f"is {shorter.rows_digest}, {len(shorter.frame)} rows of {shorter.asset_codes.max() + 1} assets from "
+        f"{YEAR[0].date()} to {YEAR[-2].date()}, expected {panel.rows_digest}: other times, assets or returns"
     ]
 
 

@@ -59,7 +59,8 @@ def test_records_of_other_models_do_not_count(registry: Registry, calm: list[flo
     log(registry, [value + 1 for value in calm], digest="1" * 64)
     message = (
         f"no prediction of {registry.live}, which is live, in {registry.artifacts.predictions / 'live'}; "
-        f"run: modelgates serve --onnx {registry.artifacts.latest_onnx} --csv live_data.csv"
+        f"run: modelgates serve --onnx {registry.artifacts.latest_onnx} "
+        f"--csv {registry.artifacts.root / 'live_data.csv'}"
     )
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         check_live(registry.artifacts, registry.policy)

@@ -269,13 +269,19 @@ REFUSED = [
     ),
     pytest.param(
         lambda: lightgbm(),
-        "skl2onnx cannot convert LGBMRegressor (This LGBMRegressor instance is not fitted yet. *",
+        "LGBMRegressor is not fitted (This LGBMRegressor instance is not fitted yet. *); fit it first",
         id="unfitted-lightgbm",
     ),
     pytest.param(
         lambda: pipeline("Ridge"),
-        "skl2onnx cannot convert Pipeline (* is not fitted yet. *); pack ONNX bytes instead",
+        "Pipeline is not fitted (* is not fitted yet. *); fit it first",
         id="unfitted-pipeline",
+    ),
+    pytest.param(
+        lambda: extra("sklearn.ensemble").HistGradientBoostingRegressor(max_iter=2).fit(DOUBLES, TARGET),
+        "skl2onnx cannot convert HistGradientBoostingRegressor (*); HistGradientBoostingRegressor is not supported: "
+        "fit LightGBM or GradientBoostingRegressor, or pack ONNX bytes",
+        id="histograms",
     ),
     pytest.param(
         lambda: lightgbm().fit(DOUBLES[:, :1].copy(), TARGET),

@@ -275,8 +275,31 @@ def _holed(column: str) -> Callable[[], pd.DataFrame]:
 BAD_PANELS = [
     pytest.param(
         lambda: rows().drop(columns=["b", "ret_next"]),
-        "the panel has no column 'b', 'ret_next'; it holds time, asset, a, target, reference",
+        "the panel has no column 'b', 'ret_next'; it holds time, asset, a, target, reference; "
+        "'ret_next' is the return from each day's close to the next, as a share",
         id="missing-columns",
+    ),
+    pytest.param(
+        lambda: rows().rename(columns={"time": "date", "asset": "name"}),
+        "the panel has no column 'time', 'asset'; it holds date, name, a, b, target, ret_next, reference; "
+        "say what yours is called, with time= and asset=",
+        id="other-names",
+    ),
+    pytest.param(
+        lambda: pd.concat([rows(), rows().iloc[2:4].assign(time=lambda two: two["time"] + pd.Timedelta("1h"))]),
+        "the panel has 2 rows of a day and asset that has one already, such as 20*; keep one row per day and asset",
+        id="rows-that-come-twice",
+    ),
+    pytest.param(
+        _holed("target"),
+        "the panel's 'target' is missing or infinite in 2 rows, such as 20*; drop these rows; "
+        "of the last 2 days no target is known yet",
+        id="missing-targets",
+    ),
+    pytest.param(
+        _with(ret_next=np.inf),
+        "the panel's 'ret_next' is missing or infinite in 12 rows, such as 20*; drop these rows; *",
+        id="infinite-returns",
     ),
     pytest.param(
         lambda: rows().drop(columns="reference"),
@@ -431,8 +454,14 @@ BAD_ARGUMENTS = [
     pytest.param(
         {"nullable": "ac"},
         PackError,
-        "nullable: Expected `array`, got `str`",
+        "nullable: Expected `array`, got `str`; give a list of feature names",
         id="nullable-as-text",
+    ),
+    pytest.param(
+        {"trained_until": None},
+        PackError,
+        "trained_until is missing: give the last date, of prices or others, that any training label used",
+        id="no-end-of-training",
     ),
     pytest.param({"horizon": 0}, PackError, "A signal model must say its `horizon`", id="no-horizon"),
     pytest.param(
@@ -451,7 +480,7 @@ BAD_ARGUMENTS = [
     pytest.param(
         {"trained_until": datetime(2019, 12, 31, tzinfo=UTC)},
         PackError,
-        "trained_until: Expected `date | null`, got `datetime`",
+        "trained_until: Expected `date | null`, got `datetime`; give a date, such as timestamp.date()",
         id="moment",
     ),
     pytest.param(
@@ -487,7 +516,7 @@ BAD_ARGUMENTS = [
         id="group-as-a-number",
     ),
     pytest.param({"features": {0: "x"}}, PackError, "features[0]: expected text *", id="feature-as-a-number"),
-    pytest.param({"nullable": True}, PackError, "nullable: Expected `array`, got `bool`", id="nullable-as-truth"),
+    pytest.param({"nullable": True}, PackError, "nullable: Expected `array`, got `bool`; *", id="nullable-as-truth"),
     pytest.param({"output": "score"}, PackError, "output: Expected `array | null`, got `str`", id="output-as-text"),
     pytest.param({"output": ("score",)}, PackError, "output: Expected `array` of length 2, got 1", id="half-an-output"),
     pytest.param({"code": 5}, PackError, "code: Expected `str | null`, got `int`", id="code-as-a-number"),
@@ -580,16 +609,14 @@ def test_models_that_cannot_be_packed_are_refused_in_a_line(
 
 
 def test_what_gates_measure_is_packed_and_left_to_the_gates(tmp_path: Path) -> None:
-    panel = pd.concat([rows(), rows().tail(1)])
+    panel = rows()
     panel["reference"] += 0.5
-    panel["target"] = np.nan
+    panel.loc[3, "target"] = 7.0
     directory = pack_ready(tmp_path, panel, trained_until=date(2020, 1, 1))
     assert verify(directory)
     candidate = Candidate(directory)
     assert not candidate.parity_claim.ok
     assert candidate.parity_claim.max_abs_diff == 0.5
-    assert candidate.panel.not_finite() == ["target in 13 rows"]
-    assert candidate.panel.repeated_rows() == ["2020-01-06 A2"]
     assert candidate.panel.overlapping_rows() == ["2020-01-01"] * 3
 
 

@@ -20,6 +20,7 @@ from pytest_modelgates.storage.strict_json import read_json
 from tests.support.onnx_models import sidecar
 
 DEFAULT = load_policy(None)
+SLOS = DEFAULT.slo
 
 
 def team(tmp_path: Path, text: str) -> Policy:
@@ -42,17 +43,26 @@ def test_a_value_that_is_not_finite_keeps_no_limit(value: float | None) -> None:
 
 WRITTEN = [
     pytest.param(Bounds(above=0, at_most=60), "0 < · ≤ 60", 5, 5, id="both-ends"),
+    pytest.param(Bounds(at_least=0, at_most=0.1), "0 ≤ · ≤ 0.1", 0.001, 0.099, id="a-p-value-far-from-its-limit"),
+    pytest.param(Bounds(at_least=0, at_most=0.1), "0 ≤ · ≤ 0.1", -0.5, -0.5, id="beyond-the-end-all-the-same"),
+    pytest.param(Bounds(at_least=0.95, at_most=1), "0.95 ≤ · ≤ 1", 0.99, 0.04, id="a-chance-near-1"),
+    pytest.param(Bounds(at_least=0.5, at_most=1), "0.5 ≤ · ≤ 1", 0.5, 0, id="on-its-limit"),
+    pytest.param(Bounds(at_least=0, at_most=1), "0 ≤ · ≤ 1", 0.9, 0.1, id="a-limit-of-1"),
+    pytest.param(Bounds(at_least=0), "≥ 0", 0.03, 0.03, id="0-alone-can-be-missed"),
+    pytest.param(Bounds(at_least=1, at_most=1), "1 ≤ · ≤ 1", 1, None, id="one-value-alone"),
+    pytest.param(SLOS["latency.onnx_p95_ms"], "0 < · ≤ 60", 0.03, 59.97, id="a-time"),
     pytest.param(Bounds(at_least=0.95), "≥ 0.95", 1, 0.05, id="closed-below"),
     pytest.param(Bounds(above=0), "> 0", -1, -1, id="open-below"),
     pytest.param(Bounds(below=0.25), "< 0.25", 0.5, -0.25, id="open-above"),
-    pytest.param(Bounds(at_most=0), "≤ 0", 0, 0, id="closed-above"),
+    pytest.param(Bounds(at_most=0), "≤ 0", 0, None, id="no-offender"),
+    pytest.param(Bounds(at_most=0), "≤ 0", 2, -2, id="two-offenders"),
 ]
 
 
 @pytest.mark.parametrize(("bounds", "text", "value", "margin"), WRITTEN)
-def test_a_limit_is_written_as_people_write_it(bounds: Bounds, text: str, value: float, margin: float) -> None:
+def test_a_limit_is_written_as_people_write_it(bounds: Bounds, text: str, value: float, margin: float | None) -> None:
     assert str(bounds) == text
-    assert bounds.margin(value) == pytest.approx(margin)
+    assert bounds.margin(value) == (None if margin is None else pytest.approx(margin))
 
 
 # The table of gates, which is contract.
@@ -77,6 +87,8 @@ GATES = {
     "data.constant_names": ("hard", "≤ 0"),
     "data.calendar": ("hard", "≤ 10"),
     "data.frequency": ("hard", "≤ 0.1"),
+    "data.days_left_out": ("hard", "≤ 0"),
+    "data.days_left_out_p": ("hard", "0.001 < · ≤ 1"),
     "data.holes": ("hard", "≤ 0.001"),
     "data.holes_p": ("hard", "0.01 < · ≤ 1"),
     "data.repeated_days": ("hard", "≤ 0"),

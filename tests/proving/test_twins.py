@@ -111,6 +111,7 @@ def faults_of_returns(panel: Panel) -> dict[str, object]:
         "target": panel.target_agreement.lead != 1,
         "returns": len(panel.return_sizes.impossible),
         "holes": panel.holes.share > 0.001,
+        "days left out": len(panel.left_out.days) or panel.left_out.p_value <= 0.001,
         "days": panel.repeated_days(),
     }
 
@@ -138,7 +139,7 @@ FAULTS = [
     (shifted_shadow, set()),
     (late_target, {"target"}),
     (impossible_return, {"returns"}),
-    (missing_third, {"gap"}),
+    (missing_third, {"gap", "days left out"}),
     (holed_panel, {"holes"}),
     (repeated_day, {"days"}),
     (along_score, set()),

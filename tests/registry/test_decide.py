@@ -90,7 +90,7 @@ def test_every_required_gate_is_missed_by_name(packed_once: Path) -> None:
     run = msgspec.structs.replace(green_run(packed_once, POLICY), gates=())
     said = reasons(packed_once, green_ledger(packed_once, POLICY, run=run))
     required = POLICY.required_gates(read_json(packed_once / SIDECAR, Sidecar))
-    assert said == [f"{name} is not in the report → {gate_of(packed_once)}" for name in required]
+    assert said == [f"{', '.join(required)} is not in the report → {gate_of(packed_once)}"]
     assert {"ablation.harmless[price]", "ablation.harmless[fundamental]", "parity.claim"} <= set(required)
 
 
@@ -141,7 +141,7 @@ def test_one_missing_shadow_run_is_one_reason(packed_once: Path) -> None:
     (said,) = reasons(packed_once, ledger)
     assert said == (
         "the candidate has no record in shadow; drift.psi could not be measured → modelgates shadow --onnx "
-        f"{packed_once / 'model.onnx'} --csv live_data.csv; then {gate_of(packed_once)}"
+        f"{packed_once / 'model.onnx'} --csv {packed_once.parents[1] / 'live_data.csv'}; then {gate_of(packed_once)}"
     )
 
 
@@ -291,7 +291,7 @@ def test_every_other_reason_follows_those_of_the_report(packed_once: Path) -> No
     policy = msgspec.structs.replace(SHIPPED, evidence=msgspec.structs.replace(SHIPPED.evidence, proof=True))
     facts = facts_of(packed_once, green_ledger(packed_once, policy), policy, exitcode=1, live=packed_once.name)
     facts = replace(facts, denied="Eve may not promote; the policy lets Ada")
-    shadow = f"modelgates shadow --onnx {packed_once}/model.onnx --csv live_data.csv"
+    shadow = f"modelgates shadow --onnx {packed_once}/model.onnx --csv {packed_once.parents[1] / 'live_data.csv'}"
     lacks = "the candidate has no record in shadow"
     assert [str(reason) for reason in decide(facts, policy, now=datetime.now(UTC)).reasons] == [
         f"pytest ended with 0, the report says 1 → {gate_of(packed_once)}",

@@ -287,7 +287,7 @@ def test_what_promotion_asks_for_comes_with_the_first_live_model(
     capsys.readouterr()
     said = refusal(registry, green_report(registry), capsys)
     directory = registry.artifacts.model(registry.candidate)
-    shadow = f"→ modelgates shadow --onnx {directory}/model.onnx --csv live_data.csv"
+    shadow = f"→ modelgates shadow --onnx {directory}/model.onnx --csv {directory.parents[1] / 'live_data.csv'}"
     assert said.splitlines() == [
         f"modelgates: {registry.candidate} is not promoted:",
         "  1 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) "

@@ -118,6 +118,6 @@ def test_in_a_small_panel_nobody_need_leave() -> None:
     # 0.03 a year of 153.3 name-years are 4.6 names, and exp(-4.6) is 0.01.
     assert why_nobody_left(rows=20 * 252 * 8, periods_per_year=252) is None
     assert why_nobody_left(rows=20 * 252 * 7, periods_per_year=252) == (
-        "in 140 years of a name none need leave: 4.2 are likely"
+        "no name leaves where some 4.2 would, in 140 years of all names together: too few to tell"
     )
     assert why_nobody_left(rows=20 * 12 * 8, periods_per_year=12) is None

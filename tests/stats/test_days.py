@@ -97,6 +97,27 @@ def test_the_longest_gap_is_counted_in_periods(times: Times, periods: float) -> 
         assert found.gap_to - found.gap_from == steps.max()
 
 
+SUNDAY_TO_THURSDAY = np.arange("2020-01-05", "2021-01-05", dtype="datetime64[D]")
+SUNDAY_TO_THURSDAY = SUNDAY_TO_THURSDAY[np.is_busday(SUNDAY_TO_THURSDAY, weekmask="Sun Mon Tue Wed Thu")]
+MISSING: list[object] = [
+    pytest.param(every("B", 300), [], 0, None, id="weekdays"),
+    pytest.param(np.delete(every("B", 300, "2020-01-01"), [10, 11, 40]), [9, 37], 3, "2020-01-15", id="weekdays-gone"),
+    pytest.param(np.delete(every("D", 300, "2020-01-01"), [10]), [9], 1, "2020-01-11", id="a-day-of-seven"),
+    pytest.param(np.delete(SUNDAY_TO_THURSDAY, [5]), [4], 1, "2020-01-12", id="a-sunday"),
+    pytest.param(np.delete(every("W-FRI", 60, "2020-01-03"), [7, 8]), [6], 2, "2020-02-21", id="weeks"),
+    pytest.param(every("ME", 60), [], 0, None, id="months"),
+]
+
+
+@pytest.mark.parametrize(("times", "places", "missing", "first"), MISSING)
+def test_periods_without_rows_are_counted_and_the_first_is_named(
+    times: Times, places: list[int], missing: int, first: str | None
+) -> None:
+    found = calendar(times)
+    assert (found.before_gaps.tolist(), found.missing) == (places, missing)
+    assert found.first_missing == (None if first is None else np.datetime64(first))
+
+
 @pytest.mark.parametrize(("times", "periods"), KNOWN)
 def test_the_calendar_counts_what_annual_figures_use(times: Times, periods: int) -> None:
     found = calendar(times)

@@ -114,8 +114,8 @@ def record(name: str, policy: Policy, value: float | None = None, **changes: obj
     return msgspec.structs.replace(green, **changes)
 
 
-def phase(when: str, *, outcome: str = "passed", exception: str | None = None) -> Phase:
-    return Phase(when=when, outcome=outcome, duration_s=0.01, exception=exception)
+def phase(when: str, *, outcome: str = "passed", exception: str | None = None, message: str | None = None) -> Phase:
+    return Phase(when=when, outcome=outcome, duration_s=0.01, exception=exception, message=message)
 
 
 def green_run(directory: Path, policy: Policy) -> ModelRun:
