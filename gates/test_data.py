@@ -119,7 +119,7 @@ def test_holes(panel: Panel, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("data.repeated_days")
 def test_repeated_days(panel: Panel, gate: Gate) -> None:
-    """No day has the returns of an earlier one."""
+    """No day has the returns of an earlier one, but for a few names."""
     gate.check_none(panel.repeated_days())
 
 
