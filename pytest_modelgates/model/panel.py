@@ -217,7 +217,7 @@ class Panel:
     def holes(self) -> Holes:
         """Rows that are missing between others, and whether chance explains which."""
         target, scores = self.by_day(self.outcome), self.by_day(self.native_scores)
-        return holes(target, scores, horizon=self.sidecar.horizon)
+        return holes(target, scores, self.returns, horizon=self.sidecar.horizon)
 
     @property
     def share_of_survivors(self) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InsufficientDataError, StatisticsError
+from .markets import closed_days
 from .ranks import Matrix, daily_matrix, daily_rank_ic, same_shape
 
 RIGHT_LEAD = 1
@@ -102,7 +103,8 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
     TargetAgreement
         Spearman's correlation of each day's target with the compounded returns of rows t + 1 to t + horizon, and the
         lead at which it is largest. Leads are compared on the days that both have. The last `horizon` days have no
-        such returns and are left out, and so is a name on the days that its own returns do not cover.
+        such returns and are left out, and so is a name on the days that its own returns do not cover. If they cover
+        fewer than half of the rows, days on which a whole market is closed count as returns of 0.
 
     Raises
     ------
@@ -116,6 +118,11 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
     right = compounded(daily, horizon=horizon)
     early = np.isfinite(wanted[: max(0, len(daily) - horizon)])
     covered = np.isfinite(right[: len(early)]) & early
+    if covered.sum() < _LEAST_SHARE * early.sum():
+        # Over a long horizon some market is closed on a day; what it holds earns nothing then.
+        daily = np.where(closed_days(daily), 0.0, daily)
+        right = compounded(daily, horizon=horizon)
+        covered = np.isfinite(right[: len(early)]) & early
     ic = daily_rank_ic(wanted, right)
     days = int(np.isfinite(ic).sum())
     if not days:

@@ -58,7 +58,7 @@ def exchange_days(random: Random, days: int) -> NDArray[np.datetime64]:
 
 
 def honest(random: Random) -> Sample:
-    """Draw a panel that an honest desk could have: a signal or none, fat tails, names that come and go, rare holes."""
+    """Draw a panel that an honest desk could have: a signal or none, fat tails, names that come, go and fail, holes."""
     horizon = int(random.choice([1, 1, 5, 5, 10, 21]))
     days, names = int(random.integers(150 + 10 * horizon, 1500)), int(random.choice([12, 20, 20, 50, 100]))
     times, scale = exchange_days(random, days), 0.015
@@ -80,6 +80,9 @@ def honest(random: Random) -> Sample:
     if random.random() < 0.3:  # prices in coarse ticks, and names that hardly trade
         returns = np.where(random.random(shape) < 0.3, 0.0, np.round(returns, 3))
     returns = np.maximum(returns, -0.95)
+    there = attendance(random, shape)
+    close_and_halt(random, there, returns, scale, daily=frequency == "day")
+    fail(random, there, returns, known, scale)
     past = np.vstack([np.zeros((1, names)), returns[:-1]])
     month = pd.DataFrame(past).rolling(21, min_periods=1)
     features = {
@@ -105,9 +108,6 @@ def honest(random: Random) -> Sample:
         target, neutralised = target - 0.4 * beta * forward, True
     # The panel's last days look beyond it, as a desk's own files do.
     target = np.where(np.isnan(target), 0.02 * random.standard_normal(shape), target)
-    there = attendance(random, shape)
-    if not there.any(axis=1).all():
-        there[:, 0] = True
 
     def ragged(values: Matrix) -> Matrix:
         return np.where(there, values, np.nan)
@@ -136,7 +136,45 @@ def attendance(random: Random, shape: tuple[int, int]) -> NDArray[np.bool_]:
         elif kind < 0.42:
             start = random.integers(days)
             there[start : start + random.integers(5, 250), name] = False
-    return there & (random.random(shape) > 1 / 5000)
+    there &= random.random(shape) > 1 / 5000
+    if not there.any(axis=1).all():
+        there[:, 0] = True
+    return there
+
+
+def close_and_halt(random: Random, there: NDArray[np.bool_], returns: Matrix, scale: float, *, daily: bool) -> None:
+    """Close two exchanges on different days, and halt names: a day at takeovers, or up to twenty days."""
+    days, names = there.shape
+    exchange = (np.arange(names) >= names // 2).astype(int)
+    if daily and random.random() < 0.3:
+        for place, holidays in enumerate((6, 8)):
+            closed = np.ix_(random.random(days) < holidays / 252, exchange == place)
+            there[closed], returns[closed] = False, 0.0
+    if daily and random.random() < 0.5:
+        for _ in range(random.poisson(days * names / 252 * 0.05)):
+            start, name = int(random.integers(days)), int(random.integers(names))
+            length = 1 if random.random() < 0.8 else int(random.integers(2, 20))
+            end = min(days, start + length)
+            there[start:end, name], returns[start:end, name] = False, 0.0
+            returns[end - 1, name] = max(-0.95, 10 * scale * (1 + random.standard_normal()))
+    if not there.any(axis=1).all():
+        there[:, 0] = True
+
+
+def fail(random: Random, there: NDArray[np.bool_], returns: Matrix, known: Matrix, scale: float) -> None:
+    """Let half of the names that leave fall for a while and lose much on their last day; signals may like them or not.
+
+    After a name has left, its money lies still.
+    """
+    liked = random.choice([-1.0, 0.0, 1.0])
+    for name in np.flatnonzero(there.any(axis=0) & ~there[-1]):
+        last = len(there) - 1 - int(there[::-1, name].argmax())
+        returns[last + 1 :, name] = 0.0
+        if random.random() < 0.5:
+            falling = slice(max(0, last - 60), last)
+            returns[falling, name] = np.maximum(-0.95, returns[falling, name] - 0.2 * scale)
+            returns[last, name] = -random.uniform(0.1, 0.95)
+            known[max(0, last - 60) :, name] += liked
 
 
 def refusals(sample: Sample) -> set[str]:
@@ -159,7 +197,7 @@ def refusals(sample: Sample) -> set[str]:
     hold("data.returns_plausible", len(sizes.impossible))
     hold("data.returns_plausible", sizes.median, "data.return_size")
     hold("data.returns_plausible", len(sizes.constant), "data.constant_names")
-    missing = holes(sample.target, sample.scores, horizon=horizon)
+    missing = holes(sample.target, sample.scores, returns, horizon=horizon)
     hold("data.holes", missing.share)
     hold("data.holes", missing.p_value, "data.holes_p")
     hold("data.repeated_days", len(repeated_days(returns)))

@@ -155,6 +155,41 @@ def losing_rows_left_out() -> pd.DataFrame:
     return frame_of(returns, SLOW)[~gone.ravel()]
 
 
+def position_earns(returns: Matrix) -> Matrix:
+    """What each row will earn by a position of what was known the day before."""
+    return np.vstack([np.zeros((1, NAMES)), simulate(SLOW, returns, horizon=1, cost_bps=0).weights * returns[1:]])
+
+
+def renamed_after_losing_rows() -> pd.DataFrame:
+    """The same, but the name goes on as another one, so that no row is missing between two others."""
+    returns = market(SLOW, seed=2, strength=0)
+    earned = position_earns(returns)
+    gone = earned < np.quantile(earned, 0.004)
+    frame = frame_of(returns, SLOW)
+    frame["asset"] += "-" + pd.Series(np.cumsum(gone, axis=0).ravel().astype(str)).str.zfill(2)
+    return frame[~gone.ravel()].sort_values(["time", "asset"], ignore_index=True)
+
+
+def losing_spells_left_out() -> pd.DataFrame:
+    """What is known knows nothing; fifteen times a name is absent for sixty days, those on which it loses most."""
+    returns = market(SLOW, seed=2, strength=0)
+    spells = position_earns(returns)[6:726].reshape(12, 60, NAMES).sum(axis=1)
+    gone = np.zeros(returns.shape, dtype=bool)
+    for place in np.argsort(spells, axis=None)[:15]:
+        spell, name = np.unravel_index(place, spells.shape)
+        gone[6 + 60 * spell : 66 + 60 * spell, name] = True
+    return frame_of(returns, SLOW)[~gone.ravel()]
+
+
+def hidden_copy() -> pd.DataFrame:
+    """Half of the days come twice; in the copy one name is another, and noise is added."""
+    half = DAYS // 2
+    returns, known = np.tile(HONEST[:half], (2, 1)), np.tile(SLOW[:half], (2, 1))
+    returns[half:] += 1e-6 * np.random.default_rng(3).uniform(-1, 1, (half, NAMES))
+    returns[half:, 4] = HONEST[half:, 4]
+    return frame_of(returns, known)
+
+
 def losing_days_left_out() -> pd.DataFrame:
     """The same, but whole days, one in 50."""
     returns = market(SLOW, seed=2, strength=0)
@@ -295,11 +330,18 @@ BAD = [
         {"data.holes"},
         [
             "data.holes: measured 0.0048* of the rows, limit ≤ 0.001, holes 7*, first 2015-01-0*",
-            "names are missing between two days on which they trade: pack every row",
-            "data.holes_p: measured * p, limit 0.01 < · ≤ 1, holes 7*, first 2015-01-0*",
-            "rows are missing where returns were unlike the others: pack every row",
+            "names are missing between two days on which they trade: pack every row; while halted they return 0",
+            "data.holes_p: measured * p, limit 0.01 < · ≤ 1, holes 7*, exits 0, first 2015-01-0*",
+            "rows are missing where the position would have lost: pack every row, and names until they end",
         ],
         id="losing-rows-left-out",
+    ),
+    pytest.param(
+        hidden_copy,
+        1,
+        {"data.repeated_days"},
+        ["data.repeated_days: measured 378 days, limit ≤ 0: 2016-06-14 repeats 2015-01-01; *; and 373 more"],
+        id="hidden-copy",
     ),
 ]
 
@@ -312,6 +354,29 @@ def test_one_gate_refuses_what_all_others_pass(
     assert refused == refusing
     for line in lines:
         assert any(fnmatchcase(printed, line.replace("[", "[[]")) for printed in said.splitlines()), (line, said)
+
+
+LEFT_OUT = [
+    pytest.param(
+        renamed_after_losing_rows,
+        "data.holes_p: measured * p, limit 0.01 < · ≤ 1, holes 0, exits *",
+        id="renamed-after-losing-rows",
+    ),
+    pytest.param(
+        losing_spells_left_out,
+        "data.holes: measured 0.0059* of the rows, limit ≤ 0.001, holes 1*, first 2015-0*",
+        id="losing-spells-left-out",
+    ),
+]
+
+
+@pytest.mark.parametrize(("bad", "line"), LEFT_OUT)
+def test_rows_that_are_left_out_in_other_ways_are_seen(
+    pytester: pytest.Pytester, bad: Callable[[], pd.DataFrame], line: str
+) -> None:
+    refused, said = verdicts(pytester, bad())
+    assert "data.holes" in refused
+    assert any(fnmatchcase(printed, line) for printed in said.splitlines()), said
 
 
 HONEST_TARGETS: list[Any] = [
@@ -331,6 +396,17 @@ def test_an_honest_panel_passes_whatever_its_target_is_in(
 ) -> None:
     frame = frame_of(HONEST, SLOW, horizon=horizon, target=kind(compounded(HONEST, horizon=horizon)))
     assert verdicts(pytester, frame, horizon=horizon, **declared)[0] == set()
+
+
+@pytest.mark.parametrize("horizon", [1, 21])
+def test_two_exchanges_may_have_holidays_of_their_own(pytester: pytest.Pytester, horizon: int) -> None:
+    """Ten names rest on six days a year, the others on eight."""
+    random = np.random.default_rng(1)
+    closed = np.zeros((DAYS, NAMES), dtype=bool)
+    closed[random.integers(1, DAYS - 1, 18), :10] = closed[random.integers(1, DAYS - 1, 24), 10:] = True
+    returns = np.where(closed, 0.0, HONEST)
+    frame = frame_of(returns, SLOW, horizon=horizon)[~closed.ravel()]
+    assert verdicts(pytester, frame, horizon=horizon)[0] & {"data.holes", "data.target_agrees"} == set()
 
 
 def test_a_neutralised_target_that_is_not_declared_is_refused(pytester: pytest.Pytester) -> None:
