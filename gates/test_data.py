@@ -52,14 +52,20 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
     """
     found = panel.target_agreement
     there: dict[str, Any] = {"lead": found.lead, "rho_there": found.largest, "worst_day": panel.day(found.worst_day)}
-    differs = 0.0 if panel.sidecar.target_neutralised else 1 - found.rank_corr
+    neutralised = panel.sidecar.target_neutralised
     gate.check_each(
-        {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs},
+        {
+            "data.target_agrees": found.rank_corr,
+            "data.target_lead": found.lead,
+            "data.target_differs": 0.0 if neutralised else 1 - found.rank_corr,
+            "data.target_breaks": 0 if neutralised else found.broken,
+        },
         sample=found.days,
         by_slo={
             "data.target_agrees": there,
             "data.target_lead": {"rho_there": found.largest, "rho": found.rank_corr},
             "data.target_differs": there,
+            "data.target_breaks": there,
         },
     )
 

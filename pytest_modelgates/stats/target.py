@@ -18,6 +18,8 @@ _REACH = 3
 _DECIMALS = 12
 # Below this share of rows with all of their returns, what can be compared need not stand for the rest.
 _LEAST_SHARE = 0.5
+# A day on which at least so many names are compared, and the correlation is below this part of the median, is broken.
+_NAMES, _BROKEN = 5, 0.7
 # Leads whose correlations differ by less are the same.
 _ROUNDING = 1e-9
 
@@ -27,13 +29,15 @@ class TargetAgreement:
     """How far a target ranks the names of a day like the returns that it should be made of.
 
     `rank_corr` is the mean rank correlation by day at the right lead, over `days` days; `worst_day` is the index of the
-    day on which it is lowest. `lead` is the lead at which it is largest [days], and `largest` the correlation there.
+    day on which it is lowest. `broken` counts the days with five names or more on which it is below 0.7 of its median.
+    `lead` is the lead at which it is largest [days], and `largest` the correlation there.
     """
 
     rank_corr: float
     lead: int
     largest: float
     worst_day: int
+    broken: int
     days: int
 
 
@@ -138,6 +142,7 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
             sample=int(covered.sum()),
         )
     own = float(np.nanmean(ic))
+    many = (np.isfinite(wanted) & np.isfinite(right)).sum(axis=1) >= _NAMES
     best, lead = _ROUNDING, RIGHT_LEAD
     # Where the target ranks as it should, no other lead can rank it better.
     for other in _other_leads(horizon) if own < 1 - _ROUNDING else ():
@@ -149,6 +154,7 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
         lead=lead,
         largest=own if lead == RIGHT_LEAD else own + best,
         worst_day=int(np.nanargmin(ic)),
+        broken=int((many & (ic < _BROKEN * np.nanmedian(ic))).sum()),
         days=days,
     )
 

@@ -193,6 +193,7 @@ def refusals(sample: Sample) -> set[str]:
     hold("data.target_agrees", agreement.rank_corr)
     hold("data.target_agrees", agreement.lead, "data.target_lead")
     hold("data.target_agrees", 0 if sample.neutralised else 1 - agreement.rank_corr, "data.target_differs")
+    hold("data.target_agrees", 0 if sample.neutralised else agreement.broken, "data.target_breaks")
     sizes = return_sizes(returns)
     hold("data.returns_plausible", len(sizes.impossible))
     hold("data.returns_plausible", sizes.median, "data.return_size")

@@ -72,6 +72,7 @@ GATES = {
     "data.target_agrees": ("hard", "≥ 0.5"),
     "data.target_lead": ("hard", "1 ≤ · ≤ 1"),
     "data.target_differs": ("hard", "≤ 0.01"),
+    "data.target_breaks": ("hard", "≤ 0"),
     "data.returns_plausible": ("hard", "≤ 0"),
     "data.return_size": ("hard", "0.0001 ≤ · ≤ 0.1"),
     "data.constant_names": ("hard", "≤ 0"),
