@@ -73,20 +73,26 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("data.returns_plausible")
 def test_returns_plausible(panel: Panel, gate: Gate) -> None:
-    """No return is below -100 %, returns are shares of the usual size, and every price moves."""
+    """Returns are shares of the usual size, none is below -100 % or cut off, and every price moves in its own way."""
     found = panel.return_sizes
     impossible = [panel.row(*cell) for cell in found.impossible.tolist()]
-    still = [panel.asset(code) for code in found.constant.tolist()]
+    still, odd = ([panel.asset(code) for code in codes.tolist()] for codes in (found.constant, found.odd))
+    copies = panel.repeated_names()
     gate.check_each(
         {
             "data.returns_plausible": len(impossible),
             "data.return_size": found.median,
             "data.constant_names": len(still),
+            "data.odd_names": len(odd),
+            "data.repeated_names": len(copies),
+            "data.clipped_returns": found.clipped,
         },
         sample=len(panel.frame),
         by_slo={
             "data.returns_plausible": {"first": impossible[0]} if impossible else {},
             "data.constant_names": {"first": still[0]} if still else {},
+            "data.odd_names": {"first": odd[0]} if odd else {},
+            "data.repeated_names": {"first": copies[0]} if copies else {},
         },
     )
 

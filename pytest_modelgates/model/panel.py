@@ -196,6 +196,7 @@ class Panel:
     overlapping_rows = panel_checks.overlapping_rows
     window_problems = window_problems
     repeated_days = panel_checks.repeated_days
+    repeated_names = panel_checks.repeated_names
     share_of_repeated_rows = panel_checks.share_of_repeated_rows
 
     @cached_property
@@ -211,7 +212,7 @@ class Panel:
     @cached_property
     def return_sizes(self) -> ReturnSizes:
         """What is odd about the size of the returns."""
-        return return_sizes(self.returns)
+        return return_sizes(self.returns, periods_per_year=self.calendar.periods_per_year)
 
     @cached_property
     def holes(self) -> Holes:

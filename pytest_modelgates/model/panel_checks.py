@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..stats.repeats import repeated_days as days_alike
+from ..stats.repeats import repeated_names as names_alike
 from ..storage.text import printable
 from .features import are_numbers, bad_cells
 
@@ -88,6 +89,11 @@ def overlapping_rows(panel: "Panel") -> list[str]:
 def repeated_days(panel: "Panel") -> list[str]:
     """Days whose returns are those of an earlier one."""
     return [f"{panel.day(day)} repeats {panel.day(first)}" for day, first in days_alike(panel.returns).tolist()]
+
+
+def repeated_names(panel: "Panel") -> list[str]:
+    """Names whose returns are those of another one."""
+    return [f"{panel.asset(name)} repeats {panel.asset(first)}" for name, first in names_alike(panel.returns).tolist()]
 
 
 def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:

@@ -1,4 +1,4 @@
-"""Days that a panel holds twice under two dates."""
+"""Days that a panel holds twice under two dates, and names that it holds twice."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,8 @@ _SAME = 1e-3
 # So many of the names that moved are the same on two days of which one is a copy; a few may be changed to hide it.
 _AGREE = 0.9
 _LEAST_CHANGES = 2
+# Names that hardly traded may be alike by chance.
+_LEAST_DAYS = 20
 # Days are compared if they agree on some small set of names, on one of two grids whose cells are so many times as wide
 # as what is the same. Small sets are whole though names were changed, larger ones tell days of coarse prices apart.
 _SIZES, _SETS, _CELL = (3, 6, 12), 32, 16
@@ -69,6 +71,31 @@ def repeated_days(returns: ArrayLike) -> NDArray[np.intp]:
         for later, earlier in some[_same_days(scaled, some)].tolist():
             first.setdefault(later, earlier)
     return np.array(sorted(first.items()), dtype=np.intp).reshape(-1, 2)
+
+
+def repeated_names(returns: ArrayLike) -> NDArray[np.intp]:
+    """Find names that are other ones over again.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n_days, n_assets)
+        As for `repeated_days`.
+
+    Returns
+    -------
+    ndarray of int, shape (n_repeated, 2)
+        Each such name with the first one that it was found to repeat, as `repeated_days` finds days; on 20 days at
+        least both return the same, and not 0.
+
+    Raises
+    ------
+    StatisticsError
+        If the returns are not a matrix, or one is infinite.
+    """
+    daily = daily_matrix(returns, "returns")
+    pairs = repeated_days(daily.T)
+    a, b = daily[:, pairs[:, 0]], daily[:, pairs[:, 1]]
+    return pairs[((a != 0) & (b != 0) & ~np.isnan(a) & ~np.isnan(b)).sum(axis=0) >= _LEAST_DAYS]
 
 
 def _in_steps(daily: Matrix) -> Matrix:

@@ -19,7 +19,7 @@ from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.leakage import look_ahead, one_day_later, steadiness
 from pytest_modelgates.stats.plausible import return_sizes
 from pytest_modelgates.stats.ranks import Matrix, centred_ranks
-from pytest_modelgates.stats.repeats import repeated_days
+from pytest_modelgates.stats.repeats import repeated_days, repeated_names
 from pytest_modelgates.stats.target import compounded, target_agreement
 
 Random = np.random.Generator
@@ -194,10 +194,13 @@ def refusals(sample: Sample) -> set[str]:
     hold("data.target_agrees", agreement.lead, "data.target_lead")
     hold("data.target_agrees", 0 if sample.neutralised else 1 - agreement.rank_corr, "data.target_differs")
     hold("data.target_agrees", 0 if sample.neutralised else agreement.broken, "data.target_breaks")
-    sizes = return_sizes(returns)
+    sizes = return_sizes(returns, periods_per_year=dates.periods_per_year)
     hold("data.returns_plausible", len(sizes.impossible))
     hold("data.returns_plausible", sizes.median, "data.return_size")
     hold("data.returns_plausible", len(sizes.constant), "data.constant_names")
+    hold("data.returns_plausible", len(sizes.odd), "data.odd_names")
+    hold("data.returns_plausible", len(repeated_names(returns)), "data.repeated_names")
+    hold("data.returns_plausible", sizes.clipped, "data.clipped_returns")
     missing = holes(sample.target, sample.scores, returns, horizon=horizon)
     hold("data.holes", missing.share)
     hold("data.holes", missing.p_value, "data.holes_p")

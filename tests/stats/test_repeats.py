@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.stats.repeats import repeated_days
+from pytest_modelgates.stats.repeats import repeated_days, repeated_names
 
 
 def returns_of(days: int = 60, names: int = 9) -> np.ndarray:
@@ -124,3 +124,12 @@ def test_days_of_one_factor_are_not_copies() -> None:
     random = np.random.default_rng(3)
     curve = random.standard_normal((1500, 1)) * np.linspace(0.002, 0.02, 12)
     assert repeated_days(curve * (1 + 0.05 * random.standard_normal(curve.shape))).tolist() == []
+
+
+def test_names_that_are_others_over_again_are_found() -> None:
+    returns = returns_of(200, 12)
+    assert repeated_names(returns).tolist() == []
+    returns[:, 9] = returns[:, 4] + 1e-7
+    assert repeated_names(returns).tolist() == [[9, 4]]
+    returns[:182, 9] = np.nan
+    assert repeated_names(returns).tolist() == []
