@@ -95,7 +95,8 @@ def repeated_names(returns: ArrayLike) -> NDArray[np.intp]:
     daily = daily_matrix(returns, "returns")
     pairs = repeated_days(daily.T)
     a, b = daily[:, pairs[:, 0]], daily[:, pairs[:, 1]]
-    return pairs[((a != 0) & (b != 0) & ~np.isnan(a) & ~np.isnan(b)).sum(axis=0) >= _LEAST_DAYS]
+    enough: NDArray[np.bool_] = ((a != 0) & (b != 0) & ~np.isnan(a) & ~np.isnan(b)).sum(axis=0) >= _LEAST_DAYS
+    return np.asarray(pairs[enough], dtype=np.intp)
 
 
 def _in_steps(daily: Matrix) -> Matrix:

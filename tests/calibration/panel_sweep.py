@@ -212,10 +212,12 @@ def refusals(sample: Sample) -> set[str]:
     hold("leak.too_good", known.ic)
     held = simulate(sample.scores, returns, horizon=horizon, cost_bps=2)
     hold("leak.too_good", steadiness(held.net, periods_per_year=dates.periods_per_year), "leak.sharpe")
+    hold("leak.too_good", known.name_ic, "leak.one_name")
+    hold("leak.too_good", known.perfect_p, "leak.perfect_days_p")
     hold("leak.profile", known.excess)
     later = one_day_later(sample.scores, returns, horizon=horizon)
     if horizon > 1 and later.ic > LIMITS.leak.delay_ic:
-        hold("leak.delay", later.bound)
+        hold("leak.delay", min(later.bound, later.last_bound))
     return found
 
 

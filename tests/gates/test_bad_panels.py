@@ -212,6 +212,19 @@ def names_twice() -> pd.DataFrame:
     return frame_of(returns, SLOW)
 
 
+def knows_some_days() -> pd.DataFrame:
+    """On one day in twelve what is known ranks the next return perfectly."""
+    returns = market(SLOW, seed=2, strength=0)
+    known = np.where(np.arange(DAYS)[:, np.newaxis] % 12 == 0, later(returns, 1) / 0.016, SLOW)
+    return frame_of(returns, known)
+
+
+def knows_one_name() -> pd.DataFrame:
+    returns, known = HONEST, SLOW.copy()
+    known[:, 3] = later(returns, 1)[:, 3] / 0.016
+    return frame_of(returns, known)
+
+
 def hidden_copy() -> pd.DataFrame:
     """Half of the days come twice; in the copy one name is another, and noise is added."""
     half = DAYS // 2
@@ -269,7 +282,7 @@ BAD = [
         5,
         {"leak.delay"},
         [
-            "leak.delay: measured -0.0* rho, limit ≥ 0, ic 0.05*, ic_a_day_later 0.00*, horizon 5, asked yes",
+            "leak.delay: measured -0.0* rho, limit ≥ 0, ic 0.05*, ic_a_day_later 0.00*, ic_of_last_half *, asked yes",
             "the signal is gone a day later: look for a feature that knows the next day, *",
         ],
         id="peek-of-one-day",
@@ -388,6 +401,10 @@ def test_one_gate_refuses_what_all_others_pass(
 
 
 OTHERS = [
+    pytest.param(
+        knows_some_days, "leak.perfect_days_p: measured * p, limit 0.001 < *, perfect_days 6*", id="some-days"
+    ),
+    pytest.param(knows_one_name, "leak.one_name: measured 1 rho, limit 0 ≤ · ≤ 0.5, name n03", id="one-name"),
     pytest.param(clipped, "data.clipped_returns: measured 0.0* of the rows, limit ≤ 0.001", id="clipped"),
     pytest.param(six_in_percent, "data.odd_names: measured 6 names, limit ≤ 0, first n00", id="six-in-percent"),
     pytest.param(

@@ -88,6 +88,8 @@ GATES = {
     "data.repeated_rows": ("hard", "≤ 0.001"),
     "leak.too_good": ("hard", "0 ≤ · ≤ 0.15"),
     "leak.sharpe": ("hard", "≤ 5"),
+    "leak.one_name": ("hard", "0 ≤ · ≤ 0.5"),
+    "leak.perfect_days_p": ("hard", "0.001 < · ≤ 1"),
     "leak.delay": ("hard", "≥ 0"),
     "leak.profile": ("soft", "0 ≤ · ≤ 3"),
     "leak.target": ("hard", "0 ≤ · < 0.99"),
