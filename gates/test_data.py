@@ -52,8 +52,13 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
     """
     found = panel.target_agreement
     there: dict[str, Any] = {"lead": found.lead, "rho_there": found.largest, "worst_day": panel.day(found.worst_day)}
-    differs = 0.0 if panel.sidecar.target_neutralised else 1 - found.rank_corr
-    values = {"data.target_agrees": found.rank_corr, "data.target_lead": found.lead, "data.target_differs": differs}
+    neutralised = panel.sidecar.target_neutralised
+    values = {
+        "data.target_agrees": found.rank_corr,
+        "data.target_lead": found.lead,
+        "data.target_differs": 0.0 if neutralised else 1 - found.rank_corr,
+        "data.target_breaks": 0 if neutralised else found.broken,
+    }
     sizes, limit = panel.return_sizes, gate.policy.limit
     odd = len(sizes.impossible) > 0 or not limit("data.return_size").contains(sizes.median)
     if odd and not all(limit(slo).contains(value) for slo, value in values.items()):
@@ -65,6 +70,7 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
             "data.target_agrees": there,
             "data.target_lead": {"rho_there": found.largest, "rho": found.rank_corr},
             "data.target_differs": there,
+            "data.target_breaks": there,
         },
     )
 
@@ -72,20 +78,26 @@ def test_target_agrees(panel: Panel, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("data.returns_plausible")
 def test_returns_plausible(panel: Panel, gate: Gate) -> None:
-    """No return is below -100 %, returns are shares of the usual size, and every price moves."""
+    """Returns are shares of the usual size, none is below -100 % or cut off, and every price moves in its own way."""
     found = panel.return_sizes
     impossible = [panel.row(*cell) for cell in found.impossible.tolist()]
-    still = [panel.asset(code) for code in found.constant.tolist()]
+    still, odd = ([panel.asset(code) for code in codes.tolist()] for codes in (found.constant, found.odd))
+    copies = panel.repeated_names()
     gate.check_each(
         {
             "data.returns_plausible": len(impossible),
             "data.return_size": found.median,
             "data.constant_names": len(still),
+            "data.odd_names": len(odd),
+            "data.repeated_names": len(copies),
+            "data.clipped_returns": found.clipped,
         },
         sample=len(panel.frame),
         by_slo={
             "data.returns_plausible": {"first": impossible[0]} if impossible else {},
             "data.constant_names": {"first": still[0]} if still else {},
+            "data.odd_names": {"first": odd[0]} if odd else {},
+            "data.repeated_names": {"first": copies[0]} if copies else {},
         },
     )
 
@@ -121,9 +133,9 @@ def test_calendar(panel: Panel, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("data.holes")
 def test_holes(panel: Panel, gate: Gate) -> None:
-    """Hardly a row is missing between others, and those that are missing are not the ones that lost or earned much."""
+    """Hardly a row is missing between others, and those that are missing are not the ones that the position lost by."""
     found = panel.holes
-    known: dict[str, Any] = {"holes": len(found.places)}
+    known: dict[str, Any] = {"holes": len(found.places), "exits": found.exits}
     if len(found.places):
         known["first"] = panel.row(*found.places[0].tolist())
     gate.check_each(
@@ -136,7 +148,7 @@ def test_holes(panel: Panel, gate: Gate) -> None:
 @pytest.mark.hard
 @pytest.mark.gate("data.repeated_days")
 def test_repeated_days(panel: Panel, gate: Gate) -> None:
-    """No day has the returns of an earlier one."""
+    """No day has the returns of an earlier one, but for a few names."""
     gate.check_none(panel.repeated_days())
 
 

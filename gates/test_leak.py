@@ -14,23 +14,32 @@ def test_too_good(look_ahead: LookAhead, holdings: Holdings, panel: Panel, gate:
         {
             "leak.too_good": look_ahead.ic,
             "leak.sharpe": steadiness(holdings.net, periods_per_year=panel.calendar.periods_per_year),
+            "leak.one_name": look_ahead.name_ic,
+            "leak.perfect_days_p": look_ahead.perfect_p,
         },
         sample=look_ahead.days,
-        column=look_ahead.column or "none",
-        ranks=look_ahead.over or "none",
+        by_slo={
+            "leak.too_good": {"column": look_ahead.column or "none", "ranks": look_ahead.over or "none"},
+            "leak.one_name": {"name": panel.asset(look_ahead.name)},
+            "leak.perfect_days_p": {"perfect_days": look_ahead.perfect},
+        },
     )
 
 
 @pytest.mark.hard
 @pytest.mark.gate("leak.delay")
 def test_delay(candidate: Candidate, delay: Delay, gate: Gate) -> None:
-    """Half of the rank IC may be left a day later; asked if the horizon is two days or more and there is an IC."""
+    """Half of the rank IC is left a day later, and a quarter in the last half of the horizon.
+
+    Asked if the horizon is two days or more and there is an IC.
+    """
     asked = candidate.sidecar.horizon > 1 and delay.ic > gate.policy.leak.delay_ic
     gate.check(
-        delay.bound if asked else 0.0,
+        min(delay.bound, delay.last_bound) if asked else 0.0,
         sample=delay.days,
         ic=delay.ic,
         ic_a_day_later=delay.later,
+        ic_of_last_half=delay.last,
         horizon=candidate.sidecar.horizon,
         asked="yes" if asked else "no",
     )

@@ -193,6 +193,7 @@ class Panel:
     overlapping_rows = panel_checks.overlapping_rows
     window_problems = window_problems
     repeated_days = panel_checks.repeated_days
+    repeated_names = panel_checks.repeated_names
     share_of_repeated_rows = panel_checks.share_of_repeated_rows
 
     @cached_property
@@ -214,13 +215,13 @@ class Panel:
     @cached_property
     def return_sizes(self) -> ReturnSizes:
         """What is odd about the size of the returns."""
-        return return_sizes(self.returns)
+        return return_sizes(self.returns, periods_per_year=self.calendar.periods_per_year)
 
     @cached_property
     def holes(self) -> Holes:
         """Rows that are missing between others, and whether chance explains which."""
         target, scores = self.by_day(self.outcome), self.by_day(self.native_scores)
-        return holes(target, scores, horizon=self.sidecar.horizon)
+        return holes(target, scores, self.returns, horizon=self.sidecar.horizon)
 
     @property
     def share_of_survivors(self) -> float:

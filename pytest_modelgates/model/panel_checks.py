@@ -1,19 +1,30 @@
 """What may be wrong with a panel, a line for each flaw: its columns, their dtypes, their values, its rows."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ..stats.repeats import repeated_days as days_alike
+from ..stats.repeats import repeated_names as names_alike
 from ..storage.text import printable
 from .features import are_numbers, bad_cells
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .panel import Panel
 
-# From which share of values of its own on a column tells cases apart, and the fewest different rows to say so by.
-_OWN, _FEW_ROWS = 0.9, 20
+# Rows that are alike count where there are so many times as many as chance explains, told by so many different rows.
+_TIMES, _FEW_ROWS = 10, 20
+# A value that no two rows share among so many pairs is shared by fewer than one pair; by this many, it is taken.
+_UNSEEN = 0.1
+# Values in one cell, so many of which make a column's interquartile range, are alike; in longer panels none are looked
+# for.
+_CELLS, _MOST_ROWS = 100_000, 200_000
+# So many rows tell how often two share a value; columns that rank them this much alike are one.
+_SAMPLE, _TWINS = 5000, 0.9
 
 
 def column_problems(panel: "Panel") -> list[str]:
@@ -80,22 +91,71 @@ def repeated_days(panel: "Panel") -> list[str]:
     return [f"{panel.day(day)} repeats {panel.day(first)}" for day, first in days_alike(panel.returns).tolist()]
 
 
-def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:
-    """Share of the rows that equal an earlier one in keys, features and target, and the first of these rows.
+def repeated_names(panel: "Panel") -> list[str]:
+    """Names whose returns are those of another one."""
+    return [f"{panel.asset(name)} repeats {panel.asset(first)}" for name, first in names_alike(panel.returns).tolist()]
 
-    Without keys, rows that are equal may be different cases if every column has few values. They count only if nine in
-    ten of the different rows, of which there are 20 at least, have a value of their own in some column.
+
+def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:
+    """Share of the rows that come again, and the first of these rows.
+
+    A row comes again if it equals an earlier one in keys, features and target. It also does if it equals one of another
+    asset, or of any time if assets have no names, in features and target, or if all of these lie in one cell, of which
+    100,000 make the interquartile range of a column. Such rows, and equal ones without keys, may be different cases if
+    columns have few values: they count only if they are ten times as many as chance explains.
     """
-    columns = [*panel.sidecar.keys, *panel.sidecar.names, panel.sidecar.target]
-    rows = panel.frame[columns]
-    again = rows.duplicated().to_numpy()
-    if not again.any():
-        return 0.0, None
+    content = panel.frame[[*panel.sidecar.names, panel.sidecar.target]]
+    again = panel.frame[[*panel.sidecar.keys, *content]].duplicated().to_numpy(copy=True)
+    if not panel.sidecar.keys:
+        again[:] = False
+    names = None if panel.sidecar.asset is None else panel.asset_codes
+    exact = _again(content, names)
+    if exact.any() and exact.sum() >= _TIMES * _by_chance(content, exact, at_least=0):
+        again |= exact
+    for offset in (0.0, 0.5) if len(content) <= _MOST_ROWS else ():
+        blurred = _cells(content, offset)
+        alike = _again(blurred, names)
+        if alike.sum() > exact.sum() and alike.sum() >= _TIMES * _by_chance(blurred, alike, at_least=2 / _CELLS):
+            again |= alike
+    return float(again.mean()) if len(again) else 0.0, int(again.argmax()) if again.any() else None
+
+
+def _again(rows: pd.DataFrame, names: "NDArray[np.int64] | None") -> "NDArray[np.bool_]":
+    """Tell which rows equal an earlier one, of another name if there are names."""
+    again: NDArray[np.bool_] = rows.duplicated().to_numpy(copy=True)
+    if names is None or not again.any():
+        return again
+    alike = rows.duplicated(keep=False).to_numpy()
+    first = pd.Series(names[alike]).groupby(pd.util.hash_pandas_object(rows[alike], index=False).to_numpy())
+    again[alike] &= names[alike] != first.transform("first").to_numpy()
+    return again
+
+
+def _by_chance(rows: pd.DataFrame, again: "NDArray[np.bool_]", *, at_least: float) -> float:
+    """Count pairs of rows that chance makes alike, if columns that rank rows otherwise do not depend on each other.
+
+    Two rows share a value of a column as often as two of the different rows do, and in `at_least` of all cases.
+    """
     different = rows[~again]
-    own = max(different[name].nunique() for name in columns)
-    if not panel.sidecar.keys and (len(different) < _FEW_ROWS or own < _OWN * len(different)):
-        return 0.0, None
-    return float(again.mean()), int(again.argmax())
+    if len(different) < _FEW_ROWS:
+        return math.inf
+    sample = different.iloc[:: -(-len(different) // _SAMPLE)]
+    pairs = len(sample) * (len(sample) - 1) / 2
+    shared = {name: sum(c * (c - 1) / 2 for c in sample[name].value_counts(dropna=False)) / pairs for name in sample}
+    ranks = sample.corr(method="spearman").abs()
+    expected, kept = len(rows) * (len(rows) - 1) / 2, list[str]()
+    for name in sorted(shared, key=shared.__getitem__):
+        if not (ranks.loc[name, kept] > _TWINS).any():
+            kept.append(name)
+            expected *= max(shared[name], _UNSEEN / pairs, at_least)
+    return expected
+
+
+def _cells(rows: pd.DataFrame, offset: float) -> pd.DataFrame:
+    low, high = rows.quantile(0.25), rows.quantile(0.75)
+    width = ((high - low) / _CELLS).where(high > low, np.nan)
+    cells = np.floor(rows / width + offset)
+    return cells.where(width.notna(), rows, axis=1)
 
 
 def _date(panel: "Panel", row: int) -> str:

@@ -19,6 +19,7 @@ families      Are two panels of the same market data?
 holdings      What would following the scores have held, paid and earned on each day?
 leakage       Do scores or features know what they cannot know?
 left_out      Were whole days left out?
+markets       When was a whole market closed?
 overfitting   How often would the best of several backtests disappoint?
 placebo       Does a position earn more than on other names, and on other days?
 plausible     Can these be returns?

@@ -8,9 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
 from ..errors import InsufficientDataError, StatisticsError
-from .ranks import Matrix, centred_ranks, daily_matrix, same_shape
+from .markets import closed_days
+from .ranks import Matrix, Series, centred_ranks, daily_matrix, same_shape
+from .target import compounded
 
-# So many rows are missing from honest panels of a few thousand, though one in 1,000 is much for a large one.
+# So many holes are in honest panels of a few thousand rows, though one in 1,000 is much for a large one; of a hundred
+# names two or three come back after months.
 _ALLOWED = 3
 # In fewer blocks of days a t statistic of ranks is far from Student's distribution.
 _BLOCKS = 5
@@ -22,20 +25,22 @@ _EXPECTED_LEAVERS = 4.6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Holes:
-    """The holes of a panel: absences of a name between two days on which it has rows, each counted once.
+    """The holes of a panel: absences of a name between two days on which it has rows.
 
-    `places` holds the first day and the asset of each, shape (n, 2); `share` is their number beyond three, which any
-    small panel may have, over that of the rows.
-    `p_value` is that of "what follows a hole is like what follows other rows"; 1 if there are too few to tell.
+    `places` holds the first day and the asset of each, shape (n, 2); `share` is the sum of the roots of their lengths,
+    but for the three longest, over the number of rows; days on which a whole market is closed do not count. `exits`
+    counts the names that leave before the panel ends.
+    `p_value` is that of "the position would not have lost in rows that are missing"; 1 if there are too few to tell.
     """
 
     places: NDArray[np.intp]
     share: float
+    exits: int
     p_value: float
 
 
-def holes(target: ArrayLike, scores: ArrayLike, *, horizon: int) -> Holes:
-    """Find rows that are missing between others, and ask whether they were left out for what they would show.
+def holes(target: ArrayLike, scores: ArrayLike, returns: ArrayLike, *, horizon: int) -> Holes:
+    """Find rows that are missing between others, and ask whether rows were left out for what they would show.
 
     Parameters
     ----------
@@ -44,15 +49,19 @@ def holes(target: ArrayLike, scores: ArrayLike, *, horizon: int) -> Holes:
         has no row that day.
     scores : array_like of float, shape (n_days, n_assets)
         What the model says of each row.
+    returns : array_like of float, shape (n_days, n_assets)
+        Return from the close of that day to the next [share].
     horizon : int
         How far the target looks ahead [days].
 
     Returns
     -------
     Holes
-        The row that is missing on day t has no return any more, but the target of day t - 1 begins with it. Its rank
-        among the names of that day, and the product of this rank and that of the score, are compared with those of all
-        other rows; the p-value is two-sided and the smaller of both, doubled.
+        A row that is missing has no return any more, but the targets of the days before hold it. The rank of such a
+        target is compared with that of what the panel's returns make of it, the missing ones taken from the median of
+        their day. The difference, times the rank of the score, tells what the position would have earned beyond the
+        panel. The p-value is small if rows that would have lost are missing, in a hole or after a name's end. It is
+        twice the one-sided one, so that one honest panel in 200 falls below 0.01.
 
     Raises
     ------
@@ -63,8 +72,11 @@ def holes(target: ArrayLike, scores: ArrayLike, *, horizon: int) -> Holes:
 
     Notes
     -----
-    Holes of the same days share their luck, and so do targets that overlap. Deviations are therefore added up over
-    blocks of days as long as the horizon, and these sums are tested by Student's t, as errors clustered in time are
+    A sum of returns over L days has a spread of the root of L, so leaving out L rows in a row with foresight gains as
+    much as that root. When a market is closed, see `markets.closed_days`.
+
+    Holes of the same days share their luck. Differences are therefore added up over blocks of days as long as the
+    horizon, by the first day that is missing, and these sums are tested by Student's t, as errors clustered in time are
     [1]_.
 
     References
@@ -75,19 +87,59 @@ def holes(target: ArrayLike, scores: ArrayLike, *, horizon: int) -> Holes:
     if horizon < 1:
         raise StatisticsError(f"horizon is {horizon} days, expected at least 1")
     wanted, given = daily_matrix(target, "target"), daily_matrix(scores, "scores")
+    daily = daily_matrix(returns, "returns")
     same_shape(wanted, given, "target and scores")
+    same_shape(wanted, daily, "target and returns")
     there = ~np.isnan(wanted)
     if not there.any():
         raise InsufficientDataError("the panel has no row: give rows", sample=0)
-    last = len(there) - 1 - there[::-1].argmax(axis=0)
-    days, assets = np.nonzero(there[:-1] & ~there[1:] & (np.arange(len(there) - 1)[:, np.newaxis] < last))
+    # The row that a name has next, counted from the end: beyond the last one there is none.
+    day = np.arange(len(there))[:, np.newaxis]
+    later = np.minimum.accumulate(np.where(there, day, len(there))[::-1], axis=0)[::-1]
+    days, assets = np.nonzero(there[:-1] & ~there[1:] & (later[1:] < len(there)))
     places = np.column_stack([days + 1, assets])
-    p_value = 1.0
-    if len(places):
-        following, scored = _unit_variance(wanted), _unit_variance(given)
-        blocks = days // horizon
-        p_value = min(1.0, 2 * min(_differ(x, there, (days, assets), blocks) for x in (following, following * scored)))
-    return Holes(places=places, share=max(0, len(places) - _ALLOWED) / int(there.sum()), p_value=p_value)
+    # Of the days of each hole those count on which no whole market was closed.
+    missed = np.vstack([np.zeros((1, there.shape[1])), np.cumsum(~there & ~closed_days(wanted), axis=0)])
+    lengths = missed[later[days + 1, assets], assets] - missed[days + 1, assets]
+    counted = np.sort(np.sqrt(lengths))[:-_ALLOWED]
+    return Holes(
+        places=places,
+        share=float(counted.sum()) / int(there.sum()),
+        exits=int((there.any(axis=0) & ~there[-1]).sum()),
+        p_value=_p_of_losses(wanted, given, daily, horizon) if not there.all() else 1.0,
+    )
+
+
+def _p_of_losses(wanted: Matrix, given: Matrix, daily: Matrix, horizon: int) -> float:
+    """P-value of "the position would not have lost in rows that are missing", by sums over blocks."""
+    there, missing = ~np.isnan(wanted), np.isnan(daily)
+    made = compounded(np.where(missing, _medians(daily)[:, np.newaxis], daily), horizon=horizon)
+    compared = there & ~np.isnan(made)
+    beyond = _unit_variance(np.where(compared, wanted, np.nan)) - _unit_variance(np.where(compared, made, np.nan))
+    earned = beyond * _unit_variance(given)
+    # The first day that is missing of those that the target holds.
+    day = np.arange(len(there))[:, np.newaxis]
+    first = np.minimum.accumulate(np.where(missing, day, len(there) + horizon)[::-1], axis=0)[::-1]
+    rows = compared & (np.vstack([first[1:], np.full_like(first[:1], len(there) + horizon)]) <= day + horizon)
+    others = compared & ~rows
+    usual = earned[others].mean() if others.any() else 0.0
+    at, asset = np.nonzero(rows)
+    blocks = first[at + 1, asset] // horizon
+    sums = np.bincount(blocks, weights=earned[rows] - usual)[np.bincount(blocks) > 0] if at.size else np.empty(0)
+    if sums.size < _BLOCKS:
+        return 1.0
+    error = float(sums.std(ddof=1)) / np.sqrt(sums.size)
+    if error == 0:
+        return 0.0 if sums[0] < 0 else 1.0
+    return min(1.0, 2 * float(stdtr(sums.size - 1, float(sums.mean()) / error)))
+
+
+def _medians(daily: Matrix) -> Series:
+    there = ~np.isnan(daily)
+    found = there.any(axis=1)
+    medians = np.zeros(len(daily))
+    medians[found] = np.nanmedian(daily[found], axis=1)
+    return medians
 
 
 def _unit_variance(values: Matrix) -> Matrix:
@@ -96,25 +148,6 @@ def _unit_variance(values: Matrix) -> Matrix:
     size = np.sqrt((ranks**2).sum(axis=1, keepdims=True) / count)
     unit: Matrix = np.divide(ranks, size, out=np.zeros_like(ranks), where=size > 0)
     return unit
-
-
-def _differ(
-    x: Matrix,
-    there: NDArray[np.bool_],
-    rows: tuple[NDArray[np.intp], NDArray[np.intp]],
-    blocks: NDArray[np.intp],
-) -> float:
-    """Two-sided p-value of "the rows before a hole are like the others", by sums over blocks."""
-    others = there.copy()
-    others[rows] = False
-    sums = np.bincount(blocks, weights=x[rows] - x[others].mean() if others.any() else x[rows])
-    sums = sums[np.bincount(blocks) > 0]
-    if sums.size < _BLOCKS:
-        return 1.0
-    error = float(sums.std(ddof=1)) / np.sqrt(sums.size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = abs(float(sums.mean())) / error if error > 0 else (np.inf if sums.any() else 0.0)
-    return float(2 * stdtr(sums.size - 1, -t))
 
 
 def share_of_survivors(returns: ArrayLike) -> float:

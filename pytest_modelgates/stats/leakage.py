@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr
-from scipy.stats import rankdata
+from scipy.stats import binomtest, rankdata
 
 from ..errors import InsufficientDataError, StatisticsError
 from .quantiles import finite_series, is_constant, numbers
@@ -29,6 +29,12 @@ LUCK = 0.001
 _NEAR, _FAR, _TIMES = range(1, 3), range(3, 11), 3
 # The fewest rows with a value, and of either class, on which a single feature is compared with a target.
 _ROWS = 20
+# So many values, or bins of them, have a mean target each.
+_BINS = 50
+# A name of fewer days may follow its score by luck. On a day of so many names an IC of this size is next to perfect.
+_DAYS_OF_A_NAME, _NAMES, _PERFECT = 60, 10, 0.95
+# What is left of an IC in the last half of the horizon, at the least.
+_LAST_HALF = 0.25
 # A p-value of 0 would have an infinite normal deviate.
 _SMALLEST_P = 1e-300
 
@@ -40,7 +46,9 @@ class LookAhead:
     `ic` is the size of the largest mean rank IC that luck does not explain [rho], 0 if there is none: `column` names
     the score or the feature, `over` the returns that it ranks, and `days` counts the days with an IC. `excess` is how
     far the IC of a feature over the next two days exceeds three times that over the eight after [standard errors], at
-    its largest, and `brief` names that feature.
+    its largest, and `brief` names that feature. `name_ic` is the size of the largest rank correlation over time of one
+    name's score with its return of the day after [rho], and `name` the position of that name. `perfect_p` is the
+    p-value of "next to perfect rankings of that return are as often wrong as right", of which `perfect` days there are.
     """
 
     ic: float
@@ -49,6 +57,10 @@ class LookAhead:
     days: int
     excess: float
     brief: str | None
+    name_ic: float
+    name: int
+    perfect_p: float
+    perfect: int
 
 
 def look_ahead(scores: ArrayLike, features: Mapping[str, ArrayLike], returns: ArrayLike, *, horizon: int) -> LookAhead:
@@ -114,9 +126,31 @@ def look_ahead(scores: ArrayLike, features: Mapping[str, ArrayLike], returns: Ar
     # With no feature to compare, as with one that shows nothing, the excess is 0: the deviate of one half.
     shortest_p, shortest = min(brief, default=(1.0, ""))
     excess = abs(float(ndtri(np.clip(2 * max(1, len(brief)) * shortest_p, _SMALLEST_P, 0.5))))
+    name_ic, asset, perfect_p, perfect = _confined(daily_matrix(scores, SCORE), compounded(daily, horizon=1))
     return LookAhead(
-        ic=ic, column=column_name, over=over_name, days=days, excess=excess, brief=shortest if excess else None
+        ic=ic,
+        column=column_name,
+        over=over_name,
+        days=days,
+        excess=excess,
+        brief=shortest if excess else None,
+        name_ic=name_ic,
+        name=asset,
+        perfect_p=perfect_p,
+        perfect=perfect,
     )
+
+
+def _confined(scores: Matrix, returns: Matrix) -> tuple[float, int, float, int]:
+    """Look for a score that knows one name, or some days: the mean over days hides both."""
+    both = np.isfinite(scores) & np.isfinite(returns)
+    names = np.flatnonzero(both.sum(axis=0) >= _DAYS_OF_A_NAME)
+    over_time = np.abs(np.nan_to_num(daily_rank_ic(scores[:, names].T, returns[:, names].T)))
+    of = int(over_time.argmax()) if names.size else 0
+    ic = daily_rank_ic(scores, returns)[both.sum(axis=1) >= _NAMES]
+    right, wrong = int((ic >= _PERFECT).sum()), int((ic <= -_PERFECT).sum())
+    p = float(binomtest(right, right + wrong).pvalue) if right + wrong else 1.0
+    return (float(over_time[of]), int(names[of]), p, right + wrong) if names.size else (0.0, 0, p, right + wrong)
 
 
 class _Window:
@@ -225,12 +259,15 @@ class Delay:
     """What remains of a rank IC a day later.
 
     `ic` is the mean over the horizon, `later` that over the horizon from one day later [rho], and `bound` the upper
-    95 % bound of `later` less half of `ic`. `days` counts the days with both.
+    95 % bound of `later` less half of `ic`. `days` counts the days with both. `last` is the mean over the last half of
+    the horizon, and `last_bound` the same bound of it less a quarter of `ic`.
     """
 
     ic: float
     later: float
     bound: float
+    last: float
+    last_bound: float
     days: int
 
 
@@ -249,7 +286,8 @@ def one_day_later(scores: ArrayLike, returns: ArrayLike, *, horizon: int) -> Del
     -------
     Delay
         A score that knows one day ahead loses its whole IC; one that ranks each day of the horizon alike keeps
-        (h - 1)/h of it at least. The bound is by cosines, which allow for targets that overlap.
+        (h - 1)/h of it at least. One that knows two days of five has nothing left in the last two. The bounds are by
+        cosines, which allow for targets that overlap; a horizon of one day is its own last half.
 
     Raises
     ------
@@ -269,9 +307,21 @@ def one_day_later(scores: ArrayLike, returns: ArrayLike, *, horizon: int) -> Del
             "needed: pack a longer panel",
             sample=days,
         )
-    left = later[both] - 0.5 * ic[both]
-    bound = float(left[0]) if is_constant(left) else ewc_bounds(left, confidence=0.90)[1]
-    return Delay(ic=float(ic[both].mean()), later=float(later[both].mean()), bound=bound, days=days)
+    rest = max(1, horizon // 2)
+    last = daily_rank_ic(given, compounded(returns, horizon=rest, lead=RIGHT_LEAD + horizon - rest))
+    ended = both & np.isfinite(last)
+    return Delay(
+        ic=float(ic[both].mean()),
+        later=float(later[both].mean()),
+        bound=_upper(later[both] - 0.5 * ic[both]),
+        last=float(last[ended].mean()),
+        last_bound=_upper(last[ended] - _LAST_HALF * ic[ended]),
+        days=days,
+    )
+
+
+def _upper(left: Series) -> float:
+    return float(left[0]) if is_constant(left) else ewc_bounds(left, confidence=0.90)[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +350,9 @@ def giveaway(features: ArrayLike, outcome: ArrayLike, *, names: Sequence[str], c
     -------
     Giveaway
         For classes the larger of AUC and 1 - AUC [1]_, otherwise the size of Spearman's correlation, ties averaged. A
-        feature with fewer than 20 values, or 20 of either class, is left out; 0 if all are.
+        feature with fewer than 20 values, or 20 of either class, is left out; 0 if all are. From 2,000 values on, a
+        feature is also replaced by the mean target of the other half of the rows that have its value, or lie in its bin
+        of 50, so that a code, or the size of a target without its sign, is seen.
 
     Raises
     ------
@@ -319,12 +371,30 @@ def giveaway(features: ArrayLike, outcome: ArrayLike, *, names: Sequence[str], c
     for name, column in zip(names, matrix.T, strict=True):
         there = ~np.isnan(column)
         candidates = [(name, alone(column[there], target[there]))]
+        if candidates[0][1] and there.sum() >= 2 * _ROWS * _BINS:
+            candidates.append((name, alone(_usual_target(column[there], target[there]), target[there])))
         if not there.all():
             candidates.append((f"whether {name} is missing", alone(there.astype(np.float64), target)))
         for what, value in candidates:
             if value > best:
                 best, found = value, what
     return Giveaway(value=best, column=found)
+
+
+def _usual_target(column: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Replace a column by the mean target of the rows like it in the other half: a code need not be in order."""
+    values, code = np.unique(column, return_inverse=True)
+    if values.size > _BINS:
+        code = np.searchsorted(np.quantile(column, np.linspace(0, 1, _BINS + 1)[1:-1]), column)
+    # Rows may be in order, such as by time or class: halves are drawn.
+    half = np.random.default_rng(1).random(column.size) < 0.5
+    usual = np.empty(column.size)
+    for told, by in ((half, ~half), (~half, half)):
+        count = np.bincount(code[by], minlength=_BINS)
+        total = np.bincount(code[by], weights=target[by], minlength=_BINS)
+        mean = float(target[by].mean())
+        usual[told] = np.where(count > 0, total / np.maximum(count, 1), mean)[code[told]]
+    return usual
 
 
 def _auc(column: NDArray[np.float64], target: NDArray[np.float64]) -> float:

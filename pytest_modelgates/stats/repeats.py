@@ -1,16 +1,25 @@
-"""Days that a panel holds twice under two dates."""
+"""Days that a panel holds twice under two dates, and names that it holds twice."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .ranks import Matrix, daily_matrix
 
-# Decimals of a return that count. Prices have no more, and noise below them must not hide a copy.
-_DECIMALS = 9
-# Names are split into so many sets, and two days are looked at if they agree on one of them: a copy is seen though a
-# name was left out of it or changed.
-_SETS = 4
+# Two returns of a name are the same if they differ by less than this part of its usual one: no rounding of a copy is
+# larger, and no two honest days are so close in one name after the other.
+_SAME = 1e-3
+# So many of the names that moved are the same on two days of which one is a copy; a few may be changed to hide it.
+_AGREE = 0.9
 _LEAST_CHANGES = 2
+# Names that hardly traded may be alike by chance.
+_LEAST_DAYS = 20
+# Days are compared if they agree on some small set of names, on one of two grids whose cells are so many times as wide
+# as what is the same. Small sets are whole though names were changed, larger ones tell days of coarse prices apart.
+_SIZES, _SETS, _CELL = (3, 6, 12), 32, 16
+# Of a wide panel so many names are looked at first.
+_GLANCE = 48
+_PAIRS = 1 << 12
+_NONE = np.iinfo(np.int64).min
 
 
 def repeated_days(returns: ArrayLike) -> NDArray[np.intp]:
@@ -24,9 +33,9 @@ def repeated_days(returns: ArrayLike) -> NDArray[np.intp]:
     Returns
     -------
     ndarray of int, shape (n_repeated, 2)
-        Each such day with the first one that it repeats, ascending: all names that both days have return the same to
-        nine decimals, at least two of these returns are not 0, and both days have at least half of the names that
-        either has.
+        Each such day with the first one that it was found to repeat, ascending: of the names that both days have, and
+        that moved on one of them, nine in ten return the same within a thousandth of the name's median size, at least
+        two of these returns are not 0, and both days have at least half of the names that either has.
 
     Raises
     ------
@@ -35,36 +44,113 @@ def repeated_days(returns: ArrayLike) -> NDArray[np.intp]:
 
     Notes
     -----
-    Pairs are looked for by all names and by each quarter of them, so a copy of which one name is missing is found, and
-    one that lacks a name of each quarter is not.
+    Pairs are looked for by all names and by 96 sets of 3, 6 and 12 of them, drawn once for all panels. Of a copy that
+    lacks half of the names, each set of three is whole in one of eight cases.
     """
     daily = daily_matrix(returns, "returns")
-    # A zero has a sign, which would tell it from another zero.
-    rounded = np.round(daily, _DECIMALS) + 0.0
-    sets = [rounded, *(rounded[:, start::_SETS] for start in range(_SETS))]
-    pairs = {pair for some in sets for pair in _alike(some)}
+    if not daily.size:
+        return np.empty((0, 2), dtype=np.intp)
+    scaled = _in_steps(daily)
+    moved, missing = np.nan_to_num(daily) != 0, np.isnan(daily)
+    grids = [
+        np.where(missing, _NONE, np.floor(np.nan_to_num(scaled) / _CELL + offset)).astype(np.int64)
+        for offset in (0.0, 0.5)
+    ]
+    pairs = np.unique(
+        np.concatenate(
+            [
+                _alike(grid[:, names], np.flatnonzero(moved[:, names].sum(axis=1) >= _LEAST_CHANGES))
+                for names in _sets(daily.shape[1])
+                for grid in grids
+            ]
+        ),
+        axis=0,
+    )
     first: dict[int, int] = {}
-    for later, earlier in sorted(pairs):
-        if later not in first and _same_day(rounded[later], rounded[earlier]):
-            first[later] = earlier
+    for some in np.array_split(pairs, max(1, -(-len(pairs) // _PAIRS))):
+        for later, earlier in some[_same_days(scaled, some)].tolist():
+            first.setdefault(later, earlier)
     return np.array(sorted(first.items()), dtype=np.intp).reshape(-1, 2)
 
 
-def _alike(some: Matrix) -> list[tuple[int, int]]:
-    """Pair each day with the first day that has the same returns of some names."""
-    changing = np.flatnonzero((np.nan_to_num(some) != 0).any(axis=1))
-    if not changing.size:
-        return []
-    # Rows are compared as bytes: NaN then equals NaN.
-    rows = np.ascontiguousarray(some[changing])
-    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
-    _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    earlier = changing[firsts][inverse.ravel()]
-    return [(int(day), int(other)) for day, other in zip(changing, earlier, strict=True) if day != other]
+def repeated_names(returns: ArrayLike) -> NDArray[np.intp]:
+    """Find names that are other ones over again.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n_days, n_assets)
+        As for `repeated_days`.
+
+    Returns
+    -------
+    ndarray of int, shape (n_repeated, 2)
+        Each such name with the first one that it was found to repeat, as `repeated_days` finds days; on 20 days at
+        least both return the same, and not 0.
+
+    Raises
+    ------
+    StatisticsError
+        If the returns are not a matrix, or one is infinite.
+    """
+    daily = daily_matrix(returns, "returns")
+    pairs = repeated_days(daily.T)
+    a, b = daily[:, pairs[:, 0]], daily[:, pairs[:, 1]]
+    enough: NDArray[np.bool_] = ((a != 0) & (b != 0) & ~np.isnan(a) & ~np.isnan(b)).sum(axis=0) >= _LEAST_DAYS
+    return np.asarray(pairs[enough], dtype=np.intp)
 
 
-def _same_day(a: Matrix, b: Matrix) -> bool:
-    either, both = ~(np.isnan(a) & np.isnan(b)), ~(np.isnan(a) | np.isnan(b))
-    return bool(
-        2 * both.sum() >= either.sum() and (a[both] == b[both]).all() and (a[both] != 0).sum() >= _LEAST_CHANGES
-    )
+def _in_steps(daily: Matrix) -> Matrix:
+    """Measure each name's returns by what counts as the same: below 1 apart they are."""
+    sizes = np.abs(daily)
+    sizes[~(sizes > 0)] = np.nan
+    # A column without any move has no median; its zeros stay zeros.
+    moves = ~np.isnan(sizes).all(axis=0)
+    usual = np.ones(daily.shape[1])
+    usual[moves] = np.nanmedian(sizes[:, moves], axis=0)
+    scaled: Matrix = np.clip(daily / (_SAME * usual), -1e15, 1e15)
+    return scaled
+
+
+def _sets(names: int) -> list[NDArray[np.intp]]:
+    random = np.random.default_rng(1)
+    sizes = [size for size in _SIZES if size < names]
+    return [np.arange(names), *(random.choice(names, size, replace=False) for size in sizes for _ in range(_SETS))]
+
+
+def _alike(cells: NDArray[np.int64], days: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Pair each of some days with the first and the last before it that lie in the same cells."""
+    if days.size < 2:
+        return np.empty((0, 2), dtype=np.intp)
+    # Any odd numbers tell cells apart in sums that wrap; two days that share a sum by chance are compared and let go.
+    weights = np.random.default_rng(2).integers(1 << 62, size=cells.shape[1]) | 1
+    keys = (cells[days] * weights).sum(axis=1)
+    order = np.argsort(keys, kind="stable")
+    opens = np.r_[True, keys[order][1:] != keys[order][:-1]]
+    again = np.flatnonzero(~opens)
+    start = np.maximum.accumulate(np.where(opens, np.arange(days.size), 0))
+    earlier = np.r_[again - 1, start[again]]
+    return np.column_stack([days[order[np.tile(again, 2)]], days[order[earlier]]])
+
+
+def _same_days(scaled: Matrix, pairs: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell which pairs are one day twice."""
+    if scaled.shape[1] > 2 * _GLANCE:
+        glance = np.linspace(0, scaled.shape[1] - 1, _GLANCE).astype(np.intp)
+        likely = np.flatnonzero(_agree(scaled[:, glance], pairs, share=0.5)[0])
+    else:
+        likely = np.arange(len(pairs))
+    same = np.zeros(len(pairs), dtype=bool)
+    agree, enough = _agree(scaled, pairs[likely], share=_AGREE)
+    same[likely] = agree & enough
+    return same
+
+
+def _agree(scaled: Matrix, pairs: NDArray[np.intp], *, share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell whether so many of the names that moved agree, and whether there are enough names and moves to say so."""
+    a, b = scaled[pairs[:, 0]], scaled[pairs[:, 1]]
+    both, either = ~np.isnan(a) & ~np.isnan(b), ~np.isnan(a) | ~np.isnan(b)
+    moved = both & ((a != 0) | (b != 0))
+    same = moved & (np.abs(a - b) <= 1)
+    agree = same.sum(axis=1) >= share * moved.sum(axis=1)
+    changes = (same & (a != 0)).sum(axis=1)
+    return agree, (2 * both.sum(axis=1) >= either.sum(axis=1)) & (changes >= _LEAST_CHANGES)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InsufficientDataError, StatisticsError
+from .markets import closed_days
 from .ranks import Matrix, daily_matrix, daily_rank_ic, same_shape
 
 RIGHT_LEAD = 1
@@ -17,6 +18,8 @@ _REACH = 3
 _DECIMALS = 12
 # Below this share of rows with all of their returns, what can be compared need not stand for the rest.
 _LEAST_SHARE = 0.5
+# A day on which at least so many names are compared, and the correlation is below this part of the median, is broken.
+_NAMES, _BROKEN = 5, 0.7
 # Leads whose correlations differ by less are the same.
 _ROUNDING = 1e-9
 
@@ -26,13 +29,15 @@ class TargetAgreement:
     """How far a target ranks the names of a day like the returns that it should be made of.
 
     `rank_corr` is the mean rank correlation by day at the right lead, over `days` days; `worst_day` is the index of the
-    day on which it is lowest. `lead` is the lead at which it is largest [days], and `largest` the correlation there.
+    day on which it is lowest. `broken` counts the days with five names or more on which it is below 0.7 of its median.
+    `lead` is the lead at which it is largest [days], and `largest` the correlation there.
     """
 
     rank_corr: float
     lead: int
     largest: float
     worst_day: int
+    broken: int
     days: int
 
 
@@ -102,7 +107,8 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
     TargetAgreement
         Spearman's correlation of each day's target with the compounded returns of rows t + 1 to t + horizon, and the
         lead at which it is largest. Leads are compared on the days that both have. The last `horizon` days have no
-        such returns and are left out, and so is a name on the days that its own returns do not cover.
+        such returns and are left out, and so is a name on the days that its own returns do not cover. If they cover
+        fewer than half of the rows, days on which a whole market is closed count as returns of 0.
 
     Raises
     ------
@@ -116,6 +122,11 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
     right = compounded(daily, horizon=horizon)
     early = np.isfinite(wanted[: max(0, len(daily) - horizon)])
     covered = np.isfinite(right[: len(early)]) & early
+    if covered.sum() < _LEAST_SHARE * early.sum():
+        # Over a long horizon some market is closed on a day; what it holds earns nothing then.
+        daily = np.where(closed_days(daily), 0.0, daily)
+        right = compounded(daily, horizon=horizon)
+        covered = np.isfinite(right[: len(early)]) & early
     ic = daily_rank_ic(wanted, right)
     days = int(np.isfinite(ic).sum())
     if not days:
@@ -131,6 +142,7 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
             sample=int(covered.sum()),
         )
     own = float(np.nanmean(ic))
+    many = (np.isfinite(wanted) & np.isfinite(right)).sum(axis=1) >= _NAMES
     best, lead = _ROUNDING, RIGHT_LEAD
     # Where the target ranks as it should, no other lead can rank it better.
     for other in _other_leads(horizon) if own < 1 - _ROUNDING else ():
@@ -142,6 +154,7 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
         lead=lead,
         largest=own if lead == RIGHT_LEAD else own + best,
         worst_day=int(np.nanargmin(ic)),
+        broken=int((many & (ic < _BROKEN * np.nanmedian(ic))).sum()),
         days=days,
     )
 

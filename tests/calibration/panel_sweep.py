@@ -20,7 +20,7 @@ from pytest_modelgates.stats.leakage import look_ahead, one_day_later, steadines
 from pytest_modelgates.stats.left_out import left_out
 from pytest_modelgates.stats.plausible import return_sizes
 from pytest_modelgates.stats.ranks import Matrix, centred_ranks
-from pytest_modelgates.stats.repeats import repeated_days
+from pytest_modelgates.stats.repeats import repeated_days, repeated_names
 from pytest_modelgates.stats.target import compounded, target_agreement
 
 Random = np.random.Generator
@@ -59,7 +59,7 @@ def exchange_days(random: Random, days: int) -> NDArray[np.datetime64]:
 
 
 def honest(random: Random) -> Sample:
-    """Draw a panel that an honest desk could have: a signal or none, fat tails, names that come and go, rare holes."""
+    """Draw a panel that an honest desk could have: a signal or none, fat tails, names that come, go and fail, holes."""
     horizon = int(random.choice([1, 1, 5, 5, 10, 21]))
     days, names = int(random.integers(150 + 10 * horizon, 1500)), int(random.choice([12, 20, 20, 50, 100]))
     times, scale = exchange_days(random, days), 0.015
@@ -81,6 +81,9 @@ def honest(random: Random) -> Sample:
     if random.random() < 0.3:  # prices in coarse ticks, and names that hardly trade
         returns = np.where(random.random(shape) < 0.3, 0.0, np.round(returns, 3))
     returns = np.maximum(returns, -0.95)
+    there = attendance(random, shape)
+    close_and_halt(random, there, returns, scale, daily=frequency == "day")
+    fail(random, there, returns, known, scale)
     past = np.vstack([np.zeros((1, names)), returns[:-1]])
     month = pd.DataFrame(past).rolling(21, min_periods=1)
     features = {
@@ -106,9 +109,6 @@ def honest(random: Random) -> Sample:
         target, neutralised = target - 0.4 * beta * forward, True
     # The panel's last days look beyond it, as a desk's own files do.
     target = np.where(np.isnan(target), 0.02 * random.standard_normal(shape), target)
-    there = attendance(random, shape)
-    if not there.any(axis=1).all():
-        there[:, 0] = True
 
     def ragged(values: Matrix) -> Matrix:
         return np.where(there, values, np.nan)
@@ -137,7 +137,45 @@ def attendance(random: Random, shape: tuple[int, int]) -> NDArray[np.bool_]:
         elif kind < 0.42:
             start = random.integers(days)
             there[start : start + random.integers(5, 250), name] = False
-    return there & (random.random(shape) > 1 / 5000)
+    there &= random.random(shape) > 1 / 5000
+    if not there.any(axis=1).all():
+        there[:, 0] = True
+    return there
+
+
+def close_and_halt(random: Random, there: NDArray[np.bool_], returns: Matrix, scale: float, *, daily: bool) -> None:
+    """Close two exchanges on different days, and halt names: a day at takeovers, or up to twenty days."""
+    days, names = there.shape
+    exchange = (np.arange(names) >= names // 2).astype(int)
+    if daily and random.random() < 0.3:
+        for place, holidays in enumerate((6, 8)):
+            closed = np.ix_(random.random(days) < holidays / 252, exchange == place)
+            there[closed], returns[closed] = False, 0.0
+    if daily and random.random() < 0.5:
+        for _ in range(random.poisson(days * names / 252 * 0.05)):
+            start, name = int(random.integers(days)), int(random.integers(names))
+            length = 1 if random.random() < 0.8 else int(random.integers(2, 20))
+            end = min(days, start + length)
+            there[start:end, name], returns[start:end, name] = False, 0.0
+            returns[end - 1, name] = max(-0.95, 10 * scale * (1 + random.standard_normal()))
+    if not there.any(axis=1).all():
+        there[:, 0] = True
+
+
+def fail(random: Random, there: NDArray[np.bool_], returns: Matrix, known: Matrix, scale: float) -> None:
+    """Let half of the names that leave fall for a while and lose much on their last day; signals may like them or not.
+
+    After a name has left, its money lies still.
+    """
+    liked = random.choice([-1.0, 0.0, 1.0])
+    for name in np.flatnonzero(there.any(axis=0) & ~there[-1]):
+        last = len(there) - 1 - int(there[::-1, name].argmax())
+        returns[last + 1 :, name] = 0.0
+        if random.random() < 0.5:
+            falling = slice(max(0, last - 60), last)
+            returns[falling, name] = np.maximum(-0.95, returns[falling, name] - 0.2 * scale)
+            returns[last, name] = -random.uniform(0.1, 0.95)
+            known[max(0, last - 60) :, name] += liked
 
 
 def refusals(sample: Sample) -> set[str]:
@@ -159,11 +197,15 @@ def refusals(sample: Sample) -> set[str]:
     hold("data.target_agrees", agreement.rank_corr)
     hold("data.target_agrees", agreement.lead, "data.target_lead")
     hold("data.target_agrees", 0 if sample.neutralised else 1 - agreement.rank_corr, "data.target_differs")
-    sizes = return_sizes(returns)
+    hold("data.target_agrees", 0 if sample.neutralised else agreement.broken, "data.target_breaks")
+    sizes = return_sizes(returns, periods_per_year=dates.periods_per_year)
     hold("data.returns_plausible", len(sizes.impossible))
     hold("data.returns_plausible", sizes.median, "data.return_size")
     hold("data.returns_plausible", len(sizes.constant), "data.constant_names")
-    missing = holes(sample.target, sample.scores, horizon=horizon)
+    hold("data.returns_plausible", len(sizes.odd), "data.odd_names")
+    hold("data.returns_plausible", len(repeated_names(returns)), "data.repeated_names")
+    hold("data.returns_plausible", sizes.clipped, "data.clipped_returns")
+    missing = holes(sample.target, sample.scores, returns, horizon=horizon)
     hold("data.holes", missing.share)
     hold("data.holes", missing.p_value, "data.holes_p")
     hold("data.repeated_days", len(repeated_days(returns)))
@@ -174,10 +216,12 @@ def refusals(sample: Sample) -> set[str]:
     hold("leak.too_good", known.ic)
     held = simulate(sample.scores, returns, horizon=horizon, cost_bps=2)
     hold("leak.too_good", steadiness(held.net, periods_per_year=dates.periods_per_year), "leak.sharpe")
+    hold("leak.too_good", known.name_ic, "leak.one_name")
+    hold("leak.too_good", known.perfect_p, "leak.perfect_days_p")
     hold("leak.profile", known.excess)
     later = one_day_later(sample.scores, returns, horizon=horizon)
     if horizon > 1 and later.ic > LIMITS.leak.delay_ic:
-        hold("leak.delay", later.bound)
+        hold("leak.delay", min(later.bound, later.last_bound))
     return found
 
 

@@ -451,3 +451,35 @@ def test_rows_come_again_if_keys_features_and_target_do() -> None:
     named = coarse.assign(asset=[f"C{number % 40}" for number in range(50)])
     by_name = msgspec.structs.replace(unnamed, asset="asset")
     assert Panel(named, by_name).share_of_repeated_rows() == (10 / 50, 40)
+
+
+def cases(count: int = 300) -> pd.DataFrame:
+    random = np.random.default_rng(6)
+    a, b = random.standard_normal((2, count))
+    yes = random.integers(0, 2, count).astype(float)
+    return pd.DataFrame({"asset": [f"C{i:03d}" for i in range(count)], "a": a, "b": b, "target": yes, "baseline": 0.5})
+
+
+@pytest.mark.parametrize("blur", [0, 1e-6])
+def test_rows_come_again_under_other_names_and_blurred(blur: float) -> None:
+    by_name = msgspec.structs.replace(
+        SIDECAR, task="classification", metric="roc_auc", horizon=0, time=None, trained_until=None
+    )
+    once = cases()
+    assert Panel(once, by_name).share_of_repeated_rows() == (0, None)
+    copies = [once.assign(asset=once["asset"] + f"_{k}", a=once["a"] + k * blur) for k in range(20)]
+    assert Panel(pd.concat(copies, ignore_index=True), by_name).share_of_repeated_rows()[0] > 0.5
+    # A case that is looked at again, and has not changed, is the same case and no other.
+    again = pd.concat([once.assign(time=pd.Timestamp(day)) for day in ("2020-01-01", "2020-02-01")], ignore_index=True)
+    timed = msgspec.structs.replace(by_name, time="time", trained_until=SIDECAR.trained_until)
+    assert Panel(again, timed).share_of_repeated_rows() == (0, None)
+
+
+@pytest.mark.parametrize("count", [300, 20_000])
+def test_rows_that_are_near_by_chance_are_other_rows(count: int) -> None:
+    unnamed = msgspec.structs.replace(
+        SIDECAR, task="classification", metric="roc_auc", horizon=0, time=None, asset=None, trained_until=None
+    )
+    frame = cases(count).drop(columns="asset")
+    for second in (0.0, 2 * frame["a"], np.round(frame["b"])):
+        assert Panel(frame.assign(b=second), unnamed).share_of_repeated_rows() == (0, None)

@@ -195,6 +195,37 @@ def test_ics_that_never_change_are_compared_as_they_are() -> None:
     assert (found.ic, found.later, found.bound) == (pytest.approx(1), pytest.approx(1), pytest.approx(0.5))
 
 
+def test_a_score_that_knows_two_days_of_five_has_nothing_left_in_the_last_half() -> None:
+    scores, returns = market(2500)
+    known = ahead(returns, 1, 4.0) + ahead(returns, 2, 4.0)
+    found = one_day_later(known, returns, horizon=5)
+    assert found.bound > 0, "half of the IC is left a day later"
+    assert found.last_bound < 0
+    even = np.nan_to_num(compounded(returns, horizon=5) / 0.02 + 6 * scores)
+    assert one_day_later(even, returns, horizon=5).last_bound > 0
+
+
+def test_a_score_that_knows_one_name_or_some_days_is_told() -> None:
+    scores, returns = market(1000)
+    found = look_ahead(scores, {}, returns, horizon=1)
+    assert found.name_ic < 0.2
+    assert (found.perfect_p, found.perfect) == (1, 0)
+    known = scores.copy()
+    known[:-1, 3] = returns[1:, 3]
+    found = look_ahead(known, {}, returns, horizon=1)
+    assert (found.name_ic, found.name) == (pytest.approx(1), 3)
+    known = scores.copy()
+    known[:960:12] = returns[1:961:12]
+    found = look_ahead(known, {}, returns, horizon=1)
+    assert found.perfect == 80
+    assert found.perfect_p < 1e-20
+    # The loadings on a single factor rank perfectly, and as often wrongly.
+    factor = np.random.default_rng(2).standard_normal((1000, 1)) * np.linspace(0.5, 1.5, NAMES)
+    found = look_ahead(np.tile(np.linspace(0.5, 1.5, NAMES), (1000, 1)), {}, factor, horizon=1)
+    assert found.perfect > 900
+    assert found.perfect_p > 0.001
+
+
 def test_too_few_days_for_a_day_later() -> None:
     scores, returns = market(24)
     with pytest.raises(InsufficientDataError) as caught:
@@ -268,3 +299,22 @@ def test_a_profit_that_never_varies_is_as_steady_as_can_be(value: float, wanted:
     assert steadiness(np.full(100, value), periods_per_year=252) == wanted
     with pytest.raises(StatisticsError, match="a year of 0 periods, expected more than 0"):
         steadiness([0.1, 0.2], periods_per_year=0)
+
+
+def test_a_code_that_is_in_no_order_gives_the_target_away() -> None:
+    random = np.random.default_rng(7)
+    yes = (random.random(4000) < 0.3).astype(float)
+    code = np.where(yes == 1, 1, random.choice([0, 2], 4000))
+    even = np.where(yes == 1, 2 * random.integers(0, 5, 4000), 2 * random.integers(0, 5, 4000) + 1)
+    for column in (code, even):
+        assert giveaway(column[:, np.newaxis], yes, names=["code"], classes=True).value == pytest.approx(1)
+    noise = random.standard_normal((4000, 3))
+    assert giveaway(noise, yes, names=["a", "b", "c"], classes=True).value < 0.6
+    numbers = random.integers(0, 3000, (4000, 1))
+    assert giveaway(numbers, yes, names=["customer"], classes=True).value < 0.6
+
+
+def test_the_feature_of_a_target_that_goes_both_ways_gives_it_away() -> None:
+    size = np.abs(np.random.default_rng(8).standard_normal(4000))
+    both = size * np.where(np.arange(4000) % 2, 1, -1)
+    assert giveaway(both[:, np.newaxis], size, names=["a"], classes=False).value > 0.99

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.stats.repeats import repeated_days
+from pytest_modelgates.stats.repeats import repeated_days, repeated_names
 
 
 def returns_of(days: int = 60, names: int = 9) -> np.ndarray:
@@ -77,3 +77,59 @@ def test_one_name_that_differs_is_another_day() -> None:
     returns[40] = returns[10]
     returns[40, 3] += 1e-4
     assert repeated_days(returns).tolist() == []
+
+
+def one_name_changed(copy: np.ndarray) -> np.ndarray:
+    copy[:, 0] += 1e-6
+    return copy
+
+
+def two_names_exchanged(copy: np.ndarray) -> np.ndarray:
+    copy[:, [0, 1]] = copy[:, [1, 0]]
+    return copy
+
+
+def four_names_missing(copy: np.ndarray) -> np.ndarray:
+    copy[:, :4] = np.nan
+    return copy
+
+
+def rounded_to_single(copy: np.ndarray) -> np.ndarray:
+    return copy.astype(np.float32).astype(np.float64)
+
+
+def noise(copy: np.ndarray) -> np.ndarray:
+    return copy + 1e-6 * np.random.default_rng(2).uniform(-1, 1, copy.shape)
+
+
+@pytest.mark.parametrize(
+    "hidden", [one_name_changed, two_names_exchanged, four_names_missing, rounded_to_single, noise]
+)
+def test_a_copy_is_seen_though_a_few_names_or_all_were_changed_a_little(hidden: object) -> None:
+    returns = returns_of(400, 20)
+    returns[200:] = hidden(returns[:200].copy())  # type: ignore[operator]
+    assert repeated_days(returns).tolist() == [[200 + day, day] for day in range(200)]
+
+
+@pytest.mark.parametrize("names", [12, 20, 100])
+def test_coarse_prices_and_names_that_hardly_trade_are_not_copies(names: int) -> None:
+    random = np.random.default_rng(names)
+    for usual in (0.015, 5e-5):
+        returns = np.round(random.standard_normal((1500, names)), 1) * usual
+        returns[random.random(returns.shape) < 0.3] = 0
+        assert repeated_days(returns).tolist() == []
+
+
+def test_days_of_one_factor_are_not_copies() -> None:
+    random = np.random.default_rng(3)
+    curve = random.standard_normal((1500, 1)) * np.linspace(0.002, 0.02, 12)
+    assert repeated_days(curve * (1 + 0.05 * random.standard_normal(curve.shape))).tolist() == []
+
+
+def test_names_that_are_others_over_again_are_found() -> None:
+    returns = returns_of(200, 12)
+    assert repeated_names(returns).tolist() == []
+    returns[:, 9] = returns[:, 4] + 1e-7
+    assert repeated_names(returns).tolist() == [[9, 4]]
+    returns[:182, 9] = np.nan
+    assert repeated_names(returns).tolist() == []

@@ -136,6 +136,16 @@ def test_a_panel_no_longer_than_the_horizon_has_nothing_to_compare() -> None:
     assert target_agreement(np.roll(returns_of(22), -1, axis=0), returns_of(22), horizon=21).days == 1
 
 
+def test_days_left_out_break_the_days_before_them() -> None:
+    returns = returns_of(400, 40)
+    target = np.nan_to_num(compounded(returns, horizon=1))
+    kept = np.ones(400, dtype=bool)
+    kept[50:59] = kept[200:209] = kept[300] = False
+    found = target_agreement(target[kept], returns[kept], horizon=1)
+    assert (found.broken, found.rank_corr > 0.99) == (3, True)
+    assert target_agreement(target, returns, horizon=1).broken == 0
+
+
 def test_names_that_come_and_go_leave_too_little_to_compare() -> None:
     returns = returns_of(200)
     returns[::4] = np.where(np.arange(15) % 5, np.nan, returns[::4])
