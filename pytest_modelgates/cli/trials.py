@@ -97,11 +97,11 @@ def _lines(artifacts: "Artifacts") -> list[Line]:
     lines, known = list[Line](), list[Hashes]()
     for event in read_ledger(artifacts)[::-1]:
         kept, family = kept_by(artifacts, event), None
-        if kept and kept.months.size:
-            same = (number for number, months in enumerate(known, 1) if one_family(kept.months, months))
+        if kept and kept.market.size:
+            same = (number for number, market in enumerate(known, 1) if one_family(kept.market, market))
             family = next(same, None)
             if family is None:
-                known.append(kept.months)
+                known.append(kept.market)
                 family = len(known)
         days = kept.rows["day"].tolist() if kept else []
         added = event.kind == ADDED

@@ -21,7 +21,7 @@ from ..policy.policy import Policy
 from ..predictions.records import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
-from ..trials.kept import kept_of, months_of, trial_id
+from ..trials.kept import kept_of, market_of, trial_id
 from ..trials.ledger import enter, read_ledger, seen_on
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
@@ -177,7 +177,7 @@ def _seen(artifacts: Artifacts, ledger: list[Event] | None, model: ModelDirector
         return 1
     ledger = read_ledger(artifacts) if ledger is None else ledger
     return seen_on(
-        artifacts, ledger, lambda: months_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
+        artifacts, ledger, lambda: market_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
     ).count
 
 
