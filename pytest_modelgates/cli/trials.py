@@ -20,6 +20,8 @@ from .options import (
     print_json,
 )
 
+MOST = 1_000_000  # at once
+
 if TYPE_CHECKING:
     from ..artifacts import Artifacts
 
@@ -57,7 +59,7 @@ def register(verbs: Verbs) -> None:
         "trials",
         trials,
         argument("what", nargs="?", choices=["add"], help="add what was tried elsewhere; nothing takes it back"),
-        argument("number", nargs="?", type=count, metavar="N", help="how many were tried elsewhere"),
+        argument("number", nargs="?", type=_tried, metavar="N", help="how many were tried elsewhere"),
         argument("--reason", default="", help="what they were, for the audit log; `add` requires it"),
         argument("--model", metavar="ID", help="they were tried on the data of this model; default: on any data"),
         key_option("with `add`, sign the log"),
@@ -65,6 +67,13 @@ def register(verbs: Verbs) -> None:
         POLICY,
         JSON,
     )
+
+
+def _tried(text: str) -> int:
+    """Read how many were tried. Nothing takes them back, so that a slip of the hand must not end a registry."""
+    if (number := count(text)) > MOST:
+        raise argparse.ArgumentTypeError(f"'{number}' is too many, give at most {MOST:,}: nothing takes them back")
+    return number
 
 
 def trials(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ModelgatesError
+from ..model.directory import MODEL, PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..model.sidecar import RET_NEXT
 from ..stats.costs import Costs, cost_of
@@ -81,6 +82,20 @@ class Kept:
 def trial_id(*, model: str, panel: str, horizon: int) -> str:
     """Name a trial by the SHA-256 of `model.onnx` and of the panel; held for other days, a model is another trial."""
     return sha256(f"modelgates trial {model} {panel} {horizon}".encode())
+
+
+def trial_of(model: ModelDirectory) -> str | None:
+    """Name the trial that a model is; None of one that is not a signal.
+
+    Raises
+    ------
+    FormatError, IntegrityError, GoneError
+        If the directory cannot be read.
+    """
+    sidecar, files = model.sidecar, model.manifest.files
+    if sidecar.task != "signal" or not {MODEL, PANEL} <= files.keys():
+        return None
+    return trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
 
 
 def kept_of(panel: Panel) -> Kept:

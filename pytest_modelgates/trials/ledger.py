@@ -3,29 +3,31 @@
 Nothing takes a trial back. Where its file is lost, it counts as a trial on any data.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
-from ..artifacts import Artifacts
+from ..artifacts import Artifacts, is_id
 from ..audit.chain import Event, append, decoded
 from ..audit.events import event_of
 from ..audit.head import ADDED, OF_TRIALS, TRIAL
 from ..audit.whole import logs
-from ..errors import FormatError
+from ..errors import FormatError, GoneError, IntegrityError
 from ..model.directory import PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..stats.families import Hashes, one_family
 from ..storage.digests import sha256
 from ..storage.lines import lines_from_end
 from ..storage.strict_json import read_bytes
-from .kept import ROW, Kept, market_of
+from .kept import ROW, Kept, market_of, trial_of
 
+Unknown = tuple[str, Panel]  # a trial that the ledger lacks
 MOST_OTHERS = 999  # are kept in memory; where there are more, no test of all at once is made
-LARGEST = 2**30  # of a file [bytes]; one of 10,000 assets over 50 years has 50 MB
+LARGEST = 2**30  # of a file [bytes]; one of 50 years of days has 1 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,32 @@ def enter(artifacts: Artifacts, ledger: list[Event], trial: str, kept: Callable[
     return True
 
 
+def unknown_models(artifacts: Artifacts, ledger: list[Event], *, besides: str | None = None) -> Iterator[Unknown]:
+    """Find the trials among the model directories that the ledger lacks, but for one, each with its panel.
+
+    There are some where the log was lost, or where models were packed by a version without a ledger.
+    """
+    known = {besides, *(event.subject for event in ledger if event.kind == TRIAL)}
+    names = sorted(path.name for path in artifacts.models.iterdir()) if artifacts.models.is_dir() else []
+    for name in filter(is_id, names):
+        found = None
+        # What cannot be read cannot be judged either.
+        with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(name)) as model:
+            trial = trial_of(model)
+            if trial and trial not in known:
+                known.add(trial)
+                found = trial, Panel.read(model.verified(PANEL), model.sidecar)
+        if found:
+            yield found
+
+
+def enter_unknown(artifacts: Artifacts, ledger: list[Event], found: dict[str, Kept]) -> None:
+    """Write down trials of `unknown_models`, with what is kept of them. The caller holds the registry's lock."""
+    for trial in found:
+        why = "its directory was here, and the ledger lacked it"
+        enter(artifacts, ledger, trial, partial(found.__getitem__, trial), why)
+
+
 def keep_data_of(artifacts: Artifacts, model_id: str) -> str:
     """Write down the market data of a model's panel, and return the digest of the file.
 
@@ -141,6 +169,7 @@ def seen_on(
     trial: str,
     *,
     before: datetime | None = None,
+    unknown: Iterable[Unknown] = (),
 ) -> Seen:
     """Count the trials on the data of a panel.
 
@@ -154,6 +183,8 @@ def seen_on(
         The model's own name; it counts once, whether it is in the ledger or not.
     before : datetime, optional
         Leave out what was entered from then on.
+    unknown : iterable of (trial, Panel)
+        Other trials, which the ledger lacks; they count, and are not at hand.
     """
     found, added, others = 1, 0, list[Kept]()
     own = next((event for event in ledger if event.kind == TRIAL and event.subject == trial), None)
@@ -172,4 +203,5 @@ def seen_on(
         found += 1
         if kept and len(others) < MOST_OTHERS:
             others.append(Kept(kept.rows, np.empty(0, dtype=np.uint64)))
+    found += sum(one_family(market_of(panel), data) for _, panel in unknown)
     return Seen(found, added, others)

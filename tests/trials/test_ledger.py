@@ -20,6 +20,7 @@ from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.storage.strict_json import canonical
 from pytest_modelgates.trials.kept import market_of, trial_id
 from pytest_modelgates.trials.ledger import Seen, read_ledger, seen_on
+from tests.gates.test_signal import measured
 from tests.support.panels import invented_panel, pack_ridge
 
 DAYS = 90
@@ -186,6 +187,31 @@ def test_a_model_that_is_in_no_ledger_counts_itself(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "artifacts" / "trials")
     (tmp_path / "artifacts" / "promotions.log").unlink()
     assert seen(model).count == 1
+
+
+def lose_the_log(root: Path) -> None:
+    (root / "promotions.log").unlink()
+    shutil.rmtree(root / "trials")
+
+
+def test_a_lost_log_takes_no_model_away_whose_directory_is_there(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    models = [pack_ridge(root, invented_panel(days=150), weights=(1, weight)) for weight in range(3)]
+    pack_ridge(root, invented_panel(days=150, seed=2))
+    lose_the_log(root)
+    found = measured(pytester, models[0], "significance.p_adjusted")["significance.p_adjusted"]
+    assert (found.detail["seen"], found.detail["tried"], found.detail["at_hand"]) == (3, 3, 1)
+
+
+def test_packing_enters_what_the_ledger_lacks(tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    models = [pack_ridge(root, panel(), weights=(1, weight)) for weight in range(2)]
+    lose_the_log(root)
+    (root / "models" / "1700000000").mkdir()
+    models.append(pack_ridge(root, panel(), weights=(1, 2), changes="After the loss."))
+    why = "its directory was here, and the ledger lacked it"
+    assert [event.reason for event in events(root)] == [why, why, "After the loss."]
+    assert [(seen(model).count, len(seen(model).others)) for model in models] == [(3, 2)] * 3
 
 
 def forged(root: Path, **changes: object) -> None:
