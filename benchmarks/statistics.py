@@ -41,7 +41,7 @@ from pytest_modelgates.stats.significance import ewc_p_value, mean_exceeds
 from pytest_modelgates.stats.target import compounded
 from pytest_modelgates.stats.trials import adjusted_p, align_trials
 from pytest_modelgates.stats.walkforward import calendar_folds, folds, join_short
-from pytest_modelgates.trials.kept import Kept, kept_of, months_of
+from pytest_modelgates.trials.kept import Kept, kept_of, market_of
 
 try:  # not test dependencies: nothing else needs them
     import lightgbm
@@ -200,7 +200,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     measured.append((rank_ic_decay(scores, panel.returns, horizons=[5, 1, 5, 10, 21]), top_turnover(scores)))
     days = panel.days.to_numpy()[holdings.first :].astype("datetime64[D]")
     alone = align_trials(days, holdings.net, holdings.ic_net, [])
-    measured.append((months_of(panel), adjusted_p(holdings.ic_net, alone, count=10, horizon=5, seed=1)))
+    measured.append((market_of(panel), adjusted_p(holdings.ic_net, alone, count=10, horizon=5, seed=1)))
     labels = join_short(calendar_folds(panel.days.to_numpy()[holdings.first :]), purge=holdings.first)
     measured.append((panel.calendar, panel.target_agreement, panel.return_sizes, panel.holes, panel.repeated_days()))
     measured.append(look_ahead(scores, panel.features_by_day, panel.returns, horizon=5))
@@ -242,11 +242,11 @@ def whole_suite(rows: int) -> None:
     tracemalloc.stop()
     kept = "yes" if peak <= 3 * size else "NO"
     content = kept_of(fresh).encoded()
-    months, costs = months_of(fresh), Costs(half_spread_bps=2)
+    data, costs = market_of(fresh), Costs(half_spread_bps=2)
 
     def read_one() -> object:
         kept = Kept.decoded(content, "a trial")
-        return one_family(kept.months, months), kept.after(costs, 1e6)
+        return one_family(kept.market, data), kept.after(costs, 1e6)
 
     other = best(read_one, rounds=3)[0]
     one_pass = float(np.mean(passes))

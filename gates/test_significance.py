@@ -53,11 +53,19 @@ def test_p_against(holdings: Holdings, ic_test: MeanTest, gate: Gate) -> None:
 @pytest.mark.gate("significance.p_adjusted")
 @pytest.mark.usefixtures("require_sample")
 def test_p_adjusted(
-    candidate: Candidate, holdings: Holdings, trials: TrialSeries, seen_trials: int, trial_count: int, gate: Gate
+    candidate: Candidate,
+    holdings: Holdings,
+    ic_test: MeanTest,
+    trials: TrialSeries,
+    seen_trials: int,
+    trial_count: int,
+    gate: Gate,
 ) -> None:
     """The same p-value once every trial on this market data counts."""
     sidecar = candidate.sidecar
-    found = adjusted_p(holdings.ic_net, trials, count=trial_count, horizon=sidecar.horizon, seed=candidate.seed)
+    found = adjusted_p(
+        holdings.ic_net, trials, count=trial_count, horizon=sidecar.horizon, seed=candidate.seed, alone=ic_test
+    )
     gate.check(
         found.p,
         sample=len(holdings.ic_net),
@@ -75,18 +83,20 @@ def test_p_adjusted(
 
 @pytest.mark.hard
 @pytest.mark.gate("significance.placebo")
-def test_placebo(holdings: Holdings, placebo: Placebo, gate: Gate) -> None:
-    """The same positions on other names, and on other days, would not have earned as much."""
+def test_placebo(holdings: Holdings, placebo: Placebo, trial_count: int, gate: Gate) -> None:
+    """The same positions on other names, and on other days, would not have earned as much, though many were tried."""
     asked = {"both": placebo.p_value, "names": placebo.p_names}[gate.policy.significance.placebo]
     gate.check(
         asked,
         sample=len(holdings.net),
+        tried=trial_count,
         p_names=placebo.p_names,
         p_days=placebo.p_days,
         static=placebo.static,
         ic=placebo.ic,
         sd_names=placebo.sd_names,
         names=placebo.names,
+        relabellings=placebo.relabellings,
         rotations=placebo.rotations,
     )
 

@@ -20,6 +20,8 @@ from .options import (
     print_json,
 )
 
+MOST = 1_000_000  # at once
+
 if TYPE_CHECKING:
     from ..artifacts import Artifacts
 
@@ -57,7 +59,7 @@ def register(verbs: Verbs) -> None:
         "trials",
         trials,
         argument("what", nargs="?", choices=["add"], help="add what was tried elsewhere; nothing takes it back"),
-        argument("number", nargs="?", type=count, metavar="N", help="how many were tried elsewhere"),
+        argument("number", nargs="?", type=_tried, metavar="N", help="how many were tried elsewhere"),
         argument("--reason", default="", help="what they were, for the audit log; `add` requires it"),
         argument(
             "--model", metavar="ID", help="they were tried on the data of this model; without it they count on any data"
@@ -67,6 +69,13 @@ def register(verbs: Verbs) -> None:
         POLICY,
         JSON,
     )
+
+
+def _tried(text: str) -> int:
+    """Read how many were tried. Nothing takes them back, so that a slip of the hand must not end a registry."""
+    if (number := count(text)) > MOST:
+        raise argparse.ArgumentTypeError(f"'{number}' is too many, give at most {MOST:,}: nothing takes them back")
+    return number
 
 
 def trials(arguments: argparse.Namespace) -> int:
@@ -104,11 +113,11 @@ def _lines(artifacts: "Artifacts") -> list[Line]:
     lines, known = list[Line](), list[Hashes]()
     for event in read_ledger(artifacts)[::-1]:
         kept, family = kept_by(artifacts, event), None
-        if kept and kept.months.size:
-            same = (number for number, months in enumerate(known, 1) if one_family(kept.months, months))
+        if kept and kept.market.size:
+            same = (number for number, market in enumerate(known, 1) if one_family(kept.market, market))
             family = next(same, None)
             if family is None:
-                known.append(kept.months)
+                known.append(kept.market)
                 family = len(known)
         days = kept.rows["day"].tolist() if kept else []
         added = event.kind == ADDED

@@ -31,7 +31,7 @@ from ..storage.digests import sha256
 from ..storage.strict_json import readable
 from ..storage.text import first_line, listed
 from ..trials.kept import kept_of, trial_id
-from ..trials.ledger import enter, read_ledger
+from ..trials.ledger import enter, enter_unknown, read_ledger, unknown_models
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
@@ -187,16 +187,12 @@ def _refuse_another_name(artifacts: Artifacts, name: str) -> None:
 def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) -> None:
     """Enter the trial in the ledger, before it is published: one that nobody counted must not be there."""
     trial = trial_id(model=sha256(contents[MODEL]), panel=sha256(contents[PANEL]), horizon=panel.sidecar.horizon)
-    kept = kept_of(panel)  # before others have to wait
     make_folder(artifacts.models, mode=artifacts.directory_mode)
+    unknown = {name: kept_of(found) for name, found in unknown_models(artifacts, read_ledger(artifacts))}
     with locked(artifacts, operations_at(artifacts).registry):
-        enter(
-            artifacts,
-            read_ledger(artifacts),
-            trial,
-            lambda: kept,
-            contents[CHANGES].decode().splitlines()[0][:MOST_WORDS],
-        )
+        ledger = read_ledger(artifacts)
+        enter_unknown(artifacts, ledger, unknown)
+        enter(artifacts, ledger, trial, lambda: kept, contents[CHANGES].decode().splitlines()[0][:MOST_WORDS])
 
 
 def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Comparison, parity: Parity) -> None:

@@ -15,13 +15,13 @@ from ..evidence.proof import StoredProof, read_proof
 from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
-from ..model.directory import MODEL, PANEL, ModelDirectory
+from ..model.directory import PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..policy.policy import Policy
 from ..predictions.following import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
-from ..trials.kept import kept_of, months_of, trial_id
+from ..trials.kept import kept_of, market_of, trial_of
 from ..trials.ledger import enter, read_ledger, seen_on
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
@@ -164,27 +164,19 @@ def _count(artifacts: Artifacts, model_id: str) -> list[Event]:
     state(artifacts)  # raises where link and log contradict each other; there nothing is written
     # What cannot be read cannot be judged either.
     with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(directory) as model:
-        if trial := _trial(model):
+        if trial := trial_of(model):
             why = f"first seen when {model_id} was to be promoted"
             enter(artifacts, ledger, trial, lambda: kept_of(Panel.read(model.verified(PANEL), model.sidecar)), why)
     return ledger
 
 
-def _trial(model: ModelDirectory) -> str | None:
-    """Name the trial that a model is; None of one that is not a signal."""
-    sidecar, files = model.sidecar, model.manifest.files
-    if sidecar.task != "signal" or not {MODEL, PANEL} <= files.keys():
-        return None
-    return trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
-
-
 def _seen(artifacts: Artifacts, ledger: list[Event] | None, model: ModelDirectory, *, before: datetime) -> int:
     """Count the trials on a model's market data that were in the ledger when a run began."""
-    if not (trial := _trial(model)):
+    if not (trial := trial_of(model)):
         return 1
     ledger = read_ledger(artifacts) if ledger is None else ledger
     return seen_on(
-        artifacts, ledger, lambda: months_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
+        artifacts, ledger, lambda: market_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
     ).count
 
 

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import irfft, rfft
+from scipy.special import ndtr
 
 from ..errors import InsufficientDataError, StatisticsError
 from .holdings import Holdings, about_market
+from .quantiles import is_constant
 from .ranks import Matrix, Series, daily_matrix
+from .significance import ewc_p_value
 from .sufficiency import MINIMUM_DAYS
+from .trials import FEWEST, MOST, RESAMPLES_A_TRIAL
 
 MINIMUM_NAMES = 5
 # The share of the panel by which a path is rotated at least, in either direction.
@@ -21,12 +25,12 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placebo:
-    """Two placebo tests of a mean IC: `p_value` is the larger of `p_names` and `p_days`.
+    """Two placebo tests of a mean IC: `p_value` is the larger of `p_names` and `p_days`, each after all trials.
 
     `ic` is what both compare: the mean IC of the position, returns about the mean of the day. Over all relabellings
     its mean is 0, and `sd_names` is its exact standard deviation. `names`, `relabellings` and `rotations` count what
-    was compared. `static` is the share of the position that never changes: 1 for a fixed portfolio, about 0 for one
-    that is new every day.
+    was compared; no relabelling is drawn where more would be needed than are. `static` is the share of the position
+    that never changes: 1 for a fixed portfolio, about 0 for one that is new every day.
     """
 
     p_value: float
@@ -40,7 +44,9 @@ class Placebo:
     static: float
 
 
-def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_resamples: int = 9_999, seed: int = 0) -> Placebo:
+def placebo_test(
+    holdings: Holdings, returns: ArrayLike, *, trials: int = 1, n_resamples: int = FEWEST, seed: int = 0
+) -> Placebo:
     """Compare what a position earned with what its paths would have earned on other names, and on other days.
 
     Parameters
@@ -49,8 +55,10 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_resamples: int = 9
         From `simulate` or `evaluate_positions`, of at least 100 days.
     returns : array_like of float, shape (n_days, n_assets)
         The returns that they were measured on [share], NaN where an asset has no row.
+    trials : int, default 1
+        How many candidates the position was chosen from, itself included.
     n_resamples : int, default 9_999
-        How many relabellings are drawn.
+        How many relabellings are drawn at least; 200 a trial if that is more.
     seed : int, default 0
         Of the relabellings.
 
@@ -64,7 +72,8 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_resamples: int = 9
     InsufficientDataError
         If fewer than 5 names have a row on a held day, or fewer than 100 days are held.
     StatisticsError
-        If the returns do not have the shape of the holdings, no relabelling is asked for, or the seed is negative.
+        If the returns do not have the shape of the holdings, no relabelling or trial is asked for, or the seed is
+        negative.
 
     Notes
     -----
@@ -84,6 +93,12 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_resamples: int = 9
     A name without a row has z = 0, and its path keeps its last weight there (before its first row, its last one of the
     panel), so that a path given to another name holds a position on all of that name's days.
 
+    The best of N trials is charged for all of them: each p is multiplied by N, at most to 1. Relabellings are 200 N,
+    for a p of 0.10 / N to be told; where these are more than 200,000, p is that of the normal distribution with the
+    exact variance. A panel has as many rotations as it has. Where they are fewer than 200 N, p of the days is the
+    larger of that by all rotations, not charged, and N times that by cosines of what the changing part of the position
+    earned, u less its mean over all days: the mean IC less that of all rotations is the mean of that series [4]_.
+
     Neither half stands alone: names need not be exchangeable, such as those of one sector, and a score that wanders may
     not be stationary. The larger p is that of an intersection-union test [3]_: it keeps its level if either half does.
 
@@ -93,9 +108,13 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_resamples: int = 9
        and Molecular Biology 9(1):39, 2010.
     .. [2] W. Hoeffding, A combinatorial central limit theorem, Annals of Mathematical Statistics 22:558, 1951.
     .. [3] R. L. Berger, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24:295, 1982.
+    .. [4] A. W. Lo, Where do alphas come from? A measure of the value of active investment management, Journal of
+       Investment Management 6(2), 2008.
     """
     if n_resamples < 1 or seed < 0:
         raise StatisticsError(f"{n_resamples} relabellings, seed {seed}: expected at least 1, and at least 0")
+    if trials < 1:
+        raise StatisticsError(f"{trials} trials, expected at least 1: what was packed is one")
     paths, earned = unit_paths(holdings, returns)
     n, names = paths.shape
     if names < MINIMUM_NAMES:
@@ -110,19 +129,27 @@ def placebo_test(holdings: Holdings, returns: ArrayLike, *, n_resamples: int = 9
         )
     table = paths.T @ earned / n
     ic = float(np.trace(table))
-    dealt = relabelled(table, n_resamples, seed)
-    rotated = rotations(paths, earned)
-    p_names, p_days = (_p_value(ic, placebos) for placebos in (dealt, rotated))
     # Hoeffding 1951, theorem 2: the variance of a sum over a random permutation. The sums of all rows are 0, since the
     # returns of a day are about their mean.
     centred = table - table.mean(axis=0)
+    sd_names = float(np.sqrt((centred**2).sum() / (names - 1)))
+    needed = RESAMPLES_A_TRIAL * trials
+    dealt = relabelled(table, max(n_resamples, needed) if needed <= MOST else 0, seed)
+    p_names = _p_value(ic, dealt) if dealt.size else float(ndtr(-ic / sd_names)) if sd_names > 0 else 1.0
+    rotated = rotations(paths, earned)
+    p_days = _p_value(ic, rotated)
+    if rotated.size >= needed:
+        p_days = min(1.0, trials * p_days)
+    elif trials > 1:
+        p_days = max(p_days, min(1.0, trials * _p_active(paths, earned)))
+    p_names = min(1.0, trials * p_names)
     power = np.einsum("ij,ij->", paths, paths)
     return Placebo(
         p_value=max(p_names, p_days),
         p_names=p_names,
         p_days=p_days,
         ic=ic,
-        sd_names=float(np.sqrt((centred**2).sum() / (names - 1))),
+        sd_names=sd_names,
         names=names,
         relabellings=dealt.size,
         rotations=rotated.size,
@@ -224,6 +251,12 @@ def rotations(paths: Matrix, earned: Matrix) -> Series:
 def _p_value(ic: float, placebos: Series) -> float:
     # Phipson and Smyth 2010: the position itself is one of the placebos, so p is never 0, and keeps its level.
     return float((1 + np.count_nonzero(placebos >= ic - ROUNDING)) / (1 + placebos.size))
+
+
+def _p_active(paths: Matrix, earned: Matrix) -> float:
+    # Less its own mean over the days, a path earns on average what it earns beyond all its rotations.
+    active = np.einsum("ij,ij->i", paths - paths.mean(axis=0), earned)
+    return 1.0 if is_constant(active) else ewc_p_value(active)[0]
 
 
 def _over(rows: Matrix, sizes: Series) -> Matrix:

@@ -11,7 +11,7 @@ from .comparison import step_down
 from .quantiles import finite_series, is_constant
 from .resampling import MINIMUM_VALUES, optimal_block_length
 from .sharpe import sharpe_of
-from .significance import ewc_p_value, holm, mean_exceeds
+from .significance import MeanTest, ewc_p_value, holm, mean_exceeds
 
 Series = NDArray[np.float64]
 Days = NDArray[np.datetime64]
@@ -20,7 +20,8 @@ Days = NDArray[np.datetime64]
 RESAMPLES_A_TRIAL, FEWEST, MOST = 200, 9_999, 200_000
 # A trial is compared if it was held on as many of the days of the chosen one, and so must all of them be together.
 ALIGNED = 0.9
-# The tests of all trials at once look at this number at most, the newest: a long history would slow every run.
+# The tests of all trials at once look at this number at most, the newest: a long history would slow every run. StepM,
+# whose time grows with its square, is left out beyond it.
 NEWEST = 100
 
 
@@ -111,7 +112,9 @@ class Adjusted:
     how: str
 
 
-def adjusted_p(ic_net: ArrayLike, trials: TrialSeries, *, count: int, horizon: int = 1, seed: int) -> Adjusted:
+def adjusted_p(
+    ic_net: ArrayLike, trials: TrialSeries, *, count: int, horizon: int = 1, seed: int, alone: MeanTest | None = None
+) -> Adjusted:
     """Adjust the p-value of "no positive IC after costs" for every trial that was made.
 
     Parameters
@@ -124,13 +127,16 @@ def adjusted_p(ic_net: ArrayLike, trials: TrialSeries, *, count: int, horizon: i
         Number of all trials, from `count_trials`.
     horizon, seed
         As for `mean_exceeds`.
+    alone : MeanTest, optional
+        What `mean_exceeds` found with 9,999 resamples, if that is known.
 
     Returns
     -------
     Adjusted
-        With every trial at hand, the larger of the chosen one's p-values by StepM [1]_ and by Holm [2]_. Otherwise its
-        own p-value times the number of trials, which takes those that are not at hand to be at least as good. It needs
-        200 resamples a trial, and where these are more than 200,000, the cosines alone decide.
+        With every trial at hand, and 100 or fewer of them different, the largest of the chosen one's p-values by StepM
+        [1]_, by Holm [2]_ and alone. Otherwise its own p-value times the number of trials, which takes those that are
+        not at hand to be at least as good. It needs 200 resamples a trial, and where these are more than 200,000, the
+        cosines alone decide.
 
     Raises
     ------
@@ -145,23 +151,30 @@ def adjusted_p(ic_net: ArrayLike, trials: TrialSeries, *, count: int, horizon: i
     if count < 1:
         raise StatisticsError(f"{count} trials, expected at least 1: what was packed is one")
     resamples = max(FEWEST, RESAMPLES_A_TRIAL * count)
-    alone = "" if resamples <= MOST else f", by cosines alone, as {count} trials need more than {MOST:,} resamples"
-    resamples = 0 if alone else resamples
+    by_cosines = "" if resamples <= MOST else f", by cosines alone, as {count} trials need more than {MOST:,} resamples"
+    resamples = 0 if by_cosines else resamples
     days, columns = trials.ic_net.shape
-    if count == 1 or trials.at_hand < count or days <= columns:
-        own = mean_exceeds(ic_net, horizon=horizon, seed=seed, n_resamples=resamples or FEWEST)
-        p = own.p_ewc if alone else own.p_against
-        how = f"p of {p:.3g} times {count} trials, {trials.at_hand} of them at hand{alone}"
+    if count == 1 or trials.at_hand < count or not columns <= min(NEWEST, days - 1):
+        if by_cosines:
+            p = ewc_p_value(ic_net)[0]
+        else:
+            known = alone if resamples == FEWEST else None
+            p = (known or mean_exceeds(ic_net, horizon=horizon, seed=seed, n_resamples=resamples)).p_against
+        many = f", more than the {NEWEST} that are compared" if columns > NEWEST else ""
+        how = f"p of {p:.3g} times {count} trials, {trials.at_hand} of them at hand{many}{by_cosines}"
         return Adjusted(p=min(1.0, count * p), step_down=None, holm=None, resamples=resamples, how=how)
     # A copy, and a trial that never varies, have no p-value of their own; each counts all the same.
     p_ewc = [ewc_p_value(column)[0] for column in trials.ic_net.T]
     by_holm = float(holm([*p_ewc, *[1.0] * (count - columns)])[0])
-    if alone:
-        return Adjusted(p=by_holm, step_down=None, holm=by_holm, resamples=0, how=f"Holm over {count} trials{alone}")
+    if by_cosines:
+        how = f"Holm over {count} trials{by_cosines}"
+        return Adjusted(p=by_holm, step_down=None, holm=by_holm, resamples=0, how=how)
     block = max(float(horizon), *(optimal_block_length(column) for column in trials.ic_net.T), 1.0)
     stepped = float(step_down(trials.ic_net, seed=seed, block=block, n_resamples=resamples)[0])
-    how = f"the larger of StepM and Holm over {count} trials"
-    return Adjusted(p=max(stepped, by_holm), step_down=stepped, holm=by_holm, resamples=resamples, how=how)
+    # More resamples, or other blocks, may find less than the test of this trial alone: what counts more is not less.
+    own = (alone or mean_exceeds(ic_net, horizon=horizon, seed=seed, n_resamples=FEWEST)).p_against
+    how = f"the largest of StepM, Holm and p alone over {count} trials"
+    return Adjusted(p=max(stepped, by_holm, own), step_down=stepped, holm=by_holm, resamples=resamples, how=how)
 
 
 def ratio_variance(trials: TrialSeries) -> float:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ModelgatesError
+from ..model.directory import MODEL, PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..model.sidecar import RET_NEXT
 from ..stats.costs import Costs, cost_of
-from ..stats.families import Hashes, month_hashes
+from ..stats.families import Hashes, market_hashes
 from ..stats.holdings import per_scale, simulate
 from ..storage.digests import sha256
 from ..storage.text import first_line
@@ -22,6 +23,8 @@ from ..storage.text import first_line
 # Of each day: what was earned, what costs are charged on (see `cost_of`, for a capital of 1), and the scale of the IC.
 NUMBERS = ("gross", "turnover", "short", "impact", "scale")
 ROW = np.dtype([("day", "<M8[D]"), *((name, "<f8") for name in NUMBERS)])
+# The field's name says which hashes they are: with other ones, a file would be of no data that there is.
+HASHES = np.dtype([("market", "<u8")])
 ALL_IMPACT = Costs(impact_bps=1e4)
 
 
@@ -33,12 +36,12 @@ class Kept:
     ----------
     rows : ndarray of ROW, shape (n_days,)
         None of a trial whose positions could not be followed.
-    months : ndarray of uint64, shape (n_hashes,)
+    market : ndarray of uint64, shape (n_hashes,)
         The hashes of its market data.
     """
 
     rows: NDArray[np.void]
-    months: Hashes
+    market: Hashes
 
     def after(self, costs: Costs, capital: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Charge costs: net return [share of capital a day] and IC after costs, each of shape (n_days,).
@@ -53,7 +56,7 @@ class Kept:
     def encoded(self) -> bytes:
         """Write it as a file of NumPy's own format, which `numpy.load` reads: the rows, and after them the hashes."""
         file = io.BytesIO()
-        for array in (self.rows, self.months):
+        for array in (self.rows, np.ascontiguousarray(self.market).view(HASHES)):
             np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
         return file.getvalue()
 
@@ -68,17 +71,31 @@ class Kept:
         """
         file = io.BytesIO(content)
         try:
-            rows, months = (np.lib.format.read_array(file, allow_pickle=False) for _ in range(2))
+            rows, market = (np.lib.format.read_array(file, allow_pickle=False) for _ in range(2))
         except (ValueError, EOFError, SyntaxError, TypeError) as error:
             raise FormatError(f"{place}: not what is kept of a trial ({first_line(error)})") from error
-        if (rows.dtype, months.dtype, rows.ndim, months.ndim) != (ROW, np.dtype(np.uint64), 1, 1) or file.read(1):
-            raise FormatError(f"{place}: not what is kept of a trial ({rows.dtype}, {months.dtype})")
-        return cls(rows, months)
+        if (rows.dtype, market.dtype, rows.ndim, market.ndim) != (ROW, HASHES, 1, 1) or file.read(1):
+            raise FormatError(f"{place}: not what is kept of a trial ({rows.dtype}, {market.dtype})")
+        return cls(rows, market.view(np.uint64))
 
 
 def trial_id(*, model: str, panel: str, horizon: int) -> str:
     """Name a trial by the SHA-256 of `model.onnx` and of the panel; held for other days, a model is another trial."""
     return sha256(f"modelgates trial {model} {panel} {horizon}".encode())
+
+
+def trial_of(model: ModelDirectory) -> str | None:
+    """Name the trial that a model is; None of one that is not a signal.
+
+    Raises
+    ------
+    FormatError, IntegrityError, GoneError
+        If the directory cannot be read.
+    """
+    sidecar, files = model.sidecar, model.manifest.files
+    if sidecar.task != "signal" or not {MODEL, PANEL} <= files.keys():
+        return None
+    return trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
 
 
 def kept_of(panel: Panel) -> Kept:
@@ -87,14 +104,14 @@ def kept_of(panel: Panel) -> Kept:
         rows = _followed(panel)
     except ModelgatesError:
         rows = np.empty(0, dtype=ROW)
-    return Kept(rows, months_of(panel))
+    return Kept(rows, market_of(panel))
 
 
-def months_of(panel: Panel) -> Hashes:
+def market_of(panel: Panel) -> Hashes:
     """Hash a panel's market data; none if it cannot be told."""
     try:
         returns = np.asarray(panel.numbers(RET_NEXT), dtype=np.float64)
-        return month_hashes(panel.times, panel.asset_codes, returns)
+        return market_hashes(panel.times, panel.asset_codes, returns)
     except ModelgatesError:
         return np.empty(0, dtype=np.uint64)
 

@@ -3,29 +3,31 @@
 Nothing takes a trial back. Where its file is lost, it counts as a trial on any data.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
-from ..artifacts import Artifacts
+from ..artifacts import Artifacts, is_id
 from ..audit.chain import Event, append, decoded
 from ..audit.events import event_of
 from ..audit.kinds import ADDED, OF_TRIALS, TRIAL
 from ..audit.whole import logs
-from ..errors import FormatError
+from ..errors import FormatError, GoneError, IntegrityError
 from ..model.directory import PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..stats.families import Hashes, one_family
 from ..storage.digests import sha256
 from ..storage.lines import lines_from_end
 from ..storage.strict_json import read_bytes
-from .kept import ROW, Kept, months_of
+from .kept import ROW, Kept, market_of, trial_of
 
+Unknown = tuple[str, Panel]  # a trial that the ledger lacks
 MOST_OTHERS = 999  # are kept in memory; where there are more, no test of all at once is made
-LARGEST = 2**30  # of a file [bytes]; one of 10,000 assets over 50 years has 50 MB
+LARGEST = 2**30  # of a file [bytes]; one of 50 years of days has 1 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ def _is_new(event: Event, known: set[str]) -> bool:
 
 
 def enter(artifacts: Artifacts, ledger: list[Event], trial: str, kept: Callable[[], Kept], reason: str) -> bool:
-    """Write a trial down unless it is in the ledger; say whether it is new. The caller holds the registry's lock.
+    """Write a trial down unless it is in the ledger, with its file; say whether it was.
+
+    The caller holds the registry's lock. A trial whose file is lost, or of an older kind, is entered anew.
 
     Parameters
     ----------
@@ -91,7 +95,7 @@ def enter(artifacts: Artifacts, ledger: list[Event], trial: str, kept: Callable[
     reason : str
         For people: what the model is, or where it was seen first.
     """
-    if any(event.subject == trial for event in ledger if event.kind == TRIAL):
+    if any(event.subject == trial and kept_by(artifacts, event) for event in ledger if event.kind == TRIAL):
         return False
     content = kept().encoded()
     digest = sha256(content)
@@ -99,6 +103,32 @@ def enter(artifacts: Artifacts, ledger: list[Event], trial: str, kept: Callable[
     artifacts.write(artifacts.trial(digest), content)
     append(artifacts.promotions, event_of(TRIAL, trial, reason, digest), mode=artifacts.file_mode)
     return True
+
+
+def unknown_models(artifacts: Artifacts, ledger: list[Event], *, besides: str | None = None) -> Iterator[Unknown]:
+    """Find the trials among the model directories that the ledger lacks, but for one, each with its panel.
+
+    There are some where the log was lost, or where models were packed by a version without a ledger.
+    """
+    known = {besides, *(event.subject for event in ledger if event.kind == TRIAL)}
+    names = sorted(path.name for path in artifacts.models.iterdir()) if artifacts.models.is_dir() else []
+    for name in filter(is_id, names):
+        found = None
+        # What cannot be read cannot be judged either.
+        with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(name)) as model:
+            trial = trial_of(model)
+            if trial and trial not in known:
+                known.add(trial)
+                found = trial, Panel.read(model.verified(PANEL), model.sidecar)
+        if found:
+            yield found
+
+
+def enter_unknown(artifacts: Artifacts, ledger: list[Event], found: dict[str, Kept]) -> None:
+    """Write down trials of `unknown_models`, with what is kept of them. The caller holds the registry's lock."""
+    for trial in found:
+        why = "its directory was here, and the ledger lacked it"
+        enter(artifacts, ledger, trial, partial(found.__getitem__, trial), why)
 
 
 def keep_data_of(artifacts: Artifacts, model_id: str) -> str:
@@ -110,10 +140,12 @@ def keep_data_of(artifacts: Artifacts, model_id: str) -> str:
         If the model is not there, or its panel cannot be read.
     """
     with ModelDirectory(artifacts.model(model_id)) as model:
-        months = months_of(Panel.read(model.verified(PANEL), model.sidecar))
-    if not months.size:
-        raise FormatError(f"{model_id}: its panel holds no returns, so that it is of no data; leave --model out")
-    content = Kept(np.empty(0, dtype=ROW), months).encoded()
+        market = market_of(Panel.read(model.verified(PANEL), model.sidecar))
+    if not market.size:
+        raise FormatError(
+            f"{model_id}: its panel does not tell its market data, for which a name needs 21 days; leave --model out"
+        )
+    content = Kept(np.empty(0, dtype=ROW), market).encoded()
     artifacts.write(artifacts.trial(sha256(content)), content)
     return sha256(content)
 
@@ -133,10 +165,11 @@ def kept_by(artifacts: Artifacts, event: Event) -> Kept | None:
 def seen_on(
     artifacts: Artifacts,
     ledger: list[Event],
-    months: Callable[[], Hashes],
+    market: Callable[[], Hashes],
     trial: str,
     *,
     before: datetime | None = None,
+    unknown: Iterable[Unknown] = (),
 ) -> Seen:
     """Count the trials on the data of a panel.
 
@@ -144,28 +177,31 @@ def seen_on(
     ----------
     artifacts : Artifacts
     ledger : list of Event
-    months : callable
+    market : callable
         The hashes of the panel's data; not asked for if the ledger keeps them.
     trial : str
         The model's own name; it counts once, whether it is in the ledger or not.
     before : datetime, optional
         Leave out what was entered from then on.
+    unknown : iterable of (trial, Panel)
+        Other trials, which the ledger lacks; they count, and are not at hand.
     """
     found, added, others = 1, 0, list[Kept]()
     own = next((event for event in ledger if event.kind == TRIAL and event.subject == trial), None)
     known = kept_by(artifacts, own) if own else None
-    data = known.months if known and known.months.size else months()
+    data = known.market if known and known.market.size else market()
     for event in ledger:
         if event is own or (before and event.time >= before):
             continue
         kept = kept_by(artifacts, event)
-        # What is lost counts: nobody gains by deleting it.
-        if kept and kept.months.size and not one_family(kept.months, data):
+        # What is lost counts, and what could be of any data: nobody gains by deleting it.
+        if kept and not one_family(kept.market, data):
             continue
         if event.kind == ADDED:
             added += int(event.subject)
             continue
         found += 1
         if kept and len(others) < MOST_OTHERS:
-            others.append(kept)
+            others.append(Kept(kept.rows, np.empty(0, dtype=np.uint64)))
+    found += sum(one_family(market_of(panel), data) for _, panel in unknown)
     return Seen(found, added, others)

@@ -8,10 +8,13 @@ import pytest
 from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
+from tests.calibration.families_sweep import ALIKE, APART, confused, lost
 from tests.calibration.fold_sweep import SHAPES
 from tests.calibration.fold_sweep import rejections as fold_rejections
 from tests.calibration.holes_sweep import HOLES, IN_HOLES, IN_POWER, RUNS, SIGNALS, Columns, Row, judged, shares
 from tests.calibration.panel_sweep import HARD, SOFT, refused
+from tests.calibration.placebo_sweep import SIGNALS as PLACEBO_SIGNALS
+from tests.calibration.placebo_sweep import WORLDS, powers, sizes
 from tests.calibration.trials_sweep import CASES as TRIALS_CASES
 from tests.calibration.trials_sweep import passes as trials_passes
 
@@ -106,3 +109,29 @@ def test_honest_panels_are_hardly_ever_refused() -> None:
 def test_the_best_of_many_trials_without_skill_passes_no_more_often_than_the_level(case: str) -> None:
     found = trials_passes(case, runs=300, seed=1)
     assert max(found.known, found.unknown) <= 0.10 + 2.6 * 0.0173
+
+
+@pytest.mark.parametrize("change", ALIKE)
+def test_a_panel_that_was_changed_as_vendors_do_is_of_its_family(change: str) -> None:
+    assert lost(change, runs=60, seed=1) <= 0.01
+
+
+@pytest.mark.parametrize("pair", APART)
+def test_panels_of_other_markets_are_told_apart(pair: str) -> None:
+    assert max(confused(pair, names=20, runs=60, seed=1), confused(pair, names=300, runs=5, seed=1)) <= 0.01
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_best_of_many_trials_without_skill_beats_its_placebos_no_more_often_than_the_level(world: str) -> None:
+    found = sizes(world, runs=60, seed=1)
+    assert max(found[1], found[3]) <= 0.10 + 2.6 * 0.039
+
+
+def test_without_the_charge_the_best_of_many_noises_would_beat_them() -> None:
+    assert sizes("a portfolio of names that differ, and noise that lasts", runs=20, seed=1)[2] >= 0.5
+
+
+@pytest.mark.parametrize("signal", [name for name in PLACEBO_SIGNALS if "0.998" not in name])
+def test_a_signal_that_moves_hardly_pays_for_the_charge(signal: str) -> None:
+    luck, _, charged = powers(signal, trials=20, runs=60, seed=1)
+    assert charged >= luck - 0.05

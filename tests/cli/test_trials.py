@@ -122,6 +122,16 @@ def test_nothing_is_taken_back(desk: Path, capsys: Capture, number: str) -> None
     assert "argument" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", ["1000001", "1" + 30 * "0"])
+def test_a_slip_of_the_hand_does_not_end_a_registry(desk: Path, capsys: Capture, number: str) -> None:
+    before = (desk / "promotions.log").read_bytes()
+    with pytest.raises(SystemExit, match="2"):
+        main(["trials", "add", number, "--reason", "x", "--artifacts", str(desk)])
+    assert f"'{number}' is too many, give at most 1,000,000: nothing takes them back" in capsys.readouterr().err
+    assert (desk / "promotions.log").read_bytes() == before
+    assert said(desk, capsys, "add", "1000000", "--reason", "x") == "1000000 trials added, on any data\n"
+
+
 def test_an_empty_ledger_says_so(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "models").mkdir()
     assert said(tmp_path, capsys) == "no trial was counted yet\n"

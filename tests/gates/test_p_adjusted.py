@@ -63,8 +63,9 @@ def test_all_that_were_packed_are_compared(pytester: pytest.Pytester, tmp_path: 
     good, near, _ = (pack_ridge(tmp_path / "artifacts", weights=w, tried=1) for w in weights)
     found = adjusted(pytester, good)
     assert (found.detail["tried"], found.detail["at_hand"], found.detail["resamples"]) == (3, 3, 9999)
-    assert found.detail["by"] == "the larger of StepM and Holm over 3 trials"
-    assert found.value == max(found.detail["p_step_down"], found.detail["p_holm"])
+    assert found.detail["by"] == "the largest of StepM, Holm and p alone over 3 trials"
+    alone = measured(pytester, good, "significance.p_against")["significance.p_against"]
+    assert found.value == max(found.detail["p_step_down"], found.detail["p_holm"], alone.value)
     shutil.rmtree(near)
     assert adjusted(pytester, good) == found
 

@@ -71,8 +71,8 @@ def test_a_position_that_never_changes_passes_every_other_hard_gate_of_the_signa
     advice = load_policy(None).limit("significance.placebo").advice
     result.stdout.fnmatch_lines(
         [
-            "significance.placebo: measured 1 p, limit 0 ≤ · ≤ 0.1, p_names 0.0*, p_days 1, static 1, ic 0.*, "
-            "sd_names 0.*, names 12, rotations 4*",
+            "significance.placebo: measured 1 p, limit 0 ≤ · ≤ 0.1, tried 1, p_names 0.0*, p_days 1, static 1, ic 0.*, "
+            "sd_names 0.*, names 12, relabellings 9999, rotations 4*",
             advice,
         ]
     )

@@ -366,7 +366,7 @@ BAD = [
     pytest.param(
         "significance.placebo",
         returns(lambda frame: -frame["ret_next"]),
-        "measured 1 p, limit 0 ≤ · ≤ 0.1, p_names 1, p_days 1, static 0.*, ic -*, sd_names 0.*, names 12, rotations 4*",
+        "measured 1 p, limit 0 ≤ · ≤ 0.1, tried *, p_names 1, p_days 1, static 0.*, ic -*, sd_names 0.*, names 12, *",
         id="worse-than-a-placebo",
     ),
     pytest.param(

@@ -229,7 +229,7 @@ TAKE_WHAT_WAS_READ = {
     costs.participation,
     costs.daily_cost,
     costs.cost_of,
-    families.month_hashes,
+    families.market_hashes,
     families.one_family,
     holdings.per_scale,
     resampling.joint_means_in_parts,

@@ -12,8 +12,9 @@ from scipy.stats import kstest, permutation_test
 from pytest_modelgates.errors import InsufficientDataError, StatisticsError
 from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.holdings import Holdings, evaluate_positions, simulate
-from pytest_modelgates.stats.placebo import placebo_test, relabelled, rotations, unit_paths
+from pytest_modelgates.stats.placebo import Placebo, placebo_test, relabelled, rotations, unit_paths
 from pytest_modelgates.stats.ranks import Matrix
+from pytest_modelgates.stats.significance import ewc_p_value
 
 NAN = np.nan
 CHARGED = Costs(half_spread_bps=2, borrow_bps_per_year=50)
@@ -210,6 +211,64 @@ def test_both_p_values_are_uniform_for_scores_that_know_nothing(horizon: int, mi
         assert kstest(half, "uniform").pvalue > 0.001
 
 
+def noisy_portfolios(seed: int, *, days: int, names: int, count: int) -> tuple[list[Matrix], Matrix]:
+    """One portfolio that knows which names earn more, each time with other noise that lasts; nobody knows the days."""
+    random = np.random.default_rng(seed)
+    tilt = random.standard_normal(names)
+    returns = 0.015 * random.standard_normal((days, names)) + 6e-4 * tilt
+    noise = 0.35 * random.standard_normal((count, days, names))
+    for day in range(1, days):
+        noise[:, day] = 0.9 * noise[:, day - 1] + np.sqrt(1 - 0.9**2) * noise[:, day]
+    return [tilt + own for own in noise], returns
+
+
+def best_of(seed: int, *, count: int, days: int = 1000, names: int = 12, trials: int) -> Placebo:
+    scores, returns = noisy_portfolios(seed, days=days, names=names, count=count)
+    held = [simulate(one, returns, horizon=1, cost_bps=0) for one in scores]
+    found = [placebo_test(one, returns, trials=trials, n_resamples=199) for one in held]
+    return min(found, key=lambda one: one.p_value)
+
+
+def test_the_best_of_many_noisy_portfolios_is_charged_for_all_of_them() -> None:
+    alone = [best_of(seed, count=10, trials=1).p_value for seed in range(12)]
+    charged = [best_of(seed, count=10, trials=10).p_value for seed in range(12)]
+    assert np.mean(np.array(alone) <= 0.10) >= 0.4
+    assert np.mean(np.array(charged) <= 0.10) <= 0.2
+
+
+@pytest.mark.parametrize(("trials", "drawn"), [(1, 500), (2, 500), (50, 10_000), (1_000, 200_000), (1_001, 0)])
+def test_relabellings_suffice_for_the_trials_and_beyond_that_the_normal_tail_does(trials: int, drawn: int) -> None:
+    _, returns = panel(6, names=12, days=150)
+    scores = np.roll(returns, -1, axis=0) + 0.07 * np.random.default_rng(1).standard_normal(returns.shape)
+    found = placebo_test(
+        simulate(scores, returns, horizon=1, cost_bps=0), returns, trials=trials, n_resamples=500, seed=1
+    )
+    assert found.relabellings == drawn
+    one = placebo_test(simulate(scores, returns, horizon=1, cost_bps=0), returns, n_resamples=200_000, seed=1)
+    assert found.p_names == pytest.approx(min(1.0, trials * one.p_names), rel=0.5, abs=2 * trials / 501)
+
+
+def test_rotations_that_suffice_are_multiplied_and_too_few_give_way_to_cosines() -> None:
+    scores, returns = np.random.default_rng(3).standard_normal((2, 800, 8))
+    scores[:-2] += 0.02 * returns[2:]
+    held = simulate(scores, returns, horizon=1, cost_bps=0)
+    one, three, four = (placebo_test(held, returns, trials=trials) for trials in (1, 3, 4))
+    assert 600 <= one.rotations < 800
+    assert three.p_days == pytest.approx(3 * one.p_days)
+    paths, earned = unit_paths(held, returns)
+    active = ((paths - paths.mean(axis=0)) * earned).sum(axis=1)
+    # Lo 2008: what the changing part earns is what the position earns beyond the mean of all its rotations.
+    every = [(np.roll(paths, shift, axis=0) * earned).sum(axis=1).mean() for shift in range(len(paths))]
+    assert active.mean() == pytest.approx(one.ic - np.mean(every), abs=1e-15)
+    assert four.p_days == pytest.approx(max(one.p_days, 4 * ewc_p_value(active)[0]))
+
+
+def test_the_panel_need_not_be_long_for_many_trials_to_be_survived() -> None:
+    _, returns = panel(6, names=12)
+    found = placebo_test(simulate(np.roll(returns, -1, axis=0), returns, horizon=1, cost_bps=0), returns, trials=5000)
+    assert found.p_value <= 0.10
+
+
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = {
     "four-names": (
         {"names": 4},
@@ -218,6 +277,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         "4 names with a row, expected at least 5: too few names for a placebo; waive it, or declare it not applicable",
     ),
     "few-days": ({"days": 100}, {}, InsufficientDataError, "99 held days, at least 100 are needed: 1 more"),
+    "no-trials": ({}, {"trials": 0}, StatisticsError, "0 trials, expected at least 1: what was packed is one"),
     "no-draws": (
         {},
         {"n_resamples": 0},

@@ -81,7 +81,7 @@ def test_more_trials_than_resamples_can_tell_leave_it_to_the_cosines() -> None:
     )
 
 
-def test_with_all_at_hand_it_is_the_larger_of_stepm_and_holm() -> None:
+def test_with_all_at_hand_it_is_the_largest_of_stepm_holm_and_the_p_alone() -> None:
     series = [mean + one for mean, one in zip((0.12, 0.2, 0.0, -0.1), ics(4), strict=True)]
     found = adjusted_p(series[0], side_by_side(*series), count=4, horizon=3, seed=5)
     matrix = np.stack(series, axis=1)
@@ -89,8 +89,35 @@ def test_with_all_at_hand_it_is_the_larger_of_stepm_and_holm() -> None:
     stepped = step_down(matrix, block=block, seed=5, n_resamples=9999)[0]
     holm = multipletests([ewc_p_value(one)[0] for one in series], method="holm")[1][0]
     assert (found.step_down, found.holm) == (stepped, pytest.approx(holm))
-    assert found.p == max(found.step_down, found.holm)
-    assert found.how == "the larger of StepM and Holm over 4 trials"
+    assert found.p == max(found.step_down, found.holm, mean_exceeds(series[0], horizon=3, seed=5).p_against)
+    assert found.how == "the largest of StepM, Holm and p alone over 4 trials"
+
+
+def test_trials_never_make_a_p_value_smaller() -> None:
+    good, *others = ics(60, seed=2)
+    good = good + 0.35
+    alone = mean_exceeds(good, seed=1)
+    found = adjusted_p(good, side_by_side(good, *others), count=60, seed=1)
+    assert max(found.step_down, found.holm) < alone.p_against == found.p
+
+
+def test_a_test_that_was_made_already_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, other = ics(2, mean=0.1)
+    alone = mean_exceeds(chosen, seed=1)
+    expected = [adjusted_p(chosen, side_by_side(chosen, other), count=count, seed=1) for count in (1, 2, 9)]
+    monkeypatch.setattr("pytest_modelgates.stats.trials.mean_exceeds", None)
+    for count, found in zip((1, 2, 9), expected, strict=True):
+        assert adjusted_p(chosen, side_by_side(chosen, other), count=count, seed=1, alone=alone) == found
+
+
+def test_more_than_a_hundred_trials_are_multiplied_and_not_compared() -> None:
+    good, *others = ics(101, n=200)
+    found = adjusted_p(good + 0.3, side_by_side(good + 0.3, *others), count=101, seed=1)
+    p = mean_exceeds(good + 0.3, seed=1, n_resamples=20_200).p_against
+    assert (found.p, found.step_down, found.holm) == (min(1, 101 * p), None, None)
+    assert found.how == (f"p of {p:.3g} times 101 trials, 101 of them at hand, more than the 100 that are compared")
+    hundred = adjusted_p(good + 0.3, side_by_side(good + 0.3, *others[:-1]), count=100, seed=1)
+    assert hundred.step_down is not None
 
 
 def test_copies_of_a_series_cost_as_much_as_any_other_trial() -> None:

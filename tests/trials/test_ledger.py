@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,8 +18,9 @@ from pytest_modelgates.model.directory import MODEL, PANEL, ModelDirectory
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.storage.strict_json import canonical
-from pytest_modelgates.trials.kept import months_of, trial_id
+from pytest_modelgates.trials.kept import market_of, trial_id
 from pytest_modelgates.trials.ledger import Seen, read_ledger, seen_on
+from tests.gates.test_signal import measured
 from tests.support.panels import invented_panel, pack_ridge
 
 DAYS = 90
@@ -32,10 +34,10 @@ def panel(seed: int = 1) -> pd.DataFrame:
 def seen(directory: Path, artifacts: Path | None = None) -> Seen:
     with ModelDirectory(directory) as model:
         files, sidecar = model.manifest.files, model.sidecar
-        months = months_of(Panel.read(model.verified(PANEL), sidecar))
+        market = market_of(Panel.read(model.verified(PANEL), sidecar))
     own = trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
     root = Artifacts.at(artifacts or directory.parent.parent)
-    return seen_on(root, read_ledger(root), lambda: months, own)
+    return seen_on(root, read_ledger(root), lambda: market, own)
 
 
 def events(artifacts: Path) -> list[Event]:
@@ -79,7 +81,46 @@ def other_features(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(momentum=frame["value"])
 
 
-CHANGES = [other_target, a_day_less, other_names, half_of_the_names, other_features]
+def returns_from_float32_prices(frame: pd.DataFrame) -> pd.DataFrame:
+    growth = (1 + frame.pivot(index="time", columns="asset", values="ret_next")).cumprod()
+    prices = (50 * pd.concat([growth.iloc[:1] * 0 + 1, growth])).astype("float32")
+    later = prices.pct_change().iloc[1:].set_axis(growth.index).stack().rename("ret_next")
+    return frame.drop(columns="ret_next").join(later.astype(float), on=["time", "asset"])
+
+
+def in_excess_of_a_bill(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(ret_next=frame["ret_next"] - 1e-4)
+
+
+def in_excess_of_the_day(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(ret_next=frame["ret_next"] - frame.groupby("time")["ret_next"].transform("mean"))
+
+
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.round({"ret_next": 5})
+
+
+def a_day_later(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(time=frame["time"] + pd.Timedelta(days=1))
+
+
+def log_returns(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(ret_next=np.log1p(frame["ret_next"]))
+
+
+CHANGES = [
+    other_target,
+    a_day_less,
+    other_names,
+    half_of_the_names,
+    other_features,
+    returns_from_float32_prices,
+    in_excess_of_a_bill,
+    in_excess_of_the_day,
+    rounded,
+    a_day_later,
+    log_returns,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__.replace("_", "-"))
@@ -122,6 +163,23 @@ def test_a_trial_whose_file_is_lost_counts_on_any_data(tmp_path: Path, spoil: Ca
     assert (seen(model).count, seen(model).others) == (2, [])
 
 
+def test_a_trial_whose_file_was_lost_is_kept_again_when_it_is_packed_again(tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    pack_ridge(root, panel(seed=2))
+    model = pack_ridge(root, panel())
+    lose(root / "trials" / f"{events(root)[0].evidence}.npy")
+    assert seen(model).count == 2
+    again = pack_ridge(root, panel(seed=2))
+    assert [event.kind for event in events(root)] == ["trial"] * 3
+    assert (seen(model).count, seen(again).count) == (1, 1)
+
+
+def test_only_what_was_earned_is_held_of_other_trials(tmp_path: Path) -> None:
+    models = [pack_ridge(tmp_path / "artifacts", panel(), weights=(1, weight)) for weight in range(2)]
+    (other,) = seen(models[1]).others
+    assert (other.rows.size > 0, other.market.size, other.market.base) == (True, 0, None)
+
+
 def test_a_model_that_is_in_no_ledger_counts_itself(tmp_path: Path) -> None:
     model = pack_ridge(tmp_path / "artifacts", panel())
     pack_ridge(tmp_path / "other", panel(), weights=(1, 1))
@@ -129,6 +187,31 @@ def test_a_model_that_is_in_no_ledger_counts_itself(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "artifacts" / "trials")
     (tmp_path / "artifacts" / "promotions.log").unlink()
     assert seen(model).count == 1
+
+
+def lose_the_log(root: Path) -> None:
+    (root / "promotions.log").unlink()
+    shutil.rmtree(root / "trials")
+
+
+def test_a_lost_log_takes_no_model_away_whose_directory_is_there(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    models = [pack_ridge(root, invented_panel(days=150), weights=(1, weight)) for weight in range(3)]
+    pack_ridge(root, invented_panel(days=150, seed=2))
+    lose_the_log(root)
+    found = measured(pytester, models[0], "significance.p_adjusted")["significance.p_adjusted"]
+    assert (found.detail["seen"], found.detail["tried"], found.detail["at_hand"]) == (3, 3, 1)
+
+
+def test_packing_enters_what_the_ledger_lacks(tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    models = [pack_ridge(root, panel(), weights=(1, weight)) for weight in range(2)]
+    lose_the_log(root)
+    (root / "models" / "1700000000").mkdir()
+    models.append(pack_ridge(root, panel(), weights=(1, 2), changes="After the loss."))
+    why = "its directory was here, and the ledger lacked it"
+    assert [event.reason for event in events(root)] == [why, why, "After the loss."]
+    assert [(seen(model).count, len(seen(model).others)) for model in models] == [(3, 2)] * 3
 
 
 def forged(root: Path, **changes: object) -> None:
