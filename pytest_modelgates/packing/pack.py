@@ -187,6 +187,7 @@ def _refuse_another_name(artifacts: Artifacts, name: str) -> None:
 def _count(artifacts: Artifacts, panel: Panel, contents: Mapping[str, bytes]) -> None:
     """Enter the trial in the ledger, before it is published: one that nobody counted must not be there."""
     trial = trial_id(model=sha256(contents[MODEL]), panel=sha256(contents[PANEL]), horizon=panel.sidecar.horizon)
+    kept = kept_of(panel)  # before others have to wait
     make_folder(artifacts.models, mode=artifacts.directory_mode)
     unknown = {name: kept_of(found) for name, found in unknown_models(artifacts, read_ledger(artifacts))}
     with locked(artifacts, operations_at(artifacts).registry):
