@@ -4,6 +4,7 @@ scikit-learn is imported only when a metric is asked for by name. How the common
 `weighted`.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ MINIMUM_ROWS = 100
 MINIMUM_OF_A_CLASS = 20
 MOST_ROWS = 50_000
 """Most rows on which a metric is computed anew for each resample; of more, so many are drawn once [rows]."""
+# Of a rare class about so many rows are drawn, if there are as many.
+_OF_THE_RARER = 5 * MINIMUM_OF_A_CLASS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,8 @@ def beats_baseline(
 
     Common metrics of `named_metric` are computed from the number of times that each row was drawn, with the same result
     as on the rows themselves: see `weighted_gain`. Any other is computed anew on each resample, and if there are more
-    than `MOST_ROWS` rows, on so many of them, drawn once; everything returned is then of these.
+    than `MOST_ROWS` rows, on so many of them, drawn once; everything returned is then of these. If fewer than some 100
+    of them would be of the rarer class, as many more are drawn.
 
     References
     ----------
@@ -117,11 +121,11 @@ def beats_baseline(
     random = np.random.default_rng(seed)
     unit = _units(y.size, days)
     quick = metric.weighted(y, ours, theirs, unit) if isinstance(metric, NamedMetric) else None
-    if quick is None and y.size > MOST_ROWS:
-        # Drawn from all rows, so that every day keeps some of its own, and counts.
-        rows = np.sort(random.choice(y.size, MOST_ROWS, replace=False))
-        y, ours, theirs, unit = y[rows], ours[rows], theirs[rows], np.unique(unit[rows], return_inverse=True)[1]
     _refuse_rare_class(y, classes)
+    if quick is None and y.size > (most := _most_rows(y, classes)):
+        # Drawn from all rows, so that every day keeps some of its own, and counts.
+        rows = np.sort(random.choice(y.size, most, replace=False))
+        y, ours, theirs, unit = y[rows], ours[rows], theirs[rows], np.unique(unit[rows], return_inverse=True)[1]
     units = int(unit.max()) + 1
     # Where a resample has only one class, some metrics warn and others raise; `_evaluate` returns NaN for both.
     with warnings.catch_warnings():
@@ -185,6 +189,14 @@ def _refuse_rare_class(truth: Series, classes: bool) -> None:
             "each: measure more",
             sample=truth.size,
         )
+
+
+def _most_rows(truth: Series, classes: bool) -> int:
+    """Tell how many rows to draw: the share of a class must not change, so for a rare one there are more."""
+    if not classes:
+        return MOST_ROWS
+    rarer = min(int((truth == 0).sum()), int((truth == 1).sum()))
+    return max(MOST_ROWS, math.ceil(_OF_THE_RARER * truth.size / rarer))
 
 
 def _times_drawn(chosen: NDArray[np.int64], units: int) -> NDArray[Any]:

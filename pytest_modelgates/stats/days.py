@@ -18,6 +18,8 @@ _CALENDAR_YEAR = 365.25
 IRREGULAR = 0.1
 # On a day of the week that has rows in fewer weeks than this, the market is closed.
 _OPEN = 0.5
+# Some markets trade, and some desks rebalance, on so many days of a week; in fewer weeks the others may be missing.
+_WEEKS, _LEAST_WEEKS = (2, 3, 6), 8
 
 
 def periods_per_year(times: ArrayLike) -> float:
@@ -32,8 +34,9 @@ def periods_per_year(times: ArrayLike) -> float:
     -------
     float
         Periods a year. The median spacing d of the distinct dates decides: for days in a row 252, or 365 if weekends
-        are among them; for longer spacing 365.25 / d, rounded, such as 52 for weeks and 12 for months. If a date has
-        several times, it is that times the median number of times of a date.
+        are among them; for longer spacing 365.25 / d, rounded, such as 52 for weeks and 12 for months. Dates that keep
+        to two, three or six days of the week make 104, 157 or 313. If a date has several times, it is that times the
+        median number of times of a date.
 
     Raises
     ------
@@ -122,6 +125,11 @@ def calendar(times: ArrayLike) -> Calendar:
         per_year = 365 if weekends and (dates.size - 1) / years > 300 else DAYS_PER_YEAR
         if per_year == DAYS_PER_YEAR:
             gaps = np.busday_count(dates[:-1], dates[1:]).astype(np.float64)
+    if (week := _days_of_a_week(dates)) is not None:
+        per_year, gaps = (
+            round(_CALENDAR_YEAR * sum(week) / 7),
+            np.busday_count(dates[:-1], dates[1:], weekmask=week) * 1.0,
+        )
     if per_year < 1:
         raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
     periods = per_year * float(np.median(times_of_a_date))
@@ -160,6 +168,15 @@ def _periods_between(
     mask = np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks)
     between = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=mask) if mask.any() else np.zeros(dates.size - 1)
     return between.astype(np.intp), lambda place: np.busday_offset(dates[place] + 1, 0, roll="forward", weekmask=mask)
+
+
+def _days_of_a_week(dates: NDArray[np.datetime64]) -> list[bool] | None:
+    """Tell the days of the week, from Monday on, of dates that keep to two, three or six of them."""
+    weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday
+    weeks = int((dates[-1] - dates[0]).astype(np.int64)) / 7
+    week = np.bincount(weekdays, minlength=7) > 0
+    kept = dates.size - 1 >= (1 - IRREGULAR) * weeks * week.sum()
+    return week.tolist() if week.sum() in _WEEKS and weeks >= _LEAST_WEEKS and kept else None
 
 
 def read_times(times: ArrayLike) -> NDArray[np.datetime64]:

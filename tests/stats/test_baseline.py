@@ -244,3 +244,17 @@ def test_rows_that_come_four_times_over_make_chance_pass_as_often_as_the_documen
         test = beats_baseline(*rows, metric=lambda y, p: -float(np.abs(y - p).mean()), seed=seed, n_resamples=199)
         passed += test.p_value <= 0.10
     assert 0.19 <= passed / 300 <= 0.35
+
+
+def test_of_a_rare_class_more_rows_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 1000)
+    random = np.random.default_rng(4)
+    y = np.zeros(20_000)
+    y[random.choice(20_000, 200, replace=False)] = 1
+    metric = named_metric("average_precision", labels=True)
+    guess = random.random(20_000) + 0.3 * y
+    found = beats_baseline(y, guess, np.full(20_000, 0.01), metric=metric, seed=1, classes=True, n_resamples=19)
+    assert found.rows == 10_000, "half of the 200"
+    y[np.flatnonzero(y)[30:]] = 0
+    found = beats_baseline(y, guess, np.full(20_000, 0.01), metric=metric, seed=1, classes=True, n_resamples=19)
+    assert found.rows == 20_000

@@ -18,6 +18,10 @@ from pytest_modelgates.stats.portfolio import paper_pnl
 Times = NDArray[np.datetime64]
 
 
+def weekly(weekmask: str, periods: int) -> Times:
+    return pd.bdate_range("2015-01-05", periods=periods, freq="C", weekmask=weekmask).to_numpy()
+
+
 def every(frequency: str, periods: int, start: str = "2015-01-01") -> Times:
     """Times of one frequency, by pandas' name for it."""
     return pd.date_range(start, periods=periods, freq=frequency).to_numpy()
@@ -43,6 +47,10 @@ KNOWN = [
     pytest.param(every("D", 400), 365, id="all-days"),
     pytest.param(np.delete(every("D", 400), [3, 90, 91, 200]), 365, id="all-days-but-four"),
     pytest.param(every("W-FRI", 100), 52, id="weeks"),
+    pytest.param(weekly("Mon Wed Fri", 300), 157, id="three-days-a-week"),
+    pytest.param(weekly("Tue Thu", 300), 104, id="two-days-a-week"),
+    pytest.param(weekly("Mon Tue Wed Thu Fri Sat", 600), 313, id="monday-to-saturday"),
+    pytest.param(np.delete(weekly("Tue Fri", 300), [3, 90, 91, 200]), 104, id="two-days-a-week-but-four"),
     pytest.param(
         np.where(np.arange(100) % 13, 0, -1) + every("W-FRI", 100).astype("datetime64[D]"), 52, id="a-holiday"
     ),
@@ -78,6 +86,7 @@ GAPS = [
     pytest.param(without(every("B", 1500), 500, 510), 11, id="ten-business-days-closed"),
     pytest.param(without(every("B", 1305), 522, 783), 262, id="a-year-cut-out"),
     pytest.param(without(every("D", 400), 100, 112), 13, id="twelve-of-all-days"),
+    pytest.param(without(weekly("Mon Wed Fri", 300), 100, 109), 10, id="nine-of-three-days-a-week"),
     pytest.param(without(every("W-FRI", 200), 100, 103), 4, id="three-weeks"),
     pytest.param(without(every("ME", 100), 50, 52), 92 / 31, id="two-months"),
     pytest.param(without(sessions(400, range(10, 17)), 70, 140), 11, id="ten-days-of-hours"),
