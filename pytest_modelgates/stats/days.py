@@ -126,14 +126,12 @@ def calendar(times: ArrayLike) -> Calendar:
         if per_year == DAYS_PER_YEAR:
             gaps = np.busday_count(dates[:-1], dates[1:]).astype(np.float64)
     if (week := _days_of_a_week(dates)) is not None:
-        per_year, gaps = (
-            round(_CALENDAR_YEAR * sum(week) / 7),
-            np.busday_count(dates[:-1], dates[1:], weekmask=week) * 1.0,
-        )
+        per_year = round(_CALENDAR_YEAR * sum(week) / 7)
+        gaps = np.busday_count(dates[:-1], dates[1:], weekmask=week).astype(np.float64)
     if per_year < 1:
         raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
     periods = per_year * float(np.median(times_of_a_date))
-    between, first = _periods_between(dates, median)
+    between, first = _periods_between(dates, median, week)
     before_gaps = np.flatnonzero(between)
     steps = (dates.size - 1) * moments.size / dates.size
     expected = periods * years
@@ -153,19 +151,19 @@ def calendar(times: ArrayLike) -> Calendar:
 
 
 def _periods_between(
-    dates: NDArray[np.datetime64], median: float
+    dates: NDArray[np.datetime64], median: float, week: list[bool] | None
 ) -> tuple[NDArray[np.intp], Callable[[np.intp], np.datetime64]]:
     """Count the periods without rows between neighbouring dates, and give a function that names the first of them.
 
-    A day of the week is a period of daily dates if at least half of its days have rows.
+    A day of the week is a period if the dates keep to some, or else if at least half of its days have rows.
     """
-    if median > 1:
+    if median > 1 and week is None:
         step = np.timedelta64(round(median), "D")
         apart = np.diff(dates).astype(np.int64)
         return np.rint(apart / median).astype(np.intp) - 1, lambda place: dates[place] + step
     weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday; Monday is 0 here
     weeks = (int((dates[-1] - dates[0]).astype(np.int64)) + 1) / 7
-    mask = np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks)
+    mask = np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks) if week is None else np.array(week)
     between = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=mask) if mask.any() else np.zeros(dates.size - 1)
     return between.astype(np.intp), lambda place: np.busday_offset(dates[place] + 1, 0, roll="forward", weekmask=mask)
 

@@ -506,7 +506,7 @@ def test_a_single_day_and_a_week_that_were_left_out_are_named(pytester: pytest.P
     kept = np.ones(DAYS, dtype=bool)
     kept[gone] = False
     refused, said = verdicts(pytester, frame_of(HONEST, SLOW, horizon=5)[np.repeat(kept, NAMES)], horizon=5)
-    assert refused == {"data.calendar"}
+    assert refused == {"data.calendar", "data.target_agrees"}
     assert "data.days_left_out: measured 1 gaps, limit ≤ 0, first after 2016-02-24, by the target, asked the" in said
 
 

@@ -208,6 +208,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     walkforward.length_folds: {"n_days": 100, "length": 20},
     walkforward.join_short: {"labels": np.repeat([1, 2, 3], 40), "purge": 2, "at_least": 20},
     walkforward.retained: {"out_of_sample": 0.1, "in_sample": 0.2},
+    distances.both_samples: {"golden": SERIES, "current": OTHER},
     distances.population_stability_index: {
         "reference_counts": np.array([5, 6]),
         "live_counts": np.array([7, 8]),
@@ -241,6 +242,9 @@ TAKE_WHAT_WAS_READ = {
     weighted.weighted_gain,
     drift.save_golden_predictions,
     drift.load_golden_predictions,
+    distances.index_of,
+    agreement.mean_agreement,
+    distances.checked_sample,
 }
 # NaN stands for "no row", "no IC that day" or "beyond the panel" in what these return, as their docstrings say.
 MAY_HOLD_NAN = {
