@@ -118,10 +118,8 @@ def calendar(times: ArrayLike) -> Calendar:
         if per_year == DAYS_PER_YEAR:
             gaps = np.busday_count(dates[:-1], dates[1:]).astype(np.float64)
     if (week := _days_of_a_week(dates)) is not None:
-        per_year, gaps = (
-            round(_CALENDAR_YEAR * sum(week) / 7),
-            np.busday_count(dates[:-1], dates[1:], weekmask=week) * 1.0,
-        )
+        per_year = round(_CALENDAR_YEAR * sum(week) / 7)
+        gaps = np.busday_count(dates[:-1], dates[1:], weekmask=week).astype(np.float64)
     if per_year < 1:
         raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
     periods = per_year * float(np.median(times_of_a_date))
