@@ -33,8 +33,9 @@ def closed_days(returns: ArrayLike) -> NDArray[np.bool_]:
     Notes
     -----
     Only absences of five days at most, between two days with rows, are looked at. Two assets are of one market if they
-    share half of these days on which either is absent while both are listed, and two if there are so many. An asset
-    that is absent on more than 8 % of its days is of none.
+    share two of these days, and half of those on which either is absent while both are listed. An asset with a single
+    one joins the market that has it too, and no other while it is listed. One that is absent on more than 8 % of its
+    days is of none.
     """
     there = ~np.isnan(daily_matrix(returns, "returns"))
     closed = np.zeros(there.shape, dtype=bool)
@@ -50,8 +51,15 @@ def closed_days(returns: ArrayLike) -> NDArray[np.bool_]:
     gone, seen = absent[:, names].astype(np.float32), listed[:, names].astype(np.float32)
     shared, own = gone.T @ gone, gone.T @ seen
     either = own + own.T - shared
-    alike = (shared >= np.minimum(_SHARED, either)) & (shared >= _ALIKE * either) & (shared > 0)
-    markets, found = connected_components(alike, directed=False)
+    likeness = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+    sure = (shared >= _SHARED) & (likeness >= _ALIKE)
+    markets, found = connected_components(sure, directed=False)
+    # A name with a single day to show joins the market that it is most like, and never links two.
+    single = np.flatnonzero(~sure.diagonal() & (shared.diagonal() > 0))
+    likeness[:, single] = 0.0
+    nearest = likeness[single].argmax(axis=1)
+    joins = likeness[single, nearest] == 1
+    found[single[joins]] = found[nearest[joins]]
     member = np.zeros((names.size, markets), dtype=np.float32)
     member[np.arange(names.size), found] = 1
     shut = (gone @ member >= 0.5 * np.maximum(1, seen @ member)) & (member.sum(axis=0) > 1)
