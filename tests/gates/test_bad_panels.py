@@ -283,7 +283,7 @@ BAD = [
         {"leak.delay"},
         [
             "leak.delay: measured -0.0* rho, limit ≥ 0, ic 0.05*, ic_a_day_later 0.00*, ic_of_last_half *, asked yes",
-            "the signal is gone a day later: look for a feature that knows the next day, *",
+            "the signal is gone a day later: look for a feature that knows the next day; *",
         ],
         id="peek-of-one-day",
     ),
