@@ -22,6 +22,7 @@ from ..model.panel import Panel
 from ..stats.families import Hashes, one_family
 from ..storage.digests import sha256
 from ..storage.lines import lines_from_end
+from ..storage.paths import is_folder
 from ..storage.strict_json import read_bytes
 from .kept import ROW, Kept, market_of, trial_of
 
@@ -111,7 +112,7 @@ def unknown_models(artifacts: Artifacts, ledger: list[Event], *, besides: str | 
     There are some where the log was lost, or where models were packed by a version without a ledger.
     """
     known = {besides, *(event.subject for event in ledger if event.kind == TRIAL)}
-    names = sorted(path.name for path in artifacts.models.iterdir()) if artifacts.models.is_dir() else []
+    names = sorted(path.name for path in artifacts.models.iterdir()) if is_folder(artifacts.models) else []
     for name in filter(is_id, names):
         found = None
         # What cannot be read cannot be judged either.

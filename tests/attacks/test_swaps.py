@@ -14,17 +14,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import pandas as pd
 import pytest
 from onnx import numpy_helper
 
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.serving.scorer import Rows
 from pytest_modelgates.storage.digests import sha256, tree_digest
 from tests.attacks.test_attacks import in_time
 from tests.support.panels import invented_panel, pack_ridge
 
-ROW = pd.DataFrame({"time": ["t"], "asset": ["A"], "momentum": np.float32([1]), "value": np.float32([0])})
+ROW = Rows(["t|A"], np.array([[1, 0]], dtype=np.float32), [None])
 BUILDS = 500
 FLIPS = 30_000
 
@@ -110,7 +111,8 @@ def test_a_swapped_file_is_never_loaded(good_model: Path, tmp_path: Path, how: s
             naive["refused" if score is None else "fooled" if score < 0 else "loaded"] += 1
         while sum(ours.values()) < BUILDS or not ours["loaded"]:
             try:
-                (record,) = Adapter(path, arm="shadow", log=tmp_path / "log").score(ROW)
+                with Adapter(path, arm="shadow", artifacts=Artifacts(tmp_path / "log")) as adapter:
+                    (record,) = adapter.score(ROW)
             except ModelgatesError:
                 ours["refused"] += 1
                 continue
@@ -144,8 +146,8 @@ def test_through_flips_of_latest_no_reader_gets_files_of_two_models(good_model: 
             for _ in range(20):
                 model, listed = naive_pair(models / "latest")
                 naive["whole" if model == listed else "mixed"] += 1
-            adapter = Adapter(models / "latest.onnx", arm="live", log=tmp_path / "log")
-            (record,) = adapter.score(ROW)
+            with Adapter(models / "latest.onnx", arm="live", artifacts=Artifacts(tmp_path / "log")) as adapter:
+                (record,) = adapter.score(ROW)
             ours[adapter.model_id, adapter.digest, (record.prediction or 0) > 0] += 1
     print(dict(naive), dict(ours))
     assert naive["mixed"] > 0
