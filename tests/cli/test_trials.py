@@ -129,10 +129,8 @@ def test_a_slip_of_the_hand_does_not_end_a_registry(desk: Path, capsys: Capture,
         main(["trials", "add", number, "--reason", "x", "--artifacts", str(desk)])
     assert f"'{number}' is too many, give at most 1,000,000: nothing takes them back" in capsys.readouterr().err
     assert (desk / "promotions.log").read_bytes() == before
-    assert (
-        said(desk, capsys, "add", "1000000", "--reason", "x")
-        == "1000000 trials added: they count for every model of this registry, on whatever data; nothing takes them back\n"
-    )
+    counted = "they count for every model of this registry, on whatever data; nothing takes them back"
+    assert said(desk, capsys, "add", "1000000", "--reason", "x") == f"1000000 trials added: {counted}\n"
 
 
 def test_an_empty_ledger_says_so(tmp_path: Path, capsys: Capture) -> None:
