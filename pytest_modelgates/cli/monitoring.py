@@ -29,13 +29,15 @@ def register(verbs: Verbs) -> None:
 def drift_check(arguments: argparse.Namespace) -> int:
     """Compare the live model's predictions with its golden ones; ends with 1 if they have drifted."""
     from ..monitoring.drift_check import check_live, in_words
+    from ..predictions.counting import Tally
 
     artifacts = artifacts_of(arguments)
-    model_id, rows, report = check_live(artifacts, looking(artifacts, arguments).policy, last=arguments.last)
+    tally, policy = Tally(), looking(artifacts, arguments).policy
+    model_id, rows, report = check_live(artifacts, policy, last=arguments.last, tally=tally)
     if arguments.json:
-        print_json({"model_id": model_id, "rows": rows, **report})
+        print_json({"model_id": model_id, "rows": rows, "repeated": tally.repeated, **report})
     else:
-        print(in_words(model_id, rows, report))
+        print(in_words(model_id, rows, report, repeated=tally.repeated))
     return 1 if report["overall_drift"] else 0
 
 

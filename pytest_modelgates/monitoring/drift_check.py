@@ -10,7 +10,7 @@ from ..drift.distances import DriftLimits, DriftReport
 from ..drift.running import RunningDrift
 from ..errors import StatisticsError
 from ..policy.policy import Policy
-from ..predictions.counting import Window, count_whole
+from ..predictions.counting import Tally, Window, count_whole
 from ..predictions.records import Prediction
 from ..registry.store import live_change
 
@@ -25,7 +25,9 @@ def limits_of(policy: Policy) -> DriftLimits:
     )
 
 
-def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None) -> tuple[str, int, DriftReport]:
+def check_live(
+    artifacts: Artifacts, policy: Policy, *, last: int | None = None, tally: Tally | None = None
+) -> tuple[str, int, DriftReport]:
     """Compare the live model's predictions with its golden.
 
     Parameters
@@ -34,6 +36,8 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     policy : Policy
     last : int, optional
         Compare only so many of the newest rows.
+    tally : Tally, optional
+        Is added to: what became of every line of the log.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
     """
     live = live_change(artifacts)
     drift = RunningDrift(load_golden_predictions(live.to, folder=artifacts.golden), limits=limits_of(policy))
-    for scores in _newest(count_whole(artifacts, "live", Window(digest=live.digest)), last):
+    for scores in _newest(count_whole(artifacts, "live", Window(digest=live.digest), tally), last):
         drift.add(scores)
     if not drift.rows:
         raise StatisticsError(
@@ -69,11 +73,12 @@ def _newest(parts: Iterable[list[Prediction]], last: int | None) -> Iterator[lis
         yield list(newest)
 
 
-def in_words(model_id: str, rows: int, report: DriftReport) -> str:
-    """Say the result to people."""
+def in_words(model_id: str, rows: int, report: DriftReport, *, repeated: float = 0.0) -> str:
+    """Say the result to people, and which share of the predictions is of rows that another part of the log has too."""
+    again = f"  {repeated:.1%} of them are of rows that another process scored too\n" if repeated else ""
     verdict = "DRIFT" if report["overall_drift"] else "no drift"
     return (
-        f"{model_id}: {verdict} over {rows} live predictions\n"
+        f"{model_id}: {verdict} over {rows} live predictions\n{again}"
         f"  PSI {report['psi']['value']:.4f} ({report['psi']['level']})\n"
         f"  KS  {report['ks']['statistic']:.4f} (p {report['ks']['p_value']:.3g})"
     )

@@ -149,7 +149,9 @@ def count_log(artifacts: Artifacts, arm: Arm, window: Window, tally: Tally) -> I
             yield found
 
 
-def count_whole(artifacts: Artifacts, arm: Arm, window: Window) -> Iterator[list[Prediction]]:
+def count_whole(
+    artifacts: Artifacts, arm: Arm, window: Window, tally: Tally | None = None
+) -> Iterator[list[Prediction]]:
     """Read as `count_log` does, for a verdict over all records.
 
     Raises
@@ -157,7 +159,7 @@ def count_whole(artifacts: Artifacts, arm: Arm, window: Window) -> Iterator[list
     InsufficientDataError
         At the end, if a record was lost, changed or dated wrongly.
     """
-    tally = Tally()
+    tally = tally or Tally()
     yield from count_log(artifacts, arm, window, tally)
     if not tally.complete:
         raise InsufficientDataError(

@@ -8,6 +8,7 @@ import pytest
 from pytest_modelgates.errors import FormatError, StatisticsError
 from pytest_modelgates.monitoring.drift_check import check_live, in_words, limits_of
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.predictions.counting import Tally
 from pytest_modelgates.registry.store import live_change
 from tests.support.handmade import Registry, golden_of, log_predictions, predictions
 
@@ -37,6 +38,17 @@ def test_calm_predictions_do_not_drift(registry: Registry, calm: list[float]) ->
     assert in_words(model_id, rows, report).startswith(
         f"{registry.live}: no drift over 600 live predictions\n  PSI 0.0"
     )
+
+
+def test_rows_that_two_processes_scored_are_said(registry: Registry, calm: list[float]) -> None:
+    for _ in range(2):
+        log(registry, calm)
+    tally = Tally()
+    model_id, rows, report = check_live(registry.artifacts, registry.policy, tally=tally)
+    assert in_words(model_id, rows, report, repeated=tally.repeated).splitlines()[:2] == [
+        f"{registry.live}: no drift over 1200 live predictions",
+        "  50.0% of them are of rows that another process scored too",
+    ]
 
 
 def test_moved_predictions_drift(registry: Registry, calm: list[float]) -> None:
