@@ -163,8 +163,9 @@ def _periods_between(
         return np.rint(apart / median).astype(np.intp) - 1, lambda place: dates[place] + step
     weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday; Monday is 0 here
     weeks = (int((dates[-1] - dates[0]).astype(np.int64)) + 1) / 7
-    mask = np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks) if week is None else np.array(week)
-    between = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=mask) if mask.any() else np.zeros(dates.size - 1)
+    # As a list of Python's own truth values: numpy does not take its own for a mask in every version.
+    mask = week or (np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks)).tolist()
+    between = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=mask) if any(mask) else np.zeros(dates.size - 1)
     return between.astype(np.intp), lambda place: np.busday_offset(dates[place] + 1, 0, roll="forward", weekmask=mask)
 
 

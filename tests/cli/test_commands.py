@@ -191,7 +191,7 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     assert list(parsed("golden", "show")["goldens"]) == [served.live]
     drift = parsed("drift-check")
     assert (drift["model_id"], drift["rows"], drift["overall_drift"]) == (served.live, 400, False)
-    assert set(drift) == {"model_id", "rows", "psi", "ks", "overall_drift"}
+    assert set(drift) == {"model_id", "rows", "repeated", "psi", "ks", "overall_drift"}
     assert parsed("compare") == {
         "model_id": served.candidate,
         "mean": pytest.approx(1),
