@@ -165,8 +165,9 @@ def _periods_between(
     weeks = (int((dates[-1] - dates[0]).astype(np.int64)) + 1) / 7
     # As a list of Python's own truth values: numpy does not take its own for a mask in every version.
     mask = week or (np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks)).tolist()
-    between = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=mask) if any(mask) else np.zeros(dates.size - 1)
-    return between.astype(np.intp), lambda place: np.busday_offset(dates[place] + 1, 0, roll="forward", weekmask=mask)
+    after = dates + np.timedelta64(1, "D")
+    between = np.busday_count(after[:-1], dates[1:], weekmask=mask) if any(mask) else np.zeros(dates.size - 1)
+    return between.astype(np.intp), lambda place: np.busday_offset(after[place], 0, roll="forward", weekmask=mask)
 
 
 def _days_of_a_week(dates: NDArray[np.datetime64]) -> list[bool] | None:
