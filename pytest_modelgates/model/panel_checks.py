@@ -152,10 +152,10 @@ def _by_chance(rows: pd.DataFrame, again: "NDArray[np.bool_]", *, at_least: floa
 
 
 def _cells(rows: pd.DataFrame, offset: float) -> pd.DataFrame:
-    low, high = rows.quantile(0.25), rows.quantile(0.75)
-    width = ((high - low) / _CELLS).where(high > low, np.nan)
-    cells = np.floor(rows / width + offset)
-    return cells.where(width.notna(), rows, axis=1)
+    """Number the cells that values lie in; a column of which half is one value keeps its values."""
+    width = (rows.quantile(0.75) - rows.quantile(0.25)) / _CELLS
+    # pandas 2 hashes -0.0 apart from 0.
+    return rows.assign(**{name: np.floor(rows[name] / width[name] + offset) + 0 for name in rows if width[name] > 0})
 
 
 def _date(panel: "Panel", row: int) -> str:
