@@ -20,7 +20,7 @@ KINDS = {
 }
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     kind=st.sampled_from([*KINDS]),
     sizes=st.tuples(st.integers(170, 900), st.integers(170, 900)),

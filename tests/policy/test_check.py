@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import PolicyError
@@ -130,6 +130,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(tables=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
 def test_whatever_tables_a_file_holds_the_check_ends_and_agrees_with_the_loader(tables: dict[str, Any]) -> None:
     text = "".join(f"{json.dumps(name)} = {inline(value)}\n" for name, value in tables.items())

@@ -16,7 +16,7 @@ from tests.support.handmade import predictions
 DIGEST = "0" * 64
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     counts=st.lists(st.integers(0, 30), min_size=1, max_size=5),
     hours=st.sampled_from([0, 1, 24, 1000]),

@@ -43,7 +43,7 @@ def tally_of(artifacts: Artifacts, window: Window | None = None) -> Tally:
     return tally
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(values=st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_what_was_logged_is_read(tmp_path_factory: pytest.TempPathFactory, values: list[float | None]) -> None:
     artifacts = Artifacts(tmp_path_factory.mktemp("artifacts"))
@@ -162,7 +162,7 @@ def test_a_record_from_the_future_does_not_count_and_is_named(artifacts: Artifac
     assert tally.notes == [f"{part.path}: a record of {later:%Y-%m-%d %H:%M} UTC, which is yet to come"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     drawn=st.lists(
         st.tuples(st.sampled_from("abc"), st.none() | st.just(1.0), st.booleans(), st.integers(-3, 3), st.booleans()),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_modelgates.model.session import OnnxModel
@@ -49,6 +49,7 @@ def test_a_score_that_is_not_finite_is_none() -> None:
     }
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.tuples(st.floats(width=32), st.floats(width=32)), max_size=20))
 def test_rows_do_not_depend_on_each_other(values: list[tuple[float, float]]) -> None:
     core, rows = scorer(), matrix(*values)
