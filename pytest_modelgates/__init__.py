@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from .stats.costs import Costs
     from .stats.days import DAYS_PER_YEAR
     from .stats.decay import rank_autocorrelation, rank_ic_decay, top_turnover
+    from .stats.giveaway import Giveaway
     from .stats.holdings import Holdings
-    from .stats.leakage import Delay, Giveaway, LookAhead, steadiness
+    from .stats.leakage import Delay, LookAhead, steadiness
     from .stats.overfitting import overfitting
     from .stats.placebo import Placebo
     from .stats.portfolio import PaperPnl
@@ -67,7 +68,8 @@ _PLACES = {
     "stats.days": ("DAYS_PER_YEAR",),
     "stats.decay": ("rank_autocorrelation", "rank_ic_decay", "top_turnover"),
     "stats.holdings": ("Holdings",),
-    "stats.leakage": ("Delay", "Giveaway", "LookAhead", "steadiness"),
+    "stats.giveaway": ("Giveaway",),
+    "stats.leakage": ("Delay", "LookAhead", "steadiness"),
     "stats.overfitting": ("overfitting",),
     "stats.placebo": ("Placebo",),
     "stats.portfolio": ("PaperPnl",),

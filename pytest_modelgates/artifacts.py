@@ -11,8 +11,7 @@ from typing import Annotated
 import msgspec
 
 from .errors import FormatError, RegistryError
-from .storage.atomic import FOLDER_MODE, make_folder, write_atomic
-from .storage.lines import append_atomic
+from .storage.atomic import FOLDER_MODE, write_atomic
 from .storage.paths import is_folder, is_link, is_there
 from .storage.strict_json import read_bytes
 
@@ -103,11 +102,6 @@ class Artifacts:
     def write(self, path: Path, content: bytes) -> None:
         """Write a file below the root, whole or not at all; see `write_atomic`."""
         write_atomic(path, content, mode=self.file_mode, folder_mode=self.directory_mode)
-
-    def append(self, path: Path, content: bytes) -> None:
-        """Append lines to a log below the root; see `append_atomic`."""
-        make_folder(path.parent, mode=self.directory_mode)
-        append_atomic(path, content, mode=self.file_mode)
 
     @property
     def models(self) -> Path:

@@ -34,7 +34,7 @@ class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One phase of one attempt; `exception` is the type that our own hook saw, whatever a report says later.
 
-    `message` is the first line of what an exception said that was no answer of the gate, for people.
+    `message` is the first line of an exception that was not the gate's answer, for people.
     """
 
     when: Literal["setup", "call", "teardown"]

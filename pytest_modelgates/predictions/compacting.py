@@ -54,7 +54,9 @@ def compact(artifacts: Artifacts, part: Part) -> str | None:
     # What a later version added, or version 0.1 wrote otherwise, would not be the same again.
     if not written.startswith(encode_predictions(records)):
         return "records of another version, which Parquet would not keep as they are"
-    artifacts.write(part.path.with_suffix(PARQUET), _parquet(records, reading))
+    packed = part.path.with_suffix(PARQUET)
+    artifacts.write(packed, _parquet(records, reading))
+    os.utime(packed, (part.begun.timestamp(), part.begun.timestamp()))
     part.path.unlink()
     return None
 

@@ -142,7 +142,8 @@ def count_log(artifacts: Artifacts, arm: Arm, window: Window, tally: Tally) -> I
     list of Prediction
         Of one part, in the order in which they were written.
     """
-    since = window.since.astimezone(UTC).date() if window.since else None
+    # What was scored as one batch may end after the midnight that it began before.
+    since = (window.since.astimezone(UTC) - timedelta(days=1)).date() if window.since else None
     for part in parts(artifacts, arm, since=since):
         found = count_part(part, window, tally)
         if found:

@@ -1,5 +1,6 @@
 """What came of the rows that were predicted: returns or labels, added once, late, or corrected with a reason."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -149,23 +150,26 @@ def add_outcomes(
     """
     kind, outcomes = _outcomes_in(source, keys)
     digest = sha256_of(source)
+    # Before others have to wait: the log may be long.
+    matched = _predicted(artifacts, {one.row_key for one in outcomes})
+    if not matched:
+        raise RefusedError(
+            f"{source}: none of its {len(outcomes)} rows was predicted, such as {outcomes[0].row_key}"
+            f"{_example(artifacts)}; write times and assets as in the rows that were served"
+        )
     with lock(artifacts, rules):
         before = read_outcomes(artifacts)
         for added in before.files:
             if added.source == digest:
                 raise RefusedError(f"{source}: was added on {added.added:%Y-%m-%d %H:%M} UTC already; nothing to do")
+            if added.kind != kind:
+                raise RefusedError(f"{source}: holds {kind}, and what was added before holds {added.kind}; keep to one")
         changed = [one for one in outcomes if before.values.get(one.row_key, one.value) != one.value]
         if changed and not reason:
             known = before.values[changed[0].row_key]
             raise RefusedError(
                 f"{source}: {len(changed)} rows have another outcome already, such as {changed[0].row_key}: {known:g}, "
                 f'now {changed[0].value:g}; to correct them, say why: --reason "…"'
-            )
-        matched = _predicted(artifacts, {one.row_key for one in outcomes})
-        if not matched:
-            raise RefusedError(
-                f"{source}: none of its {len(outcomes)} rows was predicted, such as {outcomes[0].row_key}"
-                f"{_example(artifacts)}; write times and assets as in the rows that were served"
             )
         lines = msgspec.json.Encoder().encode_lines(outcomes)
         header = Added(
@@ -207,7 +211,7 @@ def _outcomes_in(source: Path, keys: list[str]) -> tuple[Kind, list[Outcome]]:
     observed = _observed(frame, source)
     names = ["|".join(parts) for parts in zip(*texts, strict=True)]
     if len(set(names)) < len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        ((twice, _),) = Counter(names).most_common(1)
         raise FormatError(f"{source}: row {cut(twice)} appears twice; keep one")
     rows = zip(names, values.tolist(), observed, strict=True)
     return kind, [Outcome(row_key=name, value=value, observed_at=seen) for name, value, seen in rows]

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -18,10 +18,9 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..audit.writer import LockRules, lock
-from ..errors import FormatError
 from ..storage.atomic import close_quietly, make_folder, rename_new, sync_folder
 from ..storage.digests import Sha256, sha256_of
-from ..storage.lines import append_atomic, count_lines, drop_torn_line, first, lines_from_end, lines_from_start
+from ..storage.lines import LONGEST, append_atomic, count_lines, drop_torn_line, first, lines_from_end
 from ..storage.paths import is_file, is_folder, is_link
 from .records import NOT_A_RECORD, Arm, Prediction, checked_arm
 
@@ -52,10 +51,23 @@ class Part:
 
 def parts(artifacts: Artifacts, arm: Arm, *, since: date | None = None) -> list[Part]:
     """List the parts of an arm, oldest first; those begun before the day `since` are left out."""
-    found = list[Part]()
-    plain, folder = artifacts.newest_parts.get(arm), artifacts.predictions / checked_arm(arm)
-    if plain and is_file(plain) and not is_link(plain):  # a log of version 0.1 that nobody has written to since
+    plain = artifacts.newest_parts.get(arm)
+    found = [Part(day, _begun(path), path.stem, path) for day, path in _files(artifacts, arm, since)]
+    if plain and _is_part(plain):  # a log of version 0.1 that nobody has written to since
         found.append(Part(date.min, datetime.min.replace(tzinfo=UTC), plain.name, plain))
+    return sorted(found)
+
+
+def arms(artifacts: Artifacts) -> list[Arm]:
+    """List the arms that have records, in the order of their names."""
+    named = os.listdir(artifacts.predictions) if is_folder(artifacts.predictions) else []
+    plain = [arm for arm, path in artifacts.newest_parts.items() if _is_part(path)]
+    return sorted({*plain, *(arm for arm in named if next(_files(artifacts, arm), None))})
+
+
+def _files(artifacts: Artifacts, arm: Arm, since: date | None = None) -> Iterator[tuple[date, Path]]:
+    """List the files that are parts, with the day of their folder."""
+    folder = artifacts.predictions / checked_arm(arm)
     for day in sorted(os.listdir(folder)) if is_folder(folder) else ():
         if not _DAY.match(day) or (since and day < since.isoformat()):
             continue
@@ -63,24 +75,24 @@ def parts(artifacts: Artifacts, arm: Arm, *, since: date | None = None) -> list[
         # While a part is turned into Parquet it lies there twice; the one that is whole is read.
         packed = {name.stem for name in names if name.suffix == PARQUET}
         for name in names:
-            path = folder / day / name
             wanted = name.suffix == PARQUET or (name.suffix == JSON_LINES and name.stem not in packed)
-            if wanted and is_file(path) and not is_link(path):
-                found.append(Part(date.fromisoformat(day), _begun(path), name.stem, path))
-    return sorted(found)
+            if wanted and _is_part(folder / day / name):
+                yield date.fromisoformat(day), folder / day / name
 
 
-def arms(artifacts: Artifacts) -> list[Arm]:
-    """List the arms that have records, in the order of their names."""
-    named = os.listdir(artifacts.predictions) if is_folder(artifacts.predictions) else []
-    return [arm for arm in sorted({*named, *artifacts.newest_parts}) if parts(artifacts, arm)]
+def _is_part(path: Path) -> bool:
+    return is_file(path) and not is_link(path)
 
 
 def _begun(path: Path) -> datetime:
-    """When the first record of a part was scored, so that parts of several writers come in the order of time."""
-    with suppress(*NOT_A_RECORD, FormatError, OSError):
-        if path.suffix == JSON_LINES and (line := first(lines_from_start(path))):
-            return msgspec.json.decode(line, type=Prediction).time
+    """When the first record of a part was scored, so that parts of several writers come in the order of time.
+
+    `compact` gives it to a part in Parquet as the time of its last change.
+    """
+    with suppress(*NOT_A_RECORD, OSError):
+        if path.suffix == JSON_LINES:
+            with path.open("rb") as file:
+                return msgspec.json.decode(file.readline(LONGEST), type=Prediction).time
     with suppress(OSError):
         return datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return datetime.max.replace(tzinfo=UTC)

@@ -4,12 +4,15 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..storage.lines import LONGEST
+from ..storage.paths import is_file
 from ..storage.text import counted, first_line
 from .parts import PARQUET, Closing, Part, closing_of, is_closing
 from .records import NOT_A_RECORD, Prediction, encode_predictions
@@ -71,8 +74,9 @@ def read_part(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
     list of Prediction
         At most 256 KiB of lines.
     """
-    if part.path.suffix == PARQUET:
-        yield from _read_parquet(part, reading)
+    packed = part.path.with_suffix(PARQUET)
+    if is_file(packed):  # it may have become so since the parts were listed
+        yield from _read_parquet(packed, reading)
         return
     # A link or a pipe in the place of a part is not followed, nor waited for.
     descriptor = os.open(part.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -113,7 +117,7 @@ def _one_by_one(block: bytes, part: Part, reading: Reading) -> list[Prediction]:
             found.append(record)
         elif isinstance(record, Closing):
             reading.closing = record
-            _compare(record, part, reading)
+            _compare(record, part.path, reading)
         else:
             reading.bad += 1
         reading.lines += 1
@@ -136,29 +140,33 @@ def _record_or_closing(line: bytes, part: Part, reading: Reading) -> Prediction 
         return None
 
 
-def _compare(closing: Closing, part: Part, reading: Reading) -> None:
+def _compare(closing: Closing, path: Path, reading: Reading) -> None:
     """Compare a part with the line that closes it."""
     if closing.closed != reading.lines:
-        reading.altered = f"{part.path}: {counted(reading.lines, 'line')}, its last line says {closing.closed}"
+        reading.altered = f"{path}: {counted(reading.lines, 'line')}, its last line says {closing.closed}"
     elif closing.sha256 != reading._digest.hexdigest():
-        reading.altered = f"{part.path}: its lines do not have the digest that its last line gives"
+        reading.altered = f"{path}: its lines do not have the digest that its last line gives"
 
 
-def _read_parquet(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
+def _read_parquet(path: Path, reading: Reading) -> Iterator[list[Prediction]]:
     """Read a part that was turned into Parquet, from the row where an earlier reading ended."""
-    with pq.ParquetFile(part.path) as file:
-        closing = closing_of((file.schema_arrow.metadata or {})[CLOSING])
-        before = reading.lines
-        for batch in file.iter_batches(batch_size=_ROWS):
-            rows = [{key: value for key, value in row.items() if value is not None} for row in batch.to_pylist()]
-            found = msgspec.convert([_MISSING | row for row in rows], list[Prediction])
-            if (skipped := min(before, len(found))) < len(found):
-                new = found[skipped:]
-                reading.lines += len(new)
-                reading._digest.update(encode_predictions(new))
-                yield new
-            before -= skipped
-        if reading.closing is None:
-            _compare(closing, part, reading)
-            reading.closing = closing
-            reading.lines += 1  # as if it were read
+    try:
+        with pq.ParquetFile(path) as file:
+            closing = closing_of((file.schema_arrow.metadata or {})[CLOSING])
+            before = reading.lines
+            for batch in file.iter_batches(batch_size=_ROWS):
+                rows = [{key: value for key, value in row.items() if value is not None} for row in batch.to_pylist()]
+                found = msgspec.convert([_MISSING | row for row in rows], list[Prediction])
+                if (skipped := min(before, len(found))) < len(found):
+                    new = found[skipped:]
+                    reading.lines += len(new)
+                    reading._digest.update(encode_predictions(new))
+                    yield new
+                before -= skipped
+    except (pa.ArrowException, OSError, KeyError, *NOT_A_RECORD) as error:
+        reading.altered = f"{path}: not what compact made of a part ({first_line(error)})"
+        return
+    if reading.closing is None:
+        _compare(closing, path, reading)
+        reading.closing = closing
+        reading.lines += 1  # as if it were read

@@ -71,39 +71,25 @@ class Scorer:
             A row with an infinity, or with NaN in a feature that may not be missing, is not scored; and a score that is
             not finite is none. If ONNX Runtime fails, no row has a score.
         """
-        if not np.isfinite(matrix).all():
-            return self._score_sound(matrix)
+        errors = {} if np.isfinite(matrix).all() else self._refused(matrix)
         try:
-            scores = self._model.predict(matrix)
+            scores = self._model.predict(np.delete(matrix, list(errors), axis=0) if errors else matrix)
         except OnnxError as error:
-            return Scored(np.full(len(matrix), np.nan), dict.fromkeys(range(len(matrix)), str(error)))
-        if np.isfinite(scores).all():
-            return Scored(scores)
+            rows = range(len(matrix))
+            return Scored(np.full(len(matrix), np.nan), {row: errors.get(row, str(error)) for row in rows})
+        if errors:
+            found, scores = scores, np.full(len(matrix), np.nan)
+            scores[np.delete(np.arange(len(matrix)), list(errors))] = found
         odd = np.flatnonzero(~np.isfinite(scores)).tolist()
-        errors = {row: f"model: the score is {scores[row]}" for row in odd}
-        return Scored(np.where(np.isfinite(scores), scores, np.nan), errors)
+        errors = {row: f"model: the score is {scores[row]}" for row in odd} | errors
+        return Scored(np.where(np.isfinite(scores), scores, np.nan) if odd else scores, errors)
 
-    def _score_sound(self, matrix: NDArray[np.generic]) -> Scored:
-        """Score the rows that may be scored, among others that may not."""
+    def _refused(self, matrix: NDArray[np.generic]) -> dict[int, str]:
+        """Name the first column that keeps each row from being scored."""
         bad = bad_cells(matrix, nullable=self._sidecar.nullable)
-        sound = np.flatnonzero(~bad.any(axis=1))
+        rows = np.flatnonzero(bad.any(axis=1)).tolist()
         columns = bad.argmax(axis=1)
-        errors = {
-            row: f"schema: {self._sidecar.names[columns[row]]} is {matrix[row, columns[row]]}"
-            for row in np.flatnonzero(bad.any(axis=1)).tolist()
-        }
-        scores = np.full(len(matrix), np.nan)
-        try:
-            found = self._model.predict(matrix[sound])
-        except OnnxError as error:
-            return Scored(scores, errors | dict.fromkeys(sound.tolist(), str(error)))
-        scores[sound] = np.where(np.isfinite(found), found, np.nan)
-        odd = {
-            int(row): f"model: the score is {score}"
-            for row, score in zip(sound, found, strict=True)
-            if not np.isfinite(score)
-        }
-        return Scored(scores, errors | odd)
+        return {row: f"schema: {self._sidecar.names[columns[row]]} is {matrix[row, columns[row]]}" for row in rows}
 
 
 def named_rows(names: Mapping[str, list[str]], matrix: NDArray[np.generic], sidecar: Sidecar) -> Rows:

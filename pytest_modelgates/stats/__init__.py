@@ -17,6 +17,7 @@ days          Which rows belong to each day, how many periods make a year, and w
 decay         How long do scores rank the returns?
 families      Are two panels of the same market data?
 holdings      What would following the scores have held, paid and earned on each day?
+giveaway      Does a single feature tell the target?
 leakage       Do scores or features know what they cannot know?
 left_out      Were whole days left out?
 markets       When was a whole market closed?

@@ -58,7 +58,7 @@ def test_a_window_and_json(artifacts: Artifacts, capsys: Capture) -> None:
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     assert shown(artifacts, "--since", tomorrow, "--arm", "live", "--json") == 0
     (found,) = json.loads(capsys.readouterr().out).values()
-    assert (found["lines"], found["counted"], found["complete"], found["repeated"]) == (0, 0, True, 0.0)
+    assert (found["lines"], found["outside"], found["counted"], found["repeated"]) == (1, 1, 0, 0.0)
 
 
 def test_nothing_predicted_is_said(tmp_path: Path, capsys: Capture) -> None:

@@ -1,9 +1,10 @@
 """Closed parts as Parquet: the same records and the same closing line, or left as they are."""
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +13,7 @@ from pytest_modelgates.predictions.compacting import compact
 from pytest_modelgates.predictions.counting import Tally, Window, count_log
 from pytest_modelgates.predictions.following import Follower
 from pytest_modelgates.predictions.parts import parts
+from pytest_modelgates.predictions.reading import Reading, read_part
 from pytest_modelgates.predictions.records import encode_predictions
 from tests.support.handmade import log_predictions, logged, predictions
 
@@ -62,6 +64,42 @@ def test_parquet_that_was_altered_is_named(artifacts: Artifacts) -> None:
     tally = Tally()
     list(count_log(artifacts, "shadow", Window(), tally))
     assert tally.notes == [f"{path}: 4 lines, its last line says 5; it was altered"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 and no more PAR1"])
+def test_parquet_that_cannot_be_read_is_named_and_stops_no_reader(artifacts: Artifacts, content: bytes) -> None:
+    part, _ = parts(artifacts, "shadow")
+    compact(artifacts, part)
+    path = part.path.with_suffix(".parquet")
+    path.write_bytes(content)
+    tally = Tally()
+    assert [len(records) for records in count_log(artifacts, "shadow", Window(), tally)] == [1]
+    (note,) = tally.notes
+    assert note.startswith(f"{path}: not what compact made of a part (")
+    assert not tally.complete
+
+
+def test_parquet_of_another_tool_is_not_a_part(artifacts: Artifacts) -> None:
+    part, _ = parts(artifacts, "shadow")
+    path = part.path.with_suffix(".parquet")
+    pq.write_table(pa.table({"prediction": [1.0]}), path)
+    tally = Tally()
+    list(count_log(artifacts, "shadow", Window(), tally))
+    assert tally.notes == [f"{path}: not what compact made of a part (b'closing'); it was altered"]
+
+
+def test_a_part_that_became_parquet_since_it_was_listed_is_read(artifacts: Artifacts) -> None:
+    before, (part, _) = logged(artifacts, "shadow"), parts(artifacts, "shadow")
+    compact(artifacts, part)
+    assert [record for batch in read_part(part, Reading()) for record in batch] == before[:5]
+
+
+def test_parts_keep_their_order_whenever_they_became_parquet(artifacts: Artifacts) -> None:
+    before = [part.name for part in parts(artifacts, "shadow")]
+    log_predictions(artifacts, predictions(DIGEST, [2.0], end=datetime.now(UTC) - timedelta(days=3)))
+    for part in parts(artifacts, "shadow"):
+        compact(artifacts, part)
+    assert [part.name for part in parts(artifacts, "shadow")][-2:] == before
 
 
 def test_while_a_part_lies_there_twice_it_counts_once(artifacts: Artifacts) -> None:

@@ -1,5 +1,6 @@
 """What came of rows: once, late, or corrected with a reason, and joined by the row's key."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def test_a_correction_needs_a_reason_and_keeps_what_was_said(artifacts: Artifact
     found = read_outcomes(artifacts)
     assert (found.of("2024-01-01|A01"), found.corrected, len(found.files)) == (-0.03, 1, 2)
     assert found.files[1].reason == "the exchange busted a trade"
+
+
+def test_a_registry_keeps_to_returns_or_to_labels(artifacts: Artifacts, table: Callable[..., Path]) -> None:
+    add(artifacts, table(0.01))
+    labels = table(1, kind="label", name="labels.csv")
+    message = f"{labels}: holds label, and what was added before holds return; keep to one"
+    with pytest.raises(RefusedError, match=f"^{re.escape(message)}$"):
+        add(artifacts, labels)
 
 
 def test_a_file_is_added_once(artifacts: Artifacts, table: Callable[..., Path]) -> None:

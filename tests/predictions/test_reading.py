@@ -231,6 +231,13 @@ def test_a_window_takes_records_by_the_time_they_were_scored(artifacts: Artifact
     assert tally.outside == 2
 
 
+def test_a_batch_that_ends_after_midnight_is_in_the_window_of_its_second_day(artifacts: Artifacts) -> None:
+    late = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)
+    log_predictions(artifacts, predictions("0" * 64, [1.0, 2.0], hours=1 / 1800, end=late + timedelta(seconds=2)))
+    found = count_log(artifacts, "shadow", Window(since=late + timedelta(seconds=1)), Tally())
+    assert [record.prediction for part in found for record in part] == [2.0]
+
+
 DAYS = {
     "2026-01-01": "2026-01-01",
     "2026-01-01 23:59:59": "2026-01-01",

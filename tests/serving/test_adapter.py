@@ -20,7 +20,7 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.predictions.records import Prediction
-from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.serving.adapter import Adapter, LogSettings
 from pytest_modelgates.serving.scorer import Rows, named_rows
 from pytest_modelgates.serving.settings import log_settings
 from pytest_modelgates.storage.digests import tree_digest
@@ -353,3 +353,7 @@ def test_a_part_ends_at_the_size_that_the_settings_say(good_model: Path, rows: P
     settings(good_model, "part_mb = 0.01")
     run(Adapter(good_model / "model.onnx", arm="live", settings=log_settings), rows, batch_size=10)
     assert len(parts(Artifacts.of(good_model), "live")) > 2
+
+
+def test_the_settings_of_an_adapter_are_the_packaged_ones_unless_a_file_says_otherwise(good_model: Path) -> None:
+    assert log_settings(Artifacts.of(good_model)) == LogSettings()
