@@ -33,15 +33,20 @@ def test_delay(candidate: Candidate, delay: Delay, gate: Gate) -> None:
 
     Asked if the horizon is two days or more and there is an IC.
     """
-    asked = candidate.sidecar.horizon > 1 and delay.ic > gate.policy.leak.delay_ic
+    least = gate.policy.leak.delay_ic
+    why_not = None
+    if candidate.sidecar.horizon == 1:
+        why_not = "the horizon is one day"
+    elif delay.ic <= least:
+        why_not = f"the mean rank IC, {delay.ic:.3g}, is not above {least:g} ([leak] delay_ic)"
     gate.check(
-        min(delay.bound, delay.last_bound) if asked else 0.0,
+        0.0 if why_not else min(delay.bound, delay.last_bound),
         sample=delay.days,
+        not_asked=why_not,
         ic=delay.ic,
         ic_a_day_later=delay.later,
         ic_of_last_half=delay.last,
         horizon=candidate.sidecar.horizon,
-        asked="yes" if asked else "no",
     )
 
 

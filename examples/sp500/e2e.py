@@ -172,7 +172,8 @@ class Demonstration:
                     kept = self.policy.limit(shown.slo).contains(shown.value)
                     mark = " " if kept else marks.get(verdict, "✗" if record.severity == "hard" else "!")
                     row = cells.setdefault(record.gate if shown.slo == base_name(record.gate) else shown.slo, {})
-                    row[name] = f"{'-' if shown.value is None else f'{shown.value:.3g}'} {mark}"
+                    value = "-" if shown.value is None else f"{shown.value:.3g}"
+                    row[name] = "not asked" if shown.not_asked else f"{value} {mark}"
         order = list(self.policy.slo)
         for gate in sorted(cells, key=lambda name: (name.partition(".")[0], order.index(base_name(name)))):
             row = cells[gate]

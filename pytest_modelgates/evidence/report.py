@@ -19,6 +19,7 @@ class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a gate measured, and the limit it was compared with.
 
     `value` is null when nothing could be measured, and `note` then says why. `detail` holds further numbers.
+    `not_asked` says why the question does not arise for this model; `value` is then one that keeps the limit.
     """
 
     slo: str
@@ -29,6 +30,7 @@ class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     interval: tuple[float, float] | None = None
     detail: dict[str, str | float | int | None] = {}
     note: str | None = None
+    not_asked: str | None = None
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

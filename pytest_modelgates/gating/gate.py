@@ -47,6 +47,7 @@ class Gate:
         sample: int | None = None,
         interval: tuple[float, float] | None = None,
         doubt_miss: str | None = None,
+        not_asked: str | None = None,
         **detail: Detail,
     ) -> None:
         """Record a value and fail unless it keeps its limit.
@@ -63,13 +64,16 @@ class Gate:
             Its confidence interval.
         doubt_miss : str, optional
             Why a miss would show nothing, such as too few days: the gate is then inconclusive.
+        not_asked : str, optional
+            Why the question does not arise for this model. The value is then one that keeps the limit, and people are
+            shown these words in its place.
         **detail
             Further numbers worth keeping.
         """
         name = slo or base_name(self.name)
         if doubt_miss and not self.policy.limit(name).contains(value):
             self.inconclusive(f"{name} {_short(value, 3)}, but {doubt_miss}", sample=sample)
-        failure = self._measure(name, value, sample, interval, detail)
+        failure = self._measure(name, value, sample, interval, detail, not_asked)
         if failure:
             pytest.fail(failure, pytrace=False)
 
@@ -80,19 +84,22 @@ class Gate:
         sample: int | None = None,
         doubt_pass: str | None = None,
         by_slo: Mapping[str, Mapping[str, Detail]] | None = None,
+        not_asked: Mapping[str, str | None] | None = None,
         **detail: Detail,
     ) -> None:
         """Record the values of several SLOs, and fail unless each keeps its limit; `detail` goes with the first.
 
         `doubt_pass` says why a pass would show nothing: the gate is then inconclusive. `by_slo` holds further numbers
-        that go with single SLOs.
+        that go with single SLOs, and `not_asked` why the question of one does not arise, as for `check`.
         """
         if doubt_pass and all(self.policy.limit(slo).contains(value) for slo, value in values.items()):
             measured = ", ".join(f"{slo} {_short(value, 3)}" for slo, value in values.items())
             self.inconclusive(f"{measured}, but {doubt_pass}", sample=sample)
-        first, own = next(iter(values), None), by_slo or {}
+        first, own, idle = next(iter(values), None), by_slo or {}, not_asked or {}
         failures = [
-            self._measure(slo, value, sample, None, (detail if slo == first else {}) | dict(own.get(slo, {})))
+            self._measure(
+                slo, value, sample, None, (detail if slo == first else {}) | dict(own.get(slo, {})), idle.get(slo)
+            )
             for slo, value in values.items()
         ]
         if any(failures):
@@ -105,6 +112,7 @@ class Gate:
         sample: int | None,
         interval: tuple[float, float] | None,
         detail: Mapping[str, Detail],
+        not_asked: str | None,
     ) -> str:
         """Record a value; return why it fails, an empty text if it does not."""
         limit = self.policy.limit(name)
@@ -117,6 +125,7 @@ class Gate:
             if interval and all(map(math.isfinite, interval))
             else None,
             detail={key: _as_json(entry) for key, entry in detail.items()},
+            not_asked=not_asked if limit.contains(value) else None,
         )
         if limit.contains(value):
             return ""
@@ -166,6 +175,7 @@ class Gate:
         interval: tuple[float, float] | None = None,
         detail: dict[str, Detail] | None = None,
         note: str | None = None,
+        not_asked: str | None = None,
     ) -> None:
         limit = self.policy.limit(slo)
         self.evidence.append(
@@ -182,6 +192,7 @@ class Gate:
                 interval=interval,
                 detail=detail or {},
                 note=note,
+                not_asked=not_asked,
             )
         )
 

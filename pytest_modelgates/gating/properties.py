@@ -31,7 +31,9 @@ def properties(judged: Judged, policy: Policy, model_id: str, digest: str) -> li
         limit, name = policy.limit(evidence.slo), evidence.slo
         of = "" if name == base_name(record.gate) else f"[{name}]"
         found.append((f"limit{of}", f"{limit} {limit.unit}"))
-        if evidence.value is not None:
+        if evidence.not_asked:
+            found.append((f"not_asked{of}", evidence.not_asked))
+        elif evidence.value is not None:
             found.append((f"measured{of}", repr(evidence.value)))
             if (margin := limit.margin(evidence.value)) is not None:
                 found.append((f"margin{of}", f"{margin:.4g}"))

@@ -11,6 +11,7 @@ from ..evidence.reasons import SHOWN, few
 from ..evidence.verdict import Judged, Verdict, advice, base_name
 from ..policy.limits import short
 from ..policy.policy import Policy
+from ..storage.text import printable
 from .ledger import Run
 from .outlook import outlook
 from .properties import verdict_shown
@@ -39,8 +40,7 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         for row, colour in some:
             terminal.write_line(_line(row, widths), **{colour: True})
         _write_reasons(terminal, run, model_id)
-        sidecar = run.sidecars[model_id]
-        for notice in run.policy.declared(sidecar) if sidecar else ():
+        for notice in _not_asked(run, model_id):
             terminal.write_line(notice, yellow=True)
     for kind in dict.fromkeys(run.tasks.values()):
         if off := dict.fromkeys(run.policy.not_applicable_to(kind)):
@@ -80,6 +80,16 @@ def _write_reasons(terminal: pytest.TerminalReporter, run: Run, model_id: str) -
             terminal.write_line(str(waiver), yellow=True)
 
 
+def _not_asked(run: Run, model_id: str) -> list[str]:
+    """Say which questions of a gate did not arise for a model, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for judged in run.judged(model_id):
+        for evidence in judged.record.evidence:
+            if evidence.not_asked:
+                reasons.setdefault(evidence.not_asked, []).append(evidence.slo)
+    return [f"{', '.join(slos)}: not asked, {printable(why)}" for why, slos in reasons.items()]
+
+
 def _widths(rows: Sequence[Sequence[str]], *, columns: int) -> list[int]:
     """Fit the table into a terminal: margins give way first, then the ends of names, so that numbers stay visible."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -97,8 +107,10 @@ def _rows(judged: Judged, policy: Policy) -> list[list[str]]:
     for evidence in record.evidence or (None,):
         name = base_name(record.gate) if evidence is None else evidence.slo
         limit, value = policy.limit(name), evidence.value if evidence else None
-        numbers = ["-" if value is None else f"{short(value, 3)} {limit.unit}", str(limit).replace(" ", "")]
-        distance = None if value is None else limit.margin(value)
+        idle = evidence is not None and evidence.not_asked is not None
+        measured = "not asked" if idle else "-" if value is None else f"{short(value, 3)} {limit.unit}"
+        numbers = [measured, str(limit).replace(" ", "")]
+        distance = None if value is None or idle else limit.margin(value)
         margin = "-" if distance is None else f"{distance:.2g}"
         shown = record.gate if name == base_name(record.gate) else name
         # A gate may fail by one of several limits and keep this one.

@@ -88,15 +88,6 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             said += [f"data.window: {what}" for what in self.data.unasked]
         return said
 
-    def declared(self, sidecar: Sidecar) -> list[str]:
-        """What a model's own declarations leave out of a gate that this policy asks of it; every run says so."""
-        if sidecar.target_neutralised and self.applies("data.target_agrees", sidecar.task):
-            return [
-                "data.target_differs: not asked, the sidecar declares the target neutralised; days that were left out "
-                "show less in such a target"
-            ]
-        return []
-
     def why_not_admitted(self, sidecar: Sidecar) -> tuple[str, str] | None:
         """Why this policy cannot judge a model, and what to write into it; None if it can.
 

@@ -282,7 +282,7 @@ BAD = [
         5,
         {"leak.delay"},
         [
-            "leak.delay: measured -0.0* rho, limit ≥ 0, ic 0.05*, ic_a_day_later 0.00*, ic_of_last_half *, asked yes",
+            "leak.delay: measured -0.0* rho, limit ≥ 0, ic 0.05*, ic_a_day_later 0.00*, ic_of_last_half *, horizon 5",
             "the signal is gone a day later: look for a feature that knows the next day; *",
         ],
         id="peek-of-one-day",
@@ -498,7 +498,28 @@ def test_to_declare_a_target_neutralised_hides_no_day_that_was_left_out(pytester
     assert "data.calendar" in refused
     assert "data.days_left_out: measured 15 gaps, limit ≤ 0, first after 2015-" in said
     assert "a column knows returns of days that the panel does not hold: pack these days;" in said
-    assert "data.target_differs: not asked, the sidecar declares the target neutralised; days that were left" in said
+    not_asked = "data.target_differs, data.target_breaks: not asked, the sidecar declares the target neutralised; days "
+    assert not_asked in said
+
+
+IDLE = [
+    pytest.param(HONEST, 1, "the horizon is one day", id="horizon-of-a-day"),
+    pytest.param(
+        market(SLOW, seed=4, strength=0.0), 5, "the mean rank IC, *, is not above 0.02 ([leak] delay_ic)", id="no-ic"
+    ),
+]
+
+
+@pytest.mark.parametrize(("returns", "horizon", "why"), IDLE)
+def test_what_is_left_a_day_later_is_not_asked_of_every_signal(
+    pytester: pytest.Pytester, returns: Matrix, horizon: int, why: str
+) -> None:
+    directory = packed(pytester.path / "artifacts", frame_of(returns, SLOW, horizon=horizon), horizon=horizon)
+    said = run(pytester, f"--model-dir={directory}", "-m", "leak").outlines
+    (row,) = (line for line in said if line.startswith("leak.delay "))
+    assert row.split() == ["leak.delay", "hard", "not", "asked", "≥0", "-", "passed"]
+    (line,) = (line for line in said if line.startswith("leak.delay: "))
+    assert fnmatchcase(line, f"leak.delay: not asked, {why.replace('[', '[[]')}")
 
 
 @pytest.mark.parametrize("gone", [slice(300, 301), slice(300, 305)], ids=["a-day", "a-week"])

@@ -82,6 +82,18 @@ def test_numbers_of_single_slos_go_with_these(policy: Policy) -> None:
     assert [shown.detail for shown in gate.evidence] == [{"names": 9, "day": "2020-01-02"}, {}, {"first": "A07"}]
 
 
+def test_what_was_not_asked_is_recorded_in_words_and_still_keeps_its_limit(policy: Policy) -> None:
+    gate = Gate("pnl.exposure", policy)
+    gate.check(0.5, not_asked="nothing is held")
+    values = {"pnl.exposure": 0.5, "pnl.net_exposure": 0, "pnl.largest_weight": 0}
+    gate.check_each(values, not_asked={"pnl.net_exposure": "one side alone", "pnl.largest_weight": None})
+    why = [shown.not_asked for shown in gate.evidence]
+    assert why == ["nothing is held", None, "one side alone", None]
+    # Words do not open a gate.
+    with pytest.raises(pytest.fail.Exception, match=r"^pnl\.exposure: measured 2 gross, limit 0 ≤ · ≤ 1\n"):
+        gate.check(2, not_asked="nothing is held")
+
+
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, -math.inf, np.float32("nan")], ids=["nan", "up", "down", "numpy"]
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.storage.digests import tree_digest
-from tests.support.gate_runs import bare_model, run, write_policy
+from tests.support.gate_runs import bare_model, own_gate, run, write_policy
 
 # A gate of a family that compares with the live model may have no reference yet.
 EVERY_KIND = """
@@ -133,6 +133,20 @@ def test_a_gate_of_several_limits_has_the_numbers_of_each(pytester: pytest.Pytes
     (case,) = ET.parse(pytester.path / "junit.xml").getroot().iter("testcase")
     measured = [name for name in properties(case) if name.startswith("measured")]
     assert measured == ["measured", "measured[pnl.net_exposure]", "measured[pnl.largest_weight]"]
+
+
+def test_junit_shows_why_a_gate_was_not_asked_in_place_of_a_number(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="0, not_asked='the horizon is one day'")
+    run(pytester, f"--model-dir={model}", "test_mine.py", "--junitxml=junit.xml")
+    (case,) = ET.parse(pytester.path / "junit.xml").getroot().iter("testcase")
+    shown = {key: text for key, text in properties(case).items() if not key.startswith("model")}
+    assert shown == {
+        "gate": "mine.answer",
+        "severity": "soft",
+        "verdict": "passed",
+        "limit": "≤ 1 x",
+        "not_asked": "the horizon is one day",
+    }
 
 
 def test_the_terminal_says_our_words_and_counts_pytests(pytester: pytest.Pytester, model: Path) -> None:

@@ -64,6 +64,21 @@ def test_a_gate_of_several_limits_has_a_row_each_and_one_reason(pytester: pytest
     assert lines[4].endswith(f" → {PACKAGED.limit('pnl.net_exposure').advice}")
 
 
+def test_what_was_not_asked_is_said_in_words_and_shows_no_number(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="0, not_asked='the horizon is one day'")
+    assert table(run(pytester, f"--model-dir={model}", "test_mine.py")) == [
+        "gate         sev. measured  limit margin verdict",
+        "mine.answer  soft not asked ≤1    -      passed",
+        "mine.answer: not asked, the horizon is one day",
+    ]
+    # What misses its limit all the same shows by how much.
+    pytester.makepyfile(test_mine=(pytester.path / "test_mine.py").read_text().replace("check(0,", "check(2,"))
+    assert table(run(pytester, f"--model-dir={model}", "test_mine.py"))[1:] == [
+        "mine.answer  soft 2 x      ≤1    -1     WARN",
+        "mine.answer WARN: measured 2 x, limit ≤ 1 → give less",
+    ]
+
+
 def test_a_soft_gate_that_broke_is_red_and_one_that_could_not_measure_yellow(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester)
     pytester.makepyfile(
