@@ -11,7 +11,7 @@ MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
 CSV ?= $(ARTIFACTS)/live_data.csv
 DIRECTORY = $(ARTIFACTS)/models/$(MODEL)
 
-.PHONY: help env e2e test lint bench promote rollback shadow drift-check
+.PHONY: help env e2e test lint bench promote rollback shadow drift-check kill unkill
 .PHONY: gate\:data gate\:signal gate\:parity gate\:pnl gate\:wf candidate
 
 help: ## Show this list
@@ -64,6 +64,12 @@ promote: env candidate ## Run the hard gates of MODEL and make it live if they p
 
 rollback: env ## Go back to a model that was live before; asks which, and why
 	$(BIN)/modelgates rollback --artifacts $(ARTIFACTS)
+
+kill: env ## Stop all predictions at once: make kill REASON="…"
+	$(BIN)/modelgates kill --artifacts $(ARTIFACTS) --reason "$(REASON)"
+
+unkill: env ## Let predictions go on: make unkill REASON="…"
+	$(BIN)/modelgates unkill --artifacts $(ARTIFACTS) --reason "$(REASON)"
 
 shadow: env candidate ## Score CSV with MODEL beside the live model
 	$(BIN)/modelgates shadow --onnx $(DIRECTORY)/model.onnx --csv $(CSV)

@@ -20,6 +20,9 @@ _ID = r"^[0-9]{10,12}\Z"
 _MODEL_ID = re.compile(_ID)
 ModelId = Annotated[str, msgspec.Meta(pattern=_ID)]
 
+ALL_ARMS = "all"
+_KILL = "KILL"
+
 
 def is_id(name: str) -> bool:
     """Whether a name is a model id: the Unix time of packing, in seconds."""
@@ -147,6 +150,15 @@ class Artifacts:
         """The file that a process locks while it changes the registry; it is never deleted."""
         return self.root / ".lock"
 
+    def kill(self, arm: str) -> Path:
+        """The file that stops an arm, or all, for as long as it lies there."""
+        return self.root / (_KILL if arm == ALL_ARMS else f"{_KILL}.{arm}")
+
+    def killed_arms(self) -> list[str]:
+        """Name what kill files lie there for: arms, or `all`."""
+        named = [name.partition(".") for name in (os.listdir(self.root) if is_folder(self.root) else ())]
+        return [arm or ALL_ARMS for kill, dot, arm in named if kill == _KILL and bool(dot) == bool(arm)]
+
     @property
     def golden(self) -> Path:
         """The reference predictions of every promoted model."""
@@ -212,7 +224,8 @@ class Artifacts:
             links["shadow"].parent,
         )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)
-        log = place.parent == self.root and place.name.startswith(self.promotions.name)  # or one that was set aside
+        begins = (self.promotions.name, _KILL)  # a log that was set aside, the kill file of an arm
+        log = place.parent == self.root and place.name.startswith(begins)
         return log or place == self.root or any(place.is_relative_to(path) for path in (*own, *files))
 
     def new_report(self, model_id: str, started: datetime) -> Path:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 Action = Literal["promote", "rollback", "adopt"]
 
 TRIAL, ADDED = "trial", "trials-added"
 RECOVER, ADOPTED = "recover", "adopt-link"
 GOLDEN_SET = "golden-set"
-KILL, UNKILL, DRILL, TRIP = "kill", "unkill", "drill", "trip"
+KILL: Final = "kill"
+TRIP: Final = "trip"
+UNKILL, DRILL = "unkill", "drill"
 AB_START, AB_STOP = "ab-start", "ab-stop"
 ACKNOWLEDGE = "acknowledge"
 
@@ -34,7 +36,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         KILL: Kind("the arm, or `all`", "the kill file"),
         UNKILL: Kind("the arm, or `all`", "the kill file that was removed"),
         DRILL: Kind("the arm, or `all`", "what the drill found"),
-        TRIP: Kind("the arm", "what was measured"),
+        TRIP: Kind("the arm", "the kill file, which says what was measured"),
         AB_START: Kind("the test's name", "its plan"),
         AB_STOP: Kind("the test's name", "its result"),
         ACKNOWLEDGE: Kind("what somebody has seen", "its record or report"),

@@ -16,6 +16,7 @@ from ..storage.atomic import sync_folder
 from ..storage.lines import drop_torn_line
 from ..storage.paths import is_folder, is_there
 from .chain import Abort, Commit, append, tail
+from .kill import log_kills
 from .lock import locked_file, quiet_file, refuse_network
 
 
@@ -33,7 +34,9 @@ class LockRules(Protocol):
 
 @contextmanager
 def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
-    """Hold the registry's lock, so that two changes never interleave; first settle a change that was cut short.
+    """Hold the registry's lock, so that two changes never interleave; first settle what was cut short.
+
+    That is a change without its outcome, and a kill file without its event.
 
     Raises
     ------
@@ -42,6 +45,7 @@ def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
     """
     with lock(artifacts, rules):
         finish_interrupted(artifacts)
+        log_kills(artifacts)
         yield
 
 

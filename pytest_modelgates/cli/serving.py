@@ -1,10 +1,13 @@
-"""Verbs that score rows: `serve`, `shadow`."""
+"""Verbs that score rows, and those that stop it: `serve`, `shadow`, `kill`, `unkill`."""
 
 import argparse
+import signal
 from pathlib import Path
 from typing import Literal
 
-from .options import Verbs, argument, note
+from ..artifacts import ALL_ARMS
+from ..errors import ModelgatesError
+from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
 
 SHOWN = 10  # refused rows on stderr
 
@@ -22,6 +25,13 @@ def register(verbs: Verbs) -> None:
     )
     verbs.add("serve", serve, *options)
     verbs.add("shadow", shadow, *options)
+    stopping = (
+        argument("--reason", default="", help="why, for the kill file and the audit log; required"),
+        argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
+        ARTIFACTS,
+    )
+    verbs.add("kill", kill, *stopping)
+    verbs.add("unkill", unkill, *stopping)
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -36,10 +46,11 @@ def shadow(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int:
     from ..serving.adapter import ANY_ROW, Adapter
-    from ..serving.settings import log_settings
+    from ..serving.settings import settings_of
 
     scored = refused = 0
-    with Adapter(arguments.onnx, arm=arm, settings=log_settings) as adapter:
+    with Adapter(arguments.onnx, arm=arm, settings=settings_of) as adapter:
+        signal.signal(signal.SIGUSR1, lambda *_: adapter.switch.stop("SIGUSR1"))
         for record in adapter.run_csv(arguments.csv):
             scored += record.error is None
             if record.error is None:
@@ -54,3 +65,37 @@ def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int
         note(f"warning: {arguments.csv}: a header and not a row")
     print(f"{adapter.model_id} ({arm}): {scored} rows scored, {refused} refused; log: {adapter.log}")
     return 1 if refused else 0
+
+
+def kill(arguments: argparse.Namespace) -> int:
+    """Stop all predictions at once, of one arm or of all, until `unkill`."""
+    from ..audit import kill as switch
+    from ..audit.kinds import KILL
+    from ..audit.writer import locked
+    from ..policy.place import operations_at
+    from ..predictions.records import checked_arm
+
+    artifacts = artifacts_of(arguments)
+    print(switch.kill(artifacts, checked_arm(arguments.arm), arguments.reason, KILL), flush=True)
+    # It is stopped by now, whatever becomes of the log.
+    try:
+        with locked(artifacts, operations_at(artifacts).registry):
+            pass
+    except (ModelgatesError, OSError) as error:
+        note(f"the event is not in the audit log yet ({error}); the next command that writes the log adds it")
+    return 0
+
+
+def unkill(arguments: argparse.Namespace) -> int:
+    """Let predictions go on that `kill` or a trip stopped."""
+    from ..audit import kill as switch
+    from ..audit.writer import locked
+    from ..policy.place import operations_at
+    from ..predictions.records import checked_arm
+
+    artifacts, arm = artifacts_of(arguments), checked_arm(arguments.arm)
+    with locked(artifacts, operations_at(artifacts).registry):
+        switch.unkill(artifacts, arm, arguments.reason)
+    left = switch.killed(artifacts)
+    print(f"{arm}: not killed any more" + "".join(f"; {each}" for each in left))
+    return 0

@@ -45,6 +45,21 @@ class LogRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     hash_keys: bool
 
 
+class TripRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What stops an arm by itself, over the last `window_s` seconds [s] and from `min_rows` rows on [count].
+
+    `rejected` and `failed` are the largest shares of rows that are refused before the model, and that it gives no
+    finite score. `latency_ms` is what one batch in twenty may take longer than [ms], `rows_per_s` the largest rate.
+    """
+
+    window_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    min_rows: Annotated[int, msgspec.Meta(ge=1)]
+    rejected: Share
+    failed: Share
+    latency_ms: NonNegative
+    rows_per_s: NonNegative
+
+
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """Everything that operates: a team's file over the packaged one."""
 
@@ -52,6 +67,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     registry: LockRules
     hermetic: HermeticLimits
     log: LogRules
+    trips: TripRules
 
     @cached_property
     def digest(self) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from ..artifacts import Artifacts, newest_id
 from ..audit.chain import EMPTY, Intent, Tail
+from ..audit.kill import killed
 from ..audit.lock import is_locked, no_lock
 from ..audit.whole import Chain, read_chain, remember, remembered
 from ..audit.writer import link_target
@@ -50,6 +51,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     way_back: str
     waivers: list[str]
+    killed: list[str]
     newest: str | None
     problems: list[str]
     notes: list[str] = []
@@ -72,6 +74,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         )
         return [
             live,
+            *self.killed,
             *([f"digest: sha256:{self.digest}"] if self.digest else []),
             f"newest candidate: {self.newest or 'none'}",
             f"assurance: {self.assurance}",
@@ -142,6 +145,7 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         policy=_policy_of(in_force, change),
         way_back=_way_back(artifacts, live, change),
         waivers=list(change.waivers) if change else [],
+        killed=[str(each) for each in killed(artifacts)],
         newest=newest,
         problems=problems,
         notes=chain.notes,

@@ -5,22 +5,26 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
 from ..artifacts import Artifacts, refuse_linked_models
-from ..errors import FormatError, GoneError
+from ..audit.kill import kill
+from ..audit.kinds import TRIP
+from ..audit.writer import locked
+from ..errors import FormatError, GoneError, ModelgatesError
 from ..model.directory import MODEL, ModelDirectory
 from ..model.session import OnnxModel
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
-from .guards import refuse_if_killed
-from .scorer import Rows, Scorer
+from .guards import KillSwitch, TripLimits, Trips
+from .scorer import SCHEMA, Rows, Scorer
 from .sources import read_csv
 
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
@@ -46,14 +50,15 @@ def _open_model(onnx_path: Path) -> ModelDirectory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogSettings:
-    """How predictions are logged; `operations.toml` explains each one under [log] and [registry]."""
+class Settings:
+    """How predictions are logged, and what stops them; `operations.toml` explains each under its section."""
 
     part_mb: float = 16.0
     features: float = 0.0
     hash_keys: bool = False
     lock_timeout_s: float = 60.0
     network_file_system: bool = False
+    trips: TripLimits = field(default_factory=TripLimits)
 
 
 class Adapter:
@@ -68,7 +73,8 @@ class Adapter:
     artifacts : Artifacts, optional
         Below which the predictions are logged; the model's own if left out.
     settings : callable, optional
-        How the log of an artifacts root is kept, such as `settings.log_settings`, which reads its operations.toml.
+        How the log of an artifacts root is kept and what stops an arm, such as `settings.settings_of`, which reads its
+        operations.toml.
 
     Raises
     ------
@@ -82,7 +88,7 @@ class Adapter:
         *,
         arm: Arm,
         artifacts: Artifacts | None = None,
-        settings: Callable[[Artifacts], LogSettings] = lambda _: LogSettings(),
+        settings: Callable[[Artifacts], Settings] = lambda _: Settings(),
     ) -> None:
         # The directory stays open, so that garbage collection leaves it alone.
         self._files = _open_model(onnx_path)
@@ -92,7 +98,10 @@ class Adapter:
         self._scorer = Scorer(OnnxModel(self._files.verified(MODEL), self.sidecar), self.sidecar)
         root = Artifacts.of(self._files.directory)
         self._rules = settings(root)
-        self._log = PartWriter(artifacts or root, arm, self._rules, part_bytes=self._rules.part_mb * 1e6)
+        self._artifacts = artifacts or root
+        self._log = PartWriter(self._artifacts, arm, self._rules, part_bytes=self._rules.part_mb * 1e6)
+        self.switch = KillSwitch(self._artifacts, self._log.arm)
+        self._trips = Trips(self._rules.trips)
 
     def __enter__(self) -> "Adapter":
         """Give the adapter itself."""
@@ -121,13 +130,13 @@ class Adapter:
         Prediction
             After it was logged.
         """
-        refuse_if_killed()
+        self.switch.refuse()
         if not is_there(path):
             raise FormatError(f"{path}: no such file")
         try:
             table = read_csv(path, self.sidecar)
         except FormatError as error:
-            self._log.write([self._failed(ANY_ROW, f"schema: {error}")])
+            self._write([self._failed(ANY_ROW, f"{SCHEMA}{error}")])
             raise
         rejected, start = deque(table.rejected), 0
         for batch in table.batches(batch_size):
@@ -137,10 +146,10 @@ class Adapter:
             while rejected and rejected[0].line < lines[-1]:
                 records.append((rejected[0].line, self._rejected(rejected.popleft())))
             part = [record for _, record in sorted(records, key=itemgetter(0))]
-            self._log.write(part)
+            self._write(part)
             yield from part
         rest = [self._rejected(row) for row in rejected]
-        self._log.write(rest)
+        self._write(rest)
         yield from rest
 
     def score(self, rows: Rows) -> list[Prediction]:
@@ -154,14 +163,29 @@ class Adapter:
         Raises
         ------
         KilledError
-            If the kill switch is on. Nothing is scored or logged then.
+            If the kill switch is on, before the rows are scored or after. Nothing is logged then.
         """
         records = self._scored(rows)
-        self._log.write(records)
+        self._write(records)
         return records
 
+    def _write(self, records: list[Prediction]) -> None:
+        """Log records, unless the kill switch was turned on meanwhile, and see whether they trip it."""
+        self.switch.refuse()
+        self._log.write(records)
+        if not records:
+            return
+        errors = [record.error for record in records if record.error]
+        rejected = sum(error.startswith(SCHEMA) for error in errors)
+        latency_ms = max(record.latency_ms for record in records)
+        if why := self._trips.add(len(records), rejected, len(errors) - rejected, latency_ms):
+            kill(self._artifacts, self._log.arm, why, TRIP)
+            # The switch is on. If the log cannot be written now, its next writer adds the event.
+            with suppress(ModelgatesError, OSError), locked(self._artifacts, replace(self._rules, lock_timeout_s=0.0)):
+                pass
+
     def _scored(self, rows: Rows) -> list[Prediction]:
-        refuse_if_killed()
+        self.switch.refuse()
         begin = time.perf_counter_ns()
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
@@ -205,7 +229,7 @@ class Adapter:
         key = "|".join(row.texts) if row.texts and self.sidecar.asset else ANY_ROW
         if self._rules.hash_keys and key != ANY_ROW:
             key = hashed(key)
-        return self._failed(key, f"schema: {row}")
+        return self._failed(key, f"{SCHEMA}{row}")
 
     def _failed(self, key: str, why: str) -> Prediction:
         return Prediction(

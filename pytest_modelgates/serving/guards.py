@@ -1,14 +1,138 @@
-"""What may stop a prediction before it is made."""
+"""What may stop a prediction before it is made: the kill switch, and trips that turn it on by themselves."""
 
 import os
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from ..artifacts import ALL_ARMS, Artifacts
+from ..audit.kill import read_kill
 from ..errors import KilledError
 
 SWITCH = "SERVE_KILL"
+_SLOW = 0.05  # of the batches
 
 
-def refuse_if_killed() -> None:
-    """Raise if the kill switch is on: `SERVE_KILL` is set, and neither empty nor ``0``."""
-    value = os.environ.get(SWITCH, "")
-    if value not in ("", "0"):
-        raise KilledError(f"the kill switch is on ({SWITCH}={value}): nothing is scored; unset it to go on")
+class KillSwitch:
+    """Whether one arm may predict: asked before every batch, and again before anything of it is given away.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+        Where the kill files lie: `KILL` for every arm, and one for each arm.
+    arm : str
+
+    Notes
+    -----
+    ``SERVE_KILL`` counts as it is when the switch is made, because the environment of a running process cannot be
+    changed from outside. It is off if it is unset, empty or ``0``. A kill file counts as long as it lies there, and
+    whatever keeps it from being looked at counts as one.
+    """
+
+    def __init__(self, artifacts: Artifacts, arm: str) -> None:
+        self._root = os.fspath(artifacts.root)
+        self._files = [(each, os.fspath(artifacts.kill(each))) for each in (ALL_ARMS, arm)]
+        self._artifacts = artifacts
+        value = os.environ.get(SWITCH, "")
+        self._why = "" if value in ("", "0") else f"{SWITCH}={value}): nothing is scored; unset it to go on"
+
+    def stop(self, why: str) -> None:
+        """Turn the switch on for the rest of this process, as a signal does."""
+        self._why = self._why or f"{why}): nothing is scored; start again to go on"
+
+    def refuse(self) -> None:
+        """Raise if the switch is on.
+
+        Raises
+        ------
+        KilledError
+            With who turned it on, when and why.
+        """
+        if self._why:
+            raise KilledError(f"the kill switch is on ({self._why}")
+        try:
+            os.lstat(self._root)
+        except OSError as error:
+            raise KilledError(f"the kill switch cannot be read ({error}): nothing is scored") from error
+        for arm, path in self._files:
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise KilledError(f"the kill switch cannot be read ({error}): nothing is scored") from error
+            of = "" if arm == ALL_ARMS else f"--arm {arm} "
+            raise KilledError(
+                f"{read_kill(arm, self._artifacts.kill(arm))}; nothing is scored; "
+                f'to go on: modelgates unkill {of}--reason "…"'
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripLimits:
+    """What stops an arm by itself; `operations.toml` explains each one under [trips]."""
+
+    window_s: float = 300.0
+    min_rows: int = 100
+    rejected: float = 0.5
+    failed: float = 0.05
+    latency_ms: float = 1e9
+    rows_per_s: float = 1e9
+
+
+class Batch(NamedTuple):
+    """What became of a batch: rows, those that were rejected and those without a score, whether it was slow."""
+
+    rows: int
+    rejected: int
+    failed: int
+    slow: int
+    batches: int = 1
+
+
+@dataclass(slots=True)
+class Trips:
+    """Sums over the batches of the last `window_s` seconds, held against their limits."""
+
+    limits: TripLimits
+    _batches: deque[tuple[float, Batch]] = field(default_factory=deque)
+    _sum: list[int] = field(default_factory=lambda: [0] * len(Batch._fields))
+
+    def add(self, rows: int, rejected: int, failed: int, latency_ms: float, *, now: float | None = None) -> str | None:
+        """Add a batch, and say which limit the window exceeds; None if it exceeds none.
+
+        Parameters
+        ----------
+        rows, rejected, failed : int
+            Rows of the batch, those that were rejected before the model, and those that it gave no finite score.
+        latency_ms : float
+            How long the batch took [ms].
+        now : float, optional
+            A moment of `time.monotonic`, at which it ended [s].
+        """
+        limits, now = self.limits, time.monotonic() if now is None else now
+        batch = Batch(rows, rejected, failed, latency_ms > limits.latency_ms)
+        self._batches.append((now, batch))
+        self._sum = [total + part for total, part in zip(self._sum, batch, strict=True)]
+        while self._batches[0][0] < now - limits.window_s:
+            self._sum = [total - part for total, part in zip(self._sum, self._batches.popleft()[1], strict=True)]
+        total = Batch(*self._sum)
+        if total.rows < limits.min_rows:
+            return None
+        within = f"of {total.rows} rows within {limits.window_s:g} s"
+        if total.rejected > limits.rejected * total.rows:
+            return f"{total.rejected} {within} were rejected, more than {limits.rejected:.2%} (trips.rejected)"
+        if total.failed > limits.failed * total.rows:
+            return f"{total.failed} {within} have no finite score, more than {limits.failed:.2%} (trips.failed)"
+        if total.slow > _SLOW * total.batches:
+            return (
+                f"{total.slow} of {total.batches} batches within {limits.window_s:g} s took over "
+                f"{limits.latency_ms:g} ms, more than one in twenty (trips.latency_ms)"
+            )
+        if total.rows > limits.rows_per_s * limits.window_s:
+            return (
+                f"{total.rows} rows within {limits.window_s:g} s, more than {limits.rows_per_s:g} a second "
+                "(trips.rows_per_s)"
+            )
+        return None

@@ -14,6 +14,8 @@ from ..model.session import OnnxModel, Scores
 from ..model.sidecar import Sidecar
 from ..predictions.records import CONTENT, in_utc
 
+SCHEMA = "schema: "  # begins the error of a row that no model was asked about
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -89,7 +91,7 @@ class Scorer:
         bad = bad_cells(matrix, nullable=self._sidecar.nullable)
         rows = np.flatnonzero(bad.any(axis=1)).tolist()
         columns = bad.argmax(axis=1)
-        return {row: f"schema: {self._sidecar.names[columns[row]]} is {matrix[row, columns[row]]}" for row in rows}
+        return {row: f"{SCHEMA}{self._sidecar.names[columns[row]]} is {matrix[row, columns[row]]}" for row in rows}
 
 
 def named_rows(names: Mapping[str, list[str]], matrix: NDArray[np.generic], sidecar: Sidecar) -> Rows:

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_modelgates import __main__ as start
-from pytest_modelgates.audit.chain import Commit, append, read_log
+from pytest_modelgates.audit.chain import Commit, Event, append, read_history, read_log
 from pytest_modelgates.cli import main
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
@@ -281,6 +282,54 @@ def test_the_kill_switch_refuses_both_verbs(registry: Registry, rows: Path, verb
         "modelgates: the kill switch is on (SERVE_KILL=false): nothing is scored; unset it to go on\n"
     )
     assert logged(registry.artifacts, "live") == []
+
+
+def events(registry: Registry) -> list[tuple[str, str]]:
+    """What the log says of the kill switch: kind and subject."""
+    history = read_history(registry.artifacts.promotions)
+    return [(each.kind, each.subject) for each in history if isinstance(each, Event) and "kill" in each.kind]
+
+
+def test_kill_and_unkill_are_said_shown_and_logged(registry: Registry, rows: Path, capsys: Capture) -> None:
+    serve = ["serve", "--onnx", str(registry.artifacts.latest_onnx), "--csv", str(rows)]
+    assert asked(registry, "kill", "--reason", "wrong scores") == 0
+    said = capsys.readouterr()
+    assert re.fullmatch(r"every arm was killed by \S+ on \S+ at [0-9: -]+ UTC: wrong scores\n", said.out)
+    assert said.err == ""
+    assert main(serve) == 1
+    assert capsys.readouterr().err == (
+        f'modelgates: {said.out.strip()}; nothing is scored; to go on: modelgates unkill --reason "…"\n'
+    )
+    assert asked(registry, "kill", "--arm", "live", "--reason", "stale") == 0
+    assert asked(registry, "unkill", "--reason", "mended") == 0
+    assert re.search(r"^all: not killed any more; arm live was killed by .*: stale\n\Z", capsys.readouterr().out, re.M)
+    assert asked(registry, "status", "--policy", registry.policy_file) == 0
+    assert re.search(r"^arm live was killed by .*: stale$", capsys.readouterr().out, re.M)
+    assert asked(registry, "unkill", "--arm", "live", "--reason", "fresh") == 0
+    assert main(serve) == 0
+    assert capsys.readouterr().out.startswith("live: not killed any more\n")
+    assert events(registry) == [("kill", "all"), ("kill", "live"), ("unkill", "all"), ("unkill", "live")]
+
+
+def test_kill_stops_though_the_log_is_damaged_or_held(registry: Registry, rows: Path, capsys: Capture) -> None:
+    with registry.artifacts.promotions.open("ab") as file:
+        file.write(b"nonsense\n")
+    assert asked(registry, "kill", "--reason", "fire") == 0
+    note = capsys.readouterr().err
+    assert note.startswith("modelgates: the event is not in the audit log yet (")
+    assert note.endswith("); the next command that writes the log adds it\n")
+    assert main(["serve", "--onnx", str(registry.artifacts.latest_onnx), "--csv", str(rows)]) == 1
+    assert asked(registry, "recover", "--yes", "--policy", registry.policy_file) == 0
+    assert asked(registry, "unkill", "--reason", "out") == 0
+    assert events(registry) == [("kill", "all"), ("unkill", "all")]
+
+
+@pytest.mark.parametrize("verb", ["kill", "unkill"])
+def test_an_arm_has_a_name(registry: Registry, capsys: Capture, verb: str) -> None:
+    assert asked(registry, verb, "--arm", "../live", "--reason", "x") == 1
+    assert capsys.readouterr().err == (
+        "modelgates: '../live' is not an arm: expected a name such as live, shadow or blue-2\n"
+    )
 
 
 def test_rows_that_were_refused_show_in_the_exit_code(registry: Registry, rows: Path, capsys: Capture) -> None:

@@ -23,6 +23,10 @@ COMMANDS = {
 }
 
 
+def wrong(registry: Registry) -> dict[str, str]:
+    return {}
+
+
 def second(registry: Registry) -> None:
     promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="better")
 
@@ -84,6 +88,7 @@ def full(registry: Registry) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("number", "happens"),
     [
+        pytest.param("0", wrong, id="predictions-wrong"),
         pytest.param("1", damaged, id="live-model-gone"),
         pytest.param("2", moved, id="link-moved"),
         pytest.param("3", lost, id="log-lost"),
@@ -117,6 +122,6 @@ def test_who_follows_the_runbook_ends_with_a_sound_registry(
 
 
 def test_every_incident_is_followed() -> None:
-    assert list(COMMANDS) == ["1", "2", "3", "4", "5", "6"]
+    assert list(COMMANDS) == ["0", "1", "2", "3", "4", "5", "6"]
     assert all(commands for commands in COMMANDS.values())
     assert "Never delete `artifacts/.lock`" in RUNBOOK.read_text("utf-8")

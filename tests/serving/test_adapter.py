@@ -20,9 +20,9 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.predictions.records import Prediction
-from pytest_modelgates.serving.adapter import Adapter, LogSettings
+from pytest_modelgates.serving.adapter import Adapter, Settings
 from pytest_modelgates.serving.scorer import Rows, named_rows
-from pytest_modelgates.serving.settings import log_settings
+from pytest_modelgates.serving.settings import settings_of
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import logged
 from tests.support.onnx_models import linear
@@ -201,8 +201,8 @@ def test_a_mistyped_file_name_is_no_schema_reject(good_model: Path, tmp_path: Pa
 def test_the_kill_switch_is_read_before_every_batch(
     good_model: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapter = Adapter(good_model / "model.onnx", arm="live")
     monkeypatch.setenv("SERVE_KILL", "1")
+    adapter = Adapter(good_model / "model.onnx", arm="live")
     with pytest.raises(KilledError):
         run(adapter, rows)
     with pytest.raises(KilledError):
@@ -315,7 +315,7 @@ def settings(good_model: Path, text: str) -> None:
 def test_a_share_of_the_rows_keeps_its_features_the_same_in_every_arm(good_model: Path, rows: Path) -> None:
     settings(good_model, "features = 0.3")
     live, shadow = (
-        run(Adapter(good_model / "model.onnx", arm=arm, settings=log_settings), rows) for arm in ("live", "shadow")
+        run(Adapter(good_model / "model.onnx", arm=arm, settings=settings_of), rows) for arm in ("live", "shadow")
     )
     assert [record.features for record in live] == [record.features for record in shadow]
     kept = {record.row_key: record.features for record in live if record.features}
@@ -328,7 +328,7 @@ def test_a_share_of_the_rows_keeps_its_features_the_same_in_every_arm(good_model
 
 def test_a_missing_feature_is_kept_as_none(good_model: Path) -> None:
     settings(good_model, "features = 1")
-    with Adapter(good_model / "model.onnx", arm="live", settings=log_settings) as adapter:
+    with Adapter(good_model / "model.onnx", arm="live", settings=settings_of) as adapter:
         (record,) = adapter.score(Rows(["t|A"], np.array([[np.nan, 2]], dtype=np.float32), [None]))
     assert (record.features, record.error) == ([None, 2.0], "schema: momentum is nan")
     assert logged(Artifacts.of(good_model), "live") == [record]
@@ -339,7 +339,7 @@ def test_keys_are_hidden_on_request_and_still_pair(good_model: Path, tmp_path: P
     csv = tmp_path / "live.csv"
     csv.write_text(f"time,asset,momentum,value\n{DAY},A,0.5,1\n{DAY},A,x,1\n{DAY},B,1,1\n")
     first, second = (
-        run(Adapter(good_model / "model.onnx", arm=arm, settings=log_settings), csv) for arm in ("live", "shadow")
+        run(Adapter(good_model / "model.onnx", arm=arm, settings=settings_of), csv) for arm in ("live", "shadow")
     )
     assert [record.row_key for record in first] == [record.row_key for record in second]
     a, bad, b = (record.row_key for record in first)
@@ -351,9 +351,9 @@ def test_keys_are_hidden_on_request_and_still_pair(good_model: Path, tmp_path: P
 
 def test_a_part_ends_at_the_size_that_the_settings_say(good_model: Path, rows: Path) -> None:
     settings(good_model, "part_mb = 0.01")
-    run(Adapter(good_model / "model.onnx", arm="live", settings=log_settings), rows, batch_size=10)
+    run(Adapter(good_model / "model.onnx", arm="live", settings=settings_of), rows, batch_size=10)
     assert len(parts(Artifacts.of(good_model), "live")) > 2
 
 
 def test_the_settings_of_an_adapter_are_the_packaged_ones_unless_a_file_says_otherwise(good_model: Path) -> None:
-    assert log_settings(Artifacts.of(good_model)) == LogSettings()
+    assert settings_of(Artifacts.of(good_model)) == Settings()

@@ -1,0 +1,153 @@
+"""The kill switch on disk: while a kill file lies below the artifacts root, nothing is predicted for its arm.
+
+The file comes first, so that a log which cannot be written keeps nobody from stopping. The next holder of the
+registry's lock adds the event that the log lacks.
+"""
+
+import os
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..artifacts import ALL_ARMS, Artifacts
+from ..errors import FormatError, RefusedError, RegistryError
+from ..storage.atomic import FILE_MODE, sync_folder
+from ..storage.digests import sha256
+from ..storage.paths import is_file, is_link, is_there
+from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
+from ..storage.text import printable
+from .actor import actor, host, one_line_reason
+from .chain import Event, append, lines
+from .events import event_of
+from .kinds import KILL, TRIP, UNKILL
+
+_LONGEST = 2**16
+_CLOCKS = timedelta(hours=1)  # by which those of two machines may differ
+
+
+class Kill(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kill file says: who stopped an arm, when and why."""
+
+    time: Moment
+    actor: str
+    host: str
+    reason: str
+    kind: Literal["kill", "trip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """An arm that is stopped, and what its kill file says; `digest` is that of the file, if it is one."""
+
+    arm: str
+    path: Path
+    kill: Kill
+    digest: str | None
+
+    def __str__(self) -> str:
+        """Say it on one line."""
+        what = "was tripped" if self.kill.kind == TRIP else "was killed"
+        who = f"{printable(self.kill.actor)} on {printable(self.kill.host)}"
+        when, why = f"{self.kill.time:%Y-%m-%d %H:%M:%S} UTC", printable(self.kill.reason)
+        return f"{'every arm' if self.arm == ALL_ARMS else f'arm {self.arm}'} {what} by {who} at {when}: {why}"
+
+
+def kill(artifacts: Artifacts, arm: str, reason: str, kind: Literal["kill", "trip"]) -> Killed:
+    """Stop an arm, or all; one that is stopped already keeps its file. The log is not touched.
+
+    On a disk that is full the file may be empty, which stops as well as any.
+
+    Raises
+    ------
+    RefusedError
+        If no reason is given.
+    OSError
+        If no file can be made.
+    """
+    record = Kill(time=datetime.now(UTC), actor=actor(), host=host(), reason=one_line_reason(reason, "kill"), kind=kind)
+    path = artifacts.kill(arm)
+    if not is_there(path):
+        try:
+            artifacts.write(path, readable(record))
+        except OSError:
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    return read_kill(arm, path)
+
+
+def killed(artifacts: Artifacts) -> list[Killed]:
+    """List every arm that is stopped; `all` comes first."""
+    arms = artifacts.killed_arms()
+    return [read_kill(arm, artifacts.kill(arm)) for arm in sorted(arms, key=lambda arm: (arm != ALL_ARMS, arm))]
+
+
+def read_kill(arm: str, path: Path) -> Killed:
+    """Read a kill file; of one that was made by hand, its owner and its time are what is known."""
+    try:
+        content = read_bytes(path, limit=_LONGEST)
+    except (FormatError, OSError):
+        return Killed(arm, path, _made_by_hand(path), None)
+    try:
+        record = typed(parse_json(content, str(path)), Kill, str(path))
+    except FormatError:
+        record = _made_by_hand(path)
+    return Killed(arm, path, record, sha256(content))
+
+
+def _made_by_hand(path: Path) -> Kill:
+    owner, time = "somebody", datetime.now(UTC)
+    with suppress(OSError):
+        found = path.lstat()
+        owner, time = f"uid {found.st_uid}", datetime.fromtimestamp(found.st_mtime, UTC)
+    return Kill(time=time, actor=owner, host=host(), reason=f"{path} lies there, made by hand", kind=KILL)
+
+
+def log_kills(artifacts: Artifacts) -> None:
+    """Add the events that the audit log lacks of the kill files that lie there. The caller holds the lock."""
+    for each in killed(artifacts):
+        if each.digest is None or _is_logged(artifacts.promotions, each):
+            continue
+        said = each.kill
+        event = event_of(said.kind, each.arm, said.reason, each.digest)
+        event = msgspec.structs.replace(event, time=said.time, actor=printable(said.actor), host=printable(said.host))
+        append(artifacts.promotions, event, mode=artifacts.file_mode)
+
+
+def _is_logged(log: Path, each: Killed) -> bool:
+    """Whether the event is in the log; it cannot be older than the kill file."""
+    with closing(lines(log)) as found:
+        for record, _ in found:
+            if isinstance(record, Event) and record.subject == each.arm and record.evidence == each.digest:
+                return record.kind != UNKILL  # the same bytes, put back from a copy, stop anew
+            if record.time < each.kill.time - _CLOCKS:
+                break
+    return False
+
+
+def unkill(artifacts: Artifacts, arm: str, reason: str) -> None:
+    """Let an arm go on: the event first, and then the file goes. The caller holds the lock.
+
+    Raises
+    ------
+    RefusedError
+        If no reason is given, or the arm has no kill file of its own.
+    RegistryError
+        If what lies there is no file.
+    """
+    path = artifacts.kill(arm)
+    if not is_there(path):
+        stopped = ", ".join(each.arm for each in killed(artifacts)) or "none"
+        raise RefusedError(f"{arm} is not killed; killed: {stopped}")
+    if is_link(path) or not is_file(path):
+        raise RegistryError(f"{path}: not a file, though it stops {arm}; remove it by hand")
+    append(
+        artifacts.promotions,
+        event_of(UNKILL, arm, reason, read_kill(arm, path).digest),
+        mode=artifacts.file_mode,
+    )
+    path.unlink()
+    sync_folder(path.parent)
