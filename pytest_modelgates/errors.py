@@ -64,6 +64,21 @@ class KilledError(ModelgatesError):
     """The kill switch is on."""
 
 
+class RequestError(ModelgatesError):
+    """A request that the serving adapter cannot answer as it stands; the text says what to send instead.
+
+    Parameters
+    ----------
+    message : str
+    status : int, optional
+        Of the HTTP reply.
+    """
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class MissingExtraError(ModelgatesError):
     """An optional library is not installed."""
 

@@ -5,26 +5,37 @@ import signal
 from pathlib import Path
 from typing import Literal
 
-from ..artifacts import ALL_ARMS
-from ..errors import ModelgatesError
-from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
+from ..artifacts import ALL_ARMS, Artifacts
+from ..errors import ModelgatesError, UsageError
+from .options import ARTIFACTS, Option, Verbs, argument, artifacts_of, note
 
 SHOWN = 10  # refused rows on stderr
 
 
 def register(verbs: Verbs) -> None:
     """Add the verbs."""
-    options = (
-        argument("--onnx", type=Path, required=True, help="artifacts/models/latest.onnx, or a candidate's model.onnx"),
+    onnx = argument(
+        "--onnx", type=Path, required=True, help="artifacts/models/latest.onnx, or a candidate's model.onnx"
+    )
+
+    def csv(*, required: bool) -> Option:
+        rows = "rows to score, plain or .gz: time, asset and the features, in the sidecar's order"
+        return argument("--csv", type=Path, required=required, help=rows)
+
+    verbs.add(
+        "serve",
+        serve,
+        onnx,
+        csv(required=False),
         argument(
-            "--csv",
-            type=Path,
-            required=True,
-            help="rows to score, plain or .gz: time, asset and the features, in the sidecar's order",
+            "--http",
+            type=address,
+            metavar="[HOST:]PORT",
+            help="answer requests of the Open Inference Protocol, and follow the link; the host is 127.0.0.1 unless "
+            "given, and port 0 takes a free one (extra `serve`)",
         ),
     )
-    verbs.add("serve", serve, *options)
-    verbs.add("shadow", shadow, *options)
+    verbs.add("shadow", shadow, onnx, csv(required=True))
     stopping = (
         argument("--reason", default="", help="why, for the kill file and the audit log; required"),
         argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
@@ -34,9 +45,19 @@ def register(verbs: Verbs) -> None:
     verbs.add("unkill", unkill, *stopping)
 
 
+def address(text: str) -> tuple[str, int]:
+    """Read where to listen."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and int(port) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address; give a port such as 8080, or 0.0.0.0:8080")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
 def serve(arguments: argparse.Namespace) -> int:
-    """Score a CSV file with the live model and log the predictions."""
-    return _score(arguments, "live")
+    """Score a CSV file, or answer requests over HTTP, with the live model, and log the predictions."""
+    if (arguments.csv is None) == (arguments.http is None):
+        raise UsageError("serve what? Give one of --csv FILE and --http PORT")
+    return _score(arguments, "live") if arguments.csv else _answer(arguments)
 
 
 def shadow(arguments: argparse.Namespace) -> int:
@@ -65,6 +86,23 @@ def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int
         note(f"warning: {arguments.csv}: a header and not a row")
     print(f"{adapter.model_id} ({arm}): {scored} rows scored, {refused} refused; log: {adapter.log}")
     return 1 if refused else 0
+
+
+def _answer(arguments: argparse.Namespace) -> int:
+    from ..policy.place import operations_at
+    from ..serving.server import Server
+    from ..serving.settings import settings_of
+
+    limits = operations_at(Artifacts.of(arguments.onnx.resolve().parent)).serving
+    server = Server(arguments.onnx, arm="live", settings=settings_of, limits=limits)
+    served, (host, port) = server.application.served, arguments.http
+
+    def started(host: str, port: int) -> None:
+        name = f"[{host}]" if ":" in host else host
+        print(f"{served.adapter.model_id} (live): http://{name}:{port}/v2/models/{served.protocol.model}", flush=True)
+
+    server.run(host, port, started=started)
+    return 0
 
 
 def kill(arguments: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -23,6 +23,14 @@ _DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+
+
+class Tensor(NamedTuple):
+    """An input of a model: its name, numpy's name of its dtype, and how many columns it takes."""
+
+    name: str
+    dtype: str
+    columns: int
 
 
 class OnnxModel:
@@ -93,6 +101,14 @@ class OnnxModel:
             if (found := _DTYPES.get(entry.type, entry.type)) != feature.dtype:
                 problems.append(f"input {feature.name!r} takes {found}, the feature is {feature.dtype}")
         return problems
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What it takes: one tensor of all features, or one of a column for each, in the sidecar's order."""
+        features = self._sidecar.features
+        if self._matrix is not None:
+            return [Tensor(self._matrix.name, _DTYPES.get(self._matrix.type, "float32"), len(features))]
+        return [Tensor(feature.name, feature.dtype, 1) for feature in features]
 
     def predict(self, rows: NDArray[np.generic], *, batch_size: int | None = None) -> Scores:
         """Score rows.

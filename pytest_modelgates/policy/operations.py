@@ -60,6 +60,19 @@ class TripRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     rows_per_s: NonNegative
 
 
+class ServingLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What bounds a request over HTTP.
+
+    `max_body_mb` is its size [10^6 bytes], `timeout_s` how long it may take from its first byte to the last of the
+    reply [s], `connections` how many there may be, `drain_s` how long the last ones may take at the end [s].
+    """
+
+    max_body_mb: Annotated[float, msgspec.Meta(gt=0, le=1e4)]
+    timeout_s: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
+    connections: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    drain_s: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
+
+
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """Everything that operates: a team's file over the packaged one."""
 
@@ -68,6 +81,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     hermetic: HermeticLimits
     log: LogRules
     trips: TripRules
+    serving: ServingLimits
 
     @cached_property
     def digest(self) -> str:

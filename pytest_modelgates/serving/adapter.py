@@ -12,13 +12,16 @@ from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..artifacts import Artifacts, refuse_linked_models
 from ..audit.kill import kill
 from ..audit.kinds import TRIP
 from ..audit.writer import locked
 from ..errors import FormatError, GoneError, ModelgatesError
 from ..model.directory import MODEL, ModelDirectory
-from ..model.session import OnnxModel
+from ..model.session import OnnxModel, Scores, Tensor
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
 from ..storage.paths import is_file, is_there
@@ -110,6 +113,24 @@ class Adapter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close the log."""
         self.close()
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What the model takes."""
+        return self._scorer.tensors
+
+    def file(self, name: str) -> bytes:
+        """Read another file of the model directory, as the manifest lists it."""
+        return self._files.verified(name)
+
+    def tried(self, matrix: NDArray[np.generic]) -> Scores:
+        """Score rows that are not live ones, and log none; NaN where there is no score."""
+        return self._scorer.score(matrix).scores
+
+    @property
+    def arm(self) -> Arm:
+        """The arm that its predictions are logged under."""
+        return self._log.arm
 
     @property
     def log(self) -> Path:

@@ -59,6 +59,7 @@ class Scorer:
 
     def __init__(self, model: OnnxModel, sidecar: Sidecar) -> None:
         self._model, self._sidecar = model, sidecar
+        self.tensors = model.tensors
 
     def score(self, matrix: NDArray[np.generic]) -> Scored:
         """Score rows.
@@ -113,6 +114,11 @@ def named_rows(names: Mapping[str, list[str]], matrix: NDArray[np.generic], side
         moments = {text: _moment(text) for text in set(names[sidecar.time])}
         times = [moments[text] for text in names[sidecar.time]]
     return Rows(["|".join(key) for key in zip(*parts, strict=True)], matrix, times)
+
+
+def unnamed_rows(matrix: NDArray[np.generic]) -> Rows:
+    """Name rows by what they hold, and say of none which moment it is of."""
+    return Rows(_contents(matrix), matrix, [None] * len(matrix))
 
 
 def _moment(text: str) -> datetime | None:

@@ -1,0 +1,288 @@
+"""The adapter over HTTP: an ASGI application of the Open Inference Protocol, with `POST /predict` for people.
+
+Every row takes the way of all sources: the kill switch, the schema, the model, the log, the kill switch again.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import KilledError, RequestError
+from ..model.sidecar import Feature, Sidecar
+from ..predictions.records import Prediction
+from ..storage.rows import is_time
+from ..storage.text import cut, listed
+from .adapter import Adapter
+from .metrics import Metrics
+from .protocol import MOST_ROWS, Protocol
+from .scorer import Rows, named_rows, unnamed_rows
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_JSON, _BINARY = b"application/json", b"application/octet-stream"
+_HEADER_LENGTH = b"inference-header-content-length"
+_encode = msgspec.json.Encoder().encode
+_PACKAGE = "pytest-modelgates"
+_SERVER = _encode({"name": _PACKAGE, "version": version(_PACKAGE), "extensions": ["binary_tensor_data"]})
+
+
+class Reply(NamedTuple):
+    """What is sent back: status, body, and headers but for the length."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", _JSON),)
+
+
+class Named(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `POST /predict`: rows of named values, each with the columns of the model's CSV files."""
+
+    rows: list[dict[str, Any]]
+    id: str | None = None
+
+
+_named = msgspec.json.Decoder(Named).decode
+
+
+class Served:
+    """A model that answers requests, and its side of the protocol."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        sidecar = adapter.sidecar
+        self.protocol = Protocol(
+            model=sidecar.name,
+            version=adapter.model_id,
+            schema_crc32=sidecar.schema_crc32,
+            tensors=adapter.tensors,
+            keys=sidecar.keys,
+            output=sidecar.output.name,
+        )
+        whole, version = f"/v2/models/{sidecar.name}", f"/versions/{adapter.model_id}"
+        self.paths = {
+            f"{base}{end}": answer
+            for base in (whole, whole + version)
+            for end, answer in (("", "metadata"), ("/ready", "ready"), ("/infer", "infer"))
+        }
+
+
+class Application:
+    """Answers requests by the model that it serves now; see the Open Inference Protocol, version 2.
+
+    Parameters
+    ----------
+    served : Served
+        Replaced by `swap` between two requests, so that each is answered wholly by one model.
+    max_body : int
+        Largest body of a request [bytes].
+    """
+
+    def __init__(self, served: Served, *, max_body: int) -> None:
+        self.served, self._max_body = served, max_body
+        self.metrics = Metrics()
+        self.metrics.serves(served.adapter)
+        self.trouble: str | None = None
+
+    def swap(self, served: Served) -> Adapter:
+        """Serve another model from the next request on, and hand back the adapter before."""
+        before, self.served, self.trouble = self.served, served, None
+        self.metrics.serves(served.adapter)
+        return before.adapter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        begin = time.perf_counter()
+        try:
+            reply = await self._answer(scope, receive)
+        except RequestError as error:
+            reply = _refusal(error.status, str(error))
+        except KilledError as error:
+            reply = _refusal(503, str(error))
+        except OSError as error:
+            reply = _refusal(503, f"the prediction log cannot be written ({error.strerror}); nothing is given away")
+        self.metrics.answered(reply.status, time.perf_counter() - begin)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": [*reply.headers, (b"content-length", str(len(reply.body)).encode())],
+            }
+        )
+        await send({"type": "http.response.body", "body": reply.body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        path, method = scope["path"], scope["method"]
+        served = self.served
+        answer = served.paths.get(path)
+        if answer == "infer" or path == "/predict":
+            if method != "POST":
+                raise RequestError(f"{method} {path}: expected POST", status=405)
+            headers = dict(scope["headers"])
+            body = await self._body(headers, receive)
+            # The model may have been replaced while the body came in.
+            served = self.served
+            return self._infer(served, body, headers) if answer else self._predict(served, body)
+        if method not in ("GET", "HEAD"):
+            raise RequestError(f"{method} {path}: expected GET", status=405)
+        if path == "/metrics":
+            return Reply(200, self.metrics.text(served.adapter), ((b"content-type", self.metrics.content_type),))
+        if answer == "metadata":
+            return Reply(200, served.protocol.metadata())
+        if path == "/v2":
+            return Reply(200, _SERVER)
+        if path == "/v2/health/live":
+            return Reply(200, _encode({"live": True}))
+        if answer == "ready" or path == "/v2/health/ready":
+            return self._ready(served)
+        if path.startswith("/v2/models/"):
+            known = served.protocol
+            raise RequestError(f"{path}: only {known.model}, version {known.version}, is served", status=404)
+        raise RequestError(f"{path}: no such path; see /v2, /predict and /metrics", status=404)
+
+    def _ready(self, served: Served) -> Reply:
+        serving = {"name": served.protocol.model, "version": served.protocol.version}
+        try:
+            served.adapter.switch.refuse()
+        except KilledError as error:
+            return Reply(503, _encode({"ready": False, "serving": serving, "error": str(error)}))
+        # A model that could not be loaded keeps none from being served: the one before works.
+        trouble = {} if self.trouble is None else {"trouble": self.trouble}
+        return Reply(200, _encode({"ready": True, "serving": serving} | trouble))
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise RequestError("a compressed body; send it as it is", status=415)
+        stated = headers.get(b"content-length", b"")
+        if stated.isdigit() and int(stated) > self._max_body:
+            raise self._too_large()
+        message = await receive()
+        if not message.get("more_body"):
+            return self._within(message["body"]) if message["type"] == "http.request" else _gone()
+        pieces, size = [message["body"]], len(message["body"])
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] != "http.request":
+                _gone()
+            size += len(message["body"])
+            if size > self._max_body:
+                raise self._too_large()
+            pieces.append(message["body"])
+        return b"".join(pieces)
+
+    def _within(self, body: bytes) -> bytes:
+        if len(body) > self._max_body:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> RequestError:
+        return RequestError(
+            f"a body of more than {self._max_body} bytes; send fewer rows at a time "
+            "(serving.max_body_mb in operations.toml)",
+            status=413,
+        )
+
+    def _infer(self, served: Served, body: bytes, headers: dict[bytes, bytes]) -> Reply:
+        stated = headers.get(_HEADER_LENGTH)
+        if stated is not None and not stated.isdigit():
+            raise RequestError("Inference-Header-Content-Length is not a number of bytes")
+        asked = served.protocol.read(body, None if stated is None else int(stated))
+        sidecar, rows = served.adapter.sidecar, unnamed_rows(asked.matrix)
+        if asked.names:
+            rows = named_rows(_checked_names(asked.names, sidecar), asked.matrix, sidecar)
+        records = self._score(served, rows, asked.request)
+        scores = np.array([record.prediction for record in records], dtype=np.float64)
+        reply, length = served.protocol.reply(asked, scores)
+        if length is None:
+            return Reply(200, reply)
+        return Reply(200, reply, ((b"content-type", _BINARY), (_HEADER_LENGTH, str(length).encode())))
+
+    def _predict(self, served: Served, body: bytes) -> Reply:
+        try:
+            asked = _named(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RequestError(
+                f'not a request in JSON ({error}); send {{"rows": [{{column: value, …}}, …]}}'
+            ) from error
+        rows = _rows_of(asked.rows, served.adapter.sidecar)
+        records = self._score(served, rows, asked.id)
+        said: dict[str, Any] = {
+            "model_name": served.protocol.model,
+            "model_version": served.protocol.version,
+            "predictions": [{"row_key": record.row_key, "prediction": record.prediction} for record in records],
+        }
+        return Reply(200, _encode(said | ({} if asked.id is None else {"id": asked.id})))
+
+    def _score(self, served: Served, rows: Rows, request: str | None) -> list[Prediction]:
+        records = served.adapter.score(replace(rows, request=request))
+        wrong = [(number, record.error) for number, record in enumerate(records) if record.error]
+        self.metrics.scored(len(records), len(wrong))
+        if wrong:
+            number, why = wrong[0]
+            more = f"; {len(wrong) - 1} more rows have no score either" if len(wrong) > 1 else ""
+            raise RequestError(f"row {number}: {why}{more}; none of the {len(records)} rows is answered", status=422)
+        return records
+
+
+def _refusal(status: int, why: str) -> Reply:
+    return Reply(status, _encode({"error": why}))
+
+
+def _gone() -> NoReturn:
+    raise RequestError("the client went away before its request was whole")
+
+
+def _checked_names(names: dict[str, list[str]], sidecar: Sidecar) -> dict[str, list[str]]:
+    """Refuse what cannot name a row, as the reader of CSV does."""
+    for key in sidecar.keys:
+        for number, text in enumerate(names[key]):
+            if key == sidecar.time and not is_time(text):
+                raise RequestError(
+                    f"row {number}: {key} is {cut(text)!r}, expected a date or time of ISO 8601, such as 2020-01-31"
+                )
+            if not text:
+                raise RequestError(f"row {number}: {key} is empty")
+    return names
+
+
+def _rows_of(rows: list[dict[str, Any]], sidecar: Sidecar) -> Rows:
+    """Take named rows as the model's CSV files have them; nothing is converted from one kind to another."""
+    if len(rows) > MOST_ROWS:
+        raise RequestError(f"{len(rows)} rows, expected at most {MOST_ROWS}", status=413)
+    wanted = {*sidecar.keys, *sidecar.names}
+    for number, row in enumerate(rows):
+        if row.keys() != wanted:
+            odd = sorted(row.keys() ^ wanted)[0]
+            what = "is missing" if odd in wanted else f"is not known; the model takes {listed(sorted(wanted))}"
+            raise RequestError(f"row {number}: column {cut(odd)!r} {what}")
+    names = {key: [row[key] for row in rows] for key in sidecar.keys}
+    for key, texts in names.items():
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise RequestError(f"row {number}: {key} is {cut(repr(text))}, expected text")
+    columns = [_column(feature, [row[feature.name] for row in rows]) for feature in sidecar.features]
+    dtype = np.result_type(*(feature.dtype for feature in sidecar.features))
+    matrix = np.empty((len(rows), len(columns)), dtype=dtype)
+    for place, column in enumerate(columns):
+        matrix[:, place] = column
+    return named_rows(_checked_names(names, sidecar), matrix, sidecar)
+
+
+def _column(feature: Feature, values: list[Any]) -> NDArray[Any]:
+    kinds: tuple[type, ...] = {"f": (float, int), "i": (int,), "b": (bool,)}[feature.dtype[0]]
+    for number, value in enumerate(values):
+        missing = value is None and feature.dtype.startswith("float")
+        if not missing and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+            raise RequestError(f"row {number}: {feature.name} is {cut(repr(value))}, expected {feature.dtype}")
+    try:
+        with np.errstate(over="ignore"):
+            return np.array([np.nan if value is None else value for value in values], dtype=feature.dtype)
+    except OverflowError as error:
+        raise RequestError(f"{feature.name} holds a value that {feature.dtype} cannot hold") from error

@@ -1,0 +1,54 @@
+"""What Prometheus reads of an adapter: requests, rows, times, which model, and whether it is killed."""
+
+from ..errors import KilledError
+from ..extras import extra
+from .adapter import Adapter
+
+_SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        client = extra("prometheus_client", "serve")
+        self._client, self._registry = client, client.CollectorRegistry()
+        self.content_type = client.CONTENT_TYPE_LATEST.encode()
+        own = {"registry": self._registry, "namespace": "modelgates"}
+        self._requests = client.Counter("requests", "Requests answered, by status.", ["status"], **own)
+        self._by_status: dict[int, object] = {}
+        self._seconds = client.Histogram("request_seconds", "Time of a request [s].", buckets=_SECONDS, **own)
+        rows = client.Counter("rows", "Rows that were scored, and rows without a score.", ["result"], **own)
+        self._scored, self._refused = rows.labels("scored"), rows.labels("refused")
+        self._model = client.Gauge("model_info", "The model served.", ["name", "version", "digest", "arm"], **own)
+        self._killed = client.Gauge("killed", "1 while the kill switch is on.", **own)
+
+    def serves(self, adapter: Adapter) -> None:
+        """Note which model is served from now on."""
+        self._model.clear()
+        self._model.labels(adapter.sidecar.name, adapter.model_id, adapter.digest, adapter.arm).set(1)
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count a request."""
+        counter = self._by_status.get(status)
+        if counter is None:
+            counter = self._by_status[status] = self._requests.labels(str(status))
+        counter.inc()  # type: ignore[attr-defined]
+        self._seconds.observe(seconds)
+
+    def scored(self, rows: int, refused: int) -> None:
+        """Count rows."""
+        self._scored.inc(rows - refused)
+        if refused:
+            self._refused.inc(refused)
+
+    def text(self, adapter: Adapter) -> bytes:
+        """Write them as Prometheus reads them."""
+        try:
+            adapter.switch.refuse()
+        except KilledError:
+            self._killed.set(1)
+        else:
+            self._killed.set(0)
+        text: bytes = self._client.generate_latest(self._registry)
+        return text

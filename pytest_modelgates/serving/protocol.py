@@ -1,0 +1,276 @@
+"""The Open Inference Protocol, version 2: requests as JSON or binary tensors in, replies out. It knows no server.
+
+The protocol is that of the KServe project, with the binary tensors of Triton Inference Server's extension.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RequestError
+from ..model.session import Scores, Tensor
+from ..storage.text import cut, listed
+
+DATATYPES = {"float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
+MOST_ROWS = 2**20
+_LENGTH = 4  # bytes before each string of a binary tensor
+
+
+class Parameters(msgspec.Struct, kw_only=True):
+    """What a client asks of a tensor, or of all of them; other parameters are not ours and are read over."""
+
+    binary_data: bool | None = None
+    binary_data_size: int | None = None
+    binary_data_output: bool | None = None
+
+
+class InputTensor(msgspec.Struct, kw_only=True):
+    """A tensor of a request."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: msgspec.Raw = msgspec.Raw()
+    parameters: Parameters | None = None
+
+
+class OutputTensor(msgspec.Struct, kw_only=True):
+    """A tensor that a client asks for."""
+
+    name: str
+    parameters: Parameters | None = None
+
+
+class InferRequest(msgspec.Struct, kw_only=True):
+    """A request, without its binary tensors."""
+
+    inputs: list[InputTensor]
+    id: str | None = None
+    outputs: list[OutputTensor] | None = None
+    parameters: Parameters | None = None
+
+
+class Asked(NamedTuple):
+    """What a client wants scored, and how it wants the answer."""
+
+    matrix: NDArray[np.generic]
+    names: dict[str, list[str]]
+    request: str | None
+    binary: bool
+
+
+_decode = msgspec.json.Decoder(InferRequest).decode
+_encode = msgspec.json.Encoder().encode
+_KINDS: dict[str, type] = {"f": float, "i": int, "b": bool, "t": str}
+_flat = {letter: msgspec.json.Decoder(list[kind]).decode for letter, kind in _KINDS.items()}  # type: ignore[valid-type]
+_nested = {
+    letter: msgspec.json.Decoder(list[list[kind]]).decode  # type: ignore[valid-type]
+    for letter, kind in _KINDS.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What requests for one model must hold.
+
+    Parameters
+    ----------
+    model : str
+        The model's name.
+    version : str
+        Its id.
+    schema_crc32 : str
+    tensors : sequence of Tensor
+        The model's inputs: one of n columns, or one column each.
+    keys : sequence of str
+        The columns that name a row (time, asset). A request may bring them as tensors of strings.
+    output : str
+        The name of the score.
+    """
+
+    model: str
+    version: str
+    schema_crc32: str
+    tensors: Sequence[Tensor]
+    keys: Sequence[str]
+    output: str
+
+    def metadata(self) -> bytes:
+        """Say what the model takes and gives."""
+        return _encode(
+            {
+                "name": self.model,
+                "versions": [self.version],
+                "platform": "onnxruntime_onnx",
+                "inputs": [
+                    {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": [-1, tensor.columns]}
+                    for tensor in self.tensors
+                ],
+                "outputs": [{"name": self.output, "datatype": "FP64", "shape": [-1, 1]}],
+                "parameters": {"schema_crc32": self.schema_crc32, "row_keys": ",".join(self.keys)},
+            }
+        )
+
+    def read(self, body: bytes, header_length: int | None) -> Asked:
+        """Read a request.
+
+        Parameters
+        ----------
+        body : bytes
+        header_length : int, optional
+            How many bytes of it are JSON; binary tensors follow. All of it is JSON if left out.
+
+        Raises
+        ------
+        RequestError
+            If it is not what this model takes; the message names the tensor.
+        """
+        size = len(body) if header_length is None else header_length
+        if not 0 <= size <= len(body):
+            raise RequestError(f"Inference-Header-Content-Length is {size}, the body has {len(body)} bytes")
+        try:
+            request = _decode(memoryview(body)[:size])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RequestError(f"not a request of the Open Inference Protocol in JSON ({error})") from error
+        found = dict[str, NDArray[Any]]()
+        place = size
+        for tensor in request.inputs:
+            if tensor.name in found:
+                raise RequestError(f"input {cut(tensor.name)!r} appears twice; give it once")
+            dtype, columns = self._wanted(tensor)
+            rows = self._rows(tensor, columns)
+            length = tensor.parameters.binary_data_size if tensor.parameters else None
+            if length is None:
+                found[tensor.name] = _from_json(tensor, dtype, rows, columns)
+                continue
+            if not 0 <= length <= len(body) - place:
+                raise RequestError(
+                    f"input {tensor.name!r} has {length} bytes of binary data, but {len(body) - place} are left"
+                )
+            found[tensor.name] = _from_binary(body[place : place + length], tensor, dtype, rows, columns)
+            place += length
+        if place != len(body):
+            raise RequestError(
+                f"{len(body) - place} bytes follow the last tensor; a tensor states its binary_data_size"
+            )
+        return self._asked(request, found)
+
+    def reply(self, asked: Asked, scores: Scores) -> tuple[bytes, int | None]:
+        """Write a reply, and say how many bytes of it are JSON if binary tensors follow."""
+        output: dict[str, Any] = {"name": self.output, "datatype": "FP64", "shape": [len(scores), 1]}
+        content = b""
+        if asked.binary:
+            content = scores.astype("<f8").tobytes()
+            output["parameters"] = {"binary_data_size": len(content)}
+        else:
+            output["data"] = scores.tolist()
+        said: dict[str, Any] = {"model_name": self.model, "model_version": self.version, "outputs": [output]}
+        if asked.request is not None:
+            said["id"] = asked.request
+        header = _encode(said)
+        return header + content, len(header) if asked.binary else None
+
+    def _wanted(self, tensor: InputTensor) -> tuple[str, int]:
+        for known in self.tensors:
+            if known.name == tensor.name:
+                if tensor.datatype != DATATYPES[known.dtype]:
+                    raise RequestError(
+                        f"input {known.name!r} has datatype {cut(tensor.datatype)}, expected {DATATYPES[known.dtype]}"
+                    )
+                return known.dtype, known.columns
+        if tensor.name in self.keys:
+            if tensor.datatype != "BYTES":
+                raise RequestError(f"input {tensor.name!r} has datatype {cut(tensor.datatype)}, expected BYTES")
+            return "text", 1
+        known_names = listed([*(known.name for known in self.tensors), *self.keys])
+        raise RequestError(f"no input is called {cut(tensor.name)!r}; the model takes {known_names}")
+
+    def _rows(self, tensor: InputTensor, columns: int) -> int:
+        shape = tensor.shape
+        if tensor.name in self.keys and len(shape) == 1:
+            shape = [*shape, 1]
+        if len(shape) != 2 or shape[1] != columns or not 0 <= shape[0] <= MOST_ROWS:
+            raise RequestError(
+                f"input {tensor.name!r} has shape {tensor.shape}, expected [n, {columns}] for at most {MOST_ROWS} rows"
+            )
+        return shape[0]
+
+    def _asked(self, request: InferRequest, found: dict[str, NDArray[Any]]) -> Asked:
+        if missing := [tensor.name for tensor in self.tensors if tensor.name not in found]:
+            raise RequestError(f"input {missing[0]!r} is missing")
+        if len({len(values) for values in found.values()}) != 1:
+            shapes = ", ".join(f"{cut(name)} {len(values)}" for name, values in found.items())
+            raise RequestError(f"the inputs differ in their number of rows: {shapes}")
+        keys = [key for key in self.keys if key in found]
+        if keys and len(keys) != len(self.keys):
+            raise RequestError(f"of the row keys only {listed(keys)} came; give all of {listed(self.keys)}, or none")
+        binary = bool(request.parameters and request.parameters.binary_data_output)
+        for output in request.outputs or ():
+            if output.name != self.output:
+                raise RequestError(f"no output is called {cut(output.name)!r}; the model gives {self.output!r}")
+            if output.parameters and output.parameters.binary_data is not None:
+                binary = output.parameters.binary_data
+        tensors = [found[tensor.name] for tensor in self.tensors]
+        matrix = tensors[0] if len(tensors) == 1 else np.hstack(tensors)
+        return Asked(matrix, {key: found[key][:, 0].tolist() for key in keys}, request.id, binary)
+
+
+def _from_json(tensor: InputTensor, dtype: str, rows: int, columns: int) -> NDArray[Any]:
+    kind, values = _KINDS[dtype[0]], list[Any]()
+    try:
+        values = _flat[dtype[0]](tensor.data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            nested = _nested[dtype[0]](tensor.data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RequestError(f"input {tensor.name!r}: not {tensor.datatype} as JSON has it ({error})") from error
+        if any(len(row) != columns for row in nested):
+            raise RequestError(f"input {tensor.name!r}: a row that has not {columns} values") from None
+        values = [value for row in nested for value in row]
+    if len(values) != rows * columns:
+        raise RequestError(f"input {tensor.name!r}: {len(values)} values for shape {tensor.shape}")
+    if kind is str:
+        return np.array(values, dtype=object).reshape(rows, columns)
+    try:
+        with np.errstate(over="ignore"):
+            found = np.array(values).astype(dtype) if kind is float else np.array(values, dtype=dtype)
+    except OverflowError as error:
+        raise RequestError(f"input {tensor.name!r}: a value that {tensor.datatype} cannot hold") from error
+    if kind is float and np.isinf(found).any() and not any(map(math.isinf, values)):
+        raise RequestError(f"input {tensor.name!r}: a value that {tensor.datatype} cannot hold")
+    return found.reshape(rows, columns)
+
+
+def _from_binary(content: bytes, tensor: InputTensor, dtype: str, rows: int, columns: int) -> NDArray[Any]:
+    if dtype == "text":
+        return np.array(_texts(content, tensor.name, rows), dtype=object).reshape(rows, columns)
+    little = np.dtype(dtype).newbyteorder("<")
+    if len(content) != rows * columns * little.itemsize:
+        raise RequestError(
+            f"input {tensor.name!r} has {len(content)} bytes, "
+            f"expected {rows * columns * little.itemsize} for shape {tensor.shape}"
+        )
+    if dtype == "bool" and content.strip(b"\0\1"):
+        raise RequestError(f"input {tensor.name!r}: a truth value that is neither 0 nor 1")
+    return np.frombuffer(content, dtype=little).reshape(rows, columns)
+
+
+def _texts(content: bytes, name: str, rows: int) -> list[str]:
+    texts, place = list[str](), 0
+    while place < len(content):
+        end = place + _LENGTH + int.from_bytes(content[place : place + _LENGTH], "little")
+        if end > len(content) or place + _LENGTH > len(content):
+            raise RequestError(f"input {name!r}: a string is longer than the tensor")
+        try:
+            texts.append(content[place + _LENGTH : end].decode())
+        except UnicodeDecodeError as error:
+            raise RequestError(f"input {name!r}: a string that is not UTF-8") from error
+        place = end
+    if len(texts) != rows:
+        raise RequestError(f"input {name!r} holds {len(texts)} strings, expected {rows}")
+    return texts
