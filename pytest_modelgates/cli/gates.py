@@ -46,7 +46,14 @@ def gate(arguments: argparse.Namespace) -> int:
 
 
 def prove(arguments: argparse.Namespace) -> int:
-    """Run every hard gate on a copy of the model, broken on purpose; ends with 1 unless each one fails."""
+    """Show that the gates can fail: run each hard gate on copies of the model that were broken on purpose.
+
+    Each copy has one fault, such as a changed byte, a feature that knows the next return, or a row that comes twice.
+    A line says for each gate and fault what became of it. red: its gate refused the copy. GREEN: it passed, so it would
+    not notice this fault. ?: it gave no answer. Ends with 1 unless all are red.
+
+    The proof is kept beside the reports. A policy with [evidence] proof = true promotes no model without one.
+    """
     from ..evidence.proof import seal_proof, store_proof
     from ..evidence.verdict import Verdict
     from ..proving import prove as proving

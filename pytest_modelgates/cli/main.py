@@ -66,7 +66,12 @@ def _drop_output() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser: every verb with its options."""
-    top = argparse.ArgumentParser(prog="modelgates", description="Gates that a model must pass before it goes live.")
+    top = argparse.ArgumentParser(
+        prog="modelgates",
+        description="Gates that a model must pass before it goes live.",
+        epilog="First steps: modelgates init, python pack_example.py, modelgates promote DIRECTORY (as the example "
+        "printed it), modelgates status. Each verb has a --help of its own.",
+    )
     verbs = Verbs(top)
     nouns = (packing, gates, registry, upkeep, trials, policy, monitoring, serving, predictions, outcomes, scaffold)
     for noun in nouns:  # as help lists them

@@ -1,6 +1,7 @@
 """Options that several verbs share: how each is declared, and how its value is read."""
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -24,6 +25,13 @@ Command = Callable[[argparse.Namespace], int]
 Option = Callable[[argparse.ArgumentParser], object]
 
 
+class _Paragraphs(argparse.HelpFormatter):
+    """Wraps each paragraph by itself."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(super(_Paragraphs, self)._fill_text(each, width, indent) for each in text.split("\n\n"))
+
+
 class Verbs:
     """The verbs of the command line, or those of one noun such as `golden`."""
 
@@ -31,8 +39,13 @@ class Verbs:
         self._verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     def add(self, name: str, command: Command, *options: Option) -> None:
-        """Add a verb, which its command's docstring describes; help lists the options in their order."""
-        parser = self._verbs.add_parser(name, help=command.__doc__, description=command.__doc__)
+        """Add a verb, which its command's docstring describes; help lists the options in their order.
+
+        The list of verbs has the first sentence alone.
+        """
+        described = inspect.getdoc(command) or ""
+        summary = described.partition("\n\n")[0].replace("\n", " ")
+        parser = self._verbs.add_parser(name, help=summary, description=described, formatter_class=_Paragraphs)
         parser.set_defaults(command=command)
         for option in options:
             option(parser)

@@ -17,9 +17,7 @@ def register(verbs: Verbs) -> None:
             type=Path,
             help="an .onnx file, a LightGBM .txt file, or a .joblib file of your own (it runs code)",
         ),
-        argument(
-            "--panel", type=Path, required=True, help="out-of-sample rows to judge the model by, as Parquet or CSV"
-        ),
+        argument("--panel", type=Path, required=True, help="the rows to judge the model by, as Parquet or CSV"),
         argument("--spec", type=Path, required=True, help="packing list (TOML); modelgates init writes an example"),
         ARTIFACTS,
     )
@@ -34,7 +32,14 @@ def register(verbs: Verbs) -> None:
 
 
 def pack(arguments: argparse.Namespace) -> int:
-    """Write a model directory from a model, its panel and a packing list."""
+    """Write a model directory from a model, its panel and a packing list.
+
+    The panel holds rows that the model was not fitted on: for a trading signal one for each day and asset, with the
+    features, the target and the return to the next day. The gates judge by them. The packing list names its columns,
+    says when training ended and how many candidates were tried.
+
+    Prints the directory, artifacts/models/ID, which `modelgates gate` and `modelgates promote` take.
+    """
     from ..packing.packing_list import pack_from_files
 
     with warnings.catch_warnings():
@@ -45,7 +50,12 @@ def pack(arguments: argparse.Namespace) -> int:
 
 
 def panel(arguments: argparse.Namespace) -> int:
-    """Print the line for [data] of a policy that admits models judged by these times, assets and returns alone."""
+    """Print the digest of a panel, for a policy that admits only models judged by that panel.
+
+    Then nobody chooses the days that flatter a model. Let somebody else than its maker keep the file, and write the
+    printed line under [data] of registry/policy.toml. The digest is of times, assets and returns (ret_next) alone:
+    features and targets may differ from model to model.
+    """
     from ..packing.panel_input import kept_panel
 
     digest, rows = kept_panel(arguments.file, time=arguments.time, asset=arguments.asset)

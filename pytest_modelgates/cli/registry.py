@@ -93,13 +93,14 @@ def register(verbs: Verbs) -> None:
         argument(
             "--verify",
             action="store_true",
-            help="check every line and signature, and the log's ends that manifests keep; ends with 1 if one is wrong",
+            help="check that no line was changed, added or taken away: every line and signature, and the ends of the "
+            "log that model directories keep; ends with 1 if one is wrong",
         ),
         argument(
             "--head",
             type=head,
             metavar="N:SHA256",
-            help="the same, and check against an end of the log that promote printed",
+            help="the same, and that the log still holds this end, which promote printed",
         ),
         ARTIFACTS,
         POLICY,
@@ -231,7 +232,11 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 
 def log(arguments: argparse.Namespace) -> int:
-    """Show every promotion and rollback, and what else was recorded but trials; times are UTC."""
+    """Show the audit log: every promotion and rollback, and what else was recorded, but trials; times are UTC.
+
+    A line names the time, what was done, who did it and why. `modelgates trials` shows trials, and so do --kind trial
+    and --json. Each line of the log holds the digest of the one before it, so that --verify finds what was changed.
+    """
     from ..audit.chain import Event, Intent, changes, live_at, plain, read_history
     from ..audit.kinds import TRIAL
     from ..audit.whole import read_chain, remembered

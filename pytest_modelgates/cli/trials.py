@@ -31,12 +31,14 @@ class Line:
     """An entry of the ledger, as it is shown: one trial, or a number of them that were tried elsewhere.
 
     `family` counts the kinds of market data from 1; it is None for what counts on any data, which `lost` explains.
+    `models` are the ids of the directories that are here and hold this trial.
     """
 
     time: datetime
     trial: str | None
     trials: int
     family: int | None
+    models: list[str]
     days: int
     first: str | None
     last: str | None
@@ -50,7 +52,8 @@ class Line:
         what = "its file is lost" if self.lost else days if self.trial else "tried elsewhere"
         name = self.trial[:12] if self.trial else f"+ {self.trials}"
         data = f"data {self.family}" if self.family else "any   "
-        return f"{self.time:%Y-%m-%d %H:%M:%S}  {name:12}  {data}  {what}  {self.actor}  {self.reason}"
+        model = ", ".join(self.models) if self.models else "gone" if self.trial else "-"
+        return f"{self.time:%Y-%m-%d %H:%M:%S}  {name:12}  {data}  {model:10}  {what}  {self.actor}  {self.reason}"
 
 
 def register(verbs: Verbs) -> None:
@@ -92,7 +95,7 @@ def trials(arguments: argparse.Namespace) -> int:
         print_json([asdict(line) for line in lines])
         return 0
     if lines:
-        print("packed (UTC)         trial         market  what, by whom, and why")
+        print("packed (UTC)         trial         market  model       what, by whom, and why")
     print(*lines, sep="\n", end="\n" if lines else "")
     families = sorted({line.family for line in lines if line.family})
     anywhere = sum(line.trials for line in lines if line.family is None)
@@ -108,9 +111,9 @@ def _lines(artifacts: "Artifacts") -> list[Line]:
     from ..audit.kinds import ADDED
     from ..stats.families import Hashes, one_family
     from ..storage.text import printable
-    from ..trials.ledger import kept_by, read_ledger
+    from ..trials.ledger import kept_by, models_here, read_ledger
 
-    lines, known = list[Line](), list[Hashes]()
+    lines, known, here = list[Line](), list[Hashes](), models_here(artifacts)
     for event in read_ledger(artifacts)[::-1]:
         kept, family = kept_by(artifacts, event), None
         if kept and kept.market.size:
@@ -127,6 +130,7 @@ def _lines(artifacts: "Artifacts") -> list[Line]:
                 trial=None if added else event.subject,
                 trials=int(event.subject) if added else 1,
                 family=family,
+                models=[] if added else here.get(event.subject, []),
                 days=len(days),
                 first=str(days[0]) if days else None,
                 last=str(days[-1]) if days else None,

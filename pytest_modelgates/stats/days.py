@@ -125,13 +125,15 @@ def calendar(times: ArrayLike) -> Calendar:
         per_year = 365 if weekends and (dates.size - 1) / years > 300 else DAYS_PER_YEAR
         if per_year == DAYS_PER_YEAR:
             gaps = np.busday_count(dates[:-1], dates[1:]).astype(np.float64)
-    if (week := _days_of_a_week(dates)) is not None:
+    week, kept = _week(dates)
+    if kept:
         per_year = round(_CALENDAR_YEAR * sum(week) / 7)
         gaps = np.busday_count(dates[:-1], dates[1:], weekmask=week).astype(np.float64)
     if per_year < 1:
         raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
     periods = per_year * float(np.median(times_of_a_date))
-    between, first = _periods_between(dates, median, week)
+    # Where the dates keep to no days of the week, the spacing decides.
+    between, first = _periods_between(dates, week if median <= 1 or kept else None, median)
     before_gaps = np.flatnonzero(between)
     steps = (dates.size - 1) * moments.size / dates.size
     expected = periods * years
@@ -151,32 +153,34 @@ def calendar(times: ArrayLike) -> Calendar:
 
 
 def _periods_between(
-    dates: NDArray[np.datetime64], median: float, week: list[bool] | None
+    dates: NDArray[np.datetime64], week: list[bool] | None, median: float
 ) -> tuple[NDArray[np.intp], Callable[[np.intp], np.datetime64]]:
     """Count the periods without rows between neighbouring dates, and give a function that names the first of them.
 
-    A day of the week is a period if the dates keep to some, or else if at least half of its days have rows.
+    A period is a day of the week on which the market is open; without such days it is as long as the median spacing.
     """
-    if median > 1 and week is None:
+    if week is None:
         step = np.timedelta64(round(median), "D")
         apart = np.diff(dates).astype(np.int64)
         return np.rint(apart / median).astype(np.intp) - 1, lambda place: dates[place] + step
-    weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday; Monday is 0 here
-    weeks = (int((dates[-1] - dates[0]).astype(np.int64)) + 1) / 7
-    # As a list of Python's own truth values: numpy does not take its own for a mask in every version.
-    mask = week or (np.bincount(weekdays, minlength=7) >= max(0.5, _OPEN * weeks)).tolist()
     after = dates + np.timedelta64(1, "D")
-    between = np.busday_count(after[:-1], dates[1:], weekmask=mask) if any(mask) else np.zeros(dates.size - 1)
-    return between.astype(np.intp), lambda place: np.busday_offset(after[place], 0, roll="forward", weekmask=mask)
+    between = np.busday_count(after[:-1], dates[1:], weekmask=week) if any(week) else np.zeros(dates.size - 1)
+    return between.astype(np.intp), lambda place: np.busday_offset(after[place], 0, roll="forward", weekmask=week)
 
 
-def _days_of_a_week(dates: NDArray[np.datetime64]) -> list[bool] | None:
-    """Tell the days of the week, from Monday on, of dates that keep to two, three or six of them."""
-    weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday
-    weeks = int((dates[-1] - dates[0]).astype(np.int64)) / 7
-    week = np.bincount(weekdays, minlength=7) > 0
-    kept = dates.size - 1 >= (1 - IRREGULAR) * weeks * week.sum()
-    return week.tolist() if week.sum() in _WEEKS and weeks >= _LEAST_WEEKS and kept else None
+def _week(dates: NDArray[np.datetime64]) -> tuple[list[bool], bool]:
+    """Tell the days of the week, from Monday on, on which the market is open, and whether they are its frequency.
+
+    They are if the dates keep to two, three or six of them. Otherwise a day on which at least half of the weeks have
+    rows is open.
+    """
+    weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday; Monday is 0 here
+    found, span = np.bincount(weekdays, minlength=7), int((dates[-1] - dates[0]).astype(np.int64))
+    seen, weeks = found > 0, span / 7
+    kept = dates.size - 1 >= (1 - IRREGULAR) * weeks * seen.sum()
+    kept = bool(seen.sum() in _WEEKS and weeks >= _LEAST_WEEKS and kept)
+    # As a list of Python's own truth values: numpy does not take its own for a mask in every version.
+    return (seen if kept else found >= max(0.5, _OPEN * (span + 1) / 7)).tolist(), kept
 
 
 def read_times(times: ArrayLike) -> NDArray[np.datetime64]:

@@ -112,8 +112,7 @@ def unknown_models(artifacts: Artifacts, ledger: list[Event], *, besides: str | 
     There are some where the log was lost, or where models were packed by a version without a ledger.
     """
     known = {besides, *(event.subject for event in ledger if event.kind == TRIAL)}
-    names = sorted(path.name for path in artifacts.models.iterdir()) if is_folder(artifacts.models) else []
-    for name in filter(is_id, names):
+    for name in _ids(artifacts):
         found = None
         # What cannot be read cannot be judged either.
         with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(name)) as model:
@@ -123,6 +122,21 @@ def unknown_models(artifacts: Artifacts, ledger: list[Event], *, besides: str | 
                 found = trial, Panel.read(model.verified(PANEL), model.sidecar)
         if found:
             yield found
+
+
+def models_here(artifacts: Artifacts) -> dict[str, list[str]]:
+    """Find the ids of the model directories that are here, by the trial that each is; several may be the same one."""
+    found: dict[str, list[str]] = {}
+    for name in _ids(artifacts):
+        with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(name)) as model:
+            if trial := trial_of(model):
+                found.setdefault(trial, []).append(name)
+    return found
+
+
+def _ids(artifacts: Artifacts) -> list[str]:
+    names = (path.name for path in artifacts.models.iterdir()) if is_folder(artifacts.models) else ()
+    return sorted(filter(is_id, names))
 
 
 def enter_unknown(artifacts: Artifacts, ledger: list[Event], found: dict[str, Kept]) -> None:

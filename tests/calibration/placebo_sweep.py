@@ -98,10 +98,16 @@ def powers(name: str, *, trials: int, runs: int, seed: int = 0) -> tuple[float, 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=1000)
+    arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
     for row in WORLDS:
-        print("|", " | ".join([row, *(f"{share:.1%}" for share in sizes(row, runs=given.runs))]), "|", flush=True)
+        print(
+            "|",
+            " | ".join([row, *(f"{share:.1%}" for share in sizes(row, runs=given.runs, seed=given.seed))]),
+            "|",
+            flush=True,
+        )
     for row in SIGNALS:
         for number in (1, 20, 75):
-            shares = powers(row, trials=number, runs=given.runs)
+            shares = powers(row, trials=number, runs=given.runs, seed=given.seed)
             print("|", " | ".join([row, str(number), *(f"{share:.1%}" for share in shares)]), "|", flush=True)

@@ -15,6 +15,8 @@ from tests.calibration.holes_sweep import HOLES, IN_HOLES, IN_POWER, RUNS, SIGNA
 from tests.calibration.panel_sweep import HARD, SOFT, refused
 from tests.calibration.placebo_sweep import SIGNALS as PLACEBO_SIGNALS
 from tests.calibration.placebo_sweep import WORLDS, powers, sizes
+from tests.calibration.rows_sweep import GATES as ROWS
+from tests.calibration.rows_sweep import refused as refused_rows
 from tests.calibration.trials_sweep import CASES as TRIALS_CASES
 from tests.calibration.trials_sweep import passes as trials_passes
 
@@ -104,6 +106,11 @@ def test_honest_panels_are_hardly_ever_refused() -> None:
     found = refused(runs=300, seed=1)
     assert {gate: found[gate] for gate in (*HARD, *SOFT) if found[gate] > 300 * 0.01 + 3 * np.sqrt(3)} == {}
     assert found["any hard gate"] <= 300 * 0.03 + 3 * np.sqrt(9)
+
+
+def test_honest_rows_of_other_models_are_hardly_ever_refused() -> None:
+    found = refused_rows(runs=300, seed=1)
+    assert {gate: found[gate] for gate in ROWS if found[gate] > 300 * 0.01 + 3 * np.sqrt(3)} == {}
 
 
 @pytest.mark.parametrize("case", [name for name in TRIALS_CASES if "one of" not in name])

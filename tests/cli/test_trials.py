@@ -13,6 +13,7 @@ from tests.support.once import once
 from tests.support.panels import invented_panel, pack_ridge
 
 Capture = pytest.CaptureFixture[str]
+HEADING = "packed (UTC)         trial         market  model       what, by whom, and why"
 
 
 def pack_three(folder: Path) -> list[str]:
@@ -45,11 +46,11 @@ def ids(root: Path) -> list[str]:
 
 def test_it_shows_every_trial_and_how_many_there_are_on_each_market(desk: Path, capsys: Capture) -> None:
     heading, *lines = said(desk, capsys).splitlines()
-    assert heading == "packed (UTC)         trial         market  what, by whom, and why"
+    assert heading == HEADING
     # The first position is a day later than the first row.
     days = "59 days held, 2020-01-02 to 2020-03-24"
-    for number, (line, data) in enumerate(zip(lines, (1, 2, 1), strict=False)):
-        assert re.fullmatch(rf"\S+ \S+  [0-9a-f]{{12}}  data {data}  {days}  \S+  Number {number}\.", line)
+    for number, (line, data, model) in enumerate(zip(lines, (1, 2, 1), ids(desk), strict=False)):
+        assert re.fullmatch(rf"\S+ \S+  [0-9a-f]{{12}}  data {data}  {model}  {days}  \S+  Number {number}\.", line)
     assert lines[3:] == [
         "market data 1: 2 trials, besides what the models declare",
         "market data 2: 1 trial, besides what the models declare",
@@ -64,6 +65,20 @@ def test_it_prints_json_too(desk: Path, capsys: Capture) -> None:
         (1, 1, False, 59),
     ]
     assert all(re.fullmatch("[0-9a-f]{64}", entry["trial"]) for entry in found)
+    assert [entry["models"] for entry in found] == [[model] for model in ids(desk)]
+
+
+def test_it_says_which_directory_a_trial_is_and_where_none_is_left(desk: Path, capsys: Capture) -> None:
+    first, second, third = ids(desk)
+    shutil.rmtree(desk / "models" / first)
+    # What cannot be read is no directory of a trial; the same bytes packed again are no new trial.
+    (desk / "models" / second / "sidecar.json").write_bytes(b"{")
+    shutil.copytree(desk / "models" / third, desk / "models" / "1999999999")
+    lines = said(desk, capsys).splitlines()[1:4]
+    shown = [line[HEADING.index("model") :].partition("  ")[0] for line in lines]
+    assert shown == ["gone", "gone", f"{third}, 1999999999"]
+    found = json.loads(said(desk, capsys, "--json"))
+    assert [entry["models"] for entry in found] == [[], [], [third, "1999999999"]]
 
 
 def test_what_was_tried_elsewhere_is_added_for_good(desk: Path, capsys: Capture) -> None:
@@ -75,9 +90,9 @@ def test_what_was_tried_elsewhere_is_added_for_good(desk: Path, capsys: Capture)
         f"2 trials added, on the data of {ids(desk)[1]}; nothing takes them back\n"
     )
     heading, *lines = said(desk, capsys).splitlines()
-    assert heading == "packed (UTC)         trial         market  what, by whom, and why"
-    assert re.fullmatch(r"\S+ \S+  \+ 45          any     tried elsewhere  \S+  the notebook", lines[3])
-    assert re.fullmatch(r"\S+ \S+  \+ 2           data 2  tried elsewhere  \S+  another desk", lines[4])
+    assert heading == HEADING
+    assert re.fullmatch(r"\S+ \S+  \+ 45          any     -           tried elsewhere  \S+  the notebook", lines[3])
+    assert re.fullmatch(r"\S+ \S+  \+ 2           data 2  -           tried elsewhere  \S+  another desk", lines[4])
     assert lines[5:] == [
         "market data 1: 47 trials, besides what the models declare",
         "market data 2: 48 trials, besides what the models declare",
@@ -92,8 +107,9 @@ def test_a_file_that_is_lost_is_said_to_be(desk: Path, capsys: Capture) -> None:
     for path in (desk / "trials").iterdir():
         path.unlink()
     heading, *lines = said(desk, capsys).splitlines()
-    assert heading == "packed (UTC)         trial         market  what, by whom, and why"
-    assert all("  any     its file is lost  " in line for line in lines[:3])
+    assert heading == HEADING
+    models = zip(lines[:3], ids(desk), strict=True)
+    assert all(f"  any     {model}  its file is lost  " in line for line, model in models)
     assert lines[3:] == ["3 trials"]
 
 

@@ -71,6 +71,31 @@ def test_every_part_of_the_costs_is_charged(pytester: pytest.Pytester, traded: P
     assert small < free
 
 
+def break_even(pytester: pytest.Pytester, model: Path, costs: str = "") -> Evidence:
+    return measured(pytester, model, "pnl.sharpe", f"[costs]\n{costs}\n")["pnl.break_even"]
+
+
+def test_the_break_even_pays_borrow_and_impact_and_must_exceed_what_a_trade_costs(
+    pytester: pytest.Pytester, traded: Path
+) -> None:
+    plain = break_even(pytester, traded)
+    assert plain.value is not None
+    assert (plain.above, plain.at_most) == (2, 1000)
+    turnover = measured(pytester, traded, "pnl.turnover")["pnl.turnover"].value
+    assert turnover is not None
+    borrowed = break_even(pytester, traded, "borrow_bps_per_year = 252")
+    # Half of the capital is sold short, at a basis point a day.
+    assert plain.value - borrowed.value == pytest.approx(0.5 / turnover, rel=1e-6)
+    assert break_even(pytester, traded, "impact_bps = 10").value < plain.value - 1e-3
+    # Dearer trading leaves it where it is, and asks for more of it.
+    dearer = f"half_spread_bps = {plain.value - 1}\nslippage_bps = 1.5"
+    found = break_even(pytester, traded, dearer)
+    assert found.value == pytest.approx(plain.value, rel=1e-9)
+    assert found.above == pytest.approx(plain.value + 0.5)
+    result = run(pytester, f"--model-dir={traded}", f"--policy={pytester.path / 'policy.toml'}", "-m", "pnl")
+    assert any(line.startswith("pnl.break_even") and line.endswith("WARN") for line in result.outlines)
+
+
 def test_an_impact_without_volumes_is_an_error_and_never_nothing(pytester: pytest.Pytester, good_model: Path) -> None:
     policy = pytester.path / "policy.toml"
     policy.write_text("[costs]\nimpact_bps = 10\n")

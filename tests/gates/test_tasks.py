@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.drift import detect_drift
 from pytest_modelgates.errors import MissingExtraError, PackError, StatisticsError
 from pytest_modelgates.evidence.verdict import Verdict, judge
+from pytest_modelgates.gating import progress
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import MODEL
 from pytest_modelgates.policy.load import load_policy
@@ -277,6 +279,18 @@ def test_a_model_no_better_than_its_baseline_is_red(
     assert shown.sample == len(Candidate(directory).panel.frame)
     assert shown.detail["gain"] == pytest.approx(shown.detail["model"] - shown.detail["baseline"])
     assert shown.detail["gain_from"] <= shown.detail["gain"] <= shown.detail["gain_to"]
+
+
+@pytest.mark.parametrize(("metric", "shown"), [("average_precision", True), ("roc_auc", False)])
+def test_a_metric_that_is_computed_anew_says_how_far_it_is(
+    pytester: pytest.Pytester, tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, metric: str, shown: bool
+) -> None:
+    monkeypatch.setattr(progress, "progress_lines", partial(progress.progress_lines, every=0))
+    result = gates_of(pytester, pack_tumours(tmp_path / "artifacts", metric=metric), policy)
+    line = f"metric.beats_baseline: resamples of {metric}: "
+    said = [each for each in result.outlines if each.startswith(line)]
+    assert len(said) == (998 if shown else 0)
+    assert all(fnmatchcase(each, f"{line}* of 999, about * s left") for each in said)
 
 
 FEW = [

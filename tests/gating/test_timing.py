@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -145,6 +146,13 @@ def test_a_call_that_is_far_too_slow_fails_on_any_machine() -> None:
     # A wait of its own, not of the machine's: nothing slows the reference as much.
     assert verdict(lambda: time.sleep(0.01), at_most=0.01)[0] == "failed"
     assert verdict(lambda: None, at_most=1000)[0] == "passed"
+
+
+def test_a_slow_spell_that_does_not_come_again_is_no_failure() -> None:
+    calls = count()
+    first = 5 + 10 + 200
+    assert verdict(lambda: time.sleep(0.003) if next(calls) < first else None, at_most=0.3)[0] == "inconclusive"
+    assert next(calls) == first + 200
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pytest_modelgates.drift import ks_test, psi
 from pytest_modelgates.model.schema import schema_crc32
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.stats.ablation import ablate
+from pytest_modelgates.stats.baseline import MOST_ROWS
 from pytest_modelgates.stats.decay import forward_returns
 from pytest_modelgates.stats.holdings import Holdings, simulate
 from pytest_modelgates.stats.placebo import placebo_test
@@ -38,6 +39,10 @@ def test_the_worked_examples_hold() -> None:
         schema_crc32([("mom", "float32"), ("rev", "float32")]),
     ]
     assert [each for each in found if each not in " ".join(TEXT.split())] == []
+
+
+def test_the_rows_of_a_slow_metric_are_as_many_as_the_documentation_says() -> None:
+    assert f"of more than {MOST_ROWS:,} rows so many are drawn once" in " ".join(TEXT.split())
 
 
 class Example:

@@ -1,0 +1,84 @@
+"""What `--help` says to somebody who knows none of our words yet."""
+
+import argparse
+
+import pytest
+
+from pytest_modelgates.cli import main
+from pytest_modelgates.cli.main import parser
+
+Capture = pytest.CaptureFixture[str]
+COLUMNS = 80
+
+
+def helped(capsys: Capture, *verb: str) -> str:
+    with pytest.raises(SystemExit, match="0"):
+        main([*verb, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.fixture(autouse=True)
+def _narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+
+
+EXPLAINED = [
+    pytest.param(
+        ["pack"],
+        [
+            "Write a model directory from a model, its panel and a packing list.",
+            "The panel holds rows that the model was not fitted on",
+            "The packing list names its columns",
+            "which `modelgates gate` and `modelgates promote` take",
+        ],
+        id="pack",
+    ),
+    pytest.param(
+        ["panel"],
+        [
+            "Print the digest of a panel, for a policy that admits only models judged by that panel.",
+            "write the printed line under [data] of registry/policy.toml",
+        ],
+        id="panel",
+    ),
+    pytest.param(
+        ["log"],
+        [
+            "Show the audit log: every promotion and rollback, and what else was recorded, but trials; times are UTC.",
+            "`modelgates trials` shows trials, and so do --kind trial and --json",
+            "check that no line was changed, added or taken away",
+        ],
+        id="log",
+    ),
+    pytest.param(
+        ["prove"],
+        [
+            "Show that the gates can fail: run each hard gate on copies of the model that were broken on purpose.",
+            "red: its gate refused the copy. GREEN: it passed, so it would not notice this fault.",
+            "[evidence] proof = true",
+        ],
+        id="prove",
+    ),
+    pytest.param(
+        [], ["First steps: modelgates init, python pack_example.py, modelgates promote DIRECTORY"], id="modelgates"
+    ),
+]
+
+
+@pytest.mark.parametrize(("verb", "phrases"), EXPLAINED)
+def test_help_explains_its_words(capsys: Capture, verb: list[str], phrases: list[str]) -> None:
+    said = helped(capsys, *verb)
+    assert [phrase for phrase in phrases if phrase not in " ".join(said.split())] == []
+    assert [line for line in said.splitlines() if len(line) > COLUMNS] == []
+
+
+def test_the_list_of_verbs_has_a_sentence_for_each_and_no_more(capsys: Capture) -> None:
+    (verbs,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert len(verbs._choices_actions) == len(verbs.choices) > 20
+    for each in verbs._choices_actions:
+        assert each.help
+        assert each.help.endswith(".")
+        assert "\n" not in each.help
+        own = helped(capsys, each.dest)
+        if "  VERB" not in own:  # of a noun with verbs of its own they are listed in place of it
+            assert "".join(each.help.split()) in "".join(own.split())
