@@ -30,6 +30,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _JSON, _BINARY = b"application/json", b"application/octet-stream"
 _HEADER_LENGTH = b"inference-header-content-length"
 _encode = msgspec.json.Encoder().encode
+_BODY_UNREAD = {404, 405, 413, 415}
 _PACKAGE = "pytest-modelgates"
 _SERVER = _encode({"name": _PACKAGE, "version": version(_PACKAGE), "extensions": ["binary_tensor_data"]})
 
@@ -208,9 +209,7 @@ class Application:
         try:
             asked = _named(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RequestError(
-                f'not a request in JSON ({error}); send {{"rows": [{{column: value, …}}, …]}}'
-            ) from error
+            raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({error})') from error
         rows = _rows_of(asked.rows, served.adapter.sidecar)
         records = self._score(served, rows, asked.id)
         said: dict[str, Any] = {
@@ -232,7 +231,10 @@ class Application:
 
 
 def _refusal(status: int, why: str) -> Reply:
-    return Reply(status, _encode({"error": why}))
+    content = (b"content-type", _JSON)
+    # What was not read of the body would be taken for the next request.
+    headers = (content, (b"connection", b"close")) if status in _BODY_UNREAD else (content,)
+    return Reply(status, _encode({"error": why}), headers)
 
 
 def _gone() -> NoReturn:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from pytest_modelgates.audit.kill import kill
 from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.http import Application, Served
-from tests.support.handmade import logged
+from tests.support.handmade import logged, renamed
 
 ROW = {"time": "2026-01-02", "asset": "A", "momentum": 0.5, "value": 0.25}
 X = {"name": "X", "shape": [2, 2], "datatype": "FP32", "data": [0.5, 0, -0.5, 0]}
@@ -286,28 +285,12 @@ def test_a_request_is_answered_by_the_model_that_is_served_when_its_body_is_whol
 
 
 @pytest.fixture
-def another_model(good_model: Path, tmp_path: Path) -> Path:
+def another_model(good_model: Path) -> Path:
     """The same model under another id, in the same registry."""
-    import shutil
-
-    import msgspec
-
-    from pytest_modelgates.model.manifest import Manifest
-    from pytest_modelgates.storage.strict_json import canonical, read_json
-
-    other = good_model.with_name(str(int(good_model.name) + 1))
-    shutil.copytree(good_model, other)
-    manifest = read_json(other / "manifest.json", Manifest)
-    (other / "manifest.json").write_bytes(canonical(msgspec.structs.replace(manifest, id=other.name)))
-    return other
-
-
-def ready(application: Application) -> Any:
-    """What it says of itself."""
-    return said(ask(application, "/v2/health/ready"))
+    return renamed(good_model, str(int(good_model.name) + 1))
 
 
 def test_it_says_what_it_wanted_and_why_it_serves_another(application: Application) -> None:
     application.trouble = "wanted b, serving a, because c"
-    found: Callable[[], Any] = lambda: ready(application)  # noqa: E731
-    assert (found()["ready"], found()["trouble"]) == (True, "wanted b, serving a, because c")
+    found = said(ask(application, "/v2/health/ready"))
+    assert (found["ready"], found["trouble"]) == (True, "wanted b, serving a, because c")

@@ -233,6 +233,15 @@ def logged(artifacts: Artifacts, arm: Arm, *, digest: str | None = None) -> list
     return [record for record in found if digest in (None, record.digest)]
 
 
+def renamed(directory: Path, model_id: str) -> Path:
+    """Copy a model directory under another id."""
+    other = directory.with_name(model_id)
+    shutil.copytree(directory, other)
+    manifest = read_json(other / "manifest.json", Manifest)
+    (other / "manifest.json").write_bytes(canonical(msgspec.structs.replace(manifest, id=model_id)))
+    return other
+
+
 def modelgates(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own."""
     command = [sys.executable, "-m", "pytest_modelgates", *map(str, arguments)]
