@@ -5,7 +5,6 @@ Every row takes the way of all sources: the kill switch, the schema, the model, 
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, NamedTuple, NoReturn
 
@@ -195,10 +194,12 @@ class Application:
         if stated is not None and not stated.isdigit():
             raise RequestError("Inference-Header-Content-Length is not a number of bytes")
         asked = served.protocol.read(body, None if stated is None else int(stated))
-        sidecar, rows = served.adapter.sidecar, unnamed_rows(asked.matrix)
+        sidecar, request = served.adapter.sidecar, asked.request
         if asked.names:
-            rows = named_rows(_checked_names(asked.names, sidecar), asked.matrix, sidecar)
-        records = self._score(served, rows, asked.request)
+            rows = named_rows(_checked_names(asked.names, sidecar), asked.matrix, sidecar, request)
+        else:
+            rows = unnamed_rows(asked.matrix, request)
+        records = self._score(served, rows)
         scores = np.array([record.prediction for record in records], dtype=np.float64)
         reply, length = served.protocol.reply(asked, scores)
         if length is None:
@@ -210,8 +211,8 @@ class Application:
             asked = _named(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({error})') from error
-        rows = _rows_of(asked.rows, served.adapter.sidecar)
-        records = self._score(served, rows, asked.id)
+        rows = _rows_of(asked, served.adapter.sidecar)
+        records = self._score(served, rows)
         said: dict[str, Any] = {
             "model_name": served.protocol.model,
             "model_version": served.protocol.version,
@@ -219,8 +220,8 @@ class Application:
         }
         return Reply(200, _encode(said | ({} if asked.id is None else {"id": asked.id})))
 
-    def _score(self, served: Served, rows: Rows, request: str | None) -> list[Prediction]:
-        records = served.adapter.score(replace(rows, request=request))
+    def _score(self, served: Served, rows: Rows) -> list[Prediction]:
+        records = served.adapter.score(rows)
         wrong = [(number, record.error) for number, record in enumerate(records) if record.error]
         self.metrics.scored(len(records), len(wrong))
         if wrong:
@@ -254,8 +255,9 @@ def _checked_names(names: dict[str, list[str]], sidecar: Sidecar) -> dict[str, l
     return names
 
 
-def _rows_of(rows: list[dict[str, Any]], sidecar: Sidecar) -> Rows:
+def _rows_of(asked: Named, sidecar: Sidecar) -> Rows:
     """Take named rows as the model's CSV files have them; nothing is converted from one kind to another."""
+    rows = asked.rows
     if len(rows) > MOST_ROWS:
         raise RequestError(f"{len(rows)} rows, expected at most {MOST_ROWS}", status=413)
     wanted = {*sidecar.keys, *sidecar.names}
@@ -274,7 +276,7 @@ def _rows_of(rows: list[dict[str, Any]], sidecar: Sidecar) -> Rows:
     matrix = np.empty((len(rows), len(columns)), dtype=dtype)
     for place, column in enumerate(columns):
         matrix[:, place] = column
-    return named_rows(_checked_names(names, sidecar), matrix, sidecar)
+    return named_rows(_checked_names(names, sidecar), matrix, sidecar, asked.id)
 
 
 def _column(feature: Feature, values: list[Any]) -> NDArray[Any]:

@@ -95,7 +95,9 @@ class Scorer:
         return {row: f"{SCHEMA}{self._sidecar.names[columns[row]]} is {matrix[row, columns[row]]}" for row in rows}
 
 
-def named_rows(names: Mapping[str, list[str]], matrix: NDArray[np.generic], sidecar: Sidecar) -> Rows:
+def named_rows(
+    names: Mapping[str, list[str]], matrix: NDArray[np.generic], sidecar: Sidecar, request: str | None = None
+) -> Rows:
     """Name rows by time and asset, and by what they hold where one of these is missing.
 
     Parameters
@@ -105,6 +107,8 @@ def named_rows(names: Mapping[str, list[str]], matrix: NDArray[np.generic], side
     matrix : ndarray, shape (n_rows, n_features)
     sidecar : Sidecar
         Which columns these are.
+    request : str, optional
+        What brought the rows.
     """
     parts = [names[name] for name in sidecar.keys]
     if sidecar.asset is None or sidecar.time is None:
@@ -113,12 +117,12 @@ def named_rows(names: Mapping[str, list[str]], matrix: NDArray[np.generic], side
     if sidecar.time is not None:
         moments = {text: _moment(text) for text in set(names[sidecar.time])}
         times = [moments[text] for text in names[sidecar.time]]
-    return Rows(["|".join(key) for key in zip(*parts, strict=True)], matrix, times)
+    return Rows(["|".join(key) for key in zip(*parts, strict=True)], matrix, times, request)
 
 
-def unnamed_rows(matrix: NDArray[np.generic]) -> Rows:
+def unnamed_rows(matrix: NDArray[np.generic], request: str | None = None) -> Rows:
     """Name rows by what they hold, and say of none which moment it is of."""
-    return Rows(_contents(matrix), matrix, [None] * len(matrix))
+    return Rows(_contents(matrix), matrix, [None] * len(matrix), request)
 
 
 def _moment(text: str) -> datetime | None:
