@@ -3,8 +3,8 @@
     python -m benchmarks.records [ROWS]
 
 The log has parts of 50,000 rows, half of them live and half in shadow: 200 parts at ten million rows. Each question is
-asked in a process of its own, of a tenth of the log and of the whole. Promised: ten times the rows take at most 1.3 times
-the memory beyond that of the imports.
+asked in a process of its own, of a tenth of the log and of the whole. Promised: ten times the rows take at most 1.3
+times the memory beyond that of the imports.
 """
 
 import subprocess
@@ -63,7 +63,7 @@ def write_log(root: Path, rows: int) -> None:
     for number in range(rows // (2 * OF_A_PART)):
         scores = rng.standard_normal(OF_A_PART)
         for arm in ("live", "shadow"):
-            moved = scores + 0.1 * rng.standard_normal(each)
+            moved = scores + 0.1 * rng.standard_normal(OF_A_PART)
             records = []
             for row, score in enumerate(moved.tolist()):
                 place = number * OF_A_PART + row

@@ -3,8 +3,9 @@
 ``python -m benchmarks.statistics [--rows 1250000]``
 
 Needs an environment of its own, with the libraries that it compares with:
-``uv pip install --editable '.[pack]' --group peers``. Each time is the best of several, alternating between the two sides, so that
-a busy machine hurts both. Where both sides compute the same number, it is compared first: a difference ends the run.
+``uv pip install --editable '.[pack]' --group peers``. Each time is the best of several, alternating between the two
+sides, so that a busy machine hurts both. Where both sides compute the same number, it is compared first: a difference
+ends the run.
 """
 
 import argparse

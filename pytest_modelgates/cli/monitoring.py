@@ -27,7 +27,8 @@ def register(verbs: Verbs) -> None:
 
 
 def drift_check(arguments: argparse.Namespace) -> int:
-    """Compare the live model's predictions with its golden ones; ends with 1 if they have drifted."""
+    """Compare the live model's predictions with its golden ones; ends with 1 unless there is no drift."""
+    from ..drift.verdict import as_json
     from ..monitoring.drift_check import check_live, in_words
     from ..predictions.counting import Tally
 
@@ -35,10 +36,10 @@ def drift_check(arguments: argparse.Namespace) -> int:
     tally, policy = Tally(), looking(artifacts, arguments).policy
     model_id, rows, report = check_live(artifacts, policy, last=arguments.last, tally=tally)
     if arguments.json:
-        print_json({"model_id": model_id, "rows": rows, "repeated": tally.repeated, **report})
+        print_json({"model_id": model_id, "rows": rows, "repeated": tally.repeated, **as_json(report)})
     else:
         print(in_words(model_id, rows, report, repeated=tally.repeated))
-    return 1 if report["overall_drift"] else 0
+    return 0 if report["overall_drift"] is False else 1
 
 
 def compare(arguments: argparse.Namespace) -> int:

@@ -6,11 +6,11 @@ from itertools import chain
 
 from ..artifacts import Artifacts
 from ..drift import load_golden_predictions
-from ..drift.distances import DriftLimits, DriftReport
 from ..drift.running import RunningDrift
+from ..drift.verdict import DriftLimits, DriftReport
 from ..errors import StatisticsError
 from ..policy.policy import Policy
-from ..predictions.counting import Tally, Window, count_whole
+from ..predictions.counting import Tally, Window, count_whole, days_of, values_of
 from ..predictions.records import Prediction
 from ..registry.store import live_change
 
@@ -54,8 +54,8 @@ def check_live(
     """
     live = live_change(artifacts)
     drift = RunningDrift(load_golden_predictions(live.to, folder=artifacts.golden), limits=limits_of(policy))
-    for scores in _newest(count_whole(artifacts, "live", Window(digest=live.digest), tally), last):
-        drift.add(scores)
+    for records in _newest(count_whole(artifacts, "live", Window(digest=live.digest), tally), last):
+        drift.add(values_of([records]), days=days_of(records))
     if not drift.rows:
         raise StatisticsError(
             f"no prediction of {live.to}, which is live, in {artifacts.predictions / 'live'}; run: modelgates serve "
@@ -64,21 +64,21 @@ def check_live(
     return live.to, drift.rows, drift.report()
 
 
-def _newest(parts: Iterable[list[Prediction]], last: int | None) -> Iterator[list[float]]:
-    """Give the predictions of each part, or in one list the newest so many of all."""
-    scores = ([record.prediction for record in part if record.prediction is not None] for part in parts)
+def _newest(parts: Iterable[list[Prediction]], last: int | None) -> Iterator[list[Prediction]]:
+    """Give the records of each part, or in one list the newest so many of all."""
     if last is None:
-        yield from scores
-    elif newest := deque(chain.from_iterable(scores), maxlen=last):
+        yield from parts
+    elif newest := deque(chain.from_iterable(parts), maxlen=last):
         yield list(newest)
 
 
 def in_words(model_id: str, rows: int, report: DriftReport, *, repeated: float = 0.0) -> str:
     """Say the result to people, and which share of the predictions is of rows that another part of the log has too."""
     again = f"  {repeated:.1%} of them are of rows that another process scored too\n" if repeated else ""
-    verdict = "DRIFT" if report["overall_drift"] else "no drift"
+    verdict = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}[report["overall_drift"]]
+    why = "".join(f"  {reason}\n" for reason in report["reasons"])
     return (
-        f"{model_id}: {verdict} over {rows} live predictions\n{again}"
+        f"{model_id}: {verdict} over {rows} live predictions\n{why}{again}"
         f"  PSI {report['psi']['value']:.4f} ({report['psi']['level']})\n"
         f"  KS  {report['ks']['statistic']:.4f} (p {report['ks']['p_value']:.3g})"
     )

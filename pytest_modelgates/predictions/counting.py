@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
-from ..errors import InsufficientDataError
+from ..errors import InsufficientDataError, StatisticsError
 from .parts import Part, parts
 from .reading import MOST_NOTES, Reading, read_part
 from .records import Arm, Prediction
@@ -228,3 +228,11 @@ def values_of(records: Iterable[Iterable[Prediction]]) -> NDArray[np.float64]:
     """Collect the predictions of records that count."""
     chunks = [np.array([record.prediction for record in part], dtype=np.float64) for part in records]
     return np.concatenate([np.empty(0), *chunks])
+
+
+def days_of(records: Iterable[Prediction]) -> NDArray[np.datetime64] | None:
+    """Give the UTC date that each row is of; None if one of them is of no known day."""
+    try:
+        return np.array([record.day for record in records], dtype="datetime64[D]")
+    except StatisticsError:
+        return None

@@ -1,0 +1,205 @@
+"""Counts of a sample over a grid of the golden's own order statistics. They are exact, and they add up."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import StatisticsError
+from .columns import Column, chunks, column, comparable, widened
+
+POINTS = 16_384
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Counts:
+    """How many values of a sample lie below and up to each point of a grid, and how many are not finite.
+
+    Parameters
+    ----------
+    grid : str
+        Digest of the grid.
+    below, up_to : ndarray of int64, shape (n_points,)
+        Finite values less than each point, and at most it [count].
+    finite, nan, lowest, highest : int
+        Finite values in all; NaN or missing ones; minus and plus infinity [count].
+    """
+
+    grid: str
+    below: Integers
+    up_to: Integers
+    finite: int = 0
+    nan: int = 0
+    lowest: int = 0
+    highest: int = 0
+
+    def __add__(self, other: Self) -> "Counts":
+        """Count both samples as one.
+
+        Raises
+        ------
+        StatisticsError
+            If they were counted over different grids.
+        """
+        if self.grid != other.grid:
+            raise StatisticsError("counts over the grids of two goldens do not add up: count both over one of them")
+        return Counts(
+            grid=self.grid,
+            below=self.below + other.below,
+            up_to=self.up_to + other.up_to,
+            finite=self.finite + other.finite,
+            nan=self.nan + other.nan,
+            lowest=self.lowest + other.lowest,
+            highest=self.highest + other.highest,
+        )
+
+    @property
+    def rows(self) -> int:
+        """All values, finite or not."""
+        return self.finite + self.missing
+
+    @property
+    def missing(self) -> int:
+        """Values that are NaN, missing or infinite."""
+        return self.nan + self.lowest + self.highest
+
+    @property
+    def cells(self) -> Integers:
+        """Values below the first point, at it, between it and the next, at that, and so on; shape (2 n_points + 1,)."""
+        between = np.ravel([self.below, self.up_to], order="F")
+        return np.diff(between, prepend=0, append=self.finite)
+
+    @classmethod
+    def of_cells(cls, grid: str, cells: Integers, *, nan: int = 0, lowest: int = 0, highest: int = 0) -> "Counts":
+        """Give the counts that have these cells."""
+        sums = np.cumsum(cells)
+        return cls(
+            grid=grid,
+            below=sums[:-1:2],
+            up_to=sums[1:-1:2],
+            finite=int(sums[-1]),
+            nan=nan,
+            lowest=lowest,
+            highest=highest,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Values of a golden, ascending, over which other samples are counted.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n_points,)
+        Every distinct value, or so many order statistics, the smallest and the largest among them. No value lies
+        between two points that makes up more than its share, 1 / n_points.
+    golden : Counts
+        The golden's own.
+    whole : bool
+        Whether every distinct value of the golden is a point, so that nothing of it lies between two.
+    """
+
+    points: Column
+    golden: Counts
+    whole: bool
+
+    @classmethod
+    def of(cls, golden: ArrayLike, *, points: int = POINTS) -> "Grid":
+        """Take the grid of a golden.
+
+        Parameters
+        ----------
+        golden : array_like, shape (n,)
+            As `columns.column` reads it.
+        points : int, optional
+            Most points of the grid.
+
+        Raises
+        ------
+        StatisticsError
+            If the golden cannot be read, or none of its values is a finite number.
+        """
+        ordered = np.sort(column(golden, name="golden"))
+        lowest, end, nan = _ends(ordered)
+        finite = ordered[lowest:end]
+        if not finite.size:
+            raise StatisticsError(f"golden has {ordered.size} values, none of them finite: give one that is")
+        # A step up is the last of its equals.
+        steps = np.flatnonzero(finite[1:] != finite[:-1])
+        if whole := steps.size < points:
+            chosen = finite[np.append(steps, finite.size - 1)]
+        else:
+            chosen = np.unique(finite[np.linspace(0, finite.size - 1, points).round().astype(np.intp)])
+        chosen = widened(chosen)
+        below, up_to = (
+            np.searchsorted(*comparable(finite, chosen), side=side).astype(np.int64) for side in ("left", "right")
+        )
+        content = chosen.tobytes() + below.tobytes() + up_to.tobytes()
+        counts = Counts(
+            grid=hashlib.sha256(chosen.dtype.str.encode() + content).hexdigest(),
+            below=below,
+            up_to=up_to,
+            finite=finite.size,
+            nan=ordered.size - nan,
+            lowest=lowest,
+            highest=nan - end,
+        )
+        return cls(chosen, counts, whole)
+
+    def none(self) -> Counts:
+        """Count nothing yet."""
+        zeros = np.zeros(self.points.size, dtype=np.int64)
+        return Counts(grid=self.golden.grid, below=zeros, up_to=zeros)
+
+    def count(self, values: ArrayLike) -> Counts:
+        """Count a sample, in any order.
+
+        Parameters
+        ----------
+        values : array_like, shape (m,)
+            As `columns.column` reads it. Truth values, integers of any size and floats are compared exactly.
+
+        Returns
+        -------
+        Counts
+            Those of two parts of a sample add up to those of the whole.
+
+        Raises
+        ------
+        StatisticsError
+            If they cannot be read.
+        """
+        below, up_to = np.zeros((2, self.points.size), dtype=np.int64)
+        finite = nan = lowest = highest = 0
+        for chunk in chunks(column(values, name="current")):
+            ordered = np.sort(chunk)
+            first, end, last = _ends(ordered)
+            points, ordered = comparable(self.points, ordered[first:end])
+            below += np.searchsorted(ordered, points, side="left")
+            up_to += np.searchsorted(ordered, points, side="right")
+            finite, lowest = finite + ordered.size, lowest + first
+            highest, nan = highest + last - end, nan + chunk.size - last
+        return Counts(
+            grid=self.golden.grid,
+            below=below,
+            up_to=up_to,
+            finite=finite,
+            nan=nan,
+            lowest=lowest,
+            highest=highest,
+        )
+
+
+def _ends(ordered: Column) -> tuple[int, int, int]:
+    """Say where the finite values begin and end, and where NaN begins, which numpy sorts last."""
+    if ordered.dtype.kind != "f":
+        return 0, ordered.size, ordered.size
+    kinds = np.array([-np.inf, np.inf, np.nan], dtype=ordered.dtype)
+    return (
+        int(np.searchsorted(ordered, kinds[0], side="right")),
+        int(np.searchsorted(ordered, kinds[1], side="left")),
+        int(np.searchsorted(ordered, kinds[2], side="left")),
+    )
