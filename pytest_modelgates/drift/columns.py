@@ -1,5 +1,6 @@
 """One column of numbers, of whatever dtype, and missing where a mask says so. Converts nothing that would round."""
 
+import sys
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any
@@ -35,8 +36,10 @@ def column(given: ArrayLike, *, name: str) -> Column:
     StatisticsError
         If it is empty, has another shape, or holds something other than real numbers.
     """
+    # numpy.ma takes long to load, and without it nothing is masked.
+    masked = given if "numpy.ma" in sys.modules and isinstance(given, np.ma.MaskedArray) else None
     try:
-        values = np.asarray(np.ma.getdata(given) if isinstance(given, np.ma.MaskedArray) else given)
+        values = np.asarray(given if masked is None else masked.data)
     except (TypeError, ValueError) as error:
         raise _no_numbers(name, str(error)) from error
     if values.dtype.kind == "O":
@@ -47,8 +50,8 @@ def column(given: ArrayLike, *, name: str) -> Column:
         raise StatisticsError(f"{name} has shape {values.shape}, not one dimension: give one prediction a row")
     if not values.size:
         raise StatisticsError(f"{name} is empty: give at least one prediction")
-    if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
-        values = np.where(np.ma.getmaskarray(given), np.nan, values.astype(np.float64))
+    if masked is not None and np.any(masked.mask):
+        values = np.where(masked.mask, np.nan, values.astype(np.float64))
     native = np.float64 if values.dtype.kind == "b" else values.dtype.newbyteorder("=")
     return values.astype(native, copy=False)
 

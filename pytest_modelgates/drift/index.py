@@ -149,7 +149,7 @@ class Bins:
     def of_counts(self, counts: Counts) -> Integers:
         """Count in each bin, from counts over the grid."""
         sums = np.cumsum(counts.cells)
-        return self._of_pieces(np.diff(sums[self.edges], prepend=0, append=counts.finite))
+        return self.of_pieces(np.diff(sums[self.edges], prepend=0, append=counts.finite))
 
     def of_values(self, values: ArrayLike) -> tuple[Integers, int]:
         """Count in each bin, and what is NaN, missing or infinite, by comparing each value with each edge.
@@ -167,9 +167,10 @@ class Bins:
             points, chunk = _unordered(self.thresholds, chunk)
             for place, (edge, point) in enumerate(zip(self.edges, points, strict=True)):
                 sums[place] += np.count_nonzero(chunk <= point if edge % 2 else chunk < point) - lowest
-        return self._of_pieces(np.diff(sums, prepend=0, append=finite)), given.size - finite
+        return self.of_pieces(np.diff(sums, prepend=0, append=finite)), given.size - finite
 
-    def _of_pieces(self, pieces: Integers) -> Integers:
+    def of_pieces(self, pieces: Integers) -> Integers:
+        """Count in each bin, from counts in each piece."""
         counts = np.zeros(self.size, dtype=np.int64)
         np.add.at(counts, self.of_piece, pieces)
         return counts
