@@ -1,16 +1,19 @@
 """Counts of a sample over a grid of the golden's own order statistics. They are exact, and they add up."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from .buckets import Buckets
 from .columns import Column, chunks, column, comparable, widened
 
 POINTS = 16_384
+_LARGE = 2**18  # values from which on a table is worth its making
 Integers = NDArray[np.int64]
 
 
@@ -87,7 +90,7 @@ class Counts:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """Values of a golden, ascending, over which other samples are counted.
 
@@ -172,25 +175,38 @@ class Grid:
         StatisticsError
             If they cannot be read.
         """
-        below, up_to = np.zeros((2, self.points.size), dtype=np.int64)
-        finite = nan = lowest = highest = 0
-        for chunk in chunks(column(values, name="current")):
-            ordered = np.sort(chunk)
-            first, end, last = _ends(ordered)
-            points, ordered = comparable(self.points, ordered[first:end])
-            below += np.searchsorted(ordered, points, side="left")
-            up_to += np.searchsorted(ordered, points, side="right")
-            finite, lowest = finite + ordered.size, lowest + first
-            highest, nan = highest + last - end, nan + chunk.size - last
+        given = column(values, name="current")
+        return sum((self._count(chunk, large=given.size >= _LARGE) for chunk in chunks(given)), start=self.none())
+
+    def _count(self, chunk: Column, *, large: bool) -> Counts:
+        """Count at most 2^20 values: many of them by a table, if there is one, and others by sorting."""
+        if large and self._buckets and (chunk.dtype.kind == "f" or chunk.dtype.itemsize < 8):
+            # Not ascontiguousarray alone: a table needs memory that is aligned, and float64.
+            number = np.require(chunk, dtype=np.float64, requirements=["C", "A"])
+            # NaN and infinity show in the sum, as do numbers near the largest, to which it does no harm.
+            with np.errstate(over="ignore", invalid="ignore"):
+                finite = number if np.isfinite(number.sum()) else number[np.isfinite(number)]
+            counts = Counts.of_cells(self.golden.grid, self._buckets.count(finite))
+            lost = number[~np.isfinite(number)] if finite.size < number.size else finite[:0]
+            nan, lowest = int(np.count_nonzero(lost != lost)), int(np.count_nonzero(lost == -np.inf))
+            return replace(counts, nan=nan, lowest=lowest, highest=lost.size - nan - lowest)
+        ordered = np.sort(chunk)
+        first, end, last = _ends(ordered)
+        points, ordered = comparable(self.points, ordered[first:end])
         return Counts(
             grid=self.golden.grid,
-            below=below,
-            up_to=up_to,
-            finite=finite,
-            nan=nan,
-            lowest=lowest,
-            highest=highest,
+            below=np.searchsorted(ordered, points, side="left").astype(np.int64),
+            up_to=np.searchsorted(ordered, points, side="right").astype(np.int64),
+            finite=ordered.size,
+            nan=chunk.size - last,
+            lowest=first,
+            highest=last - end,
         )
+
+    @cached_property
+    def _buckets(self) -> Buckets | None:
+        cells = self.golden.cells
+        return Buckets.of(self.points, cells[1::2] + cells[:-1:2]) if self.points.dtype == np.float64 else None
 
 
 def _ends(ordered: Column) -> tuple[int, int, int]:

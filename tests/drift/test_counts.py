@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_modelgates.drift import columns
+from pytest_modelgates.drift import columns, counts
 from pytest_modelgates.drift.counts import Counts, Grid
 from pytest_modelgates.drift.summary import Reference
 from pytest_modelgates.errors import StatisticsError
@@ -20,9 +20,9 @@ FINITE = st.lists(st.sampled_from([0.0, 0.25, 1.0]) | st.floats(-3, 3), min_size
 DAYS = st.integers(0, 5)
 
 
-def as_lists(counts: Counts) -> list[Any]:
-    whole = (counts.finite, counts.nan, counts.lowest, counts.highest)
-    return [counts.grid, counts.below.tolist(), counts.up_to.tolist(), *whole]
+def as_lists(found: Counts) -> list[Any]:
+    whole = (found.finite, found.nan, found.lowest, found.highest)
+    return [found.grid, found.below.tolist(), found.up_to.tolist(), *whole]
 
 
 def by_hand(grid: Grid, values: list[Any]) -> list[Any]:
@@ -79,6 +79,52 @@ def test_adding_is_associative_and_commutative(golden: list[float], samples: tup
     assert as_lists(a + grid.none()) == as_lists(a)
 
 
+SCORES = {
+    "even": lambda rng, size: rng.random(size),
+    "returns": lambda rng, size: 1e-3 * rng.standard_t(3, size),
+    "over-many-magnitudes": lambda rng, size: rng.lognormal(0, 4, size),
+    "mostly-zero": lambda rng, size: np.where(rng.random(size) < 0.97, 0.0, rng.random(size)),
+    "four-digits": lambda rng, size: np.round(rng.random(size), 4),
+    "two-kinds": lambda rng, size: (rng.random(size) < 0.1).astype(float),
+    "with-an-outlier": lambda rng, size: np.append(rng.random(size), 1e300),
+    "around-zero-and-signed": lambda rng, size: rng.choice([-1, 1], size) * rng.lognormal(0, 9, size),
+    "constant": lambda rng, size: np.full(size, 0.5),
+    "float32": lambda rng, size: rng.standard_normal(size).astype(np.float32),
+    "small-integers": lambda rng, size: rng.integers(-9, 9, size).astype(np.int16),
+}
+# The largest numbers, the smallest, both zeros, and all that is not finite.
+EXTREME = [1.7e308, -1.7e308, 5e-324, -5e-324, 0.0, -0.0, math.nan, math.inf, -math.inf, 1e300]
+
+
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("golden", [400, 40_000])
+def test_a_table_counts_as_sorting_does(kind: str, golden: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(7)
+    grid = Grid.of(SCORES[kind](rng, golden))
+    odd = np.array([]) if kind == "small-integers" else np.array(EXTREME)
+    with np.errstate(over="ignore"):
+        values = np.concatenate([SCORES[kind](rng, 70_000), grid.points[::3], odd]).astype(SCORES[kind](rng, 1).dtype)
+    by_sorting = as_lists(grid.count(values))
+    monkeypatch.setattr(counts, "_LARGE", 1)
+    assert as_lists(grid.count(values)) == by_sorting
+    assert as_lists(grid.count(values[::-2])) == as_lists(grid.count(values[::-2].copy()))
+
+
+@settings(deadline=None)
+@given(golden=FINITE, sample=SAMPLE)
+def test_a_table_counts_as_a_count_by_hand(golden: list[float], sample: list[float]) -> None:
+    grid = Grid.of(golden)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counts, "_LARGE", 1)
+        assert as_lists(grid.count(sample)) == by_hand(grid, sample)
+
+
+def test_a_golden_without_room_between_its_values_is_counted_by_sorting() -> None:
+    grid = Grid.of(1 + np.arange(3_000) * 2.0**-52)
+    assert as_lists(grid.count(grid.points)) == by_hand(grid, grid.points.tolist())
+    assert Grid.of([2**53, 2**53 + 1])._buckets is None
+
+
 def test_a_chunk_is_no_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     values, grid = rng.standard_normal(1_000), Grid.of(rng.standard_normal(300))
@@ -88,9 +134,9 @@ def test_a_chunk_is_no_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cells_are_counts_told_otherwise() -> None:
-    counts = Grid.of([1, 2, 2, 4]).count([0, 1, 2, 2, 3, 9])
-    assert counts.cells.tolist() == [1, 1, 0, 2, 1, 0, 1]
-    assert as_lists(Counts.of_cells(counts.grid, counts.cells)) == as_lists(counts)
+    found = Grid.of([1, 2, 2, 4]).count([0, 1, 2, 2, 3, 9])
+    assert found.cells.tolist() == [1, 1, 0, 2, 1, 0, 1]
+    assert as_lists(Counts.of_cells(found.grid, found.cells)) == as_lists(found)
 
 
 def test_a_long_golden_keeps_order_statistics_with_both_ends() -> None:
@@ -127,14 +173,14 @@ def test_every_dtype_is_exact(golden: Any, current: Any) -> None:
 
 def test_what_a_mask_hides_is_missing_and_never_used() -> None:
     masked = np.ma.array([1.0, 1e9, 2.0], mask=[False, True, False])
-    counts = Grid.of([1, 2, 3]).count(masked)
-    assert (counts.finite, counts.nan, counts.up_to.tolist()) == (2, 1, [1, 2, 2])
+    found = Grid.of([1, 2, 3]).count(masked)
+    assert (found.finite, found.nan, found.up_to.tolist()) == (2, 1, [1, 2, 2])
     assert Grid.of(np.ma.array([1, 2**60], mask=[False, True])).points.tolist() == [1.0]
 
 
 def test_none_is_missing() -> None:
-    counts = Grid.of([1, 2]).count([1, None, math.nan, math.inf])
-    assert (counts.finite, counts.nan, counts.highest, counts.missing, counts.rows) == (1, 2, 1, 3, 4)
+    found = Grid.of([1, 2]).count([1, None, math.nan, math.inf])
+    assert (found.finite, found.nan, found.highest, found.missing, found.rows) == (1, 2, 1, 3, 4)
 
 
 NO_NUMBERS: list[Any] = [
