@@ -1,12 +1,14 @@
 """Drift of two samples, and of parts that are added up, so that a log of any length takes little memory."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
 from .columns import Column, alike, column
+from .frames import Correction, FrameReport, compare_frames, is_frame
 from .index import contributions
 from .smirnov import exact_distance, exact_tail, is_exact, limit_tail, ties_of
 from .summary import Reference, Summary
@@ -74,6 +76,19 @@ class RunningDrift:
         return judge(self.reference, self.summary, self._limits)
 
 
+@overload
+def detect_drift(
+    golden: Mapping[str, Any],
+    current: Mapping[str, Any],
+    *,
+    golden_days: ArrayLike | None = None,
+    days: ArrayLike | None = None,
+    limits: DriftLimits | None = None,
+    correction: Correction = "bh",
+) -> FrameReport: ...
+
+
+@overload
 def detect_drift(
     golden: ArrayLike,
     current: ArrayLike,
@@ -81,19 +96,34 @@ def detect_drift(
     golden_days: ArrayLike | None = None,
     days: ArrayLike | None = None,
     limits: DriftLimits | None = None,
-) -> DriftReport:
+    correction: Correction = "bh",
+) -> DriftReport: ...
+
+
+def detect_drift(
+    golden: Any,
+    current: Any,
+    *,
+    golden_days: ArrayLike | None = None,
+    days: ArrayLike | None = None,
+    limits: DriftLimits | None = None,
+    correction: Correction = "bh",
+) -> DriftReport | FrameReport:
     """Say whether the current predictions have drifted from their golden.
 
     Parameters
     ----------
     golden, current : array_like, shapes (n,) and (m,)
         Predictions then and now, in any order: truth values, integers or floats. What is None, NaN, infinite or masked
-        is counted apart.
+        is counted apart. Or two frames with the same columns, or mappings of names to columns: of numbers, or of
+        categories.
     golden_days, days : array_like of datetime64, shapes (n,) and (m,), optional
         The day that each row is of. Rows of one day resemble each other, and without their days they are taken as
         independent.
     limits : DriftLimits, optional
         Where drift begins; by default the limits of `DriftLimits()`.
+    correction : str, default "bh"
+        How p-values of the columns of a frame are adjusted for their number: ``bh``, ``holm`` or ``none``.
 
     Returns
     -------
@@ -102,7 +132,8 @@ def detect_drift(
         in ``psi`` (``value``, ``level``, ``critical``, ``rest``, ``bins``), ``ks`` (``statistic``, ``p_value``),
         ``missing``, ``rows``; ``dependence`` says how rows of one day were allowed for, and ``literal`` what the plain
         rule says: a PSI above its limit, or p below its level, over rows taken as independent. If no current value is
-        finite, the numbers of PSI and KS are NaN.
+        finite, the numbers of PSI and KS are NaN. Of frames, ``columns`` holds as much of each column, the worst first,
+        and ``drifted`` their names.
 
     Raises
     ------
@@ -120,6 +151,15 @@ def detect_drift(
     .. [1] B. Yurdakul and J. Naranjo, Statistical properties of the population stability index, Journal of Risk
        Model Validation 14(4), 2020.
     """
+    if is_frame(golden) or is_frame(current):
+        return compare_frames(
+            golden,
+            current,
+            golden_days=golden_days,
+            days=days,
+            limits=limits or DriftLimits(),
+            correction=correction,
+        )
     then, now = alike(column(golden, name="golden"), column(current, name="current"))
     reference = Reference.of(then, days=golden_days)
     summary = reference.count(now, days=days)

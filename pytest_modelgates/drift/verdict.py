@@ -283,7 +283,7 @@ def _ks_found(ks: KsReading, limits: DriftLimits) -> list[str]:
     if ks["p_value"] < limits.ks_p and ks["statistic"] >= limits.ks_distance:
         return [
             f"KS distance {ks['statistic']:.3f} is at least {limits.ks_distance:g}, and p {ks['p_value']:.3g} below "
-            f"{limits.ks_p:g}"
+            f"{limits.ks_p:.3g}"
         ]
     return []
 
