@@ -103,9 +103,9 @@ print(json.dumps(theirs / ours))
 """,
 }
 OURS = """
-from pytest_modelgates.drift import ks_test, psi
-golden, current = np.load(folder / "golden.npy"), np.load(folder / "current.npy")
-print(json.dumps([psi(golden, current), *ks_test(golden, current)]))
+from pytest_modelgates.drift import detect_drift
+found = detect_drift(np.load(folder / "golden.npy"), np.load(folder / "current.npy"))
+print(json.dumps([found["psi"]["value"], found["ks"]["statistic"], found["ks"]["p_value"]]))
 """
 WHOLE = {
     "scipy's KS alone, times as long": """

@@ -14,6 +14,8 @@ from .columns import Column, chunks, column, comparable, widened
 
 POINTS = 16_384
 _LARGE = 2**18  # values from which on a table is worth its making
+# The points of a golden of so many values are taken from so many of them.
+_LONG, _DRAWN = 2**21, 2**19
 Integers = NDArray[np.int64]
 
 
@@ -125,32 +127,59 @@ class Grid:
         StatisticsError
             If the golden cannot be read, or none of its values is a finite number.
         """
-        ordered = np.sort(column(golden, name="golden"))
+        values = column(golden, name="golden")
+        if values.size >= _LONG and values.dtype == np.float64 and (grid := cls._of_some(values, points)):
+            return grid
+        ordered = np.sort(values)
         lowest, end, nan = _ends(ordered)
         finite = ordered[lowest:end]
         if not finite.size:
             raise StatisticsError(f"golden has {ordered.size} values, none of them finite: give one that is")
-        # A step up is the last of its equals.
-        steps = np.flatnonzero(finite[1:] != finite[:-1])
-        if whole := steps.size < points:
-            chosen = finite[np.append(steps, finite.size - 1)]
-        else:
-            chosen = np.unique(finite[np.linspace(0, finite.size - 1, points).round().astype(np.intp)])
-        chosen = widened(chosen)
+        chosen, whole = _chosen(finite, points)
         below, up_to = (
             np.searchsorted(*comparable(finite, chosen), side=side).astype(np.int64) for side in ("left", "right")
         )
-        content = chosen.tobytes() + below.tobytes() + up_to.tobytes()
-        counts = Counts(
-            grid=hashlib.sha256(chosen.dtype.str.encode() + content).hexdigest(),
-            below=below,
-            up_to=up_to,
-            finite=finite.size,
-            nan=ordered.size - nan,
-            lowest=lowest,
-            highest=nan - end,
+        return cls._with(
+            chosen,
+            Counts(
+                grid="",
+                below=below,
+                up_to=up_to,
+                finite=finite.size,
+                nan=ordered.size - nan,
+                lowest=lowest,
+                highest=nan - end,
+            ),
+            whole,
         )
-        return cls(chosen, counts, whole)
+
+    @classmethod
+    def _of_some(cls, values: Column, points: int) -> "Grid | None":
+        """Take the points of a long golden from a part of it, and count all of it; None if that is not enough."""
+        drawn = values[np.random.default_rng(0).integers(0, values.size, _DRAWN)]  # a stride may follow the assets
+        finite = np.sort(drawn[np.isfinite(drawn)])
+        with np.errstate(over="ignore", invalid="ignore"):
+            ends = [values.min(), values.max()]
+            if not np.isfinite(ends).all():
+                every = values[np.isfinite(values)]
+                ends = [every.min(), every.max()] if every.size else []
+        if not ends or not finite.size:
+            return None
+        chosen, whole = _chosen(np.concatenate([ends[:1], finite, ends[1:]]), points)
+        draft = cls(chosen, Counts(grid="", below=np.arange(chosen.size), up_to=np.arange(chosen.size) + 1), False)
+        if draft._buckets is None:
+            return None
+        counts = draft.count(values)
+        # Values that were not drawn may be few or many: then there is more than one way to choose the points.
+        if whole and counts.cells[::2].any():
+            return None
+        return cls._with(chosen, counts, whole)
+
+    @classmethod
+    def _with(cls, points: Column, golden: Counts, whole: bool) -> "Grid":
+        content = points.tobytes() + golden.below.tobytes() + golden.up_to.tobytes()
+        digest = hashlib.sha256(points.dtype.str.encode() + content).hexdigest()
+        return cls(points, replace(golden, grid=digest), whole)
 
     def none(self) -> Counts:
         """Count nothing yet."""
@@ -207,6 +236,16 @@ class Grid:
     def _buckets(self) -> Buckets | None:
         cells = self.golden.cells
         return Buckets.of(self.points, cells[1::2] + cells[:-1:2]) if self.points.dtype == np.float64 else None
+
+
+def _chosen(ordered: Column, points: int) -> tuple[Column, bool]:
+    """Choose points from ascending values, and say whether every distinct one is among them."""
+    steps = np.flatnonzero(ordered[1:] != ordered[:-1])  # a step up is the last of its equals
+    if whole := steps.size < points:
+        chosen = ordered[np.append(steps, ordered.size - 1)]
+    else:
+        chosen = np.unique(ordered[np.linspace(0, ordered.size - 1, points).round().astype(np.intp)])
+    return widened(chosen), whole
 
 
 def _ends(ordered: Column) -> tuple[int, int, int]:

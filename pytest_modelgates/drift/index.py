@@ -158,15 +158,21 @@ class Bins:
         """
         given = column(values, name="current")
         sums, finite = np.zeros(self.edges.size, dtype=np.int64), 0
+        memory = np.empty(_BLOCK, dtype=bool)  # that is used again is in the processor's cache
         for chunk in chunks(given, size=_BLOCK):
             lowest, numbers_here = 0, chunk.size
-            if chunk.dtype.kind == "f":
+            with np.errstate(over="ignore", invalid="ignore"):
+                # NaN and infinity show in the sum; so do numbers near the largest, which does no harm.
+                all_finite = chunk.dtype.kind != "f" or np.isfinite(chunk.sum())
+            if not all_finite:
                 lowest = int(np.count_nonzero(chunk == -np.inf))
                 numbers_here = int(np.count_nonzero(chunk < np.inf)) - lowest
             finite += numbers_here
             points, chunk = _unordered(self.thresholds, chunk)
-            for place, (edge, point) in enumerate(zip(self.edges, points, strict=True)):
-                sums[place] += np.count_nonzero(chunk <= point if edge % 2 else chunk < point) - lowest
+            for place, (edge, point) in enumerate(zip(self.edges.tolist(), points, strict=True)):
+                compare = np.less_equal if edge % 2 else np.less
+                found = compare(chunk, point, out=memory[: chunk.size] if chunk.dtype != object else None)
+                sums[place] += np.count_nonzero(found) - lowest
         return self.of_pieces(np.diff(sums, prepend=0, append=finite)), given.size - finite
 
     def of_pieces(self, pieces: Integers) -> Integers:

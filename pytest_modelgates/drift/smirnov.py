@@ -11,7 +11,8 @@ from .counts import Counts, Grid, Integers
 
 # Up to so many products of the two sizes, and so many values in all, the p-value is exact.
 MOST_PRODUCTS, MOST_VALUES = 10**8, 20_000
-_INTERVALS = 8  # in which a second look at the values searches
+_INTERVALS = 4  # in which a second look at the values searches
+_BLOCK, _SORTED = 2**15, 2**17
 # A value with at least this share of both samples is taken as one that ties; the others as continuous.
 _ATOM = 0.005
 _LEAST, _SMALL = 1e-10, 0.15
@@ -55,39 +56,61 @@ def exact_distance(grid: Grid, golden: Column, current: Column, counts: Counts) 
     found = distance(grid.golden, counts)
     if found.lower == found.upper:
         return found.lower
-    n, m = grid.golden.finite, counts.finite
-    then, then_below, now, now_below = (
-        each.astype(np.float64)
-        for each in (grid.golden.up_to[:-1], grid.golden.below[1:], counts.up_to[:-1], counts.below[1:])
-    )
-    between = np.maximum(then_below / n - now / m, now_below / m - then / n)
-    candidates = np.flatnonzero(between >= found.lower)
+    return _searched(grid, golden, current, counts, found.lower, (0, 0), (grid.golden.finite, counts.finite))
+
+
+def _searched(
+    grid: Grid,
+    golden: Column,
+    current: Column,
+    counts: Counts,
+    best: float,
+    before: tuple[int, int],
+    sizes: tuple[int, int],
+) -> float:
+    """Look between the points of a grid, before which so many of each sample lie, for a distance above the best."""
+    (n, m), (left, left_now) = sizes, before
+    then, then_below = ((left + each) / n for each in (grid.golden.up_to, grid.golden.below))
+    now, now_below = ((left_now + each) / m for each in (counts.up_to, counts.below))
+    best = max(best, float(np.abs(then - now).max()), float(np.abs(then_below - now_below).max()))
+    between = np.maximum(then_below[1:] - now[:-1], now_below[1:] - then[:-1])
+    candidates = np.flatnonzero((between > best) & (grid.golden.cells[2:-1:2] > 0))
+    if not candidates.size:
+        return best
     # Each interval is one pass over the values, so neighbours are joined across their shortest gaps.
     gaps = np.sort(np.argsort(np.diff(candidates))[::-1][: _INTERVALS - 1])
-    best = found.lower
     for first, last in zip(
         candidates[np.append(0, gaps + 1)], candidates[np.append(gaps, candidates.size - 1)], strict=True
     ):
         low, high = grid.points[first], grid.points[last + 1]
         x, y = (_between(values, low, high) for values in (golden, current))
+        start = (left + int(grid.golden.up_to[first]), left_now + int(counts.up_to[first]))
+        if x.size + y.size > _SORTED and x.size and y.size and x.dtype == y.dtype == np.float64:
+            finer = Grid.of(x)
+            best = _searched(finer, x, y, finer.count(y), best, start, sizes)
+            continue
+        x, y = np.sort(x), np.sort(y)
         at = np.unique(np.concatenate([x, y]))
-        f = grid.golden.up_to[first] + np.searchsorted(x, at, side="right")
-        g = counts.up_to[first] + np.searchsorted(y, at, side="right")
+        f, g = start[0] + np.searchsorted(x, at, side="right"), start[1] + np.searchsorted(y, at, side="right")
         best = max(best, float(np.abs(f / n - g / m).max(initial=0.0)))
     return best
 
 
 def _between(values: Column, low: float, high: float) -> Column:
-    """Take the values between two others, ascending."""
+    """Take the values between two others, in any order."""
     ends = np.array([low, high])
-    taken = []
-    for chunk in chunks(values, size=2**15):
+    taken = [ends[:0]]
+    above, below = np.empty((2, _BLOCK), dtype=bool)
+    for chunk in chunks(values, size=_BLOCK):
         if chunk.dtype.kind == "f":
-            taken.append(chunk[(chunk > low) & (chunk < high)].astype(np.float64))
+            inside = np.greater(chunk, low, out=above[: chunk.size])
+            inside &= np.less(chunk, high, out=below[: chunk.size])
+            if inside.any():  # hardly ever, and to take values costs more than all else
+                taken.append(chunk[inside].astype(np.float64))
         else:
             _, ordered = comparable(ends, np.sort(chunk))
             taken.append(ordered[np.searchsorted(ordered, low, "right") : np.searchsorted(ordered, high, "left")])
-    return np.sort(np.concatenate(taken))
+    return np.concatenate(taken)
 
 
 def ties_of(golden: Column, current: Column) -> NDArray[np.bool_]:

@@ -232,3 +232,31 @@ def test_days_are_one_a_row(days: list[str], message: str) -> None:
     with pytest.raises(StatisticsError) as refusal:
         Reference.of([1.0]).count([1.0], days=days)
     assert str(refusal.value).startswith(message)
+
+
+@pytest.mark.parametrize("kind", [each for each in SCORES if each not in ("float32", "small-integers")])
+def test_points_taken_from_a_part_of_a_long_golden_are_its_own_and_counted_of_all(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden = SCORES[kind](np.random.default_rng(8), 60_000)
+    golden[::501] = np.nan
+    golden[3] = math.inf
+    monkeypatch.setattr(counts, "_LONG", 1)
+    monkeypatch.setattr(counts, "_DRAWN", 30_000)
+    grid = Grid.of(golden)
+    finite = golden[np.isfinite(golden)]
+    assert np.isin(grid.points, finite).all()
+    assert (grid.points[0], grid.points[-1]) == (finite.min(), finite.max())
+    assert grid.golden.finite == finite.size
+    assert grid.golden.up_to.tolist() == np.searchsorted(np.sort(finite), grid.points, side="right").tolist()
+    assert grid.whole == (np.unique(finite).size == grid.points.size) == (not grid.golden.cells[::2].any())
+    assert grid.golden.cells[::2].max() <= 60_000 / 1_000
+
+
+def test_a_rare_value_that_was_not_drawn_is_a_point_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = np.append(np.tile([0.0, 1.0], 5_000), 0.5)
+    monkeypatch.setattr(counts, "_LONG", 1)
+    monkeypatch.setattr(counts, "_DRAWN", 50)
+    assert Grid.of(golden).points.tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(StatisticsError, match=r"^golden has 9 values, none of them finite"):
+        Grid.of(np.full(9, math.nan))

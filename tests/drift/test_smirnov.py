@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from pytest_modelgates.drift import ks_test
+from pytest_modelgates.drift import ks_test, smirnov
 from pytest_modelgates.drift.columns import column
 from pytest_modelgates.drift.counts import Grid
 from pytest_modelgates.drift.smirnov import (
@@ -188,6 +188,18 @@ def test_bounds_hold_the_distance_and_a_second_look_finds_it(data: Any, points: 
         assert found.lower == found.upper
     between = grid.golden.cells[2:-1:2].max(initial=0) / x.size
     assert found.upper - found.lower <= between + 1e-12
+
+
+@pytest.mark.parametrize("kind", [*TIED, "continuous"])
+def test_a_second_look_may_take_several(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smirnov, "_SORTED", 100)
+    rng = np.random.default_rng(9)
+    draw = TIED.get(kind, lambda rng, size: rng.standard_normal(size))
+    for shift in (0.0, 0.02, 0.3):
+        x, y = (column(draw(rng, 30_000) + moved, name="x").astype(float) for moved in (0.0, shift))
+        grid = Grid.of(x, points=50)
+        expected = stats.ks_2samp(x, y, method="asymp").statistic
+        assert exact_distance(grid, x, y, grid.count(y)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_interval_of_a_long_golden_is_narrow() -> None:
