@@ -11,7 +11,7 @@ from .counts import Counts, Grid, Integers
 
 # Up to so many products of the two sizes, and so many values in all, the p-value is exact.
 MOST_PRODUCTS, MOST_VALUES = 10**8, 20_000
-_INTERVALS = 4  # in which a second look at the values searches
+_INTERVALS = 3  # in which a second look at the values searches
 _BLOCK, _SORTED = 2**15, 2**17
 # A value with at least this share of both samples is taken as one that ties; the others as continuous.
 _ATOM = 0.005
@@ -85,9 +85,10 @@ def _searched(
         low, high = grid.points[first], grid.points[last + 1]
         x, y = (_between(values, low, high) for values in (golden, current))
         start = (left + int(grid.golden.up_to[first]), left_now + int(counts.up_to[first]))
-        if x.size + y.size > _SORTED and x.size and y.size and x.dtype == y.dtype == np.float64:
-            finer = Grid.of(x)
-            best = _searched(finer, x, y, finer.count(y), best, start, sizes)
+        finer = min(x.size, y.size) > 0 and 2 * x.size < golden.size and x.dtype == y.dtype == np.float64
+        if finer and x.size + y.size > _SORTED:
+            inner = Grid.of(x)
+            best = _searched(inner, x, y, inner.count(y), best, start, sizes)
             continue
         x, y = np.sort(x), np.sort(y)
         at = np.unique(np.concatenate([x, y]))
