@@ -32,8 +32,8 @@ class Buckets:
         Buckets a unit; 0 for buckets of the number's own binary digits.
     shift : int
         Which of these are left out.
-    cell : ndarray of int64, shape (n_buckets,)
-        The cell of a number that lies below the point of its bucket; 2 n_points + 1 if the bucket is crowded.
+    lower : ndarray of int64, shape (n_buckets,)
+        Points in lower buckets; n_points + 1 if the bucket is crowded.
     point : ndarray of float64, shape (n_buckets,)
         The one point of a bucket, or infinity.
     frequent : ndarray of int
@@ -44,7 +44,7 @@ class Buckets:
     low: float
     scale: float
     shift: int
-    cell: NDArray[np.int64]
+    lower: NDArray[np.int64]
     point: Floats
     frequent: NDArray[np.intp]
 
@@ -84,13 +84,13 @@ class Buckets:
         every = np.arange(_SIZE)
         first, last = np.searchsorted(of_point, every, side="left"), np.searchsorted(of_point, every, side="right")
         lone, crowded = last - first == 1, last - first > 1
-        cell = np.where(crowded, 2 * points.size + 1, 2 * first)
+        lower = np.where(crowded, points.size + 1, first)
         point = np.where(lone, points[np.minimum(first, points.size - 1)], np.inf)
-        return replace(new, cell=cell, point=point)
+        return replace(new, lower=lower, point=point)
 
     def _is_crowded(self, values: Floats) -> NDArray[np.bool_]:
         """Say which values lie in a crowded bucket."""
-        return self.cell[self._bucket(values)] > 2 * self.points.size
+        return self.lower[self._bucket(values)] > self.points.size
 
     def _bucket(self, values: Floats) -> NDArray[np.int64]:
         if self.scale:
@@ -109,23 +109,28 @@ class Buckets:
 
     def count(self, values: Floats) -> NDArray[np.int64]:
         """Count finite numbers in each cell: below the first point, at it, between it and the next, and so on."""
-        found, rest = np.zeros(2 * self.points.size + 2, dtype=np.int64), []
+        from_on, at = np.zeros(self.points.size + 2, dtype=np.int64), np.zeros(self.points.size + 1, dtype=np.int64)
+        rest = []
         # Memory that is used again is in the processor's cache.
-        cells, points = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK)
-        beyond = np.empty(_BLOCK, dtype=bool)
+        places, points, true = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK), np.empty(_BLOCK, dtype=bool)
         for start in range(0, values.size, _BLOCK):
             block = values[start : start + _BLOCK]
-            cell, point, above = cells[: block.size], points[: block.size], beyond[: block.size]
+            place, point, found = places[: block.size], points[: block.size], true[: block.size]
             bucket = self._bucket(block)
-            self.cell.take(bucket, out=cell, mode="clip")
+            self.lower.take(bucket, out=place, mode="clip")
             self.point.take(bucket, out=point, mode="clip")
-            cell += np.greater_equal(block, point, out=above)
-            cell += np.greater(block, point, out=above)
-            counts = np.bincount(cell, minlength=found.size)
+            # How many points are at most the number.
+            place += np.greater_equal(block, point, out=found)
+            counts = np.bincount(place, minlength=from_on.size)
             if counts[-1]:
-                rest.append(block[cell == found.size - 1])
-            found += counts
-        return found[:-1] + self._count_crowded(np.concatenate(rest)) if rest else found[:-1]
+                rest.append(block[place == from_on.size - 1])
+            from_on += counts
+            if np.equal(block, point, out=found).any():
+                at += np.bincount(place[found], minlength=at.size)
+        cells = np.empty(2 * self.points.size + 1, dtype=np.int64)
+        cells[1::2] = at[1:]
+        cells[::2] = from_on[:-1] - at
+        return cells + self._count_crowded(np.concatenate(rest)) if rest else cells
 
     def _count_crowded(self, values: Floats) -> NDArray[np.int64]:
         cells = np.zeros(2 * self.points.size + 1, dtype=np.int64)

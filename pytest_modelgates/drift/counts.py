@@ -212,11 +212,13 @@ class Grid:
         if large and self._buckets and (chunk.dtype.kind == "f" or chunk.dtype.itemsize < 8):
             # Not ascontiguousarray alone: a table needs memory that is aligned, and float64.
             number = np.require(chunk, dtype=np.float64, requirements=["C", "A"])
-            # NaN and infinity show in the sum, as do numbers near the largest, to which it does no harm.
+            finite, lost = number, number[:0]
             with np.errstate(over="ignore", invalid="ignore"):
-                finite = number if np.isfinite(number.sum()) else number[np.isfinite(number)]
+                # NaN and infinity show in the sum; so do numbers near the largest, which does no harm.
+                if not np.isfinite(number.sum()):
+                    ordinary = np.isfinite(number)
+                    finite, lost = number[ordinary], number[~ordinary]
             counts = Counts.of_cells(self.golden.grid, self._buckets.count(finite))
-            lost = number[~np.isfinite(number)] if finite.size < number.size else finite[:0]
             nan, lowest = int(np.count_nonzero(lost != lost)), int(np.count_nonzero(lost == -np.inf))
             return replace(counts, nan=nan, lowest=lowest, highest=lost.size - nan - lowest)
         ordered = np.sort(chunk)
