@@ -229,8 +229,9 @@ def ks_test(golden: ArrayLike, current: ArrayLike) -> KsResult:
     Notes
     -----
     The p-value is exact for up to 10^8 products of n and m and 20,000 values in all, ties included [2]_: for 0/1 values
-    it is that of Fisher's exact test. Beyond, it is the limit for large samples, in which values that make up half a
-    percent tie. It takes rows as independent; those of one day that move together make it too small.
+    in samples of one size it is that of Fisher's exact test. Beyond, it is the limit for large samples, in which values
+    that make up half a percent tie. It takes rows as independent; those of one day that move together make it too
+    small.
 
     References
     ----------
