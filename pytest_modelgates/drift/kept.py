@@ -74,9 +74,18 @@ class KeptSummary(msgspec.Struct, frozen=True, kw_only=True):
             undated=summary.undated,
         )
 
-    def summary(self) -> Summary:
-        """Unpack it; raises as `Array.unpacked` does."""
+    def summary(self, points: int, pieces_of_a_day: int | None = None) -> Summary:
+        """Unpack it, for a grid of so many points.
+
+        Raises
+        ------
+        ValueError
+            As `Array.unpacked` does, or if it is of another grid or of other bins.
+        """
         pieces = self.pieces.unpacked().astype(np.int64)
+        widths = {each.size for each in pieces} - {pieces_of_a_day or pieces.shape[-1]}
+        if self.cells.shape != (2 * points + 1,) or widths:
+            raise ValueError("counts in another number of cells")
         counts = Counts.of_cells(
             self.grid,
             self.cells.unpacked().astype(np.int64),
@@ -120,8 +129,12 @@ def kept_reference(content: bytes, golden: str) -> Reference:
         kept = msgspec.msgpack.decode(content, type=KeptReference)
         if kept.format != 1 or kept.golden != golden:
             raise FormatError("counts of another golden, or in another format: count again")
-        summary, points = kept.summary.summary(), kept.points.unpacked()
+        points = kept.points.unpacked()
+        summary = kept.summary.summary(points.size)
     except NOT_KEPT as error:
         raise FormatError(f"not counts of a golden ({error}): count again") from error
     grid = Grid(points.astype(points.dtype.newbyteorder("=")), summary.counts, kept.whole)
-    return Reference(grid, Bins.of(grid), summary)
+    bins = Bins.of(grid)
+    if any(pieces.size != bins.edges.size + 1 for pieces in summary.days.values()):
+        raise FormatError("not counts of a golden (its days have other bins): count again")
+    return Reference(grid, bins, summary)

@@ -77,7 +77,7 @@ def _count(artifacts: Artifacts, part: Part, model: str, reference: Reference, t
     kept = _kept(part, model, reference)
     if kept and _is_of(part, kept):
         tally.add_part(tally_of(kept.numbers), (kept.mask, kept.sample.unpacked().tolist()))
-        return kept.summary.summary()
+        return _summary_in(kept, reference)
     reading, own, rows = Reading(), Tally(), np.empty(0, dtype=_ROW)
     if kept and kept.rows and part.path.suffix == JSON_LINES:
         at = resumed(part, lines=kept.lines, size=kept.size, digest=kept.digest)
@@ -106,12 +106,16 @@ def _kept(part: Part, model: str, reference: Reference) -> _KeptPart | None:
         kept = msgspec.msgpack.decode(read_bytes(_place(part), limit=_MOST_BYTES), type=_KeptPart)
         of = (kept.format, kept.model, kept.summary.grid)
         if of == (1, model, reference.golden.counts.grid) and {*kept.numbers} == {*NUMBERS}:
-            kept.summary.summary()  # raises if its arrays are damaged
+            _summary_in(kept, reference)  # raises if its arrays are damaged
             kept.sample.unpacked()
             if kept.rows:
                 _rows_of(kept.rows)
             return kept
     return None
+
+
+def _summary_in(kept: _KeptPart, reference: Reference) -> Summary:
+    return kept.summary.summary(reference.grid.points.size, reference.bins.edges.size + 1)
 
 
 def _place(part: Part) -> Path:
