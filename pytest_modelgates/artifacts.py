@@ -170,6 +170,11 @@ class Artifacts:
         return self.golden / "metadata.json"
 
     @property
+    def drift_checks(self) -> Path:
+        """What each check for drift found, a line each."""
+        return self.root / "drift" / "checks.jsonl"
+
+    @property
     def predictions(self) -> Path:
         """What was predicted: a folder for each arm, with one for each day."""
         return self.root / "predictions"
@@ -221,6 +226,7 @@ class Artifacts:
             self.proofs,
             self.predictions,
             self.outcomes,
+            self.drift_checks.parent,
             links["shadow"].parent,
         )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)

@@ -122,7 +122,7 @@ def test_goldens_and_the_logs_of_predictions_are_read(desk: Path) -> None:
         f"{LIVE}  1250 rows  saved 2026-11-29 00:47:07  sha256:8ea007dff85f7dbb",
     ]
     assert load_golden_predictions(folder=desk / "artifacts" / "golden").shape == (1250,)
-    assert said(desk, "drift-check").startswith(f"{LIVE}: no drift over 200 live predictions\n")
+    assert said(desk, "drift-check").startswith(f"{LIVE}: no drift over 200 live predictions of 20 days\n")
     found = said(desk, "compare")
     assert found.startswith(f"{CANDIDATE}: rank correlation by day 1.0000 with the live model")
     assert found.endswith(" over 20 days, 200 rows\n")
@@ -138,7 +138,7 @@ def test_the_older_model_goes_live_again_and_is_served(desk: Path) -> None:
 
     served = said(desk, "serve", "--onnx", "artifacts/models/latest.onnx", "--csv", "live_data.csv")
     assert served.startswith(f"{FIRST} (live): 200 rows scored, 0 refused; ")
-    assert said(desk, "drift-check").startswith(f"{FIRST}: no drift over 200 live predictions\n")
+    assert said(desk, "drift-check").startswith(f"{FIRST}: no drift over 200 live predictions of 20 days\n")
 
 
 def test_a_candidate_is_judged_by_the_gates_as_they_are_now(desk: Path) -> None:

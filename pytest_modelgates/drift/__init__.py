@@ -3,8 +3,7 @@
 The names in `__all__` are public. A golden is a sample of predictions that was saved to compare later ones with.
 """
 
-from .distances import DriftLimits, ks_test, psi
 from .golden import load_golden_predictions, save_golden_predictions
-from .running import detect_drift
+from .running import detect_drift, ks_test, psi
 
-__all__ = ["DriftLimits", "detect_drift", "ks_test", "load_golden_predictions", "psi", "save_golden_predictions"]
+__all__ = ["detect_drift", "ks_test", "load_golden_predictions", "psi", "save_golden_predictions"]

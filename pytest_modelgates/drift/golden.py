@@ -7,15 +7,12 @@ from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, IntegrityError, StatisticsError
 from ..stats.quantiles import numbers
 from ..storage.digests import Sha256, sha256
-from ..storage.parquet import read_parquet
 from ..storage.paths import is_there
 from ..storage.regular_files import MAX_FILE_BYTES
 from ..storage.strict_json import Moment, read_bytes, read_json, readable
@@ -104,19 +101,35 @@ def load_golden_predictions(
     IntegrityError
         If the file is not the one that was saved.
     """
+    return read_golden(*golden_file(model_id, folder=folder))
+
+
+def golden_file(model_id: str | None = None, *, folder: str | Path = "artifacts/golden") -> tuple[Path, bytes]:
+    """Read the file of a model's golden, unread inside; arguments and errors as in `load_golden_predictions`."""
     goldens = golden_metadata(folder).goldens
     if model_id is None and goldens:
         model_id = max(goldens, key=lambda name: goldens[name].saved)
     if model_id is None or model_id not in goldens:
         raise FormatError(f"{folder}: no golden of {model_id or 'any model'}; set one: modelgates golden set ID")
     path = Path(folder) / f"{checked_id(model_id)}.parquet"
-    content, again = read_bytes(path, limit=MAX_FILE_BYTES), f"modelgates golden set {model_id}"
+    content = read_bytes(path, limit=MAX_FILE_BYTES)
     if sha256(content) != goldens[model_id].sha256:
-        raise IntegrityError(f"{path}: not the file that {METADATA} lists; set it again: {again}")
+        raise IntegrityError(f"{path}: not the file that {METADATA} lists; {_again(path)}")
+    return path, content
+
+
+def read_golden(path: Path, content: bytes) -> NDArray[np.float64]:
+    """Read the predictions in the file of a golden; raises as `load_golden_predictions` does."""
+    from ..storage.parquet import read_parquet
+
     try:
         return np.asarray(read_parquet(content, "its content")[COLUMN], dtype=np.float64)
     except (FormatError, KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path}: holds no predictions ({error}); set it again: {again}") from error
+        raise FormatError(f"{path}: holds no predictions ({error}); {_again(path)}") from error
+
+
+def _again(path: Path) -> str:
+    return f"set it again: modelgates golden set {path.stem}"
 
 
 def golden_digest(predictions: ArrayLike) -> str:
@@ -135,6 +148,9 @@ def _checked(predictions: ArrayLike) -> NDArray[np.float64]:
 
 
 def _parquet(values: NDArray[np.float64]) -> bytes:
+    import pyarrow as pa  # here, since it takes long to load, and most checks go by counts that are kept
+    import pyarrow.parquet as pq
+
     content = io.BytesIO()
     pq.write_table(pa.table({COLUMN: values}), content, use_dictionary=False)  # scores hardly repeat
     return content.getvalue()

@@ -1,25 +1,25 @@
-"""Drift from counts that add up, so that a log of any length is compared with its golden in little memory."""
+"""Drift of two samples, and of parts that are added up, so that a log of any length takes little memory."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
-from ..errors import InsufficientDataError
-from .distances import (
-    MINIMUM_ROWS,
-    Bins,
-    DriftLimits,
-    DriftReport,
-    KsResult,
-    Level,
-    Values,
-    both_samples,
-    checked_sample,
-    index_of,
-    ks_test,
-)
+from ..errors import StatisticsError
+from .columns import Column, alike, column
+from .frames import Correction, FrameReport, compare_frames, is_frame
+from .index import contributions
+from .smirnov import exact_distance, exact_tail, is_exact, limit_tail, ties_of
+from .summary import Reference, Summary
+from .verdict import DriftLimits, DriftReport, judge
 
-_EXACT = 10_000  # values a side up to which scipy computes the p-value exactly
+
+class KsResult(NamedTuple):
+    """Largest distance between two distribution functions, and how often chance alone gives as much."""
+
+    statistic: float
+    p_value: float
 
 
 class RunningDrift:
@@ -27,117 +27,236 @@ class RunningDrift:
 
     Parameters
     ----------
-    golden : array_like of float, shape (n,)
-        Predictions then, at least `MINIMUM_ROWS`.
+    golden : array_like, shape (n,), or Reference
+        Predictions then.
     limits : DriftLimits, optional
         Where drift begins; by default the limits of `DriftLimits()`.
 
     Raises
     ------
     StatisticsError
-        If the golden is not one-dimensional, not numeric, too small, or holds NaN or infinity.
+        If the golden cannot be read as numbers.
 
     Notes
     -----
-    The largest distance of two distribution functions lies at a value of the golden, or just below one: between two of
-    them the golden's does not move, and the other only rises. So the counts of predictions below and up to each value
-    of the golden are enough, and they add up [1]_.
-
-    References
-    ----------
-    .. [1] W. J. Conover, Practical nonparametric statistics, 3rd ed., Wiley, 1999, section 6.3.
+    Only integers are kept, see `counts`. They add up to those of all predictions at once, whatever the parts.
     """
 
-    def __init__(self, golden: ArrayLike, *, limits: DriftLimits | None = None) -> None:
-        self._golden = _enough("golden", checked_sample("golden", golden))
+    def __init__(self, golden: ArrayLike | Reference, *, limits: DriftLimits | None = None) -> None:
+        self.reference = golden if isinstance(golden, Reference) else Reference.of(golden)
+        self.summary = self.reference.none()
         self._limits = limits or DriftLimits()
-        self._bins = Bins.of(self._golden)
-        self._binned = np.zeros(self._bins.size, dtype=np.int64)
-        self._grid, times = np.unique(self._golden, return_counts=True)
-        self._then = np.cumsum(times)
-        self._below, self._up_to = np.zeros((2, self._grid.size), dtype=np.int64)
-        self.rows = 0
 
-    def add(self, current: ArrayLike) -> None:
-        """Add predictions, in any order.
+    @property
+    def rows(self) -> int:
+        """How many were added."""
+        return self.summary.counts.rows
+
+    def add(self, current: ArrayLike | Summary, *, days: ArrayLike | None = None) -> None:
+        """Add predictions, in any order, or what was counted of them.
 
         Raises
         ------
         StatisticsError
-            If they are not one-dimensional or not numeric, or one is NaN or infinite; then none is added.
+            If they cannot be read as numbers; then none is added.
         """
-        values = np.sort(checked_sample("current", current))
-        self._binned += self._bins.count(values)
-        self._below += np.searchsorted(values, self._grid, side="left")
-        self._up_to += np.searchsorted(values, self._grid, side="right")
-        self.rows += values.size
+        new = current if isinstance(current, Summary) else self.reference.count(current, days=days)
+        self.summary = self.summary + new
 
     def report(self) -> DriftReport:
         """Say whether what was added has drifted; see `detect_drift`.
 
         Raises
         ------
-        InsufficientDataError
-            If fewer than `MINIMUM_ROWS` predictions were added.
+        StatisticsError
+            If nothing was added.
         """
-        limits, (statistic, p_value) = self._limits, self._ks()
-        index = index_of(self._bins.count(self._golden), self._binned)
-        level: Level = "none" if index <= limits.psi_moderate else "moderate" if index <= limits.psi else "significant"
-        return {
-            "psi": {"value": index, "level": level},
-            "ks": {"statistic": statistic, "p_value": p_value},
-            "overall_drift": index > limits.psi or (p_value < limits.ks_p and statistic >= limits.ks_distance),
-        }
-
-    def _ks(self) -> KsResult:
-        if self.rows < MINIMUM_ROWS:
-            raise _too_few("current", self.rows)
-        n = self._golden.size
-        if max(n, self.rows) <= _EXACT:
-            # The test depends on the order of the values alone: any with these counts give its result.
-            now = np.diff(np.ravel([self._below, self._up_to], order="F"), prepend=0, append=self.rows)
-            places = np.arange(self._grid.size) * 2 + 1
-            return ks_test(np.repeat(places, np.diff(self._then, prepend=0)), np.repeat(np.arange(now.size), now))
-        up_to = np.abs(self._then / n - self._up_to / self.rows)
-        below = np.abs(np.concatenate([[0], self._then[:-1]]) / n - self._below / self.rows)
-        statistic = float(max(up_to.max(), below.max()))
-        return KsResult(statistic, float(stats.kstwo.sf(statistic, round(n * self.rows / (n + self.rows)))))
+        if not self.rows:
+            raise StatisticsError("current is empty: give at least one prediction")
+        return judge(self.reference, self.summary, self._limits)
 
 
-def _enough(name: str, sample: Values) -> Values:
-    if sample.size < MINIMUM_ROWS:
-        raise _too_few(name, sample.size)
-    return sample
+@overload
+def detect_drift(
+    golden: Mapping[str, Any],
+    current: Mapping[str, Any],
+    *,
+    golden_days: ArrayLike | None = None,
+    days: ArrayLike | None = None,
+    limits: DriftLimits | None = None,
+    correction: Correction = "bh",
+) -> FrameReport: ...
 
 
-def _too_few(name: str, size: int) -> InsufficientDataError:
-    return InsufficientDataError(
-        f"{name} has {size} values, too few to tell drift from chance: give at least {MINIMUM_ROWS}"
-    )
+@overload
+def detect_drift(
+    golden: ArrayLike,
+    current: ArrayLike,
+    *,
+    golden_days: ArrayLike | None = None,
+    days: ArrayLike | None = None,
+    limits: DriftLimits | None = None,
+    correction: Correction = "bh",
+) -> DriftReport: ...
 
 
-def detect_drift(golden: ArrayLike, current: ArrayLike, *, limits: DriftLimits | None = None) -> DriftReport:
+def detect_drift(
+    golden: Any,
+    current: Any,
+    *,
+    golden_days: ArrayLike | None = None,
+    days: ArrayLike | None = None,
+    limits: DriftLimits | None = None,
+    correction: Correction = "bh",
+) -> DriftReport | FrameReport:
     """Say whether the current predictions have drifted from their golden.
 
     Parameters
     ----------
-    golden, current : array_like of float, shapes (n,) and (m,)
-        Predictions then and now, in any order, at least `MINIMUM_ROWS` of each.
+    golden, current : array_like, shapes (n,) and (m,)
+        Predictions then and now, in any order: truth values, integers or floats. What is None, NaN, infinite or masked
+        is counted apart. Or two frames with the same columns, or mappings of names to columns: of numbers, or of
+        categories.
+    golden_days, days : array_like of datetime64, shapes (n,) and (m,), optional
+        The day that each row is of. Rows of one day resemble each other, and without their days they are taken as
+        independent.
     limits : DriftLimits, optional
         Where drift begins; by default the limits of `DriftLimits()`.
+    correction : str, default "bh"
+        How p-values of the columns of a frame are adjusted for their number: ``bh``, ``holm`` or ``none``.
 
     Returns
     -------
     dict
-        ``{'psi': {'value', 'level'}, 'ks': {'statistic', 'p_value'}, 'overall_drift'}``. The level is ``'none'``,
-        ``'moderate'`` or ``'significant'``; drift is a significant PSI, or a KS test beyond both of its limits.
+        ``overall_drift`` is True, False, or None if there is too little to tell; ``reasons`` says why. The numbers are
+        in ``psi`` (``value``, ``level``, ``critical``, ``rest``, ``bins``), ``ks`` (``statistic``, ``p_value``),
+        ``missing``, ``rows``; ``dependence`` says how rows of one day were allowed for, and ``literal`` what the plain
+        rule says: a PSI above its limit, or p below its level, over rows taken as independent. If no current value is
+        finite, the numbers of PSI and KS are NaN. Of frames, ``columns`` holds as much of each column, the worst first,
+        and ``drifted`` their names.
 
     Raises
     ------
     StatisticsError
-        If a side has too few values for a verdict, or is refused by `psi`.
+        If a side is empty, not one-dimensional or not numeric, or no value of the golden is finite.
+
+    Notes
+    -----
+    Drift is any of these: a PSI above its limit, of all values or of those that are not frequent, if it is also above
+    what chance exceeds once in twenty times [1]_; a KS test beyond both of its limits; a share of missing values, or of
+    those that are not frequent, that has moved by more than chance explains and more than `DriftLimits` allows.
+
+    References
+    ----------
+    .. [1] B. Yurdakul and J. Naranjo, Statistical properties of the population stability index, Journal of Risk
+       Model Validation 14(4), 2020.
     """
-    then, now = both_samples(golden, current)
-    running = RunningDrift(then, limits=limits)
-    running.add(now)
-    return running.report()
+    if is_frame(golden) or is_frame(current):
+        return compare_frames(
+            golden,
+            current,
+            golden_days=golden_days,
+            days=days,
+            limits=limits or DriftLimits(),
+            correction=correction,
+        )
+    then, now = alike(column(golden, name="golden"), column(current, name="current"))
+    reference = Reference.of(then, days=golden_days)
+    summary = reference.count(now, days=days)
+    counts, exact, last = summary.counts, None, None
+    if counts.finite:
+        exact = exact_distance(reference.grid, then, now, counts)
+        if is_exact(reference.grid.golden.finite, counts.finite):
+            last = ties_of(then, now)
+    return judge(reference, summary, limits or DriftLimits(), exact=exact, last=last)
+
+
+def psi(golden: ArrayLike, current: ArrayLike, *, bins: int = 10) -> float:
+    """Measure the population stability index, binned by the golden's own quantiles.
+
+    Parameters
+    ----------
+    golden, current : array_like, shapes (n,) and (m,)
+        Predictions then and now, in any order.
+    bins : int, default 10
+        Number of bins of equal share in the golden, at least 2. A value that makes up at least 1 / bins of the golden
+        is a bin of its own, and the others have bins enough to be told apart.
+
+    Returns
+    -------
+    float
+        The index [nat], with a pseudocount of 0.5 in every bin.
+
+    Raises
+    ------
+    StatisticsError
+        If a side is empty, not one-dimensional, not numeric, or holds NaN or infinity, which `detect_drift` counts
+        apart; if there are fewer than 2 bins.
+
+    Notes
+    -----
+    The outer bins are open, so an outlier counts as one value and moves an edge by one value at most. Frequent values
+    have bins of their own, because the edges of plain quantiles fall together where scores are 0 or 1, constant or
+    mostly zero. Score both sides with the same runtime: rounding that breaks the ties of one side alone looks like a
+    shift. Where one side is of fewer bits, such as float32, both are compared so; otherwise 0.1 would differ from
+    itself.
+    """
+    then, now = _finite_samples(golden, current)
+    reference = Reference.of(then, bins=bins)
+    counts, _ = reference.bins.of_values(now)
+    return float(contributions(reference.bins.of_counts(reference.grid.golden), counts).sum())
+
+
+def ks_test(golden: ArrayLike, current: ArrayLike) -> KsResult:
+    """Run the two-sample, two-sided Kolmogorov-Smirnov test.
+
+    Parameters
+    ----------
+    golden, current : array_like, shapes (n,) and (m,)
+        Predictions then and now, in any order.
+
+    Returns
+    -------
+    KsResult
+        Largest distance of the two distribution functions [1]_, from 0 to 1, and its p-value.
+
+    Raises
+    ------
+    StatisticsError
+        If a side is empty, not one-dimensional, not numeric, or holds NaN or infinity, which `detect_drift` counts
+        apart.
+
+    Notes
+    -----
+    The p-value is exact for up to 10^8 products of n and m and 20,000 values in all, ties included [2]_: for 0/1 values
+    in samples of one size it is that of Fisher's exact test. Beyond, it is the limit for large samples, in which values
+    that make up half a percent tie. It takes rows as independent; those of one day that move together make it too
+    small.
+
+    References
+    ----------
+    .. [1] N. Smirnov, Table for estimating the goodness of fit of empirical distributions, Annals of Mathematical
+       Statistics 19:279, 1948.
+    .. [2] G. Schroeer and D. Trenkler, Exact and randomization distributions of Kolmogorov-Smirnov tests two or three
+       samples, Computational Statistics and Data Analysis 20:185, 1995.
+    """
+    then, now = _finite_samples(golden, current)
+    reference = Reference.of(then)
+    counts = reference.grid.count(now)
+    statistic = exact_distance(reference.grid, then, now, counts)
+    n, m = then.size, now.size
+    if is_exact(n, m):
+        return KsResult(statistic, exact_tail(statistic, n, m, ties_of(then, now)))
+    root = float(np.sqrt(n / (n + m) * m))
+    return KsResult(statistic, limit_tail(statistic * root, reference.grid.golden.cells + counts.cells))
+
+
+def _finite_samples(golden: ArrayLike, current: ArrayLike) -> tuple[Column, Column]:
+    then, now = alike(column(golden, name="golden"), column(current, name="current"))
+    for name, values in (("golden", then), ("current", now)):
+        if values.dtype.kind == "f" and (bad := int((~np.isfinite(values)).sum())):
+            raise StatisticsError(
+                f"{name} holds {bad} NaN or infinite of {values.size} values: repair them, or count them apart "
+                "with detect_drift"
+            )
+    return then, now

@@ -1,18 +1,42 @@
-"""Whether the live model's recent predictions still look like its golden predictions."""
+"""Whether the live model's predictions still look like its golden predictions."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from itertools import chain
 
+import msgspec
+
 from ..artifacts import Artifacts
-from ..drift import load_golden_predictions
-from ..drift.distances import DriftLimits, DriftReport
 from ..drift.running import RunningDrift
+from ..drift.summary import Reference, Summary
+from ..drift.verdict import DriftLimits, DriftReport, as_json
 from ..errors import StatisticsError
 from ..policy.policy import Policy
-from ..predictions.counting import Tally, Window, count_whole
-from ..predictions.records import Prediction
+from ..predictions.counting import Tally, Window, count_whole, days_of, refuse_incomplete, values_of
 from ..registry.store import live_change
+from ..storage.atomic import make_folder
+from ..storage.lines import append_atomic
+from .part_counts import EPOCH, count_parts
+from .prepared import prepared_golden
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What a check found: of which model, over how many rows of which days, and all that was counted."""
+
+    model_id: str
+    digest: str
+    last: int | None
+    report: DriftReport
+    reference: Reference
+    summary: Summary
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def rows(self) -> int:
+        """Rows that were compared."""
+        return self.report["rows"]["current"]
 
 
 def limits_of(policy: Policy) -> DriftLimits:
@@ -25,9 +49,7 @@ def limits_of(policy: Policy) -> DriftLimits:
     )
 
 
-def check_live(
-    artifacts: Artifacts, policy: Policy, *, last: int | None = None, tally: Tally | None = None
-) -> tuple[str, int, DriftReport]:
+def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None) -> Check:
     """Compare the live model's predictions with its golden.
 
     Parameters
@@ -36,49 +58,66 @@ def check_live(
     policy : Policy
     last : int, optional
         Compare only so many of the newest rows.
-    tally : Tally, optional
-        Is added to: what became of every line of the log.
-
-    Returns
-    -------
-    str
-        The live model's id.
-    int
-        Rows compared.
-    DriftReport
 
     Raises
     ------
     StatisticsError
-        If it has scored no row, or too few to tell.
+        If it has scored no row, or the log is not whole.
     """
-    live = live_change(artifacts)
-    drift = RunningDrift(load_golden_predictions(live.to, folder=artifacts.golden), limits=limits_of(policy))
-    for scores in _newest(count_whole(artifacts, "live", Window(digest=live.digest), tally), last):
-        drift.add(scores)
+    live, tally = live_change(artifacts), Tally()
+    reference = prepared_golden(artifacts, live.to)
+    drift = RunningDrift(reference, limits=limits_of(policy))
+    if last is None:
+        for _, summary in count_parts(artifacts, "live", live.digest, reference, tally):
+            drift.add(summary)
+        refuse_incomplete(tally, "live")
+    else:
+        records = count_whole(artifacts, "live", Window(digest=live.digest), tally)
+        if newest := list(deque(chain.from_iterable(records), maxlen=last)):
+            drift.add(values_of([newest]), days=days_of(newest))
     if not drift.rows:
         raise StatisticsError(
             f"no prediction of {live.to}, which is live, in {artifacts.predictions / 'live'}; run: modelgates serve "
             f"--onnx {artifacts.latest_onnx} --csv {artifacts.root / 'live_data.csv'}"
         )
-    return live.to, drift.rows, drift.report()
-
-
-def _newest(parts: Iterable[list[Prediction]], last: int | None) -> Iterator[list[float]]:
-    """Give the predictions of each part, or in one list the newest so many of all."""
-    scores = ([record.prediction for record in part if record.prediction is not None] for part in parts)
-    if last is None:
-        yield from scores
-    elif newest := deque(chain.from_iterable(scores), maxlen=last):
-        yield list(newest)
-
-
-def in_words(model_id: str, rows: int, report: DriftReport, *, repeated: float = 0.0) -> str:
-    """Say the result to people, and which share of the predictions is of rows that another part of the log has too."""
-    again = f"  {repeated:.1%} of them are of rows that another process scored too\n" if repeated else ""
-    verdict = "DRIFT" if report["overall_drift"] else "no drift"
-    return (
-        f"{model_id}: {verdict} over {rows} live predictions\n{again}"
-        f"  PSI {report['psi']['value']:.4f} ({report['psi']['level']})\n"
-        f"  KS  {report['ks']['statistic']:.4f} (p {report['ks']['p_value']:.3g})"
+    return Check(
+        model_id=live.to,
+        digest=live.digest,
+        last=last,
+        report=drift.report(),
+        reference=reference,
+        summary=drift.summary,
+        tally=tally,
     )
+
+
+def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -> None:
+    """Append a check to the list of all: model, golden, window, numbers, verdict.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    days = [str(day_of(day)) for day in sorted(check.summary.days)]
+    line = {
+        "format": 1,
+        "time": now or datetime.now(UTC),
+        "model_id": check.model_id,
+        "digest": check.digest,
+        "golden": check.reference.grid.golden.grid,
+        "window": {
+            "last": check.last,
+            "first_day": days[0] if days else None,
+            "last_day": days[-1] if days else None,
+        },
+        "repeated": check.tally.repeated,
+        **as_json(check.report),
+    }
+    make_folder(artifacts.drift_checks.parent, mode=artifacts.directory_mode)
+    append_atomic(artifacts.drift_checks, msgspec.json.encode(line) + b"\n", mode=artifacts.file_mode)
+
+
+def day_of(number: int) -> date:
+    """Give the date of a day, by its number since 1970."""
+    return date.fromordinal(number + EPOCH)

@@ -1,9 +1,10 @@
 """Which records of the prediction log count, and what became of every line of it."""
 
+import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
-from ..errors import InsufficientDataError
+from ..errors import InsufficientDataError, StatisticsError
 from .parts import Part, parts
 from .reading import MOST_NOTES, Reading, read_part
 from .records import Arm, Prediction
@@ -78,19 +79,26 @@ class Tally:
     closed: int = 0
     altered: int = 0
     notes: list[str] = field(default_factory=list)
-    _rows: "_Distinct" = field(default_factory=lambda: _Distinct())
+    _rows: "Distinct" = field(default_factory=lambda: Distinct())
 
     @property
     def repeated(self) -> float:
         """The share of the records that count whose row another part has counted too.
 
-        Exact for up to 65,536 rows, and beyond within some 0.4 points.
+        Exact for up to 65,536 rows, and beyond within some 0.4 points; 0 if none comes again.
         """
-        return max(0.0, 1 - self._rows.count / self._rows.seen) if self._rows.seen else 0.0
+        return self._rows.repeated
 
     def add_rows(self, keys: Iterable[str]) -> None:
         """Take the rows of one part that count, for the share of those that come again."""
         self._rows.add(keys)
+
+    def add_part(self, other: "Tally", rows: tuple[int, list[int]]) -> None:
+        """Add what became of the lines of one part, and a sample of its rows that count."""
+        for name in NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.notes += other.notes[: MOST_NOTES - len(self.notes)]
+        self._rows.add_sample(*rows)
 
     @property
     def complete(self) -> bool:
@@ -98,29 +106,64 @@ class Tally:
         return not (self.bad or self.altered or self.future)
 
 
-class _Distinct:
-    """Counts distinct rows in little memory: beyond 65,536 only those whose checksum ends in enough zeros."""
+def tally_of(numbers: Mapping[str, int]) -> Tally:
+    """Give the tally that has these numbers, by their names."""
+    tally = Tally()
+    for name, number in numbers.items():
+        setattr(tally, name, number)
+    return tally
 
-    def __init__(self) -> None:
-        self.seen = 0
-        self._mask = 0
-        self._rows = set[str]()
+
+NUMBERS = [each.name for each in fields(Tally) if each.type is int]
+
+
+def row_number(key: str) -> int:
+    """Give a number of 64 bits for a row: the checksum of its key, which is quick, and 32 bits more."""
+    encoded = key.encode()
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=4).digest()) << 32 | zlib.crc32(encoded)
+
+
+class Distinct:
+    """Counts how often rows come again in little memory: beyond so many only those whose checksum ends in zeros."""
+
+    def __init__(self, most: int = _SAMPLED) -> None:
+        self._mask, self._most = 0, most
+        self._times = Counter[int]()
+
+    @property
+    def repeated(self) -> float:
+        """The share of the rows that had come before; exact while all are kept."""
+        seen = self._times.total()
+        return 1 - len(self._times) / seen if seen else 0.0
 
     def add(self, keys: Iterable[str]) -> None:
         """Take the rows of one part, each once."""
-        mask = self._mask
-        for key in keys:
-            self.seen += 1
-            if not zlib.crc32(key.encode()) & mask:
-                self._rows.add(key)
-        while len(self._rows) > _SAMPLED:
-            self._mask = 2 * self._mask + 1
-            self._rows = {key for key in self._rows if not zlib.crc32(key.encode()) & self._mask}
+        self.add_numbers(row_number(key) for key in keys if not zlib.crc32(key.encode()) & self._mask)
+
+    def add_numbers(self, rows: Iterable[int]) -> None:
+        """Take the rows of one part, each once, by their numbers."""
+        for row in rows:
+            if not row & self._mask:
+                self._times[row] += 1
+                if len(self._times) > self._most:
+                    self._halve()
+
+    def _halve(self) -> None:
+        self._mask = 2 * self._mask + 1
+        self._times = Counter({row: times for row, times in self._times.items() if not row & self._mask})
 
     @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self._rows) * (self._mask + 1)
+    def sample(self) -> tuple[int, list[int]]:
+        """Which rows were kept, for another to take."""
+        return self._mask, [*self._times]
+
+    def add_sample(self, mask: int, rows: Iterable[int]) -> None:
+        """Take the rows that were kept of one part, each once."""
+        while self._mask < mask:
+            self._halve()
+        self._times.update(row for row in rows if not row & self._mask)
+        while len(self._times) > self._most:
+            self._halve()
 
 
 def count_log(artifacts: Artifacts, arm: Arm, window: Window, tally: Tally) -> Iterator[list[Prediction]]:
@@ -162,6 +205,11 @@ def count_whole(
     """
     tally = tally or Tally()
     yield from count_log(artifacts, arm, window, tally)
+    refuse_incomplete(tally, arm)
+
+
+def refuse_incomplete(tally: Tally, arm: Arm) -> None:
+    """Raise as `count_whole` does if a record was lost, changed or dated wrongly."""
     if not tally.complete:
         raise InsufficientDataError(
             f"the log of {arm} predictions is not whole: {tally.notes[0]}; see: modelgates predictions --arm {arm}"
@@ -228,3 +276,11 @@ def values_of(records: Iterable[Iterable[Prediction]]) -> NDArray[np.float64]:
     """Collect the predictions of records that count."""
     chunks = [np.array([record.prediction for record in part], dtype=np.float64) for part in records]
     return np.concatenate([np.empty(0), *chunks])
+
+
+def days_of(records: Iterable[Prediction]) -> NDArray[np.datetime64] | None:
+    """Give the UTC date that each row is of; None if one of them is of no known day."""
+    try:
+        return np.array([record.day for record in records], dtype="datetime64[D]")
+    except StatisticsError:
+        return None

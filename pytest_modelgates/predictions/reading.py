@@ -3,15 +3,15 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ..storage.lines import LONGEST
+from ..errors import FormatError
+from ..storage.lines import LONGEST, first, lines_from_end
 from ..storage.paths import is_file
 from ..storage.text import counted, first_line
 from .parts import PARQUET, Closing, Part, closing_of, is_closing
@@ -53,6 +53,11 @@ class Reading:
     closing: Closing | None = None
     notes: list[str] = field(default_factory=list)
     _digest: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the lines that were read."""
+        return str(self._digest.hexdigest())
 
     def note(self, text: str) -> None:
         """Keep a note, unless there are many already."""
@@ -144,12 +149,15 @@ def _compare(closing: Closing, path: Path, reading: Reading) -> None:
     """Compare a part with the line that closes it."""
     if closing.closed != reading.lines:
         reading.altered = f"{path}: {counted(reading.lines, 'line')}, its last line says {closing.closed}"
-    elif closing.sha256 != reading._digest.hexdigest():
+    elif closing.sha256 != reading.digest:
         reading.altered = f"{path}: its lines do not have the digest that its last line gives"
 
 
 def _read_parquet(path: Path, reading: Reading) -> Iterator[list[Prediction]]:
     """Read a part that was turned into Parquet, from the row where an earlier reading ended."""
+    import pyarrow as pa  # here, since most parts are lines, and it takes long to load
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             closing = closing_of((file.schema_arrow.metadata or {})[CLOSING])
@@ -170,3 +178,25 @@ def _read_parquet(path: Path, reading: Reading) -> Iterator[list[Prediction]]:
         _compare(closing, path, reading)
         reading.closing = closing
         reading.lines += 1  # as if it were read
+
+
+def closing_on_disk(part: Part) -> Closing | None:
+    """Read how a part was closed, from its end alone; None if it is open or cannot be read."""
+    packed = part.path.with_suffix(PARQUET)
+    with suppress(OSError, KeyError, FormatError, ValueError, *NOT_A_RECORD):
+        if not is_file(packed):
+            return closing_of(first(lines_from_end(part.path)) or b"")
+        import pyarrow.parquet as pq
+
+        return closing_of((pq.read_schema(packed).metadata or {})[CLOSING])
+    return None
+
+
+def resumed(part: Part, *, lines: int, size: int, digest: str) -> Reading | None:
+    """Take up a reading that ended after so many bytes of lines; None if these have another digest now."""
+    reading, left = Reading(lines=lines, size=size), size
+    with suppress(OSError), part.path.open("rb") as file:
+        while left and (block := file.read(min(left, _BLOCK))):
+            reading._digest.update(block)
+            left -= len(block)
+    return reading if not left and reading.digest == digest else None

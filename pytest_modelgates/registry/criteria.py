@@ -8,9 +8,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from ..drift import psi
-from ..drift.distances import MINIMUM_ROWS
-from ..errors import StatisticsError
+from ..drift.dependence import as_independent
+from ..drift.summary import Reference
+from ..drift.verdict import DriftLimits, PsiReading, read_psi
 from ..evidence.reasons import Reason, few
 from ..policy.policy import Policy
 from ..predictions.following import Recent
@@ -82,7 +82,7 @@ def shadow_reasons(
     wanted, latency = policy.promotion, policy.limit(SERVE_LATENCY)
     if recent is None:
         asked = [f"{wanted.shadow_hours:g} h"] if wanted.shadow_hours else []
-        asked += [f"{MINIMUM_ROWS} rows to measure drift from"] if wanted.drift_psi else []
+        asked += ["rows enough to measure drift from"] if wanted.drift_psi else []
         wants = f"; the policy asks for {' and '.join(asked)}" if asked else ""
         lacks = f"; {few(waiting)} could not be measured" if waiting else ""
         return [Reason(f"the candidate has no record in shadow{wants}{lacks}", repair)] if asked or waiting else []
@@ -102,16 +102,22 @@ def shadow_reasons(
     if recent.problem:
         reasons.append(Reason(f"the log of shadow predictions is not whole: {recent.problem}", SHOW_LOG))
     if wanted.drift_psi:
-        values = recent.values
-        try:
-            if len(values) < MINIMUM_ROWS:
-                raise StatisticsError(f"{len(values)} rows scored, at least {MINIMUM_ROWS} are needed")
-            distance = psi(golden, values)
-        except StatisticsError as error:
-            reasons.append(Reason(f"drift in shadow cannot be measured: {error}", repair))
-        else:
-            if not distance < wanted.drift_psi:
-                note = f"; the waiver of {DRIFT} covers the gate alone" if drift_waived else ""
-                limit = f"must be below {wanted.drift_psi:g} (drift_psi){note}"
-                reasons.append(Reason(f"drift in shadow: PSI {distance:.3f}, {limit}", repair))
+        psi = _psi(golden, recent.values, wanted.drift_psi)
+        if psi is None or psi["doubt"]:
+            why = psi["doubt"] if psi else "no row was scored"
+            reasons.append(Reason(f"drift in shadow cannot be measured: {why}", repair))
+        elif not psi["judged"] < wanted.drift_psi:
+            note = f"; the waiver of {DRIFT} covers the gate alone" if drift_waived else ""
+            limit = f"must be below {wanted.drift_psi:g} (drift_psi){note}"
+            reasons.append(Reason(f"drift in shadow: PSI {psi['judged']:.3f}, {limit}", repair))
     return reasons
+
+
+def _psi(golden: np.ndarray, values: np.ndarray, limit: float) -> PsiReading | None:
+    """Measure the index; None of no row."""
+    if not values.size:
+        return None
+    reference = Reference.of(golden)
+    current = reference.count(values)
+    limits = DriftLimits(psi_moderate=0, psi=limit)
+    return read_psi(reference, current.counts, limits, as_independent(reference.golden, current, "as asked"))

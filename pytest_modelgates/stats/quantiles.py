@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr
 
 from ..errors import InsufficientDataError, StatisticsError
 
@@ -214,6 +213,10 @@ def quantile_interval(x: ArrayLike, q: float, *, level: float = 0.9) -> tuple[fl
     """
     if not (0 < q < 1 and 0 < level < 1):
         raise StatisticsError(f"the share is {q} at level {level}, expected both between 0 and 1")
+    from scipy.special import (
+        bdtr,
+    )  # here, since checks of numbers are asked for where scipy would take too long to load
+
     series = np.sort(finite_series(x, name="sample"))
     below = bdtr(np.arange(series.size), series.size, q)  # P(at most k values lie below the quantile)
     miss = (1 - level) / 2

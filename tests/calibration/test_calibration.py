@@ -8,6 +8,9 @@ import pytest
 from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
+from tests.calibration.drift_sweep import SHAPES as DRIFT_SHAPES
+from tests.calibration.drift_sweep import UNTOLD, power
+from tests.calibration.drift_sweep import found as drift_found
 from tests.calibration.families_sweep import ALIKE, APART, confused, lost
 from tests.calibration.fold_sweep import SHAPES
 from tests.calibration.fold_sweep import rejections as fold_rejections
@@ -143,3 +146,21 @@ def test_without_the_charge_the_best_of_many_noises_would_beat_them() -> None:
 def test_a_signal_that_moves_hardly_pays_for_the_charge(signal: str) -> None:
     luck, _, charged = powers(signal, trials=20, runs=60, seed=1)
     assert charged >= luck - 0.05
+
+
+@pytest.mark.parametrize("name", DRIFT_SHAPES)
+def test_drift_is_found_where_there_is_none_no_more_often_than_asked(name: str) -> None:
+    found = drift_found(DRIFT_SHAPES[name], runs=200, seed=1)
+    # Three standard errors of 200 samples, and what few clusters of 0 and 1 are off by.
+    assert found.ks[1] <= 0.05 + 0.046 + 0.02
+    assert found.ks[2] <= 0.10 + 0.064 + 0.02
+    assert found.drift <= 0.05 + 0.046 + 0.02
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_rows_that_are_taken_as_independent_drift_by_themselves(name: str) -> None:
+    assert drift_found(UNTOLD[name], runs=100, seed=1).ks[1] >= 0.25
+
+
+def test_a_shift_worth_an_index_of_a_quarter_is_seen_in_three_hundred_rows() -> None:
+    assert power(300, 0.507, runs=50, seed=1).drift >= 0.98

@@ -192,7 +192,9 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     assert list(parsed("golden", "show")["goldens"]) == [served.live]
     drift = parsed("drift-check")
     assert (drift["model_id"], drift["rows"], drift["overall_drift"]) == (served.live, 400, False)
-    assert set(drift) == {"model_id", "rows", "repeated", "psi", "ks", "overall_drift"}
+    numbers = {"psi", "ks", "missing", "literal", "sizes"}
+    assert set(drift) == {"model_id", "rows", "repeated", "overall_drift", "reasons", "dependence", *numbers}
+    assert [day["rows"] for day in parsed("drift-check", "--by", "day")["days"]] == [20] * 20
     assert parsed("compare") == {
         "model_id": served.candidate,
         "mean": pytest.approx(1),

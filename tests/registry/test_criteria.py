@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.drift.index import critical_value
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.predictions.following import Follower, Recent
@@ -144,25 +145,26 @@ def test_the_psi_must_stay_below_its_limit() -> None:
 
 
 def test_too_few_rows_cannot_show_that_nothing_drifts() -> None:
-    assert shadow(predictions("0" * 64, CALM[:169])) == [
-        "drift in shadow cannot be measured: 169 rows scored, at least 170 are needed → R"
+    assert shadow(predictions("0" * 64, CALM[:60])) == [
+        f"drift in shadow cannot be measured: without drift, 60 values against {len(GOLDEN)} reach a PSI of "
+        f"{critical_value(10, len(GOLDEN), 60):.2f} once in twenty times, beyond the limit of 0.25: give more rows → R"
     ]
     assert shadow(predictions("0" * 64, CALM[:100] * 2, row_key="the same")) == [
-        "drift in shadow cannot be measured: 1 rows scored, at least 170 are needed → R"
+        "drift in shadow cannot be measured: current has 1 finite value, too few to tell: give at least 20 → R"
     ]
 
 
 def test_zero_switches_a_criterion_off() -> None:
     assert shadow([], asking(drift_psi=0)) == ["the candidate has no record in shadow; the policy asks for 24 h → R"]
     assert shadow([], asking(shadow_hours=0)) == [
-        "the candidate has no record in shadow; the policy asks for 170 rows to measure drift from → R"
+        "the candidate has no record in shadow; the policy asks for rows enough to measure drift from → R"
     ]
     assert shadow([], asking(shadow_hours=0, drift_psi=0)) == []
 
 
 def test_no_record_at_all_is_one_reason() -> None:
     assert shadow([]) == [
-        "the candidate has no record in shadow; the policy asks for 24 h and 170 rows to measure drift from → R"
+        "the candidate has no record in shadow; the policy asks for 24 h and rows enough to measure drift from → R"
     ]
 
 

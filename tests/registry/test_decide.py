@@ -300,7 +300,7 @@ def test_every_other_reason_follows_those_of_the_report(packed_once: Path) -> No
         f"{facts.denied} → ask one of them, or add the actor to [registry] may_promote in the policy",
         f"0 consecutive UTC nights with ONNX parity, the policy asks for 7 (parity_nights) "
         f"→ {gate_of(packed_once)} every night",
-        f"{lacks}; the policy asks for 24 h and 170 rows to measure drift from → {shadow}",
+        f"{lacks}; the policy asks for 24 h and rows enough to measure drift from → {shadow}",
     ]
 
 

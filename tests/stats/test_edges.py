@@ -17,7 +17,7 @@ import pytest
 
 import pytest_modelgates.stats
 from pytest_modelgates import drift
-from pytest_modelgates.drift import distances
+from pytest_modelgates.drift import index
 from pytest_modelgates.errors import InsufficientDataError, ModelgatesError, StatisticsError
 from pytest_modelgates.stats import (
     ablation,
@@ -209,8 +209,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     walkforward.length_folds: {"n_days": 100, "length": 20},
     walkforward.join_short: {"labels": np.repeat([1, 2, 3], 40), "purge": 2, "at_least": 20},
     walkforward.retained: {"out_of_sample": 0.1, "in_sample": 0.2},
-    distances.both_samples: {"golden": SERIES, "current": OTHER},
-    distances.population_stability_index: {
+    index.population_stability_index: {
         "reference_counts": np.array([5, 6]),
         "live_counts": np.array([7, 8]),
         "pseudocount": 0.5,
@@ -243,9 +242,11 @@ TAKE_WHAT_WAS_READ = {
     weighted.weighted_gain,
     drift.save_golden_predictions,
     drift.load_golden_predictions,
-    distances.index_of,
+    index.contributions,
+    index.critical_value,
+    index.chi_squared_tail,
+    index.chi_squared_quantile,
     agreement.mean_agreement,
-    distances.checked_sample,
 }
 # NaN stands for "no row", "no IC that day" or "beyond the panel" in what these return, as their docstrings say.
 MAY_HOLD_NAN = {
@@ -255,6 +256,7 @@ MAY_HOLD_NAN = {
     ranks.daily_matrix,
     ranks.daily_rank_ic,
     target.compounded,
+    drift.detect_drift,
 }
 # "Nothing was traded", "no length settles it" and their like are infinite, as their docstrings say.
 MAY_BE_INFINITE = {
@@ -433,7 +435,7 @@ def test_every_public_statistic_is_tried() -> None:
     ]
     public = {
         function
-        for module in [*modules, distances]
+        for module in [*modules, index]
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_")
     } | {getattr(drift, name) for name in drift.__all__ if inspect.isfunction(getattr(drift, name))}
@@ -500,7 +502,8 @@ WRONG: list[Any] = [
     pytest.param(lambda: walkforward.retained(math.nan, 0.1), "ICs of nan and 0.1, expected numbers", id="ic-retained"),
     pytest.param(
         lambda: drift.psi(np.ma.array(SERIES, mask=SERIES > 1), OTHER),
-        f"golden has {int((SERIES > 1).sum())} masked values: drop them, or fill them",
+        f"golden holds {int((SERIES > 1).sum())} NaN or infinite of {SERIES.size} values: repair them, or count them "
+        "apart with detect_drift",
         id="masked",
     ),
     pytest.param(

@@ -1,23 +1,24 @@
-"""PSI and KS against published values, scipy and properties; what they refuse, and in which words."""
+"""The population stability index against published values and properties; what it refuses, and in which words."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_modelgates.drift import detect_drift
-from pytest_modelgates.drift.distances import (
-    MINIMUM_ROWS,
-    DriftLimits,
-    ks_test,
+from pytest_modelgates.drift import detect_drift, ks_test, psi
+from pytest_modelgates.drift.counts import Grid
+from pytest_modelgates.drift.index import (
+    Bins,
+    chi_squared_quantile,
+    chi_squared_tail,
+    contributions,
+    critical_value,
     population_stability_index,
-    psi,
 )
 from pytest_modelgates.errors import StatisticsError
 
@@ -158,124 +159,74 @@ def test_float32_scores_are_compared_with_float64_as_float32() -> None:
     assert ks_test(golden.astype(np.float32), golden).statistic == 0
 
 
-# R 4.2.2, ks.test(x, y, exact = TRUE).
-R_X = [0.61, 0.29, 0.06, 0.59, -1.73, -0.74, 0.51, -0.56, 0.39, 1.64, 0.05, -0.06, 0.64]
-R_X += [-0.82, 0.37, 1.77, 1.09, -1.28, 2.36, 1.31, 1.05, -0.32, -0.40, 1.06, -2.47]
-R_Y = [1.02, 0.11, -0.35, 0.97, 2.2, 1.4, 0.6, -0.2, 1.9, 0.75, 1.33, 0.5]
-KS_KNOWN = [
-    pytest.param(R_X, R_Y, 0.31, 0.332564518719, id="r-normal"),
-    pytest.param(np.arange(1, 101), np.arange(21.5, 121), 0.21, 0.0240558028411, id="r-shifted-steps"),
-    pytest.param([0], [1], 1.0, 1.0, id="scipy-one-against-one"),
+def test_contributions_add_up_to_the_index_and_an_empty_bin_adds_nothing() -> None:
+    then, now = np.array([50, 50, 0, 0]), np.array([20, 70, 0, 10])
+    parts = contributions(then, now)
+    assert parts.sum() == pytest.approx(population_stability_index(then[[0, 1, 3]], now[[0, 1, 3]]))
+    assert parts[2] == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), bins=st.sampled_from([2, 5, 10, 20]))
+def test_comparing_values_with_edges_gives_what_the_grid_gives(data: st.DataObject, bins: int) -> None:
+    value = st.one_of(
+        st.sampled_from([0.0, 1.0, -1.0]), st.floats(-2, 2), st.sampled_from([math.nan, math.inf, -math.inf])
+    )
+    golden = data.draw(st.lists(st.floats(-2, 2) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=300))
+    current = data.draw(st.lists(value, min_size=1, max_size=100))
+    grid = Grid.of(golden, points=data.draw(st.sampled_from([16, 16_384])))
+    chosen, counted = Bins.of(grid, bins=bins), grid.count(current)
+    counts, missing = chosen.of_values(current)
+    assert counts.tolist() == chosen.of_counts(counted).tolist()
+    assert (counts.sum(), missing) == (counted.finite, counted.missing)
+    assert len(chosen.names) == chosen.size
+    assert (chosen.of_counts(grid.golden)[: chosen.frequent.size] * bins >= len(golden)).all()
+
+
+def test_values_that_are_not_frequent_have_bins_enough_to_be_told_apart() -> None:
+    golden = np.concatenate([np.zeros(9_700), np.linspace(0.01, 1, 300)])
+    bins = Bins.of(Grid.of(golden))
+    assert (bins.frequent.tolist(), bins.size) == ([0.0], 11)
+    assert bins.of_counts(Grid.of(golden).golden).tolist() == [9_700, *[30] * 10]
+
+
+def test_a_bin_around_a_frequent_value_counts_both_of_its_sides() -> None:
+    spread = np.linspace(-1, 1, 1_000)
+    bins = Bins.of(Grid.of(np.append(spread, np.full(1_000, 0.05))))
+    assert bins.of_counts(Grid.of(np.append(spread, np.full(1_000, 0.05))).golden).tolist() == [1_000, *[100] * 10]
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 9, 10, 19, 40])
+def test_chi_squared_is_that_of_scipy(degrees: int) -> None:
+    for x in (0.01, 1.0, 7.3, 30.0, 300.0):
+        assert chi_squared_tail(x, degrees) == pytest.approx(stats.chi2.sf(x, degrees), rel=1e-11)
+    for level in (0.9, 0.5, 0.05, 1e-9):
+        assert chi_squared_quantile(level, degrees) == pytest.approx(stats.chi2.isf(level, degrees), rel=1e-11)
+
+
+# Yurdakul and Naranjo (2020): bins, rows of each side, and the critical value at 5 % as printed.
+CRITICAL = [
+    pytest.param(10, 100, 0.338, id="ten-of-100"),
+    pytest.param(10, 1_000, 0.0338, id="ten-of-1000"),
+    pytest.param(10, 10_000, 0.0034, id="ten-of-10000"),
+    pytest.param(20, 100, 0.603, id="twenty-of-100"),
+    pytest.param(20, 1_000, 0.0603, id="twenty-of-1000"),
 ]
 
 
-@pytest.mark.parametrize(("golden", "current", "distance", "p"), KS_KNOWN)
-def test_ks_gives_the_known_answer(golden: ArrayLike, current: ArrayLike, distance: float, p: float) -> None:
-    assert ks_test(golden, current) == pytest.approx((distance, p), rel=1e-11)
+@pytest.mark.parametrize(("bins", "rows", "printed"), CRITICAL)
+def test_the_critical_value_is_the_published_one(bins: int, rows: int, printed: float) -> None:
+    assert critical_value(bins, rows, rows) == pytest.approx(printed, abs=5e-4 if printed > 0.1 else 5e-5)
 
 
-@pytest.mark.parametrize("rows", [pytest.param(300, id="exact"), pytest.param(12_000, id="asymptotic")])
-def test_ks_agrees_with_scipy(rows: int) -> None:
-    rng = np.random.default_rng(3)
-    golden, current = rng.standard_normal(rows), rng.standard_normal(rows - 50) + 0.02
-    expected = stats.ks_2samp(golden, current)
-    assert ks_test(golden, current) == (expected.statistic, expected.pvalue)
+def test_the_seven_grades_have_the_published_critical_value_and_p() -> None:
+    n, m = sum(GRADES_THEN), sum(GRADES_NOW)
+    assert critical_value(7, n, m) == pytest.approx(0.0251832, abs=5e-8)
+    assert chi_squared_tail(0.067692988 / (1 / n + 1 / m), 6) == pytest.approx(7.2e-6, abs=5e-8)
 
 
-def test_ks_of_ties_gives_the_conservative_p_that_the_docstring_warns_of() -> None:
-    golden, current = zeros_and_ones(50, of=1_000), zeros_and_ones(80, of=1_000)
-    fisher = stats.fisher_exact(np.array([[950, 50], [920, 80]])).pvalue
-    assert fisher == pytest.approx(0.00830844838)
-    assert ks_test(golden, current) == pytest.approx((0.03, 0.76), abs=0.005)
-
-
-LEVELS = [
-    pytest.param(0.0, "none", False, id="same"),
-    pytest.param(0.4, "moderate", True, id="moderate-psi-but-ks-calls-it"),
-    pytest.param(1.0, "significant", True, id="one-sigma"),
-]
-
-
-@pytest.mark.parametrize(("shift", "level", "drift"), LEVELS)
-def test_drift_is_reported_in_the_guide_s_words(shift: float, level: str, drift: bool) -> None:
-    golden = stats.norm.ppf((np.arange(2_000) + 0.5) / 2_000)
-    report = detect_drift(golden, golden + shift)
-    ks = ks_test(golden, golden + shift)
-    assert report == {
-        "psi": {"value": psi(golden, golden + shift), "level": level},
-        "ks": {"statistic": ks.statistic, "p_value": ks.p_value},
-        "overall_drift": drift,
-    }
-    assert type(report["overall_drift"]) is bool
-
-
-def test_a_tiny_shift_of_many_rows_is_not_drift() -> None:
-    golden = stats.norm.ppf((np.arange(50_000) + 0.5) / 50_000)
-    report = detect_drift(golden, golden + 0.05)
-    assert report["ks"]["p_value"] < 1e-6
-    assert not report["overall_drift"]
-
-
-def test_a_limit_is_itself_allowed_and_only_more_is_drift() -> None:
-    golden, current = UNIFORM, UNIFORM + 0.1
-    index, distance = psi(golden, current), ks_test(golden, current).statistic
-    on_the_limit = detect_drift(golden, current, limits=DriftLimits(psi_moderate=index, psi=index, ks_p=0))
-    below_it = detect_drift(golden, current, limits=DriftLimits(psi_moderate=0, psi=0.999 * index, ks_p=0))
-    by_distance = detect_drift(golden, current, limits=DriftLimits(psi=99, ks_distance=distance))
-    assert (on_the_limit["psi"]["level"], on_the_limit["overall_drift"]) == ("none", False)
-    assert (below_it["psi"]["level"], below_it["overall_drift"]) == ("significant", True)
-    assert by_distance["overall_drift"]
-
-
-def test_the_least_rows_allowed_give_a_verdict() -> None:
-    assert not detect_drift(UNIFORM[:MINIMUM_ROWS], UNIFORM[:MINIMUM_ROWS])["overall_drift"]
-
-
-def test_the_least_rows_keep_chance_below_the_limit() -> None:
-    # 95 % point of the index without drift, n = m = 170 and ten bins, by Yurdakul and Naranjo.
-    assert stats.chi2.ppf(0.95, 9) * 2 / MINIMUM_ROWS == pytest.approx(0.199, abs=5e-4)
-
-
-HALF_NAN = np.where(np.arange(200) % 2, np.nan, 0.5)
-REPAIR = "repair them or count them apart"
-BAD_VALUES = [
-    pytest.param(HALF_NAN, f"current holds 100 NaN or infinite of 200 values: {REPAIR}", id="half-nan"),
-    pytest.param([0.1, math.inf], f"current holds 1 NaN or infinite of 2 values: {REPAIR}", id="infinite"),
-    pytest.param([0.1, None], f"current holds 1 NaN or infinite of 2 values: {REPAIR}", id="none"),
-    pytest.param([], "current is empty: give at least one prediction", id="empty"),
-    pytest.param(
-        np.zeros((3, 1)), "current has shape (3, 1), not one dimension: give one prediction a row", id="two-dimensions"
-    ),
-    pytest.param(
-        ["buy"],
-        "current cannot be read as numbers (<U3): give one real number a place",
-        id="words",
-    ),
-]
-
-
-@pytest.mark.parametrize("measure", [psi, ks_test, detect_drift])
-@pytest.mark.parametrize(("current", "message"), BAD_VALUES)
-def test_values_that_cannot_be_compared_are_refused(
-    measure: Callable[[ArrayLike, ArrayLike], object], current: ArrayLike, message: str
-) -> None:
-    with pytest.raises(StatisticsError) as refusal:
-        measure(UNIFORM, current)
-    assert str(refusal.value) == message
-
-
-def test_a_bad_golden_is_named_too() -> None:
-    with pytest.raises(StatisticsError, match=r"^golden is empty: give at least one prediction$"):
-        psi([], UNIFORM)
-
-
-@pytest.mark.parametrize("side", ["golden", "current"])
-def test_too_few_rows_carry_no_verdict(side: str) -> None:
-    few = {"golden": UNIFORM, "current": UNIFORM} | {side: UNIFORM[: MINIMUM_ROWS - 1]}
-    with pytest.raises(StatisticsError) as refusal:
-        detect_drift(few["golden"], few["current"])
-    expected = f"{side} has 169 values, too few to tell drift from chance: give at least 170"
-    assert str(refusal.value) == expected
+def test_one_bin_has_no_critical_value_and_an_empty_side_an_infinite_one() -> None:
+    assert (critical_value(1, 10, 10), critical_value(10, 10, 0)) == (0.0, math.inf)
 
 
 def test_fewer_than_two_bins_are_refused() -> None:
@@ -326,21 +277,3 @@ def test_counts_that_cannot_be_compared_are_refused(
     with pytest.raises(StatisticsError) as refusal:
         population_stability_index(reference, live, pseudocount=pseudocount)
     assert str(refusal.value) == message
-
-
-BAD_LIMITS = [
-    pytest.param({"psi": math.nan}, id="nan"),
-    pytest.param({"psi_moderate": 0.3}, id="out-of-order"),
-    pytest.param({"ks_p": 5.0}, id="a-percentage"),
-    pytest.param({"ks_distance": -0.1}, id="negative"),
-]
-
-
-@pytest.mark.parametrize("limits", BAD_LIMITS)
-def test_limits_that_could_never_alarm_or_never_rest_are_refused(limits: dict[str, float]) -> None:
-    with pytest.raises(StatisticsError) as refusal:
-        DriftLimits(**limits)
-    assert str(refusal.value).startswith("DriftLimits(psi_moderate=")
-    assert str(refusal.value).endswith(
-        ") sets no usable limits: give 0 <= psi_moderate <= psi, and ks_p and ks_distance within [0, 1]"
-    )

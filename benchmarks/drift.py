@@ -1,0 +1,236 @@
+"""What drift costs: against one sum of the same values, against other tools, and as a command.
+
+    python -m benchmarks.drift [--rows ROWS] [--peers PYTHON]
+
+Ratios in one run, medians of five rounds that alternate between both sides. Each question is asked in a process of its
+own. `--peers` is an interpreter with scipy, scouter-ml, frouros and evidently (which needs pandas before 3) and with
+NumPy and msgspec; what it lacks is left out. Promised, with ten million float64: PSI in 8 times `np.sum`, PSI and the
+interval of KS in 25 times with 32 MiB beside them; PSI and exact KS of two files in an eighth of scipy's KS alone and a
+thirtieth of Evidently's; a Parquet file in 5 times the decoding of its column; lines of JSON in 4 times their bytes; a
+check of 5,000 live rows in half a second.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+ROUNDS = 5
+PRELUDE = """
+import json, statistics, sys, time
+from pathlib import Path
+import numpy as np
+
+def scores(rows, shift=0.0):
+    return 1 / (1 + np.exp(-np.random.default_rng(rows).normal(shift, 1.5, rows)))
+
+def ratio(*sides):
+    taken = [[] for _ in sides]
+    for _ in range(ROUNDS):
+        for side, times in zip(sides, taken, strict=True):
+            begin = time.perf_counter()
+            side()
+            times.append(time.perf_counter() - begin)
+    return [statistics.median(times) for times in taken]
+
+rows, folder = int(sys.argv[1]), Path(sys.argv[2])
+"""
+QUESTIONS = {
+    "PSI, golden kept, against np.sum": """
+from pytest_modelgates.drift.summary import Reference
+current = scores(rows, 0.02)
+reference = Reference.of(scores(rows // 10))
+one, ours = ratio(current.sum, lambda: reference.bins.of_values(current))
+print(json.dumps(ours / one))
+""",
+    "PSI and the interval of KS, golden kept, against np.sum": """
+from pytest_modelgates.drift.summary import Reference
+current = scores(rows, 0.02)
+reference = Reference.of(scores(rows // 10))
+reference.count(current[: 2**18])
+one, ours = ratio(current.sum, lambda: reference.count(current))
+print(json.dumps(ours / one))
+""",
+    "memory beside the values [MiB]": """
+from pytest_modelgates.drift.summary import Reference
+reference, current = Reference.of(scores(rows // 10)), scores(rows, 0.02)
+import tracemalloc
+tracemalloc.start()  # NumPy tells it of every array
+reference.count(current)
+print(json.dumps(tracemalloc.get_traced_memory()[1] / 2**20))
+""",
+    "Parquet, against decoding its column": """
+import pyarrow.parquet as pq
+from pytest_modelgates.drift.summary import Reference
+reference = Reference.of(scores(rows // 10))
+def decode():
+    for batch in pq.ParquetFile(folder / "log.parquet").iter_batches(2**20, columns=["prediction"]):
+        batch.column(0).to_numpy()
+def count():
+    total = reference.none()
+    for batch in pq.ParquetFile(folder / "log.parquet").iter_batches(2**20, columns=["prediction"]):
+        total = total + reference.count(batch.column(0).to_numpy())
+one, ours = ratio(decode, count)
+print(json.dumps(ours / one))
+""",
+}
+PEERS = {
+    "PSI of scouter-ml, times as long": """
+from scouter.alert import PsiAlertConfig
+from scouter.drift import Drifter, PsiDriftConfig
+from pytest_modelgates.drift.summary import Reference
+golden, current = scores(rows // 10), scores(rows, 0.02)
+drifter, reference = Drifter(), Reference.of(golden)
+profile = drifter.create_drift_profile(golden.reshape(-1, 1), PsiDriftConfig(name="a", space="b", version="0.1.0"))
+matrix = current.reshape(-1, 1)
+theirs, ours = ratio(lambda: drifter.compute_drift(matrix, profile), lambda: reference.bins.of_values(current))
+print(json.dumps(theirs / ours))
+""",
+    "PSI of frouros, times as long": """
+from frouros.detectors.data_drift import PSI
+from pytest_modelgates.drift.summary import Reference
+golden, current = scores(rows // 10), scores(rows, 0.02)
+reference, detector = Reference.of(golden), PSI()
+detector.fit(X=golden)
+theirs, ours = ratio(lambda: detector.compare(X=current), lambda: reference.bins.of_values(current))
+print(json.dumps(theirs / ours))
+""",
+}
+OURS = """
+from pytest_modelgates.drift import detect_drift
+found = detect_drift(np.load(folder / "golden.npy"), np.load(folder / "current.npy"))
+print(json.dumps([found["psi"]["value"], found["ks"]["statistic"], found["ks"]["p_value"]]))
+"""
+WHOLE = {
+    "scipy's KS alone, times as long": """
+from scipy import stats
+golden, current = np.load(folder / "golden.npy"), np.load(folder / "current.npy")
+found = stats.ks_2samp(golden, current, method="asymp")
+print(json.dumps([found.statistic, found.pvalue]))
+""",
+    "Evidently's PSI and KS, times as long": """
+import pandas as pd
+from evidently.legacy.calculations.stattests import ks_stat_test, psi_stat_test
+from evidently.legacy.core import ColumnType
+golden, current = (pd.Series(np.load(folder / name)) for name in ("golden.npy", "current.npy"))
+tests = psi_stat_test, ks_stat_test
+print(json.dumps([float(test.func(golden, current, ColumnType.Numerical, 0.1)[0]) for test in tests]))
+""",
+}
+
+
+def asked(python: str, question: str, rows: int, folder: Path) -> tuple[float | list[float] | None, float]:
+    """Ask one question in a process of its own; give its answer, None if it lacks something, and its time [s]."""
+    import time
+
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [python, "-c", f"ROUNDS = {ROUNDS}\n" + PRELUDE + question, str(rows), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    took = time.perf_counter() - begin
+    if done.returncode:
+        print(f"  left out: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+        return None, took
+    return json.loads(done.stdout.splitlines()[-1]), took
+
+
+def drift_check(folder: Path) -> float:
+    """Time `modelgates drift-check` over 5,000 live rows of a model, once they were counted [s]."""
+    import time
+
+    from pytest_modelgates.registry.store import live_change
+    from tests.support.handmade import golden_of, log_predictions, modelgates, predictions, promote_first
+
+    registry, _ = promote_first(folder)
+    values = (golden_of(registry.artifacts.model(registry.live)) * 5)[:5000]
+    log_predictions(registry.artifacts, predictions(live_change(registry.artifacts).digest, values, arm="live"))
+    taken = []
+    for _ in range(ROUNDS + 1):
+        begin = time.perf_counter()
+        done = modelgates("drift-check", "--artifacts", registry.artifacts.root)
+        taken.append(time.perf_counter() - begin)
+        assert done.returncode == 0, done.stderr
+    print(f"drift-check of 5,000 rows: the first {taken[0]:.2f} s, the others {statistics.median(taken[1:]):.2f} s")
+    return statistics.median(taken[1:])
+
+
+def json_lines(folder: Path, rows: int) -> None:
+    """Count a log of JSON lines for the first time, against reading its bytes; and again when a day was added."""
+    import time
+
+    import numpy as np
+
+    from benchmarks.records import write_log
+    from pytest_modelgates.artifacts import Artifacts
+    from pytest_modelgates.drift.summary import Reference
+    from pytest_modelgates.monitoring.part_counts import count_parts
+    from pytest_modelgates.predictions.counting import Tally
+    from pytest_modelgates.predictions.parts import parts
+
+    write_log(folder, rows)
+    artifacts, reference = Artifacts(folder), Reference.of(np.random.default_rng(1).standard_normal(15_000))
+
+    def count() -> float:
+        begin = time.perf_counter()
+        for _ in count_parts(artifacts, "live", "0" * 64, reference, Tally()):
+            pass
+        return time.perf_counter() - begin
+
+    begin = time.perf_counter()
+    for part in parts(artifacts, "live"):
+        part.path.read_bytes().count(b"\n")
+    raw = time.perf_counter() - begin
+    first, again = count(), count()
+    newest = parts(artifacts, "live")[-1].path
+    newest.with_suffix(".counts").unlink()
+    added = count()
+    print(
+        f"JSON lines, {rows // 2} rows: {first / raw:.1f} times their bytes; again {again:.2f} s, with a part of "
+        f"50,000 added {added:.2f} s, the first time {first:.1f} s"
+    )
+
+
+def main() -> int:
+    """Measure and print."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rows", type=int, default=10_000_000)
+    arguments.add_argument("--peers", default=sys.executable)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        written = """
+import pyarrow as pa, pyarrow.parquet as pq
+np.save(folder / "golden.npy", scores(rows)), np.save(folder / "current.npy", scores(rows + 1, 0.02))
+pq.write_table(pa.table({"key": np.arange(rows), "prediction": scores(rows, 0.02)}), folder / "log.parquet")
+print("null")
+"""
+        asked(sys.executable, written, given.rows, folder)
+        for what, question in QUESTIONS.items():
+            found, _ = asked(sys.executable, question, given.rows, folder)
+            print(f"{what}: {found:.1f}", flush=True)
+        for what, question in PEERS.items():
+            found, _ = asked(given.peers, question, given.rows, folder)
+            print(f"{what}: {found:.1f}" if found else f"{what}: -", flush=True)
+        for what, question in WHOLE.items():
+            pairs = [[asked(given.peers, each, given.rows, folder) for each in (OURS, question)] for _ in range(3)]
+            if all(theirs[0] is not None for _, theirs in pairs):
+                ours, theirs = (statistics.median(pair[side][1] for pair in pairs) for side in (0, 1))
+                print(f"{what}: {theirs / ours:.1f} ({theirs:.1f} s, {ours:.2f} s)", flush=True)
+        json_lines(folder / "lines", max(200_000, given.rows // 10))
+        drift_check(folder / "registry")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""A table that finds the cell of a grid in which a number lies, without sorting: where it can, and exactly."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_SIZE = 2**16
+_BLOCK = 2**15
+# A golden of which more than this share lies in crowded buckets is counted by sorting.
+_MOST_CROWDED = 0.4
+# Buckets are as wide as suits all points but for such a share on either side.
+_TRIMMED = (0.0, 0.001, 0.01)
+_FREQUENT = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buckets:
+    """Buckets of numbers, each of which holds one point of the grid at most, or is crowded.
+
+    The bucket of a number never falls as the number rises, so that a number lies above all points of lower buckets and
+    below all points of higher ones, whatever rounding did. Of a bucket with one point, a comparison tells the rest.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n_points,)
+    low : float
+        Where the first bucket ends.
+    scale : float
+        Buckets a unit; 0 for buckets of the number's own binary digits.
+    shift : int
+        Which of these are left out.
+    lower : ndarray of int64, shape (n_buckets,)
+        Points in lower buckets; n_points + 1 if the bucket is crowded.
+    point : ndarray of float64, shape (n_buckets,)
+        The one point of a bucket, or infinity.
+    frequent : ndarray of int
+        Points in crowded buckets that make up a twentieth of the golden or more.
+    """
+
+    points: Floats
+    low: float
+    scale: float
+    shift: int
+    lower: NDArray[np.int64]
+    point: Floats
+    frequent: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, points: Floats, mass: NDArray[np.int64]) -> "Buckets | None":
+        """Take the buckets that suit a grid best; None if most of the golden lies in crowded ones of any kind.
+
+        Parameters
+        ----------
+        points : ndarray of float64, shape (n_points,)
+        mass : ndarray of int, shape (n_points,)
+            Values of the golden at each point, and between it and the one before.
+        """
+        found = []
+        for share in _TRIMMED:
+            edge = int(points.size * share)
+            low, high = float(points[edge]), float(points[-1 - edge])
+            with np.errstate(over="ignore", divide="ignore"):
+                scale = float(np.float64(_SIZE - 1) / (high - low))
+            if 0 < scale < np.inf:
+                found.append(cls._with(points, low, scale, 0))
+            if low > 0:
+                span = int(np.array([high]).view(np.int64)[0]) - int(np.array([low]).view(np.int64)[0])
+                found.append(cls._with(points, low, 0.0, max(0, span.bit_length() - _SIZE.bit_length() + 1)))
+        light = np.where(mass < _FREQUENT * mass.sum(), mass, 0)  # the others are counted one by one
+        crowded = [int(light[each._is_crowded(points)].sum()) for each in found]
+        if not found or min(crowded) > _MOST_CROWDED * mass.sum():
+            return None
+        best = found[int(np.argmin(crowded))]
+        return replace(best, frequent=np.flatnonzero((light < mass) & best._is_crowded(points)))
+
+    @classmethod
+    def _with(cls, points: Floats, low: float, scale: float, shift: int) -> "Buckets":
+        none = np.empty(0, dtype=np.int64)
+        new = cls(points, low, scale, shift, none, np.empty(0), none)
+        of_point = new._bucket(points)
+        every = np.arange(_SIZE)
+        first, last = np.searchsorted(of_point, every, side="left"), np.searchsorted(of_point, every, side="right")
+        lone, crowded = last - first == 1, last - first > 1
+        lower = np.where(crowded, points.size + 1, first)
+        point = np.where(lone, points[np.minimum(first, points.size - 1)], np.inf)
+        return replace(new, lower=lower, point=point)
+
+    def _is_crowded(self, values: Floats) -> NDArray[np.bool_]:
+        """Say which values lie in a crowded bucket."""
+        return self.lower[self._bucket(values)] > self.points.size
+
+    def _bucket(self, values: Floats) -> NDArray[np.int64]:
+        if self.scale:
+            with np.errstate(over="ignore"):
+                place = values - self.low
+                place *= self.scale
+            np.clip(place, 0, _SIZE - 1, out=place)
+            return place.astype(np.int64)
+        # Positive numbers rise as their binary digits do; all others come before them.
+        lowest = np.array([self.low]).view(np.int64)[0]
+        digits: NDArray[np.int64] = np.maximum(values.view(np.int64), lowest)
+        digits -= lowest
+        digits >>= self.shift
+        np.minimum(digits, _SIZE - 1, out=digits)
+        return digits
+
+    def count(self, values: Floats) -> NDArray[np.int64]:
+        """Count finite numbers in each cell: below the first point, at it, between it and the next, and so on."""
+        from_on, at = np.zeros(self.points.size + 2, dtype=np.int64), np.zeros(self.points.size + 1, dtype=np.int64)
+        rest = []
+        # Memory that is used again is in the processor's cache.
+        places, points, true = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK), np.empty(_BLOCK, dtype=bool)
+        for start in range(0, values.size, _BLOCK):
+            block = values[start : start + _BLOCK]
+            place, point, found = places[: block.size], points[: block.size], true[: block.size]
+            bucket = self._bucket(block)
+            self.lower.take(bucket, out=place, mode="clip")
+            self.point.take(bucket, out=point, mode="clip")
+            # How many points are at most the number.
+            place += np.greater_equal(block, point, out=found)
+            counts = np.bincount(place, minlength=from_on.size)
+            if counts[-1]:
+                rest.append(block[place == from_on.size - 1])
+            from_on += counts
+            if np.equal(block, point, out=found).any():
+                at += np.bincount(place[found], minlength=at.size)
+        cells = np.empty(2 * self.points.size + 1, dtype=np.int64)
+        cells[1::2] = at[1:]
+        cells[::2] = from_on[:-1] - at
+        return cells + self._count_crowded(np.concatenate(rest)) if rest else cells
+
+    def _count_crowded(self, values: Floats) -> NDArray[np.int64]:
+        cells = np.zeros(2 * self.points.size + 1, dtype=np.int64)
+        for place in self.frequent:
+            others = values[values != self.points[place]]
+            cells[2 * place + 1] = values.size - others.size
+            values = others
+        values = np.sort(values)
+        places = np.empty((2, self.points.size), dtype=np.int64)
+        places[0] = np.searchsorted(values, self.points, side="left")
+        places[1] = np.searchsorted(values, self.points, side="right")
+        cells += np.diff(places.ravel(order="F"), prepend=0, append=values.size)
+        return cells

@@ -1,0 +1,123 @@
+"""A check for drift in words, and as a picture of both distributions, in 80 columns."""
+
+import math
+from itertools import pairwise
+from typing import TypedDict
+
+import numpy as np
+
+from ..drift.counts import Counts
+from ..drift.index import contributions, critical_value
+from ..drift.verdict import DriftLimits
+from ..storage.text import counted
+from .drift_check import Check, day_of
+
+_ROWS, _NAME, _BAR = 12, 22, 30
+_VERDICTS = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}
+_LEVELS = {"none": "no significant change", "moderate": "a moderate change", "significant": "a significant change"}
+
+
+class DayReading(TypedDict):
+    """The index of one day's rows [nat], and what chance alone exceeds once in twenty times."""
+
+    day: str
+    rows: int
+    psi: float
+    critical: float
+
+
+def in_words(check: Check, limits: DriftLimits) -> str:
+    """Say the result to people."""
+    report, days = check.report, sorted(check.summary.days)
+    span = f" of {counted(len(days), 'day')}" if days and not check.summary.undated else ""
+    lines = [f"{check.model_id}: {_VERDICTS[report['overall_drift']]} over {check.rows} live predictions{span}"]
+    lines += [f"  {reason}" for reason in report["reasons"]]
+    if check.tally.repeated:
+        lines.append(f"  {check.tally.repeated:.1%} of them are of rows that another process scored too")
+    psi, ks, rows, missing = report["psi"], report["ks"], report["rows"], report["missing"]
+    if math.isfinite(psi["value"]):
+        lines.append(f"  PSI {psi['value']:.4f} ({_LEVELS[psi['level']]}); chance alone: up to {psi['critical']:.4f}")
+        lines.append(f"  KS  {ks['statistic']:.4f} (p {ks['p_value']:.3g})")
+    if psi["rest"]:
+        shares = f"{psi['rest']['golden']:.2%} then, {psi['rest']['current']:.2%} now"
+        lines.append(f"  values that are not frequent: {shares}, PSI {psi['rest']['value']:.4f}")
+    if missing["current"] or missing["golden"]:
+        lines.append(f"  missing or infinite: {missing['golden']:.2%} then, {missing['current']:.2%} now")
+    if rows["current_worth"] < check.summary.counts.finite:
+        lines.append(
+            f"  {check.rows} rows are worth {rows['current_worth']:.0f} independent ones, {report['dependence']}"
+        )
+    elif report["dependence"].startswith("rows"):
+        lines.append(f"  {report['dependence']}")
+    literal = "drift" if report["literal"]["drift"] else "no drift"
+    p = report["literal"]["p_value"]
+    lines.append(f"  plain rule, PSI above {limits.psi:g} or p of all rows ({p:.3g}) below {limits.ks_p:g}: {literal}")
+    return "\n".join(lines)
+
+
+def picture(check: Check) -> str:
+    """Draw both distributions: a line for each range of scores."""
+    golden, current = check.reference.grid.golden, check.summary.counts
+    if not current.finite:
+        return ""
+    names, places = _ranges(check)
+    then, now = (_shares(each, places) for each in (golden, current))
+    scale = _BAR / max(then.max(), now.max())
+    lines = [f"  {'score':<{_NAME}} {'▓ both ░ golden █ live':<{_BAR}}  {'golden':>8} {'live':>8}"]
+    for name, a, b in zip(names, then, now, strict=True):
+        both, longer = sorted((round(a * scale), round(b * scale)))
+        bar = "▓" * both + ("░" if a > b else "█") * (longer - both)
+        lines.append(f"  {name:<{_NAME}} {bar:<{_BAR}}  {a:>8.1%} {b:>8.1%}")
+    return "\n".join(lines)
+
+
+def _ranges(check: Check) -> tuple[list[str], list[int]]:
+    """Cut the scores at points of the grid, evenly between the golden's outer half percents; or at each value."""
+    points, up_to = check.reference.grid.points, check.reference.grid.golden.up_to
+    if points.size < _ROWS:
+        places = list(range(points.size - 1))
+    else:
+        outer = np.searchsorted(up_to, np.array([0.005, 0.995]) * up_to[-1])
+        low, high = points[np.minimum(outer, points.size - 1)].astype(np.float64)
+        cuts = np.searchsorted(points.astype(np.float64), np.linspace(low, high, _ROWS - 1))
+        places = np.unique(np.minimum(cuts, points.size - 1)).tolist()
+    ends = [f"{points[place].item():.3g}" for place in places]
+    inner = [f"{low} to {high}" for low, high in pairwise(ends)]
+    return ([f"up to {ends[0]}", *inner, f"above {ends[-1]}"] if ends else ["all"]), places
+
+
+def _shares(counts: Counts, places: list[int]) -> np.ndarray:
+    return np.diff(counts.up_to[places], prepend=0, append=counts.finite) / counts.finite
+
+
+def by_day(check: Check) -> list[DayReading]:
+    """Measure the index of each day's rows; no day if rows are of no known one."""
+    if check.summary.undated:
+        return []
+    bins, golden = check.reference.bins, check.reference.grid.golden
+    then, found = bins.of_counts(golden), list[DayReading]()
+    for day in sorted(check.summary.days):
+        now = bins.of_pieces(check.summary.days[day])
+        rows, seen = int(now.sum()), int(np.count_nonzero(then + now))
+        index = float(contributions(then, now).sum())
+        found.append(
+            {"day": str(day_of(day)), "rows": rows, "psi": index, "critical": critical_value(seen, golden.finite, rows)}
+        )
+    return found
+
+
+def days_in_words(days: list[DayReading], limits: DriftLimits) -> str:
+    """Say what each day's index is worth, a line a day."""
+    if not days:
+        return "  rows are of no known day"
+    lines = [f"  {'day':<10}  {'rows':>9}  {'PSI':>8}  {'by chance':>9}"]
+    for each in days:
+        if each["psi"] > max(limits.psi, each["critical"]):
+            word = "significant"
+        elif each["critical"] > limits.psi:
+            word = "too few rows to tell"
+        else:
+            word = "moderate" if each["psi"] > max(limits.psi_moderate, each["critical"]) else ""
+        line = f"  {each['day']}  {each['rows']:>9}  {each['psi']:>8.4f}  {each['critical']:>9.4f}  {word}"
+        lines.append(line.rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""What is counted of the parts of the log: each line once, ever, and the same as if all of it were read at once."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.drift.summary import Reference, Summary
+from pytest_modelgates.monitoring import part_counts
+from pytest_modelgates.monitoring.part_counts import count_parts
+from pytest_modelgates.policy.place import operations_at
+from pytest_modelgates.predictions import reading
+from pytest_modelgates.predictions.compacting import compact
+from pytest_modelgates.predictions.counting import Tally, Window, count_log
+from pytest_modelgates.predictions.parts import PartWriter, parts
+from pytest_modelgates.predictions.records import CONTENT, Prediction
+from tests.support.handmade import predictions
+
+MODEL, OTHER = "0" * 64, "1" * 64
+RULES = operations_at(Artifacts(Path("nowhere"))).registry
+REFERENCE = Reference.of(np.random.default_rng(1).standard_normal(500))
+VALUES = np.random.default_rng(2).standard_normal(300).tolist()
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def read_bytes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many bytes of lines were decoded."""
+    found = [0]
+    decode = reading._records
+
+    def counting(block: bytes, *rest: object) -> list[Prediction]:
+        found[0] += len(block)
+        return decode(block, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reading, "_records", counting)
+    return iter([found])  # type: ignore[arg-type]
+
+
+def write(artifacts: Artifacts, *batches: list[Prediction]) -> None:
+    for batch in batches:
+        with PartWriter(artifacts, "live", RULES) as log:
+            log.write(batch)
+
+
+def summed(artifacts: Artifacts, reference: Reference = REFERENCE) -> tuple[Summary, Tally]:
+    tally, total = Tally(), reference.none()
+    for _, summary in count_parts(artifacts, "live", MODEL, reference, tally):
+        total = total + summary
+    return total, tally
+
+
+def numbers(summary: Summary, tally: Tally) -> list[object]:
+    days = {day: pieces.tolist() for day, pieces in sorted(summary.days.items())}
+    of = [getattr(tally, name) for name in part_counts.NUMBERS]
+    return [
+        summary.counts.cells.tolist(),
+        summary.counts.missing,
+        days,
+        summary.undated,
+        of,
+        tally.repeated,
+        tally.notes,
+    ]
+
+
+def at_once(artifacts: Artifacts) -> list[object]:
+    """Count as every other reader of the log does."""
+    tally, total = Tally(), REFERENCE.none()
+    for records in count_log(artifacts, "live", Window(digest=MODEL), tally):
+        days = [record.day for record in records]
+        total = total + REFERENCE.count([record.prediction for record in records], days=days)
+    return numbers(total, tally)
+
+
+def a_log(artifacts: Artifacts) -> None:
+    """Parts with rows that failed, came again, were scored by others, or have no name."""
+    mine, others = predictions(MODEL, VALUES, arm="live"), predictions(OTHER, VALUES[:50], arm="live")
+    nameless = [msgspec.structs.replace(each, row_key=f"2024-02-01|{CONTENT}abc") for each in mine[:7]]
+    failed = predictions(MODEL, [None] * 3, arm="live")
+    write(artifacts, [*mine[:100], *failed], [*mine[100:], *mine[150:160], *others], [*nameless, *mine[:20]], others)
+
+
+def test_counts_are_those_of_the_log_read_at_once_and_stay_so(artifacts: Artifacts) -> None:
+    a_log(artifacts)
+    expected = at_once(artifacts)
+    for _ in range(3):
+        assert numbers(*summed(artifacts)) == expected
+
+
+def test_a_closed_part_is_read_once(artifacts: Artifacts, read_bytes: Iterator[list[int]]) -> None:
+    (found,) = read_bytes
+    a_log(artifacts)
+    summed(artifacts)
+    assert found[0] > 0
+    found[0] = 0
+    summed(artifacts)
+    assert found[0] == 0
+    write(artifacts, predictions(MODEL, VALUES[:10], arm="live"))
+    summed(artifacts)
+    new = parts(artifacts, "live")[-1].path.stat().st_size
+    assert 0 < found[0] <= new
+
+
+def test_an_open_part_is_read_on(artifacts: Artifacts, read_bytes: Iterator[list[int]]) -> None:
+    (found,) = read_bytes
+    mine = predictions(MODEL, VALUES, arm="live", hours=0)  # of one day, so that one part takes them
+    with PartWriter(artifacts, "live", RULES) as log:
+        for batch in (mine[:100], mine[90:200], mine[200:]):  # ten rows are scored again
+            log.write(batch)
+            before = found[0]
+            summary, tally = summed(artifacts)
+            assert found[0] - before < 60_000
+            assert [tally.parts, tally.closed, tally.torn] == [1, 0, 0]
+        assert (summary.counts.rows, tally.replaced, tally.lines) == (300, 10, 310)
+        before = found[0]
+        summed(artifacts)
+        assert found[0] == before
+    summary, tally = summed(artifacts)
+    assert (summary.counts.rows, tally.replaced, tally.closed) == (300, 10, 1)
+    assert numbers(summary, tally) == at_once(artifacts)
+
+
+def test_a_part_that_became_parquet_is_not_read_again(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(artifacts, predictions(MODEL, VALUES[:100], arm="live"), predictions(MODEL, VALUES[100:], arm="live"))
+    expected = numbers(*summed(artifacts))
+    assert compact(artifacts, parts(artifacts, "live")[0]) is None
+    monkeypatch.setattr(reading, "_read_parquet", None)
+    assert numbers(*summed(artifacts)) == expected
+
+
+def part_of(artifacts: Artifacts) -> tuple[Path, Path]:
+    path = parts(artifacts, "live")[0].path
+    return path, path.with_suffix(".counts")
+
+
+def test_a_part_that_was_altered_after_it_was_counted_is_seen(artifacts: Artifacts) -> None:
+    write(artifacts, predictions(MODEL, VALUES, arm="live"))
+    summed(artifacts)
+    path, kept = part_of(artifacts)
+    path.write_bytes(path.read_bytes().replace(b'"latency_ms":1.0', b'"latency_ms":2.0', 1))
+    os.utime(path, ns=(1, 1))
+    assert summed(artifacts)[1].altered == 1
+    assert summed(artifacts)[1].altered == 1, "said again, since it is not kept"
+    assert kept.exists()
+
+
+def test_an_open_part_whose_beginning_changed_is_read_anew(artifacts: Artifacts) -> None:
+    with PartWriter(artifacts, "live", RULES) as log:
+        log.write(predictions(MODEL, VALUES, arm="live"))
+        summed(artifacts)
+        path, _ = part_of(artifacts)
+        path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
+        assert summed(artifacts)[0].counts.rows == 299
+
+
+SPOILED = [
+    pytest.param(lambda content: b"", id="empty"),
+    pytest.param(lambda content: content[: len(content) // 2], id="cut-short"),
+    pytest.param(lambda content: b"\xff" * 99, id="noise"),
+    pytest.param(lambda content: content.replace(MODEL.encode(), OTHER.encode()), id="of-another-model"),
+    pytest.param(lambda content: content.replace(b"\xa6format\x01", b"\xa6format\x02"), id="of-a-later-version"),
+    pytest.param(lambda content: content.replace(b"counted", b"counter"), id="other-numbers"),
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
+def test_counts_that_are_damaged_or_others_are_made_again(artifacts: Artifacts, spoil: object) -> None:
+    write(artifacts, predictions(MODEL, VALUES, arm="live"))
+    expected = numbers(*summed(artifacts))
+    _, kept = part_of(artifacts)
+    whole = kept.read_bytes()
+    kept.write_bytes(spoil(whole))  # type: ignore[operator]
+    assert kept.read_bytes() != whole
+    assert numbers(*summed(artifacts)) == expected
+    assert kept.read_bytes() == whole
+
+
+def test_another_golden_is_counted_for_anew(artifacts: Artifacts) -> None:
+    write(artifacts, predictions(MODEL, VALUES, arm="live"))
+    summed(artifacts)
+    other = Reference.of([0.0, 1.0])
+    assert summed(artifacts, other)[0].counts.grid == other.grid.golden.grid
+
+
+def test_a_line_that_is_not_a_record_is_said_each_time(artifacts: Artifacts) -> None:
+    write(artifacts, predictions(MODEL, VALUES[:10], arm="live"))
+    path, kept = part_of(artifacts)
+    path.write_bytes(b"{}\n")
+    for _ in range(2):
+        tally = summed(artifacts)[1]
+        assert (tally.bad, len(tally.notes)) == (1, 1)
+    assert not kept.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is refused to root")
+def test_counts_that_may_not_be_written_are_made_each_time(artifacts: Artifacts) -> None:
+    write(artifacts, predictions(MODEL, VALUES, arm="live"))
+    folder = part_of(artifacts)[0].parent
+    folder.chmod(0o500)
+    assert numbers(*summed(artifacts)) == at_once(artifacts)
+    folder.chmod(0o700)
+
+
+def test_counts_survive_a_copy_of_the_registry(artifacts: Artifacts, tmp_path: Path) -> None:
+    write(artifacts, predictions(MODEL, VALUES, arm="live"))
+    expected = numbers(*summed(artifacts))
+    shutil.copytree(artifacts.root, tmp_path / "copy", symlinks=True)
+    assert numbers(*summed(Artifacts(tmp_path / "copy"))) == expected
