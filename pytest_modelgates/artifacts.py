@@ -185,6 +185,11 @@ class Artifacts:
         return self.root / "outcomes"
 
     @property
+    def alerts(self) -> Path:
+        """What is known of alerts: those that wait to be sent, and those that are not over."""
+        return self.root / "alerts"
+
+    @property
     def trials(self) -> Path:
         """What is kept of every trial, by the digest of the file."""
         return self.root / "trials"
@@ -221,6 +226,7 @@ class Artifacts:
             self.proofs,
             self.predictions,
             self.outcomes,
+            self.alerts,
             links["shadow"].parent,
         )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)

@@ -4,6 +4,7 @@ import argparse
 
 from ..artifacts import newest_id
 from ..errors import RefusedError
+from .alerts import happened
 from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, print_json
 
 
@@ -16,6 +17,7 @@ def register(verbs: Verbs) -> None:
         ARTIFACTS,
         POLICY,
         JSON,
+        announces=True,
     )
     verbs.add(
         "compare",
@@ -34,10 +36,12 @@ def drift_check(arguments: argparse.Namespace) -> int:
     artifacts = artifacts_of(arguments)
     tally, policy = Tally(), looking(artifacts, arguments).policy
     model_id, rows, report = check_live(artifacts, policy, last=arguments.last, tally=tally)
+    words = in_words(model_id, rows, report, repeated=tally.repeated)
     if arguments.json:
         print_json({"model_id": model_id, "rows": rows, "repeated": tally.repeated, **report})
     else:
-        print(in_words(model_id, rows, report, repeated=tally.repeated))
+        print(words)
+    happened(artifacts, lambda alerts: alerts.drifted(artifacts, model_id, words, drift=report["overall_drift"]))
     return 1 if report["overall_drift"] else 0
 
 
