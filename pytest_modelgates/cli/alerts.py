@@ -2,15 +2,15 @@
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
 from ..errors import ModelgatesError, PolicyError, RefusedError, UsageError
-from ..storage.paths import is_folder
 from ..storage.text import counted, first_line
-from .options import ARTIFACTS, Verbs, artifacts_of, note
+from .options import ARTIFACTS, Verbs, artifacts_of, model_directory, note
 
 if TYPE_CHECKING:
     from ..policy.operations import AlertRules
@@ -90,31 +90,39 @@ def announce(arguments: argparse.Namespace, refused: ModelgatesError | None) -> 
 def _announce(arguments: argparse.Namespace, refusal: ModelgatesError | None) -> None:
     if getattr(arguments, "dry_run", False) or isinstance(refusal, UsageError):
         return
-    promotes = hasattr(arguments, "report")
-    directory = Path(arguments.model) if promotes and arguments.model and not arguments.report else None
-    artifacts = Artifacts.of(directory) if directory else Artifacts.at(arguments.artifacts)
-    if not is_folder(artifacts.root):
+    promotes, artifacts = hasattr(arguments, "report"), None
+    with suppress(ModelgatesError):  # the command itself has said what is wrong with the folder
+        of_directory = promotes and arguments.model and not arguments.report
+        artifacts = model_directory(arguments.model)[1] if of_directory else artifacts_of(arguments)
+    if artifacts is None:
         return
-    rules = rules_of(artifacts)
+    try:
+        rules = rules_of(artifacts)
+    except PolicyError:
+        if isinstance(refusal, PolicyError):
+            return
+        raise
     if not rules.route:
         return
     from ..monitoring import alerts
 
     if promotes and refusal:
-        name = directory.resolve().name if directory else arguments.model or _model_of(arguments.report)
-        happened(artifacts, lambda alerts: alerts.refused(artifacts, name, str(refusal)))
+        model_id = Path(arguments.model).resolve().name if arguments.model else _model_of(artifacts, arguments)
+        happened(artifacts, lambda alerts: alerts.refused(artifacts, model_id, str(refusal)))
     sent = alerts.send(artifacts, rules)
     if sent.failed or sent.odd:
         note(f"alerts: {alerts.in_words(sent)}")
 
 
-def _model_of(report: Path) -> str:
+def _model_of(artifacts: Artifacts, arguments: argparse.Namespace) -> str:
     """Find the model of a report that was refused, if the report can say it."""
     from ..evidence.report import read_report
+    from ..registry.in_force import for_looking
     from ..registry.promote import model_of
 
     try:
-        return model_of(read_report(report, keys=()))
+        keys = for_looking(artifacts, arguments.policy).policy.evidence.keys
+        return model_of(read_report(arguments.report, keys=keys))
     except (ModelgatesError, OSError):
         return ""
 

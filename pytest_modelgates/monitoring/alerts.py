@@ -73,7 +73,7 @@ def send(artifacts: Artifacts, rules: AlertRules, *, again: bool = False) -> Sen
     RegistryError
         If another process is sending for half the time that this may take.
     OSError
-        If the state cannot be kept.
+        If there is no place for the state, or the process that sends cannot be started.
     """
     until = time.monotonic() + rules.timeout_s
     make_folder(artifacts.alerts, mode=artifacts.directory_mode)
@@ -90,27 +90,37 @@ def send(artifacts: Artifacts, rules: AlertRules, *, again: bool = False) -> Sen
                 path.unlink()
         pending = {key: _pending(state, key, rules) for key in routes}
         firing = list(state.firing.values()) if again else []
+        messages, problems = _messages(routes, pending, firing, now)
+        results = problems | (deliver(messages, until - time.monotonic()) if messages else {})
         names = {key: name_of(route, number) for number, (key, route) in enumerate(routes.items(), start=1)}
-        messages, problems = [], {}
-        for key, route in routes.items():
-            alerts = pending[key]
-            if route.alertmanager is not None:
-                alerts = [each for each in firing if route.takes(each.kind) and each not in alerts] + alerts
-            if alerts:
-                try:
-                    messages.append(message_of(key, route, alerts, now))
-                except FormatError as error:
-                    problems[key] = str(error)
-        results = {**problems, **(deliver(messages, until - time.monotonic()) if messages else {})}
-        for key, problem in results.items():
-            if problem is None:
-                sent.messages += 1
-                state.told(key, pending[key], now)
-            else:
-                sent.failed.append(f"{names[key]}: {problem}")
+        sent.failed += [f"{names[key]}: {problem}" for key, problem in results.items() if problem]
+        for key in (key for key, problem in results.items() if problem is None and pending[key]):
+            sent.messages += 1
+            state.told(key, pending[key], now)
         sent.waiting = len(state.waiting)
-        write_state(artifacts, state)
+        try:
+            write_state(artifacts, state)
+        except OSError as error:
+            sent.odd.append(f"what was sent may be sent again, since that cannot be kept: {error.strerror}")
     return sent
+
+
+def _messages(
+    routes: dict[str, AlertRoute], pending: dict[str, list[Alert]], firing: list[Alert], now: datetime
+) -> tuple[list[Message], dict[str, str | None]]:
+    """Make one message for each route, of what waits for it, and for Alertmanager of what is on as well."""
+    messages: list[Message] = []
+    problems: dict[str, str | None] = {}
+    for key, route in routes.items():
+        alerts = pending[key]
+        if route.alertmanager is not None:
+            alerts = [each for each in firing if route.takes(each.kind) and each not in alerts] + alerts
+        if alerts:
+            try:
+                messages.append(message_of(key, route, alerts, now))
+            except FormatError as error:
+                problems[key] = str(error)
+    return messages, problems
 
 
 def try_routes(rules: AlertRules, model: str) -> dict[str, str | None]:
@@ -259,7 +269,8 @@ def _take_up(
             alert = _of_kill(record.kind, record.subject, record.evidence, name(live), record.time, said)
             state.take(alert, routes, now)
         elif record.kind == UNKILL:
-            for on in [each for each in state.firing.values() if _is_of_arm(each, record.subject)]:
+            keys = {_key_of_kill(kind, record.subject, record.evidence) for kind in (KILL, TRIP)}
+            for on in [state.firing[key] for key in keys & {*state.firing}]:
                 state.take(on.ended(record.time, f"{_who(record)}: {record.reason}"), routes, now)
     _take_up_kills(killed(artifacts), state, lambda alert: state.take(alert, routes, now, anew=True), name(live), now)
     found = list(left(artifacts))
@@ -273,15 +284,15 @@ def _take_up_kills(
     stopped: Iterable[Killed], state: State, take: Callable[[Alert], None], name: str, now: datetime
 ) -> None:
     """Take up kill files whose event the log lacks, as one that a trip made does, and those that somebody removed."""
-    there = set()
+    on = []
     for each in stopped:
         said = each.kill
-        alert = _of_kill(said.kind, each.arm, each.digest, name, said.time, str(each))
-        there.add(alert.id)
-        take(alert)
+        on.append(_of_kill(said.kind, each.arm, each.digest, name, said.time, str(each)))
+    there = {alert.id for alert in on}
     gone = [alert for alert in state.firing.values() if alert.kind in (KILL, TRIP) and alert.id not in there]
-    for alert in gone:
-        take(alert.ended(now, "its kill file is not there any more"))
+    # Alertmanager knows an arm that was stopped again by the same labels, and believes what it is told last.
+    for alert in [*(alert.ended(now, "its kill file is not there any more") for alert in gone), *on]:
+        take(alert)
 
 
 def _news(
@@ -328,12 +339,12 @@ def _of_change(change: Intent, digest: str, name: str) -> Alert:
 def _of_kill(kind: str, arm: str, digest: str | None, name: str, time: datetime, text: str) -> Alert:
     what = "was tripped" if kind == TRIP else "was killed"
     title = f"{name}: {'every arm' if arm == ALL_ARMS else f'arm {arm}'} {what}"
-    key = f"{kind}:{arm}:{digest or '-'}"
+    key = _key_of_kill(kind, arm, digest)
     return _alert(kind, key, name, "", "critical", title, text, arm=arm, time=time, lasts=True)
 
 
-def _is_of_arm(alert: Alert, arm: str) -> bool:
-    return alert.kind in (KILL, TRIP) and alert.arm == arm
+def _key_of_kill(kind: str, arm: str, digest: str | None) -> str:
+    return f"{kind}:{arm}:{digest or '-'}"
 
 
 def _who(record: Intent | Event) -> str:

@@ -25,6 +25,7 @@ from ..errors import MissingExtraError
 from ..extras import extra
 from ..storage.text import printable
 
+LONGEST_ANSWER = 2**16  # [byte]
 UNKNOWN_URL = "not a URL that Apprise can use; its services: https://github.com/caronc/apprise"
 NO_ADDRESS = "its address, with its variables filled in, is not an address of http or https"
 
@@ -113,7 +114,10 @@ def send(message: Message) -> str | None:
 
 def _to_service(message: Message) -> str | None:
     apprise = extra("apprise", "alerts")
-    service = apprise.Apprise.instantiate(message.address)
+    try:
+        service = apprise.Apprise.instantiate(message.address)
+    except ValueError:  # what 1.9.0 says of a URL that cannot be parsed
+        service = None
     if service is None:
         return UNKNOWN_URL
     with apprise.LogCapture(level=apprise.logging.WARNING) as said:
@@ -149,7 +153,7 @@ def _to_alertmanager(message: Message) -> str | None:
     )
     try:
         with urllib.request.build_opener(_NoRedirect).open(request) as answer:
-            answer.read()
+            answer.read(LONGEST_ANSWER)
         return None
     except urllib.error.HTTPError as error:
         return f"HTTP {error.code}"

@@ -82,12 +82,16 @@ class State(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         there = set(routes)
         for item in self.waiting:
             item.routes = [key for key in item.routes if key in there]
+            item.since = min(item.since, now)
         old = [item for item in self.waiting if item.routes and item.since < now - give_up]
         self.waiting = [item for item in self.waiting if item.routes and item.since >= now - give_up]
         # A log that is read anew is read back to the same age.
         self.known = {key: time for key, time in self.known.items() if time >= now - 2 * give_up}
         hour = now - timedelta(hours=1)
-        self.sent = {key: [time for time in times if time >= hour] for key, times in self.sent.items() if key in there}
+        # What lies in the future was written before the clock was set back.
+        self.sent = {
+            key: [time for time in times if hour <= time <= now] for key, times in self.sent.items() if key in there
+        }
         return old
 
     def told(self, route: str, alerts: Iterable[Alert], now: datetime) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.audit import kill as switch
-from pytest_modelgates.audit.kinds import TRIP
+from pytest_modelgates.audit.kinds import KILL, TRIP
 from pytest_modelgates.cli import main
 from pytest_modelgates.monitoring import alerts
 from tests.support.handmade import Registry, green_report
@@ -74,7 +74,9 @@ def test_a_promotion_a_rollback_and_a_kill_are_told_once_each(
     assert captured.err == ""
 
 
-def test_alertmanager_is_told_what_is_on_and_when_it_is_over(registry: Registry, service: Webhook) -> None:
+def test_alertmanager_is_told_what_is_on_and_when_it_is_over(
+    registry: Registry, service: Webhook, capsys: Capture
+) -> None:
     routes(registry, f'alertmanager = "http://ada:p%40ss@127.0.0.1:{service.port}/am/"\nkinds = ["kill", "rollback"]')
     assert run(registry, "kill", "--arm", "shadow", "--reason", "wrong scores") == 0
     (on,) = service.alerts
@@ -86,6 +88,7 @@ def test_alertmanager_is_told_what_is_on_and_when_it_is_over(registry: Registry,
     assert service.headers[0]["Authorization"] == "Basic YWRhOnBAc3M="  # ada:p@ss
     assert run(registry, "alert", "send") == 0
     assert service.alerts[1]["labels"] == labels, "Alertmanager may have been restarted"
+    assert capsys.readouterr().out.endswith("nothing to send\n"), "and takes no place of a message"
     assert run(registry, "unkill", "--arm", "shadow", "--reason", "repaired") == 0
     over = service.alerts[2]
     assert over["labels"] == labels
@@ -328,6 +331,17 @@ def test_a_damaged_state_is_said_and_begun_anew(registry: Registry, service: Web
     assert service.titles[-1] == "2 alerts"
 
 
+def test_where_nothing_can_be_kept_an_alert_goes_out_all_the_same(
+    registry: Registry, service: Webhook, capsys: Capture
+) -> None:
+    routes(registry, json_url(service) + '\nkinds = ["kill"]')
+    (registry.artifacts.alerts / "state.json").mkdir(parents=True)  # no file can take its place
+    assert run(registry, "kill", "--reason", "x") == 0
+    assert service.titles == ["model: every arm was killed"]
+    said = capsys.readouterr().err
+    assert "; what was sent may be sent again, since that cannot be kept: Is a directory" in said
+
+
 def test_a_damaged_log_keeps_no_kill_from_being_told(registry: Registry, service: Webhook, capsys: Capture) -> None:
     routes(registry, json_url(service))
     registry.artifacts.promotions.write_text("not a record\n")
@@ -366,3 +380,58 @@ def test_a_drift_lasts_until_a_check_without_it_or_another_live_model(registry: 
     title = f"model: the predictions of {registry.live} have drifted"
     assert service.titles == [title, f"over: {title}", title, f"over: {title}"]
     assert service.taken[-1][1]["message"] == f"{registry.candidate} is live now"
+
+
+def test_an_arm_that_was_stopped_again_is_on_again_for_alertmanager(registry: Registry, service: Webhook) -> None:
+    routes(registry, f'alertmanager = "http://127.0.0.1:{service.port}"\nkinds = ["kill"]')
+    assert run(registry, "kill", "--reason", "one") == 0
+    registry.artifacts.kill("all").unlink()
+    switch.kill(registry.artifacts, "all", "two", KILL)
+    assert run(registry, "alert", "send") == 0
+    first, over, again = service.alerts
+    assert over["endsAt"] <= datetime.now(UTC).isoformat() < first["endsAt"]
+    assert again["labels"] == first["labels"]
+    assert "two" in again["annotations"]["description"]
+    assert run(registry, "unkill", "--reason", "x") == 0
+    assert run(registry, "alert", "send") == 0
+    assert len(service.alerts) == 4
+
+
+@pytest.mark.parametrize("given", ["nosuch", "{root}", "{root}/models"])
+def test_what_is_not_a_model_directory_is_refused_without_an_alert(
+    registry: Registry, service: Webhook, capsys: Capture, given: str
+) -> None:
+    routes(registry, json_url(service))
+    assert run(registry, "promote", given.format(root=registry.artifacts.root)) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert service.taken == []
+    assert [*registry.artifacts.named.parent.rglob("alerts")] == []
+
+
+def test_broken_operations_are_said_once_and_stop_no_kill(registry: Registry, capsys: Capture) -> None:
+    routes(registry, 'url = "s3cret"')
+    place = registry.artifacts.named.parent / "registry" / "operations.toml"
+    said = f"{place}: url is not an address; write one such as json://host/path, or $NAME - at `$.alerts.route[0]`"
+    assert run(registry, "kill", "--reason", "x") == 0
+    assert capsys.readouterr().err == f"modelgates: alerts are not sent: {said}; they wait for: modelgates alert send\n"
+    assert run(registry, "alert", "send") == 1
+    assert capsys.readouterr().err == f"modelgates: {said}\n"
+
+
+def test_policy_show_names_a_route_without_its_address(registry: Registry, capsys: Capture) -> None:
+    routes(registry, 'url = "json://s3cret"\nkinds = ["kill"]', 'alertmanager = "http://s3cret"')
+    for words in ([], ["--json"]):
+        assert run(registry, "policy", "show", *words) == 0
+        shown = capsys.readouterr().out
+        assert "s3cret" not in shown
+    assert run(registry, "policy", "show") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    first = lines.index("[[alerts.route]]")
+    assert lines[first : first + 6] == [
+        "[[alerts.route]]",
+        'url = "…" operations.toml:4',
+        'kinds = ["kill"] operations.toml:5',
+        "",
+        "[[alerts.route]]",
+        'alertmanager = "…" operations.toml:7',
+    ]
