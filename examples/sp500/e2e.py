@@ -3,15 +3,19 @@
 Run by `make e2e`. Every step is a command that a user could type; what it prints goes to `artifacts/e2e.log`.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -140,6 +144,41 @@ class Demonstration:
         """Serve rows with the live model."""
         self.modelgates("serve", "--onnx", str((artifacts or self.artifacts).latest_onnx), "--csv", str(csv))
 
+    def roll_back_under_load(self, feed: pd.DataFrame, name: str) -> None:
+        """See a running adapter answer, stop when it is killed, go on, and follow a rollback."""
+        command = ["-m", "pytest_modelgates", "serve", "--onnx", str(self.artifacts.latest_onnx), "--http", "0"]
+        with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as adapter:
+            try:
+                assert adapter.stdout is not None
+                address = adapter.stdout.readline().split()[-1].partition("/v2/")[0]
+                row = json.loads(feed.iloc[[0]].to_json(orient="records", date_format="iso", double_precision=15))
+                before = self.ask(f"{address}/predict", {"rows": row})["model_version"]
+                self.modelgates("kill", "--reason", "the demonstration stops every prediction")
+                self.ask(f"{address}/predict", {"rows": row}, expect=503)
+                self.modelgates("unkill", "--reason", "and lets them go on")
+                self.ask(f"{address}/v2/health/ready")
+                self.say(f"a running adapter answered with {before}, then was killed, and went on")
+                self.modelgates("rollback", self.ids[name], "--reason", "the demonstration returns to the first model")
+                self.say(f"rolled back: {self.ids[name]} is live again")
+                while self.ask(f"{address}/v2/health/ready")["serving"]["version"] != self.ids[name]:
+                    time.sleep(0.1)
+                self.say("the running adapter serves it")
+            finally:
+                adapter.terminate()
+
+    def ask(self, url: str, body: object = None, *, expect: int = 200) -> Any:
+        """Ask a running adapter, and stop if it answers otherwise than expected."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(url, data, timeout=30) as reply:
+                status, content = reply.status, reply.read()
+        except urllib.error.HTTPError as error:
+            status, content = error.code, error.read()
+        print(f"$ curl {url}\n{content.decode()}\n[status {status}]\n", file=self.log, flush=True)
+        if status != expect:
+            sys.exit(f"{url}\nanswered with {status}, expected {expect}: {content.decode()}")
+        return json.loads(content)
+
     def drill_drift(self, frozen: Path) -> str:
         """See drift on a feed that has stopped, in a copy, so that its rows never enter the live log."""
         live = self.artifacts.latest.readlink()
@@ -232,8 +271,7 @@ def main() -> int:
         else:
             demo.refuse(name)
 
-    demo.modelgates("rollback", demo.ids["lightgbm_5d"], "--reason", "the demonstration returns to the first model")
-    demo.say(f"rolled back: {demo.ids['lightgbm_5d']} is live again")
+    demo.roll_back_under_load(feed, "lightgbm_5d")
     # It has scored the live rows before; scored again by another process, they would count twice.
     clean = demo.modelgates("drift-check", "--policy", str(POLICY))
     demo.say("checked drift on the live rows of 2022: none")

@@ -36,7 +36,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         KILL: Kind("the arm, or `all`", "the kill file"),
         UNKILL: Kind("the arm, or `all`", "the kill file that was removed"),
         DRILL: Kind("the arm, or `all`", "what the drill found"),
-        TRIP: Kind("the arm", "the kill file, which says what was measured"),
+        TRIP: Kind("the arm", "the kill file"),
         AB_START: Kind("the test's name", "its plan"),
         AB_STOP: Kind("the test's name", "its result"),
         ACKNOWLEDGE: Kind("what somebody has seen", "its record or report"),

@@ -89,8 +89,8 @@ def powers(name: str, *, trials: int, runs: int, seed: int = 0) -> tuple[float, 
     """Share of models with skill that pass: p_against times the trials, and the placebo, and that charged."""
     counts = np.zeros(3)
     for run in range(runs):
-        scores, returns = skilled(np.random.default_rng([seed, run]), *SIGNALS[name])
-        luck, alone, charged = judge(scores, returns, trials=trials, horizon=5, seed=run)
+        panel = skilled(np.random.default_rng([seed, run]), *SIGNALS[name])
+        luck, alone, charged = judge(panel.scores, panel.returns, trials=trials, horizon=5, seed=run)
         counts += [luck, luck and alone, luck and charged]
     return tuple((counts / runs).tolist())
 
