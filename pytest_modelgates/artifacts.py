@@ -190,6 +190,11 @@ class Artifacts:
         return self.root / "outcomes"
 
     @property
+    def alerts(self) -> Path:
+        """What is known of alerts: those that wait to be sent, and those that are not over."""
+        return self.root / "alerts"
+
+    @property
     def trials(self) -> Path:
         """What is kept of every trial, by the digest of the file."""
         return self.root / "trials"
@@ -227,6 +232,7 @@ class Artifacts:
             self.predictions,
             self.outcomes,
             self.drift_checks.parent,
+            self.alerts,
             links["shadow"].parent,
         )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)

@@ -12,7 +12,20 @@ from contextlib import suppress
 
 from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
-from . import gates, monitoring, outcomes, packing, policy, predictions, registry, scaffold, serving, trials, upkeep
+from . import (
+    alerts,
+    gates,
+    monitoring,
+    outcomes,
+    packing,
+    policy,
+    predictions,
+    registry,
+    scaffold,
+    serving,
+    trials,
+    upkeep,
+)
 from .options import Command, Verbs
 
 
@@ -21,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.platform == "win32":
         _say("needs symlinks and file locks of Linux or macOS; run it there, or in WSL")
         return 3
+    arguments, refused, done, failed = None, None, 0, 0
     try:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -29,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command: Command = arguments.command
         done = command(arguments)
         sys.stdout.flush()
-        return done
     except ModelgatesError as error:
         _say(str(error))
+        refused = error
         failed = 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # its reader, such as `head`, has seen enough
@@ -45,8 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         failed = 130
-    _drop_output()
-    return failed
+    if failed:
+        _drop_output()
+    if arguments and arguments.announces and failed != 130:
+        alerts.announce(arguments, refused)  # whatever becomes of it, the exit status stays
+    return failed or done
 
 
 def _say(why: str) -> None:
@@ -73,7 +90,20 @@ def parser() -> argparse.ArgumentParser:
         "printed it), modelgates status. Each verb has a --help of its own.",
     )
     verbs = Verbs(top)
-    nouns = (packing, gates, registry, upkeep, trials, policy, monitoring, serving, predictions, outcomes, scaffold)
+    nouns = (
+        packing,
+        gates,
+        registry,
+        upkeep,
+        trials,
+        policy,
+        monitoring,
+        alerts,
+        serving,
+        predictions,
+        outcomes,
+        scaffold,
+    )
     for noun in nouns:  # as help lists them
         noun.register(verbs)
     return top

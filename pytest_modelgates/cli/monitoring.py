@@ -4,6 +4,7 @@ import argparse
 
 from ..artifacts import newest_id
 from ..errors import RefusedError
+from .alerts import happened
 from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, note, print_json
 
 
@@ -17,6 +18,7 @@ def register(verbs: Verbs) -> None:
         ARTIFACTS,
         POLICY,
         JSON,
+        announces=True,
     )
     verbs.add(
         "compare",
@@ -37,19 +39,23 @@ def drift_check(arguments: argparse.Namespace) -> int:
     policy = looking(artifacts, arguments).policy
     check, limits = check_live(artifacts, policy, last=arguments.last), limits_of(policy)
     days = by_day(check) if arguments.by else None
+    words = in_words(check, limits)
     if arguments.json:
         found = {"model_id": check.model_id, "rows": check.rows, "repeated": check.tally.repeated}
         # What was compared is a number of rows here, as it always was; all sizes are under `sizes`.
         sizes = {"sizes": check.report["rows"]} | ({"days": days} if days is not None else {})
         print_json(as_json(check.report) | found | sizes)
     else:
-        said = [in_words(check, limits), days_in_words(days, limits) if days is not None else picture(check)]
+        said = [words, days_in_words(days, limits) if days is not None else picture(check)]
         print(*filter(None, said), sep="\n\n")
     try:
         record(artifacts, check)
     except OSError as error:
         note(f"this check is not in {artifacts.drift_checks}: {error.strerror}")
-    return 0 if check.report["overall_drift"] is False else 1
+    drift = check.report["overall_drift"]
+    if drift is not None:  # an inconclusive check neither raises an alert nor ends one
+        happened(artifacts, lambda alerts: alerts.drifted(artifacts, check.model_id, words, drift=drift))
+    return 0 if drift is False else 1
 
 
 def compare(arguments: argparse.Namespace) -> int:

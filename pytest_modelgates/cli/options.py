@@ -38,15 +38,15 @@ class Verbs:
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def add(self, name: str, command: Command, *options: Option) -> None:
+    def add(self, name: str, command: Command, *options: Option, announces: bool = False) -> None:
         """Add a verb, which its command's docstring describes; help lists the options in their order.
 
-        The list of verbs has the first sentence alone.
+        The list of verbs has the first sentence alone. One that `announces` sends its alerts when it is done.
         """
         described = inspect.getdoc(command) or ""
         summary = described.partition("\n\n")[0].replace("\n", " ")
         parser = self._verbs.add_parser(name, help=summary, description=described, formatter_class=_Paragraphs)
-        parser.set_defaults(command=command)
+        parser.set_defaults(command=command, announces=announces)
         for option in options:
             option(parser)
 

@@ -57,6 +57,7 @@ def register(verbs: Verbs) -> None:
         key_option("seal the report and sign the log"),
         ARTIFACTS,
         POLICY,
+        announces=True,
     )
     verbs.add(
         "rollback",
@@ -67,6 +68,7 @@ def register(verbs: Verbs) -> None:
         key_option("sign the log"),
         ARTIFACTS,
         POLICY,
+        announces=True,
     )
     verbs.add("status", status, ARTIFACTS, POLICY, JSON)
     verbs.add(

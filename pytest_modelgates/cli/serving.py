@@ -41,8 +41,8 @@ def register(verbs: Verbs) -> None:
         argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
         ARTIFACTS,
     )
-    verbs.add("kill", kill, *stopping)
-    verbs.add("unkill", unkill, *stopping)
+    verbs.add("kill", kill, *stopping, announces=True)
+    verbs.add("unkill", unkill, *stopping, announces=True)
 
 
 def address(text: str) -> tuple[str, int]:

@@ -40,6 +40,7 @@ def register(verbs: Verbs) -> None:
         key_option("with --adopt-link, sign the new log"),
         ARTIFACTS,
         POLICY,
+        announces=True,
     )
     verbs.add(
         "gc",

@@ -88,7 +88,8 @@ def named(path: Keys, tables: Any) -> str:
     inside = names if isinstance(value, dict) else names[:-1]
     head = ".".join(inside)
     # The number of a row in an array of tables stands behind the array's name.
-    table = f"[[{head}]]" if len(path) > 1 and isinstance(path[1], int) else f"[{head}]"
+    of_row = len(path) > len(inside) and isinstance(path[len(inside)], int)
+    table = f"[[{head}]]" if of_row else f"[{head}]"
     return " ".join([*([table] if inside else []), *names[len(inside) :]])
 
 
@@ -103,13 +104,20 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 def _of_table(table: dict[str, Any], kind: type[msgspec.Struct], path: Keys) -> Iterator[Misfit]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    found: list[Misfit] = []
     for name, item in table.items():
         if name in fields:
-            yield from misfits(item, fields[name].type, (*path, name))
+            found += misfits(item, fields[name].type, (*path, name))
         else:
-            yield (*path, name), f"{UNKNOWN}; {did_you_mean(name, fields)}"
+            found.append(((*path, name), f"{UNKNOWN}; {did_you_mean(name, fields)}"))
     if missing := [name for name, field in fields.items() if field.required and name not in table]:
-        yield path, f"needs {', '.join(missing)} too"
+        found.append((path, f"needs {', '.join(missing)} too"))
+    yield from found
+    if not found and hasattr(kind, "__post_init__"):  # what its keys say together; they may hold secrets
+        try:
+            msgspec.convert(table, kind)
+        except msgspec.ValidationError as error:
+            yield path, printable(str(error))
 
 
 def _is_struct(kind: Any) -> bool:

@@ -6,6 +6,7 @@ Its digest is in no report, so that another lock timeout or limit of memory void
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from string import Template
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -73,6 +74,61 @@ class ServingLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     drain_s: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
 
 
+AlertKind = Literal["breach", "refusal", "promotion", "rollback", "kill", "trip"]
+
+
+class AlertRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where alerts of some kinds, or of all, go: a service, by its URL for Apprise, or an Alertmanager, by its address.
+
+    `$NAME` inside either stands for a variable of the environment. Neither is ever printed: it may hold a secret.
+    """
+
+    url: str | None = None
+    alertmanager: str | None = None
+    kinds: tuple[AlertKind, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a route, in words that do not repeat it."""
+        if (self.url is None) == (self.alertmanager is None):
+            raise ValueError("expected one of url and alertmanager")
+        if not Template(self.address).is_valid():
+            raise ValueError("a $ before no name of a variable; write $NAME, or $$ for the character")
+        if self.url is not None and not self.url.startswith("$") and not self.url.partition("://")[1]:
+            raise ValueError("url is not an address; write one such as json://host/path, or $NAME")
+        if self.alertmanager is not None and not self.alertmanager.startswith(("$", "http://", "https://")):
+            raise ValueError("alertmanager is not an address; write one such as http://127.0.0.1:9093, or $NAME")
+
+    @property
+    def address(self) -> str:
+        """The address as it stands in the file; a secret, perhaps."""
+        return self.url or self.alertmanager or ""
+
+    def takes(self, kind: AlertKind) -> bool:
+        """Whether alerts of a kind go there."""
+        return not self.kinds or kind in self.kinds
+
+    @property
+    def service(self) -> str:
+        """What may be said of it: `alertmanager`, or the scheme of its URL."""
+        if self.alertmanager is not None:
+            return "alertmanager"
+        scheme = self.address.partition("://")[0]
+        return scheme if scheme.isascii() and scheme.isalnum() else "url"
+
+
+class AlertRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where alerts go and how long that may take; without a route nothing is sent.
+
+    `timeout_s` is what a command may take for its alerts, all routes together [s]; `per_hour` how many messages a route
+    takes at most [1/h], but for critical alerts; `give_up_h` the age at which an alert is given up [h].
+    """
+
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)]
+    per_hour: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    give_up_h: Annotated[float, msgspec.Meta(gt=0, le=1e4)]
+    route: tuple[AlertRoute, ...] = ()
+
+
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """Everything that operates: a team's file over the packaged one."""
 
@@ -82,6 +138,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     log: LogRules
     trips: TripRules
     serving: ServingLimits
+    alerts: AlertRules
 
     @cached_property
     def digest(self) -> str:

@@ -3,7 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,15 @@ def show_operations(in_force: InForce) -> Shown:
         Layer(older.file, without_moved(older.tables)[1], older.positions),
         Layer(own.file, own.tables, own.positions),
     ]
-    found = list(values(in_force.operations, layers))
+    found = [_without_secrets(value) for value in values(in_force.operations, layers)]
     return Shown(own.file or None, "beside the registry's policy" if file else "", in_force.operations.digest, found)
+
+
+def _without_secrets(value: Value) -> Value:
+    """Leave out the address of a route for alerts."""
+    if value.key[:2] == ("alerts", "route") and value.key[-1] in ("url", "alertmanager"):
+        return replace(value, value="…")
+    return value
 
 
 def in_words(what: str, shown: Shown) -> Iterator[str]:

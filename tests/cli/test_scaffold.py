@@ -78,7 +78,7 @@ def test_the_operations_are_the_packaged_ones_even_where_they_are_comments(tmp_p
     lines = [
         line.removeprefix("# ") if "=" in line or "[" in line else line for line in written.read_text().splitlines()
     ]
-    assert len([line for line in lines if line and line[0] not in "#["]) == 1 + 7
+    assert len([line for line in lines if line and line[0] not in "#["]) == 1 + 10
     written.write_text("\n".join(lines))
     assert load_operations(written, policy=None)[0] == packaged
 
