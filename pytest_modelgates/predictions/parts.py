@@ -16,8 +16,9 @@ from types import TracebackType
 
 import msgspec
 
-from ..artifacts import Artifacts
+from ..artifacts import ALL_ARMS, Artifacts
 from ..audit.writer import LockRules, lock
+from ..errors import FormatError
 from ..storage.atomic import close_quietly, make_folder, rename_new, sync_folder
 from ..storage.digests import Sha256, sha256_of
 from ..storage.lines import LONGEST, append_atomic, count_lines, drop_torn_line, first, lines_from_end
@@ -115,6 +116,8 @@ class PartWriter:
     """
 
     def __init__(self, artifacts: Artifacts, arm: Arm, rules: LockRules, *, part_bytes: float = math.inf) -> None:
+        if arm == ALL_ARMS:
+            raise FormatError(f"{arm!r} is every arm, and none can be called so; give a name such as live or shadow")
         self.arm = checked_arm(arm)
         self._artifacts, self._rules, self._limit = artifacts, rules, part_bytes
         self._encode = msgspec.json.Encoder().encode_lines

@@ -93,6 +93,7 @@ class Application:
 
     def swap(self, served: Served) -> Adapter:
         """Serve another model from the next request on, and hand back the adapter before."""
+        served.adapter.switch.stop_as(self.served.adapter.switch)
         before, self.served, self.trouble = self.served, served, None
         self.metrics.serves(served.adapter)
         return before.adapter

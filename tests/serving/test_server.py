@@ -1,5 +1,6 @@
 """The adapter as a running server: real clients, real sockets, and what goes wrong between them."""
 
+import asyncio
 import json
 import os
 import re
@@ -22,7 +23,9 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.kill import kill
 from pytest_modelgates.cli import main
+from pytest_modelgates.errors import KilledError
 from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.serving.adapter import Settings
 from pytest_modelgates.serving.server import Server
 from tests.support.handmade import logged, renamed
 
@@ -227,6 +230,30 @@ def test_it_follows_the_link_and_no_answer_is_mixed(good_model: Path) -> None:
         rf"wanted \S+{other.name}/model.onnx, serving {good_model.name}, because {other.name}: model.onnx: \d+ bytes",
         ready["trouble"],
     )
+
+
+def flipping(good_model: Path) -> tuple[Server, Path, Path]:
+    """A server that follows `latest.onnx`, the link, and another model."""
+    link, other = good_model.parent / "latest.onnx", renamed(good_model, "1800000000")
+    link.symlink_to(f"{good_model.name}/model.onnx")
+    limits = load_operations(None, policy=None)[0].serving
+    return Server(link, arm="live", settings=lambda _: Settings(), limits=limits), link, other
+
+
+def lead(server: Server, link: Path, model: str) -> None:
+    """Lead the link to a model, and let the server look."""
+    link.unlink()
+    link.symlink_to(f"{model}/model.onnx")
+    asyncio.run(server.follow())
+
+
+def test_a_process_that_a_signal_stopped_stays_so_with_the_next_model(good_model: Path) -> None:
+    server, link, other = flipping(good_model)
+    server.application.served.adapter.switch.stop("SIGUSR1")
+    lead(server, link, other.name)
+    assert server.application.served.adapter.model_id == other.name
+    with pytest.raises(KilledError, match=r"^the kill switch is on \(SIGUSR1\): nothing is scored"):
+        server.application.served.adapter.switch.refuse()
 
 
 def test_a_model_that_scores_its_own_panel_otherwise_is_not_served(
