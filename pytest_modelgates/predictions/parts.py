@@ -100,7 +100,7 @@ def _begun(path: Path) -> datetime:
 
 
 class PartWriter:
-    """Writes the records of one arm: no lock, no look at the disk and no new file between two of them.
+    """Writes the records of one arm: no lock and no new file between two of them.
 
     A part is closed when it is full, when the UTC date changes, and by `close`. What was written survives the end of
     the process, however it ends; a power cut may take what the disk had not kept, and closed parts are kept.
@@ -145,6 +145,10 @@ class PartWriter:
         content, day = self._encode(records), records[0].time.date()
         if self._file is None or day != self._day or self._size + len(content) > self._limit:
             self.close()
+            self._begin(day)
+        elif not os.fstat(self._file).st_nlink:  # somebody deleted it, and what is written now would be lost as well
+            file, self._file = self._file, None
+            close_quietly(file)
             self._begin(day)
         self._append(content)
         self._digest.update(content)
