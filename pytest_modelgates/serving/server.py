@@ -141,7 +141,9 @@ class Server:
             self.application.trouble = f"wanted {wanted}, serving {serving}, because {why}"
             return
         self._wanted = wanted
-        self.application.swap(served).close()
+        before = self.application.swap(served)
+        with suppress(OSError):  # on a full disk its part stays as one whose writer died
+            before.close()
 
     def _tried(self) -> Served | Exception:
         # Whatever is wrong with a model, the one before goes on, and the link is looked at again.

@@ -25,6 +25,7 @@ from pytest_modelgates.audit.kill import kill
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import KilledError
 from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.serving.adapter import Adapter, Settings
 from pytest_modelgates.serving.server import Server
 from tests.support.handmade import logged, renamed
@@ -294,6 +295,19 @@ def test_the_model_before_is_let_go(good_model: Path) -> None:
         before.file("CHANGES.md")
 
 
+def test_a_part_that_cannot_be_closed_keeps_no_model_from_being_served(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, link, other = flipping(good_model)
+
+    def full(_: PartWriter) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PartWriter, "close", full)
+    lead(server, link, other.name)
+    assert server.application.served.adapter.model_id == other.name
+
+
 def test_a_large_body_is_not_taken_for_the_head_of_the_next_request(good_model: Path) -> None:
     body = json.dumps({"rows": [ROW]}).encode().ljust(2 * 2**20)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -306,8 +320,6 @@ def test_a_large_body_is_not_taken_for_the_head_of_the_next_request(good_model: 
 def test_a_model_that_scores_its_own_panel_otherwise_is_not_served(
     good_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pytest_modelgates.serving.adapter import Adapter
-
     tried = Adapter.tried
     monkeypatch.setattr(Adapter, "tried", lambda self, matrix: 1.01 * tried(self, matrix))
     assert main(["serve", "--onnx", str(good_model / "model.onnx"), "--http", "0"]) == 1
