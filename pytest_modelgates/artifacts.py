@@ -21,6 +21,7 @@ _MODEL_ID = re.compile(_ID)
 ModelId = Annotated[str, msgspec.Meta(pattern=_ID)]
 
 ALL_ARMS = "all"
+ARM = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"
 _KILL = "KILL"
 
 
@@ -154,10 +155,18 @@ class Artifacts:
         """The file that stops an arm, or all, for as long as it lies there."""
         return self.root / (_KILL if arm == ALL_ARMS else f"{_KILL}.{arm}")
 
-    def killed_arms(self) -> list[str]:
-        """Name what kill files lie there for: arms, or `all`."""
-        named = [name.partition(".") for name in (os.listdir(self.root) if is_folder(self.root) else ())]
-        return [arm or ALL_ARMS for kill, dot, arm in named if kill == _KILL and bool(dot) == bool(arm)]
+    def kills(self, arm: str) -> list[tuple[str, Path]]:
+        """Every file that would stop an arm: what it stops, and where it lies."""
+        return [(ALL_ARMS, self.kill(ALL_ARMS)), *((each, self.root / f"{_KILL}.{each}") for each in (ALL_ARMS, arm))]
+
+    def killed(self) -> list[tuple[str, Path]]:
+        """Every kill file that lies there, with its arm or `all`, which comes first."""
+        found = []
+        for name in os.listdir(self.root) if is_folder(self.root) else ():
+            kill, dot, arm = name.partition(".")
+            if kill == _KILL and (re.match(ARM, arm) if dot else True):
+                found.append((arm or ALL_ARMS, self.root / name))
+        return sorted(found, key=lambda each: (each[0] != ALL_ARMS, each))
 
     @property
     def golden(self) -> Path:

@@ -5,6 +5,7 @@ registry's lock adds the event that the log lacks.
 """
 
 import os
+import secrets
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import msgspec
 
 from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import FormatError, RefusedError, RegistryError
-from ..storage.atomic import FILE_MODE, sync_folder
+from ..storage.atomic import FILE_MODE, rename_new, sync_folder
 from ..storage.digests import sha256
 from ..storage.paths import is_file, is_link, is_there
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
@@ -71,18 +72,23 @@ def kill(artifacts: Artifacts, arm: str, reason: str, kind: Literal["kill", "tri
     record = Kill(time=datetime.now(UTC), actor=actor(), host=host(), reason=one_line_reason(reason, "kill"), kind=kind)
     path = artifacts.kill(arm)
     if not is_there(path):
+        # Of killers at once the first one's file stays: one that took its place might be removed by an unkill of it.
+        staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
-            artifacts.write(path, readable(record))
+            artifacts.write(staged, readable(record))
+            rename_new(staged, path)
+            sync_folder(path.parent)
         except OSError:
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
     return read_kill(arm, path)
 
 
 def killed(artifacts: Artifacts) -> list[Killed]:
     """List every arm that is stopped; `all` comes first."""
-    arms = artifacts.killed_arms()
-    return [read_kill(arm, artifacts.kill(arm)) for arm in sorted(arms, key=lambda arm: (arm != ALL_ARMS, arm))]
+    return [read_kill(arm, path) for arm, path in artifacts.killed()]
 
 
 def read_kill(arm: str, path: Path) -> Killed:
@@ -118,12 +124,13 @@ def log_kills(artifacts: Artifacts) -> None:
 
 
 def _is_logged(log: Path, each: Killed) -> bool:
-    """Whether the event is in the log; it cannot be older than the kill file."""
+    """Whether the event is in the log; it cannot be older than the kill file, unless that is of the future."""
+    now = datetime.now(UTC)
     with closing(lines(log)) as found:
         for record, _ in found:
             if isinstance(record, Event) and record.subject == each.arm and record.evidence == each.digest:
                 return record.kind != UNKILL  # the same bytes, put back from a copy, stop anew
-            if record.time < each.kill.time - _CLOCKS:
+            if record.time < each.kill.time - _CLOCKS <= now:
                 break
     return False
 
@@ -138,16 +145,17 @@ def unkill(artifacts: Artifacts, arm: str, reason: str) -> None:
     RegistryError
         If what lies there is no file.
     """
-    path = artifacts.kill(arm)
-    if not is_there(path):
+    paths = [path for named, path in artifacts.killed() if named == arm]
+    if not paths:
         stopped = ", ".join(each.arm for each in killed(artifacts)) or "none"
         raise RefusedError(f"{arm} is not killed; killed: {stopped}")
-    if is_link(path) or not is_file(path):
-        raise RegistryError(f"{path}: not a file, though it stops {arm}; remove it by hand")
-    append(
-        artifacts.promotions,
-        event_of(UNKILL, arm, reason, read_kill(arm, path).digest),
-        mode=artifacts.file_mode,
-    )
-    path.unlink()
-    sync_folder(path.parent)
+    if odd := [path for path in paths if is_link(path) or not is_file(path)]:
+        raise RegistryError(f"{odd[0]}: not a file, though it stops {arm}; remove it by hand")
+    for path in paths:
+        append(
+            artifacts.promotions,
+            event_of(UNKILL, arm, reason, read_kill(arm, path).digest),
+            mode=artifacts.file_mode,
+        )
+        path.unlink()
+        sync_folder(path.parent)

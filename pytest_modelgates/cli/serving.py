@@ -95,9 +95,10 @@ def _answer(arguments: argparse.Namespace) -> int:
 
     limits = operations_at(Artifacts.of(arguments.onnx.resolve().parent)).serving
     server = Server(arguments.onnx, arm="live", settings=settings_of, limits=limits)
-    served, (host, port) = server.application.served, arguments.http
+    host, port = arguments.http
 
     def started(host: str, port: int) -> None:
+        served = server.application.served
         name = f"[{host}]" if ":" in host else host
         print(f"{served.adapter.model_id} (live): http://{name}:{port}/v2/models/{served.protocol.model}", flush=True)
 

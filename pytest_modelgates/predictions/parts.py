@@ -16,8 +16,9 @@ from types import TracebackType
 
 import msgspec
 
-from ..artifacts import Artifacts
+from ..artifacts import ALL_ARMS, Artifacts
 from ..audit.writer import LockRules, lock
+from ..errors import FormatError
 from ..storage.atomic import close_quietly, make_folder, rename_new, sync_folder
 from ..storage.digests import Sha256, sha256_of
 from ..storage.lines import LONGEST, append_atomic, count_lines, drop_torn_line, first, lines_from_end
@@ -99,7 +100,7 @@ def _begun(path: Path) -> datetime:
 
 
 class PartWriter:
-    """Writes the records of one arm: no lock, no look at the disk and no new file between two of them.
+    """Writes the records of one arm: no lock and no new file between two of them.
 
     A part is closed when it is full, when the UTC date changes, and by `close`. What was written survives the end of
     the process, however it ends; a power cut may take what the disk had not kept, and closed parts are kept.
@@ -115,6 +116,8 @@ class PartWriter:
     """
 
     def __init__(self, artifacts: Artifacts, arm: Arm, rules: LockRules, *, part_bytes: float = math.inf) -> None:
+        if arm == ALL_ARMS:
+            raise FormatError(f"{arm!r} is every arm, and none can be called so; give a name such as live or shadow")
         self.arm = checked_arm(arm)
         self._artifacts, self._rules, self._limit = artifacts, rules, part_bytes
         self._encode = msgspec.json.Encoder().encode_lines
@@ -142,6 +145,10 @@ class PartWriter:
         content, day = self._encode(records), records[0].time.date()
         if self._file is None or day != self._day or self._size + len(content) > self._limit:
             self.close()
+            self._begin(day)
+        elif not os.fstat(self._file).st_nlink:  # somebody deleted it, and what is written now would be lost as well
+            file, self._file = self._file, None
+            close_quietly(file)
             self._begin(day)
         self._append(content)
         self._digest.update(content)

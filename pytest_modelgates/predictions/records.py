@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from ..artifacts import ARM
 from ..errors import FormatError, StatisticsError
 from ..model.sidecar import Crc32
 from ..storage.digests import Sha256
@@ -18,8 +19,7 @@ FORMAT = 2
 NOT_A_RECORD = (msgspec.DecodeError, UnicodeDecodeError)
 # A row key without a time, or without a name of what the row is about, ends in this word and a digest of the features.
 CONTENT = "content:"
-_ARM = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"
-Arm = Annotated[str, msgspec.Meta(pattern=_ARM)]
+Arm = Annotated[str, msgspec.Meta(pattern=ARM)]
 
 
 def checked_arm(name: str) -> str:
@@ -30,7 +30,7 @@ def checked_arm(name: str) -> str:
     FormatError
         If it cannot, because it names a folder.
     """
-    if not re.match(_ARM, name):
+    if not re.match(ARM, name):
         raise FormatError(f"{printable(name)!r} is not an arm: expected a name such as live, shadow or blue-2")
     return name
 

@@ -111,7 +111,7 @@ class Adapter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the log."""
+        """Close it."""
         self.close()
 
     @property
@@ -138,7 +138,8 @@ class Adapter:
         return self._log.place
 
     def close(self) -> None:
-        """Close the part of the log that is open."""
+        """Close the part of the log that is open, and let the model directory go."""
+        self._files.close()
         self._log.close()
 
     def run_csv(self, path: Path, *, batch_size: int = 256) -> Iterator[Prediction]:

@@ -4,6 +4,7 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from ..artifacts import ALL_ARMS, Artifacts
@@ -20,7 +21,7 @@ class KillSwitch:
     Parameters
     ----------
     artifacts : Artifacts
-        Where the kill files lie: `KILL` for every arm, and one for each arm.
+        Where the kill files lie: `KILL` or `KILL.all` for every arm, and one for each arm.
     arm : str
 
     Notes
@@ -32,14 +33,17 @@ class KillSwitch:
 
     def __init__(self, artifacts: Artifacts, arm: str) -> None:
         self._root = os.fspath(artifacts.root)
-        self._files = [(each, os.fspath(artifacts.kill(each))) for each in (ALL_ARMS, arm)]
-        self._artifacts = artifacts
+        self._files = [(each, os.fspath(path)) for each, path in artifacts.kills(arm)]
         value = os.environ.get(SWITCH, "")
         self._why = "" if value in ("", "0") else f"{SWITCH}={value}): nothing is scored; unset it to go on"
 
     def stop(self, why: str) -> None:
         """Turn the switch on for the rest of this process, as a signal does."""
         self._why = self._why or f"{why}): nothing is scored; start again to go on"
+
+    def stop_as(self, before: "KillSwitch") -> None:
+        """Take over how the switch stood that this process had before, for another model."""
+        self._why = before._why or self._why
 
     def refuse(self) -> None:
         """Raise if the switch is on.
@@ -64,8 +68,7 @@ class KillSwitch:
                 raise KilledError(f"the kill switch cannot be read ({error}): nothing is scored") from error
             of = "" if arm == ALL_ARMS else f"--arm {arm} "
             raise KilledError(
-                f"{read_kill(arm, self._artifacts.kill(arm))}; nothing is scored; "
-                f'to go on: modelgates unkill {of}--reason "…"'
+                f'{read_kill(arm, Path(path))}; nothing is scored; to go on: modelgates unkill {of}--reason "…"'
             )
 
 

@@ -3,6 +3,7 @@
 Every row takes the way of all sources: the kill switch, the schema, the model, the log, the kill switch again.
 """
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
@@ -12,14 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import KilledError, RequestError
+from ..errors import KilledError, ModelgatesError, RequestError
 from ..model.sidecar import Feature, Sidecar
 from ..predictions.records import Prediction
 from ..storage.rows import is_time
 from ..storage.text import cut, listed
 from .adapter import Adapter
 from .metrics import Metrics
-from .protocol import MOST_ROWS, Protocol
+from .protocol import MOST_ROWS, NOT_JSON, Protocol, RequestId, said_of
 from .scorer import Rows, named_rows, unnamed_rows
 
 Scope = dict[str, Any]
@@ -28,6 +29,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON, _BINARY = b"application/json", b"application/octet-stream"
 _HEADER_LENGTH = b"inference-header-content-length"
+_LONGEST_LENGTH = 18  # digits
+_LONGEST_KEY = 1000  # characters: readers of the log end at a line of 2**20 bytes
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _BODY_UNREAD = {404, 405, 413, 415}
 _PACKAGE = "pytest-modelgates"
@@ -46,7 +50,7 @@ class Named(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of `POST /predict`: rows of named values, each with the columns of the model's CSV files."""
 
     rows: list[dict[str, Any]]
-    id: str | None = None
+    id: RequestId | None = None
 
 
 _named = msgspec.json.Decoder(Named).decode
@@ -93,6 +97,7 @@ class Application:
 
     def swap(self, served: Served) -> Adapter:
         """Serve another model from the next request on, and hand back the adapter before."""
+        served.adapter.switch.stop_as(self.served.adapter.switch)
         before, self.served, self.trouble = self.served, served, None
         self.metrics.serves(served.adapter)
         return before.adapter
@@ -108,6 +113,11 @@ class Application:
             reply = _refusal(503, str(error))
         except OSError as error:
             reply = _refusal(503, f"the prediction log cannot be written ({error.strerror}); nothing is given away")
+        except ModelgatesError as error:
+            reply = _refusal(503, f"nothing is given away: {error}")
+        except Exception as error:
+            _log.exception("%s %s", scope["method"], scope["path"])
+            reply = _refusal(500, f"the server failed ({type(error).__name__}); its own log says where")
         self.metrics.answered(reply.status, time.perf_counter() - begin)
         await send(
             {
@@ -131,7 +141,7 @@ class Application:
             served = self.served
             return self._infer(served, body, headers) if answer else self._predict(served, body)
         if method not in ("GET", "HEAD"):
-            raise RequestError(f"{method} {path}: expected GET", status=405)
+            raise RequestError(f"{method} {cut(path)}: expected GET", status=405)
         if path == "/metrics":
             return Reply(200, self.metrics.text(served.adapter), ((b"content-type", self.metrics.content_type),))
         if answer == "metadata":
@@ -144,8 +154,8 @@ class Application:
             return self._ready(served)
         if path.startswith("/v2/models/"):
             known = served.protocol
-            raise RequestError(f"{path}: only {known.model}, version {known.version}, is served", status=404)
-        raise RequestError(f"{path}: no such path; see /v2, /predict and /metrics", status=404)
+            raise RequestError(f"{cut(path)}: only {known.model}, version {known.version}, is served", status=404)
+        raise RequestError(f"{cut(path)}: no such path; see /v2, /predict and /metrics", status=404)
 
     def _ready(self, served: Served) -> Reply:
         serving = {"name": served.protocol.model, "version": served.protocol.version}
@@ -161,7 +171,7 @@ class Application:
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise RequestError("a compressed body; send it as it is", status=415)
         stated = headers.get(b"content-length", b"")
-        if stated.isdigit() and int(stated) > self._max_body:
+        if stated.isdigit() and (len(stated) > _LONGEST_LENGTH or int(stated) > self._max_body):
             raise self._too_large()
         message = await receive()
         if not message.get("more_body"):
@@ -191,7 +201,7 @@ class Application:
 
     def _infer(self, served: Served, body: bytes, headers: dict[bytes, bytes]) -> Reply:
         stated = headers.get(_HEADER_LENGTH)
-        if stated is not None and not stated.isdigit():
+        if stated is not None and not (stated.isdigit() and len(stated) <= _LONGEST_LENGTH):
             raise RequestError("Inference-Header-Content-Length is not a number of bytes")
         asked = served.protocol.read(body, None if stated is None else int(stated))
         sidecar, request = served.adapter.sidecar, asked.request
@@ -209,8 +219,8 @@ class Application:
     def _predict(self, served: Served, body: bytes) -> Reply:
         try:
             asked = _named(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({error})') from error
+        except NOT_JSON as error:
+            raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({said_of(error)})') from error
         rows = _rows_of(asked, served.adapter.sidecar)
         records = self._score(served, rows)
         said: dict[str, Any] = {
@@ -252,6 +262,8 @@ def _checked_names(names: dict[str, list[str]], sidecar: Sidecar) -> dict[str, l
                 )
             if not text:
                 raise RequestError(f"row {number}: {key} is empty")
+            if len(text) > _LONGEST_KEY:
+                raise RequestError(f"row {number}: {key} has {len(text)} characters, expected at most {_LONGEST_KEY}")
     return names
 
 

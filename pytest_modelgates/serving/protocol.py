@@ -4,9 +4,10 @@ The protocol is that of the KServe project, with the binary tensors of Triton In
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,11 +15,15 @@ from numpy.typing import NDArray
 
 from ..errors import RequestError
 from ..model.session import Scores, Tensor
+from ..storage.strict_json import TOO_DEEP
 from ..storage.text import cut, listed
 
 DATATYPES = {"float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
 MOST_ROWS = 2**20
 _LENGTH = 4  # bytes before each string of a binary tensor
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# Of a request; it stands in the log beside each of its rows.
+RequestId = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class Parameters(msgspec.Struct, kw_only=True):
@@ -50,7 +55,7 @@ class InferRequest(msgspec.Struct, kw_only=True):
     """A request, without its binary tensors."""
 
     inputs: list[InputTensor]
-    id: str | None = None
+    id: RequestId | None = None
     outputs: list[OutputTensor] | None = None
     parameters: Parameters | None = None
 
@@ -135,8 +140,8 @@ class Protocol:
             raise RequestError(f"Inference-Header-Content-Length is {size}, the body has {len(body)} bytes")
         try:
             request = _decode(memoryview(body)[:size])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RequestError(f"not a request of the Open Inference Protocol in JSON ({error})") from error
+        except NOT_JSON as error:
+            raise RequestError(f"not a request of the Open Inference Protocol in JSON ({said_of(error)})") from error
         found = dict[str, NDArray[Any]]()
         place = size
         for tensor in request.inputs:
@@ -145,12 +150,15 @@ class Protocol:
             dtype, columns = self._wanted(tensor)
             rows = self._rows(tensor, columns)
             length = tensor.parameters.binary_data_size if tensor.parameters else None
+            if length is not None and bytes(tensor.data):
+                raise RequestError(f"input {tensor.name!r} has data and binary_data_size; give one of them")
             if length is None:
                 found[tensor.name] = _from_json(tensor, dtype, rows, columns)
                 continue
             if not 0 <= length <= len(body) - place:
                 raise RequestError(
-                    f"input {tensor.name!r} has {length} bytes of binary data, but {len(body) - place} are left"
+                    f"input {tensor.name!r} has {cut(str(length))} bytes of binary data, "
+                    f"but {len(body) - place} are left"
                 )
             found[tensor.name] = _from_binary(body[place : place + length], tensor, dtype, rows, columns)
             place += length
@@ -196,7 +204,8 @@ class Protocol:
             shape = [*shape, 1]
         if len(shape) != 2 or shape[1] != columns or not 0 <= shape[0] <= MOST_ROWS:
             raise RequestError(
-                f"input {tensor.name!r} has shape {tensor.shape}, expected [n, {columns}] for at most {MOST_ROWS} rows"
+                f"input {tensor.name!r} has shape {cut(str(tensor.shape))}, "
+                f"expected [n, {columns}] for at most {MOST_ROWS} rows"
             )
         return shape[0]
 
@@ -220,18 +229,28 @@ class Protocol:
         return Asked(matrix, {key: found[key][:, 0].tolist() for key in keys}, request.id, binary)
 
 
+def said_of(error: Exception) -> str:
+    """Say what is wrong with JSON."""
+    return TOO_DEEP if isinstance(error, RecursionError) else str(error)
+
+
+def _is_nested(data: msgspec.Raw) -> bool:
+    start = re.match(rb"\s*\[\s*\[", data)
+    return start is not None
+
+
 def _from_json(tensor: InputTensor, dtype: str, rows: int, columns: int) -> NDArray[Any]:
     kind, values = _KINDS[dtype[0]], list[Any]()
     try:
-        values = _flat[dtype[0]](tensor.data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            nested = _nested[dtype[0]](tensor.data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RequestError(f"input {tensor.name!r}: not {tensor.datatype} as JSON has it ({error})") from error
-        if any(len(row) != columns for row in nested):
-            raise RequestError(f"input {tensor.name!r}: a row that has not {columns} values") from None
-        values = [value for row in nested for value in row]
+        if nested := _is_nested(tensor.data):
+            table = _nested[dtype[0]](tensor.data)
+            values = [value for row in table for value in row]
+        else:
+            values = _flat[dtype[0]](tensor.data)
+    except NOT_JSON as error:
+        raise RequestError(f"input {tensor.name!r}: not {tensor.datatype} as JSON has it ({said_of(error)})") from error
+    if nested and any(len(row) != columns for row in table):
+        raise RequestError(f"input {tensor.name!r}: a row that has not {columns} values")
     if len(values) != rows * columns:
         raise RequestError(f"input {tensor.name!r}: {len(values)} values for shape {tensor.shape}")
     if kind is str:

@@ -15,6 +15,7 @@ from ..model.sidecar import Sidecar
 from ..predictions.records import CONTENT, in_utc
 
 SCHEMA = "schema: "  # begins the error of a row that no model was asked about
+_EXACT = 2.0**53  # below it, float64 holds every whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,9 @@ class Scorer:
     def __init__(self, model: OnnxModel, sidecar: Sidecar) -> None:
         self._model, self._sidecar = model, sidecar
         self.tensors = model.tensors
+        dtypes = [feature.dtype for feature in sidecar.features]
+        mixed = np.result_type(*dtypes).kind == "f"
+        self._rounded = [column for column, dtype in enumerate(dtypes) if mixed and dtype == "int64"]
 
     def score(self, matrix: NDArray[np.generic]) -> Scored:
         """Score rows.
@@ -71,10 +75,13 @@ class Scorer:
         Returns
         -------
         Scored
-            A row with an infinity, or with NaN in a feature that may not be missing, is not scored; and a score that is
-            not finite is none. If ONNX Runtime fails, no row has a score.
+            A row with an infinity, or with NaN in a feature that may not be missing, is not scored, nor one with a
+            whole number that the floats beside it may have rounded; and a score that is not finite is none. If ONNX
+            Runtime fails, no row has a score.
         """
         errors = {} if np.isfinite(matrix).all() else self._refused(matrix)
+        if self._rounded and len(matrix):
+            errors = self._inexact(matrix) | errors
         try:
             scores = self._model.predict(np.delete(matrix, list(errors), axis=0) if errors else matrix)
         except OnnxError as error:
@@ -93,6 +100,16 @@ class Scorer:
         rows = np.flatnonzero(bad.any(axis=1)).tolist()
         columns = bad.argmax(axis=1)
         return {row: f"{SCHEMA}{self._sidecar.names[columns[row]]} is {matrix[row, columns[row]]}" for row in rows}
+
+    def _inexact(self, matrix: NDArray[np.generic]) -> dict[int, str]:
+        """Name the first whole number of each row that may not be the one that came."""
+        large = np.abs(matrix[:, self._rounded]) >= _EXACT
+        found = {row: self._rounded[large[row].argmax()] for row in np.flatnonzero(large.any(axis=1)).tolist()}
+        why = "too large to stay exact beside floats"
+        return {
+            row: f"{SCHEMA}{self._sidecar.names[column]} is {matrix[row, column]:.1f}, {why}"
+            for row, column in found.items()
+        }
 
 
 def named_rows(

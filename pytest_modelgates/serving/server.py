@@ -132,15 +132,25 @@ class Server:
         """Serve the model that the link leads to, once it is loaded; until then, and if it fails, the one before."""
         wanted = os.path.realpath(self._path)
         if wanted == self._wanted:
+            self.application.trouble = None
             return
-        try:
-            served = Served(await asyncio.to_thread(self._opened))
-        except (ModelgatesError, OSError) as error:
+        served = await asyncio.to_thread(self._tried)
+        if isinstance(served, Exception):
             serving = self.application.served.adapter.model_id
-            self.application.trouble = f"wanted {wanted}, serving {serving}, because {error}"
+            why = served if isinstance(served, (ModelgatesError, OSError)) else repr(served)
+            self.application.trouble = f"wanted {wanted}, serving {serving}, because {why}"
             return
         self._wanted = wanted
-        self.application.swap(served).close()
+        before = self.application.swap(served)
+        with suppress(OSError):  # on a full disk its part stays as one whose writer died
+            before.close()
+
+    def _tried(self) -> Served | Exception:
+        # Whatever is wrong with a model, the one before goes on, and the link is looked at again.
+        try:
+            return Served(self._opened())
+        except Exception as error:
+            return error
 
 
 def refuse_other_scores(adapter: Adapter) -> None:
@@ -180,7 +190,7 @@ def _bounded_protocol() -> type:
             super().data_received(data)
 
         def on_message_begin(self) -> None:
-            self.since, self._in_head = time.monotonic(), True
+            self.since, self._in_head, self._received = time.monotonic(), True, 0
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:

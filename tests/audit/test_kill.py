@@ -3,16 +3,19 @@
 import json
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.audit.chain import Event, read_history
+from pytest_modelgates.audit.chain import Event, append, read_history
+from pytest_modelgates.audit.events import event_of
 from pytest_modelgates.audit.kill import kill, killed, unkill
 from pytest_modelgates.audit.writer import locked
-from pytest_modelgates.errors import RefusedError, RegistryError
+from pytest_modelgates.errors import KilledError, RefusedError, RegistryError
+from pytest_modelgates.serving.guards import KillSwitch
 from tests.support.handmade import Registry
 
 
@@ -134,7 +137,47 @@ def test_on_a_full_disk_an_empty_file_stops(registry: Registry, monkeypatch: pyt
     assert stat.S_IMODE(done.path.stat().st_mode) & 0o077 == 0o044
 
 
+def test_a_file_named_after_all_arms_stops_them_and_goes_with_the_other(registry: Registry) -> None:
+    (registry.artifacts.root / "KILL.all").touch()
+    with pytest.raises(KilledError, match=r"^every arm was killed .*KILL\.all lies there, made by hand; nothing is sc"):
+        KillSwitch(registry.artifacts, "live").refuse()
+    kill(registry.artifacts, "all", "fire", "kill")
+    assert [event.subject for event in settled(registry)] == ["all", "all"]
+    with locked(registry.artifacts, registry.rules):
+        unkill(registry.artifacts, "all", "out")
+    assert killed(registry.artifacts) == []
+    KillSwitch(registry.artifacts, "live").refuse()
+    assert [event.kind for event in events(registry)] == ["kill", "kill", "unkill", "unkill"]
+
+
+def test_of_killers_at_once_the_first_ones_file_stays(registry: Registry) -> None:
+    gate, found = threading.Barrier(8), list[str]()
+
+    def stop(number: int) -> None:
+        gate.wait()
+        found.append(kill(registry.artifacts, "live", f"killer {number}", "kill").kill.reason)
+
+    threads = [threading.Thread(target=stop, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found) == 8
+    assert [name for name in os.listdir(registry.artifacts.root) if "KILL" in name] == ["KILL.live"]
+
+
+def test_a_kill_file_from_the_future_is_logged_once(registry: Registry) -> None:
+    path = registry.artifacts.root / "KILL"
+    path.touch()
+    os.utime(path, (4e9, 4e9))
+    settled(registry)
+    with locked(registry.artifacts, registry.rules):
+        append(registry.artifacts.promotions, event_of("acknowledge", "x", "seen"), mode=0o644)
+    assert len(settled(registry)) == 1
+
+
 def test_other_names_are_no_kill_files(registry: Registry) -> None:
-    for name in ("KILL.", "KILLED", "kill", "KILL~", "NOKILL"):
+    for name in ("KILL.", "KILLED", "kill", "KILL~", "NOKILL", "KILL.Live", "KILL.a b", "KILL.\udcff", "KILL.live\n"):
         (registry.artifacts.root / name).touch()
     assert killed(registry.artifacts) == []

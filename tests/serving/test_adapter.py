@@ -357,3 +357,8 @@ def test_a_part_ends_at_the_size_that_the_settings_say(good_model: Path, rows: P
 
 def test_the_settings_of_an_adapter_are_the_packaged_ones_unless_a_file_says_otherwise(good_model: Path) -> None:
     assert settings_of(Artifacts.of(good_model)) == Settings()
+
+
+def test_an_arm_is_not_called_as_all_of_them_are(good_model: Path) -> None:
+    with pytest.raises(FormatError, match=r"^'all' is every arm, and none can be called so; give a name such as live"):
+        Adapter(good_model / "model.onnx", arm="all")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.kill import kill
+from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.http import Application, Served
@@ -294,3 +296,92 @@ def test_it_says_what_it_wanted_and_why_it_serves_another(application: Applicati
     application.trouble = "wanted b, serving a, because c"
     found = said(ask(application, "/v2/health/ready"))
     assert (found["ready"], found["trouble"]) == (True, "wanted b, serving a, because c")
+
+
+DEEP = b"[" * 100_000
+KEYS = [
+    {"name": name, "shape": [1], "datatype": "BYTES", "data": data}
+    for name, data in (("time", ["2026-01-02"]), ("asset", ["A" * 1001]))
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("/predict", b'{"rows": [{"time": ' + DEEP, "(nested too deeply to be read)"),
+        (
+            INFER,
+            b'{"inputs": [{"name": "X", "shape": [1, 2], "datatype": "FP32", "data": ' + DEEP,
+            "(nested too deeply",
+        ),
+        ("/predict", {"rows": [ROW], "id": "i" * 257}, "(Expected `str` of length <= 256 - at `$.id`)"),
+        (INFER, {"inputs": [X], "id": "i" * 257}, "(Expected `str` of length <= 256 - at `$.id`)"),
+        (
+            "/predict",
+            {"rows": [ROW | {"asset": "A" * 1001}]},
+            "row 0: asset has 1001 characters, expected at most 1000",
+        ),
+        (
+            INFER,
+            {"inputs": [X | {"shape": [1, 2], "data": [1, 2]}, *KEYS]},
+            "row 0: asset has 1001 characters, expected at most 1000",
+        ),
+    ],
+)
+def test_what_would_overrun_the_reader_or_the_log_is_refused(
+    application: Application, good_model: Path, path: str, body: object, says: str
+) -> None:
+    application._max_body = 10**6
+    reply = ask(application, path, body)
+    assert reply[0] == 400
+    assert says in said(reply)["error"]
+    assert logged(Artifacts.of(good_model), "live") == []
+
+
+def test_a_length_without_end_is_refused(application: Application) -> None:
+    reply = ask(application, INFER, {"inputs": [X]}, headers={"Inference-Header-Content-Length": "9" * 5000})
+    assert (reply[0], said(reply)["error"]) == (400, "Inference-Header-Content-Length is not a number of bytes")
+    reply = ask(application, INFER, {"inputs": [X]}, headers={"Content-Length": "9" * 5000})
+    assert reply[0] == 413
+
+
+def test_rows_are_answered_only_if_they_are_in_a_log_that_is_there(application: Application, good_model: Path) -> None:
+    artifacts = Artifacts.of(good_model)
+    for count in (1, 2, 3):
+        assert ask(application, "/predict", {"rows": [ROW]})[0] == 200
+        assert len(logged(artifacts, "live")) == (count if count < 3 else 1)
+        if count == 2:
+            shutil.rmtree(artifacts.predictions)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (RegistryError("the lock is held by 7"), 503, "nothing is given away: the lock is held by 7"),
+        (KeyError("x"), 500, "the server failed (KeyError); its own log says where"),
+    ],
+)
+def test_no_error_is_without_its_words(
+    application: Application, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, says: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(PartWriter, "write", fail)
+    reply = ask(application, "/predict", {"rows": [ROW]})
+    assert (reply[0], said(reply)["error"]) == (status, says)
+    assert f'modelgates_requests_total{{status="{status}"}} 1.0' in ask(application, "/metrics")[2].decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/" + "x" * 10_000, None),
+        (INFER, {"inputs": [X | {"shape": [1] * 1000}]}),
+        (INFER, {"inputs": [X | {"parameters": {"binary_data_size": 10**300}}]}),
+    ],
+)
+def test_what_a_client_wrote_is_not_sent_back_at_length(application: Application, path: str, body: object) -> None:
+    reply = ask(application, path, body)
+    assert 400 <= reply[0] < 500
+    assert len(reply[2]) < 300

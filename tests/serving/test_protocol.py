@@ -35,7 +35,11 @@ def asked(*inputs: dict[str, Any], protocol: Protocol = ONE, **more: Any) -> Ask
 
 def binary(tensors: list[tuple[dict[str, Any], bytes]], **more: Any) -> tuple[bytes, int]:
     """Write a request with binary tensors."""
-    inputs = [entry | {"parameters": {"binary_data_size": len(content)}} for entry, content in tensors]
+    inputs = [
+        {key: value for key, value in entry.items() if key != "data"}
+        | {"parameters": {"binary_data_size": len(content)}}
+        for entry, content in tensors
+    ]
     header = json.dumps({"inputs": inputs} | more).encode()
     return header + b"".join(content for _, content in tensors), len(header)
 
@@ -205,4 +209,19 @@ def test_a_truth_value_is_one_bit() -> None:
 @settings(deadline=None)
 def test_no_body_is_more_than_refused(body: bytes, length: int | None) -> None:
     with pytest.raises(RequestError):
+        ONE.read(body, length)
+
+
+def test_of_flat_values_the_wrong_one_is_named() -> None:
+    for value, kind in ((None, "null"), ("x", "str")):
+        with pytest.raises(
+            RequestError, match=rf"^input 'X': not FP32 as JSON has it \(Expected `float`, got `{kind}`"
+        ):
+            asked(X | {"data": [1, value, 3, 4]})
+
+
+def test_a_tensor_is_in_json_or_in_binary_but_not_both() -> None:
+    body, length = binary([(X | {"parameters": {}}, np.zeros(4, dtype="<f4").tobytes())])
+    body, length = body.replace(b'"name"', b'"data": [], "name"'), length + len(b'"data": [], ')
+    with pytest.raises(RequestError, match=r"^input 'X' has data and binary_data_size; give one of them$"):
         ONE.read(body, length)

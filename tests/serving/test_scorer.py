@@ -113,3 +113,13 @@ def test_a_name_without_a_time_does_not_tell_one_day_from_the_next() -> None:
 def test_integers_and_truth_values_are_rows_too() -> None:
     whole = named_rows({}, np.array([[0, 1], [2, 3]], dtype=np.int64), nameless()).keys
     assert len({*whole}) == 2
+
+
+def test_a_whole_number_that_floats_beside_it_would_round_is_refused() -> None:
+    mixed = sidecar(("a", "float32", False), ("b", "int64", False))
+    core = Scorer(OnnxModel(linear([10, 1], dtypes={"a": "float32", "b": "int64"}).SerializeToString(), mixed), mixed)
+    found = core.score(np.array([[1, 2**53 - 1], [1, 2**53 + 1], [1, -(2**53)]], dtype=np.float64))
+    assert found.errors == {
+        1: "schema: b is 9007199254740992.0, too large to stay exact beside floats",
+        2: "schema: b is -9007199254740992.0, too large to stay exact beside floats",
+    }

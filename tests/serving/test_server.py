@@ -1,5 +1,6 @@
 """The adapter as a running server: real clients, real sockets, and what goes wrong between them."""
 
+import asyncio
 import json
 import os
 import re
@@ -22,7 +23,10 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.kill import kill
 from pytest_modelgates.cli import main
+from pytest_modelgates.errors import KilledError
 from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.predictions.parts import PartWriter
+from pytest_modelgates.serving.adapter import Adapter, Settings
 from pytest_modelgates.serving.server import Server
 from tests.support.handmade import logged, renamed
 
@@ -229,11 +233,93 @@ def test_it_follows_the_link_and_no_answer_is_mixed(good_model: Path) -> None:
     )
 
 
+def flipping(good_model: Path) -> tuple[Server, Path, Path]:
+    """A server that follows `latest.onnx`, the link, and another model."""
+    link, other = good_model.parent / "latest.onnx", renamed(good_model, "1800000000")
+    link.symlink_to(f"{good_model.name}/model.onnx")
+    limits = load_operations(None, policy=None)[0].serving
+    return Server(link, arm="live", settings=lambda _: Settings(), limits=limits), link, other
+
+
+def lead(server: Server, link: Path, model: str) -> None:
+    """Lead the link to a model, and let the server look."""
+    link.unlink()
+    link.symlink_to(f"{model}/model.onnx")
+    asyncio.run(server.follow())
+
+
+def test_a_process_that_a_signal_stopped_stays_so_with_the_next_model(good_model: Path) -> None:
+    server, link, other = flipping(good_model)
+    server.application.served.adapter.switch.stop("SIGUSR1")
+    lead(server, link, other.name)
+    assert server.application.served.adapter.model_id == other.name
+    with pytest.raises(KilledError, match=r"^the kill switch is on \(SIGUSR1\): nothing is scored"):
+        server.application.served.adapter.switch.refuse()
+
+
+def test_trouble_is_over_when_the_link_is_back(good_model: Path) -> None:
+    server, link, other = flipping(good_model)
+    (other / "model.onnx").write_bytes(b"")
+    lead(server, link, other.name)
+    assert server.application.trouble
+    lead(server, link, good_model.name)
+    assert (server.application.trouble, server.application.served.adapter.model_id) == (None, good_model.name)
+
+
+def test_an_error_that_nobody_thought_of_ends_no_following(good_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, link, other = flipping(good_model)
+    for error in (KeyError("x"), StopIteration()):
+        with monkeypatch.context() as broken:
+
+            def fail(_: Adapter, error: Exception = error) -> None:
+                raise error
+
+            broken.setattr("pytest_modelgates.serving.server.refuse_other_scores", fail)
+            lead(server, link, other.name)
+            assert server.application.trouble
+            assert server.application.trouble.endswith(f"because {error!r}")
+    asyncio.run(server.follow())
+    assert server.application.served.adapter.model_id == other.name
+
+
+def test_the_model_before_is_let_go(good_model: Path) -> None:
+    server, link, other = flipping(good_model)
+    before = server.application.served.adapter
+    counts = []
+    for target in [other.name, good_model.name] * 10:
+        lead(server, link, target)
+        assert server.application.served.adapter.model_id == target
+        counts.append(len(os.listdir("/dev/fd")))
+    assert len(set(counts)) == 1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        before.file("CHANGES.md")
+
+
+def test_a_part_that_cannot_be_closed_keeps_no_model_from_being_served(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, link, other = flipping(good_model)
+
+    def full(_: PartWriter) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PartWriter, "close", full)
+    lead(server, link, other.name)
+    assert server.application.served.adapter.model_id == other.name
+
+
+def test_a_large_body_is_not_taken_for_the_head_of_the_next_request(good_model: Path) -> None:
+    body = json.dumps({"rows": [ROW]}).encode().ljust(2 * 2**20)
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    last = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with serving(good_model / "model.onnx") as server:
+        found = server.raw(head + body, last[:9], last[9:], pause=0.3)
+    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200", b"200"]
+
+
 def test_a_model_that_scores_its_own_panel_otherwise_is_not_served(
     good_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pytest_modelgates.serving.adapter import Adapter
-
     tried = Adapter.tried
     monkeypatch.setattr(Adapter, "tried", lambda self, matrix: 1.01 * tried(self, matrix))
     assert main(["serve", "--onnx", str(good_model / "model.onnx"), "--http", "0"]) == 1
