@@ -103,7 +103,7 @@ class Adapter:
         self._rules = settings(root)
         self._artifacts = artifacts or root
         self._log = PartWriter(self._artifacts, arm, self._rules, part_bytes=self._rules.part_mb * 1e6)
-        self.switch = KillSwitch(self._artifacts, self._log.arm)
+        self.switch = KillSwitch(artifacts or root.named_by(onnx_path), self._log.arm)
         self._trips = Trips(self._rules.trips)
 
     def __enter__(self) -> "Adapter":

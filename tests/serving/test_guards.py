@@ -224,3 +224,22 @@ def test_at_most_the_batch_in_the_model_is_given_away_after_a_kill(
     # One batch may have passed the second look a moment before; a file that appears while the model works stops it.
     assert max(late) <= 1
     assert not long or sum(late) < 30
+
+
+def test_a_kill_holds_where_the_link_to_the_root_leads_now(good_model: Path) -> None:
+    artifacts = Artifacts.of(good_model)
+    link, other = artifacts.root.with_name("link"), artifacts.root.with_name("other")
+    (other / "models").mkdir(parents=True)
+    link.symlink_to(artifacts.root)
+    with Adapter(link / "models" / good_model.name / "model.onnx", arm="live") as adapter:
+        adapter.switch.refuse()
+        link.unlink()
+        with pytest.raises(KilledError, match=r"^the kill switch cannot be read \(.*No such file"):
+            adapter.switch.refuse()
+        link.symlink_to(other)
+        adapter.switch.refuse()
+        for root in (link, artifacts.root):
+            path = kill(Artifacts.at(root), "live", "stale", "kill").path
+            with pytest.raises(KilledError, match=r"^arm live was killed by"):
+                adapter.switch.refuse()
+            path.unlink()
