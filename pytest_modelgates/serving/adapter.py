@@ -203,7 +203,13 @@ class Adapter:
         rejected = sum(error.startswith(SCHEMA) for error in errors)
         latency_ms = max(record.latency_ms for record in records)
         if why := self._trips.add(len(records), rejected, len(errors) - rejected, latency_ms):
-            kill(self._artifacts, self._log.arm, why, TRIP)
+            try:
+                kill(self._artifacts, self._log.arm, why, TRIP)
+            except BaseException:
+                self.switch.stop(why)
+                raise
+            # Once it is let go, what tripped it must not do so again.
+            self._trips = Trips(self._rules.trips)
             # The switch is on. If the log cannot be written now, its next writer adds the event.
             with suppress(ModelgatesError, OSError), locked(self._artifacts, replace(self._rules, lock_timeout_s=0.0)):
                 pass
