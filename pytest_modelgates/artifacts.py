@@ -72,6 +72,11 @@ class Artifacts:
         # A link to the model directory alone says nothing of the root.
         return cls(root, named if named.resolve() == root else root)
 
+    def named_by(self, path: Path) -> "Artifacts":
+        """The same root, as the path to something in its folder ``models`` names it."""
+        models = next((folder for folder in _absolute(path).parents if folder.name == "models"), None)
+        return Artifacts(self.root, models.parent) if models and models.parent.resolve() == self.root else self
+
     def refuse_other_folders(self) -> None:
         """Refuse a folder inside a registry as its root.
 
@@ -156,8 +161,14 @@ class Artifacts:
         return self.root / (_KILL if arm == ALL_ARMS else f"{_KILL}.{arm}")
 
     def kills(self, arm: str) -> list[tuple[str, Path]]:
-        """Every file that would stop an arm: what it stops, and where it lies."""
-        return [(ALL_ARMS, self.kill(ALL_ARMS)), *((each, self.root / f"{_KILL}.{each}") for each in (ALL_ARMS, arm))]
+        """Every file that would stop an arm: what it stops, and where it lies, if the root's link moves also there."""
+        names = [(ALL_ARMS, _KILL), *((each, f"{_KILL}.{each}") for each in (ALL_ARMS, arm))]
+        return [(each, folder / name) for folder in self.roots for each, name in names]
+
+    @property
+    def roots(self) -> list[Path]:
+        """The root, and the link to it by which the user named it."""
+        return [*dict.fromkeys((self.root, self.named))]
 
     def killed(self) -> list[tuple[str, Path]]:
         """Every kill file that lies there, with its arm or `all`, which comes first."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import ModelgatesError, UsageError
+from ..storage.paths import is_there
 from .options import ARTIFACTS, Option, Verbs, argument, artifacts_of, note
 
 SHOWN = 10  # refused rows on stderr
@@ -110,11 +111,14 @@ def kill(arguments: argparse.Namespace) -> int:
     """Stop all predictions at once, of one arm or of all, until `unkill`."""
     from ..audit import kill as switch
     from ..audit.kinds import KILL
-    from ..audit.writer import locked
+    from ..audit.writer import locked, require_root
     from ..policy.place import operations_at
     from ..predictions.records import checked_arm
 
-    artifacts = artifacts_of(arguments)
+    artifacts = Artifacts.at(arguments.artifacts)
+    # What runs goes on without its models, and is to be stopped also then.
+    if not (is_there(artifacts.promotions) or is_there(artifacts.predictions)):
+        require_root(artifacts)
     print(switch.kill(artifacts, checked_arm(arguments.arm), arguments.reason, KILL), flush=True)
     # It is stopped by now, whatever becomes of the log.
     try:

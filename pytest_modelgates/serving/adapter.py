@@ -26,10 +26,12 @@ from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
+from ..storage.text import cut
 from .guards import KillSwitch, TripLimits, Trips
 from .scorer import SCHEMA, Rows, Scorer
 from .sources import read_csv
 
+_LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
@@ -103,7 +105,7 @@ class Adapter:
         self._rules = settings(root)
         self._artifacts = artifacts or root
         self._log = PartWriter(self._artifacts, arm, self._rules, part_bytes=self._rules.part_mb * 1e6)
-        self.switch = KillSwitch(self._artifacts, self._log.arm)
+        self.switch = KillSwitch(artifacts or root.named_by(onnx_path), self._log.arm)
         self._trips = Trips(self._rules.trips)
 
     def __enter__(self) -> "Adapter":
@@ -201,7 +203,13 @@ class Adapter:
         rejected = sum(error.startswith(SCHEMA) for error in errors)
         latency_ms = max(record.latency_ms for record in records)
         if why := self._trips.add(len(records), rejected, len(errors) - rejected, latency_ms):
-            kill(self._artifacts, self._log.arm, why, TRIP)
+            try:
+                kill(self._artifacts, self._log.arm, why, TRIP)
+            except BaseException:
+                self.switch.stop(why)
+                raise
+            # Once it is let go, what tripped it must not do so again.
+            self._trips = Trips(self._rules.trips)
             # The switch is on. If the log cannot be written now, its next writer adds the event.
             with suppress(ModelgatesError, OSError), locked(self._artifacts, replace(self._rules, lock_timeout_s=0.0)):
                 pass
@@ -212,6 +220,11 @@ class Adapter:
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
         now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
+        if any(len(key) > _LONGEST_KEY for key in keys):
+            why = f"characters, expected at most {_LONGEST_KEY}"
+            long = {row: len(key) for row, key in enumerate(keys) if len(key) > _LONGEST_KEY}
+            errors = {row: f"{SCHEMA}a key of {size} {why}" for row, size in long.items()} | errors
+            keys = [cut(key) if row in long else key for row, key in enumerate(keys)]
         kept = self._kept_features(rows)
         if self._rules.hash_keys:
             keys = [hashed(key) for key in keys]
@@ -249,6 +262,8 @@ class Adapter:
     def _rejected(self, row: Rejected) -> Prediction:
         # Without an asset a row goes by its content, which is not known.
         key = "|".join(row.texts) if row.texts and self.sidecar.asset else ANY_ROW
+        if len(key) > _LONGEST_KEY:
+            key = cut(key)
         if self._rules.hash_keys and key != ANY_ROW:
             key = hashed(key)
         return self._failed(key, f"{SCHEMA}{row}")

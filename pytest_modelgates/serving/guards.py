@@ -32,7 +32,7 @@ class KillSwitch:
     """
 
     def __init__(self, artifacts: Artifacts, arm: str) -> None:
-        self._root = os.fspath(artifacts.root)
+        self._roots = [os.fspath(root) for root in artifacts.roots]
         self._files = [(each, os.fspath(path)) for each, path in artifacts.kills(arm)]
         value = os.environ.get(SWITCH, "")
         self._why = "" if value in ("", "0") else f"{SWITCH}={value}): nothing is scored; unset it to go on"
@@ -56,7 +56,8 @@ class KillSwitch:
         if self._why:
             raise KilledError(f"the kill switch is on ({self._why}")
         try:
-            os.lstat(self._root)
+            for root in self._roots:
+                os.stat(root)
         except OSError as error:
             raise KilledError(f"the kill switch cannot be read ({error}): nothing is scored") from error
         for arm, path in self._files:

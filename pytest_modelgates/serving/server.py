@@ -124,7 +124,11 @@ class Server:
             await asyncio.sleep(_LOOK_S)
             late = time.monotonic() - self._limits.timeout_s
             for connection in list(server.server_state.connections):
-                if connection.since is not None and connection.since < late:
+                if connection.since is None or connection.since >= late:
+                    continue
+                if connection.answered and not connection.transport.get_write_buffer_size():
+                    connection.since = None
+                else:
                     connection.transport.abort()
             await self.follow()
 
@@ -179,7 +183,7 @@ def _bounded_protocol() -> type:
 
         def connection_made(self, transport: Any) -> None:
             self.since: float | None = time.monotonic()
-            self._in_head, self._received = True, 0
+            self._in_head, self._received, self.answered = True, 0, False
             super().connection_made(transport)
 
         def data_received(self, data: bytes) -> None:
@@ -190,7 +194,8 @@ def _bounded_protocol() -> type:
             super().data_received(data)
 
         def on_message_begin(self) -> None:
-            self.since, self._in_head, self._received = time.monotonic(), True, 0
+            self.since, self.answered = time.monotonic(), False
+            self._in_head, self._received = True, 0
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
@@ -198,8 +203,8 @@ def _bounded_protocol() -> type:
             super().on_headers_complete()
 
         def on_response_complete(self) -> None:
-            if not self.pipeline:
-                self.since = None
+            # A reply may wait long for its reader, and holds memory and a connection until it is gone.
+            self.answered = not self.pipeline
             super().on_response_complete()
 
     return Bounded

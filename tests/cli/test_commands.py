@@ -21,11 +21,13 @@ from hypothesis import strategies as st
 from pytest_modelgates import __main__ as start
 from pytest_modelgates.audit.chain import Commit, Event, append, read_history, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.errors import KilledError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.registry.store import live_change, live_id
+from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, logged, modelgates, predictions
 from tests.support.panels import ASSETS, DAYS, FEATURES, invented_panel
@@ -324,6 +326,22 @@ def test_kill_stops_though_the_log_is_damaged_or_held(registry: Registry, rows: 
     assert asked(registry, "recover", "--yes", "--policy", registry.policy_file) == 0
     assert asked(registry, "unkill", "--reason", "out") == 0
     assert events(registry) == [("kill", "all"), ("unkill", "all")]
+
+
+@pytest.mark.parametrize("kept", ["promotions.log", "predictions"])
+def test_kill_stops_what_still_runs_though_the_models_are_gone(
+    registry: Registry, rows: Path, capsys: Capture, kept: str
+) -> None:
+    root = registry.artifacts.root
+    with Adapter(registry.artifacts.latest_onnx, arm="live") as running:
+        list(running.run_csv(rows))
+        for path in list(root.iterdir()):
+            if path.name != kept:
+                path.rename(root.with_name(path.name))
+        assert asked(registry, "kill", "--reason", "fire") == 0
+        assert re.search(r"not in the audit log yet \(.*(put it back|not an artifacts root)", capsys.readouterr().err)
+        with pytest.raises(KilledError, match="fire"):
+            running.switch.refuse()
 
 
 @pytest.mark.parametrize("verb", ["kill", "unkill"])

@@ -362,3 +362,19 @@ def test_the_settings_of_an_adapter_are_the_packaged_ones_unless_a_file_says_oth
 def test_an_arm_is_not_called_as_all_of_them_are(good_model: Path) -> None:
     with pytest.raises(FormatError, match=r"^'all' is every arm, and none can be called so; give a name such as live"):
         Adapter(good_model / "model.onnx", arm="all")
+
+
+def test_a_key_that_no_reader_of_the_log_would_take_is_refused(good_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    long = "A" * 2**21
+    rows = [f"2026-01-02,{long},0.5,0.25", "2026-01-02,B,0.5,0.25", f"2026-01-02,{long},x,0.25"]
+    path.write_text("\n".join(["time,asset,momentum,value", *rows]) + "\n")
+    with Adapter(good_model / "model.onnx", arm="live") as adapter:
+        list(adapter.run_csv(path))
+    first, second, third = logged(Artifacts.of(good_model), "live")
+    assert first.error == "schema: a key of 2097163 characters, expected at most 2000"
+    assert first.prediction is None
+    assert second.prediction is not None
+    assert third.error
+    assert "momentum" in third.error
+    assert first.row_key == third.row_key == "2026-01-02|AAAAAAAAAAAAAAAAAAAAAAAAAAAAA…"

@@ -180,6 +180,33 @@ def test_a_tripped_arm_stays_stopped_and_the_log_says_why(good_model: Path) -> N
     assert re.match(r"4 of 6 rows within 300 s were rejected, more than 50\.00% \(trips\.rejected\)", event.reason)
 
 
+def test_what_tripped_an_arm_does_not_trip_it_again_once_it_was_let_go(good_model: Path) -> None:
+    artifacts, settings = Artifacts.of(good_model), Settings(trips=TripLimits(rejected=0.5, min_rows=4))
+    with Adapter(good_model / "model.onnx", arm="live", settings=lambda _: settings) as adapter:
+        adapter.score(rows(4, value=np.inf))
+        artifacts.kill("live").unlink()
+        adapter.score(rows())
+        assert killed(artifacts) == []
+        adapter.score(rows(4, value=np.inf))
+        assert [each.arm for each in killed(artifacts)] == ["live"]
+
+
+def test_a_trip_that_can_write_no_file_stops_its_process(good_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(trips=TripLimits(rejected=0.5, min_rows=4))
+
+    def full(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with Adapter(good_model / "model.onnx", arm="live", settings=lambda _: settings) as adapter:
+        monkeypatch.setattr("pytest_modelgates.serving.adapter.kill", full)
+        with pytest.raises(PermissionError):
+            adapter.score(rows(4, value=np.inf))
+        with pytest.raises(
+            KilledError, match=r"^the kill switch is on \(4 of 4 rows .*: nothing is scored; start again"
+        ):
+            adapter.score(rows(100))
+
+
 def test_an_arm_trips_though_the_log_cannot_be_written(good_model: Path) -> None:
     artifacts, settings = Artifacts.of(good_model), Settings(trips=TripLimits(rejected=0.5, min_rows=1))
     with (
@@ -224,3 +251,22 @@ def test_at_most_the_batch_in_the_model_is_given_away_after_a_kill(
     # One batch may have passed the second look a moment before; a file that appears while the model works stops it.
     assert max(late) <= 1
     assert not long or sum(late) < 30
+
+
+def test_a_kill_holds_where_the_link_to_the_root_leads_now(good_model: Path) -> None:
+    artifacts = Artifacts.of(good_model)
+    link, other = artifacts.root.with_name("link"), artifacts.root.with_name("other")
+    (other / "models").mkdir(parents=True)
+    link.symlink_to(artifacts.root)
+    with Adapter(link / "models" / good_model.name / "model.onnx", arm="live") as adapter:
+        adapter.switch.refuse()
+        link.unlink()
+        with pytest.raises(KilledError, match=r"^the kill switch cannot be read \(.*No such file"):
+            adapter.switch.refuse()
+        link.symlink_to(other)
+        adapter.switch.refuse()
+        for root in (link, artifacts.root):
+            path = kill(Artifacts.at(root), "live", "stale", "kill").path
+            with pytest.raises(KilledError, match=r"^arm live was killed by"):
+                adapter.switch.refuse()
+            path.unlink()

@@ -317,6 +317,27 @@ def test_a_large_body_is_not_taken_for_the_head_of_the_next_request(good_model: 
     assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200", b"200"]
 
 
+def test_a_client_that_does_not_read_its_reply_is_cut_off(good_model: Path) -> None:
+    count = 2**19
+    tensor = {"name": "X", "shape": [count, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8 * count}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    body = head + np.full((count, 2), 0.3, dtype="<f4").tobytes()
+    limits = "[serving]\ntimeout_s = 2\nconnections = 2\n"
+    with serving(good_model / "model.onnx", limits) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((server.host, server.port))
+        client.sendall(b"POST /v2/models/model/infer HTTP/1.1\r\nHost: x\r\n")
+        client.sendall(b"Inference-Header-Content-Length: %d\r\n" % len(head))
+        client.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert client.recv(1)
+        live = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert server.raw(live).startswith(b"HTTP/1.1 503")  # the first one takes the only place there is
+        deadline = time.monotonic() + 30
+        while not server.raw(live).startswith(b"HTTP/1.1 200"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def test_a_model_that_scores_its_own_panel_otherwise_is_not_served(
     good_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
