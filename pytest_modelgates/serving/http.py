@@ -143,7 +143,9 @@ class Application:
         if method not in ("GET", "HEAD"):
             raise RequestError(f"{method} {cut(path)}: expected GET", status=405)
         if path == "/metrics":
-            return Reply(200, self.metrics.text(served.adapter), ((b"content-type", self.metrics.content_type),))
+            return Reply(
+                200, self.metrics.text(served.adapter, self.trouble), ((b"content-type", self.metrics.content_type),)
+            )
         if answer == "metadata":
             return Reply(200, served.protocol.metadata())
         if path == "/v2":

@@ -21,6 +21,7 @@ class Metrics:
         rows = client.Counter("rows", "Rows that were scored, and rows without a score.", ["result"], **own)
         self._scored, self._refused = rows.labels("scored"), rows.labels("refused")
         self._model = client.Gauge("model_info", "The model served.", ["name", "version", "digest", "arm"], **own)
+        self._trouble = client.Gauge("reload_failed", "1 while the model that the link names is not served.", **own)
         self._killed = client.Gauge("killed", "1 while the kill switch is on.", **own)
 
     def serves(self, adapter: Adapter) -> None:
@@ -42,8 +43,9 @@ class Metrics:
         if refused:
             self._refused.inc(refused)
 
-    def text(self, adapter: Adapter) -> bytes:
-        """Write them as Prometheus reads them."""
+    def text(self, adapter: Adapter, trouble: str | None) -> bytes:
+        """Write them as Prometheus reads them; `trouble` is why another model is served than the link names."""
+        self._trouble.set(trouble is not None)
         try:
             adapter.switch.refuse()
         except KilledError:

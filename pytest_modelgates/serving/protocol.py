@@ -19,7 +19,7 @@ from ..storage.strict_json import TOO_DEEP
 from ..storage.text import cut, listed
 
 DATATYPES = {"float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
-MOST_ROWS = 2**20
+MOST_ROWS = 2**16  # of a request, which others wait for
 _LENGTH = 4  # bytes before each string of a binary tensor
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # Of a request; it stands in the log beside each of its rows.

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -24,10 +25,12 @@ from ..model.directory import PANEL
 from ..model.sidecar import REFERENCE
 from ..policy.operations import ServingLimits
 from ..predictions.records import Arm
+from ..storage.text import printable
 from .adapter import Adapter, Settings
 from .http import Application, Served
 
 _LOOK_S = 1.0
+_AGAIN_S = 30.0  # until a model that could not be loaded is tried again
 _MAX_HEAD = 2**20  # bytes of a request before its body, some of which may come with it
 _GOLDEN_ROWS = 256
 _FAR = 1e-3  # of a score, far beyond what parity admits
@@ -51,6 +54,7 @@ class Server:
         extra("uvicorn", "serve")
         self._path, self._arm, self._settings, self._limits = onnx_path, arm, settings, limits
         self._wanted = os.path.realpath(onnx_path)
+        self._failed, self._not_before = "", 0.0
         self.application = Application(Served(self._opened()), max_body=int(limits.max_body_mb * 1e6))
 
     def _opened(self) -> Adapter:
@@ -138,11 +142,15 @@ class Server:
         if wanted == self._wanted:
             self.application.trouble = None
             return
+        if self.application.trouble and wanted == self._failed and time.monotonic() < self._not_before:
+            return
         served = await asyncio.to_thread(self._tried)
         if isinstance(served, Exception):
             serving = self.application.served.adapter.model_id
             why = served if isinstance(served, (ModelgatesError, OSError)) else repr(served)
+            self._failed, self._not_before = wanted, time.monotonic() + _AGAIN_S
             self.application.trouble = f"wanted {wanted}, serving {serving}, because {why}"
+            print(f"modelgates: {printable(self.application.trouble)}", file=sys.stderr, flush=True)
             return
         self._wanted = wanted
         before = self.application.swap(served)

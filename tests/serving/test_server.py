@@ -23,7 +23,7 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.kill import kill
 from pytest_modelgates.cli import main
-from pytest_modelgates.errors import KilledError
+from pytest_modelgates.errors import FormatError, KilledError
 from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.serving.adapter import Adapter, Settings
@@ -242,7 +242,8 @@ def flipping(good_model: Path) -> tuple[Server, Path, Path]:
 
 
 def lead(server: Server, link: Path, model: str) -> None:
-    """Lead the link to a model, and let the server look."""
+    """Lead the link to a model, and let the server look, a while after it failed to load another."""
+    server._not_before = 0.0
     link.unlink()
     link.symlink_to(f"{model}/model.onnx")
     asyncio.run(server.follow())
@@ -266,6 +267,24 @@ def test_trouble_is_over_when_the_link_is_back(good_model: Path) -> None:
     assert (server.application.trouble, server.application.served.adapter.model_id) == (None, good_model.name)
 
 
+def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, link, other = flipping(good_model)
+    tries = list[object]()
+    monkeypatch.setattr(server, "_tried", lambda: [FormatError("damaged"), tries.append(None)][0])
+    lead(server, link, other.name)
+    asyncio.run(server.follow())
+    assert len(tries) == 1
+    said = f"wanted {os.path.realpath(link)}, serving {good_model.name}, because damaged"
+    assert server.application.trouble == said
+    assert capsys.readouterr().err == f"modelgates: {said}\n"
+    metrics = server.application.metrics.text(server.application.served.adapter, server.application.trouble)
+    assert b"\nmodelgates_reload_failed 1.0\n" in metrics
+    lead(server, link, other.name)
+    assert len(tries) == 2
+
+
 def test_an_error_that_nobody_thought_of_ends_no_following(good_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server, link, other = flipping(good_model)
     for error in (KeyError("x"), StopIteration()):
@@ -278,7 +297,7 @@ def test_an_error_that_nobody_thought_of_ends_no_following(good_model: Path, mon
             lead(server, link, other.name)
             assert server.application.trouble
             assert server.application.trouble.endswith(f"because {error!r}")
-    asyncio.run(server.follow())
+    lead(server, link, other.name)
     assert server.application.served.adapter.model_id == other.name
 
 
