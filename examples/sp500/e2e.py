@@ -173,7 +173,8 @@ class Demonstration:
             with urllib.request.urlopen(url, data, timeout=30) as reply:
                 status, content = reply.status, reply.read()
         except urllib.error.HTTPError as error:
-            status, content = error.code, error.read()
+            with error:
+                status, content = error.code, error.read()
         print(f"$ curl {url}\n{content.decode()}\n[status {status}]\n", file=self.log, flush=True)
         if status != expect:
             sys.exit(f"{url}\nanswered with {status}, expected {expect}: {content.decode()}")

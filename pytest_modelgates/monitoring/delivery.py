@@ -156,6 +156,7 @@ def _to_alertmanager(message: Message) -> str | None:
             answer.read(LONGEST_ANSWER)
         return None
     except urllib.error.HTTPError as error:
+        error.close()
         return f"HTTP {error.code}"
     except urllib.error.URLError as error:
         why = error.reason

@@ -312,7 +312,7 @@ KEYS = [
         (
             INFER,
             b'{"inputs": [{"name": "X", "shape": [1, 2], "datatype": "FP32", "data": ' + DEEP,
-            "(nested too deeply",
+            "not a request of the Open Inference Protocol in JSON (",  # Python 3.14 reads on to the end
         ),
         ("/predict", {"rows": [ROW], "id": "i" * 257}, "(Expected `str` of length <= 256 - at `$.id`)"),
         (INFER, {"inputs": [X], "id": "i" * 257}, "(Expected `str` of length <= 256 - at `$.id`)"),

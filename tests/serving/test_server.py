@@ -53,7 +53,8 @@ class Running:
             with urllib.request.urlopen(f"http://{self.address}{path}", data, timeout) as reply:
                 return reply.status, json.loads(reply.read())
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
+            with error:
+                return error.code, json.loads(error.read())
 
     def raw(self, *pieces: bytes, pause: float = 0.0) -> bytes:
         """Send bytes as they are, and read until the other end closes."""
