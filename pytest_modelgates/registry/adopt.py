@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +17,16 @@ from ..audit.events import event_of
 from ..audit.kinds import ADOPTED
 from ..audit.whole import set_aside
 from ..audit.writer import link_target, lock
-from ..errors import RefusedError
+from ..drift.golden import golden_metadata, save_golden_predictions
+from ..errors import ModelgatesError, RefusedError
 from ..evidence.seal import load_key, sign
-from ..model.directory import verify
+from ..model.directory import ModelDirectory, verify
 from ..storage.atomic import sync_folder
 from ..storage.digests import sha256, sha256_of
 from ..storage.lines import first
 from ..storage.paths import is_file, is_link, is_there
+from ..storage.text import first_line
+from .golden import panel_predictions
 from .in_force import InForce
 from .recover import diagnose
 from .store import went_live
@@ -92,4 +96,16 @@ def adopt_link(artifacts: Artifacts, in_force: InForce, *, reason: str, key: Pat
             placed = msgspec.structs.replace(commit, n=3, prev=sha256(end.split(b"\n")[1]))
             commit = msgspec.structs.replace(commit, signature=sign(signed_content(placed), private))
         artifacts.write(path, chained(event, change, commit))
-        return [*did, f"begin a new log in which {model_id} is live"]
+        return [*did, f"begin a new log in which {model_id} is live", *_give_golden(artifacts, model_id, digest)]
+
+
+def _give_golden(artifacts: Artifacts, model_id: str, digest: str) -> Iterator[str]:
+    """Save the golden of a model that has none, since no promotion did; without it, adoption stands all the same."""
+    try:
+        if model_id not in golden_metadata(artifacts.golden).goldens:
+            with ModelDirectory(artifacts.model(model_id)) as model:
+                values = panel_predictions(model)
+            save_golden_predictions(values, model_id, folder=artifacts.golden, digest=digest)
+            yield f"save the golden of {model_id}"
+    except (ModelgatesError, OSError) as error:
+        yield f"leave {model_id} without a golden ({first_line(error)}); set one: modelgates golden set {model_id}"

@@ -13,6 +13,7 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Event, Intent, append, read_history, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.drift.golden import golden_metadata
 from pytest_modelgates.evidence.seal import generate_key
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.registry.promote import promote
@@ -327,6 +328,30 @@ def test_a_log_that_was_not_kept_is_not_replaced(
     assert adopt(registry) == 3
     assert capsys.readouterr().err.startswith("modelgates: The log before was not kept: ")
     assert registry.artifacts.promotions.read_bytes() == before
+
+
+def test_a_model_that_was_never_promoted_gets_its_golden_when_its_link_is_adopted(
+    registry: Registry, capsys: Capture
+) -> None:
+    registry.artifacts.latest.unlink()
+    registry.artifacts.latest.symlink_to(registry.candidate)
+    assert adopt(registry) == 0
+    assert f"save the golden of {registry.candidate}\n" in capsys.readouterr().out
+    assert golden_metadata(registry.artifacts.golden).goldens.keys() == {registry.live, registry.candidate}
+
+
+def test_a_link_is_adopted_though_no_golden_can_be_saved(registry: Registry, capsys: Capture) -> None:
+    registry.artifacts.latest.unlink()
+    registry.artifacts.latest.symlink_to(registry.candidate)
+    registry.artifacts.golden_metadata.write_text("{")
+    assert adopt(registry) == 0
+    assert re.search(
+        rf"leave {registry.candidate} without a golden \(.*metadata\.json: not JSON in UTF-8 \(.*\)\); "
+        rf"set one: modelgates golden set {registry.candidate}$",
+        capsys.readouterr().out,
+        re.M,
+    )
+    assert live_id(registry.artifacts) == registry.candidate
 
 
 def test_who_adopted_a_link_can_still_go_back_to_what_the_log_before_knows(registry: Registry) -> None:
