@@ -24,6 +24,7 @@ from ..model.directory import MODEL, ModelDirectory
 from ..model.session import OnnxModel, Scores, Tensor
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
+from ..storage.atomic import make_folder
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from ..storage.text import cut
@@ -104,6 +105,8 @@ class Adapter:
         root = Artifacts.of(self._files.directory)
         self._rules = settings(root)
         self._artifacts = artifacts or root
+        # From now on a root that is not there keeps the kill switch from being looked at.
+        make_folder(self._artifacts.root, mode=self._artifacts.directory_mode)
         self._log = PartWriter(self._artifacts, arm, self._rules, part_bytes=self._rules.part_mb * 1e6)
         self.switch = KillSwitch(artifacts or root.named_by(onnx_path), self._log.arm)
         self._trips = Trips(self._rules.trips)

@@ -223,7 +223,9 @@ def in_time(seconds: float = SECONDS) -> Iterator[None]:
         raise TimeoutError(f"still at it after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, hang)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(
+        signal.ITIMER_REAL, seconds, 1
+    )  # again and again, should something take it for an error of its own
     try:
         yield
     finally:

@@ -89,6 +89,15 @@ def test_what_cannot_be_looked_at_counts_as_killed(root: Artifacts, monkeypatch:
         switch.refuse()
 
 
+def test_a_root_for_the_log_is_made_and_its_loss_stops(good_model: Path, tmp_path: Path) -> None:
+    log = Artifacts(tmp_path / "elsewhere" / "log")
+    with Adapter(good_model / "model.onnx", arm="shadow", artifacts=log) as adapter:
+        adapter.score(rows())
+        shutil.rmtree(log.root)
+        with pytest.raises(KilledError, match=r"^the kill switch cannot be read"):
+            adapter.score(rows())
+
+
 def test_a_signal_stops_the_process_for_good(root: Artifacts) -> None:
     switch = KillSwitch(root, "live")
     switch.stop("SIGUSR1")
