@@ -21,7 +21,7 @@ from ..storage.digests import sha256
 from ..storage.paths import is_file, is_link, is_there
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 from ..storage.text import printable
-from .actor import actor, host, one_line_reason
+from .actor import LONGEST_ACTOR, LONGEST_REASON, actor, host, one_line_reason
 from .chain import Event, append, lines
 from .events import event_of
 from .kinds import KILL, TRIP, UNKILL
@@ -118,8 +118,16 @@ def log_kills(artifacts: Artifacts) -> None:
         if each.digest is None or _is_logged(artifacts.promotions, each):
             continue
         said = each.kill
-        event = event_of(said.kind, each.arm, said.reason, each.digest)
-        event = msgspec.structs.replace(event, time=said.time, actor=printable(said.actor), host=printable(said.host))
+        # Whatever somebody wrote into the file, it must bar nobody from writing the log.
+        event = Event(
+            time=said.time,
+            actor=printable(said.actor)[:LONGEST_ACTOR],
+            host=printable(said.host)[:LONGEST_ACTOR],
+            kind=said.kind,
+            subject=each.arm,
+            evidence=each.digest,
+            reason=printable(" ".join(said.reason.split()))[:LONGEST_REASON] or "no reason given",
+        )
         append(artifacts.promotions, event, mode=artifacts.file_mode)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit.actor import LONGEST_ACTOR, LONGEST_REASON
 from pytest_modelgates.audit.chain import Event, append, read_history
 from pytest_modelgates.audit.events import event_of
 from pytest_modelgates.audit.kill import kill, killed, unkill
@@ -181,3 +182,14 @@ def test_other_names_are_no_kill_files(registry: Registry) -> None:
     for name in ("KILL.", "KILLED", "kill", "KILL~", "NOKILL", "KILL.Live", "KILL.a b", "KILL.\udcff", "KILL.live\n"):
         (registry.artifacts.root / name).touch()
     assert killed(registry.artifacts) == []
+
+
+@pytest.mark.parametrize("reason", ["", " \n", "long " * 5_000, "\x1b" * 9_000])
+def test_no_words_of_a_kill_file_bar_the_registry(registry: Registry, reason: str) -> None:
+    path = kill(registry.artifacts, "all", "fire", "kill").path
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"reason": reason, "actor": "a" * 9_000}))
+    (event,) = settled(registry)
+    assert 0 < len(event.reason) <= LONGEST_REASON
+    assert len(event.actor) <= LONGEST_ACTOR
+    with locked(registry.artifacts, registry.rules):
+        unkill(registry.artifacts, "all", "mended")
