@@ -49,6 +49,12 @@ def locked(artifacts: Artifacts, rules: LockRules) -> Iterator[None]:
         yield
 
 
+def settle(artifacts: Artifacts, rules: LockRules) -> None:
+    """Write nothing but what settles something that was cut short; raises as `locked` does."""
+    with locked(artifacts, rules):
+        pass
+
+
 @contextmanager
 def lock(artifacts: Artifacts, rules: LockRules, *, writes: bool = True) -> Iterator[None]:
     """Hold the registry's lock, and leave a change that was cut short as it is; who does not write makes no file."""

@@ -111,7 +111,7 @@ def kill(arguments: argparse.Namespace) -> int:
     """Stop all predictions at once, of one arm or of all, until `unkill`."""
     from ..audit import kill as switch
     from ..audit.kinds import KILL
-    from ..audit.writer import locked, require_root
+    from ..audit.writer import require_root, settle
     from ..policy.place import operations_at
     from ..predictions.records import checked_arm
 
@@ -122,8 +122,7 @@ def kill(arguments: argparse.Namespace) -> int:
     print(switch.kill(artifacts, checked_arm(arguments.arm), arguments.reason, KILL), flush=True)
     # It is stopped by now, whatever becomes of the log.
     try:
-        with locked(artifacts, operations_at(artifacts).registry):
-            pass
+        settle(artifacts, operations_at(artifacts).registry)
     except (ModelgatesError, OSError) as error:
         note(f"the event is not in the audit log yet ({error}); the next command that writes the log adds it")
     return 0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..artifacts import Artifacts, refuse_linked_models
 from ..audit.kill import kill
 from ..audit.kinds import TRIP
-from ..audit.writer import locked
+from ..audit.writer import settle
 from ..errors import FormatError, GoneError, ModelgatesError
 from ..model.directory import MODEL, ModelDirectory
 from ..model.session import OnnxModel, Scores, Tensor
@@ -208,14 +208,14 @@ class Adapter:
         if why := self._trips.add(len(records), rejected, len(errors) - rejected, latency_ms):
             try:
                 kill(self._artifacts, self._log.arm, why, TRIP)
-            except BaseException:
+            except BaseException:  # without a file, this process at least has stopped
                 self.switch.stop(why)
                 raise
             # Once it is let go, what tripped it must not do so again.
             self._trips = Trips(self._rules.trips)
             # The switch is on. If the log cannot be written now, its next writer adds the event.
-            with suppress(ModelgatesError, OSError), locked(self._artifacts, replace(self._rules, lock_timeout_s=0.0)):
-                pass
+            with suppress(ModelgatesError, OSError):
+                settle(self._artifacts, replace(self._rules, lock_timeout_s=0.0))
 
     def _scored(self, rows: Rows) -> list[Prediction]:
         self.switch.refuse()
