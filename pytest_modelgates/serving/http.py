@@ -1,6 +1,6 @@
 """The adapter over HTTP: an ASGI application of the Open Inference Protocol, with `POST /predict` for people.
 
-Every row takes the way of all sources: the kill switch, the schema, the model, the log, the kill switch again.
+Every row takes the way of all sources: the kill switch, the schema, the model, the kill switch again, the log.
 """
 
 import logging
@@ -30,7 +30,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _JSON, _BINARY = b"application/json", b"application/octet-stream"
 _HEADER_LENGTH = b"inference-header-content-length"
 _LONGEST_LENGTH = 18  # digits
-_LONGEST_KEY = 1000  # characters: readers of the log end at a line of 2**20 bytes
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _BODY_UNREAD = {404, 405, 413, 415}
@@ -264,8 +263,6 @@ def _checked_names(names: dict[str, list[str]], sidecar: Sidecar) -> dict[str, l
                 )
             if not text:
                 raise RequestError(f"row {number}: {key} is empty")
-            if len(text) > _LONGEST_KEY:
-                raise RequestError(f"row {number}: {key} has {len(text)} characters, expected at most {_LONGEST_KEY}")
     return names
 
 
