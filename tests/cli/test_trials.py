@@ -71,7 +71,7 @@ def test_it_prints_json_too(desk: Path, capsys: Capture) -> None:
 def test_it_says_which_directory_a_trial_is_and_where_none_is_left(desk: Path, capsys: Capture) -> None:
     first, second, third = ids(desk)
     shutil.rmtree(desk / "models" / first)
-    # What cannot be read is no directory of a trial; the same bytes packed again are no new trial.
+    # A directory that cannot be read is not listed, and one that holds the same bytes again is listed with the first.
     (desk / "models" / second / "sidecar.json").write_bytes(b"{")
     shutil.copytree(desk / "models" / third, desk / "models" / "1999999999")
     lines = said(desk, capsys).splitlines()[1:4]

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.http as triton
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.kill import kill
@@ -31,8 +32,6 @@ from pytest_modelgates.serving.server import Server
 from tests.support.handmade import logged, renamed
 
 pytestmark = pytest.mark.integration
-
-triton = pytest.importorskip("tritonclient.http")
 
 ROW = {"time": "2026-01-02", "asset": "A", "momentum": 0.5, "value": 0.25}
 
