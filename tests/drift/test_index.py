@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from pytest_modelgates.drift import detect_drift, ks_test, psi
@@ -18,7 +18,6 @@ from pytest_modelgates.drift.index import (
     chi_squared_tail,
     contributions,
     critical_value,
-    population_stability_index,
 )
 from pytest_modelgates.errors import StatisticsError
 
@@ -36,12 +35,17 @@ UNIFORM = np.linspace(0.0, 1.0, 2_000)
 UPPER_HALF = np.linspace(0.5, 1.0, 2_000)
 
 
+def index_of(reference: ArrayLike, live: ArrayLike, **options: float) -> float:
+    """Sum what the bins add."""
+    return float(contributions(np.asarray(reference), np.asarray(live), **options).sum())
+
+
 def zeros_and_ones(ones: int, *, of: int) -> Scores:
     return np.repeat([0.0, 1.0], [of - ones, ones])
 
 
 def test_index_gives_the_published_value_of_the_seven_grades() -> None:
-    assert population_stability_index(GRADES_THEN, GRADES_NOW, pseudocount=0) == pytest.approx(0.067692988, abs=5e-10)
+    assert index_of(GRADES_THEN, GRADES_NOW, pseudocount=0) == pytest.approx(0.067692988, abs=5e-10)
 
 
 BY_HAND = [
@@ -53,25 +57,25 @@ BY_HAND = [
 
 @pytest.mark.parametrize(("reference", "live", "nats"), BY_HAND)
 def test_index_gives_the_value_worked_out_by_hand(reference: list[int], live: list[int], nats: float) -> None:
-    assert population_stability_index(reference, live, pseudocount=0) == pytest.approx(nats, abs=1e-12)
+    assert index_of(reference, live, pseudocount=0) == pytest.approx(nats, abs=1e-12)
 
 
 @given(reference=COUNTS, live=COUNTS)
 def test_index_is_symmetric_and_never_negative(reference: Counts, live: Counts) -> None:
-    index = population_stability_index(reference, live)
+    index = index_of(reference, live)
     assert -1e-15 <= index < math.inf
-    assert index == pytest.approx(population_stability_index(live, reference))
+    assert index == pytest.approx(index_of(live, reference))
 
 
 @given(reference=COUNTS, live=COUNTS, order=st.permutations(range(5)))
 def test_index_does_not_hang_on_the_order_of_the_bins(reference: Counts, live: Counts, order: list[int]) -> None:
-    shuffled = population_stability_index(reference[order], live[order])
-    assert shuffled == pytest.approx(population_stability_index(reference, live))
+    shuffled = index_of(reference[order], live[order])
+    assert shuffled == pytest.approx(index_of(reference, live))
 
 
 def test_an_empty_bin_leaves_the_index_finite() -> None:
     p, q = np.array([100.5, 0.5]) / 101, np.array([90.5, 10.5]) / 101
-    assert population_stability_index([100, 0], [90, 10]) == pytest.approx(((p - q) * np.log(p / q)).sum())
+    assert index_of([100, 0], [90, 10]) == pytest.approx(((p - q) * np.log(p / q)).sum())
 
 
 def test_psi_bins_by_the_golden_s_deciles() -> None:
@@ -86,7 +90,7 @@ def test_a_value_on_an_edge_counts_below_it() -> None:
     golden, current = np.tile(np.arange(14.0), 100), np.repeat(np.arange(14.0), np.arange(10, 150, 10))
     deciles = np.quantile(golden, np.arange(1, 10) / 10)
     below = [np.array([0, *(np.sum(sample <= edge) for edge in deciles), sample.size]) for sample in (golden, current)]
-    assert psi(golden, current) == pytest.approx(population_stability_index(np.diff(below[0]), np.diff(below[1])))
+    assert psi(golden, current) == pytest.approx(index_of(np.diff(below[0]), np.diff(below[1])))
 
 
 def test_psi_without_drift_is_as_large_on_average_as_theory_says() -> None:
@@ -112,7 +116,7 @@ def test_one_outlier_makes_no_shift() -> None:
 
 def test_psi_of_zeros_and_ones_is_that_of_two_bins() -> None:
     golden, current = zeros_and_ones(50, of=1_000), zeros_and_ones(80, of=1_000)
-    assert psi(golden, current) == pytest.approx(population_stability_index([950, 50], [920, 80]))
+    assert psi(golden, current) == pytest.approx(index_of([950, 50], [920, 80]))
     assert psi(golden, current) == pytest.approx(0.0149, abs=5e-4)
 
 
@@ -162,7 +166,7 @@ def test_float32_scores_are_compared_with_float64_as_float32() -> None:
 def test_contributions_add_up_to_the_index_and_an_empty_bin_adds_nothing() -> None:
     then, now = np.array([50, 50, 0, 0]), np.array([20, 70, 0, 10])
     parts = contributions(then, now)
-    assert parts.sum() == pytest.approx(population_stability_index(then[[0, 1, 3]], now[[0, 1, 3]]))
+    assert parts.sum() == pytest.approx(index_of(then[[0, 1, 3]], now[[0, 1, 3]]))
     assert parts[2] == 0
 
 
@@ -232,48 +236,3 @@ def test_one_bin_has_no_critical_value_and_an_empty_side_an_infinite_one() -> No
 def test_fewer_than_two_bins_are_refused() -> None:
     with pytest.raises(StatisticsError, match=r"^bins is 1: give 2 or more$"):
         psi(UNIFORM, UNIFORM, bins=1)
-
-
-BAD_COUNTS = [
-    pytest.param(
-        [1, 2],
-        [1, 2, 3],
-        0.5,
-        "reference counts have shape (2,), live counts (3,): bin both with the same edges",
-        id="shapes",
-    ),
-    pytest.param(
-        [1, -2],
-        [1, 2],
-        0.5,
-        "the reference counts [1.0, -2.0] hold a negative, NaN or infinite one: count again",
-        id="negative",
-    ),
-    pytest.param(
-        [1, 2],
-        [1, math.nan],
-        0.5,
-        "the live counts [1.0, nan] hold a negative, NaN or infinite one: count again",
-        id="nan",
-    ),
-    pytest.param(
-        [1, 2], [0, 0], 0.5, "the live counts are all 0: give at least one value to each side", id="empty-side"
-    ),
-    pytest.param([1, 2], [1, 2], -1, "the pseudocount is -1: give 0 or more", id="negative-pseudocount"),
-    pytest.param(
-        [1, 2],
-        [0, 3],
-        0,
-        "a bin is empty, so the index has no finite value: give a pseudocount above 0",
-        id="empty-bin",
-    ),
-]
-
-
-@pytest.mark.parametrize(("reference", "live", "pseudocount", "message"), BAD_COUNTS)
-def test_counts_that_cannot_be_compared_are_refused(
-    reference: list[float], live: list[float], pseudocount: float, message: str
-) -> None:
-    with pytest.raises(StatisticsError) as refusal:
-        population_stability_index(reference, live, pseudocount=pseudocount)
-    assert str(refusal.value) == message

@@ -209,11 +209,6 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     walkforward.length_folds: {"n_days": 100, "length": 20},
     walkforward.join_short: {"labels": np.repeat([1, 2, 3], 40), "purge": 2, "at_least": 20},
     walkforward.retained: {"out_of_sample": 0.1, "in_sample": 0.2},
-    index.population_stability_index: {
-        "reference_counts": np.array([5, 6]),
-        "live_counts": np.array([7, 8]),
-        "pseudocount": 0.5,
-    },
     drift.psi: {"golden": SERIES, "current": OTHER, "bins": 10},
     drift.ks_test: {"golden": SERIES, "current": OTHER},
     drift.detect_drift: {"golden": np.tile(SERIES, 2), "current": np.tile(OTHER, 2)},
