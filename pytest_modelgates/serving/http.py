@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -174,24 +174,17 @@ class Application:
         stated = headers.get(b"content-length", b"")
         if stated.isdigit() and (len(stated) > _LONGEST_LENGTH or int(stated) > self._max_body):
             raise self._too_large()
-        message = await receive()
-        if not message.get("more_body"):
-            return self._within(message["body"]) if message["type"] == "http.request" else _gone()
-        pieces, size = [message["body"]], len(message["body"])
-        while message.get("more_body"):
+        pieces, size, more = list[bytes](), 0, True
+        while more:
             message = await receive()
             if message["type"] != "http.request":
-                _gone()
+                raise RequestError("the client went away before its request was whole")
+            pieces.append(message["body"])
             size += len(message["body"])
             if size > self._max_body:
                 raise self._too_large()
-            pieces.append(message["body"])
+            more = message.get("more_body", False)
         return b"".join(pieces)
-
-    def _within(self, body: bytes) -> bytes:
-        if len(body) > self._max_body:
-            raise self._too_large()
-        return body
 
     def _too_large(self) -> RequestError:
         return RequestError(
@@ -247,10 +240,6 @@ def _refusal(status: int, why: str) -> Reply:
     # What was not read of the body would be taken for the next request.
     headers = (content, (b"connection", b"close")) if status in _BODY_UNREAD else (content,)
     return Reply(status, _encode({"error": why}), headers)
-
-
-def _gone() -> NoReturn:
-    raise RequestError("the client went away before its request was whole")
 
 
 def _checked_names(names: dict[str, list[str]], sidecar: Sidecar) -> dict[str, list[str]]:
