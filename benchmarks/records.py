@@ -92,6 +92,8 @@ def write_log(root: Path, rows: int) -> None:
 def main() -> int:
     """Measure, print, and fail if the promise is not kept."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
+    if rows < 1 or rows % (20 * OF_A_PART):
+        sys.exit(f"ROWS is {rows}, expected a multiple of {20 * OF_A_PART}: a tenth of it has whole parts in both arms")
     kept = []
     with tempfile.TemporaryDirectory() as name:
         roots = {}
