@@ -1,11 +1,15 @@
 """Verbs that watch what is live: `drift-check`, `compare`."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..artifacts import newest_id
 from ..errors import RefusedError
 from .alerts import happened
 from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, note, print_json
+
+if TYPE_CHECKING:
+    from ..monitoring.realised import Mean
 
 
 def register(verbs: Verbs) -> None:
@@ -25,6 +29,7 @@ def register(verbs: Verbs) -> None:
         compare,
         argument("model", nargs="?", help="the candidate's id; default: the model packed last"),
         ARTIFACTS,
+        POLICY,
         JSON,
     )
 
@@ -59,21 +64,34 @@ def drift_check(arguments: argparse.Namespace) -> int:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Correlate a candidate's shadow predictions with the live model's, day by day."""
+    """Correlate a candidate in shadow with the live model day by day, and say what it would have earned."""
     from dataclasses import asdict
 
+    from ..model.directory import ModelDirectory
     from ..monitoring import compare as monitoring
+    from ..monitoring.realised import earned_more
 
     artifacts = artifacts_of(arguments)
     model_id = newest_id(artifacts) if arguments.model is None else arguments.model
     if model_id is None:
         raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
     found = monitoring.compare(artifacts, artifacts.model(model_id))
+    policy = looking(artifacts, arguments).policy
+    with ModelDirectory(artifacts.model(model_id)) as model:
+        more = earned_more(artifacts, policy, model.sidecar, model.verify())
     if arguments.json:
-        print_json({"model_id": model_id, **asdict(found)})
+        print_json({"model_id": model_id, **asdict(found), "earned_more": asdict(more) if more else None})
     else:
         print(
             f"{model_id}: rank correlation by day {found.mean:.4f} with the live model, at least {found.lower:.4f} "
             f"(95 %), top tenth {found.overlap:.2f} in common, over {found.days} days, {found.rows} rows"
         )
+        if more:
+            print(f"  after costs it would have earned {more.value:.4%} of capital a day more{_range(more)}")
     return 0
+
+
+def _range(mean: "Mean") -> str:
+    if mean.interval is None:
+        return ", over too few days to say more"
+    return f" ({mean.interval[0]:.4%} to {mean.interval[1]:.4%})"

@@ -165,6 +165,10 @@ def moment(text: str) -> datetime:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time; give one such as 2026-11-23T07:30") from error
 
 
+SINCE = argument("--since", type=moment, metavar="TIME", help="scored from then on; a date or time of ISO 8601, in UTC")
+UNTIL = argument("--until", type=moment, metavar="TIME", help="scored before")
+
+
 def whole(text: str) -> int:
     """Read a whole number, 0 or more."""
     if not (text.isascii() and text.isdecimal()):

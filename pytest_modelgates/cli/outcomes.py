@@ -1,10 +1,14 @@
-"""What came of the rows that were predicted: `outcomes add`, `outcomes show`."""
+"""What came of the rows that were predicted: `outcomes add`, `outcomes show`, `outcomes realised`."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import RefusedError
-from .options import ARTIFACTS, JSON, POLICY, Verbs, acting, argument, artifacts_of, print_json
+from .options import ARTIFACTS, JSON, POLICY, SINCE, UNTIL, Verbs, acting, argument, artifacts_of, looking, print_json
+
+if TYPE_CHECKING:
+    from ..monitoring.realised import Mean, Realised
 
 
 def register(verbs: Verbs) -> None:
@@ -24,6 +28,17 @@ def register(verbs: Verbs) -> None:
         POLICY,
     )
     outcomes.add("show", show, ARTIFACTS, JSON)
+    outcomes.add(
+        "realised",
+        realised,
+        argument("model", nargs="?", help="the model's id; default: the live one"),
+        argument("--arm", default="live", help="the arm that predicted; default: live"),
+        SINCE,
+        UNTIL,
+        ARTIFACTS,
+        POLICY,
+        JSON,
+    )
 
 
 def add(arguments: argparse.Namespace) -> int:
@@ -59,7 +74,7 @@ def show(arguments: argparse.Namespace) -> int:
         rows = known = 0
         for records in count_log(artifacts, arm, Window(), Tally()):
             rows += len(records)
-            known += sum(outcomes.of(record.row_key) is not None for record in records)
+            known += sum(outcomes.key_of(record.row_key) is not None for record in records)
         found[arm] = {"rows": rows, "with_outcome": known}
     if arguments.json:
         print_json({"outcomes": len(outcomes.values), "corrected": outcomes.corrected, "arms": found})
@@ -68,3 +83,55 @@ def show(arguments: argparse.Namespace) -> int:
     for arm, counts in found.items():
         print(f"{arm}: {counts['with_outcome']} of {counts['rows']} predictions have one")
     return 0
+
+
+def realised(arguments: argparse.Namespace) -> int:
+    """Show what a model's predictions have come to: IC and PnL after costs, or its own metric."""
+    from dataclasses import asdict
+
+    from ..model.directory import ModelDirectory
+    from ..monitoring import realised as monitoring
+    from ..predictions.counting import Window
+    from ..predictions.records import checked_arm
+    from ..registry.store import live_change
+
+    artifacts = artifacts_of(arguments)
+    policy = looking(artifacts, arguments).policy
+    model_id = arguments.model or live_change(artifacts).to
+    with ModelDirectory(artifacts.model(model_id)) as model:
+        sidecar, digest = model.sidecar, model.verify()
+    window = Window(digest=digest, since=arguments.since, until=arguments.until)
+    found = monitoring.realised(artifacts, policy, sidecar, model_id, checked_arm(arguments.arm), window)
+    if arguments.json:
+        print_json(asdict(found))
+    else:
+        print(*_in_words(found), sep="\n")
+    return 0
+
+
+def _in_words(found: "Realised") -> list[str]:
+    said = [f"{found.model_id} as {found.arm}: {found.rows} rows with an outcome; {found.waiting} have none yet"]
+    if found.first_day:
+        said.append(f"  {found.days} days, {found.first_day} to {found.last_day}")
+    if found.missing:
+        said.append(f"  {found.missing} periods between them have no row")
+    if found.metric:
+        name, value = found.metric
+        said.append(f"  {name} {value:.4f}")
+    if traded := found.traded:
+        said.append(f"  IC of a day {_mean(traded.ic)}; after costs {_mean(traded.ic_net)}")
+        said.append(f"  earned {traded.earned:.2%} of capital after costs, on paper")
+        if pnl := traded.pnl:
+            said.append(
+                f"  Sharpe {pnl.sharpe:.2f} ± {pnl.sharpe_error:.2f} a year, drawdown {pnl.risk.max_drawdown:.2%}, "
+                f"turnover {pnl.mean_turnover:.2f} a day"
+            )
+        if traded.without_impact:
+            said.append("  impact is not charged: nothing says what the market traded")
+    return said
+
+
+def _mean(mean: "Mean") -> str:
+    if mean.interval is None:
+        return f"{mean.value:.4f}"
+    return f"{mean.value:.4f} ({mean.interval[0]:.4f} to {mean.interval[1]:.4f})"

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from .options import ARTIFACTS, JSON, Verbs, argument, artifacts_of, moment, note, print_json
+from .options import ARTIFACTS, JSON, SINCE, UNTIL, Verbs, argument, artifacts_of, note, print_json
 
 if TYPE_CHECKING:
     from ..artifacts import Artifacts
@@ -21,10 +21,8 @@ def register(verbs: Verbs) -> None:
         argument("what", nargs="?", choices=["compact"], help="turn closed parts into Parquet; default: show all"),
         argument("--arm", help="this arm alone, such as live or shadow; default: every arm"),
         argument("--model", metavar="ID", help="this model alone"),
-        argument(
-            "--since", type=moment, metavar="TIME", help="scored from then on; a date or time of ISO 8601, in UTC"
-        ),
-        argument("--until", type=moment, metavar="TIME", help="scored before"),
+        SINCE,
+        UNTIL,
         ARTIFACTS,
         JSON,
     )

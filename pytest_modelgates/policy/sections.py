@@ -1,12 +1,15 @@
 """The sections of the policy other than its SLOs."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from ..storage.digests import Sha256
 from .limits import NonNegative, Share
+
+if TYPE_CHECKING:
+    from ..stats.costs import Costs
 
 PANEL_DIGEST = r"^sha256:[0-9a-f]{64}\Z"
 
@@ -37,6 +40,13 @@ class CostRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def per_turnover_bps(self) -> float:
         """Cost of a unit of turnover, whatever its size [basis points]."""
         return self.half_spread_bps + self.commission_bps + self.slippage_bps
+
+    def charged(self, *, days_per_year: float) -> "Costs":
+        """Give the costs of a position whose periods are so many a year."""
+        from ..stats.costs import Costs  # here, since it loads numpy, and most verbs charge nothing
+
+        rates = {name: getattr(self, name) for name in self.__struct_fields__ if name != "capital"}
+        return Costs(**rates, days_per_year=days_per_year)
 
 
 class SignificanceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -69,15 +69,15 @@ class Outcomes:
     files: list[Added] = field(default_factory=list)
     values: dict[str, float] = field(default_factory=dict)
     corrected: int = 0
-    _hashed: dict[str, float] | None = None
+    _hidden: dict[str, str] | None = None
 
-    def of(self, row_key: str) -> float | None:
-        """Find what came of a row, whose key may be hidden by a digest; None if nobody said."""
+    def key_of(self, row_key: str) -> str | None:
+        """Find the key by which the outcome of a row is known; its own may be hidden by a digest. None if it is not."""
         if not row_key.startswith("hashed:"):
-            return self.values.get(row_key)
-        if self._hashed is None:
-            self._hashed = {hashed(key): value for key, value in self.values.items()}
-        return self._hashed.get(row_key)
+            return row_key if row_key in self.values else None
+        if self._hidden is None:
+            self._hidden = {hashed(key): key for key in self.values}
+        return self._hidden.get(row_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

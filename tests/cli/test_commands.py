@@ -199,6 +199,7 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     assert [day["rows"] for day in parsed("drift-check", "--by", "day")["days"]] == [20] * 20
     assert parsed("compare") == {
         "model_id": served.candidate,
+        "earned_more": None,
         "mean": pytest.approx(1),
         "lower": pytest.approx(1),
         "overlap": pytest.approx(1),

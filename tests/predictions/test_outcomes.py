@@ -48,9 +48,9 @@ def test_outcomes_are_joined_by_the_rows_key(artifacts: Artifacts, table: Callab
     done = add(artifacts, table(0.01, -0.02))
     assert done == Addition(rows=2, new=2, known=0, corrected=0, unmatched=0)
     found = read_outcomes(artifacts)
-    assert found.of("2024-01-01|A01") == -0.02
-    assert found.of(hashed("2024-01-01|A01")) == -0.02
-    assert found.of("2024-01-02|A01") is None
+    assert found.values["2024-01-01|A01"] == -0.02
+    assert found.key_of(hashed("2024-01-01|A01")) == "2024-01-01|A01"
+    assert found.key_of("2024-01-02|A01") is None
     assert [(added.kind, added.rows, added.reason) for added in found.files] == [("return", 2, None)]
 
 
@@ -75,7 +75,7 @@ def test_a_correction_needs_a_reason_and_keeps_what_was_said(artifacts: Artifact
     done = add(artifacts, other, reason="the exchange\nbusted a trade")
     assert done == Addition(rows=3, new=1, known=1, corrected=1, unmatched=0)
     found = read_outcomes(artifacts)
-    assert (found.of("2024-01-01|A01"), found.corrected, len(found.files)) == (-0.03, 1, 2)
+    assert (found.values["2024-01-01|A01"], found.corrected, len(found.files)) == (-0.03, 1, 2)
     assert found.files[1].reason == "the exchange busted a trade"
 
 

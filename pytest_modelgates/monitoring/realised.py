@@ -1,0 +1,265 @@
+"""What predictions have come to, once outcomes are known: IC and PnL after costs, or the model's own metric."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..artifacts import Artifacts
+from ..errors import InsufficientDataError, StatisticsError
+from ..model.sidecar import Sidecar
+from ..policy.policy import Policy
+from ..predictions.counting import Tally, Window, count_whole
+from ..predictions.outcomes import Kind, Outcomes, read_outcomes
+from ..predictions.records import Arm, Prediction, time_of
+from ..registry.store import live_change
+from ..stats.baseline import named_metric
+from ..stats.costs import Costs
+from ..stats.days import calendar
+from ..stats.holdings import Holdings, simulate
+from ..stats.portfolio import PaperPnl, paper_pnl
+from ..stats.quantiles import is_constant
+from ..stats.resampling import MINIMUM_VALUES
+from ..stats.significance import ewc_bounds, ewc_p_value
+
+Series = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """The mean of a daily series, where it lies with 90 % confidence, and the one-sided p-value of a mean of at most 0.
+
+    `interval` and `p_value` are None below 20 days.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    p_value: float | None
+
+    @classmethod
+    def of(cls, series: Series) -> "Mean":
+        """Take the mean of a series in order of time."""
+        testable = series.size >= MINIMUM_VALUES
+        return cls(
+            value=float(series.mean()),
+            interval=ewc_bounds(series) if testable else None,
+            p_value=ewc_p_value(series)[0] if testable else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded:
+    """What following the predictions on paper has come to.
+
+    `ic` and `ic_net` are of a day, before and after costs. `earned` is the sum of the net returns [share of capital].
+    `pnl` is None if there are fewer than two days, or the net return never varies. `without_impact` says that the
+    policy asks for impact, which is not charged, because nothing says what the market traded.
+    """
+
+    ic: Mean
+    ic_net: Mean
+    earned: float
+    pnl: PaperPnl | None
+    without_impact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realised:
+    """What the predictions of an arm have come to.
+
+    `rows` have an outcome; `waiting` have none yet. `days` are dates of rows, or of positions if the model is a signal,
+    whose first positions follow a day or more after its first rows. `missing` are periods without rows between them.
+    `traded` is of a signal, `metric` the name and value of any other model's.
+    """
+
+    model_id: str
+    arm: Arm
+    rows: int
+    waiting: int
+    repeated: float
+    days: int
+    first_day: date | None
+    last_day: date | None
+    missing: int
+    traded: Traded | None = None
+    metric: tuple[str, float] | None = None
+
+
+class Market:
+    """Everything that is known to have come of rows, as vectors over them."""
+
+    def __init__(self, outcomes: Outcomes, sidecar: Sidecar) -> None:
+        kind: Kind = "return" if sidecar.task == "signal" else "label"
+        if wrong := {added.kind for added in outcomes.files} - {kind}:
+            raise StatisticsError(
+                f"the outcomes that were added hold {wrong.pop()}, expected {kind}, which is what comes of the rows of "
+                f"a {sidecar.task} model"
+            )
+        self._outcomes = outcomes
+        self._place = {key: number for number, key in enumerate(outcomes.values)}
+        self.values = np.array([*outcomes.values.values()], dtype=np.float64)
+
+    def scores(self, records: Iterable[list[Prediction]]) -> tuple[Series, int]:
+        """Take the last prediction of each row, NaN where there is none; and count the rows without an outcome."""
+        scores, waiting = np.full(self.values.size, np.nan), set[str]()
+        for part in records:
+            for record in part:
+                key = self._outcomes.key_of(record.row_key)
+                if key is None:
+                    waiting.add(record.row_key)
+                else:
+                    scores[self._place[key]] = record.prediction
+        return scores, len(waiting)
+
+    def dates(self, rows: NDArray[np.bool_]) -> NDArray[np.datetime64]:
+        """Give the UTC date that each of some rows is of; raises StatisticsError if one names no time."""
+        return np.array([time_of(key).date() for key in self._keys(rows)], dtype="datetime64[D]")
+
+    def follow(self, scores: Series, rows: NDArray[np.bool_], *, horizon: int, costs: Costs) -> Holdings:
+        """Hold on paper what scores ask for, on some rows, as the gates do on a panel.
+
+        Raises
+        ------
+        StatisticsError
+            If a row names no time, two are of one date and asset, or no day is complete.
+        """
+        dates, day = np.unique(self.dates(rows), return_inverse=True)
+        names, asset = np.unique([key.partition("|")[2] for key in self._keys(rows)], return_inverse=True)
+        cells = day * names.size + asset
+        if np.bincount(cells, minlength=1).max() > 1:
+            twice = int(np.bincount(cells).argmax())
+            date_and_asset = f"{dates[twice // names.size]} and {names[twice % names.size]}"
+            raise StatisticsError(
+                f"two rows are of {date_and_asset}: positions are held from day to day; serve one row an asset and date"
+            )
+        matrices = [np.full((dates.size, names.size), np.nan) for _ in range(2)]
+        for matrix, values in zip(matrices, (scores, self.values), strict=True):
+            matrix.ravel()[cells] = values[rows]
+        return simulate(*matrices, horizon=horizon, cost_bps=costs)
+
+    def _keys(self, rows: NDArray[np.bool_]) -> list[str]:
+        return [key for key, taken in zip(self._place, rows, strict=True) if taken]
+
+
+def realised(
+    artifacts: Artifacts, policy: Policy, sidecar: Sidecar, model_id: str, arm: Arm, window: Window
+) -> Realised:
+    """Join a model's predictions with what came of their rows.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    policy : Policy
+        Its costs are charged.
+    sidecar : Sidecar
+        The model's.
+    model_id : str
+        The model, whose digest stands in `window`.
+    arm : str
+    window : Window
+
+    Returns
+    -------
+    Realised
+
+    Raises
+    ------
+    InsufficientDataError
+        If no outcome of a row is known, too few days are complete, or the log is not whole.
+    StatisticsError
+        If a row names no time, two are of one date and asset, or the metric is not defined on these rows.
+    """
+    market, tally = Market(read_outcomes(artifacts), sidecar), Tally()
+    scores, waiting = market.scores(count_whole(artifacts, arm, window, tally))
+    rows = np.isfinite(scores)
+    if not rows.any():
+        raise InsufficientDataError(
+            f"no outcome is known of the {waiting} rows that {model_id} has predicted as {arm}; add what came of them: "
+            "modelgates outcomes add FILE"
+        )
+    dates = np.unique(market.dates(rows)) if sidecar.time else np.empty(0, dtype="datetime64[D]")
+    traded, metric, first = None, None, 0
+    if sidecar.task == "signal":
+        costs = _costs(policy, dates)
+        holdings = market.follow(scores, rows, horizon=sidecar.horizon, costs=costs)
+        traded, first = _traded(holdings, costs, without_impact=policy.costs.impact_bps > 0), holdings.first
+    else:
+        assert sidecar.metric, "every other task declares one"
+        measure = named_metric(sidecar.metric, labels=sidecar.task == "classification")
+        metric = sidecar.metric, float(measure(market.values[rows], scores[rows]))
+    return Realised(
+        model_id=model_id,
+        arm=arm,
+        rows=int(rows.sum()),
+        waiting=waiting,
+        repeated=tally.repeated,
+        days=dates.size - first,
+        first_day=dates[0].item() if dates.size else None,
+        last_day=dates[-1].item() if dates.size else None,
+        missing=calendar(dates).missing if dates.size > 1 else 0,
+        traded=traded,
+        metric=metric,
+    )
+
+
+def earned_more(artifacts: Artifacts, policy: Policy, sidecar: Sidecar, digest: str) -> Mean | None:
+    """Say what following a candidate in shadow would have earned beyond following the live model, on the same rows.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    policy : Policy
+        Its costs are charged, to both.
+    sidecar : Sidecar
+        The candidate's.
+    digest : str
+        The candidate's.
+
+    Returns
+    -------
+    Mean or None
+        Of the difference of the net returns [share of capital a day]; None if only signals earn and this is another
+        model, or if no outcome is known of rows that both have predicted.
+
+    Raises
+    ------
+    InsufficientDataError, StatisticsError
+        As `realised` does.
+    """
+    outcomes = read_outcomes(artifacts)
+    if sidecar.task != "signal" or not outcomes.values:
+        return None
+    market = Market(outcomes, sidecar)
+    ours, _ = market.scores(count_whole(artifacts, "shadow", Window(digest=digest)))
+    theirs, _ = market.scores(count_whole(artifacts, "live", Window(digest=live_change(artifacts).digest)))
+    rows = np.isfinite(ours) & np.isfinite(theirs)
+    if not rows.any():
+        return None
+    costs = _costs(policy, np.unique(market.dates(rows)))
+    first, second = (market.follow(each, rows, horizon=sidecar.horizon, costs=costs).net for each in (ours, theirs))
+    return Mean.of(first - second)
+
+
+def _costs(policy: Policy, dates: NDArray[np.datetime64]) -> Costs:
+    """Take what positions cost, without impact, as nothing says what the market traded.
+
+    Raises
+    ------
+    InsufficientDataError
+        If there are fewer than two dates.
+    """
+    costs = policy.costs.charged(days_per_year=calendar(dates).periods_per_year)
+    return replace(costs, impact_bps=0.0)
+
+
+def _traded(holdings: Holdings, costs: Costs, *, without_impact: bool) -> Traded:
+    varies = holdings.net.size > 1 and not is_constant(holdings.net)
+    return Traded(
+        ic=Mean.of(holdings.ic),
+        ic_net=Mean.of(holdings.ic_net),
+        earned=float(holdings.net.sum()),
+        pnl=paper_pnl(holdings, days_per_year=costs.days_per_year) if varies else None,
+        without_impact=without_impact,
+    )
