@@ -4,12 +4,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..artifacts import newest_id
-from ..errors import RefusedError
+from ..errors import RefusedError, UsageError
 from .alerts import happened
 from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, note, print_json
 
 if TYPE_CHECKING:
+    from ..artifacts import Artifacts
     from ..monitoring.realised import Mean
+    from ..policy.policy import Policy
 
 
 def register(verbs: Verbs) -> None:
@@ -19,6 +21,7 @@ def register(verbs: Verbs) -> None:
         drift_check,
         argument("--last", type=count, metavar="N", help="compare only the newest N rows"),
         argument("--by", choices=["day"], help="show the PSI of each day that rows are of"),
+        argument("--features", action="store_true", help="compare the features that the log kept, not the predictions"),
         ARTIFACTS,
         POLICY,
         JSON,
@@ -42,6 +45,8 @@ def drift_check(arguments: argparse.Namespace) -> int:
 
     artifacts = artifacts_of(arguments)
     policy = looking(artifacts, arguments).policy
+    if arguments.features:
+        return _check_features(artifacts, policy, arguments)
     check, limits = check_live(artifacts, policy, last=arguments.last), limits_of(policy)
     days = by_day(check) if arguments.by else None
     words = in_words(check, limits)
@@ -61,6 +66,23 @@ def drift_check(arguments: argparse.Namespace) -> int:
     if drift is not None:  # an inconclusive check neither raises an alert nor ends one
         happened(artifacts, lambda alerts: alerts.drifted(artifacts, check.model_id, words, drift=drift))
     return 0 if drift is False else 1
+
+
+def _check_features(artifacts: "Artifacts", policy: "Policy", arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from ..drift.verdict import as_json
+    from ..monitoring.drift_words import features_in_words
+    from ..monitoring.feature_drift import check_features
+
+    if arguments.by:
+        raise UsageError("--by day shows days of predictions: leave --features out")
+    found = check_features(artifacts, policy, last=arguments.last)
+    if arguments.json:
+        print_json(as_json(asdict(found)))
+    else:
+        print(features_in_words(found))
+    return 0 if found.overall_drift is False else 1
 
 
 def compare(arguments: argparse.Namespace) -> int:

@@ -321,14 +321,10 @@ def _doubt(
     return None
 
 
-def as_json(report: DriftReport) -> dict[str, Any]:
-    """Give a report with null in place of NaN and infinity, which JSON has not."""
-
-    def finite(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: finite(each) for key, each in value.items()}
-        if isinstance(value, list):
-            return [finite(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return {key: finite(value) for key, value in report.items()}
+def as_json(found: Any) -> Any:
+    """Give a report, or a part of one, with null in place of NaN and infinity, which JSON has not."""
+    if isinstance(found, dict):
+        return {key: as_json(each) for key, each in found.items()}
+    if isinstance(found, list):
+        return [as_json(each) for each in found]
+    return None if isinstance(found, float) and not math.isfinite(found) else found

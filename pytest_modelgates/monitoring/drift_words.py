@@ -9,11 +9,13 @@ import numpy as np
 from ..drift.counts import Counts
 from ..drift.index import contributions, critical_value
 from ..drift.verdict import DriftLimits
-from ..storage.text import counted
+from ..storage.text import counted, printable
 from .drift_check import Check, day_of
+from .feature_drift import FeatureCheck
 
 _ROWS, _NAME, _BAR = 12, 22, 30
 _VERDICTS = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}
+_WORDS = {True: "", False: "", None: "cannot tell: "}
 _LEVELS = {"none": "no significant change", "moderate": "a moderate change", "significant": "a significant change"}
 
 
@@ -120,4 +122,22 @@ def days_in_words(days: list[DayReading], limits: DriftLimits) -> str:
             word = "moderate" if each["psi"] > max(limits.psi_moderate, each["critical"]) else ""
         line = f"  {each['day']}  {each['rows']:>9}  {each['psi']:>8.4f}  {each['critical']:>9.4f}  {word}"
         lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def features_in_words(check: FeatureCheck) -> str:
+    """Say what a check of the features found, a line a feature, the worst first."""
+    lines = [
+        f"{check.model_id}: {_VERDICTS[check.overall_drift]} over the features of {counted(check.rows, 'live row')}"
+    ]
+    lines.append(f"  {'feature':<{_NAME}}  {'PSI':>8}  {'p':>8}")
+    for column in check.columns:
+        name = printable(column["name"])[:_NAME]
+        lines.append(f"  {name:<{_NAME}}  {column['psi']:>8.4f}  {column['p_adjusted']:>8.3g}")
+        lines += [f"    {_WORDS[column['overall_drift']]}{reason}" for reason in column["reasons"]]
+        of_assets = check.joint.get(column["name"])
+        if of_assets and of_assets["overall_drift"] is not False:
+            lines += [f"    {_WORDS[of_assets['overall_drift']]}{reason}" for reason in of_assets["reasons"]]
+    if check.not_joint:
+        lines.append(f"  not compared across assets and days: {check.not_joint}")
     return "\n".join(lines)
