@@ -62,3 +62,10 @@ def test_decisions(candidate: Candidate, panel: Panel, costs: Costs, gate: Gate)
         **trades,
         **candidate.cause,
     )
+
+
+@pytest.mark.soft
+@pytest.mark.gate("parity.batch_invariance")
+def test_batch_invariance(candidate: Candidate, gate: Gate) -> None:
+    """A row scores alike to the last bit whatever is scored with it, so requests may be scored together."""
+    gate.check(candidate.parity.by_batch, sample=candidate.parity.rows + candidate.parity.probes)

@@ -26,7 +26,8 @@ class Parity:
     """The largest difference over all rows, probes and batch sizes.
 
     `max_abs_diff` is in the unit of the scores. `scaled` is the largest difference as a share of how far the native
-    score of its row reaches, and `scale` the spread of a typical day; see `stats.spread`.
+    score of its row reaches, and `scale` the spread of a typical day; see `stats.spread`. `by_batch` counts rows whose
+    score is another one, if only in its last bit, in a batch of another size.
     """
 
     max_abs_diff: float
@@ -34,6 +35,7 @@ class Parity:
     scale: float
     rows: int
     probes: int = 0
+    by_batch: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,16 +98,21 @@ class Comparison:
 
     def differences(self, model: OnnxModel, *, batch_size: int | None = None) -> Scores:
         """Score every row and subtract the native scores; NaN or infinite if either score is."""
+        return self._apart(model.predict(self.rows, batch_size=batch_size))
+
+    def _apart(self, scores: Scores) -> Scores:
         with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
-            return np.asarray(np.abs(model.predict(self.rows, batch_size=batch_size) - self.native))
+            return np.asarray(np.abs(scores - self.native))
 
     def measure(self, model: OnnxModel) -> Parity:
         """Score every row at every batch size and compare with the native scores."""
-        differences = np.max([self.differences(model, batch_size=size) for size in BATCH_SIZES], axis=0)
+        alone, *others = (model.predict(self.rows, batch_size=size) for size in BATCH_SIZES)
+        differences = np.max([self._apart(scores) for scores in (alone, *others)], axis=0)
         return Parity(
             max_abs_diff=float(differences.max()),  # NaN if any is
             scaled=float((differences / self.reach).max()),
             scale=self.scale,
             rows=len(self.rows) - self.probes,
             probes=self.probes,
+            by_batch=int(np.any([scores != alone for scores in others], axis=0).sum()),
         )

@@ -16,6 +16,7 @@ from ..stats.agreement import disordered
 from ..stats.spread import spread
 
 __all__ = [
+    "batch_mean",
     "foreign_operator",
     "perturbed_weights",
     "renamed_input",
@@ -99,10 +100,7 @@ def with_term(candidate: Candidate, position: int, size: float) -> onnx.ModelPro
     spread = np.nanstd(candidate.panel.features[:, position].astype(np.float64)) or 1.0
     factor = size * (float(candidate.scores.std()) or 1.0) / float(spread)
     graph, name = model.graph, sidecar.output.name
-    for node in graph.node:
-        for ends in (node.input, node.output):
-            ends[:] = ["twin/score" if end == name else end for end in ends]
-    kind = next(entry for entry in graph.output if entry.name == name).type.tensor_type
+    kind = _output_renamed(graph, name)
     inputs = {entry.name for entry in inputs_of(model.graph)}
     column = sidecar.names[position]
     if column not in inputs or len(inputs) < len(sidecar.names):
@@ -125,7 +123,36 @@ def with_term(candidate: Candidate, position: int, size: float) -> onnx.ModelPro
             helper.make_node("Add", ["twin/score", "twin/term"], [name]),
         ]
     )
-    # A model of ai.onnx.ml operators alone does not import the domain of the operators added here.
+    _import_operators(model)
+    return model
+
+
+def batch_mean(target: Path) -> None:
+    """Subtract the mean score of the batch, as a normalisation that was left in training mode does."""
+    candidate = Candidate(target)
+    model, name = parse_onnx(candidate.onnx_bytes), candidate.sidecar.output.name
+    _output_renamed(model.graph, name)
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["twin/score"], ["twin/mean"]),
+            helper.make_node("Sub", ["twin/score", "twin/mean"], [name]),
+        ]
+    )
+    _import_operators(model)
+    write_model(target, model)
+
+
+def _output_renamed(graph: onnx.GraphProto, name: str) -> onnx.TypeProto.Tensor:
+    """Call the model's own score `twin/score`, so that what is made of it takes its name; and give its type."""
+    for node in graph.node:
+        for ends in (node.input, node.output):
+            ends[:] = ["twin/score" if end == name else end for end in ends]
+    (tensor,) = (entry.type.tensor_type for entry in graph.output if entry.name == name)
+    assert isinstance(tensor, onnx.TypeProto.Tensor)
+    return tensor
+
+
+def _import_operators(model: onnx.ModelProto) -> None:
+    """Import the operators added here, which a model of ai.onnx.ml operators alone does not."""
     if not any(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", 13))
-    return model

@@ -243,11 +243,13 @@ class Adapter:
                 arm=self._log.arm,
                 error=errors.get(row),
                 row_time=moment,
-                request=rows.request,
+                request=request,
                 features=kept.get(row) if kept else None,
                 format=FORMAT,
             )
-            for row, (key, score, moment) in enumerate(zip(keys, scored.scores.tolist(), rows.times, strict=True))
+            for row, (key, score, moment, request) in enumerate(
+                zip(keys, scored.scores.tolist(), rows.times, rows.requests or [None] * len(keys), strict=True)
+            )
         ]
 
     def _kept_features(self, rows: Rows) -> dict[int, list[float | None]]:

@@ -22,6 +22,7 @@ from .adapter import Adapter
 from .metrics import Metrics
 from .protocol import MOST_ROWS, NOT_JSON, Protocol, RequestId, said_of
 from .scorer import Rows, named_rows, unnamed_rows
+from .turns import Turn
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -56,10 +57,18 @@ _named = msgspec.json.Decoder(Named).decode
 
 
 class Served:
-    """A model that answers requests, and its side of the protocol."""
+    """A model that answers requests, and its side of the protocol.
 
-    def __init__(self, adapter: Adapter) -> None:
+    Parameters
+    ----------
+    adapter : Adapter
+    together : bool
+        Whether its scores do not depend on the batch, so that requests may be scored together.
+    """
+
+    def __init__(self, adapter: Adapter, *, together: bool = False) -> None:
         self.adapter = adapter
+        self.turn = Turn(adapter) if together else None
         sidecar = adapter.sidecar
         self.protocol = Protocol(
             model=sidecar.name,
@@ -96,6 +105,8 @@ class Application:
 
     def swap(self, served: Served) -> Adapter:
         """Serve another model from the next request on, and hand back the adapter before."""
+        if self.served.turn:
+            self.served.turn.end()
         served.adapter.switch.stop_as(self.served.adapter.switch)
         before, self.served, self.trouble = self.served, served, None
         self.metrics.serves(served.adapter)
@@ -138,7 +149,7 @@ class Application:
             body = await self._body(headers, receive)
             # The model may have been replaced while the body came in.
             served = self.served
-            return self._infer(served, body, headers) if answer else self._predict(served, body)
+            return await (self._infer(served, body, headers) if answer else self._predict(served, body))
         if method not in ("GET", "HEAD"):
             raise RequestError(f"{method} {cut(path)}: expected GET", status=405)
         if path == "/metrics":
@@ -193,7 +204,7 @@ class Application:
             status=413,
         )
 
-    def _infer(self, served: Served, body: bytes, headers: dict[bytes, bytes]) -> Reply:
+    async def _infer(self, served: Served, body: bytes, headers: dict[bytes, bytes]) -> Reply:
         stated = headers.get(_HEADER_LENGTH)
         if stated is not None and not (stated.isdigit() and len(stated) <= _LONGEST_LENGTH):
             raise RequestError("Inference-Header-Content-Length is not a number of bytes")
@@ -203,20 +214,20 @@ class Application:
             rows = named_rows(_checked_names(asked.names, sidecar), asked.matrix, sidecar, request)
         else:
             rows = unnamed_rows(asked.matrix, request)
-        records = self._score(served, rows)
+        records = await self._score(served, rows)
         scores = np.array([record.prediction for record in records], dtype=np.float64)
         reply, length = served.protocol.reply(asked, scores)
         if length is None:
             return Reply(200, reply)
         return Reply(200, reply, ((b"content-type", _BINARY), (_HEADER_LENGTH, str(length).encode())))
 
-    def _predict(self, served: Served, body: bytes) -> Reply:
+    async def _predict(self, served: Served, body: bytes) -> Reply:
         try:
             asked = _named(body)
         except NOT_JSON as error:
             raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({said_of(error)})') from error
         rows = _rows_of(asked, served.adapter.sidecar)
-        records = self._score(served, rows)
+        records = await self._score(served, rows)
         said: dict[str, Any] = {
             "model_name": served.protocol.model,
             "model_version": served.protocol.version,
@@ -224,8 +235,8 @@ class Application:
         }
         return Reply(200, _encode(said | ({} if asked.id is None else {"id": asked.id})))
 
-    def _score(self, served: Served, rows: Rows) -> list[Prediction]:
-        records = served.adapter.score(rows)
+    async def _score(self, served: Served, rows: Rows) -> list[Prediction]:
+        records = await served.turn.score(rows) if served.turn else served.adapter.score(rows)
         wrong = [(number, record.error) for number, record in enumerate(records) if record.error]
         self.metrics.scored(len(records), len(wrong))
         if wrong:

@@ -1,7 +1,7 @@
 """The scoring core: rows in, scores and the errors of single rows out. It reads and writes nothing."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,14 +30,24 @@ class Rows:
         Features in the sidecar's order, in the dtype that the model takes.
     times : list of datetime or None
         Which moment each row is of.
-    request : str, optional
-        What brought them.
+    requests : list of str or None, optional
+        What brought each row; left out where nothing has a name.
     """
 
     keys: list[str]
     matrix: NDArray[np.generic]
     times: list[datetime | None]
-    request: str | None = None
+    requests: list[str | None] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
+        """Put the rows of several requests together, in their order."""
+        return cls(
+            [key for part in parts for key in part.keys],
+            np.concatenate([part.matrix for part in parts]),
+            [time for part in parts for time in part.times],
+            [request for part in parts for request in part.requests or [None] * len(part.keys)],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +87,33 @@ class Scorer:
         Scored
             A row with an infinity, or with NaN in a feature that may not be missing, is not scored, nor one with a
             whole number that the floats beside it may have rounded; and a score that is not finite is none. If ONNX
-            Runtime fails, no row has a score.
+            Runtime fails, each row is scored by itself, since one can make it fail for all.
         """
         errors = {} if np.isfinite(matrix).all() else self._refused(matrix)
         if self._rounded and len(matrix):
             errors = self._inexact(matrix) | errors
-        try:
-            scores = self._model.predict(np.delete(matrix, list(errors), axis=0) if errors else matrix)
-        except OnnxError as error:
-            rows = range(len(matrix))
-            return Scored(np.full(len(matrix), np.nan), {row: errors.get(row, str(error)) for row in rows})
+        scores, failed = self._predicted(np.delete(matrix, list(errors), axis=0) if errors else matrix)
         if errors:
+            kept = np.delete(np.arange(len(matrix)), list(errors)).tolist()
             found, scores = scores, np.full(len(matrix), np.nan)
-            scores[np.delete(np.arange(len(matrix)), list(errors))] = found
+            scores[kept] = found
+            errors = {kept[row]: why for row, why in failed.items()} | errors
+        else:
+            errors = failed
         odd = np.flatnonzero(~np.isfinite(scores)).tolist()
         errors = {row: f"model: the score is {scores[row]}" for row in odd} | errors
         return Scored(np.where(np.isfinite(scores), scores, np.nan) if odd else scores, errors)
+
+    def _predicted(self, matrix: NDArray[np.generic]) -> tuple[Scores, dict[int, str]]:
+        """Ask the model, and say why a row has no score where ONNX Runtime fails on it."""
+        try:
+            return self._model.predict(matrix), {}
+        except OnnxError as error:
+            if len(matrix) == 1:
+                return np.full(1, np.nan), {0: str(error)}
+        alone = [self._predicted(matrix[[row]]) for row in range(len(matrix))]
+        errors = {row: failed[0] for row, (_, failed) in enumerate(alone) if failed}
+        return np.concatenate([scores for scores, _ in alone]), errors
 
     def _refused(self, matrix: NDArray[np.generic]) -> dict[int, str]:
         """Name the first column that keeps each row from being scored."""
@@ -134,12 +155,16 @@ def named_rows(
     if sidecar.time is not None:
         moments = {text: _moment(text) for text in set(names[sidecar.time])}
         times = [moments[text] for text in names[sidecar.time]]
-    return Rows(["|".join(key) for key in zip(*parts, strict=True)], matrix, times, request)
+    return Rows(["|".join(key) for key in zip(*parts, strict=True)], matrix, times, _each(request, matrix))
 
 
 def unnamed_rows(matrix: NDArray[np.generic], request: str | None = None) -> Rows:
     """Name rows by what they hold, and say of none which moment it is of."""
-    return Rows(_contents(matrix), matrix, [None] * len(matrix), request)
+    return Rows(_contents(matrix), matrix, [None] * len(matrix), _each(request, matrix))
+
+
+def _each(request: str | None, matrix: NDArray[np.generic]) -> list[str | None] | None:
+    return None if request is None else [request] * len(matrix)
 
 
 def _moment(text: str) -> datetime | None:

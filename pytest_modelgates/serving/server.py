@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from ..artifacts import Artifacts
@@ -33,6 +34,7 @@ _LOOK_S = 1.0
 _AGAIN_S = 30.0  # until a model that could not be loaded is tried again
 _MAX_HEAD = 2**20  # bytes of a request before its body, some of which may come with it
 _GOLDEN_ROWS = 256
+_BATCHES = (1, 2, 3, 8, 32, 256)
 _FAR = 1e-3  # of a score, far beyond what parity admits
 
 
@@ -55,16 +57,17 @@ class Server:
         self._path, self._arm, self._settings, self._limits = onnx_path, arm, settings, limits
         self._wanted = os.path.realpath(onnx_path)
         self._failed, self._not_before = "", 0.0
-        self.application = Application(Served(self._opened()), max_body=int(limits.max_body_mb * 1e6))
+        self.application = Application(self._opened(), max_body=int(limits.max_body_mb * 1e6))
 
-    def _opened(self) -> Adapter:
+    def _opened(self) -> Served:
         adapter = Adapter(self._path, arm=self._arm, settings=self._settings)
         try:
-            refuse_other_scores(adapter)
+            rows = rows_of_panel(adapter)
+            refuse_other_scores(adapter, *rows)
+            return Served(adapter, together=scores_alike_in_every_batch(adapter, rows[0]))
         except BaseException:
             adapter.close()
             raise
-        return adapter
 
     def run(self, host: str, port: int, *, started: Callable[[str, int], None] = lambda host, port: None) -> None:
         """Answer until the process is told to end.
@@ -160,27 +163,40 @@ class Server:
     def _tried(self) -> Served | Exception:
         # Whatever is wrong with a model, the one before goes on, and the link is looked at again.
         try:
-            return Served(self._opened())
+            return self._opened()
         except Exception as error:
             return error
 
 
-def refuse_other_scores(adapter: Adapter) -> None:
-    """Score the first rows of the model's own panel, and compare them with what the native model said of them.
+def rows_of_panel(adapter: Adapter) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read the first rows of the model's own panel, and what the native model said of them."""
+    content, names = adapter.file(PANEL), adapter.sidecar.names
+    with parquet.ParquetFile(io.BytesIO(content)) as file:
+        rows = next(file.iter_batches(_GOLDEN_ROWS, columns=[*names, REFERENCE])).to_pydict()
+    dtype = np.result_type(*(feature.dtype for feature in adapter.sidecar.features))
+    native = np.array(rows.pop(REFERENCE), dtype=np.float64)
+    return np.column_stack([np.array(rows[name], dtype=dtype) for name in names]), native
+
+
+def refuse_other_scores(adapter: Adapter, rows: NDArray[np.generic], native: NDArray[np.float64]) -> None:
+    """Score rows, and compare them with what the native model said of them.
 
     Raises
     ------
     IntegrityError
         If a score is missing or far off: then this machine does not run the model as the gates saw it.
     """
-    content, names = adapter.file(PANEL), adapter.sidecar.names
-    with parquet.ParquetFile(io.BytesIO(content)) as file:
-        rows = next(file.iter_batches(_GOLDEN_ROWS, columns=[*names, REFERENCE])).to_pydict()
-    dtype = np.result_type(*(feature.dtype for feature in adapter.sidecar.features))
-    native = np.array(rows.pop(REFERENCE), dtype=np.float64)
-    found = adapter.tried(np.column_stack([np.array(rows[name], dtype=dtype) for name in names]))
-    if not np.allclose(found, native, rtol=_FAR, atol=_FAR * np.abs(native).max(initial=0)):
+    if not np.allclose(adapter.tried(rows), native, rtol=_FAR, atol=_FAR * np.abs(native).max(initial=0)):
         raise IntegrityError(f"{adapter.model_id}: scores its own panel otherwise than the native model; gate it again")
+
+
+def scores_alike_in_every_batch(adapter: Adapter, rows: NDArray[np.generic]) -> bool:
+    """Whether rows have the same scores to the last bit alone and in batches, on this machine."""
+    alone, *others = (
+        np.concatenate([adapter.tried(rows[start : start + size]) for start in range(0, len(rows), size)])
+        for size in _BATCHES
+    )
+    return all(np.array_equal(alone, scores, equal_nan=True) for scores in others)
 
 
 def _bounded_protocol() -> type:

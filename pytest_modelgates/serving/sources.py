@@ -28,7 +28,7 @@ class CsvRows:
         rows = self.rows
         for start in range(0, len(rows.keys), size):
             batch = slice(start, start + size)
-            yield Rows(rows.keys[batch], rows.matrix[batch], rows.times[batch], rows.request)
+            yield Rows(rows.keys[batch], rows.matrix[batch], rows.times[batch])
 
 
 def read_csv(path: Path, sidecar: Sidecar) -> CsvRows:

@@ -125,3 +125,14 @@ def test_one_row_is_enough_and_none_is_not(model: OnnxModel) -> None:
 
 def test_batch_sizes_are_those_that_gates_and_claims_speak_of() -> None:
     assert BATCH_SIZES == (1, 32, 1024)
+
+
+def test_rows_whose_score_depends_on_the_batch_are_counted() -> None:
+    rows = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0]], dtype=np.float32)
+    together = linear([10, 1])
+    together.graph.node[-1].output[0] = "alone"
+    together.graph.node.append(helper.make_node("ReduceMean", ["alone"], ["mean"]))
+    together.graph.node.append(helper.make_node("Sub", ["alone", "mean"], [together.graph.output[0].name]))
+    model = OnnxModel(together.SerializeToString(), sidecar("a", "b"))
+    # Alone, each is its own mean; in one batch, 20 is, and only the third row's score is what it is alone.
+    assert measure(model, rows, np.zeros(3)).by_batch == 2

@@ -108,6 +108,7 @@ GATES = {
     "parity.max_abs_diff": ("hard", "0 ≤ · ≤ 1e-05"),
     "parity.claim": ("hard", "≤ 0"),
     "parity.decisions": ("hard", "≤ 0"),
+    "parity.batch_invariance": ("soft", "≤ 0"),
     "significance.p_against": ("hard", "0 ≤ · ≤ 0.1"),
     "significance.placebo": ("hard", "0 ≤ · ≤ 0.1"),
     "significance.p_adjusted": ("hard", "0 ≤ · ≤ 0.1"),

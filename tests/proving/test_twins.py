@@ -43,7 +43,7 @@ from pytest_modelgates.proving.twin_markets import (
     ruinous_year,
     shifted_shadow,
 )
-from pytest_modelgates.proving.twin_models import foreign_operator, perturbed_weights, renamed_input
+from pytest_modelgates.proving.twin_models import batch_mean, foreign_operator, perturbed_weights, renamed_input
 from pytest_modelgates.proving.twin_panels import (
     along_score,
     holed_panel,
@@ -132,6 +132,7 @@ FAULTS = [
     (early_row, {"overlap"}),
     (other_days, {"window"}),
     (perturbed_weights, {"parity"}),
+    (batch_mean, {"parity"}),
     (edited_claim, {"claim"}),
     (against_score, set()),
     (ruinous_year, set()),

@@ -23,10 +23,11 @@ X = {"name": "X", "shape": [2, 2], "datatype": "FP32", "data": [0.5, 0, -0.5, 0]
 INFER = "/v2/models/model/infer"
 
 
-@pytest.fixture
-def application(good_model: Path) -> Application:
-    """An application that serves a model."""
-    return Application(Served(Adapter(good_model / "model.onnx", arm="live")), max_body=10_000)
+@pytest.fixture(params=[False, True], ids=["alone", "together"])
+def application(good_model: Path, request: pytest.FixtureRequest) -> Application:
+    """An application that serves a model, and scores each request by itself, or those of a turn together."""
+    served = Served(Adapter(good_model / "model.onnx", arm="live"), together=request.param)
+    return Application(served, max_body=10_000)
 
 
 def ask(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_modelgates.errors import OnnxError
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.serving.scorer import Scorer, named_rows
@@ -66,6 +67,22 @@ def test_if_the_model_fails_each_row_says_so() -> None:
     assert found.errors[0].startswith("model.onnx: ONNX Runtime cannot score these rows (")
     assert found.errors[1] == "schema: a is nan"
     assert core.score(matrix((1, 2))).errors[0] == found.errors[0]
+
+
+def test_a_row_that_makes_the_model_fail_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = scorer(sidecar(("a", "float32", False), ("b", "float32", False)))
+    predict = core._model.predict
+
+    def picky(rows: np.ndarray) -> np.ndarray:
+        if (rows[:, 0] > 9).any():
+            raise OnnxError("an index out of range")
+        return predict(rows)
+
+    alone = core.score(matrix((1, 2), (3, 4))).scores
+    monkeypatch.setattr(core._model, "predict", picky)
+    found = core.score(matrix((NAN, 1), (1, 2), (10, 0), (3, 4)))
+    assert found.errors == {0: "schema: a is nan", 2: "an index out of range"}
+    assert np.array_equal(found.scores, [NAN, alone[0], NAN, alone[1]], equal_nan=True)
 
 
 def test_rows_are_named_by_time_and_asset_as_they_are_written() -> None:

@@ -290,7 +290,7 @@ def test_an_error_that_nobody_thought_of_ends_no_following(good_model: Path, mon
     for error in (KeyError("x"), StopIteration()):
         with monkeypatch.context() as broken:
 
-            def fail(_: Adapter, error: Exception = error) -> None:
+            def fail(*_: object, error: Exception = error) -> None:
                 raise error
 
             broken.setattr("pytest_modelgates.serving.server.refuse_other_scores", fail)
