@@ -12,13 +12,18 @@ LONGEST_ACTOR, LONGEST_REASON = 200, 10_000
 
 def actor() -> str:
     """Name who acts: ``$MODELGATES_ACTOR``, else the user. Nothing proves that it is true."""
-    name = os.environ.get("MODELGATES_ACTOR") or _user()
+    name = _named()
     if not name.isprintable() or len(name) > LONGEST_ACTOR:
         raise RefusedError(
             f"the actor {printable(name[:40])}… is not a name; set $MODELGATES_ACTOR to at most {LONGEST_ACTOR} "
             "printable characters in UTF-8"
         )
     return name
+
+
+def printable_actor() -> str:
+    """Name who acts as far as that can be printed, for what must never be refused."""
+    return printable(_named())[:LONGEST_ACTOR]
 
 
 def host() -> str:
@@ -47,6 +52,10 @@ def why_denied(verb: str, listed: Sequence[str]) -> str | None:
     if listed and actor() not in listed:
         return f"{actor()} may not {verb}; the policy lets {', '.join(listed)}"
     return None
+
+
+def _named() -> str:
+    return os.environ.get("MODELGATES_ACTOR") or _user()
 
 
 def _user() -> str:

@@ -21,7 +21,7 @@ from ..storage.digests import sha256
 from ..storage.paths import is_file, is_link, is_there
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 from ..storage.text import printable
-from .actor import LONGEST_ACTOR, LONGEST_REASON, actor, host, one_line_reason
+from .actor import LONGEST_ACTOR, LONGEST_REASON, host, one_line_reason, printable_actor
 from .chain import Event, append, lines
 from .events import event_of
 from .kinds import KILL, TRIP, UNKILL
@@ -69,7 +69,8 @@ def kill(artifacts: Artifacts, arm: str, reason: str, kind: Literal["kill", "tri
     OSError
         If no file can be made.
     """
-    record = Kill(time=datetime.now(UTC), actor=actor(), host=host(), reason=one_line_reason(reason, "kill"), kind=kind)
+    why = one_line_reason(reason, "kill")
+    record = Kill(time=datetime.now(UTC), actor=printable_actor(), host=host(), reason=why, kind=kind)
     path = artifacts.kill(arm)
     if not is_there(path):
         # Of killers at once the first one's file stays: one that took its place might be removed by an unkill of it.

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -113,14 +114,21 @@ def kill(arguments: argparse.Namespace) -> int:
     from ..audit.kinds import KILL
     from ..audit.writer import require_root, settle
     from ..policy.place import operations_at
+    from ..predictions.parts import arms
     from ..predictions.records import checked_arm
 
     artifacts = Artifacts.at(arguments.artifacts)
     # What runs goes on without its models, and is to be stopped also then.
     if not (is_there(artifacts.promotions) or is_there(artifacts.predictions)):
         require_root(artifacts)
-    print(switch.kill(artifacts, checked_arm(arguments.arm), arguments.reason, KILL), flush=True)
-    # It is stopped by now, whatever becomes of the log.
+    arm = checked_arm(arguments.arm)
+    print(switch.kill(artifacts, arm, arguments.reason, KILL), flush=True)
+    # It is stopped by now, whatever becomes of the rest.
+    with suppress(ModelgatesError, OSError):
+        if arm not in (ALL_ARMS, *(known := arms(artifacts))):
+            note(
+                f"warning: nothing has predicted as {arm} here yet; arms with predictions: {', '.join(known) or 'none'}"
+            )
     try:
         settle(artifacts, operations_at(artifacts).registry)
     except (ModelgatesError, OSError) as error:

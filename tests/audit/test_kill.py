@@ -193,3 +193,11 @@ def test_no_words_of_a_kill_file_bar_the_registry(registry: Registry, reason: st
     assert len(event.actor) <= LONGEST_ACTOR
     with locked(registry.artifacts, registry.rules):
         unkill(registry.artifacts, "all", "mended")
+
+
+def test_no_name_of_the_actor_keeps_an_arm_from_being_stopped(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELGATES_ACTOR", "ada\udcff" + "a" * 300)
+    found = kill(registry.artifacts, "live", "drill", "kill")
+    assert found.kill.actor == ("ada\\udcff" + "a" * 300)[:200]

@@ -882,3 +882,15 @@ def test_names_that_are_not_utf8_stop_nothing(
     assert main(["status", "--json", "--artifacts", str(odd)]) == 1
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert problem.startswith(f"{odd}/models/latest.onnx does not lead to ")
+
+
+def test_an_arm_that_nothing_predicted_as_is_stopped_with_a_warning(registry: Registry, capsys: Capture) -> None:
+    log_predictions(registry.artifacts, predictions("0" * 64, [0.5], arm="live"))
+    assert asked(registry, "kill", "--arm", "lvie", "--reason", "drill") == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("arm lvie was killed by ")
+    assert captured.err == (
+        "modelgates: warning: nothing has predicted as lvie here yet; arms with predictions: live\n"
+    )
+    assert asked(registry, "kill", "--arm", "live", "--reason", "drill") == 0
+    assert capsys.readouterr().err == ""
