@@ -14,6 +14,8 @@ def test_rank_corr(agreement: DailyAgreement, gate: Gate) -> None:
         sample=agreement.days,
         mean=agreement.mean,
         top_tenth_in_common=agreement.overlap,
+        signs_flipped=agreement.flipped,
+        largest_difference=agreement.largest,
         constant_days=agreement.constant,
         rows=agreement.rows,
     )

@@ -86,31 +86,40 @@ def _check_features(artifacts: "Artifacts", policy: "Policy", arguments: argpars
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Correlate a candidate in shadow with the live model day by day, and say what it would have earned."""
+    """Compare a candidate in shadow with the live model day by day, and say what it would have earned."""
     from dataclasses import asdict
 
-    from ..model.directory import ModelDirectory
-    from ..monitoring import compare as monitoring
-    from ..monitoring.realised import earned_more
+    from ..monitoring.compare import compare
 
     artifacts = artifacts_of(arguments)
     model_id = newest_id(artifacts) if arguments.model is None else arguments.model
     if model_id is None:
         raise RefusedError(f"{artifacts.root}: no model was packed here; give an id, or pack one")
-    found = monitoring.compare(artifacts, artifacts.model(model_id))
-    policy = looking(artifacts, arguments).policy
-    with ModelDirectory(artifacts.model(model_id)) as model:
-        more = earned_more(artifacts, policy, model.sidecar, model.verify())
+    found = compare(artifacts, looking(artifacts, arguments).policy, artifacts.model(model_id))
     if arguments.json:
-        print_json({"model_id": model_id, **asdict(found), "earned_more": asdict(more) if more else None})
-    else:
-        print(
-            f"{model_id}: rank correlation by day {found.mean:.4f} with the live model, at least {found.lower:.4f} "
-            f"(95 %), top tenth {found.overlap:.2f} in common, over {found.days} days, {found.rows} rows"
-        )
-        if more:
-            print(f"  after costs it would have earned {more.value:.4%} of capital a day more{_range(more)}")
+        said = asdict(found)
+        # What was measured stands at the top, where it always was.
+        print_json(said.pop("agreement") | said)
+        return 0
+    of_days = found.agreement
+    print(
+        f"{model_id}: rank correlation by day {of_days.mean:.4f} with the live model, at least {of_days.lower:.4f} "
+        f"(95 %), top tenth {of_days.overlap:.2f} in common, over {of_days.days} days, {of_days.rows} rows"
+    )
+    print(f"  {'within' if found.agrees else 'outside'} the policy's limit, shadow.rank_corr")
+    print(
+        f"  {of_days.flipped:.2%} of the signs are opposite, the largest difference of two scores is "
+        f"{of_days.largest:.4g}"
+    )
+    print(f"  latency {_latency(found.latency_ms)}; of the live model {_latency(found.live_latency_ms)}")
+    if more := found.earned_more:
+        print(f"  after costs it would have earned {more.value:.4%} of capital a day more{_range(more)}")
     return 0
+
+
+def _latency(quantiles: tuple[float, float]) -> str:
+    median, slow = quantiles
+    return f"{median:.3g} ms, p95 {slow:.3g} ms"
 
 
 def _range(mean: "Mean") -> str:

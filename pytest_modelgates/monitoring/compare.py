@@ -1,17 +1,22 @@
 """How far a candidate in shadow agrees with the live model, day by day, on the rows that both have scored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, RegistryError
+from ..model.directory import ModelDirectory
+from ..policy.policy import Policy
 from ..predictions.counting import Window, count_whole
 from ..predictions.records import Prediction
 from ..registry.store import is_model, live_change
 from ..stats.agreement import DailyAgreement, DayAgreement, mean_agreement
-from ..storage.digests import tree_digest
 from .pairs import pairs_by_day
+from .realised import Mean, earned_more
 
 
 def agreement(candidate: Iterable[list[Prediction]], live: Iterable[list[Prediction]]) -> DailyAgreement:
@@ -42,8 +47,69 @@ def agree_with_live(artifacts: Artifacts, digest: str) -> DailyAgreement:
     return agreement(count_whole(artifacts, "shadow", Window(digest=digest)), count_whole(artifacts, "live", live))
 
 
-def compare(artifacts: Artifacts, model_dir: Path) -> DailyAgreement:
-    """Compare a candidate's shadow predictions with the live model's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A candidate in shadow beside the live model.
+
+    `agrees` says whether the bound of the agreement is within the policy's limit, `latency_ms` and `live_latency_ms`
+    give median and 95 % quantile of the time of a row's batch [ms]. `earned_more` is None where no outcome is known.
+    """
+
+    model_id: str
+    agreement: DailyAgreement
+    agrees: bool
+    latency_ms: tuple[float, float]
+    live_latency_ms: tuple[float, float]
+    earned_more: Mean | None
+
+
+def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison:
+    """Compare a candidate's shadow predictions with the live model's, and say what it would have earned more.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such model.
+    InsufficientDataError, StatisticsError
+        As `agreement` and `realised.earned_more` do.
+    """
     if not is_model(model_dir):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
-    return agree_with_live(artifacts, tree_digest(model_dir))
+    with ModelDirectory(model_dir) as model:
+        digest, sidecar = model.verify(), model.sidecar
+    live = Window(digest=live_change(artifacts).digest)
+    ours, theirs = Latencies(), Latencies()
+    found = agreement(
+        ours.seen(count_whole(artifacts, "shadow", Window(digest=digest))),
+        theirs.seen(count_whole(artifacts, "live", live)),
+    )
+    return Comparison(
+        model_id=model_dir.name,
+        agreement=found,
+        agrees=policy.limit("shadow.rank_corr").contains(found.lower),
+        latency_ms=ours.quantiles(),
+        live_latency_ms=theirs.quantiles(),
+        earned_more=earned_more(artifacts, policy, sidecar, digest),
+    )
+
+
+class Latencies:
+    """Counts latencies in steps of 2 %, however many there are."""
+
+    def __init__(self) -> None:
+        self._edges = np.geomspace(1e-3, 1e6, 1048)  # [ms]
+        self._counts = np.zeros(self._edges.size + 1, dtype=np.int64)
+
+    def seen(self, parts: Iterable[list[Prediction]]) -> Iterator[list[Prediction]]:
+        """Pass records on, and count their latencies."""
+        for records in parts:
+            place = np.searchsorted(self._edges, [record.latency_ms for record in records])
+            self._counts += np.bincount(place, minlength=self._counts.size)
+            yield records
+
+    def quantiles(self) -> tuple[float, float]:
+        """Give median and 95 % quantile, each at most 2 % too long [ms]."""
+        up_to = self._counts.cumsum()
+        places = np.searchsorted(up_to, np.array([0.5, 0.95]) * up_to[-1])
+        median, slow = self._edges[np.minimum(places, self._edges.size - 1)].tolist()
+        return median, slow

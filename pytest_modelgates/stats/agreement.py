@@ -26,13 +26,16 @@ class DailyAgreement:
     """How far two models agree day by day.
 
     `mean` is the mean rank correlation of a day, and `lower` its lower 5 % bound. `overlap` is the mean share of the
-    names scored highest by one model that the other scores highest too. `days` counts the days compared, `constant`
-    those of them on which a model scores all names alike, and `rows` their rows.
+    names scored highest by one model that the other scores highest too. `flipped` is the share of the rows whose scores
+    have opposite signs, and `largest` the largest difference of two scores of a row [unit of the scores]. `days` counts
+    the days compared, `constant` those of them on which a model scores all names alike, and `rows` their rows.
     """
 
     mean: float
     lower: float
     overlap: float
+    flipped: float
+    largest: float
     days: int
     constant: int
     rows: int
@@ -80,20 +83,23 @@ def daily_agreement(a: ArrayLike, b: ArrayLike, days: ArrayLike, *, top: float =
 
 @dataclass(frozen=True, slots=True)
 class DayAgreement:
-    """How far two models agree on one day: rank correlation, overlap, whether one scores all alike, and rows."""
+    """How far two models agree on one day: see `DailyAgreement`, but `flipped` counts rows."""
 
     correlation: float
     overlap: float
     constant: bool
     rows: int
+    flipped: int
+    largest: float
 
     @classmethod
     def of(cls, a: NDArray[np.float64], b: NDArray[np.float64], *, top: float = 0.1) -> "DayAgreement":
         """Compare the scores of a day's rows, at least two; see `daily_agreement`."""
         # Constant scores have no ranks to correlate. Leaving such days out would let a broken model pass on the others.
-        if is_constant(a) or is_constant(b):
-            return cls(0.0, 0.0, True, a.size)
-        return cls(*_agreement_of_a_day(a, b, top), False, a.size)
+        constant = is_constant(a) or is_constant(b)
+        correlation, overlap = (0.0, 0.0) if constant else _agreement_of_a_day(a, b, top)
+        flipped = int((np.sign(a) * np.sign(b) < 0).sum())
+        return cls(correlation, overlap, constant, a.size, flipped, float(np.abs(a - b).max()))
 
 
 def mean_agreement(days: Iterable[DayAgreement]) -> DailyAgreement:
@@ -107,13 +113,16 @@ def mean_agreement(days: Iterable[DayAgreement]) -> DailyAgreement:
     # Two copies agree equally on every day: without spread the bound is the mean itself. Otherwise it is the lower end
     # of a two-sided 90 % interval, which is a one-sided 95 % bound.
     lower = correlations[0] if is_constant(correlations) else ewc_bounds(correlations, confidence=0.90)[0]
+    rows = sum(day.rows for day in found)
     return DailyAgreement(
         mean=float(correlations.mean()),
         lower=float(lower),
         overlap=float(np.mean([day.overlap for day in found])),
+        flipped=sum(day.flipped for day in found) / rows,
+        largest=max(day.largest for day in found),
         days=len(found),
         constant=sum(day.constant for day in found),
-        rows=sum(day.rows for day in found),
+        rows=rows,
     )
 
 

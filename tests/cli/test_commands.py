@@ -199,7 +199,12 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     assert [day["rows"] for day in parsed("drift-check", "--by", "day")["days"]] == [20] * 20
     assert parsed("compare") == {
         "model_id": served.candidate,
+        "agrees": True,
         "earned_more": None,
+        "latency_ms": [pytest.approx(1, rel=0.02)] * 2,
+        "live_latency_ms": [pytest.approx(1, rel=0.02)] * 2,
+        "flipped": 0,
+        "largest": 0,
         "mean": pytest.approx(1),
         "lower": pytest.approx(1),
         "overlap": pytest.approx(1),
@@ -252,10 +257,11 @@ def test_serve_and_shadow_score_the_same_rows_and_compare_pairs_them(
     assert main(["serve", "--onnx", str(latest), "--csv", str(rows)]) == 0
     assert main(["shadow", "--onnx", str(candidate), "--csv", str(rows)]) == 0
     assert asked(registry, "compare") == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert capsys.readouterr().out.splitlines()[:4] == [
         f"{registry.live} (live): 400 rows scored, 0 refused; log: {registry.artifacts.newest_parts['live']}",
         f"{registry.candidate} (shadow): 400 rows scored, 0 refused; log: {registry.artifacts.newest_parts['shadow']}",
         f"{registry.candidate}: {WHOLLY}",
+        "  within the policy's limit, shadow.rank_corr",
     ]
 
 
@@ -264,7 +270,12 @@ def test_the_script_in_the_registry_folder_compares(served: Registry) -> None:
     script = Path(__file__).parents[2] / "registry" / "compare_shadow_vs_prod.py"
     done = subprocess.run([sys.executable, script], cwd=served.artifacts.root.parent, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{served.candidate}: {WHOLLY}\n"
+    assert done.stdout.splitlines() == [
+        f"{served.candidate}: {WHOLLY}",
+        "  within the policy's limit, shadow.rank_corr",
+        "  0.00% of the signs are opposite, the largest difference of two scores is 0",
+        "  latency 1 ms, p95 1 ms; of the live model 1 ms, p95 1 ms",
+    ]
 
 
 def test_the_script_in_the_registry_folder_rolls_back(registry: Registry) -> None:

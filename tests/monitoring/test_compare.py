@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import ArrayLike
 
 from pytest_modelgates.errors import InsufficientDataError, RegistryError, StatisticsError
+from pytest_modelgates.monitoring.compare import Latencies, compare
 from pytest_modelgates.monitoring.compare import agreement as compare_parts
-from pytest_modelgates.monitoring.compare import compare
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.stats.agreement import DailyAgreement
@@ -104,18 +104,48 @@ def test_logs_are_paired_by_row_and_by_the_bytes_of_the_models(registry: Registr
     log_predictions(artifacts, predictions(live_change(artifacts).digest, values, arm="live"))
     log_predictions(artifacts, predictions("1" * 64, values[::-1], arm="live"))
     log_predictions(artifacts, predictions(tree_digest(candidate), values[:415]))
-    found = compare(artifacts, candidate)
-    assert (found.lower, found.days, found.rows) == (pytest.approx(1), 21, 415)
+    found = compare(artifacts, registry.policy, candidate)
+    agreed = found.agreement
+    assert (agreed.lower, agreed.days, agreed.rows, found.agrees) == (pytest.approx(1), 21, 415, True)
+    assert (agreed.flipped, agreed.largest, found.earned_more) == (0, 0, None)
+    assert found.latency_ms == found.live_latency_ms == (pytest.approx(1, rel=0.02), pytest.approx(1, rel=0.02))
+
+
+def test_signs_and_the_largest_difference_are_told_and_a_candidate_that_differs_does_not_agree(
+    registry: Registry,
+) -> None:
+    artifacts, candidate = registry.artifacts, registry.artifacts.model(registry.candidate)
+    values = np.random.default_rng(5).standard_normal(500)
+    changed = np.where(np.arange(500) % 4 == 0, -values, values)
+    log_predictions(artifacts, predictions(live_change(artifacts).digest, values.tolist(), arm="live"))
+    log_predictions(artifacts, predictions(tree_digest(candidate), changed.tolist(), latency_ms=20.0))
+    found = compare(artifacts, registry.policy, candidate)
+    assert (found.agrees, found.agreement.flipped) == (False, 0.25)
+    assert found.agreement.largest == pytest.approx(2 * np.abs(values[::4]).max())
+    assert found.latency_ms[1] == pytest.approx(20, rel=0.02)
+
+
+def test_latencies_are_counted_within_two_percent() -> None:
+    times = np.random.default_rng(6).lognormal(1, 2, 5000)
+    records = [
+        msgspec.structs.replace(record, latency_ms=time)
+        for record, time in zip(predictions("0" * 64, [0.5] * 5000), times.tolist(), strict=True)
+    ]
+    latencies = Latencies()
+    assert list(latencies.seen([records[:4000], records[4000:]])) == [records[:4000], records[4000:]]
+    assert latencies.quantiles() == pytest.approx(np.quantile(times, [0.5, 0.95], method="inverted_cdf"), rel=0.021)
 
 
 def test_an_unknown_candidate_is_refused(registry: Registry) -> None:
     with pytest.raises(RegistryError, match="1700000000 is unknown: no directory"):
-        compare(registry.artifacts, registry.artifacts.model("1700000000"))
+        compare(registry.artifacts, registry.policy, registry.artifacts.model("1700000000"))
 
 
 def test_without_a_live_model_there_is_nothing_to_compare_with(empty_registry: Registry) -> None:
     with pytest.raises(RegistryError, match=r"nothing is live under .*: promote a model first"):
-        compare(empty_registry.artifacts, empty_registry.artifacts.model(empty_registry.candidate))
+        compare(
+            empty_registry.artifacts, empty_registry.policy, empty_registry.artifacts.model(empty_registry.candidate)
+        )
 
 
 def test_a_link_without_its_log_is_refused(registry: Registry) -> None:
