@@ -164,7 +164,7 @@ def test_it_goes_the_whole_way(
     promoted = modelgates("promote", directory, "--policy", policy, cwd=root)
     assert promoted.returncode == 0, promoted.stdout + promoted.stderr
     assert re.search(rf"^significance, .*, wf, .*: not asked of a {task}, says the policy$", promoted.stdout, re.M)
-    assert "metric.beats_baseline    hard 0.001 p" in promoted.stdout
+    assert re.search(r"^metric\.beats_baseline +hard 0\.001 p", promoted.stdout, re.M)
     key, data, keys = LIVE[task]
     panel, names = data().panel, data().names
     live = panel.assign(visit="2021-01-04", patient=[f"P{row:03d}" for row in range(len(panel))])
