@@ -3,9 +3,23 @@
 import argparse
 
 from ..artifacts import newest_id
-from ..errors import RefusedError
+from ..errors import RefusedError, UsageError
 from .alerts import happened
-from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, note, print_json
+from .options import (
+    ARTIFACTS,
+    JSON,
+    POLICY,
+    Verbs,
+    acting,
+    argument,
+    artifacts_of,
+    count,
+    key_of,
+    key_option,
+    looking,
+    note,
+    print_json,
+)
 
 
 def register(verbs: Verbs) -> None:
@@ -15,6 +29,15 @@ def register(verbs: Verbs) -> None:
         drift_check,
         argument("--last", type=count, metavar="N", help="compare only the newest N rows"),
         argument("--by", choices=["day"], help="show the PSI of each day that rows are of"),
+        argument(
+            "--over-time",
+            action="store_true",
+            help="end with 1 if an alarm over time is on, whatever this check's own verdict: however often one looks, "
+            "few of them are false (operations.toml: days_per_false_alarm)",
+        ),
+        argument("--acknowledge", action="store_true", help="end an alarm over time, and count from now on"),
+        argument("--reason", default="", help="why, for the audit log; --acknowledge requires it"),
+        key_option("with --acknowledge, sign the log"),
         ARTIFACTS,
         POLICY,
         JSON,
@@ -30,32 +53,74 @@ def register(verbs: Verbs) -> None:
 
 
 def drift_check(arguments: argparse.Namespace) -> int:
-    """Compare the live model's predictions with its golden ones; ends with 1 unless there is no drift."""
+    """Compare the live model's predictions with its golden ones; ends with 1 unless there is no drift.
+
+    Each check is also one look of many, with a budget of false alarms for all of them. An alarm over time stays on
+    until it is acknowledged.
+    """
+    if arguments.acknowledge:
+        return _acknowledge(arguments)
+    if arguments.over_time and arguments.last is not None:
+        raise UsageError("--over-time looks at all rows; leave out --last")
+    from ..drift.over_time import over_time_as_json
     from ..drift.verdict import as_json
     from ..monitoring.drift_check import check_live, limits_of, record
     from ..monitoring.drift_words import by_day, days_in_words, in_words, picture
 
     artifacts = artifacts_of(arguments)
-    policy = looking(artifacts, arguments).policy
-    check, limits = check_live(artifacts, policy, last=arguments.last), limits_of(policy)
+    in_force = looking(artifacts, arguments)
+    policy = in_force.policy
+    check = check_live(artifacts, policy, last=arguments.last, rules=in_force.operations.drift)
+    limits = limits_of(policy)
+    if arguments.over_time and check.over_time is None:
+        raise RefusedError(check.over_time_words.strip())
     days = by_day(check) if arguments.by else None
-    words = in_words(check, limits)
+    words = "\n".join(filter(None, [in_words(check, limits), check.over_time_words]))
     if arguments.json:
         found = {"model_id": check.model_id, "rows": check.rows, "repeated": check.tally.repeated}
         # What was compared is a number of rows here, as it always was; all sizes are under `sizes`.
         sizes = {"sizes": check.report["rows"]} | ({"days": days} if days is not None else {})
-        print_json(as_json(check.report) | found | sizes)
+        print_json(as_json(check.report) | found | sizes | {"over_time": over_time_as_json(check.over_time)})
     else:
         said = [words, days_in_words(days, limits) if days is not None else picture(check)]
         print(*filter(None, said), sep="\n\n")
     try:
         record(artifacts, check)
     except OSError as error:
+        if arguments.over_time:  # the next look would spend again what this one spent
+            raise
         note(f"this check is not in {artifacts.drift_checks}: {error.strerror}")
     drift = check.report["overall_drift"]
+    if arguments.over_time and check.over_time:
+        drift = check.over_time["alarm"] is not None
     if drift is not None:  # an inconclusive check neither raises an alert nor ends one
         happened(artifacts, lambda alerts: alerts.drifted(artifacts, check.model_id, words, drift=drift))
     return 0 if drift is False else 1
+
+
+def _acknowledge(arguments: argparse.Namespace) -> int:
+    """End an alarm over time: an event in the audit log, from which rows count anew."""
+    from ..audit.kinds import ACKNOWLEDGE
+    from ..monitoring.drift_check import last_look
+    from ..monitoring.looks import subject, to_acknowledge
+    from ..registry.events import record_event
+    from ..registry.store import live_change
+
+    artifacts = artifacts_of(arguments)
+    in_force = acting(artifacts, arguments)
+    model_id = live_change(artifacts).to
+    evidence = to_acknowledge(last_look(artifacts), model_id)
+    record_event(
+        artifacts,
+        in_force.operations.registry,
+        kind=ACKNOWLEDGE,
+        subject=subject(model_id),
+        reason=arguments.reason,
+        evidence=evidence,
+        key=key_of(arguments),
+    )
+    print(f"{model_id}: the alarm over time is acknowledged; rows count from now on")
+    return 0
 
 
 def compare(arguments: argparse.Namespace) -> int:
