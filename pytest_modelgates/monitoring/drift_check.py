@@ -19,8 +19,7 @@ from ..predictions.counting import Tally, Window, count_whole, days_of, refuse_i
 from ..registry.store import live_change
 from ..storage.atomic import make_folder
 from ..storage.lines import append_atomic
-from ..storage.text import first_line
-from .looks import Before, Looking, before, over_time_in_words
+from .looks import Before, Looking, before, over_time_in_words, why_not
 from .part_counts import EPOCH, count_parts
 from .prepared import prepared_golden
 
@@ -94,7 +93,7 @@ def check_live(
                 known = before(artifacts, live.to, live.digest, reference.grid.golden.grid, now=now)
                 looking = Looking(artifacts, live.digest, reference, known, live=live.time)
             except (FormatError, OSError) as error:
-                words = over_time_in_words(None, first_line(error), 0)
+                words = over_time_in_words(None, why_not(error), 0)
         for part, summary in count_parts(artifacts, "live", live.digest, reference, tally):
             drift.add(summary)
             if looking:

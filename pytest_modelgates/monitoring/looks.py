@@ -21,7 +21,7 @@ from ..predictions.records import NOT_A_RECORD, Prediction
 from ..storage.digests import sha256
 from ..storage.lines import lines_from_end
 from ..storage.strict_json import Moment
-from ..storage.text import counted
+from ..storage.text import counted, first_line
 
 _record = msgspec.json.Decoder(Prediction)
 
@@ -79,8 +79,8 @@ def before(artifacts: Artifacts, model_id: str, digest: str, golden: str, *, now
     """
     seen, future = _acknowledged(artifacts, model_id, now=now), 0
     since = seen.time if seen else None
-    # A year of looks by the minute is a gigabyte; the last one is near its end.
-    with closing(lines_from_end(artifacts.drift_checks, holding=digest.encode(), after_writers=True)) as found:
+    # A year of looks by the minute is a gigabyte. The last one is near its end, and a new golden is in no line.
+    with closing(lines_from_end(artifacts.drift_checks, holding=golden.encode(), after_writers=True)) as found:
         for line in found:
             try:
                 check = _line.decode(line)
@@ -221,6 +221,12 @@ def to_acknowledge(known: Before, model_id: str) -> str:
             "look first: modelgates drift-check --over-time"
         )
     return known.evidence
+
+
+def why_not(error: Exception) -> str:
+    """Say why the last look cannot be found, and what to do."""
+    found = first_line(error).removesuffix("; see: modelgates recover")  # which knows the audit log alone
+    return f"{found}; move it away, and looks begin anew"
 
 
 def over_time_in_words(found: OverTime | None, problem: str | None, future: int) -> str:
