@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -88,6 +89,27 @@ def test_an_alarm_is_acknowledged_once_and_for_a_reason(registry: Registry, caps
     assert "    all 0 rows since 20" in capsys.readouterr().out
     assert asked(registry, "--acknowledge", "--reason", "again") == 1
     assert "no alarm over time is on since it was acknowledged at 20" in capsys.readouterr().err
+
+
+def test_few_rows_are_inconclusive_and_not_an_alarm(registry: Registry, capsys: Capture) -> None:
+    log(registry, rows=40)
+    assert (asked(registry), asked(registry, "--over-time")) == (1, 0)
+    assert "INCONCLUSIVE" in capsys.readouterr().out
+
+
+def test_people_are_told_of_an_alarm_over_time_where_it_is_asked_for(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    alerts = SimpleNamespace(drifted=lambda _, model_id, text, *, drift: told.append((model_id, drift, text)))
+    monkeypatch.setattr("pytest_modelgates.cli.monitoring.happened", lambda _, put: put(alerts))
+    log(registry, share=0.5)
+    asked(registry, "--over-time")
+    log(registry, rows=12_000)
+    asked(registry)
+    asked(registry, "--over-time")
+    assert [each[:2] for each in told] == [(registry.live, drift) for drift in (True, False, True)]
+    assert "\n  over time: ALARM since " in told[2][2]
 
 
 def test_the_budget_is_a_setting(registry: Registry, capsys: Capture) -> None:

@@ -114,6 +114,19 @@ def test_a_clock_that_was_moved_back_spends_nothing_and_gives_nothing_back() -> 
     assert looked(normal(3_000, seed=1), back["next"], days=2.5)["level"] == pytest.approx(0.8 * 0.5 / 20)
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.floats(-3, 9), st.booleans()), min_size=1, max_size=12))
+def test_no_order_of_looks_spends_more_than_time_has_passed(steps: list[tuple[float, bool]]) -> None:
+    spent, days, latest, records, before = 0.0, 0.0, 0.0, 0, FIRST
+    rows = normal(50, seed=1)
+    for step, new in steps:
+        days, records = days + step, records + new
+        latest = max(latest, days)
+        found = looked(rows, before, days=days, records=records)
+        spent, before = spent + found["level"], found["next"]
+    assert spent <= 0.8 * latest / 20 + 1e-9
+
+
 def test_windows_move_on_once_they_hold_rows_enough() -> None:
     rows = normal(10_000, seed=1)
     first = looked(rows)["next"]
