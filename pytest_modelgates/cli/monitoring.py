@@ -59,7 +59,13 @@ def drift_check(arguments: argparse.Namespace) -> int:
     until it is acknowledged.
     """
     if arguments.acknowledge:
-        return _acknowledge(arguments)
+        from ..monitoring.drift_check import acknowledge
+
+        artifacts = artifacts_of(arguments)
+        lock = acting(artifacts, arguments).operations.registry
+        model_id = acknowledge(artifacts, lock, reason=arguments.reason, key=key_of(arguments))
+        print(f"{model_id}: the alarm over time is acknowledged; rows count from now on")
+        return 0
     if arguments.over_time and arguments.last is not None:
         raise UsageError("--over-time looks at all rows; leave out --last")
     from ..drift.over_time import over_time_as_json
@@ -96,31 +102,6 @@ def drift_check(arguments: argparse.Namespace) -> int:
     if drift is not None:  # an inconclusive check neither raises an alert nor ends one
         happened(artifacts, lambda alerts: alerts.drifted(artifacts, check.model_id, words, drift=drift))
     return 0 if drift is False else 1
-
-
-def _acknowledge(arguments: argparse.Namespace) -> int:
-    """End an alarm over time: an event in the audit log, from which rows count anew."""
-    from ..audit.kinds import ACKNOWLEDGE
-    from ..monitoring.drift_check import last_look
-    from ..monitoring.looks import subject, to_acknowledge
-    from ..registry.events import record_event
-    from ..registry.store import live_change
-
-    artifacts = artifacts_of(arguments)
-    in_force = acting(artifacts, arguments)
-    model_id = live_change(artifacts).to
-    evidence = to_acknowledge(last_look(artifacts), model_id)
-    record_event(
-        artifacts,
-        in_force.operations.registry,
-        kind=ACKNOWLEDGE,
-        subject=subject(model_id),
-        reason=arguments.reason,
-        evidence=evidence,
-        key=key_of(arguments),
-    )
-    print(f"{model_id}: the alarm over time is acknowledged; rows count from now on")
-    return 0
 
 
 def compare(arguments: argparse.Namespace) -> int:

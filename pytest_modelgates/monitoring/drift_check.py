@@ -4,22 +4,25 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import chain
+from pathlib import Path
 
 import msgspec
 
 from ..artifacts import Artifacts
+from ..audit.kinds import ACKNOWLEDGE
 from ..drift.over_time import OverTime, over_time_as_json
 from ..drift.running import RunningDrift
 from ..drift.summary import Reference, Summary
 from ..drift.verdict import DriftLimits, DriftReport, as_json
 from ..errors import FormatError, StatisticsError
-from ..policy.operations import DriftRules
+from ..policy.operations import DriftRules, LockRules
 from ..policy.policy import Policy
 from ..predictions.counting import Tally, Window, count_whole, days_of, refuse_incomplete, values_of
+from ..registry.events import record_event
 from ..registry.store import live_change
 from ..storage.atomic import make_folder
 from ..storage.lines import append_atomic
-from .looks import Before, Looking, before, over_time_in_words, why_not
+from .looks import Before, Looking, before, over_time_in_words, subject, to_acknowledge, why_not
 from .part_counts import EPOCH, count_parts
 from .prepared import prepared_golden
 
@@ -131,6 +134,23 @@ def last_look(artifacts: Artifacts, *, now: datetime | None = None) -> Before:
     live = live_change(artifacts)
     golden = prepared_golden(artifacts, live.to).grid.golden.grid
     return before(artifacts, live.to, live.digest, golden, now=now or datetime.now(UTC))
+
+
+def acknowledge(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Path | None = None) -> str:
+    """End the live model's alarm over time by an event in the audit log, from which rows count anew; return its id.
+
+    Raises
+    ------
+    RefusedError
+        If no alarm is on, or no reason is given.
+    RegistryError
+        As `record_event` does.
+    """
+    model_id = live_change(artifacts).to
+    evidence = to_acknowledge(last_look(artifacts), model_id)
+    of = subject(model_id)
+    record_event(artifacts, rules, kind=ACKNOWLEDGE, subject=of, reason=reason, evidence=evidence, key=key)
+    return model_id
 
 
 def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -> None:

@@ -8,17 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from pytest_modelgates.audit.kinds import ACKNOWLEDGE
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.drift.over_time import OverTime
 from pytest_modelgates.errors import RefusedError
 from pytest_modelgates.monitoring import drift_check, looks
 from pytest_modelgates.monitoring.drift_check import Check, check_live, last_look, record
-from pytest_modelgates.monitoring.looks import over_time_in_words, subject, to_acknowledge
+from pytest_modelgates.monitoring.looks import over_time_in_words, to_acknowledge
 from pytest_modelgates.policy.operations import DriftRules
 from pytest_modelgates.predictions.compacting import compact
 from pytest_modelgates.predictions.parts import PartWriter, parts
-from pytest_modelgates.registry.events import record_event
 from pytest_modelgates.registry.store import live_change
 from tests.support.handmade import Registry, golden_of, log_predictions, operations_at, predictions
 
@@ -60,9 +58,7 @@ def looked(registry: Registry, *, minutes: float = 0) -> OverTime:
 
 def acknowledge(registry: Registry) -> datetime:
     rules = operations_at(registry.artifacts).registry
-    evidence = to_acknowledge(last_look(registry.artifacts), registry.live)
-    what = {"kind": ACKNOWLEDGE, "subject": subject(registry.live), "evidence": evidence}
-    record_event(registry.artifacts, rules, **what, reason="seen")
+    assert drift_check.acknowledge(registry.artifacts, rules, reason="seen") == registry.live
     found = last_look(registry.artifacts).since
     assert found is not None
     return found
