@@ -49,17 +49,44 @@ def worth(golden: Summary, current: Summary) -> Worth:
             how=f"over {len(now)} days",
         )
     if now is not None and then is not None and of_golden is not None:
-        rho = (of_golden - 1) / max(_of_a_day(then) - 1, 1)
-        effect = max(1.0, 1 + (_of_a_day(now) - 1) * rho)
-        days = f"{len(now)} days" if len(now) > 1 else "1 day"
-        return Worth(
-            golden=n / of_golden,
-            current=m / effect,
-            measured=True,
-            how=f"{days}, whose rows are taken to resemble each other as the golden's do (correlation {rho:.2f})",
-        )
+        return _as_the_golden(golden, current, then, now, of_golden)
     why = "their days are not known" if now is None else f"{len(now)} days are too few to tell otherwise"
     return as_independent(golden, current, why)
+
+
+def worth_like_golden(golden: Summary, current: Summary) -> Worth:
+    """Say how many independent rows two samples are worth, if rows of a day resemble each other as the golden's do.
+
+    A sample that drifts slowly has days that differ: by `worth`, which looks at its own, it would be worth too few rows
+    for that to be seen. Where the golden's days are too few or not known, `worth` has to do.
+
+    Parameters
+    ----------
+    golden, current : Summary
+
+    Returns
+    -------
+    Worth
+        Of the current sample n / (1 + (m - 1) rho) for m rows of a day, with rho of the golden's days.
+    """
+    then, now = golden.by_day, current.by_day
+    if then is None or now is None or len(then) < FEWEST_DAYS:
+        return worth(golden, current)
+    return _as_the_golden(golden, current, then, now, design_effect(then))
+
+
+def _as_the_golden(
+    golden: Summary, current: Summary, then: NDArray[np.int64], now: NDArray[np.int64], of_golden: float
+) -> Worth:
+    rho = (of_golden - 1) / max(_of_a_day(then) - 1, 1)
+    effect = max(1.0, 1 + (_of_a_day(now) - 1) * rho)
+    days = f"{len(now)} days" if len(now) > 1 else "1 day"
+    return Worth(
+        golden=golden.counts.finite / of_golden,
+        current=current.counts.finite / effect,
+        measured=True,
+        how=f"{days}, whose rows are taken to resemble each other as the golden's do (correlation {rho:.2f})",
+    )
 
 
 def as_independent(golden: Summary, current: Summary, why: str) -> Worth:

@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from ..drift.index import contributions, critical_value
 from ..drift.verdict import DriftLimits
 from ..storage.text import counted, printable
 from .drift_check import Check, day_of
-from .feature_drift import FeatureCheck
+
+if TYPE_CHECKING:
+    from .feature_drift import FeatureCheck  # it loads pandas
 
 _ROWS, _NAME, _BAR = 12, 22, 30
 _VERDICTS = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}
@@ -125,7 +127,7 @@ def days_in_words(days: list[DayReading], limits: DriftLimits) -> str:
     return "\n".join(lines)
 
 
-def features_in_words(check: FeatureCheck) -> str:
+def features_in_words(check: "FeatureCheck") -> str:
     """Say what a check of the features found, a line a feature, the worst first."""
     lines = [
         f"{check.model_id}: {_VERDICTS[check.overall_drift]} over the features of {counted(check.rows, 'live row')}"

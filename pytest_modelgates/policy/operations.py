@@ -46,6 +46,12 @@ class LogRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     hash_keys: bool
 
 
+class DriftRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How drift is watched over time: at most one false alarm in so many days is promised [days]."""
+
+    days_per_false_alarm: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
+
+
 class TripRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What stops an arm by itself, over the last `window_s` seconds [s] and from `min_rows` rows on [count].
 
@@ -136,6 +142,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     registry: LockRules
     hermetic: HermeticLimits
     log: LogRules
+    drift: DriftRules
     trips: TripRules
     serving: ServingLimits
     alerts: AlertRules

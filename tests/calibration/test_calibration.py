@@ -15,6 +15,8 @@ from tests.calibration.families_sweep import ALIKE, APART, confused, lost
 from tests.calibration.fold_sweep import SHAPES
 from tests.calibration.fold_sweep import rejections as fold_rejections
 from tests.calibration.holes_sweep import HOLES, IN_HOLES, IN_POWER, RUNS, SIGNALS, Columns, Row, judged, shares
+from tests.calibration.over_time_sweep import DAYS_PER_ALARM, DRIFTS, STREAMS, delays, false_alarms
+from tests.calibration.over_time_sweep import UNTOLD as UNTOLD_OVER_TIME
 from tests.calibration.panel_sweep import HARD, SOFT, refused
 from tests.calibration.placebo_sweep import SIGNALS as PLACEBO_SIGNALS
 from tests.calibration.placebo_sweep import WORLDS, powers, sizes
@@ -164,3 +166,24 @@ def test_rows_that_are_taken_as_independent_drift_by_themselves(name: str) -> No
 
 def test_a_shift_worth_an_index_of_a_quarter_is_seen_in_three_hundred_rows() -> None:
     assert power(300, 0.507, runs=50, seed=1).drift >= 0.98
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_looks_over_time_give_no_more_false_alarms_than_promised(name: str) -> None:
+    found = false_alarms(STREAMS[name], looks=2_000, runs=1)
+    promised = max(found.days / DAYS_PER_ALARM, 1)
+    assert found.window + found.all <= promised + 3 * np.sqrt(promised)
+
+
+@pytest.mark.parametrize("name", UNTOLD_OVER_TIME)
+def test_rows_without_their_days_break_the_promise(name: str) -> None:
+    found = false_alarms(UNTOLD_OVER_TIME[name], looks=500, runs=1)
+    assert found.window > 2 * found.days / DAYS_PER_ALARM
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_drift_is_seen_about_as_soon_as_the_documentation_says(name: str) -> None:
+    (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {name} |"))
+    middle, most = map(float, line.split("|")[2:4])
+    waited, _ = delays(DRIFTS[name], runs=5)
+    assert np.median(waited) <= max(most, 2 * middle)

@@ -195,7 +195,8 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     drift = parsed("drift-check")
     assert (drift["model_id"], drift["rows"], drift["overall_drift"]) == (served.live, 400, False)
     numbers = {"psi", "ks", "missing", "literal", "sizes"}
-    assert set(drift) == {"model_id", "rows", "repeated", "overall_drift", "reasons", "dependence", *numbers}
+    said = {"model_id", "rows", "repeated", "overall_drift", "reasons", "dependence", "over_time"}
+    assert set(drift) == said | numbers
     assert [day["rows"] for day in parsed("drift-check", "--by", "day")["days"]] == [20] * 20
     assert parsed("compare") == {
         "model_id": served.candidate,

@@ -452,13 +452,15 @@ BAD = [
     pytest.param(
         "shadow.rank_corr",
         lambda world: world.log(-world.live_rows(), arm="shadow"),
-        "measured -1 rho, limit 0.95 ≤ · ≤ 1, mean -1, top_tenth_in_common 0, signs_flipped *, largest_difference *, constant_days 0, rows 1000",
+        "measured -1 rho, limit 0.95 ≤ · ≤ 1, mean -1, top_tenth_in_common 0, signs_flipped *, "
+        "largest_difference *, constant_days 0, rows 1000",
         id="upside-down",
     ),
     pytest.param(
         "shadow.rank_corr",
         lambda world: world.log(np.ones(1000), arm="shadow"),
-        "measured 0 rho, limit 0.95 ≤ · ≤ 1, mean 0, top_tenth_in_common 0, signs_flipped *, largest_difference *, constant_days 50, rows 1000",
+        "measured 0 rho, limit 0.95 ≤ · ≤ 1, mean 0, top_tenth_in_common 0, signs_flipped *, "
+        "largest_difference *, constant_days 50, rows 1000",
         id="constant-scores",
     ),
     pytest.param(

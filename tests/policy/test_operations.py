@@ -31,6 +31,7 @@ def test_the_packaged_ones_have_the_guides_numbers() -> None:
     assert numbers(PACKAGED) == (60, False, 16, 60)
     log = PACKAGED.log
     assert (log.part_mb, log.features, log.hash_keys) == (16, 0, False)
+    assert PACKAGED.drift.days_per_false_alarm == 20
 
 
 def test_a_teams_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -88,6 +89,8 @@ REFUSED = [
     pytest.param("[log]\nfeatures = nan", "Expected `float`", id="nan"),
     pytest.param("[log]\nhash_keys = 'yes'", "Expected `bool`, got `str`", id="yes"),
     pytest.param("[log]\npart_mib = 1", "Object contains unknown field `part_mib`", id="part-mib"),
+    pytest.param("[drift]\ndays_per_false_alarm = 0.5", "Expected `float` >= 1.0", id="half-a-day"),
+    pytest.param("[drift]\ndays_per_false_alarm = inf", "Expected `float` <= 100000.0", id="never"),
     pytest.param("[slow]", "Object contains unknown field `slow`", id="unknown-section"),
     pytest.param("format = 2", "Invalid enum value 2", id="later-format"),
     pytest.param("minutes", "not TOML (", id="not-toml"),

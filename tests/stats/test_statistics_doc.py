@@ -18,6 +18,7 @@ from pytest_modelgates.stats.holdings import Holdings, simulate
 from pytest_modelgates.stats.placebo import placebo_test
 from pytest_modelgates.stats.quantiles import quantile, quantile_interval
 from pytest_modelgates.stats.ranks import daily_rank_ic
+from pytest_modelgates.stats.sequential import BAND, SAMPLE, dkw_radius, look_level, uniform_radius
 from pytest_modelgates.stats.significance import ewc_error, ewc_p_value, mean_exceeds
 from pytest_modelgates.stats.walkforward import calendar_folds, folds
 
@@ -37,8 +38,14 @@ def test_the_worked_examples_hold() -> None:
             quantile(np.arange(1, 101), 0.95), *quantile_interval(np.arange(1, 101), 0.95)
         ),
         schema_crc32([("mom", "float32"), ("rev", "float32")]),
+        "{:.3f} + {:.3f} = {:.3f} apart".format(*_sum(dkw_radius(5000, SAMPLE), dkw_radius(1000, look_level(1, 20)))),
+        "{:.3f} + {:.3f} = {:.3f}.".format(*_sum(dkw_radius(5000, SAMPLE), uniform_radius(1000, BAND, first=20))),
     ]
     assert [each for each in found if each not in " ".join(TEXT.split())] == []
+
+
+def _sum(golden: float, rows: float) -> tuple[float, float, float]:
+    return golden, rows, golden + rows
 
 
 def test_the_rows_of_a_slow_metric_are_as_many_as_the_documentation_says() -> None:

@@ -1,0 +1,263 @@
+"""Looks at the live model's drift, one after the other: what the last one left, and the counts that the next needs.
+
+What a look leaves is in its line of `artifacts/drift/checks.jsonl`; an acknowledgement is in the audit log.
+"""
+
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from ..artifacts import Artifacts
+from ..audit.chain import Event
+from ..audit.kinds import ACKNOWLEDGE
+from ..drift.over_time import Next, OverTime, Seen, look
+from ..drift.summary import Reference, Summary
+from ..errors import FormatError, RefusedError
+from ..predictions.counting import CLOCKS, Tally, Window, count_part, days_of, values_of
+from ..predictions.parts import JSON_LINES, Part
+from ..predictions.records import NOT_A_RECORD, Prediction
+from ..storage.digests import sha256
+from ..storage.lines import lines_from_end
+from ..storage.strict_json import Moment
+from ..storage.text import counted, first_line
+
+_record = msgspec.json.Decoder(Prediction)
+
+
+class _Left(msgspec.Struct, frozen=True):
+    next: Next
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """What is read of a check: fields that are not named here are read over."""
+
+    time: Moment
+    digest: str
+    golden: str
+    over_time: _Left | None = None
+
+
+_line = msgspec.json.Decoder(_Line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What is known before a look.
+
+    Parameters
+    ----------
+    since : datetime, optional
+        When an alarm was acknowledged last: rows count from there on.
+    left : Next, optional
+        What the last look left; None if there was none since.
+    evidence : str, optional
+        SHA-256 of the line that says so.
+    future : int
+        Lines of the model that are dated after now: a clock was wrong, and they do not count.
+    """
+
+    since: datetime | None
+    left: Next | None
+    evidence: str | None
+    future: int
+
+
+def subject(model_id: str) -> str:
+    """Say what is acknowledged."""
+    return f"drift of {model_id}"
+
+
+def before(artifacts: Artifacts, model_id: str, digest: str, golden: str, *, now: datetime) -> Before:
+    """Find what the last look at a model, compared with this golden, left.
+
+    Raises
+    ------
+    FormatError, OSError
+        If the list of checks or the audit log cannot be read.
+    """
+    seen, future = _acknowledged(artifacts, model_id, now=now), 0
+    since = seen.time if seen else None
+    # A year of looks by the minute is a gigabyte. The last one is near its end, and a new golden is in no line.
+    with closing(lines_from_end(artifacts.drift_checks, holding=golden.encode(), after_writers=True)) as found:
+        for line in found:
+            try:
+                check = _line.decode(line)
+            except NOT_A_RECORD:
+                continue
+            if check.over_time is None or (check.digest, check.golden) != (digest, golden):
+                continue
+            if not _is_past(check, now):
+                future += 1
+            elif seen and (check.time < seen.time or sha256(line) == seen.evidence):  # clocks may differ a little
+                break
+            else:
+                return Before(since=since, left=check.over_time.next, evidence=sha256(line), future=future)
+    return Before(since=since, left=None, evidence=None, future=future)
+
+
+def _is_past(check: _Line, now: datetime) -> bool:
+    """Whether a look, and all times that it left, were before now, as far as clocks agree."""
+    left = check.over_time.next if check.over_time else None
+    times = [check.time, *((left.spent, left.window, left.mark) if left else ())]
+    return all(time is None or time <= now + CLOCKS for time in times)
+
+
+def _acknowledged(artifacts: Artifacts, model_id: str, *, now: datetime) -> Event | None:
+    kind = f'"kind":"{ACKNOWLEDGE}"'.encode()
+    with closing(lines_from_end(artifacts.promotions, holding=kind)) as found:
+        for line in found:
+            with suppress(*NOT_A_RECORD):
+                event = msgspec.json.decode(line, type=Event)
+                if (event.kind, event.subject) == (ACKNOWLEDGE, subject(model_id)) and event.time <= now + CLOCKS:
+                    return event
+    return None
+
+
+class Looking:
+    """Counts what a look needs, while the parts of the log go by.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    digest : str
+        The model's.
+    reference : Reference
+        Its golden.
+    known : Before
+    live : datetime
+        When it went live.
+    """
+
+    def __init__(
+        self, artifacts: Artifacts, digest: str, reference: Reference, known: Before, *, live: datetime
+    ) -> None:
+        self._known, self._reference, self._digest = known, reference, digest
+        begin = known.since or live
+        self._left = known.left or Next(spent=begin, window=known.since, mark=known.since)
+        times = {time for time in (known.since, self._left.window, self._left.mark) if time}
+        self._since: dict[datetime, Summary] = {time: reference.none() for time in times}
+
+    def add(self, part: Part, summary: Summary) -> None:
+        """Add a part, of which all rows add up to `summary`."""
+        within = []
+        for time, so_far in self._since.items():
+            if _is_of_days_before(part, time):
+                continue
+            if part.begun >= time:
+                self._since[time] = so_far + summary
+            elif _may_end_after(part, time):
+                within.append(time)
+        if not (within and summary.counts.rows):
+            return
+        # What is kept of a part is not by the hour, so it is read again; at most it is a day, or `part_mb`.
+        records = count_part(part, Window(digest=self._digest, since=min(within)), Tally())
+        for time in within:
+            if newest := [record for record in records if record.time >= time]:
+                counts = self._reference.count(values_of([newest]), days=days_of(newest))
+                self._since[time] = self._since[time] + counts
+
+    def found(
+        self, everything: Summary, tally: Tally, *, now: datetime, days_per_alarm: float, least: float
+    ) -> OverTime:
+        """Look, once all parts were added; `everything` is what they add up to."""
+        known, left = self._known, self._left
+
+        def since(time: datetime | None) -> Summary:
+            return self._since[time] if time else everything
+
+        return look(
+            self._reference,
+            Seen(
+                records=tally.counted + tally.replaced,
+                all=since(known.since),
+                window=since(left.window),
+                mark=since(left.mark),
+            ),
+            left,
+            since=known.since,
+            now=now,
+            days_per_alarm=days_per_alarm,
+            least=least,
+        )
+
+
+def _is_of_days_before(part: Part, time: datetime) -> bool:
+    """Whether its folder says so, whatever became of the time of a file when it was copied."""
+    # As `count_log` does: what was scored as one batch may end after the midnight that it began before.
+    return part.day != date.min and part.day < (time.astimezone(UTC) - timedelta(days=1)).date()
+
+
+def _may_end_after(part: Part, time: datetime) -> bool:
+    """Whether a part that was begun before a moment may hold rows that were scored after it."""
+    if part.path.suffix != JSON_LINES:
+        return True
+    newest = _newest(part)
+    return newest is None or newest >= time - CLOCKS
+
+
+def _newest(part: Part) -> datetime | None:
+    """Say when the last record of a part in lines was scored; None if that cannot be read."""
+    with suppress(FormatError, OSError), closing(lines_from_end(part.path)) as found:
+        for line in found:
+            with suppress(*NOT_A_RECORD):
+                return _record.decode(line).time
+    return None
+
+
+def to_acknowledge(known: Before, model_id: str) -> str:
+    """Give the digest of the look whose alarm is on.
+
+    Raises
+    ------
+    RefusedError
+        If none is on.
+    """
+    if known.left is None or known.left.alarm is None or known.evidence is None:
+        begun = f" since it was acknowledged at {_said(known.since)}" if known.since else ""
+        raise RefusedError(
+            f"{model_id}: no alarm over time is on{begun}, so there is nothing to acknowledge; "
+            "look first: modelgates drift-check --over-time"
+        )
+    return known.evidence
+
+
+def why_not(error: Exception) -> str:
+    """Say why the last look cannot be found, and what to do."""
+    found = first_line(error).removesuffix("; see: modelgates recover")  # which knows the audit log alone
+    return f"{found}; move it away, and looks begin anew"
+
+
+def over_time_in_words(found: OverTime | None, problem: str | None, future: int) -> str:
+    """Say what a look found, in 80 columns as far as numbers let it."""
+    if found is None:
+        return f"  over time: not judged, {problem}"
+    days = f"{found['days_per_false_alarm']:g} days"
+    alarm, window, everything = found["alarm"], found["window"], found["all"]
+    lines = [f"  over time: no alarm; at most one false alarm in {days} is promised"]
+    if alarm:
+        which = f"{'newest ' if alarm.by == 'window' else ''}{counted(alarm.rows, 'row')}"
+        lines = [
+            f"  over time: ALARM since {_said(alarm.time)}, by {which}:",
+            f"    distance {alarm.distance:.3f}, beyond {alarm.limit:.3f}; one false alarm in {days} at most",
+            '    to begin anew: modelgates drift-check --acknowledge --reason "…"',
+        ]
+    begun = f" since {_said(everything['since'])}" if everything["since"] else ""
+    new = f"newest {_row(window['rows'], window['distance'], window['limit'])}" if window else "no new row"
+    lines.append(f"    {new}")
+    lines.append(f"    all {_row(everything['rows'], everything['distance'], everything['limit'])}{begun}")
+    if future:
+        lines.append(f"    {counted(future, 'check')} dated after now: not counted, a clock was wrong")
+    return "\n".join(lines)
+
+
+def _row(rows: int, distance: float, limit: float) -> str:
+    if not rows:
+        return "0 rows"
+    beyond = f"an alarm beyond {limit:.3f}" if limit < 1 else "too few to tell"
+    return f"{counted(rows, 'row')}: distance {distance:.3f}, {beyond}"
+
+
+def _said(time: datetime | None) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time else ""

@@ -1,0 +1,159 @@
+"""How far a distribution function may stray by chance, at one look and at all of them, and how a budget is spent.
+
+Knows neither goldens nor logs: `drift.over_time` looks, and this says what a look may find by chance.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from ..errors import StatisticsError
+
+WINDOWS = 0.8
+"""The share of the budget that looks at windows spend."""
+BAND = 0.1
+"""The probability that the band is ever left, of one beginning [share]; with `WINDOWS` it makes up the budget."""
+SAMPLE = 0.05
+"""The probability that the sample compared with strays further from what it is of than is allowed for [share]."""
+MOST = 0.05
+"""The level of one look is never above this, however long nobody looked [share]."""
+
+_A = 0.85  # the constant of [1], theorem 2, that its authors use; any above the root of a half is valid
+
+
+def dkw_radius(rows: float, level: float) -> float:
+    """Say how far the distribution function of a sample strays from that of its population at most.
+
+    Parameters
+    ----------
+    rows : float
+        Independent values [count].
+    level : float
+        Probability that it strays further, at most [share].
+
+    Returns
+    -------
+    float
+        Largest distance [share]; infinite without rows, or at level 0.
+
+    Raises
+    ------
+    StatisticsError
+        If rows are negative or NaN, or the level is not within 0 and 1.
+
+    Notes
+    -----
+    The inequality of Dvoretzky, Kiefer and Wolfowitz with the constant of Massart [1]_, corollary 1. It holds for every
+    distribution, ties included, and any number of rows.
+
+    References
+    ----------
+    .. [1] P. Massart, The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality, Annals of Probability
+       18(3):1269, 1990.
+    """
+    _check(rows, level)
+    return math.sqrt(math.log(2 / level) / (2 * rows)) if rows and level else math.inf
+
+
+def uniform_radius(rows: float, level: float, *, first: float) -> float:
+    """Say how far it strays at most at any time, however often and whenever one looks.
+
+    Parameters
+    ----------
+    rows : float
+        Independent values so far [count].
+    level : float
+        Probability that it ever strays further, at most [share].
+    first : float
+        The number of rows from which on the bound is to hold, chosen beforehand [count].
+
+    Returns
+    -------
+    float
+        Largest distance [share]; infinite below `first` rows, or at level 0.
+
+    Raises
+    ------
+    StatisticsError
+        As `dkw_radius` does, or if `first` is not at least 1.
+
+    Notes
+    -----
+    A sqrt((log log(e t / m) + C) / t) for t rows and the first m, with A = 0.85, by theorem 2 of [1]_: C is the least
+    at which the probability given there is the level, for the best of its constants eta.
+
+    References
+    ----------
+    .. [1] S. R. Howard and A. Ramdas, Sequential estimation of quantiles with applications to A/B testing and best-arm
+       identification, Bernoulli 28(3):1704, 2022.
+    """
+    _check(rows, level)
+    if not 1 <= first < math.inf:
+        raise StatisticsError(f"first is {first}: give the number of rows from which on the bound holds, 1 or more")
+    if rows < first or not level:
+        return math.inf
+    return _A * math.sqrt((math.log1p(math.log(rows / first)) + _constant(level)) / rows)
+
+
+def look_level(elapsed: float, days_per_alarm: float) -> float:
+    """Say at what level a look at a window may be, by the time for which nothing was spent.
+
+    Parameters
+    ----------
+    elapsed : float
+        Time since the last look at a window [days]; a clock that was moved back makes it negative.
+    days_per_alarm : float
+        At most one false alarm is to come in so many days.
+
+    Returns
+    -------
+    float
+        From 0 to `MOST` [share].
+
+    Raises
+    ------
+    StatisticsError
+        If the elapsed time is NaN, or `days_per_alarm` is not above 0.
+
+    Notes
+    -----
+    The expected number of false alarms is at most the sum of the levels, however much the windows share. They add up to
+    `WINDOWS` times the time over `days_per_alarm`. The band adds `BAND` at the beginning and after each alarm, so that
+    T days bring at most (0.8 T / days_per_alarm + 0.1) / 0.9 false alarms: one in `days_per_alarm`, from there on.
+    """
+    if math.isnan(elapsed) or not 0 < days_per_alarm < math.inf:
+        raise StatisticsError(f"{elapsed} days of {days_per_alarm} per alarm: give numbers, the second above 0")
+    return min(max(WINDOWS * elapsed / days_per_alarm, 0.0), MOST)
+
+
+def rows_to_see(distance: float, level: float) -> float:
+    """Say of how many independent rows no more than a distance is chance at a level: see `dkw_radius`."""
+    _check(0, level)
+    return math.log(2 / level) / (2 * distance**2) if level else math.inf
+
+
+def _check(rows: float, level: float) -> None:
+    if not (0 <= rows < math.inf and 0 <= level <= 1):
+        raise StatisticsError(f"{rows} rows at level {level}: give 0 rows or more, and a level within 0 and 1")
+
+
+@lru_cache(maxsize=64)
+def _constant(level: float) -> float:
+    """Find the least C of the theorem, by bisection."""
+    low, high = 0.0, 1.0
+    while _crossing(high) > level:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _crossing(middle) > level else (low, middle)
+    return high
+
+
+def _crossing(c: float) -> float:
+    """Bound the probability that the empirical process leaves the band, as the theorem does."""
+    eta = np.linspace(1, 2 * _A**2, 2003)[1:-1]  # the bound holds for each of them
+    gamma = np.sqrt(2 / eta) * (_A - np.sqrt(2 * (eta - 1) / c))
+    eta, gamma = eta[gamma > 1], gamma[gamma > 1]
+    bounds = 4 * np.exp(-(gamma**2) * c) * (1 + 1 / ((gamma**2 - 1) * np.log(eta)))
+    return float(bounds.min(initial=1.0))
