@@ -1,15 +1,22 @@
 """Verbs that score rows, and those that stop it: `serve`, `shadow`, `kill`, `unkill`."""
 
 import argparse
+import os
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..artifacts import ALL_ARMS, Artifacts
-from ..errors import ModelgatesError, UsageError
+from ..errors import FormatError, ModelgatesError, UsageError
 from ..storage.paths import is_there
-from .options import ARTIFACTS, Option, Verbs, argument, artifacts_of, note
+from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..predictions.records import Prediction
+    from ..serving.adapter import Adapter
 
 SHOWN = 10  # refused rows on stderr
 
@@ -20,15 +27,20 @@ def register(verbs: Verbs) -> None:
         "--onnx", type=Path, required=True, help="artifacts/models/latest.onnx, or a candidate's model.onnx"
     )
 
-    def csv(*, required: bool) -> Option:
-        rows = "rows to score, plain or .gz: time, asset and the features, in the sidecar's order"
-        return argument("--csv", type=Path, required=required, help=rows)
-
+    csv = argument(
+        "--csv", type=Path, help="rows to score, plain or .gz: time, asset and the features, in the sidecar's order"
+    )
+    json_lines = argument(
+        "--jsonl",
+        metavar="FILE",
+        help="rows to score, a JSON object a line with the same columns; - is standard input, scored as it comes",
+    )
     verbs.add(
         "serve",
         serve,
         onnx,
-        csv(required=False),
+        csv,
+        json_lines,
         argument(
             "--http",
             type=address,
@@ -37,7 +49,7 @@ def register(verbs: Verbs) -> None:
             "given, and port 0 takes a free one (extra `serve`)",
         ),
     )
-    verbs.add("shadow", shadow, onnx, csv(required=True))
+    verbs.add("shadow", shadow, onnx, csv, json_lines)
     stopping = (
         argument("--reason", default="", help="why, for the kill file and the audit log; required"),
         argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
@@ -56,14 +68,16 @@ def address(text: str) -> tuple[str, int]:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Score a CSV file, or answer requests over HTTP, with the live model, and log the predictions."""
-    if (arguments.csv is None) == (arguments.http is None):
-        raise UsageError("serve what? Give one of --csv FILE and --http PORT")
-    return _score(arguments, "live") if arguments.csv else _answer(arguments)
+    """Score rows, or answer requests over HTTP, with the live model, and log the predictions."""
+    if [arguments.csv, arguments.jsonl, arguments.http].count(None) != 2:
+        raise UsageError("serve what? Give one of --csv FILE, --jsonl FILE and --http PORT")
+    return _score(arguments, "live") if arguments.http is None else _answer(arguments)
 
 
 def shadow(arguments: argparse.Namespace) -> int:
-    """Score a CSV file with a candidate and log the predictions apart; nothing acts on them."""
+    """Score rows with a candidate and log the predictions apart; nothing acts on them."""
+    if (arguments.csv is None) == (arguments.jsonl is None):
+        raise UsageError("shadow what? Give one of --csv FILE and --jsonl FILE")
     return _score(arguments, "shadow")
 
 
@@ -72,22 +86,38 @@ def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int
     from ..serving.settings import settings_of
 
     scored = refused = 0
+    source = arguments.csv or ("standard input" if arguments.jsonl == "-" else arguments.jsonl)
     with Adapter(arguments.onnx, arm=arm, settings=settings_of) as adapter:
         signal.signal(signal.SIGUSR1, lambda *_: adapter.switch.stop("SIGUSR1"))
-        for record in adapter.run_csv(arguments.csv):
+        for record in _predicted(adapter, arguments):
             scored += record.error is None
             if record.error is None:
                 continue
             refused += 1
             if refused <= SHOWN:
                 row = "" if record.row_key == ANY_ROW else f", {record.row_key}"
-                note(f"{arguments.csv}{row}: {record.error}")
+                note(f"{source}{row}: {record.error}")
     if refused > SHOWN:
-        note(f"{arguments.csv}: {refused - SHOWN} more rows are refused; the log has the reason for each")
+        note(f"{source}: {refused - SHOWN} more rows are refused; the log has the reason for each")
     if not scored + refused:
-        note(f"warning: {arguments.csv}: a header and not a row")
+        note(f"warning: {source}: {'a header and ' if arguments.csv else ''}not a row")
     print(f"{adapter.model_id} ({arm}): {scored} rows scored, {refused} refused; log: {adapter.log}")
     return 1 if refused else 0
+
+
+def _predicted(adapter: "Adapter", arguments: argparse.Namespace) -> "Iterator[Prediction]":
+    if arguments.csv:
+        yield from adapter.run_csv(arguments.csv)
+        return
+    try:
+        descriptor = 0 if arguments.jsonl == "-" else os.open(arguments.jsonl, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise FormatError(f"{arguments.jsonl}: no such file") from error
+    try:
+        yield from adapter.run_json_lines(descriptor)
+    finally:
+        if descriptor:
+            os.close(descriptor)
 
 
 def _answer(arguments: argparse.Namespace) -> int:

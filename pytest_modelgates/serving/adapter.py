@@ -3,7 +3,6 @@
 import os
 import time
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,7 +29,7 @@ from ..storage.tables import Rejected
 from ..storage.text import cut
 from .guards import KillSwitch, TripLimits, Trips
 from .scorer import SCHEMA, Rows, Scorer
-from .sources import read_csv
+from .sources import Batch, read_csv, read_json_lines
 
 _LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
@@ -165,19 +164,31 @@ class Adapter:
         except FormatError as error:
             self._write([self._failed(ANY_ROW, f"{SCHEMA}{error}")])
             raise
-        rejected, start = deque(table.rejected), 0
-        for batch in table.batches(batch_size):
-            lines = table.lines[start : start + batch_size].tolist()
-            start += batch_size
-            records = [*zip(lines, self._scored(batch), strict=True)]
-            while rejected and rejected[0].line < lines[-1]:
-                records.append((rejected[0].line, self._rejected(rejected.popleft())))
+        yield from self._run(table.batches(batch_size))
+
+    def run_json_lines(self, descriptor: int) -> Iterator[Prediction]:
+        """Score a JSON object a line, as they come, and log every line in order, as `run_csv` does.
+
+        Parameters
+        ----------
+        descriptor : int
+            Of a pipe or a file.
+
+        Yields
+        ------
+        Prediction
+            After it was logged.
+        """
+        self.switch.refuse()
+        yield from self._run(read_json_lines(descriptor, self.sidecar))
+
+    def _run(self, batches: Iterator[Batch]) -> Iterator[Prediction]:
+        for batch in batches:
+            records = [*zip(batch.lines, self._scored(batch.rows), strict=True)] if batch.lines else []
+            records += [(row.line, self._rejected(row)) for row in batch.rejected]
             part = [record for _, record in sorted(records, key=itemgetter(0))]
             self._write(part)
             yield from part
-        rest = [self._rejected(row) for row in rejected]
-        self._write(rest)
-        yield from rest
 
     def score(self, rows: Rows) -> list[Prediction]:
         """Score rows and log each one, with its prediction or with the reason why it has none.

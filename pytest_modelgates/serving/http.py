@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import KilledError, ModelgatesError, RequestError
-from ..model.sidecar import Feature, Sidecar
 from ..predictions.records import Prediction
-from ..storage.rows import is_time
-from ..storage.text import cut, listed
+from ..storage.text import cut
 from .adapter import Adapter
 from .metrics import Metrics
-from .protocol import MOST_ROWS, NOT_JSON, Protocol, RequestId, said_of
+from .named import checked_names, rows_of
+from .protocol import NOT_JSON, Protocol, RequestId, said_of
 from .scorer import Rows, named_rows, unnamed_rows
 from .turns import Turn
 
@@ -211,7 +209,7 @@ class Application:
         asked = served.protocol.read(body, None if stated is None else int(stated))
         sidecar, request = served.adapter.sidecar, asked.request
         if asked.names:
-            rows = named_rows(_checked_names(asked.names, sidecar), asked.matrix, sidecar, request)
+            rows = named_rows(checked_names(asked.names, sidecar), asked.matrix, sidecar, request)
         else:
             rows = unnamed_rows(asked.matrix, request)
         records = await self._score(served, rows)
@@ -226,7 +224,7 @@ class Application:
             asked = _named(body)
         except NOT_JSON as error:
             raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({said_of(error)})') from error
-        rows = _rows_of(asked, served.adapter.sidecar)
+        rows = rows_of(asked.rows, served.adapter.sidecar, asked.id)
         records = await self._score(served, rows)
         said: dict[str, Any] = {
             "model_name": served.protocol.model,
@@ -251,53 +249,3 @@ def _refusal(status: int, why: str) -> Reply:
     # What was not read of the body would be taken for the next request.
     headers = (content, (b"connection", b"close")) if status in _BODY_UNREAD else (content,)
     return Reply(status, _encode({"error": why}), headers)
-
-
-def _checked_names(names: dict[str, list[str]], sidecar: Sidecar) -> dict[str, list[str]]:
-    """Refuse what cannot name a row, as the reader of CSV does."""
-    for key in sidecar.keys:
-        for number, text in enumerate(names[key]):
-            if key == sidecar.time and not is_time(text):
-                raise RequestError(
-                    f"row {number}: {key} is {cut(text)!r}, expected a date or time of ISO 8601, such as 2020-01-31"
-                )
-            if not text:
-                raise RequestError(f"row {number}: {key} is empty")
-    return names
-
-
-def _rows_of(asked: Named, sidecar: Sidecar) -> Rows:
-    """Take named rows as the model's CSV files have them; nothing is converted from one kind to another."""
-    rows = asked.rows
-    if len(rows) > MOST_ROWS:
-        raise RequestError(f"{len(rows)} rows, expected at most {MOST_ROWS}", status=413)
-    wanted = {*sidecar.keys, *sidecar.names}
-    for number, row in enumerate(rows):
-        if row.keys() != wanted:
-            odd = sorted(row.keys() ^ wanted)[0]
-            what = "is missing" if odd in wanted else f"is not known; the model takes {listed(sorted(wanted))}"
-            raise RequestError(f"row {number}: column {cut(odd)!r} {what}")
-    names = {key: [row[key] for row in rows] for key in sidecar.keys}
-    for key, texts in names.items():
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise RequestError(f"row {number}: {key} is {cut(repr(text))}, expected text")
-    columns = [_column(feature, [row[feature.name] for row in rows]) for feature in sidecar.features]
-    dtype = np.result_type(*(feature.dtype for feature in sidecar.features))
-    matrix = np.empty((len(rows), len(columns)), dtype=dtype)
-    for place, column in enumerate(columns):
-        matrix[:, place] = column
-    return named_rows(_checked_names(names, sidecar), matrix, sidecar, asked.id)
-
-
-def _column(feature: Feature, values: list[Any]) -> NDArray[Any]:
-    kinds: tuple[type, ...] = {"f": (float, int), "i": (int,), "b": (bool,)}[feature.dtype[0]]
-    for number, value in enumerate(values):
-        missing = value is None and feature.dtype.startswith("float")
-        if not missing and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
-            raise RequestError(f"row {number}: {feature.name} is {cut(repr(value))}, expected {feature.dtype}")
-    try:
-        with np.errstate(over="ignore"):
-            return np.array([np.nan if value is None else value for value in values], dtype=feature.dtype)
-    except OverflowError as error:
-        raise RequestError(f"{feature.name} holds a value that {feature.dtype} cannot hold") from error

@@ -1,18 +1,37 @@
-"""Where rows to score come from: a CSV file, plain or .gz."""
+"""Where rows to score come from: a CSV file, plain or .gz, or lines of JSON."""
 
+import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError
+from ..errors import FormatError, RequestError
 from ..model.sidecar import Sidecar
 from ..storage.rows import Column
 from ..storage.tables import Rejected, read_bytes, read_header, read_table
 from ..storage.text import cut, listed, printable
+from .named import rows_of
+from .protocol import NOT_JSON, said_of
 from .scorer import Rows, named_rows
+
+_PIECE, _LONGEST_LINE = 2**16, 2**20  # bytes
+_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows to score, with the line of each, and the lines among them that are none."""
+
+    rows: Rows
+    lines: list[int]
+    rejected: list[Rejected]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +42,16 @@ class CsvRows:
     lines: NDArray[np.int64]
     rejected: list[Rejected]
 
-    def batches(self, size: int) -> Iterator[Rows]:
-        """Divide the rows."""
-        rows = self.rows
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Divide the rows; lines that are none come with the rows before which they stand, the last by themselves."""
+        rows, rejected = self.rows, deque(self.rejected)
         for start in range(0, len(rows.keys), size):
             batch = slice(start, start + size)
-            yield Rows(rows.keys[batch], rows.matrix[batch], rows.times[batch])
+            lines, before = self.lines[batch].tolist(), list[Rejected]()
+            while rejected and rejected[0].line < lines[-1]:
+                before.append(rejected.popleft())
+            yield Batch(Rows(rows.keys[batch], rows.matrix[batch], rows.times[batch]), lines, before)
+        yield Batch(Rows([], rows.matrix[:0], []), [], list(rejected))
 
 
 def read_csv(path: Path, sidecar: Sidecar) -> CsvRows:
@@ -55,3 +78,54 @@ def columns_of(sidecar: Sidecar) -> list[Column]:
     """Name the columns that a row to score has, in order."""
     keys = [Column(name, "time" if name == sidecar.time else "text") for name in sidecar.keys]
     return keys + [Column(feature.name, feature.dtype, feature.nullable) for feature in sidecar.features]
+
+
+def read_json_lines(descriptor: int, sidecar: Sidecar) -> Iterator[Batch]:
+    """Read a JSON object a line, with the columns of the model's CSV files; what has come is a batch, and none waits.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of a pipe or a file; reading ends with it.
+    sidecar : Sidecar
+
+    Raises
+    ------
+    FormatError
+        If a line is longer than a mebibyte.
+    """
+    number, rest = 0, b""
+    while piece := os.read(descriptor, _PIECE):
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            line = number + len(lines) + 1
+            raise FormatError(f"line {line}: more than {_LONGEST_LINE} bytes; end each row with a newline")
+        if lines:
+            yield _batch(lines, number, sidecar)
+        number += len(lines)
+    if rest:
+        yield _batch([rest], number, sidecar)
+
+
+def _batch(lines: list[bytes], before: int, sidecar: Sidecar) -> Batch:
+    found, rejected = dict[int, dict[str, Any]](), list[Rejected]()
+    for number, line in enumerate(lines, start=before + 1):
+        try:
+            found[number] = _object(line)
+        except NOT_JSON as error:
+            rejected.append(Rejected(number, None, f"not a JSON object ({said_of(error)})"))
+    try:
+        return Batch(rows_of([*found.values()], sidecar), [*found], rejected)
+    except RequestError:
+        pass
+    # At least one of them cannot be scored.
+    rows = dict[int, Rows]()
+    for number, values in found.items():
+        try:
+            rows[number] = rows_of([values], sidecar)
+        except RequestError as error:
+            texts = tuple(str(values[key]) for key in sidecar.keys if isinstance(values.get(key), str))
+            known = texts if len(texts) == len(sidecar.keys) else ()
+            rejected.append(Rejected(number, None, str(error).removeprefix("row 0: "), known))
+    joined = Rows.joined([*rows.values()]) if rows else rows_of([], sidecar)
+    return Batch(joined, [*rows], sorted(rejected, key=attrgetter("line")))

@@ -72,8 +72,9 @@ def test_only_a_nullable_feature_may_be_missing(csv: Path) -> None:
 def test_batches_hold_every_row_once_and_in_order(csv: Path) -> None:
     csv.write_text("time,asset,x,y\n" + "".join(f"2026-01-{day:02d},A,{day},1\n" for day in range(1, 11)))
     found = list(read_csv(csv, TWO).batches(4))
-    assert [len(batch.keys) for batch in found] == [4, 4, 2]
-    assert [value for batch in found for value in batch.matrix[:, 0]] == list(range(1, 11))
+    assert [len(batch.rows.keys) for batch in found] == [4, 4, 2, 0]
+    assert [value for batch in found for value in batch.rows.matrix[:, 0]] == list(range(1, 11))
+    assert [line for batch in found for line in batch.lines] == list(range(2, 12))
 
 
 REFUSED = [
