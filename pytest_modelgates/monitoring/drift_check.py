@@ -65,7 +65,7 @@ def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None)
         If it has scored no row, or the log is not whole.
     """
     live, tally = live_change(artifacts), Tally()
-    reference = prepared_golden(artifacts, live.to)
+    reference = prepared_golden(artifacts, live.to, digest=live.digest)
     drift = RunningDrift(reference, limits=limits_of(policy))
     if last is None:
         for _, summary in count_parts(artifacts, "live", live.digest, reference, tally):

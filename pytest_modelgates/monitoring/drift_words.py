@@ -13,8 +13,8 @@ from ..storage.text import counted
 from .drift_check import Check, day_of
 
 _ROWS, _NAME, _BAR = 12, 22, 30
-_VERDICTS = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}
-_LEVELS = {"none": "no significant change", "moderate": "a moderate change", "significant": "a significant change"}
+VERDICTS = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}
+LEVELS = {"none": "no significant change", "moderate": "a moderate change", "significant": "a significant change"}
 
 
 class DayReading(TypedDict):
@@ -30,13 +30,13 @@ def in_words(check: Check, limits: DriftLimits) -> str:
     """Say the result to people."""
     report, days = check.report, sorted(check.summary.days)
     span = f" of {counted(len(days), 'day')}" if days and not check.summary.undated else ""
-    lines = [f"{check.model_id}: {_VERDICTS[report['overall_drift']]} over {check.rows} live predictions{span}"]
+    lines = [f"{check.model_id}: {VERDICTS[report['overall_drift']]} over {check.rows} live predictions{span}"]
     lines += [f"  {reason}" for reason in report["reasons"]]
     if check.tally.repeated:
         lines.append(f"  {check.tally.repeated:.1%} of them are of rows that another process scored too")
     psi, ks, rows, missing = report["psi"], report["ks"], report["rows"], report["missing"]
     if math.isfinite(psi["value"]):
-        lines.append(f"  PSI {psi['value']:.4f} ({_LEVELS[psi['level']]}); chance alone: up to {psi['critical']:.4f}")
+        lines.append(f"  PSI {psi['value']:.4f} ({LEVELS[psi['level']]}); chance alone: up to {psi['critical']:.4f}")
         lines.append(f"  KS  {ks['statistic']:.4f} (p {ks['p_value']:.3g})")
     if psi["rest"]:
         shares = f"{psi['rest']['golden']:.2%} then, {psi['rest']['current']:.2%} now"
