@@ -134,7 +134,7 @@ def _old_goldens(artifacts: Artifacts, keep: int, found: Collected) -> list[Path
         stay.update(names[:keep])
         old |= dict.fromkeys(reversed(names[keep:]))
     if unlisted := there.keys() - old.keys() - stay:
-        why = f"{artifacts.golden_metadata.name} lists none of them; delete them by hand"
+        why = f"not in {artifacts.golden_metadata.name}; delete by hand what you do not need"
         found.kept.append((counted(len(unlisted), "file") + f" in {folder.relative_to(artifacts.root)}", why))
     return [there[name] for name in old if name in there and name not in stay]
 

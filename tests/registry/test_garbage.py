@@ -228,7 +228,7 @@ def test_goldens_that_no_list_names_are_kept(changed: Registry, capsys: Capture,
     path.unlink() if content is None else path.write_bytes(content)
     assert gc(changed, 0) == 0
     said = {
-        None: "kept 3 files in golden/earlier: metadata.json lists none of them; delete them by hand\n",
+        None: "kept 3 files in golden/earlier: not in metadata.json; delete by hand what you do not need\n",
         b"{": f"kept earlier goldens: nobody can tell whose they are: {path}: not JSON in UTF-8",
     }
     assert said[content] in capsys.readouterr().out
