@@ -38,15 +38,17 @@ def prepared_golden(artifacts: Artifacts, model_id: str, *, digest: str | None =
             f"{found.path}: the golden of {model_id} is for other bytes, sha256:{golden.digest[:DIGITS]}, than this "
             f"model's, sha256:{digest[:DIGITS]}; set it again: modelgates golden set {model_id}"
         )
-    kept = found.path.with_suffix(SUFFIX)
+    own_panel = golden.origin == "panel" and golden.of == golden.digest
+    # The same predictions have days if they are the panel's, and none if a file held them.
+    kept, name = found.path.with_suffix(SUFFIX), f"{golden.sha256} {'panel' if own_panel else 'file'}"
     with suppress(ModelgatesError, OSError):
-        return kept_reference(read_bytes(kept), golden.sha256)
+        return kept_reference(read_bytes(kept), name)
     values, days = read_golden(found.path, found.content)
-    if days is None and golden.origin == "panel" and golden.of == golden.digest:
+    if days is None and own_panel:
         days = _panel_days(artifacts, model_id)
     reference = Reference.of(values, days=days if days is not None and len(days) == len(values) else None)
     with suppress(OSError):  # it is prepared again next time
-        artifacts.write(kept, keep_reference(reference, golden.sha256))
+        artifacts.write(kept, keep_reference(reference, name))
     return reference
 
 

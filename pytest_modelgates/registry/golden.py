@@ -246,7 +246,10 @@ def _in_file(artifacts: Artifacts, source: Path, own: str) -> _Found:
     if _DIGEST in frame:  # a part of the log, or what was made of one
         said = [str(each) for each in frame[_DIGEST].unique()]
         if bad := next((each for each in said if not re.fullmatch(r"[0-9a-f]{64}", each)), None):
-            raise FormatError(f"{source}: {_DIGEST} holds {cut(printable(bad))!r}, expected the SHA-256 of a model")
+            raise FormatError(
+                f"{source}: {_DIGEST} holds {cut(printable(bad))!r}, expected the SHA-256 of a model; "
+                "rename the column if it holds something else"
+            )
         of = next((each for each in said if each != own), own)
     return _Found(words=f"from {source.name}", origin="hand", values=values, of_id=of_id, of=of)
 

@@ -229,7 +229,7 @@ def test_a_golden_of_another_model_that_0_1_saved_is_known_by_its_bytes(registry
 
 def test_a_log_that_names_no_model_by_its_digest_is_refused(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "part.csv").write_text("prediction,digest\n1,abc\n")
-    with pytest.raises(FormatError, match="digest holds 'abc', expected the SHA-256 of a model"):
+    with pytest.raises(FormatError, match="digest holds 'abc', expected the SHA-256 of a model; rename"):
         set_golden(registry.artifacts, registry.live, tmp_path / "part.csv", RULES, of_another=True)
 
 
@@ -344,3 +344,12 @@ def test_a_model_of_other_bytes_is_not_held_against_the_golden(registry: Registr
         f"sha256:{digest[:16]}, than this model's, sha256:{'1' * 16}; set it again: modelgates golden set "
         f"{registry.live}"
     )
+
+
+def test_the_same_predictions_have_days_only_as_the_panel(registry: Registry, tmp_path: Path) -> None:
+    artifacts, copied = registry.artifacts, tmp_path / "copied.parquet"
+    copied.write_bytes((artifacts.golden / f"{registry.live}.parquet").read_bytes())
+    for source, dated in ((copied, False), (None, True), (copied, False)):
+        set_golden(artifacts, registry.live, source, RULES)
+        for _ in range(2):  # prepared, and then from what was kept
+            assert bool(prepared_golden(artifacts, registry.live).golden.days) is dated
