@@ -23,6 +23,7 @@ ModelId = Annotated[str, msgspec.Meta(pattern=_ID)]
 ALL_ARMS = "all"
 ARM = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"
 _KILL = "KILL"
+EARLIER = "earlier"
 
 
 def is_id(name: str) -> bool:
@@ -183,6 +184,11 @@ class Artifacts:
     def golden(self) -> Path:
         """The reference predictions of every promoted model."""
         return self.root / "golden"
+
+    @property
+    def earlier_goldens(self) -> Path:
+        """Those that are in force no more, by the digest of the file."""
+        return self.golden / EARLIER
 
     @property
     def golden_metadata(self) -> Path:

@@ -117,9 +117,13 @@ def test_a_proof_is_read_and_then_refused_since_its_gates_were_those_of_0_1(desk
 
 
 def test_goldens_and_the_logs_of_predictions_are_read(desk: Path) -> None:
-    assert said(desk, "golden", "show").splitlines() == [
-        f"{FIRST}  1250 rows  saved 2026-11-29 00:47:01  sha256:43879b45924d3e5c",
-        f"{LIVE}  1250 rows  saved 2026-11-29 00:47:07  sha256:8ea007dff85f7dbb",
+    assert said(desk, "golden", "list").splitlines() == [
+        f"{FIRST}  1250 rows  2026-11-29 00:47  sha256:43879b45924d3e5c",
+        f"{LIVE}  1250 rows  2026-11-29 00:47  sha256:8ea007dff85f7dbb",
+    ]
+    assert said(desk, "golden", "show").splitlines()[:2] == [
+        f"{LIVE}: sha256:8ea007dff85f7dbb is in force",
+        "  1250 rows, the panel, since 2026-11-29 00:47:07",
     ]
     assert load_golden_predictions(folder=desk / "artifacts" / "golden").shape == (1250,)
     assert said(desk, "drift-check").startswith(f"{LIVE}: no drift over 200 live predictions of 20 days\n")

@@ -15,6 +15,7 @@ from ..storage.text import first_line
 from . import (
     alerts,
     gates,
+    golden,
     monitoring,
     outcomes,
     packing,
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
         gates,
         registry,
         upkeep,
+        golden,
         trials,
         policy,
         monitoring,

@@ -1,14 +1,12 @@
-"""Verbs that keep the registry in order: repair after a crash, deleting old models, goldens."""
+"""Verbs that keep the registry in order: repair after a crash, deleting old models."""
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
 from .options import (
     ARTIFACTS,
-    JSON,
     POLICY,
     Verbs,
     acting,
@@ -17,7 +15,6 @@ from .options import (
     emergency,
     key_of,
     key_option,
-    print_json,
     whole,
 )
 
@@ -50,23 +47,6 @@ def register(verbs: Verbs) -> None:
         ARTIFACTS,
         POLICY,
     )
-    golden = verbs.noun("golden", "Save or list goldens, the predictions that live ones are compared with.")
-    golden.add(
-        "set",
-        golden_set,
-        argument("model", help="the model's id"),
-        argument(
-            "--from",
-            dest="source",
-            type=Path,
-            help="take them from this Parquet or CSV file, column `prediction`; default: the model's panel",
-        ),
-        argument("--reason", default="", help="why, for the audit log; default: where they are from"),
-        key_option("sign the log"),
-        ARTIFACTS,
-        POLICY,
-    )
-    golden.add("show", golden_show, ARTIFACTS, JSON)
 
 
 def recover(arguments: argparse.Namespace) -> int:
@@ -117,29 +97,3 @@ def gc(arguments: argparse.Namespace) -> int:
     for name, why in found.failed:
         print(f"modelgates: {name} cannot be deleted: {printable(why)}", file=sys.stderr)
     return 3 if found.failed else 0
-
-
-def golden_set(arguments: argparse.Namespace) -> int:
-    """Save a model's panel predictions, or those in a file, as its golden, and write it into the audit log."""
-    from ..registry.golden import set_golden
-
-    artifacts = artifacts_of(arguments)
-    rules = acting(artifacts, arguments).operations.registry
-    reason, key = arguments.reason, key_of(arguments)
-    print(set_golden(artifacts, arguments.model, arguments.source, rules, reason=reason, key=key))
-    return 0
-
-
-def golden_show(arguments: argparse.Namespace) -> int:
-    """List the goldens that are saved."""
-    from ..drift.golden import golden_metadata
-
-    metadata = golden_metadata(artifacts_of(arguments).golden)
-    if arguments.json:
-        print_json(metadata)
-    else:
-        for model_id, entry in sorted(metadata.goldens.items()):
-            print(f"{model_id}  {entry.rows} rows  saved {entry.saved:%Y-%m-%d %H:%M:%S}  sha256:{entry.sha256[:16]}")
-        if not metadata.goldens:
-            print("no golden yet; a promotion saves one, and so does: modelgates golden set ID")
-    return 0

@@ -97,7 +97,7 @@ class KeptSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptReference(msgspec.Struct, frozen=True, kw_only=True):
-    """A `Reference`, and the digest of the file of the golden that it was prepared from."""
+    """A `Reference`, and the name of the golden that it was prepared from, such as the digest of its file."""
 
     golden: str
     points: Array
@@ -107,7 +107,7 @@ class KeptReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep_reference(reference: Reference, golden: str) -> bytes:
-    """Give a reference as bytes, with the digest of its golden's file."""
+    """Give a reference as bytes, with the name of its golden, by which it is found to be that golden's."""
     kept = KeptReference(
         golden=golden,
         points=Array.of(reference.grid.points),

@@ -87,7 +87,7 @@ def check_live(
         If it has scored no row, or the log is not whole.
     """
     live, tally = live_change(artifacts), Tally()
-    reference = prepared_golden(artifacts, live.to)
+    reference = prepared_golden(artifacts, live.to, digest=live.digest)
     drift = RunningDrift(reference, limits=limits_of(policy))
     now, looking, known, words = now or datetime.now(UTC), None, None, ""
     if last is None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .feature_drift import FeatureCheck  # it loads pandas
 
 _ROWS, _NAME, _BAR = 12, 22, 30
-_VERDICTS = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}
+VERDICTS = {True: "DRIFT", False: "no drift", None: "INCONCLUSIVE"}
 _WORDS = {True: "", False: "", None: "cannot tell: "}
-_LEVELS = {"none": "no significant change", "moderate": "a moderate change", "significant": "a significant change"}
+LEVELS = {"none": "no significant change", "moderate": "a moderate change", "significant": "a significant change"}
 
 
 class DayReading(TypedDict):
@@ -34,13 +34,13 @@ def in_words(check: Check, limits: DriftLimits) -> str:
     """Say the result to people."""
     report, days = check.report, sorted(check.summary.days)
     span = f" of {counted(len(days), 'day')}" if days and not check.summary.undated else ""
-    lines = [f"{check.model_id}: {_VERDICTS[report['overall_drift']]} over {check.rows} live predictions{span}"]
+    lines = [f"{check.model_id}: {VERDICTS[report['overall_drift']]} over {check.rows} live predictions{span}"]
     lines += [f"  {reason}" for reason in report["reasons"]]
     if check.tally.repeated:
         lines.append(f"  {check.tally.repeated:.1%} of them are of rows that another process scored too")
     psi, ks, rows, missing = report["psi"], report["ks"], report["rows"], report["missing"]
     if math.isfinite(psi["value"]):
-        lines.append(f"  PSI {psi['value']:.4f} ({_LEVELS[psi['level']]}); chance alone: up to {psi['critical']:.4f}")
+        lines.append(f"  PSI {psi['value']:.4f} ({LEVELS[psi['level']]}); chance alone: up to {psi['critical']:.4f}")
         lines.append(f"  KS  {ks['statistic']:.4f} (p {ks['p_value']:.3g})")
     if psi["rest"]:
         shares = f"{psi['rest']['golden']:.2%} then, {psi['rest']['current']:.2%} now"
@@ -130,7 +130,7 @@ def days_in_words(days: list[DayReading], limits: DriftLimits) -> str:
 def features_in_words(check: "FeatureCheck") -> str:
     """Say what a check of the features found, a line a feature, the worst first."""
     lines = [
-        f"{check.model_id}: {_VERDICTS[check.overall_drift]} over the features of {counted(check.rows, 'live row')}"
+        f"{check.model_id}: {VERDICTS[check.overall_drift]} over the features of {counted(check.rows, 'live row')}"
     ]
     lines.append(f"  {'feature':<{_NAME}}  {'PSI':>8}  {'p':>8}")
     for column in check.columns:

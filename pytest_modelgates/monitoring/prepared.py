@@ -6,35 +6,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
-from ..drift.golden import golden_file, golden_metadata, read_golden
+from ..drift.golden import golden_file, read_golden
 from ..drift.kept import keep_reference, kept_reference
 from ..drift.summary import Reference
-from ..errors import ModelgatesError
-from ..storage.digests import sha256
+from ..drift.versions import DIGITS
+from ..errors import IntegrityError, ModelgatesError
 from ..storage.strict_json import read_bytes
 
 SUFFIX = ".counts"
 
 
-def prepared_golden(artifacts: Artifacts, model_id: str) -> Reference:
-    """Read a model's golden, with the days of its rows if it is what the model scored on its own panel.
+def prepared_golden(artifacts: Artifacts, model_id: str, *, digest: str | None = None) -> Reference:
+    """Read a model's golden, with the days of its rows if it holds them, or is what the model scored on its own panel.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    model_id : str
+    digest : str, optional
+        The model's, which a golden that names one must be for.
 
     Raises
     ------
     FormatError, IntegrityError
-        As `load_golden_predictions` does.
+        As `load_golden_predictions` does; or if the golden is for other bytes than this model's.
     """
-    path, content = golden_file(model_id, folder=artifacts.golden)
-    digest, kept = sha256(content), path.with_suffix(SUFFIX)
+    found = golden_file(model_id, folder=artifacts.golden)
+    golden = found.version
+    if digest and golden.digest not in (None, digest):
+        raise IntegrityError(
+            f"{found.path}: the golden of {model_id} is for other bytes, sha256:{golden.digest[:DIGITS]}, than this "
+            f"model's, sha256:{digest[:DIGITS]}; set it again: modelgates golden set {model_id}"
+        )
+    own_panel = golden.origin == "panel" and golden.of == golden.digest
+    # The same predictions have days if they are the panel's, and none if a file held them.
+    kept, name = found.path.with_suffix(SUFFIX), f"{golden.sha256} {'panel' if own_panel else 'file'}"
     with suppress(ModelgatesError, OSError):
-        return kept_reference(read_bytes(kept), digest)
-    values = read_golden(path, content)
-    days = None
-    if golden_metadata(artifacts.golden).goldens[model_id].digest:
+        return kept_reference(read_bytes(kept), name)
+    values, days = read_golden(found.path, found.content)
+    if days is None and own_panel:
         days = _panel_days(artifacts, model_id)
     reference = Reference.of(values, days=days if days is not None and len(days) == len(values) else None)
     with suppress(OSError):  # it is prepared again next time
-        artifacts.write(kept, keep_reference(reference, digest))
+        artifacts.write(kept, keep_reference(reference, name))
     return reference
 
 

@@ -17,7 +17,7 @@ from ..audit.events import event_of
 from ..audit.kinds import ADOPTED
 from ..audit.whole import set_aside
 from ..audit.writer import link_target, lock
-from ..drift.golden import golden_metadata, save_golden_predictions
+from ..drift.versions import golden_metadata
 from ..errors import ModelgatesError, RefusedError
 from ..evidence.seal import load_key, sign
 from ..model.directory import ModelDirectory, verify
@@ -26,7 +26,7 @@ from ..storage.digests import sha256, sha256_of
 from ..storage.lines import first
 from ..storage.paths import is_file, is_link, is_there
 from ..storage.text import first_line
-from .golden import panel_predictions
+from .golden import give_golden, panel_predictions
 from .in_force import InForce
 from .recover import diagnose
 from .store import went_live
@@ -105,7 +105,7 @@ def _give_golden(artifacts: Artifacts, model_id: str, digest: str) -> Iterator[s
         if model_id not in golden_metadata(artifacts.golden).goldens:
             with ModelDirectory(artifacts.model(model_id)) as model:
                 values = panel_predictions(model)
-            save_golden_predictions(values, model_id, folder=artifacts.golden, digest=digest)
+            give_golden(artifacts, model_id, values, digest)
             yield f"save the golden of {model_id}"
     except (ModelgatesError, OSError) as error:
         yield f"leave {model_id} without a golden ({first_line(error)}); set one: modelgates golden set {model_id}"

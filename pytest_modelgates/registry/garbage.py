@@ -12,17 +12,19 @@ from pathlib import Path
 
 from ..artifacts import Artifacts
 from ..audit.writer import lock, locked
-from ..errors import RegistryError
+from ..errors import FormatError, RegistryError
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
 from ..storage.paths import is_folder, is_there
 from ..storage.regular_files import open_folder
+from ..storage.text import counted
 from .store import model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"
 STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
 GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*")
 TRIALS = re.compile(r"[0-9a-f]{64}\.npy")
+EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +48,22 @@ class Collected:
 def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool = False) -> Collected:
     """Delete models older than the live one but for the newest `keep`, and what killed commands left behind.
 
+    Of the goldens that were in force before a model's own, the newest `keep` stay too.
+
     Parameters
     ----------
     artifacts : Artifacts
     rules : LockRules
     keep : int
-        How many of the models that could be deleted stay, the newest first.
+        How many of the models that could be deleted stay, the newest first; and of each model's earlier goldens.
     dry_run : bool
         Delete nothing.
 
     Returns
     -------
     Collected
-        Models, oldest first, then leftovers. A folder that a process holds open is kept. One that cannot be deleted
-        does not stop the rest.
+        Models, oldest first, then goldens that are in force no more, then leftovers. A folder that a process holds
+        open is kept. One that cannot be deleted does not stop the rest.
 
     Raises
     ------
@@ -72,8 +76,8 @@ def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool 
     with lock(artifacts, rules, writes=False) if dry_run else locked(artifacts, rules):
         if not is_folder(artifacts.models):
             return found
-        expendable = _expendable(artifacts, keep, found)
-        for path in [*(artifacts.models / name for name in expendable), *_leftovers(artifacts)]:
+        models = [artifacts.models / name for name in _expendable(artifacts, keep, found)]
+        for path in [*models, *_old_goldens(artifacts, keep, found), *_leftovers(artifacts)]:
             name = path.name if path.parent == artifacts.models else str(path.relative_to(artifacts.root))
             try:
                 with _unread(path) if is_folder(path) else nullcontext(enter_result=True) as free:
@@ -109,6 +113,32 @@ def _expendable(artifacts: Artifacts, keep: int, found: Collected) -> list[str]:
     return going
 
 
+def _old_goldens(artifacts: Artifacts, keep: int, found: Collected) -> list[Path]:
+    """Find the files of goldens that were in force before; what no list names is kept, since a list may be lost."""
+    folder = artifacts.earlier_goldens
+    there = (
+        {path.stem: path for path in folder.iterdir() if EARLIER_FILE.fullmatch(path.name)} if is_folder(folder) else {}
+    )
+    if not there:
+        return []
+    from ..drift.versions import golden_metadata  # here, since it brings NumPy along
+
+    try:
+        goldens = golden_metadata(artifacts.golden).goldens.values()
+    except FormatError as error:
+        found.kept.append((f"{folder.name} goldens", f"nobody can tell whose they are: {error}"))
+        return []
+    old, stay = dict[str, None](), {golden.sha256 for golden in goldens}
+    for golden in goldens:
+        names = list(dict.fromkeys(each.sha256 for each in reversed(golden.history)))
+        stay.update(names[:keep])
+        old |= dict.fromkeys(reversed(names[keep:]))
+    if unlisted := there.keys() - old.keys() - stay:
+        why = f"not in {artifacts.golden_metadata.name}; delete by hand what you do not need"
+        found.kept.append((counted(len(unlisted), "file") + f" in {folder.relative_to(artifacts.root)}", why))
+    return [there[name] for name in old if name in there and name not in stay]
+
+
 def _leftovers(artifacts: Artifacts) -> list[Path]:
     """Find what killed commands left: folders of models, and files that were not yet renamed to their place."""
     with os.scandir(artifacts.models) as entries:
@@ -119,7 +149,13 @@ def _leftovers(artifacts: Artifacts) -> list[Path]:
         ]
     files = []
     # Who writes here has the lock, which we have now. Reports and the like are written without it.
-    for folder, names in ((artifacts.golden, GOLDENS), (artifacts.root, LOGS), (artifacts.trials, TRIALS)):
+    places = (
+        (artifacts.golden, GOLDENS),
+        (artifacts.earlier_goldens, EARLIER_FILE),
+        (artifacts.root, LOGS),
+        (artifacts.trials, TRIALS),
+    )
+    for folder, names in places:
         if is_folder(folder):
             with os.scandir(folder) as entries:
                 files += [

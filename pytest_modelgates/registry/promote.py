@@ -10,7 +10,6 @@ from ..artifacts import Artifacts
 from ..audit.actor import one_line_reason, why_denied
 from ..audit.chain import Event
 from ..audit.writer import locked
-from ..drift import save_golden_predictions
 from ..errors import FormatError, GoneError, IntegrityError, ModelgatesError, RefusedError, RegistryError
 from ..evidence.proof import StoredProof, read_proof
 from ..evidence.report import StoredReport, read_report
@@ -27,7 +26,7 @@ from ..trials.kept import kept_of, market_of, trial_of
 from ..trials.ledger import enter, read_ledger, seen_on
 from .audit_check import verify_log
 from .decide import Damaged, Decision, Facts, decide
-from .golden import panel_predictions
+from .golden import give_golden, panel_predictions
 from .in_force import InForce
 from .nights import nights
 from .store import Done, change_live, is_model, state
@@ -246,5 +245,5 @@ def promote(
             waivers=tuple(map(str, plan.decision.waivers)),
             way_back=way_back.digest if way_back else None,
         )
-        save_golden_predictions(facts.golden, model_id, folder=artifacts.golden, digest=facts.digest)
+        give_golden(artifacts, model_id, facts.golden, facts.digest, private)
         return change_live(artifacts, change, key=private)

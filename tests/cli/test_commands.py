@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pytest_modelgates import __main__ as start
 from pytest_modelgates.audit.chain import Commit, Event, append, read_history, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.errors import KilledError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
@@ -30,7 +31,7 @@ from pytest_modelgates.registry.store import live_change, live_id
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, logged, modelgates, predictions
-from tests.support.panels import ASSETS, DAYS, FEATURES, invented_panel
+from tests.support.panels import FEATURES, invented_panel
 
 Capture = pytest.CaptureFixture[str]
 
@@ -89,7 +90,7 @@ def test_a_reason_never_takes_two_lines_of_the_log(registry: Registry, capsys: C
     assert capsys.readouterr().out.splitlines()[2].endswith("  a 2026 b")
 
 
-@pytest.mark.parametrize("verb", ["status", "list", "log", "log --verify", "golden show", "compare"])
+@pytest.mark.parametrize("verb", ["status", "list", "log", "log --verify", "golden show", "golden list", "compare"])
 def test_a_mistyped_folder_is_no_registry_without_problems(tmp_path: Path, capsys: Capture, verb: str) -> None:
     assert main([*verb.split(), "--artifacts", str(tmp_path / "artefacts")]) == 1
     assert capsys.readouterr() == (
@@ -176,6 +177,7 @@ def test_what_shows_nothing_says_so(tmp_path: Path, capsys: Capture) -> None:
         (["list"], "no model was packed yet"),
         (["log"], "nothing was promoted yet"),
         (["golden", "show"], "no golden yet; a promotion saves one, and so does: modelgates golden set ID"),
+        (["golden", "list"], "no golden yet; a promotion saves one, and so does: modelgates golden set ID"),
     ):
         assert main([*verb, "--artifacts", str(tmp_path)]) == 0
         assert capsys.readouterr().out == f"{said}\n"
@@ -191,7 +193,9 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     assert [row["id"] for row in parsed("list")] == [served.live, served.candidate]
     assert [entry.get("to", entry.get("kind")) for entry in parsed("log")] == ["trial", served.live, "trial"]
     assert parsed("log", "--at", "9999-01-01") == {"live": served.live}
-    assert list(parsed("golden", "show")["goldens"]) == [served.live]
+    assert list(parsed("golden", "list")["goldens"]) == [served.live]
+    assert parsed("golden", "show")["model_id"] == served.live
+    assert parsed("golden", "diff", served.live, served.live)["psi"]["value"] == 0
     drift = parsed("drift-check")
     assert (drift["model_id"], drift["rows"], drift["overall_drift"]) == (served.live, 400, False)
     numbers = {"psi", "ks", "missing", "literal", "sizes"}
@@ -215,14 +219,41 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
     }
 
 
-def test_golden_set_and_show(registry: Registry, capsys: Capture, tmp_path: Path) -> None:
+def test_golden_set_show_and_list(registry: Registry, capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("prediction\n1\n2\n")
-    assert asked(registry, "golden", "set", registry.candidate, "--from", tmp_path / "own.csv") == 0
-    assert capsys.readouterr().out == f"{registry.artifacts.golden / registry.candidate}.parquet\n"
+    before = golden_metadata(registry.artifacts.golden).goldens[registry.live]
+    for model_id in (registry.candidate, registry.live):
+        assert asked(registry, "golden", "set", model_id, "--from", tmp_path / "own.csv") == 0
+        said = capsys.readouterr()
+        assert said.out == f"{registry.artifacts.golden / model_id}.parquet\n  2 rows from own.csv\n"
+    back = f"modelgates golden set {registry.live} --from {before.name}"
+    assert said.err == f"modelgates: the golden before is kept; to put it back: {back}\n"
+    assert asked(registry, "golden", "list") == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[:2] for line in listed] == [[registry.live, "2 rows"], [registry.candidate, "2 rows"]]
+    assert [line.endswith("  1 earlier") for line in listed] == [True, False]
+    assert asked(registry, *back.split()[1:]) == 0
+    capsys.readouterr()
     assert asked(registry, "golden", "show") == 0
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith(f"{registry.live}  {DAYS * ASSETS} rows  saved ")
-    assert shown[1].startswith(f"{registry.candidate}  2 rows  saved ")
+    assert capsys.readouterr().out.startswith(f"{registry.live}: {before.name} is in force\n")
+
+
+def test_a_golden_is_not_made_of_a_window_without_a_log(registry: Registry, capsys: Capture) -> None:
+    for options, said in (
+        (["--since", "2026-01-01"], "--since and --until choose from the live log: add --from log"),
+        (
+            ["--from", "log", "--since", "2026-01-02", "--until", "2026-01-02"],
+            "--since 2026-01-02 00:00 is not before ",
+        ),
+    ):
+        assert asked(registry, "golden", "set", registry.live, *options) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_golden_that_is_not_in_its_place_is_shown_with_what_to_type(registry: Registry, capsys: Capture) -> None:
+    registry.artifacts.golden.joinpath(f"{registry.live}.parquet").write_bytes(b"")
+    assert asked(registry, "golden", "show") == 1
+    assert f"set it again: modelgates golden set {registry.live}\n" in capsys.readouterr().out
 
 
 def test_a_drift_check_ends_with_one_on_drift(served: Registry, capsys: Capture) -> None:
@@ -694,6 +725,8 @@ PLACES = [
     "shadow/predictions.jsonl",
     "golden/metadata.json",
     "golden/LIVE.parquet",
+    "golden/earlier",
+    "drift/checks.jsonl",
     "handmade.json",
     "models/LIVE/manifest.json",
     "models/LIVE/sidecar.json",
@@ -775,6 +808,8 @@ def test_no_file_whatever_it_holds_makes_a_traceback(
         ["list"],
         ["log"],
         ["golden", "show", "--json"],
+        ["golden", "list"],
+        ["golden", "diff", attacked.live, attacked.live],
         ["golden", "set", attacked.candidate],
         ["golden", "set", attacked.live, "--from", target],
         ["drift-check", "--policy", attacked.policy_file],

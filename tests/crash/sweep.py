@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash.injection import Outcome, Point, Server, points
-from tests.crash.registries import EVENT, NEXT, RECOVER, Registry, promotion
+from tests.crash.registries import EVENT, GOLDEN, NEXT, OLD, RECOVER, Registry, promotion
 
 ERRORS = ("EIO", "ENOSPC", "EACCES", "EMFILE")
 WORKERS = 2
@@ -103,6 +103,8 @@ def judge(case: Case, registry: Registry, outcome: Outcome, how: str) -> list[st
         return found
     if case.command == EVENT and registry.events() != (outcome.status == 0):
         found.append(f"exit status {outcome.status}, and {registry.events()} events in the log")
+    if case.command == GOLDEN and outcome.status == 0 and registry.golden_rows(OLD) != 2:
+        found.append("exit status 0, and the golden is the old one")
     live = registry.live()
     if outcome.status == 0 and live != case.after:
         found.append(f"exit status 0, and {live} is live, expected {case.after}")

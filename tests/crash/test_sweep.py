@@ -14,6 +14,7 @@ COMMANDS = (
     "pack",
     "gc",
     "event",
+    "golden set",
     "recover finishes",
     "recover forgets",
     "recover puts back",

@@ -10,6 +10,9 @@ import pytest
 
 from pytest_modelgates.audit.chain import Commit, append, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.drift import save_golden_predictions
+from pytest_modelgates.drift.golden import put_golden, version_content
+from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.model.directory import ModelDirectory
 from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.registry.status import status
@@ -180,3 +183,60 @@ def test_how_many_to_keep_is_a_whole_number(registry: Registry, capsys: Capture,
     with pytest.raises(SystemExit, match="2"):
         main(["gc", f"--keep={keep}", "--artifacts", str(registry.artifacts.root)])
     assert f"{keep!r} is not a whole number; give one such as 5" in capsys.readouterr().err
+
+
+def golden_files(registry: Registry) -> list[str]:
+    return sorted(path.stem for path in (registry.artifacts.golden / "earlier").glob("*.parquet"))
+
+
+@pytest.fixture
+def changed(registry: Registry) -> Registry:
+    """The live model's golden was replaced four times, the first time by the same as the third time."""
+    for value in (1.0, 2.0, 1.0, 3.0):
+        save_golden_predictions([value], folder=registry.artifacts.golden)
+    return registry
+
+
+def test_the_newest_goldens_that_were_in_force_before_are_kept(changed: Registry, capsys: Capture) -> None:
+    metadata = golden_metadata(changed.artifacts.golden)
+    panel, one, two, again = (each.sha256 for each in metadata.goldens[changed.live].history)
+    assert one == again
+    assert golden_files(changed) == sorted([panel, one, two])
+    size = (changed.artifacts.golden / "earlier" / f"{panel}.parquet").stat().st_size
+    assert gc(changed, 2) == 0
+    assert f"golden/earlier/{panel}.parquet  {size} bytes\n" in capsys.readouterr().out
+    assert golden_files(changed) == sorted([one, two])
+    assert gc(changed, 0) == 0
+    assert golden_files(changed) == []
+    assert golden_metadata(changed.artifacts.golden) == metadata, "the history still names them"
+
+
+def test_a_golden_that_another_model_keeps_or_that_is_in_force_stays(changed: Registry) -> None:
+    artifacts, history = changed.artifacts, golden_metadata(changed.artifacts.golden).goldens[changed.live].history
+    panel, one = history[0], history[1]
+    for version in (panel, one):  # the first is put back, and the second becomes the candidate's
+        content = version_content(artifacts.golden, changed.live, version)
+        assert content is not None
+        put_golden(artifacts.golden, changed.live if version == panel else changed.candidate, content, version)
+    assert gc(changed, 0) == 0
+    assert golden_files(changed) == sorted([panel.sha256, one.sha256])
+
+
+@pytest.mark.parametrize("content", [None, b"{"], ids=["lost", "damaged"])
+def test_goldens_that_no_list_names_are_kept(changed: Registry, capsys: Capture, content: bytes | None) -> None:
+    before, path = golden_files(changed), changed.artifacts.golden_metadata
+    path.unlink() if content is None else path.write_bytes(content)
+    assert gc(changed, 0) == 0
+    said = {
+        None: "kept 3 files in golden/earlier: not in metadata.json; delete by hand what you do not need\n",
+        b"{": f"kept earlier goldens: nobody can tell whose they are: {path}: not JSON in UTF-8",
+    }
+    assert said[content] in capsys.readouterr().out
+    assert golden_files(changed) == before
+
+
+def test_what_killed_commands_left_among_earlier_goldens_goes(changed: Registry) -> None:
+    left = changed.artifacts.golden / "earlier" / f".{'0' * 64}.parquet.{'a' * 16}"
+    left.write_bytes(b"123")
+    assert gc(changed, 9) == 0
+    assert not left.exists()

@@ -346,7 +346,7 @@ def test_a_link_is_adopted_though_no_golden_can_be_saved(registry: Registry, cap
     registry.artifacts.golden_metadata.write_text("{")
     assert adopt(registry) == 0
     assert re.search(
-        rf"leave {registry.candidate} without a golden \(.*metadata\.json: not JSON in UTF-8 \(.*\)\); "
+        rf"leave {registry.candidate} without a golden \(.*metadata\.json: not JSON in UTF-8 \(.*\); put it back .*\); "
         rf"set one: modelgates golden set {registry.candidate}$",
         capsys.readouterr().out,
         re.M,
