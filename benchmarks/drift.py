@@ -174,8 +174,8 @@ def json_lines(folder: Path, rows: int) -> None:
     from benchmarks.records import write_log
     from pytest_modelgates.artifacts import Artifacts
     from pytest_modelgates.drift.summary import Reference
-    from pytest_modelgates.monitoring.part_counts import count_parts
-    from pytest_modelgates.predictions.counting import Tally
+    from pytest_modelgates.monitoring.part_counts import count_part, tasks_of
+    from pytest_modelgates.predictions.counting import Window
     from pytest_modelgates.predictions.parts import parts
 
     write_log(folder, rows)
@@ -183,8 +183,8 @@ def json_lines(folder: Path, rows: int) -> None:
 
     def count() -> float:
         begin = time.perf_counter()
-        for _ in count_parts(artifacts, "live", "0" * 64, reference, Tally()):
-            pass
+        for task in tasks_of(artifacts, "live", Window(digest="0" * 64)):
+            count_part(reference, task)
         return time.perf_counter() - begin
 
     begin = time.perf_counter()

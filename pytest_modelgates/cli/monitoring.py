@@ -5,7 +5,7 @@ import argparse
 from ..artifacts import newest_id
 from ..errors import RefusedError
 from .alerts import happened
-from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, note, print_json
+from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, moment, note, print_json
 
 
 def register(verbs: Verbs) -> None:
@@ -13,6 +13,12 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "drift-check",
         drift_check,
+        argument(
+            "--since", type=moment, metavar="TIME", help="scored from then on; a date or time of ISO 8601, in UTC"
+        ),
+        argument("--until", type=moment, metavar="TIME", help="scored before"),
+        argument("--model", metavar="ID", help="this model; default: the live one"),
+        argument("--arm", help="this arm of the log, such as shadow; default: live"),
         argument("--last", type=count, metavar="N", help="compare only the newest N rows"),
         argument("--by", choices=["day"], help="show the PSI of each day that rows are of"),
         ARTIFACTS,
@@ -32,12 +38,19 @@ def register(verbs: Verbs) -> None:
 def drift_check(arguments: argparse.Namespace) -> int:
     """Compare the live model's predictions with its golden ones; ends with 1 unless there is no drift."""
     from ..drift.verdict import as_json
-    from ..monitoring.drift_check import check_live, limits_of, record
+    from ..monitoring.drift_check import LIVE, Asked, check_log, limits_of, record
     from ..monitoring.drift_words import by_day, days_in_words, in_words, picture
 
     artifacts = artifacts_of(arguments)
     policy = looking(artifacts, arguments).policy
-    check, limits = check_live(artifacts, policy, last=arguments.last), limits_of(policy)
+    asked = Asked(
+        model=arguments.model,
+        arm=arguments.arm or LIVE,
+        since=arguments.since,
+        until=arguments.until,
+        last=arguments.last,
+    )
+    check, limits = check_log(artifacts, policy, asked), limits_of(policy)
     days = by_day(check) if arguments.by else None
     words = in_words(check, limits)
     if arguments.json:
@@ -53,7 +66,7 @@ def drift_check(arguments: argparse.Namespace) -> int:
     except OSError as error:
         note(f"this check is not in {artifacts.drift_checks}: {error.strerror}")
     drift = check.report["overall_drift"]
-    if drift is not None:  # an inconclusive check neither raises an alert nor ends one
+    if drift is not None and asked.is_now:  # an inconclusive check neither raises an alert nor ends one
         happened(artifacts, lambda alerts: alerts.drifted(artifacts, check.model_id, words, drift=drift))
     return 0 if drift is False else 1
 

@@ -1,9 +1,10 @@
-"""Whether the live model's predictions still look like its golden predictions."""
+"""Whether a model's predictions still look like its golden predictions: those in the log, or in files."""
 
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import chain
+from pathlib import Path
 
 import msgspec
 
@@ -11,32 +12,68 @@ from ..artifacts import Artifacts
 from ..drift.running import RunningDrift
 from ..drift.summary import Reference, Summary
 from ..drift.verdict import DriftLimits, DriftReport, as_json
-from ..errors import StatisticsError
+from ..errors import RefusedError, StatisticsError
 from ..policy.policy import Policy
 from ..predictions.counting import Tally, Window, count_whole, days_of, refuse_incomplete, values_of
+from ..predictions.records import checked_arm
 from ..registry.store import live_change
 from ..storage.atomic import make_folder
+from ..storage.digests import tree_digest
 from ..storage.lines import append_atomic
-from .part_counts import EPOCH, count_parts
+from ..storage.paths import is_folder
+from ..storage.text import counted
+from .engines import Engine, here
+from .part_counts import EPOCH, add_parts, count_part, tasks_of
 from .prepared import prepared_golden
+
+LIVE = "live"
+MOST_NAMED = 20  # files that are named in the list of all checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which predictions are compared: of a model (default: the live one), in an arm, scored in a window, the newest."""
+
+    model: str | None = None
+    arm: str = LIVE
+    since: datetime | None = None
+    until: datetime | None = None
+    last: int | None = None
+
+    @property
+    def is_now(self) -> bool:
+        """Whether this is how the live model does now, which alerts are about."""
+        return self.model is None and self.arm == LIVE and self.until is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a check found: of which model, over how many rows of which days, and all that was counted."""
+    """What a check found: of which model, over how many rows of which days, and all that was counted.
+
+    `files` are those that were read instead of the log, and `column` is their column of predictions.
+    """
 
     model_id: str
     digest: str
-    last: int | None
+    asked: Asked
     report: DriftReport
     reference: Reference
     summary: Summary
     tally: Tally = field(default_factory=Tally)
+    files: tuple[Path, ...] = ()
+    column: str | None = None
 
     @property
     def rows(self) -> int:
         """Rows that were compared."""
         return self.report["rows"]["current"]
+
+    @property
+    def what(self) -> str:
+        """What was compared, for people."""
+        if self.files:
+            return f"{counted(self.rows, 'prediction')} in {counted(len(self.files), 'file')}"
+        return f"{self.rows} {self.asked.arm} predictions"
 
 
 def limits_of(policy: Policy) -> DriftLimits:
@@ -49,46 +86,79 @@ def limits_of(policy: Policy) -> DriftLimits:
     )
 
 
-def check_live(artifacts: Artifacts, policy: Policy, *, last: int | None = None) -> Check:
-    """Compare the live model's predictions with its golden.
+def check_log(artifacts: Artifacts, policy: Policy, asked: Asked | None = None, *, engine: Engine = here) -> Check:
+    """Compare a model's predictions in the log with its golden.
 
     Parameters
     ----------
     artifacts : Artifacts
     policy : Policy
-    last : int, optional
-        Compare only so many of the newest rows.
+    asked : Asked, optional
+        Which predictions; all of the live model's if left out.
+    engine : Engine, optional
+        Where parts of the log are counted.
 
     Raises
     ------
     StatisticsError
-        If it has scored no row, or the log is not whole.
+        If it has scored no such row, or the log is not whole.
     """
-    live, tally = live_change(artifacts), Tally()
-    reference = prepared_golden(artifacts, live.to)
+    asked, tally = asked or Asked(), Tally()
+    checked_arm(asked.arm)
+    model_id, digest = model_of(artifacts, asked.model)
+    reference = prepared_golden(artifacts, model_id)
+    window = Window(digest=digest, since=asked.since, until=asked.until)
     drift = RunningDrift(reference, limits=limits_of(policy))
-    if last is None:
-        for _, summary in count_parts(artifacts, "live", live.digest, reference, tally):
-            drift.add(summary)
-        refuse_incomplete(tally, "live")
+    if asked.last is None:
+        tasks = tasks_of(artifacts, asked.arm, window)
+        drift.add(add_parts(engine(count_part, tasks, reference), reference, tally))
+        refuse_incomplete(tally, asked.arm)
     else:
-        records = count_whole(artifacts, "live", Window(digest=live.digest), tally)
-        if newest := list(deque(chain.from_iterable(records), maxlen=last)):
+        records = count_whole(artifacts, asked.arm, window, tally)
+        if newest := list(deque(chain.from_iterable(records), maxlen=asked.last)):
             drift.add(values_of([newest]), days=days_of(newest))
     if not drift.rows:
-        raise StatisticsError(
-            f"no prediction of {live.to}, which is live, in {artifacts.predictions / 'live'}; run: modelgates serve "
-            f"--onnx {artifacts.latest_onnx} --csv {artifacts.root / 'live_data.csv'}"
-        )
+        raise StatisticsError(_nothing(artifacts, model_id, asked))
     return Check(
-        model_id=live.to,
-        digest=live.digest,
-        last=last,
+        model_id=model_id,
+        digest=digest,
+        asked=asked,
         report=drift.report(),
         reference=reference,
         summary=drift.summary,
         tally=tally,
     )
+
+
+def model_of(artifacts: Artifacts, model: str | None) -> tuple[str, str]:
+    """Give the id and the digest of a model; of the live one if none is named.
+
+    Raises
+    ------
+    RefusedError
+        If there is no such model.
+    """
+    if model is None:
+        live = live_change(artifacts)
+        return live.to, live.digest
+    directory = artifacts.model(model)
+    if not is_folder(directory):
+        raise RefusedError(f"{directory}: no such model; give --model one of: modelgates list")
+    return model, tree_digest(directory)
+
+
+def _nothing(artifacts: Artifacts, model_id: str, asked: Asked) -> str:
+    """Say that no row is there, and what would put one there."""
+    place = artifacts.predictions / asked.arm
+    if asked.since or asked.until:
+        ends = (("from", asked.since), ("until", asked.until))
+        scored = " ".join(f"{word} {time.isoformat()}" for word, time in ends if time)
+        return f"no prediction of {model_id} in {place} that was scored {scored}; see: modelgates predictions"
+    if asked.is_now:
+        csv = artifacts.root / "live_data.csv"
+        run = f"modelgates serve --onnx {artifacts.latest_onnx} --csv {csv}"
+        return f"no prediction of {model_id}, which is live, in {place}; run: {run}"
+    return f"no prediction of {model_id} in {place}; see what is in the log: modelgates predictions"
 
 
 def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -> None:
@@ -106,8 +176,12 @@ def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -
         "model_id": check.model_id,
         "digest": check.digest,
         "golden": check.reference.grid.golden.grid,
+        "arm": None if check.files else check.asked.arm,
+        "files": [str(path) for path in check.files[:MOST_NAMED]] or None,
         "window": {
-            "last": check.last,
+            "last": check.asked.last,
+            "since": check.asked.since,
+            "until": check.asked.until,
             "first_day": days[0] if days else None,
             "last_day": days[-1] if days else None,
         },

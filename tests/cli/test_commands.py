@@ -227,6 +227,64 @@ def test_a_drift_check_ends_with_one_on_drift(served: Registry, capsys: Capture)
     assert f"{served.live}: DRIFT over 400 live predictions" in capsys.readouterr().out
 
 
+def test_a_drift_check_selects_in_the_log(served: Registry, capsys: Capture) -> None:
+    assert asked(served, "drift-check", "--since", "2020-01-01", "--until", "9999-01-01T00:00+01:00") == 0
+    assert ": no drift over 400 live predictions" in capsys.readouterr().out
+    assert asked(served, "drift-check", "--until", "2020-01-01", "--since", "2019-12-31T23:00:00-01:00") == 1
+    place = served.artifacts.predictions / "live"
+    ends = "from 2020-01-01T00:00:00+00:00 until 2020-01-01T00:00:00+00:00"
+    said = f"no prediction of {served.live} in {place} that was scored {ends}; see: modelgates predictions"
+    assert capsys.readouterr().err == f"modelgates: {said}\n"
+    moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="blue")
+    log_predictions(served.artifacts, moved)
+    assert asked(served, "drift-check", "--arm", "blue") == 1
+    assert f"{served.live}: DRIFT over 400 blue predictions" in capsys.readouterr().out
+    assert asked(served, "drift-check", "--model", served.live) == 0
+    assert f"{served.live}: no drift over 400 live predictions" in capsys.readouterr().out
+    checks = [json.loads(line) for line in served.artifacts.drift_checks.read_text().splitlines()]
+    assert [(check["arm"], check["window"]["since"]) for check in checks] == [
+        ("live", "2020-01-01T00:00:00Z"),
+        ("blue", None),
+        ("live", None),
+    ]
+
+
+WRONG_SELECTIONS = [
+    pytest.param(["--model", "1600000000"], "1600000000: no such model; give --model one of: modelgates list", 1),
+    pytest.param(["--model", "x"], "'x' is not a model id: expected the 10 to 12 digits of a Unix time, such as ", 1),
+    pytest.param(["--arm", "../x"], "'../x' is not an arm: expected a name such as live, shadow or blue-2", 1),
+    pytest.param(["--arm", "green"], "green; see what is in the log: modelgates predictions", 1),
+]
+
+
+@pytest.mark.parametrize(("words", "said", "code"), WRONG_SELECTIONS)
+def test_what_is_not_in_the_log_is_said(
+    served: Registry, capsys: Capture, words: list[str], said: str, code: int
+) -> None:
+    assert asked(served, "drift-check", *words) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_candidate_without_a_golden_is_told_how_to_get_one(served: Registry, capsys: Capture) -> None:
+    assert asked(served, "drift-check", "--arm", "shadow", "--model", served.candidate) == 1
+    assert "set one: modelgates golden set" in capsys.readouterr().err
+
+
+def test_a_check_of_the_log_waits_for_no_heavy_library(served: Registry) -> None:
+    script = f"""
+import sys
+from pytest_modelgates.cli import main
+verb = ["drift-check", "--artifacts={served.artifacts.root}"]
+for last in ([], ["--last=100"], ["--since=2020-01-01"]):
+    assert main([*verb, *last]) == 0
+heavy = {{"pandas", "pyarrow", "scipy", "sklearn", "onnx", "onnxruntime", "pytest", "dask", "distributed"}}
+print("RAN", *sorted(heavy & set(sys.modules)))
+"""
+    main(["drift-check", f"--artifacts={served.artifacts.root}"])  # prepares the golden, which is a file of Parquet
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "RAN", done.stderr
+
+
 @pytest.mark.parametrize("last", ["0", "-5", "x", "１"])
 def test_a_number_of_rows_is_a_positive_one(registry: Registry, capsys: Capture, last: str) -> None:
     with pytest.raises(SystemExit) as ended:
