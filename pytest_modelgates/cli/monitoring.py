@@ -1,11 +1,19 @@
 """Verbs that watch what is live: `drift-check`, `compare`."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..artifacts import newest_id
-from ..errors import RefusedError
+from ..errors import RefusedError, UsageError
 from .alerts import happened
 from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, count, looking, moment, note, print_json
+
+if TYPE_CHECKING:
+    from ..artifacts import Artifacts
+    from ..monitoring.drift_check import Check
+    from ..policy.policy import Policy
+
+FILES = "predictions in Parquet, Arrow or CSV instead of the log: files, folders of them, or patterns in quotes"
 
 
 def register(verbs: Verbs) -> None:
@@ -13,12 +21,16 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "drift-check",
         drift_check,
+        argument("files", nargs="*", metavar="FILE", help=FILES),
+        argument(
+            "--column", metavar="NAME", help="the column of the files that holds predictions; default: prediction"
+        ),
+        argument("--model", metavar="ID", help="this model, and its golden; default: the live one"),
+        argument("--arm", help="this arm of the log, such as shadow; default: live"),
         argument(
             "--since", type=moment, metavar="TIME", help="scored from then on; a date or time of ISO 8601, in UTC"
         ),
         argument("--until", type=moment, metavar="TIME", help="scored before"),
-        argument("--model", metavar="ID", help="this model; default: the live one"),
-        argument("--arm", help="this arm of the log, such as shadow; default: live"),
         argument("--last", type=count, metavar="N", help="compare only the newest N rows"),
         argument("--by", choices=["day"], help="show the PSI of each day that rows are of"),
         ARTIFACTS,
@@ -36,21 +48,17 @@ def register(verbs: Verbs) -> None:
 
 
 def drift_check(arguments: argparse.Namespace) -> int:
-    """Compare the live model's predictions with its golden ones; ends with 1 unless there is no drift."""
+    """Compare a model's predictions with its golden ones; ends with 1 unless there is no drift.
+
+    The predictions are those of the live model in the log, unless files or options say otherwise.
+    """
     from ..drift.verdict import as_json
-    from ..monitoring.drift_check import LIVE, Asked, check_log, limits_of, record
+    from ..monitoring.drift_check import limits_of, record
     from ..monitoring.drift_words import by_day, days_in_words, in_words, picture
 
     artifacts = artifacts_of(arguments)
     policy = looking(artifacts, arguments).policy
-    asked = Asked(
-        model=arguments.model,
-        arm=arguments.arm or LIVE,
-        since=arguments.since,
-        until=arguments.until,
-        last=arguments.last,
-    )
-    check, limits = check_log(artifacts, policy, asked), limits_of(policy)
+    check, limits = _check(artifacts, policy, arguments), limits_of(policy)
     days = by_day(check) if arguments.by else None
     words = in_words(check, limits)
     if arguments.json:
@@ -66,9 +74,35 @@ def drift_check(arguments: argparse.Namespace) -> int:
     except OSError as error:
         note(f"this check is not in {artifacts.drift_checks}: {error.strerror}")
     drift = check.report["overall_drift"]
-    if drift is not None and asked.is_now:  # an inconclusive check neither raises an alert nor ends one
+    if drift is not None and check.is_now:  # an inconclusive check neither raises an alert nor ends one
         happened(artifacts, lambda alerts: alerts.drifted(artifacts, check.model_id, words, drift=drift))
     return 0 if drift is False else 1
+
+
+def _check(artifacts: "Artifacts", policy: "Policy", arguments: argparse.Namespace) -> "Check":
+    """Check the log, or the files that are given."""
+    from ..monitoring.drift_check import LIVE, Asked, check_files, check_log
+
+    of_the_log = [name for name in ("arm", "since", "until", "last", "by") if getattr(arguments, name)]
+    if not arguments.files:
+        if arguments.column:
+            raise UsageError("--column names a column of files; give FILE as well")
+        asked = Asked(
+            model=arguments.model,
+            arm=arguments.arm or LIVE,
+            since=arguments.since,
+            until=arguments.until,
+            last=arguments.last,
+        )
+        return check_log(artifacts, policy, asked)
+    if of_the_log:
+        named = " and ".join(f"--{name}" for name in of_the_log)
+        raise UsageError(f"{named} select in the log, and files have neither times nor arms; give FILE without them")
+    from ..drift.files import find_files
+    from ..drift.golden import COLUMN
+
+    files = find_files(arguments.files)
+    return check_files(artifacts, policy, files, column=arguments.column or COLUMN, model=arguments.model)
 
 
 def compare(arguments: argparse.Namespace) -> int:

@@ -78,14 +78,15 @@ def alike(first: Column, second: Column) -> tuple[Column, Column]:
     Integers are exact in any case and stay as they are.
     """
     coarse = min((each.dtype for each in (first, second) if each.dtype.kind == "f"), key=_bits, default=None)
-    return _rounded(first, coarse), _rounded(second, coarse)
+    return rounded(first, coarse), rounded(second, coarse)
 
 
 def _bits(dtype: np.dtype[Any]) -> int:
     return dtype.itemsize
 
 
-def _rounded(values: Column, dtype: np.dtype[Any] | None) -> Column:
+def rounded(values: Column, dtype: np.dtype[Any] | None) -> Column:
+    """Round floats that have more bits than a dtype; None rounds nothing, and integers stay as they are."""
     if dtype is None or values.dtype.kind != "f" or values.dtype.itemsize <= dtype.itemsize:
         return values
     # A number beyond the range of the coarser type stays a number: the largest.

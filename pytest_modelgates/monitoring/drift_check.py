@@ -1,6 +1,8 @@
 """Whether a model's predictions still look like its golden predictions: those in the log, or in files."""
 
+import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import chain
@@ -9,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..artifacts import Artifacts
+from ..drift.golden import COLUMN
 from ..drift.running import RunningDrift
 from ..drift.summary import Reference, Summary
 from ..drift.verdict import DriftLimits, DriftReport, as_json
@@ -42,7 +45,7 @@ class Asked:
 
     @property
     def is_now(self) -> bool:
-        """Whether this is how the live model does now, which alerts are about."""
+        """Whether these are what the live model predicts now."""
         return self.model is None and self.arm == LIVE and self.until is None
 
 
@@ -67,6 +70,11 @@ class Check:
     def rows(self) -> int:
         """Rows that were compared."""
         return self.report["rows"]["current"]
+
+    @property
+    def is_now(self) -> bool:
+        """Whether this is how the live model does now, which alerts are about."""
+        return self.asked.is_now and not self.files
 
     @property
     def what(self) -> str:
@@ -130,6 +138,60 @@ def check_log(artifacts: Artifacts, policy: Policy, asked: Asked | None = None, 
     )
 
 
+def check_files(
+    artifacts: Artifacts,
+    policy: Policy,
+    files: Sequence[Path],
+    *,
+    column: str = COLUMN,
+    model: str | None = None,
+    engine: Engine = here,
+) -> Check:
+    """Compare a column of predictions in files with a model's golden.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    policy : Policy
+    files : sequence of Path
+        Parquet, Arrow or CSV.
+    column : str, optional
+    model : str, optional
+        The live one if left out.
+    engine : Engine, optional
+        Where pieces of files are counted.
+
+    Raises
+    ------
+    FormatError
+        If a file cannot be read, or has no such column of numbers.
+    StatisticsError
+        If they hold no row.
+    """
+    from ..drift.files import coarsest, count_piece, pieces_of
+
+    model_id, digest = model_of(artifacts, model)
+    pieces = [piece for path in files for piece in pieces_of(Path(os.path.abspath(path)), column)]
+    # One of fewer bits is compared as such: 0.1 differs from 0.1 rounded.
+    precision = coarsest(pieces)
+    reference = prepared_golden(artifacts, model_id, precision=precision)
+    drift = RunningDrift(reference, limits=limits_of(policy))
+    for summary in engine(count_piece, [(piece, precision) for piece in pieces], reference):
+        drift.add(summary)
+    if not drift.rows:
+        raise StatisticsError(f"no row in {counted(len(files), 'file')}: give one that holds predictions")
+    return Check(
+        model_id=model_id,
+        digest=digest,
+        asked=Asked(model=model),
+        report=drift.report(),
+        reference=reference,
+        summary=drift.summary,
+        files=tuple(files),
+        column=column,
+    )
+
+
 def model_of(artifacts: Artifacts, model: str | None) -> tuple[str, str]:
     """Give the id and the digest of a model; of the live one if none is named.
 
@@ -178,6 +240,7 @@ def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -
         "golden": check.reference.grid.golden.grid,
         "arm": None if check.files else check.asked.arm,
         "files": [str(path) for path in check.files[:MOST_NAMED]] or None,
+        "column": check.column,
         "window": {
             "last": check.asked.last,
             "since": check.asked.since,
