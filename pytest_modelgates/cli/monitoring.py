@@ -1,6 +1,8 @@
 """Verbs that watch what is live: `drift-check`, `compare`."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..artifacts import newest_id
@@ -11,6 +13,7 @@ from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, cou
 if TYPE_CHECKING:
     from ..artifacts import Artifacts
     from ..monitoring.drift_check import Check
+    from ..monitoring.engines import Engine
     from ..policy.policy import Policy
 
 FILES = "predictions in Parquet, Arrow or CSV instead of the log: files, folders of them, or patterns in quotes"
@@ -33,6 +36,8 @@ def register(verbs: Verbs) -> None:
         argument("--until", type=moment, metavar="TIME", help="scored before"),
         argument("--last", type=count, metavar="N", help="compare only the newest N rows"),
         argument("--by", choices=["day"], help="show the PSI of each day that rows are of"),
+        argument("--engine", choices=["dask"], help="where to count; default: in this process"),
+        argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, such as tcp://127.0.0.1:8786"),
         ARTIFACTS,
         POLICY,
         JSON,
@@ -83,6 +88,8 @@ def _check(artifacts: "Artifacts", policy: "Policy", arguments: argparse.Namespa
     """Check the log, or the files that are given."""
     from ..monitoring.drift_check import LIVE, Asked, check_files, check_log
 
+    if (arguments.engine is None) != (arguments.scheduler is None):
+        raise UsageError("--engine dask and --scheduler ADDRESS belong together; give both")
     of_the_log = [name for name in ("arm", "since", "until", "last", "by") if getattr(arguments, name)]
     if not arguments.files:
         if arguments.column:
@@ -94,15 +101,34 @@ def _check(artifacts: "Artifacts", policy: "Policy", arguments: argparse.Namespa
             until=arguments.until,
             last=arguments.last,
         )
-        return check_log(artifacts, policy, asked)
+        if arguments.engine and arguments.last:
+            raise UsageError("--last reads the log from its end, here; give it without --engine")
+        with _engine(arguments) as engine:
+            return check_log(artifacts, policy, asked, engine=engine)
     if of_the_log:
         named = " and ".join(f"--{name}" for name in of_the_log)
         raise UsageError(f"{named} select in the log, and files have neither times nor arms; give FILE without them")
     from ..drift.files import find_files
     from ..drift.golden import COLUMN
 
-    files = find_files(arguments.files)
-    return check_files(artifacts, policy, files, column=arguments.column or COLUMN, model=arguments.model)
+    files, column = find_files(arguments.files), arguments.column or COLUMN
+    with _engine(arguments) as engine:
+        return check_files(artifacts, policy, files, column=column, model=arguments.model, engine=engine)
+
+
+@contextmanager
+def _engine(arguments: argparse.Namespace) -> Iterator["Engine"]:
+    """Give what counts: this process, or a Dask cluster."""
+    from ..monitoring.engines import here
+    from .progress import with_progress
+
+    if not arguments.engine:
+        yield with_progress(here)
+        return
+    from ..monitoring.on_dask import dask_engine
+
+    with dask_engine(arguments.scheduler) as engine:
+        yield with_progress(engine)
 
 
 def compare(arguments: argparse.Namespace) -> int:
