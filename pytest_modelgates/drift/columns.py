@@ -57,6 +57,11 @@ def column(given: ArrayLike, *, name: str) -> Column:
 
 
 def _from_objects(values: Column, name: str) -> Column:
+    if "pandas" in sys.modules:  # without it nothing is its mark for what is missing
+        absent = sys.modules["pandas"].NA
+        values = np.array([None if each is absent else each for each in values.flat], dtype=object).reshape(
+            values.shape
+        )
     odd = next((each for each in values.flat if each is not None and not isinstance(each, Real | np.bool_)), None)
     if odd is not None:
         raise _no_numbers(name, type(odd).__name__)
