@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .drift.batches import BatchCounter
     from .errors import InsufficientDataError, ModelgatesError, NoReference, StatisticsError
     from .gating.gate import Gate
     from .gating.timing import check_p95_ms
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .stats.walkforward import Folds
 
 _PLACES = {
+    "drift.batches": ("BatchCounter",),
     "errors": ("InsufficientDataError", "ModelgatesError", "NoReference", "StatisticsError"),
     "gating.gate": ("Gate",),
     "gating.timing": ("check_p95_ms",),
@@ -92,6 +94,7 @@ __all__ = [
     "Ablation",
     "Adapter",
     "BaselineTest",
+    "BatchCounter",
     "Candidate",
     "Capped",
     "Costs",

@@ -14,9 +14,10 @@ from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
 from . import (
     alerts,
+    compare,
+    drift,
     gates,
     golden,
-    monitoring,
     outcomes,
     packing,
     policy,
@@ -99,7 +100,8 @@ def parser() -> argparse.ArgumentParser:
         golden,
         trials,
         policy,
-        monitoring,
+        compare,
+        drift,
         alerts,
         serving,
         predictions,

@@ -57,6 +57,11 @@ def column(given: ArrayLike, *, name: str) -> Column:
 
 
 def _from_objects(values: Column, name: str) -> Column:
+    if "pandas" in sys.modules:  # without it nothing is its mark for what is missing
+        absent = sys.modules["pandas"].NA
+        values = np.array([None if each is absent else each for each in values.flat], dtype=object).reshape(
+            values.shape
+        )
     odd = next((each for each in values.flat if each is not None and not isinstance(each, Real | np.bool_)), None)
     if odd is not None:
         raise _no_numbers(name, type(odd).__name__)
@@ -78,14 +83,15 @@ def alike(first: Column, second: Column) -> tuple[Column, Column]:
     Integers are exact in any case and stay as they are.
     """
     coarse = min((each.dtype for each in (first, second) if each.dtype.kind == "f"), key=_bits, default=None)
-    return _rounded(first, coarse), _rounded(second, coarse)
+    return rounded(first, coarse), rounded(second, coarse)
 
 
 def _bits(dtype: np.dtype[Any]) -> int:
     return dtype.itemsize
 
 
-def _rounded(values: Column, dtype: np.dtype[Any] | None) -> Column:
+def rounded(values: Column, dtype: np.dtype[Any] | None) -> Column:
+    """Round floats that have more bits than a dtype; None rounds nothing, and integers stay as they are."""
     if dtype is None or values.dtype.kind != "f" or values.dtype.itemsize <= dtype.itemsize:
         return values
     # A number beyond the range of the coarser type stays a number: the largest.

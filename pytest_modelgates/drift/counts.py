@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -233,6 +233,10 @@ class Grid:
             lowest=first,
             highest=last - end,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the table, which is larger than all else and quickly made."""
+        return {name: value for name, value in self.__dict__.items() if name != "_buckets"}
 
     @cached_property
     def _buckets(self) -> Buckets | None:

@@ -51,8 +51,15 @@ def compare_frames(
     Raises
     ------
     StatisticsError
-        If the frames have no column, or not the same ones; or as a comparison of arrays does.
+        If the frames have no column, or not the same ones, or one is lazy or no frame; or as for arrays.
     """
+    for what, frame in (("golden", golden), ("current", current)):
+        if not is_frame(frame):
+            raise StatisticsError(
+                f"{what} is {type(frame).__name__}, the other a frame: give two frames or two columns"
+            )
+        if hasattr(frame, "collect"):
+            raise StatisticsError(f"{what} is {type(frame).__name__}, which holds no rows yet: collect it first")
     names = names_of(golden)
     if {*names} != {*names_of(current)} or not names:
         lacks = [
@@ -93,7 +100,7 @@ def compare_frames(
 
 def is_frame(given: Any) -> bool:
     """Whether something has named columns: a mapping, or a frame of pandas, polars or Arrow."""
-    return isinstance(given, Mapping) or hasattr(given, "columns")
+    return isinstance(given, Mapping) or hasattr(type(given), "columns")  # its names may be work, of a lazy one
 
 
 def names_of(frame: Any) -> list[str]:

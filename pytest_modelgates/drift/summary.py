@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
-from .columns import Column, column
+from .columns import Column, column, rounded
 from .counts import Counts, Grid, Integers
 from .index import Bins
 
@@ -108,6 +108,12 @@ class Reference:
         if days is None:
             return Summary(counts=counts, undated=given.size)
         return Summary(counts=counts, days=_of_days(self.bins, given, read_days(days, given.size, name="current")))
+
+
+def has_precision(reference: Reference, precision: np.dtype[Any]) -> bool:
+    """Whether no point of a golden's grid would be rounded to floats of so many bits."""
+    points = reference.grid.points
+    return bool(np.array_equal(rounded(points, precision), points))
 
 
 def read_days(days: ArrayLike, rows: int, *, name: str) -> NDArray[np.int64]:

@@ -1,6 +1,8 @@
-"""Whether the live model's predictions still look like its golden predictions."""
+"""Whether a model's predictions still look like its golden predictions: those in the log, or in files."""
 
+import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import chain
@@ -10,37 +12,65 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..audit.kinds import ACKNOWLEDGE
+from ..drift.golden import COLUMN
 from ..drift.over_time import OverTime
 from ..drift.running import RunningDrift
 from ..drift.summary import Reference, Summary
 from ..drift.verdict import DriftLimits, DriftReport, as_json
-from ..errors import FormatError, StatisticsError
+from ..errors import FormatError, RefusedError, StatisticsError
 from ..policy.operations import DriftRules, LockRules
 from ..policy.policy import Policy
 from ..predictions.counting import Tally, Window, count_whole, days_of, refuse_incomplete, values_of
+from ..predictions.records import checked_arm
 from ..registry.events import record_event
 from ..registry.store import live_change
 from ..storage.atomic import make_folder
+from ..storage.digests import tree_digest
 from ..storage.lines import append_atomic
+from ..storage.paths import is_folder
+from ..storage.text import counted
+from .engines import Engine, here
 from .looks import Before, Looking, before, over_time_in_words, subject, to_acknowledge, why_not
-from .part_counts import EPOCH, count_parts
+from .part_counts import EPOCH, add_parts, count_part, tasks_of
 from .prepared import prepared_golden
+
+LIVE = "live"
+MOST_NAMED = 20  # files that are named in the list of all checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which predictions are compared: of a model (default: the live one), in an arm, scored in a window, the newest."""
+
+    model: str | None = None
+    arm: str = LIVE
+    since: datetime | None = None
+    until: datetime | None = None
+    last: int | None = None
+
+    @property
+    def is_now(self) -> bool:
+        """Whether these are what the live model predicts now."""
+        return self.model is None and self.arm == LIVE and self.until is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What a check found: of which model, over how many rows of which days, and all that was counted.
 
-    `over_time` is what it found as one look of many, None if it is not one; `over_time_words` says it, or why not.
+    `files` are those that were read instead of the log, and `column` is their column of predictions. `over_time` is
+    what the check found as one look of many, None if it is not one; `over_time_words` says it, or why not.
     """
 
     model_id: str
     digest: str
-    last: int | None
+    asked: Asked
     report: DriftReport
     reference: Reference
     summary: Summary
     tally: Tally = field(default_factory=Tally)
+    files: tuple[Path, ...] = ()
+    column: str | None = None
     over_time: OverTime | None = None
     over_time_words: str = ""
 
@@ -48,6 +78,18 @@ class Check:
     def rows(self) -> int:
         """Rows that were compared."""
         return self.report["rows"]["current"]
+
+    @property
+    def is_now(self) -> bool:
+        """Whether this is how the live model does now, which alerts are about."""
+        return self.asked.is_now and not self.files
+
+    @property
+    def what(self) -> str:
+        """What was compared, for people."""
+        if self.files:
+            return f"{counted(self.rows, 'prediction')} in {counted(len(self.files), 'file')}"
+        return f"{self.rows} {self.asked.arm} predictions"
 
 
 def limits_of(policy: Policy) -> DriftLimits:
@@ -60,66 +102,70 @@ def limits_of(policy: Policy) -> DriftLimits:
     )
 
 
-def check_live(
+def check_log(
     artifacts: Artifacts,
     policy: Policy,
+    asked: Asked | None = None,
     *,
-    last: int | None = None,
+    engine: Engine = here,
     rules: DriftRules | None = None,
     now: datetime | None = None,
 ) -> Check:
-    """Compare the live model's predictions with its golden.
+    """Compare a model's predictions in the log with its golden.
 
     Parameters
     ----------
     artifacts : Artifacts
     policy : Policy
-    last : int, optional
-        Compare only so many of the newest rows.
+    asked : Asked, optional
+        Which predictions; all of the live model's if left out.
+    engine : Engine, optional
+        Where parts of the log are counted.
     rules : DriftRules, optional
-        Take the check as one look of many, with this budget of false alarms; not with `last`.
+        Take a check of all of them as one look of many, with this budget of false alarms.
     now : datetime, optional
         When that is; by default now.
 
     Raises
     ------
     StatisticsError
-        If it has scored no row, or the log is not whole.
+        If it has scored no such row, or the log is not whole.
     """
-    live, tally = live_change(artifacts), Tally()
-    reference = prepared_golden(artifacts, live.to, digest=live.digest)
-    drift = RunningDrift(reference, limits=limits_of(policy))
+    asked, tally, limits = asked or Asked(), Tally(), limits_of(policy)
+    checked_arm(asked.arm)
+    model_id, digest = model_of(artifacts, asked.model)
+    reference = prepared_golden(artifacts, model_id, digest=digest)
+    window = Window(digest=digest, since=asked.since, until=asked.until)
+    drift = RunningDrift(reference, limits=limits)
     now, looking, known, words = now or datetime.now(UTC), None, None, ""
-    if last is None:
-        if rules:
-            try:
-                known = before(artifacts, live.to, live.digest, reference.grid.golden.grid, now=now)
-                looking = Looking(artifacts, live.digest, reference, known, live=live.time)
-            except (FormatError, OSError) as error:
-                words = over_time_in_words(None, why_not(error), 0)
-        for part, summary in count_parts(artifacts, "live", live.digest, reference, tally):
-            drift.add(summary)
-            if looking:
-                looking.add(part, summary)
-        refuse_incomplete(tally, "live")
+    if rules and asked == Asked():
+        try:
+            known = before(artifacts, model_id, digest, reference.grid.golden.grid, now=now)
+            looking = Looking(artifacts, digest, reference, known, live=live_change(artifacts).time)
+        except (FormatError, OSError) as error:
+            words = over_time_in_words(None, why_not(error), 0)
+    if asked.last is None:
+        tasks = tasks_of(artifacts, asked.arm, window)
+        found = engine(count_part, tasks, reference)
+        if looking:
+            found = looking.beside([part for _, part, _ in tasks], found)
+        drift.add(add_parts(found, reference, tally))
+        refuse_incomplete(tally, asked.arm)
     else:
-        records = count_whole(artifacts, "live", Window(digest=live.digest), tally)
-        if newest := list(deque(chain.from_iterable(records), maxlen=last)):
+        records = count_whole(artifacts, asked.arm, window, tally)
+        if newest := list(deque(chain.from_iterable(records), maxlen=asked.last)):
             drift.add(values_of([newest]), days=days_of(newest))
     if not drift.rows:
-        raise StatisticsError(
-            f"no prediction of {live.to}, which is live, in {artifacts.predictions / 'live'}; run: modelgates serve "
-            f"--onnx {artifacts.latest_onnx} --csv {artifacts.root / 'live_data.csv'}"
-        )
-    limits, over_time = limits_of(policy), None
+        raise StatisticsError(_nothing(artifacts, model_id, asked))
+    over_time = None
     if looking and known and rules:
         days, least = rules.days_per_false_alarm, limits.ks_distance
         over_time = looking.found(drift.summary, tally, now=now, days_per_alarm=days, least=least)
         words = over_time_in_words(over_time, None, known.future)
     return Check(
-        model_id=live.to,
-        digest=live.digest,
-        last=last,
+        model_id=model_id,
+        digest=digest,
+        asked=asked,
         report=drift.report(),
         reference=reference,
         summary=drift.summary,
@@ -153,6 +199,91 @@ def acknowledge(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Pat
     return model_id
 
 
+def check_files(
+    artifacts: Artifacts,
+    policy: Policy,
+    files: Sequence[Path],
+    *,
+    column: str = COLUMN,
+    model: str | None = None,
+    engine: Engine = here,
+) -> Check:
+    """Compare a column of predictions in files with a model's golden.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    policy : Policy
+    files : sequence of Path
+        Parquet, Arrow or CSV.
+    column : str, optional
+    model : str, optional
+        The live one if left out.
+    engine : Engine, optional
+        Where pieces of files are counted.
+
+    Raises
+    ------
+    FormatError
+        If a file cannot be read, or has no such column of numbers.
+    StatisticsError
+        If they hold no row.
+    """
+    from ..drift.files import coarsest, count_piece, pieces_of
+
+    model_id, digest = model_of(artifacts, model)
+    pieces = [piece for path in files for piece in pieces_of(Path(os.path.abspath(path)), column)]
+    # One of fewer bits is compared as such: 0.1 differs from 0.1 rounded.
+    precision = coarsest(pieces)
+    reference = prepared_golden(artifacts, model_id, digest=digest, precision=precision)
+    drift = RunningDrift(reference, limits=limits_of(policy))
+    for summary in engine(count_piece, [(piece, precision) for piece in pieces], reference):
+        drift.add(summary)
+    if not drift.rows:
+        raise StatisticsError(f"no row in {counted(len(files), 'file')}: give one that holds predictions")
+    return Check(
+        model_id=model_id,
+        digest=digest,
+        asked=Asked(model=model),
+        report=drift.report(),
+        reference=reference,
+        summary=drift.summary,
+        files=tuple(files),
+        column=column,
+    )
+
+
+def model_of(artifacts: Artifacts, model: str | None) -> tuple[str, str]:
+    """Give the id and the digest of a model; of the live one if none is named.
+
+    Raises
+    ------
+    RefusedError
+        If there is no such model.
+    """
+    if model is None:
+        live = live_change(artifacts)
+        return live.to, live.digest
+    directory = artifacts.model(model)
+    if not is_folder(directory):
+        raise RefusedError(f"{directory}: no such model; give --model one of: modelgates list")
+    return model, tree_digest(directory)
+
+
+def _nothing(artifacts: Artifacts, model_id: str, asked: Asked) -> str:
+    """Say that no row is there, and what would put one there."""
+    place = artifacts.predictions / asked.arm
+    if asked.since or asked.until:
+        ends = (("from", asked.since), ("until", asked.until))
+        scored = " ".join(f"{word} {time.isoformat()}" for word, time in ends if time)
+        return f"no prediction of {model_id} in {place} that was scored {scored}; see: modelgates predictions"
+    if asked.is_now:
+        csv = artifacts.root / "live_data.csv"
+        run = f"modelgates serve --onnx {artifacts.latest_onnx} --csv {csv}"
+        return f"no prediction of {model_id}, which is live, in {place}; run: {run}"
+    return f"no prediction of {model_id} in {place}; see what is in the log: modelgates predictions"
+
+
 def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -> None:
     """Append a check to the list of all: model, golden, window, numbers, verdict.
 
@@ -168,8 +299,13 @@ def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -
         "model_id": check.model_id,
         "digest": check.digest,
         "golden": check.reference.grid.golden.grid,
+        "arm": None if check.files else check.asked.arm,
+        "files": [str(path) for path in check.files[:MOST_NAMED]] or None,
+        "column": check.column,
         "window": {
-            "last": check.last,
+            "last": check.asked.last,
+            "since": check.asked.since,
+            "until": check.asked.until,
             "first_day": days[0] if days else None,
             "last_day": days[-1] if days else None,
         },

@@ -10,7 +10,7 @@ from ..drift.counts import Counts
 from ..drift.index import contributions, critical_value
 from ..drift.verdict import DriftLimits
 from ..storage.text import counted, printable
-from .drift_check import Check, day_of
+from .drift_check import LIVE, Check, day_of
 
 if TYPE_CHECKING:
     from .feature_drift import FeatureCheck  # it loads pandas
@@ -34,7 +34,7 @@ def in_words(check: Check, limits: DriftLimits) -> str:
     """Say the result to people."""
     report, days = check.report, sorted(check.summary.days)
     span = f" of {counted(len(days), 'day')}" if days and not check.summary.undated else ""
-    lines = [f"{check.model_id}: {VERDICTS[report['overall_drift']]} over {check.rows} live predictions{span}"]
+    lines = [f"{check.model_id}: {VERDICTS[report['overall_drift']]} over {check.what}{span}"]
     lines += [f"  {reason}" for reason in report["reasons"]]
     if check.tally.repeated:
         lines.append(f"  {check.tally.repeated:.1%} of them are of rows that another process scored too")
@@ -67,7 +67,8 @@ def picture(check: Check) -> str:
     names, places = _ranges(check)
     then, now = (_shares(each, places) for each in (golden, current))
     scale = _BAR / max(then.max(), now.max())
-    lines = [f"  {'score':<{_NAME}} {'▓ both ░ golden █ live':<{_BAR}}  {'golden':>8} {'live':>8}"]
+    now_called = LIVE if check.asked.arm == LIVE and not check.files else "now"
+    lines = [f"  {'score':<{_NAME}} {f'▓ both ░ golden █ {now_called}':<{_BAR}}  {'golden':>8} {now_called:>8}"]
     for name, a, b in zip(names, then, now, strict=True):
         both, longer = sorted((round(a * scale), round(b * scale)))
         bar = "▓" * both + ("░" if a > b else "█") * (longer - both)

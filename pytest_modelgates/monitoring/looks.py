@@ -3,6 +3,7 @@
 What a look leaves is in its line of `artifacts/drift/checks.jsonl`; an acknowledgement is in the audit log.
 """
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +23,7 @@ from ..storage.digests import sha256
 from ..storage.lines import lines_from_end
 from ..storage.strict_json import Moment
 from ..storage.text import counted, first_line
+from .part_counts import PartCounts
 
 _record = msgspec.json.Decoder(Prediction)
 
@@ -138,6 +140,12 @@ class Looking:
         self._left = known.left or Next(spent=begin, window=known.since, mark=known.since)
         times = {time for time in (known.since, self._left.window, self._left.mark) if time}
         self._since: dict[datetime, Summary] = {time: reference.none() for time in times}
+
+    def beside(self, parts: Iterable[Part], found: Iterable[PartCounts]) -> Iterator[PartCounts]:
+        """Pass on what was counted of parts, and count what the look needs of it."""
+        for part, counts in zip(parts, found, strict=True):
+            self.add(part, counts.summary)
+            yield counts
 
     def add(self, part: Part, summary: Summary) -> None:
         """Add a part, of which all rows add up to `summary`."""

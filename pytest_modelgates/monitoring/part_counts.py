@@ -3,11 +3,12 @@
 Beside each part lies a file of what was counted of it, for one model and its golden. It may be deleted at any time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,6 +33,18 @@ _ROW = np.dtype([("row", "u8"), ("value", "f8"), ("day", "i8"), ("alike", "?")])
 Rows = NDArray[Any]
 
 
+class PartCounts(NamedTuple):
+    """What was counted of a part: predictions, what became of its lines, and a sample of its rows."""
+
+    summary: Summary
+    tally: Tally
+    rows: tuple[int, list[int]]
+
+
+Span = tuple[datetime, datetime]  # when the first and the last record of the model was scored
+Task = tuple[Artifacts, Part, Window]
+
+
 class _KeptPart(msgspec.Struct, frozen=True, kw_only=True):
     """What was counted of a part for one model, and of which bytes.
 
@@ -50,54 +63,80 @@ class _KeptPart(msgspec.Struct, frozen=True, kw_only=True):
     changed: int
     digest: str
     rows: Array | None
+    span: Span | None = None
     format: int = 1
 
 
-def count_parts(
-    artifacts: Artifacts, arm: Arm, digest: str, reference: Reference, tally: Tally
-) -> Iterator[tuple[Part, Summary]]:
-    """Count the predictions of a model, part by part, the oldest part first.
+def tasks_of(artifacts: Artifacts, arm: Arm, window: Window) -> list[Task]:
+    """List the parts that may hold records of the window, the oldest first, as `count_part` takes them."""
+    # What was scored as one batch may end after the midnight that it began before.
+    since = (window.since.astimezone(UTC) - timedelta(days=1)).date() if window.since else None
+    return [(artifacts, part, window) for part in parts(artifacts, arm, since=since)]
+
+
+def count_part(reference: Reference, task: Task) -> PartCounts:
+    """Count the predictions of a model in a part.
 
     Parameters
     ----------
-    artifacts : Artifacts
-    arm : str
-    digest : str
-        The model's.
     reference : Reference
-        Its golden.
-    tally : Tally
-        Is added to.
+        The model's golden.
+    task : tuple of Artifacts, Part and Window
+        The window names the model.
     """
-    for part in parts(artifacts, arm):
-        yield part, _count(artifacts, part, digest, reference, tally)
+    artifacts, part, window = task
+    assert window.digest is not None
+    whole, span = _whole(artifacts, part, window.digest, reference)
+    tally = whole.tally
+    found = tally.counted + tally.replaced + tally.failed
+    if not found or (window.since, window.until) == (None, None) or (span and all(map(window.holds, span))):
+        return whole
+    if span and ((window.until and span[0] >= window.until) or (window.since and span[1] < window.since)):
+        outside = replace(tally, counted=0, replaced=0, failed=0, outside=found)
+        return PartCounts(reference.none(), outside, (0, []))
+    own = Tally()
+    rows, _ = _read(asked_for(part, window, own, Reading()))
+    return _counted(_last(rows, own), own, reference)
 
 
-def _count(artifacts: Artifacts, part: Part, model: str, reference: Reference, tally: Tally) -> Summary:
+def add_parts(found: Iterable[PartCounts], reference: Reference, tally: Tally) -> Summary:
+    """Add up what was counted of parts; the tally is added to."""
+    total = reference.none()
+    for part in found:
+        total = total + part.summary
+        tally.add_part(part.tally, part.rows)
+    return total
+
+
+def _whole(artifacts: Artifacts, part: Part, model: str, reference: Reference) -> tuple[PartCounts, Span | None]:
+    """Count all of a part, or take what was kept of it."""
     kept = _kept(part, model, reference)
     if kept and _is_of(part, kept):
-        tally.add_part(tally_of(kept.numbers), (kept.mask, kept.sample.unpacked().tolist()))
-        return _summary_in(kept, reference)
-    reading, own, rows = Reading(), Tally(), np.empty(0, dtype=_ROW)
+        rows_kept = (kept.mask, kept.sample.unpacked().tolist())
+        return PartCounts(_summary_in(kept, reference), tally_of(kept.numbers), rows_kept), kept.span
+    reading, own, rows, span = Reading(), Tally(), np.empty(0, dtype=_ROW), None
     if kept and kept.rows and part.path.suffix == JSON_LINES:
         at = resumed(part, lines=kept.lines, size=kept.size, digest=kept.digest)
         if at:
             # Every part is counted once, as what it is now.
             own = tally_of(kept.numbers | dict.fromkeys(("parts", "closed", "torn"), 0))
-            reading, rows = at, _rows_of(kept.rows)
-    new = _read(asked_for(part, Window(digest=model), own, reading))
-    rows, before = np.concatenate([rows, new]), rows.size
-    last = _last(rows)
-    own.replaced += rows.size - last.size
-    own.counted = last.size
-    summary = _summary_of(last, reference)
-    distinct = Distinct(_SAMPLED)
-    distinct.add_numbers(last["row"][~last["alike"]].tolist())
-    tally.add_part(own, distinct.sample)
+            reading, rows, span = at, _rows_of(kept.rows), kept.span
+    known, before = span is not None or not (own.counted + own.replaced + own.failed), rows.size
+    new, of_new = _read(asked_for(part, Window(digest=model), own, reading))
+    ends = [*(span or ()), *(of_new or ())]
+    span = (min(ends), max(ends)) if known and ends else None
+    last = _last(np.concatenate([rows, new]), own)
+    counted = _counted(last, own, reference)
     # A reading with something wrong is made again, to say what. A part of version 0.1 is soon moved.
     if own.complete and part.day != date.min and (new.size or reading.closing or not before):
-        _keep(artifacts, part, model, reading, own, summary, distinct, last)
-    return summary
+        _keep(artifacts, part, model, reading, counted, last, span)
+    return counted, span
+
+
+def _counted(last: Rows, own: Tally, reference: Reference) -> PartCounts:
+    distinct = Distinct(_SAMPLED)
+    distinct.add_numbers(last["row"][~last["alike"]].tolist())
+    return PartCounts(_summary_of(last, reference), own, distinct.sample)
 
 
 def _kept(part: Part, model: str, reference: Reference) -> _KeptPart | None:
@@ -142,13 +181,20 @@ def _rows_of(packed: Array) -> Rows:
     return rows
 
 
-def _read(records: Iterable[Prediction]) -> Rows:
-    found = [
-        (row_number(record.row_key), record.prediction, _day(record), record.goes_by_content)
-        for record in records
-        if record.prediction is not None
-    ]
-    return np.array(found, dtype=_ROW)
+def _read(records: Iterable[Prediction]) -> tuple[Rows, Span | None]:
+    """Read the rows that have a prediction, and when the first and the last of all was scored."""
+    found, first, last = [], None, None
+    for record in records:
+        time = record.time
+        if first is None or last is None:
+            first = last = time
+        elif time > last:
+            last = time
+        elif time < first:
+            first = time
+        if record.prediction is not None:
+            found.append((row_number(record.row_key), record.prediction, _day(record), record.goes_by_content))
+    return np.array(found, dtype=_ROW), (first, last) if first and last else None
 
 
 def _day(record: Prediction) -> int:
@@ -158,12 +204,14 @@ def _day(record: Prediction) -> int:
         return _UNDATED
 
 
-def _last(rows: Rows) -> Rows:
+def _last(rows: Rows, own: Tally) -> Rows:
     """Leave the last prediction of each row, where something names it."""
     named = np.flatnonzero(~rows["alike"])[::-1]
     keep = rows["alike"].copy()
     keep[named[np.unique(rows["row"][named], return_index=True)[1]]] = True
     last: Rows = rows[keep]
+    own.replaced += rows.size - last.size
+    own.counted = last.size
     return last
 
 
@@ -175,23 +223,16 @@ def _summary_of(rows: Rows, reference: Reference) -> Summary:
 
 
 def _keep(
-    artifacts: Artifacts,
-    part: Part,
-    model: str,
-    reading: Reading,
-    own: Tally,
-    summary: Summary,
-    distinct: Distinct,
-    rows: Rows,
+    artifacts: Artifacts, part: Part, model: str, reading: Reading, counted: PartCounts, rows: Rows, span: Span | None
 ) -> None:
     """Write what was counted, if this process may; otherwise it is counted again next time."""
-    mask, sample = distinct.sample
+    mask, sample = counted.rows
     with suppress(OSError):
         size, changed = _stamp(part)
         kept = _KeptPart(
             model=model,
-            summary=KeptSummary.of(summary),
-            numbers={name: getattr(own, name) for name in NUMBERS},
+            summary=KeptSummary.of(counted.summary),
+            numbers={name: getattr(counted.tally, name) for name in NUMBERS},
             mask=mask,
             sample=Array.of(np.array(sample, dtype=np.uint64)),
             closing=reading.closing.sha256 if reading.closing else None,
@@ -200,5 +241,6 @@ def _keep(
             changed=changed,
             digest=reading.digest,
             rows=None if reading.closing else Array.of(np.frombuffer(rows.tobytes(), dtype=np.uint8)),
+            span=span,
         )
         artifacts.write(_place(part), msgspec.msgpack.encode(kept))

@@ -1,14 +1,16 @@
 """A model's golden, prepared once for all comparisons, and kept beside it."""
 
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
+from ..drift.columns import rounded
 from ..drift.golden import golden_file, read_golden
 from ..drift.kept import keep_reference, kept_reference
-from ..drift.summary import Reference
+from ..drift.summary import Reference, has_precision
 from ..drift.versions import DIGITS
 from ..errors import IntegrityError, ModelgatesError
 from ..storage.strict_json import read_bytes
@@ -16,7 +18,9 @@ from ..storage.strict_json import read_bytes
 SUFFIX = ".counts"
 
 
-def prepared_golden(artifacts: Artifacts, model_id: str, *, digest: str | None = None) -> Reference:
+def prepared_golden(
+    artifacts: Artifacts, model_id: str, *, digest: str | None = None, precision: np.dtype[Any] | None = None
+) -> Reference:
     """Read a model's golden, with the days of its rows if it holds them, or is what the model scored on its own panel.
 
     Parameters
@@ -25,6 +29,8 @@ def prepared_golden(artifacts: Artifacts, model_id: str, *, digest: str | None =
     model_id : str
     digest : str, optional
         The model's, which a golden that names one must be for.
+    precision : dtype, optional
+        The golden is rounded to floats of so many bits, to be compared with such.
 
     Raises
     ------
@@ -42,13 +48,17 @@ def prepared_golden(artifacts: Artifacts, model_id: str, *, digest: str | None =
     # The same predictions have days if they are the panel's, and none if a file held them.
     kept, name = found.path.with_suffix(SUFFIX), f"{golden.sha256} {'panel' if own_panel else 'file'}"
     with suppress(ModelgatesError, OSError):
-        return kept_reference(read_bytes(kept), name)
+        prepared = kept_reference(read_bytes(kept), name)
+        if precision is None or has_precision(prepared, precision):
+            return prepared
     values, days = read_golden(found.path, found.content)
     if days is None and own_panel:
         days = _panel_days(artifacts, model_id)
-    reference = Reference.of(values, days=days if days is not None and len(days) == len(values) else None)
-    with suppress(OSError):  # it is prepared again next time
-        artifacts.write(kept, keep_reference(reference, name))
+    dated = days if days is not None and len(days) == len(values) else None
+    reference = Reference.of(rounded(values, precision), days=dated)
+    if precision is None:
+        with suppress(OSError):  # it is prepared again next time
+            artifacts.write(kept, keep_reference(reference, name))
     return reference
 
 

@@ -14,7 +14,8 @@ from pytest_modelgates.audit import kill as switch
 from pytest_modelgates.audit.kinds import KILL, TRIP
 from pytest_modelgates.cli import main
 from pytest_modelgates.monitoring import alerts
-from tests.support.handmade import Registry, green_report
+from pytest_modelgates.registry.store import live_change
+from tests.support.handmade import Registry, golden_of, green_report, log_predictions, predictions
 from tests.support.webhooks import Webhook, webhook
 
 Capture = pytest.CaptureFixture[str]
@@ -380,6 +381,31 @@ def test_a_drift_lasts_until_a_check_without_it_or_another_live_model(registry: 
     title = f"model: the predictions of {registry.live} have drifted"
     assert service.titles == [title, f"over: {title}", title, f"over: {title}"]
     assert service.taken[-1][1]["message"] == f"{registry.candidate} is live now"
+
+
+def test_only_what_the_live_model_does_now_is_told(registry: Registry, service: Webhook, tmp_path: Path) -> None:
+    routes(registry, json_url(service) + '\nkinds = ["breach"]')
+    digest = live_change(registry.artifacts).digest
+    golden = golden_of(registry.artifacts.model(registry.live))
+    calm, moved = golden[:600], [value + 1 for value in golden[:600]]
+    scores = tmp_path / "scores.csv"
+    log_predictions(registry.artifacts, predictions(digest, moved, arm="blue"))
+    past = datetime.now(UTC) - timedelta(days=9)
+    log_predictions(registry.artifacts, predictions(digest, calm, arm="live", end=past))
+    scores.write_text("prediction\n" + "\n".join(map(str, moved)))
+    until = f"--until={(past + timedelta(days=1)).isoformat()}"
+    assert run(registry, "drift-check", "--arm", "blue") == 1
+    assert run(registry, "drift-check", str(scores)) == 1
+    assert run(registry, "drift-check", "--model", registry.live, "--arm", "blue") == 1
+    assert service.titles == []
+    log_predictions(registry.artifacts, predictions(digest, moved, arm="live"))
+    assert run(registry, "drift-check") == 1
+    title = f"model: the predictions of {registry.live} have drifted"
+    assert [said.removeprefix(title) for said in service.titles] == [""]
+    assert run(registry, "drift-check", until) == 0, "it was calm then"
+    scores.write_text("prediction\n" + "\n".join(map(str, golden)))
+    assert run(registry, "drift-check", str(scores)) == 0
+    assert len(service.titles) == 1, "what was calm then, or elsewhere, does not end it"
 
 
 def test_an_arm_that_was_stopped_again_is_on_again_for_alertmanager(registry: Registry, service: Webhook) -> None:

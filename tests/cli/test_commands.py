@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from pytest_modelgates import __main__ as start
 from pytest_modelgates.audit.chain import Commit, Event, append, read_history, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.errors import KilledError
 from pytest_modelgates.model.candidate import Candidate
@@ -263,6 +265,125 @@ def test_a_drift_check_ends_with_one_on_drift(served: Registry, capsys: Capture)
     log_predictions(served.artifacts, moved)
     assert asked(served, "drift-check", "--last", 400) == 1
     assert f"{served.live}: DRIFT over 400 live predictions" in capsys.readouterr().out
+
+
+def test_a_drift_check_selects_in_the_log(served: Registry, capsys: Capture) -> None:
+    assert asked(served, "drift-check", "--since", "2020-01-01", "--until", "9999-01-01T00:00+01:00") == 0
+    assert ": no drift over 400 live predictions" in capsys.readouterr().out
+    assert asked(served, "drift-check", "--until", "2020-01-01", "--since", "2019-12-31T23:00:00-01:00") == 1
+    place = served.artifacts.predictions / "live"
+    ends = "from 2020-01-01T00:00:00+00:00 until 2020-01-01T00:00:00+00:00"
+    said = f"no prediction of {served.live} in {place} that was scored {ends}; see: modelgates predictions"
+    assert capsys.readouterr().err == f"modelgates: {said}\n"
+    moved = predictions(live_change(served.artifacts).digest, [float(value) for value in range(400)], arm="blue")
+    log_predictions(served.artifacts, moved)
+    assert asked(served, "drift-check", "--arm", "blue") == 1
+    assert f"{served.live}: DRIFT over 400 blue predictions" in capsys.readouterr().out
+    assert asked(served, "drift-check", "--model", served.live) == 0
+    assert f"{served.live}: no drift over 400 live predictions" in capsys.readouterr().out
+    checks = [json.loads(line) for line in served.artifacts.drift_checks.read_text().splitlines()]
+    assert [(check["arm"], check["window"]["since"]) for check in checks] == [
+        ("live", "2020-01-01T00:00:00Z"),
+        ("blue", None),
+        ("live", None),
+    ]
+
+
+WRONG_SELECTIONS = [
+    pytest.param(["--model", "1600000000"], "1600000000: no such model; give --model one of: modelgates list", 1),
+    pytest.param(["--model", "x"], "'x' is not a model id: expected the 10 to 12 digits of a Unix time, such as ", 1),
+    pytest.param(["--arm", "../x"], "'../x' is not an arm: expected a name such as live, shadow or blue-2", 1),
+    pytest.param(["--arm", "green"], "green; see what is in the log: modelgates predictions", 1),
+]
+
+
+@pytest.mark.parametrize(("words", "said", "code"), WRONG_SELECTIONS)
+def test_what_is_not_in_the_log_is_said(
+    served: Registry, capsys: Capture, words: list[str], said: str, code: int
+) -> None:
+    assert asked(served, "drift-check", *words) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_candidate_without_a_golden_is_told_how_to_get_one(served: Registry, capsys: Capture) -> None:
+    assert asked(served, "drift-check", "--arm", "shadow", "--model", served.candidate) == 1
+    assert "set one: modelgates golden set" in capsys.readouterr().err
+
+
+def test_a_drift_check_reads_files(
+    served: Registry, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    calm = np.random.default_rng(4).choice(golden_of(served.artifacts.model(served.live)), 600)
+    for day, values in (("2026-01-01", calm[:300]), ("2026-01-02", calm[300:])):
+        (tmp_path / "scores" / f"date={day}").mkdir(parents=True)
+        pd.DataFrame({"prediction": values}).to_parquet(tmp_path / "scores" / f"date={day}" / "a.parquet")
+    assert asked(served, "drift-check", "scores/*/a.parquet", "scores") == 0
+    assert f"{served.live}: no drift over 600 predictions in 2 files\n" in capsys.readouterr().out
+    Path("moved.csv").write_text("score\n" + "\n".join(map(str, (calm + 1).tolist())))
+    assert asked(served, "drift-check", "moved.csv", "--column", "score", "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["overall_drift"]) == (600, True)
+    *_, check = map(json.loads, served.artifacts.drift_checks.read_text().splitlines())
+    assert (check["arm"], check["files"], check["column"]) == (None, ["moved.csv"], "score")
+
+
+def test_predictions_of_fewer_bits_are_compared_as_such(served: Registry, capsys: Capture, tmp_path: Path) -> None:
+    save_golden_predictions([0.1, 0.2, 0.3] * 200, served.live, folder=served.artifacts.golden)
+    pd.DataFrame({"prediction": np.array([0.1, 0.2, 0.3] * 100, np.float32)}).to_parquet(tmp_path / "a.parquet")
+    kept = served.artifacts.golden / f"{served.live}.counts"
+    for prepared in (False, True):  # for the log the golden is kept as it is
+        assert kept.exists() == prepared
+        assert asked(served, "drift-check", tmp_path / "a.parquet", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["ks"]["statistic"] == 0
+        asked(served, "drift-check")
+        capsys.readouterr()
+
+
+WRONG_FILES = [
+    pytest.param(["--column", "score"], 2, "--column names a column of files; give FILE as well"),
+    pytest.param(
+        ["a.csv", "--arm", "live", "--by", "day"],
+        2,
+        "--arm and --by select in the log, and files have neither times nor arms; give FILE without them",
+    ),
+    pytest.param(["nothing.csv"], 1, "nothing.csv: no such file; give files, folders, or a pattern such as "),
+    pytest.param(["empty.csv"], 1, "no row in 1 file: give one that holds predictions"),
+    pytest.param(["a.csv"], 1, "a.csv: has no column 'prediction'; it holds score; name the one of predictions"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "said"), WRONG_FILES)
+def test_files_that_cannot_be_compared_are_named(
+    served: Registry,
+    capsys: Capture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("score\n1\n")
+    Path("empty.csv").write_text("prediction\n")
+    assert asked(served, "drift-check", *words) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_a_check_of_the_log_waits_for_no_heavy_library(served: Registry) -> None:
+    script = f"""
+import sys
+from pytest_modelgates.cli import main
+verb = ["drift-check", "--artifacts={served.artifacts.root}"]
+for last in ([], ["--last=100"], ["--since=2020-01-01"]):
+    assert main([*verb, *last]) == 0
+heavy = {{"pandas", "pyarrow", "scipy", "sklearn", "onnx", "onnxruntime", "pytest", "dask", "distributed"}}
+print("RAN", *sorted(heavy & set(sys.modules)))
+"""
+    main(["drift-check", f"--artifacts={served.artifacts.root}"])  # prepares the golden, which is a file of Parquet
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "RAN", done.stderr
 
 
 @pytest.mark.parametrize("last", ["0", "-5", "x", "１"])

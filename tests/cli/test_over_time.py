@@ -102,7 +102,7 @@ def test_people_are_told_of_an_alarm_over_time_where_it_is_asked_for(
 ) -> None:
     told = []
     alerts = SimpleNamespace(drifted=lambda _, model_id, text, *, drift: told.append((model_id, drift, text)))
-    monkeypatch.setattr("pytest_modelgates.cli.monitoring.happened", lambda _, put: put(alerts))
+    monkeypatch.setattr("pytest_modelgates.cli.drift.happened", lambda _, put: put(alerts))
     log(registry, share=0.5)
     asked(registry, "--over-time")
     log(registry, rows=12_000)
@@ -122,7 +122,7 @@ def test_the_budget_is_a_setting(registry: Registry, capsys: Capture) -> None:
 def test_what_cannot_go_together_or_cannot_be_kept_is_refused(registry: Registry, capsys: Capture) -> None:
     log(registry)
     assert asked(registry, "--over-time", "--last", 100) == 2
-    assert "--over-time looks at all rows; leave out --last" in capsys.readouterr().err
+    assert "--last means nothing beside --over-time; leave it out" in capsys.readouterr().err
     registry.artifacts.drift_checks.mkdir(parents=True)
     assert asked(registry) == 0
     assert "  over time: not judged, " in capsys.readouterr().out

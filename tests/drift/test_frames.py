@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from scipy import stats
@@ -37,13 +38,52 @@ def test_a_frame_that_did_not_move_has_not_drifted() -> None:
     assert (report["overall_drift"], report["drifted"], len(report["columns"])) == (False, [], 22)
 
 
-@pytest.mark.parametrize("kind", [lambda each: each, pa.Table.from_pandas, dict], ids=["pandas", "arrow", "mapping"])
+KINDS = {
+    "pandas": lambda each: each,
+    "nullable": pd.DataFrame.convert_dtypes,
+    "arrow": pa.Table.from_pandas,
+    "polars": pl.from_pandas,
+    "mapping": dict,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_any_kind_of_frame_gives_the_same(kind: Any) -> None:
     golden, current = frame(500, seed=1), frame(400, seed=2, moved=1)
     found = detect_drift(kind(golden), kind(current))
     assert [(each["name"], each["psi"]) for each in found["columns"]] == [
         (each["name"], each["psi"]) for each in detect_drift(golden, current)["columns"]
     ]
+
+
+MISSING = {
+    "numpy": lambda values: np.array(values, dtype=object),
+    "masked": lambda values: np.ma.masked_array([each or 0 for each in values], [each is None for each in values]),
+    "pandas": lambda values: pd.Series(values, dtype="float64"),
+    "nullable-integers": lambda values: pd.array(values, dtype="Int64"),
+    "nullable-truth": lambda values: pd.Series(values, dtype="boolean"),
+    "arrow-in-pandas": lambda values: pd.Series(values, dtype="double[pyarrow]"),
+    "arrow": pa.array,
+    "arrow-in-chunks": lambda values: pa.chunked_array([values[:50], values[50:]]),
+    "polars": pl.Series,
+    "polars-truth": lambda values: pl.Series(values).cast(pl.Boolean),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING.values(), ids=MISSING)
+def test_what_is_missing_counts_as_such_whatever_holds_it(kind: Any) -> None:
+    golden = [0, 1] * 100
+    found = detect_drift(golden, kind([0, 1, 1, None] * 25))
+    assert found["missing"]["current"] == 0.25
+    assert found["psi"] == detect_drift(golden, [0.0, 1.0, 1.0, np.nan] * 25)["psi"]
+
+
+def test_what_is_no_frame_or_holds_no_rows_yet_is_refused() -> None:
+    whole = pl.DataFrame({"a": [1.0]})
+    with pytest.raises(StatisticsError, match=r"^current is LazyFrame, which holds no rows yet: collect it first$"):
+        detect_drift(whole, whole.lazy())
+    with pytest.raises(StatisticsError, match=r"^golden is list, the other a frame: give two frames or two columns$"):
+        detect_drift([1.0], whole)
 
 
 def test_each_column_has_what_the_column_alone_has() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.errors import FormatError, StatisticsError
-from pytest_modelgates.monitoring.drift_check import check_live, limits_of, record
+from pytest_modelgates.monitoring.drift_check import Asked, check_log, limits_of, record
 from pytest_modelgates.monitoring.drift_words import by_day, days_in_words, in_words, picture
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.store import live_change
@@ -35,12 +35,12 @@ def test_the_limits_are_those_of_the_gates() -> None:
 
 
 def words_of(registry: Registry) -> list[str]:
-    return in_words(check_live(registry.artifacts, registry.policy), limits_of(registry.policy)).splitlines()
+    return in_words(check_log(registry.artifacts, registry.policy), limits_of(registry.policy)).splitlines()
 
 
 def test_calm_predictions_do_not_drift(registry: Registry, calm: list[float]) -> None:
     log(registry, calm)
-    check = check_live(registry.artifacts, registry.policy)
+    check = check_log(registry.artifacts, registry.policy)
     assert (check.model_id, check.rows, check.report["overall_drift"]) == (registry.live, 600, False)
     words = words_of(registry)
     assert words[0] == f"{registry.live}: no drift over 600 live predictions of 30 days"
@@ -61,7 +61,7 @@ def test_rows_that_two_processes_scored_are_said(registry: Registry, calm: list[
 
 def test_moved_predictions_drift(registry: Registry, calm: list[float]) -> None:
     log(registry, [value + 1 for value in calm])
-    check = check_live(registry.artifacts, registry.policy)
+    check = check_log(registry.artifacts, registry.policy)
     assert check.report["overall_drift"]
     said = in_words(check, limits_of(registry.policy))
     assert said.startswith(f"{registry.live}: DRIFT over 600 live predictions of 30 days\n  PSI ")
@@ -72,8 +72,8 @@ def test_moved_predictions_drift(registry: Registry, calm: list[float]) -> None:
 def test_only_the_newest_rows_count_if_asked(registry: Registry, calm: list[float]) -> None:
     log(registry, [value + 1 for value in calm])
     log(registry, calm[:200])  # the same rows, scored again by another process
-    assert check_live(registry.artifacts, registry.policy, last=200).report["overall_drift"] is False
-    assert check_live(registry.artifacts, registry.policy, last=400).report["overall_drift"] is True
+    assert check_log(registry.artifacts, registry.policy, Asked(last=200)).report["overall_drift"] is False
+    assert check_log(registry.artifacts, registry.policy, Asked(last=400)).report["overall_drift"] is True
 
 
 def test_rows_without_a_time_are_taken_as_independent_and_it_is_said(registry: Registry, calm: list[float]) -> None:
@@ -83,14 +83,14 @@ def test_rows_without_a_time_are_taken_as_independent_and_it_is_said(registry: R
     words = words_of(registry)
     assert words[0] == f"{registry.live}: no drift over 600 live predictions"
     assert words[-2] == "  rows are taken as independent: their days are not known"
-    assert by_day(check_live(registry.artifacts, registry.policy)) == []
+    assert by_day(check_log(registry.artifacts, registry.policy)) == []
     assert days_in_words([], limits_of(registry.policy)) == "  rows are of no known day"
 
 
 def test_the_picture_has_both_distributions_in_80_columns(registry: Registry, calm: list[float]) -> None:
     spread = float(np.std(calm))
     log(registry, [value + spread for value in calm])
-    head, *lines = picture(check_live(registry.artifacts, registry.policy)).splitlines()
+    head, *lines = picture(check_log(registry.artifacts, registry.policy)).splitlines()
     assert " ".join(head.split()) == "score ▓ both ░ golden █ live golden live"
     assert len(lines) == 12
     assert max(map(len, [head, *lines])) <= 80
@@ -103,14 +103,14 @@ def test_the_picture_has_both_distributions_in_80_columns(registry: Registry, ca
 def test_a_picture_of_few_values_has_a_line_for_each(registry: Registry) -> None:
     save_golden_predictions([0, 1] * 100, registry.live, folder=registry.artifacts.golden)
     log(registry, [0.0, 0.0, 0.0, 1.0] * 50)
-    lines = picture(check_live(registry.artifacts, registry.policy)).splitlines()
+    lines = picture(check_log(registry.artifacts, registry.policy)).splitlines()
     assert [line.split()[-2:] for line in lines[1:]] == [["50.0%", "75.0%"], ["50.0%", "25.0%"]]
     assert lines[1].strip().startswith("up to 0")
 
 
 def test_each_day_has_its_index(registry: Registry, calm: list[float]) -> None:
     log(registry, [*calm[:300], *(value + 1 for value in calm[300:])])
-    check = check_live(registry.artifacts, registry.policy)
+    check = check_log(registry.artifacts, registry.policy)
     days = by_day(check)
     assert [each["rows"] for each in days] == [20] * 30
     assert days[0]["day"] == "2024-01-01"
@@ -122,14 +122,21 @@ def test_each_day_has_its_index(registry: Registry, calm: list[float]) -> None:
 
 def test_a_check_is_recorded(registry: Registry, calm: list[float]) -> None:
     log(registry, calm)
-    check = check_live(registry.artifacts, registry.policy)
+    check = check_log(registry.artifacts, registry.policy)
     for _ in range(2):
         record(registry.artifacts, check)
     first, second = map(json.loads, registry.artifacts.drift_checks.read_text().splitlines())
     assert first["time"] < second["time"]
     assert (first["model_id"], first["overall_drift"]) == (registry.live, False)
     assert first["digest"] == live_change(registry.artifacts).digest
-    assert first["window"] == {"last": None, "first_day": "2024-01-01", "last_day": "2024-01-30"}
+    assert first["window"] == {
+        "last": None,
+        "since": None,
+        "until": None,
+        "first_day": "2024-01-01",
+        "last_day": "2024-01-30",
+    }
+    assert (first["arm"], first["files"]) == ("live", None)
     assert first["psi"]["value"] == check.report["psi"]["value"]
 
 
@@ -141,12 +148,12 @@ def test_records_of_other_models_do_not_count(registry: Registry, calm: list[flo
         f"--csv {registry.artifacts.root / 'live_data.csv'}"
     )
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
-        check_live(registry.artifacts, registry.policy)
+        check_log(registry.artifacts, registry.policy)
 
 
 def test_too_few_rows_are_inconclusive(registry: Registry, calm: list[float]) -> None:
     log(registry, calm[100:160])
-    assert check_live(registry.artifacts, registry.policy).report["overall_drift"] is None
+    assert check_log(registry.artifacts, registry.policy).report["overall_drift"] is None
     words = words_of(registry)
     assert words[0] == f"{registry.live}: INCONCLUSIVE over 60 live predictions of 3 days"
     assert words[1].startswith("  without drift, 60 values against ")
@@ -156,4 +163,4 @@ def test_a_lost_golden_says_how_to_set_it(registry: Registry, calm: list[float])
     log(registry, calm)
     (registry.artifacts.golden / "metadata.json").unlink()
     with pytest.raises(FormatError, match=f"no golden of {registry.live}; set one: modelgates golden set ID"):
-        check_live(registry.artifacts, registry.policy)
+        check_log(registry.artifacts, registry.policy)

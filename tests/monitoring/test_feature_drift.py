@@ -152,4 +152,4 @@ def test_the_verb_prints_words_or_json_and_ends_with_one_unless_there_is_no_drif
     found = json.loads(capsys.readouterr().out)
     assert (found["rows"], found["overall_drift"]) == (100, None)
     assert main([*words, "--by", "day"]) == 2
-    assert capsys.readouterr().err == "modelgates: --by day and --over-time are of predictions: leave --features out\n"
+    assert capsys.readouterr().err == "modelgates: --by means nothing beside --features; leave it out\n"

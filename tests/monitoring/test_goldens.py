@@ -9,7 +9,7 @@ from pytest_modelgates.drift import detect_drift, save_golden_predictions
 from pytest_modelgates.drift.golden import golden_content, put_golden, version_of
 from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.errors import FormatError, IntegrityError
-from pytest_modelgates.monitoring.drift_check import check_live, record
+from pytest_modelgates.monitoring.drift_check import check_log, record
 from pytest_modelgates.monitoring.goldens import Shown, difference, difference_in_words, in_words, shown
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.storage.digests import tree_digest
@@ -23,7 +23,7 @@ def lines_of(registry: Registry, model_id: str | None = None) -> list[str]:
 
 
 def checked(registry: Registry) -> None:
-    record(registry.artifacts, check_live(registry.artifacts, registry.policy))
+    record(registry.artifacts, check_log(registry.artifacts, registry.policy))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_last_check_is_shown_and_what_it_was_against(served: Registry) -> No
 
 
 def test_a_golden_that_is_set_while_a_check_runs_is_not_what_it_was_against(served: Registry) -> None:
-    check = check_live(served.artifacts, served.policy)
+    check = check_log(served.artifacts, served.policy)
     save_golden_predictions([1.0, 2.0], folder=served.artifacts.golden)
     record(served.artifacts, check)
     assert lines_of(served)[-1].endswith(", against an earlier golden")

@@ -12,7 +12,7 @@ from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.drift.over_time import OverTime
 from pytest_modelgates.errors import RefusedError
 from pytest_modelgates.monitoring import drift_check, looks
-from pytest_modelgates.monitoring.drift_check import Check, check_live, last_look, record
+from pytest_modelgates.monitoring.drift_check import Asked, Check, check_log, last_look, record
 from pytest_modelgates.monitoring.looks import over_time_in_words, to_acknowledge
 from pytest_modelgates.policy.operations import DriftRules
 from pytest_modelgates.predictions.compacting import compact
@@ -45,7 +45,7 @@ def log(registry: Registry, values: list[float], *, end: datetime = NOW, hours: 
 def checked(registry: Registry, *, minutes: float = 0) -> Check:
     """Look once, some minutes from now, and keep it."""
     now = NOW + timedelta(minutes=minutes)
-    check = check_live(registry.artifacts, registry.policy, rules=RULES, now=now)
+    check = check_log(registry.artifacts, registry.policy, rules=RULES, now=now)
     record(registry.artifacts, check, now=now)
     return check
 
@@ -100,7 +100,7 @@ def test_an_alarm_stays_on_until_it_is_acknowledged(registry: Registry, calm: li
     log(registry, calm * 20, end=NOW)
     assert looked(registry, minutes=1)["alarm"] == alarm
     at = acknowledge(registry)
-    after = check_live(registry.artifacts, registry.policy, rules=RULES, now=at)
+    after = check_log(registry.artifacts, registry.policy, rules=RULES, now=at)
     assert after.over_time is not None
     assert (after.over_time["alarm"], after.over_time["all"]["rows"], after.over_time["all"]["since"]) == (None, 0, at)
     message = f"{registry.live}: no alarm over time is on since it was acknowledged at {at:%Y-%m-%d %H:%M} UTC, so"
@@ -124,7 +124,7 @@ def test_rows_from_before_an_acknowledgement_do_not_count(registry: Registry, ca
     if packed:
         assert compact(registry.artifacts, straddling) is None
     now = at + timedelta(minutes=2)
-    check = check_live(registry.artifacts, registry.policy, rules=RULES, now=now)
+    check = check_log(registry.artifacts, registry.policy, rules=RULES, now=now)
     assert check.report["rows"]["current"] == 1500
     assert check.over_time is not None
     assert (check.over_time["alarm"], check.over_time["all"]["rows"]) == (None, 300)
@@ -153,7 +153,7 @@ def test_another_model_another_golden_and_a_part_of_the_rows_are_other_looks(
 ) -> None:
     log(registry, [value + 1 for value in calm])
     assert looked(registry)["alarm"] is not None
-    some = check_live(registry.artifacts, registry.policy, last=100, rules=RULES)
+    some = check_log(registry.artifacts, registry.policy, Asked(last=100), rules=RULES)
     assert (some.over_time, some.over_time_words) == (None, "")
     record(registry.artifacts, some)
     assert last_look(registry.artifacts).left is not None
@@ -192,7 +192,7 @@ def test_a_look_that_is_dated_after_now_does_not_make_the_next_ones_blind(
     registry: Registry, calm: list[float], ahead: str
 ) -> None:
     log(registry, [value + 1 for value in calm])
-    record(registry.artifacts, check_live(registry.artifacts, registry.policy, rules=RULES, now=NOW), now=NOW)
+    record(registry.artifacts, check_log(registry.artifacts, registry.policy, rules=RULES, now=NOW), now=NOW)
     path = registry.artifacts.drift_checks
     line = json.loads(path.read_text())
     line["over_time"]["next"] |= {"alarm": None}
@@ -219,7 +219,7 @@ def test_a_list_of_checks_that_cannot_be_read_bars_no_check(registry: Registry, 
     log(registry, calm)
     registry.artifacts.drift_checks.parent.mkdir(exist_ok=True)
     registry.artifacts.drift_checks.symlink_to(registry.artifacts.root / "elsewhere")
-    check = check_live(registry.artifacts, registry.policy, rules=RULES)
+    check = check_log(registry.artifacts, registry.policy, rules=RULES)
     assert (check.report["overall_drift"], check.over_time) == (False, None)
     assert check.over_time_words == (
         f"  over time: not judged, {registry.artifacts.drift_checks}: a link, expected the log itself; move it away, "

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.drift.summary import Reference, Summary
 from pytest_modelgates.monitoring import part_counts
-from pytest_modelgates.monitoring.part_counts import count_parts
+from pytest_modelgates.monitoring.part_counts import add_parts, count_part, tasks_of
 from pytest_modelgates.policy.place import operations_at
 from pytest_modelgates.predictions import reading
 from pytest_modelgates.predictions.compacting import compact
@@ -24,6 +25,7 @@ from tests.support.handmade import predictions
 MODEL, OTHER = "0" * 64, "1" * 64
 RULES = operations_at(Artifacts(Path("nowhere"))).registry
 REFERENCE = Reference.of(np.random.default_rng(1).standard_normal(500))
+ALL = Window(digest=MODEL)
 VALUES = np.random.default_rng(2).standard_normal(300).tolist()
 
 
@@ -52,11 +54,10 @@ def write(artifacts: Artifacts, *batches: list[Prediction]) -> None:
             log.write(batch)
 
 
-def summed(artifacts: Artifacts, reference: Reference = REFERENCE) -> tuple[Summary, Tally]:
-    tally, total = Tally(), reference.none()
-    for _, summary in count_parts(artifacts, "live", MODEL, reference, tally):
-        total = total + summary
-    return total, tally
+def summed(artifacts: Artifacts, reference: Reference = REFERENCE, window: Window = ALL) -> tuple[Summary, Tally]:
+    tally = Tally()
+    found = (count_part(reference, task) for task in tasks_of(artifacts, "live", window))
+    return add_parts(found, reference, tally), tally
 
 
 def numbers(summary: Summary, tally: Tally) -> list[object]:
@@ -73,10 +74,10 @@ def numbers(summary: Summary, tally: Tally) -> list[object]:
     ]
 
 
-def at_once(artifacts: Artifacts) -> list[object]:
+def at_once(artifacts: Artifacts, window: Window = ALL) -> list[object]:
     """Count as every other reader of the log does."""
     tally, total = Tally(), REFERENCE.none()
-    for records in count_log(artifacts, "live", Window(digest=MODEL), tally):
+    for records in count_log(artifacts, "live", window, tally):
         days = [record.day for record in records]
         total = total + REFERENCE.count([record.prediction for record in records], days=days)
     return numbers(total, tally)
@@ -128,6 +129,63 @@ def test_an_open_part_is_read_on(artifacts: Artifacts, read_bytes: Iterator[list
     summary, tally = summed(artifacts)
     assert (summary.counts.rows, tally.replaced, tally.closed) == (300, 10, 1)
     assert numbers(summary, tally) == at_once(artifacts)
+
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+WINDOWS = [
+    pytest.param(None, None, id="all"),
+    pytest.param(NOW - timedelta(hours=50), None, id="since"),
+    pytest.param(None, NOW - timedelta(hours=60), id="until"),
+    pytest.param(NOW - timedelta(hours=70), NOW - timedelta(hours=30), id="between"),
+    pytest.param(NOW - timedelta(hours=48), NOW - timedelta(hours=24), id="ends-are-half-open"),
+    pytest.param(NOW - timedelta(days=30), NOW - timedelta(days=20), id="before-all"),
+    pytest.param(NOW - timedelta(minutes=1), None, id="the-newest"),
+]
+
+
+@pytest.mark.parametrize(("since", "until"), WINDOWS)
+def test_a_window_counts_what_was_scored_in_it(
+    artifacts: Artifacts, since: datetime | None, until: datetime | None
+) -> None:
+    for back in (3, 2, 1, 0):
+        mine = predictions(MODEL, VALUES[back::4], arm="live", end=NOW - timedelta(days=back))
+        failed = predictions(MODEL, [None] * 3, arm="live", end=NOW - timedelta(days=back))
+        write(artifacts, [*mine, *failed, *mine[20:30], *predictions(OTHER, VALUES[:9], arm="live")])
+    window = Window(digest=MODEL, since=since, until=until)
+    expected = at_once(artifacts, window)
+    for _ in range(2):  # read, and then from what was kept where that can tell
+        assert numbers(*summed(artifacts, window=window)) == expected
+    assert compact(artifacts, parts(artifacts, "live")[0]) is None
+    for path in artifacts.predictions.glob("*/*/*.counts"):
+        path.unlink()
+    assert numbers(*summed(artifacts, window=window)) == expected
+
+
+def test_of_a_window_only_the_parts_at_its_ends_are_read_again(
+    artifacts: Artifacts, read_bytes: Iterator[list[int]]
+) -> None:
+    (found,) = read_bytes
+    for back in (3, 2, 1, 0):
+        write(artifacts, predictions(MODEL, VALUES, arm="live", hours=1, end=NOW - timedelta(days=back)))
+    summed(artifacts)
+    sizes = [part.path.stat().st_size for part in parts(artifacts, "live")]
+    for hours, read in ((30.0, 0), (24.5, 1)):
+        found[0] = 0
+        summary, tally = summed(artifacts, window=Window(digest=MODEL, since=NOW - timedelta(hours=hours)))
+        assert (summary.counts.rows > 300, tally.outside > 0) == (True, True)
+        assert found[0] <= read * max(sizes)
+        assert bool(found[0]) == bool(read)
+
+
+def test_counts_that_do_not_say_when_are_read_again_for_a_window(artifacts: Artifacts) -> None:
+    write(artifacts, predictions(MODEL, VALUES, arm="live"))
+    summed(artifacts)
+    _, path = part_of(artifacts)
+    kept = msgspec.msgpack.decode(path.read_bytes())
+    del kept["span"]  # as an earlier version wrote them
+    path.write_bytes(msgspec.msgpack.encode(kept))
+    window = Window(digest=MODEL, since=NOW - timedelta(hours=12))
+    assert numbers(*summed(artifacts, window=window)) == at_once(artifacts, window)
 
 
 def test_a_part_that_became_parquet_is_not_read_again(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Waivers: one hard gate, one model's bytes, one owner, one end date; shown wherever the model is."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -30,7 +30,6 @@ from tests.support.handmade import (
     write_report,
 )
 
-TODAY = datetime.now(UTC).date()
 ROW = """
 [[waiver]]
 gate = "{gate}"
@@ -41,6 +40,11 @@ until = {until}
 """
 
 
+def today() -> date:
+    """Ask anew: the suite may run past midnight."""
+    return datetime.now(UTC).date()
+
+
 def waived(directory: Path, *, days: int = 0, gate: str = "drift.psi", digest: str | None = None) -> Policy:
     """The packaged policy with one waiver that ends in some days."""
     row = Waiver(
@@ -48,7 +52,7 @@ def waived(directory: Path, *, days: int = 0, gate: str = "drift.psi", digest: s
         digest=digest or tree_digest(directory),
         reason="the exchange changed its tick size",
         owner="Ada Lovelace",
-        until=TODAY + timedelta(days=days),
+        until=today() + timedelta(days=days),
     )
     return msgspec.structs.replace(POLICY, waiver=(row,))
 
@@ -82,7 +86,7 @@ def test_an_expired_waiver_is_refused_with_its_date(packed_once: Path) -> None:
     (text,), rows = judged(packed_once, policy, missed(packed_once, policy))
     assert rows == []
     assert text == (
-        f"drift.psi failed: measured 0.9 nat, limit 0 ≤ · ≤ 0.25; its waiver ended on {TODAY - timedelta(days=1)}"
+        f"drift.psi failed: measured 0.9 nat, limit 0 ≤ · ≤ 0.25; its waiver ended on {today() - timedelta(days=1)}"
     )
 
 
@@ -107,7 +111,7 @@ def test_a_gate_that_did_not_run_cannot_be_waived(packed_once: Path) -> None:
 @pytest.mark.parametrize("days", [pytest.param(0, id="last-day"), pytest.param(-1, id="expired")])
 def test_a_run_shows_the_waiver_and_is_green_until_it_ends(pytester: pytest.Pytester, days: int) -> None:
     model = own_gate(pytester, severity="hard")
-    row = ROW.format(gate="mine.answer", digest=tree_digest(model), until=TODAY + timedelta(days=days))
+    row = ROW.format(gate="mine.answer", digest=tree_digest(model), until=today() + timedelta(days=days))
     policy = pytester.path / "registry" / "policy.toml"
     policy.write_text(policy.read_text() + row)
     result = run(pytester, f"--model-dir={model}", "test_mine.py")
@@ -119,18 +123,18 @@ def test_a_run_shows_the_waiver_and_is_green_until_it_ends(pytester: pytest.Pyte
         [
             "mine.answer *hard 2 x *WAIVED",
             "mine.answer WAIVED: measured 2 x, limit ≤ 1 → give less",
-            f"mine.answer waived until {TODAY} by Ada Lovelace: the exchange changed its tick size",
+            f"mine.answer waived until {today()} by Ada Lovelace: the exchange changed its tick size",
         ]
     )
     assert report_of(model)["tests"][0]["outcome"] == "xfailed"
-    shown = f"mine.answer waived until {TODAY} by Ada Lovelace: the exchange changed its tick size"
+    shown = f"mine.answer waived until {today()} by Ada Lovelace: the exchange changed its tick size"
     assert ledger_of(model).models[model.name].waivers == (shown,)
 
 
 def test_a_run_is_red_if_what_is_waived_did_not_run(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, severity="hard", value="pytest.skip('waived')")
     policy = pytester.path / "registry" / "policy.toml"
-    policy.write_text(policy.read_text() + ROW.format(gate="mine.answer", digest=tree_digest(model), until=TODAY))
+    policy.write_text(policy.read_text() + ROW.format(gate="mine.answer", digest=tree_digest(model), until=today()))
     result = run(pytester, f"--model-dir={model}", "test_mine.py")
     assert (int(result.ret), outcomes(result)) == (1, {"skipped": 1})
     result.stdout.fnmatch_lines(["mine.answer not run: was skipped"])
@@ -139,11 +143,11 @@ def test_a_run_is_red_if_what_is_waived_did_not_run(pytester: pytest.Pytester) -
 
 def test_the_log_and_status_keep_the_waiver(registry: Registry) -> None:
     directory = registry.artifacts.model(registry.candidate)
-    row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=TODAY)
+    row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=today())
     registry.policy_file.write_text(registry.policy_file.read_text() + row)
     report = write_report(registry.artifacts.root / "waived.json", missed(directory, registry.policy))
     promote(registry.artifacts, registry.candidate, report, registry.in_force, reason="urgent")
-    shown = f"drift.psi waived until {TODAY} by Ada Lovelace: the exchange changed its tick size"
+    shown = f"drift.psi waived until {today()} by Ada Lovelace: the exchange changed its tick size"
     assert read_log(registry.artifacts.promotions)[-1].waivers == (shown,)
     assert f"    {shown}" in modelgates("log", "--artifacts", registry.artifacts.root).stdout.splitlines()
     assert shown in modelgates("status", "--artifacts", registry.artifacts.root).stdout.splitlines()
@@ -153,7 +157,7 @@ def test_promotion_says_that_the_waiver_of_drift_does_not_cover_its_own_criterio
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = registry.artifacts.model(registry.candidate)
-    row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=TODAY)
+    row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=today())
     registry.policy_file.write_text(
         registry.policy_file.read_text().replace("drift_psi = 0\n", "drift_psi = 0.25\n") + row
     )
@@ -166,7 +170,7 @@ def test_promotion_says_that_the_waiver_of_drift_does_not_cover_its_own_criterio
 
 @pytest.mark.parametrize("key", ["gate", "digest", "reason", "owner", "until"])
 def test_a_waiver_without_one_of_its_five_keys_is_refused(tmp_path: Path, key: str) -> None:
-    row = ROW.format(gate="drift.psi", digest="0" * 64, until=TODAY)
+    row = ROW.format(gate="drift.psi", digest="0" * 64, until=today())
     policy = tmp_path / "policy.toml"
     policy.write_text("format = 1\n" + "\n".join(line for line in row.splitlines() if not line.startswith(f"{key} ")))
     with pytest.raises(PolicyError, match=f"missing required field `{key}`"):
