@@ -1,6 +1,5 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ from ..policy.policy import Policy
 from ..predictions.following import Follower
 from ..storage.paths import is_link
 from ..storage.text import printable
-from ..storage.threads import start
 from ..trials.kept import kept_of, market_of, trial_of
 from ..trials.ledger import enter, read_ledger, seen_on
 from .audit_check import verify_log
@@ -111,18 +109,15 @@ def gather(
     stored = read_report(report, keys=policy.evidence.keys) if isinstance(report, Path) else report
     found = state(artifacts)
     live = found.live
+    try:
+        with ModelDirectory(directory) as model:
+            digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
+            manifest, sidecar = model.manifest, model.sidecar
+            seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
+    except ModelgatesError as error:
+        return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
     proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None
     loaded = {*stored.report.modelgates.run.modules, *(proof.proof.modules if isinstance(proof, StoredProof) else ())}
-    # The model is hashed meanwhile, which Python does not wait for.
-    with ThreadPoolExecutor(1) as beside:
-        trusted = start(beside, trust, policy, in_force.place.repository, loaded)
-        try:
-            with ModelDirectory(directory) as model:
-                digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
-                manifest, sidecar = model.manifest, model.sidecar
-                seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
-        except ModelgatesError as error:
-            return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
     facts = Facts(
         model_id=model_id,
         directory=directory,
@@ -134,7 +129,7 @@ def gather(
         live_digest=found.change.digest if found.change else None,
         live_name=_name_of(artifacts, live) if live else None,
         stored=stored,
-        trusted=trusted.result(),
+        trusted=trust(policy, in_force.place.repository, loaded),
         proof=proof,
         denied=why_denied("promote", policy.registry.may_promote),
         seen=seen,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import FormatError
-from .threads import start
 
 # Protobuf, and so an ONNX file, cannot hold more.
 MAX_FILE_BYTES = 2**31
@@ -82,7 +81,10 @@ def digest_regular(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
     # Reading takes a sixth of the time, so the next piece is read while one is digested.
     with ThreadPoolExecutor(1) as reader:
         while piece and limit >= 0:
-            following = start(reader, file.read, _CHUNK)
+            try:
+                following = reader.submit(file.read, _CHUNK)
+            except RuntimeError as error:  # Python could not start a thread
+                raise OSError(errno.EAGAIN, "No thread left to read with") from error
             digest.update(piece)
             limit -= len(piece)
             piece = following.result()

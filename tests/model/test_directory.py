@@ -429,7 +429,7 @@ def test_without_a_thread_to_read_with_the_machine_has_failed(
     rewrite(good_model / MANIFEST, lambda manifest: manifest["files"]["CHANGES.md"].update(size=2**21))
     monkeypatch.setattr(threading.Thread, "start", exhausted)
     assert main(["verify", str(good_model)]) == 3
-    assert capsys.readouterr().err == "modelgates: No thread left to work beside this one\n"
+    assert capsys.readouterr().err == "modelgates: No thread left to read with\n"
 
 
 def test_more_than_protobuf_can_hold_is_not_read(good_model: Path) -> None:
