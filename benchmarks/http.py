@@ -5,8 +5,8 @@
 A LightGBM of 200 trees on 50 float32 features, 8 connections that are kept, and the processor time of the server's
 process. Bare is `session.run`: of one row, 64 rows in rotation, one thread, in a process of its own. Promised: one row,
 as a binary tensor, with all checks, log and metrics, costs at most 8 times bare; 32 rows at most 1.6 times a bare run
-of 32; and FastAPI with uvicorn, which only parses JSON and runs the model, costs at least 3 times as much. It is
-measured if it is installed.
+of 32; a client waits at most 1.1 times as long for a reply if a model in shadow scores the same rows; and FastAPI with
+uvicorn, which only parses JSON and runs the model, costs at least 3 times as much. It is measured if it is installed.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,25 @@ def cost(server: tuple[int, int], requests: list[bytes], count: int) -> float:
     return min(found)
 
 
+def reply_time(port: int, requests: list[bytes], count: int) -> float:
+    """Measure how long a client waits for a reply, one request after the other [µs], the median."""
+
+    async def ask() -> list[float]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        found = []
+        for number in range(count):
+            begin = time.perf_counter()
+            writer.write(requests[number % len(requests)])
+            size = re.search(rb"\ncontent-length: (\d+)", await reader.readuntil(b"\r\n\r\n"))
+            assert size
+            await reader.readexactly(int(size[1]))
+            found.append((time.perf_counter() - begin) * 1e6)
+        writer.close()
+        return found
+
+    return statistics.median(asyncio.run(ask()))
+
+
 def request(path: str, body: bytes, *headers: str) -> bytes:
     """Write a request."""
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
@@ -128,6 +148,22 @@ def binary(rows: "np.ndarray[tuple[int, int], np.dtype[np.float32]]", name: str)
     header = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     length = f"Inference-Header-Content-Length: {len(header)}"
     return request("/v2/models/model/infer", header + rows.tobytes(), length)
+
+
+def beside_production(onnx: Path, requests: list[bytes], count: int) -> bool:
+    """Compare how long replies take without a model in shadow and with one, in turns."""
+    command: list[object] = [sys.executable, "-m", "pytest_modelgates", "serve", "--onnx", onnx, "--http", "0"]
+    with running(command) as (_, without), running([*command, "--beside", onnx]) as (_, beside):
+        turns = [
+            (reply_time(without, requests, count // 8), reply_time(beside, requests, count // 8)) for _ in range(9)
+        ]
+    ratio = statistics.median(second / first for first, second in turns)
+    print(
+        f"a model in shadow beside: replies after {statistics.median(second for _, second in turns):.0f} µs, "
+        f"{ratio:.2f} times without (at most 1.1)",
+        flush=True,
+    )
+    return ratio <= 1.1
 
 
 def main() -> int:
@@ -158,6 +194,7 @@ def main() -> int:
                     f"(at most {promised:g})",
                     flush=True,
                 )
+        kept.append(beside_production(onnx, [binary(rows[[turn]], wanted) for turn in range(TURNS)], count))
         if importlib.util.find_spec("fastapi"):
             with running([sys.executable, "-c", FASTAPI, onnx, "18431"]) as server:
                 bodies = [

@@ -48,6 +48,14 @@ def register(verbs: Verbs) -> None:
             help="answer requests of the Open Inference Protocol, and follow the link; the host is 127.0.0.1 unless "
             "given, and port 0 takes a free one (extra `serve`)",
         ),
+        argument(
+            "--beside",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="ONNX",
+            help="with --http, also score each answered row with this candidate, in shadow; may be given again",
+        ),
     )
     verbs.add("shadow", shadow, onnx, csv, json_lines)
     stopping = (
@@ -71,6 +79,8 @@ def serve(arguments: argparse.Namespace) -> int:
     """Score rows, or answer requests over HTTP, with the live model, and log the predictions."""
     if [arguments.csv, arguments.jsonl, arguments.http].count(None) != 2:
         raise UsageError("serve what? Give one of --csv FILE, --jsonl FILE and --http PORT")
+    if arguments.beside and arguments.http is None:
+        raise UsageError("--beside shadows requests: give --http PORT, or run `modelgates shadow` on the same file")
     return _score(arguments, "live") if arguments.http is None else _answer(arguments)
 
 
@@ -126,7 +136,7 @@ def _answer(arguments: argparse.Namespace) -> int:
     from ..serving.settings import settings_of
 
     limits = operations_at(Artifacts.of(arguments.onnx.resolve().parent)).serving
-    server = Server(arguments.onnx, arm="live", settings=settings_of, limits=limits)
+    server = Server(arguments.onnx, arm="live", settings=settings_of, limits=limits, shadows=arguments.beside)
     host, port = arguments.http
 
     def started(host: str, port: int) -> None:

@@ -16,6 +16,7 @@ from ..errors import KilledError, ModelgatesError, RequestError
 from ..predictions.records import Prediction
 from ..storage.text import cut
 from .adapter import Adapter
+from .beside import Beside
 from .metrics import Metrics
 from .named import checked_names, rows_of
 from .protocol import NOT_JSON, Protocol, RequestId, said_of
@@ -93,10 +94,12 @@ class Application:
         Replaced by `swap` between two requests, so that each is answered wholly by one model.
     max_body : int
         Largest body of a request [bytes].
+    beside : Beside, optional
+        Models in shadow, which are given the rows that were answered.
     """
 
-    def __init__(self, served: Served, *, max_body: int) -> None:
-        self.served, self._max_body = served, max_body
+    def __init__(self, served: Served, *, max_body: int, beside: Beside | None = None) -> None:
+        self.served, self._max_body, self._beside = served, max_body, beside
         self.metrics = Metrics()
         self.metrics.serves(served.adapter)
         self.trouble: str | None = None
@@ -151,6 +154,8 @@ class Application:
         if method not in ("GET", "HEAD"):
             raise RequestError(f"{method} {cut(path)}: expected GET", status=405)
         if path == "/metrics":
+            if self._beside:
+                self.metrics.shadowed(self._beside)
             return Reply(
                 200, self.metrics.text(served.adapter, self.trouble), ((b"content-type", self.metrics.content_type),)
             )
@@ -241,6 +246,8 @@ class Application:
             number, why = wrong[0]
             more = f"; {len(wrong) - 1} more rows have no score either" if len(wrong) > 1 else ""
             raise RequestError(f"row {number}: {why}{more}; none of the {len(records)} rows is answered", status=422)
+        if self._beside:
+            self._beside.put(rows, served.adapter.sidecar.schema_crc32)
         return records
 
 

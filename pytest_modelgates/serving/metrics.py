@@ -3,6 +3,7 @@
 from ..errors import KilledError
 from ..extras import extra
 from .adapter import Adapter
+from .beside import Beside
 
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 
@@ -20,6 +21,9 @@ class Metrics:
         self._seconds = client.Histogram("request_seconds", "Time of a request [s].", buckets=_SECONDS, **own)
         rows = client.Counter("rows", "Rows that were scored, and rows without a score.", ["result"], **own)
         self._scored, self._refused = rows.labels("scored"), rows.labels("refused")
+        self._shadow = client.Gauge(
+            "shadow_rows", "Rows given to models in shadow, since the start.", ["result"], **own
+        )
         self._model = client.Gauge("model_info", "The model served.", ["name", "version", "digest", "arm"], **own)
         self._trouble = client.Gauge("reload_failed", "1 while the model that the link names is not served.", **own)
         self._killed = client.Gauge("killed", "1 while the kill switch is on.", **own)
@@ -42,6 +46,11 @@ class Metrics:
         self._scored.inc(rows - refused)
         if refused:
             self._refused.inc(refused)
+
+    def shadowed(self, beside: Beside) -> None:
+        """Note what became of the rows of models in shadow."""
+        for result in ("scored", "failed", "dropped"):
+            self._shadow.labels(result).set(getattr(beside, result))
 
     def text(self, adapter: Adapter, trouble: str | None) -> bytes:
         """Write them as Prometheus reads them; `trouble` is why another model is served than the link names."""

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ..policy.operations import ServingLimits
 from ..predictions.records import Arm
 from ..storage.text import printable
 from .adapter import Adapter, Settings
+from .beside import Beside, refuse_other_features
 from .http import Application, Served
 
 _LOOK_S = 1.0
@@ -48,16 +49,33 @@ class Server:
     arm : str
     settings : callable
     limits : ServingLimits
+    shadows : sequence of Path
+        Models that score the same rows in shadow.
     """
 
     def __init__(
-        self, onnx_path: Path, *, arm: Arm, settings: Callable[[Artifacts], Settings], limits: ServingLimits
+        self,
+        onnx_path: Path,
+        *,
+        arm: Arm,
+        settings: Callable[[Artifacts], Settings],
+        limits: ServingLimits,
+        shadows: Sequence[Path] = (),
     ) -> None:
         extra("uvicorn", "serve")
         self._path, self._arm, self._settings, self._limits = onnx_path, arm, settings, limits
         self._wanted = os.path.realpath(onnx_path)
         self._failed, self._not_before = "", 0.0
-        self.application = Application(self._opened(), max_body=int(limits.max_body_mb * 1e6))
+        served = self._opened()
+        self._beside = self._shadowed(served.adapter, shadows) if shadows else None
+        self.application = Application(served, max_body=int(limits.max_body_mb * 1e6), beside=self._beside)
+
+    def _shadowed(self, live: Adapter, paths: Sequence[Path]) -> Beside:
+        adapters = list[Adapter]()
+        for path in paths:
+            adapters.append(Adapter(path, arm="shadow", settings=self._settings))
+            refuse_other_features(live, adapters[-1], path)
+        return Beside(adapters)
 
     def _opened(self) -> Served:
         adapter = Adapter(self._path, arm=self._arm, settings=self._settings)
@@ -109,6 +127,8 @@ class Server:
         ):
             runner.run(self._serve(_quiet_server(config), listening, started))
         self.application.served.adapter.close()
+        if self._beside:
+            self._beside.close(within=self._limits.drain_s)
 
     async def _serve(self, server: Any, listening: Any, started: Callable[[str, int], None]) -> None:
         loop = asyncio.get_running_loop()

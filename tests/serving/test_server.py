@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Running:
 
 
 @contextmanager
-def serving(onnx: Path, operations: str = "") -> Iterator[Running]:
+def serving(onnx: Path, operations: str = "", *, beside: Sequence[Path] = ()) -> Iterator[Running]:
     """Serve a model in a process of its own."""
     root = Artifacts.of(onnx.parent).root if onnx.name == "model.onnx" else onnx.parent.parent
     registry = root.parent / "registry"
@@ -77,6 +77,7 @@ def serving(onnx: Path, operations: str = "") -> Iterator[Running]:
     (registry / "policy.toml").touch()
     (registry / "operations.toml").write_text(operations)
     command = [sys.executable, "-m", "pytest_modelgates", "serve", "--onnx", onnx, "--http", "0"]
+    command += [word for path in beside for word in ("--beside", path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

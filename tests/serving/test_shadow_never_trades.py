@@ -31,7 +31,7 @@ def imported_by(module: str, source: Path) -> set[str]:
 
 
 def test_what_scores_a_row_reaches_no_library_that_could_send_an_order() -> None:
-    seen, waiting = set[str](), ["pytest_modelgates.serving.adapter"]
+    seen, waiting = set[str](), ["pytest_modelgates.serving.adapter", "pytest_modelgates.serving.beside"]
     while waiting:
         module = waiting.pop()
         source = source_of(module)
