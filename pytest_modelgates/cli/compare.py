@@ -52,6 +52,8 @@ def compare(arguments: argparse.Namespace) -> int:
     print(f"  latency {_latency(found.latency_ms)}; of the live model {_latency(found.live_latency_ms)}")
     if more := found.earned_more:
         print(f"  after costs it would have earned {more.value:.4%} of capital a day more{_range(more)}")
+    if found.not_earned:
+        print(f"  what it would have earned cannot be told: {found.not_earned}")
     return 0
 
 

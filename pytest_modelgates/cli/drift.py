@@ -80,6 +80,8 @@ def drift_check(arguments: argparse.Namespace) -> int:
     if arguments.acknowledge:
         _refuse(arguments, "--acknowledge", "by", "features", "over_time", *_SELECTING)
         return _acknowledge(arguments)
+    if arguments.reason or arguments.key:
+        raise UsageError("--reason and --key are for --acknowledge; give it too")
     if arguments.features:
         _refuse(arguments, "--features", "by", "over_time", *(name for name in _SELECTING if name != "last"))
         return _check_features(arguments)
@@ -96,14 +98,7 @@ def drift_check(arguments: argparse.Namespace) -> int:
         raise RefusedError(check.over_time_words.strip())
     days = by_day(check) if arguments.by else None
     words = "\n".join(filter(None, [in_words(check, limits), check.over_time_words]))
-    if arguments.json:
-        found = {"model_id": check.model_id, "rows": check.rows, "repeated": check.tally.repeated}
-        # What was compared is a number of rows here, as it always was; all sizes are under `sizes`.
-        sizes = {"sizes": check.report["rows"]} | ({"days": days} if days is not None else {})
-        print_json(as_json(check.report) | found | sizes | {"over_time": as_json(check.over_time)})
-    else:
-        said = [words, days_in_words(days, limits) if days is not None else picture(check)]
-        print(*filter(None, said), sep="\n\n")
+    # Before anything is printed, for who reads it may be gone.
     try:
         record(artifacts, check)
     except OSError as error:
@@ -115,12 +110,20 @@ def drift_check(arguments: argparse.Namespace) -> int:
         drift = check.over_time["alarm"] is not None
     if drift is not None and check.is_now:  # an inconclusive check neither raises an alert nor ends one
         happened(artifacts, lambda alerts: alerts.drifted(artifacts, check.model_id, words, drift=drift))
+    if arguments.json:
+        found = {"model_id": check.model_id, "rows": check.rows, "repeated": check.tally.repeated}
+        # What was compared is a number of rows here, as it always was; all sizes are under `sizes`.
+        sizes = {"sizes": check.report["rows"]} | ({"days": days} if days is not None else {})
+        print_json(as_json(check.report) | found | sizes | {"over_time": as_json(check.over_time)})
+    else:
+        said = [words, days_in_words(days, limits) if days is not None else picture(check)]
+        print(*filter(None, said), sep="\n\n")
     return 0 if drift is False else 1
 
 
 def _refuse(arguments: argparse.Namespace, beside: str, *names: str) -> None:
     """Refuse options that mean nothing beside another."""
-    if given := [name for name in names if getattr(arguments, name)]:
+    if given := [name for name in names if getattr(arguments, name) not in (None, False, [])]:
         said = " and ".join("FILE" if name == "files" else f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"{said} means nothing beside {beside}; leave it out")
 
@@ -158,13 +161,13 @@ def _check(artifacts: "Artifacts", in_force: "InForce", arguments: argparse.Name
     policy = in_force.policy
     if (arguments.engine is None) != (arguments.scheduler is None):
         raise UsageError("--engine dask and --scheduler ADDRESS belong together; give both")
-    of_the_log = [name for name in ("arm", "since", "until", "last", "by") if getattr(arguments, name)]
+    of_the_log = [name for name in ("arm", "since", "until", "last", "by") if getattr(arguments, name) is not None]
     if not arguments.files:
         if arguments.column:
             raise UsageError("--column names a column of files; give FILE as well")
         asked = Asked(
             model=arguments.model,
-            arm=arguments.arm or LIVE,
+            arm=LIVE if arguments.arm is None else arguments.arm,
             since=arguments.since,
             until=arguments.until,
             last=arguments.last,

@@ -51,8 +51,9 @@ def add(arguments: argparse.Namespace) -> int:
     rules = acting(artifacts, arguments).operations.registry
     with ModelDirectory(artifacts.model(arguments.model or live_change(artifacts).to)) as model:
         keys = model.sidecar.keys
-    if not keys:
-        raise RefusedError("the model's rows have neither a time nor a name, so nothing says which row came out how")
+    if len(keys) < 2:
+        lacks = "a time and a name" if not keys else "a name" if model.sidecar.time else "a time"
+        raise RefusedError(f"the model's rows lack {lacks}, so they go by what they hold, and no outcome names them")
     done = add_outcomes(artifacts, arguments.file, list(keys), rules, reason=arguments.reason)
     print(
         f"{done.rows} outcomes: {done.new} new, {done.known} known already, {done.corrected} corrected; "
@@ -89,6 +90,7 @@ def realised(arguments: argparse.Namespace) -> int:
     """Show what a model's predictions have come to: IC and PnL after costs, or its own metric."""
     from dataclasses import asdict
 
+    from ..drift.verdict import as_json
     from ..model.directory import ModelDirectory
     from ..monitoring import realised as monitoring
     from ..predictions.counting import Window
@@ -103,7 +105,7 @@ def realised(arguments: argparse.Namespace) -> int:
     window = Window(digest=digest, since=arguments.since, until=arguments.until)
     found = monitoring.realised(artifacts, policy, sidecar, model_id, checked_arm(arguments.arm), window)
     if arguments.json:
-        print_json(asdict(found))
+        print_json(as_json(asdict(found)))
     else:
         print(*_in_words(found), sep="\n")
     return 0

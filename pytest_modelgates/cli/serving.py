@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import FormatError, ModelgatesError, UsageError
-from ..storage.paths import is_there
+from ..storage.paths import is_folder, is_there
 from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def _predicted(adapter: "Adapter", arguments: argparse.Namespace) -> "Iterator[P
     if arguments.csv:
         yield from adapter.run_csv(arguments.csv)
         return
+    if is_folder(Path(arguments.jsonl)):
+        raise FormatError(f"{arguments.jsonl}: a folder, expected a file or a pipe of rows")
     try:
         descriptor = 0 if arguments.jsonl == "-" else os.open(arguments.jsonl, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:

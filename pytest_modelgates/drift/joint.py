@@ -7,6 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr
 
 from ..errors import StatisticsError
 from ..stats.quantiles import labels
@@ -20,7 +21,8 @@ Matrix = NDArray[np.float64]
 _ASSETS = 5  # that two days need in common
 # By which a rank correlation must have moved to matter; that of the assets wanders more, where features last.
 _MATERIAL, _OTHER_ASSETS = 0.1, 0.3
-_WINDOWS = 40
+_WINDOWS = 3  # of the golden, from which on they say how much is usual
+_SURE = 1 - 1e-9  # a correlation of 1 has no transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,9 +98,10 @@ def compare_by_asset(golden: ByAsset, current: ByAsset, *, limits: DriftLimits |
 
     Notes
     -----
-    Means over days are compared by Welch's test, with Bartlett's weights for days that follow on each other. Identity
-    is compared with that of windows of the golden as long as the current sample, each with the rest of the golden; its
-    p-value is the share of them that have no more.
+    Means over days are compared by Welch's test, with Bartlett's weights for days that follow on each other. A day on
+    which all assets have one value has correlation 0 with the day before. Identity is compared with that of windows of
+    the golden, as long as the current sample and beside each other, each with the rest of the golden: by Fisher's
+    transform, and Student's t for one more observation.
     """
     limits = limits or DriftLimits()
     common = sorted({*golden.assets} & {*current.assets})
@@ -113,7 +116,9 @@ def compare_by_asset(golden: ByAsset, current: ByAsset, *, limits: DriftLimits |
         reasons.append(f"rank correlation with the day before is {_then_and_now(persistence)}")
     if resting["p_value"] < limits.ks_p and abs(resting["golden"] - resting["current"]) >= limits.ks_distance:
         reasons.append(f"the share of assets whose value did not move is {_then_and_now(resting)}")
-    if identity["p_value"] < limits.ks_p and identity["golden"] - identity["current"] >= _OTHER_ASSETS:
+    lost = identity["golden"] - identity["current"]
+    # Where each asset has no rank of its own, there is none to lose.
+    if identity["p_value"] < limits.ks_p and min(identity["golden"], lost) >= _OTHER_ASSETS:
         reasons.append(f"rank correlation of the assets with those of the golden is {_then_and_now(identity)}")
     untold = all(math.isnan(each["p_value"]) for each in (persistence, resting))
     if untold and not reasons:
@@ -152,7 +157,8 @@ def _steps(values: Matrix) -> tuple[Matrix, Matrix]:
     for place, (before, after) in enumerate(pairwise(values)):
         both = np.isfinite(before) & np.isfinite(after)
         if both.sum() >= _ASSETS:
-            bound[place] = _correlation(before, after)
+            found = _correlation(before, after)
+            bound[place] = 0.0 if math.isnan(found) else found
             still[place] = np.mean((before == after)[both])
     return bound[np.isfinite(bound)], still[np.isfinite(still)]
 
@@ -185,18 +191,19 @@ def _identity(then: Matrix, now: Matrix) -> Moved:
     ranks, ranks_now = (_ranked(each) for each in (then, now))
     length, days = len(now), len(then)
     found = _correlation(_mean_rank(ranks), _mean_rank(ranks_now))
-    if length < FEWEST_DAYS or days < 2 * length:
+    if length < FEWEST_DAYS or days < _WINDOWS * length:
         return {"golden": math.nan, "current": found, "p_value": math.nan}
-    starts = np.unique(np.linspace(0, days - length, _WINDOWS).astype(np.intp))
     own = []
-    for start in starts.tolist():
+    for start in range(0, days - length + 1, length):
         rest = np.concatenate([ranks[:start], ranks[start + length :]])
         own.append(_correlation(_mean_rank(ranks[start : start + length]), _mean_rank(rest)))
     usual = np.array(own)[np.isfinite(own)]
-    if usual.size < FEWEST_DAYS or not math.isfinite(found):
+    if usual.size < _WINDOWS or not math.isfinite(found):
         return {"golden": _mean(usual), "current": found, "p_value": math.nan}
-    p = (1 + int((usual <= found).sum())) / (1 + usual.size)
-    return {"golden": _mean(usual), "current": found, "p_value": p}
+    then_z, now_z = np.arctanh(np.clip(usual, -_SURE, _SURE)), math.atanh(min(max(found, -_SURE), _SURE))
+    error = float(then_z.std(ddof=1)) * math.sqrt(1 + 1 / usual.size)
+    t = (now_z - float(then_z.mean())) / error if error else math.copysign(math.inf, now_z - float(then_z.mean()))
+    return {"golden": _mean(usual), "current": found, "p_value": float(stdtr(usual.size - 1, t))}
 
 
 def _ranked(values: Matrix) -> Matrix:

@@ -20,7 +20,8 @@ from .summary import Reference, Summary
 from .verdict import FEWEST_ROWS
 
 SEEN = 0.1
-"""A window holds at least as many rows as show such a distance [share]: an index of 0.1 is one of 0.126."""
+"""A window holds at least as many rows as show such a distance [share], if they are independent: 0.126 is an index of
+0.1."""
 _DAY = timedelta(days=1)
 
 By = Literal["window", "all"]

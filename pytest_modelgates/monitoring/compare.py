@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ..artifacts import Artifacts
-from ..errors import InsufficientDataError, RegistryError
+from ..errors import InsufficientDataError, ModelgatesError, RegistryError
 from ..model.directory import ModelDirectory
 from ..policy.policy import Policy
 from ..predictions.counting import Window, count_whole
 from ..predictions.records import Prediction
 from ..registry.store import is_model, live_change
 from ..stats.agreement import DailyAgreement, DayAgreement, mean_agreement
+from ..storage.text import first_line
 from .pairs import pairs_by_day
 from .realised import Mean, earned_more
 
@@ -52,7 +53,8 @@ class Comparison:
     """A candidate in shadow beside the live model.
 
     `agrees` says whether the bound of the agreement is within the policy's limit, `latency_ms` and `live_latency_ms`
-    give median and 95 % quantile of the time of a row's batch [ms]. `earned_more` is None where no outcome is known.
+    give median and 95 % quantile of the time of a row's batch [ms]. `earned_more` is None where no outcome is known, or
+    where `not_earned` says why it cannot be told.
     """
 
     model_id: str
@@ -61,6 +63,7 @@ class Comparison:
     latency_ms: tuple[float, float]
     live_latency_ms: tuple[float, float]
     earned_more: Mean | None
+    not_earned: str | None
 
 
 def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison:
@@ -71,7 +74,7 @@ def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison
     RegistryError
         If there is no such model.
     InsufficientDataError, StatisticsError
-        As `agreement` and `realised.earned_more` do.
+        As `agreement` does.
     """
     if not is_model(model_dir):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
@@ -83,13 +86,19 @@ def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison
         ours.seen(count_whole(artifacts, "shadow", Window(digest=digest))),
         theirs.seen(count_whole(artifacts, "live", live)),
     )
+    more, why = None, None
+    try:
+        more = earned_more(artifacts, policy, sidecar, digest)
+    except ModelgatesError as error:  # how far they agree does not depend on it
+        why = first_line(error)
     return Comparison(
         model_id=model_dir.name,
         agreement=found,
         agrees=policy.limit("shadow.rank_corr").contains(found.lower),
         latency_ms=ours.quantiles(),
         live_latency_ms=theirs.quantiles(),
-        earned_more=earned_more(artifacts, policy, sidecar, digest),
+        earned_more=more,
+        not_earned=why,
     )
 
 

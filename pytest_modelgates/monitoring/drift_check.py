@@ -73,6 +73,7 @@ class Check:
     column: str | None = None
     over_time: OverTime | None = None
     over_time_words: str = ""
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def rows(self) -> int:
@@ -172,6 +173,7 @@ def check_log(
         tally=tally,
         over_time=over_time,
         over_time_words=words,
+        time=now,
     )
 
 
@@ -284,7 +286,7 @@ def _nothing(artifacts: Artifacts, model_id: str, asked: Asked) -> str:
     return f"no prediction of {model_id} in {place}; see what is in the log: modelgates predictions"
 
 
-def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -> None:
+def record(artifacts: Artifacts, check: Check) -> None:
     """Append a check to the list of all: model, golden, window, numbers, verdict.
 
     Raises
@@ -295,7 +297,8 @@ def record(artifacts: Artifacts, check: Check, *, now: datetime | None = None) -
     days = [str(day_of(day)) for day in sorted(check.summary.days)]
     line = {
         "format": 1,
-        "time": now or datetime.now(UTC),
+        # An acknowledgement since then is of what was known before.
+        "time": check.time,
         "model_id": check.model_id,
         "digest": check.digest,
         "golden": check.reference.grid.golden.grid,

@@ -141,6 +141,8 @@ def features_in_words(check: "FeatureCheck") -> str:
         of_assets = check.joint.get(column["name"])
         if of_assets and of_assets["overall_drift"] is not False:
             lines += [f"    {_WORDS[of_assets['overall_drift']]}{reason}" for reason in of_assets["reasons"]]
+    if check.unread:
+        lines.append(f"  {counted(check.unread, 'more row')} could not be scored, and the log keeps no feature of them")
     if check.not_joint:
         lines.append(f"  not compared across assets and days: {check.not_joint}")
     return "\n".join(lines)

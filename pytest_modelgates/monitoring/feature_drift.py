@@ -1,9 +1,7 @@
 """Whether the features that are served still look like those of the panel, each alone and across assets and days."""
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,9 @@ from ..errors import InsufficientDataError, StatisticsError
 from ..model.directory import PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..policy.policy import Policy
-from ..predictions.counting import Window, count_whole, days_of
+from ..predictions.counting import Rows, Tally, Window, asked_for, days_of, refuse_incomplete
+from ..predictions.parts import parts
+from ..predictions.reading import Reading
 from ..predictions.records import Prediction
 from ..registry.store import live_change
 from .drift_check import limits_of
@@ -29,11 +29,12 @@ class FeatureCheck:
     """What a check of the features found; `overall_drift` is None if nobody can tell.
 
     `columns` holds each feature alone, the worst first, `joint` each across assets and days. `not_joint` says why
-    `joint` is empty.
+    `joint` is empty. `rows` may have no score, and of `unread` ones without a score the log keeps no feature.
     """
 
     model_id: str
     rows: int
+    unread: int
     overall_drift: bool | None
     columns: list[ColumnReading]
     joint: dict[str, JointReport]
@@ -69,7 +70,7 @@ def check_features(artifacts: Artifacts, policy: Policy, *, last: int | None = N
     with ModelDirectory(artifacts.model(live.to)) as model:
         model.verify(keep={PANEL})
         panel = Panel.read(model.verified(PANEL), model.sidecar)
-        now = _rows_in_log(count_whole(artifacts, "live", Window(digest=live.digest)), model.sidecar.names, last)
+        now, unread = _rows_in_log(artifacts, live.digest, model.sidecar.names, last)
     if now is None:
         raise InsufficientDataError(
             f"the log keeps the features of no row of {live.to}; in operations.toml set [log] features to the share of "
@@ -87,9 +88,12 @@ def check_features(artifacts: Artifacts, policy: Policy, *, last: int | None = N
     )
     joint, why = _joint(names, then, now, limits)
     verdicts = {found["overall_drift"], *(each["overall_drift"] for each in joint.values())}
+    if why and then.assets is not None and now.assets is not None:  # they were there, and could not be compared
+        verdicts.add(None)
     return FeatureCheck(
         model_id=live.to,
         rows=len(now.values),
+        unread=unread,
         overall_drift=True if True in verdicts else None if None in verdicts else False,
         columns=found["columns"],
         joint=joint,
@@ -106,12 +110,22 @@ def _rows_of_panel(panel: Panel) -> _Rows:
     )
 
 
-def _rows_in_log(parts: Iterable[list[Prediction]], names: list[str], last: int | None) -> _Rows | None:
-    """Take the rows whose features were kept; those that nobody could compare are refused."""
-    kept = (record for record in chain.from_iterable(parts) if record.features)
-    records = deque(kept, maxlen=last)
+def _rows_in_log(artifacts: Artifacts, digest: str, names: list[str], last: int | None) -> tuple[_Rows | None, int]:
+    """Take the rows whose features were kept, and count those without a score whose were not.
+
+    A row that was refused for a feature has drifted more than any other.
+    """
+    records, tally, unread = deque[Prediction](maxlen=last), Tally(), 0
+    for part in parts(artifacts, "live"):
+        rows = Rows[Prediction]()
+        for record in asked_for(part, Window(digest=digest), tally, Reading()):
+            if record.features:
+                rows.put(record, record, tally)
+            unread += record.prediction is None and not record.features
+        records.extend(rows.last.values())
+    refuse_incomplete(tally, "live")
     if not records:
-        return None
+        return None, unread
     for record in records:
         if len(record.features or ()) != len(names):
             raise StatisticsError(
@@ -120,11 +134,12 @@ def _rows_in_log(parts: Iterable[list[Prediction]], names: list[str], last: int 
             )
     keys = [record.row_key for record in records]
     known = not any(record.goes_by_content or record.row_key.startswith("hashed:") for record in records)
-    return _Rows(
+    found = _Rows(
         values=np.array([record.features for record in records], dtype=np.float64),
         days=days_of(records),
         assets=[key.partition("|")[2] for key in keys] if known else None,
     )
+    return found, unread
 
 
 def _joint(names: list[str], then: _Rows, now: _Rows, limits: DriftLimits) -> tuple[dict[str, JointReport], str | None]:

@@ -19,6 +19,7 @@ from ..registry.golden import VERSION, find_version, read_version
 from ..storage.lines import lines_from_end
 from ..storage.paths import is_file
 from ..storage.text import counted, printable
+from .drift_check import LIVE
 from .drift_words import LEVELS, VERDICTS
 from .prepared import prepared_golden
 
@@ -37,6 +38,9 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     rows: dict[str, float]
     psi: dict[str, Any]
     ks: dict[str, Any]
+    arm: str | None = LIVE
+    files: list[str] | None = None
+    window: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +159,14 @@ def _problem(artifacts: Artifacts, model_id: str, golden: Version) -> str | None
 def _last_check(artifacts: Artifacts, model_id: str) -> dict[str, Any] | None:
     for line in lines_from_end(artifacts.drift_checks, holding=model_id.encode()):
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            if msgspec.json.decode(line, type=_Line).model_id == model_id:
+            check = msgspec.json.decode(line, type=_Line)
+            # One of files, of another arm or of a past window says nothing of the model as it is.
+            if (
+                check.model_id == model_id
+                and check.files is None
+                and check.arm == LIVE
+                and not check.window.get("until")
+            ):
                 return dict(msgspec.json.decode(line))
     return None
 

@@ -1,5 +1,7 @@
 """What predictions have come to, once outcomes are known: IC and PnL after costs, or the model's own metric."""
 
+import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, StatisticsError
+from ..model.directory import ModelDirectory
 from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
 from ..predictions.counting import Tally, Window, count_whole
@@ -23,6 +26,7 @@ from ..stats.portfolio import PaperPnl, paper_pnl
 from ..stats.quantiles import is_constant
 from ..stats.resampling import MINIMUM_VALUES
 from ..stats.significance import ewc_bounds, ewc_p_value
+from ..storage.text import first_line
 
 Series = NDArray[np.float64]
 
@@ -31,7 +35,7 @@ Series = NDArray[np.float64]
 class Mean:
     """The mean of a daily series, where it lies with 90 % confidence, and the one-sided p-value of a mean of at most 0.
 
-    `interval` and `p_value` are None below 20 days.
+    `interval` and `p_value` are None below 20 days, and where all days are alike.
     """
 
     value: float
@@ -41,7 +45,7 @@ class Mean:
     @classmethod
     def of(cls, series: Series) -> "Mean":
         """Take the mean of a series in order of time."""
-        testable = series.size >= MINIMUM_VALUES
+        testable = series.size >= MINIMUM_VALUES and not is_constant(series)
         return cls(
             value=float(series.mean()),
             interval=ewc_bounds(series) if testable else None,
@@ -180,15 +184,14 @@ def realised(
             "modelgates outcomes add FILE"
         )
     dates = np.unique(market.dates(rows)) if sidecar.time else np.empty(0, dtype="datetime64[D]")
-    traded, metric, first = None, None, 0
+    traded, first = None, 0
+    metric: tuple[str, float] | None = None
     if sidecar.task == "signal":
         costs = _costs(policy, dates)
         holdings = market.follow(scores, rows, horizon=sidecar.horizon, costs=costs)
         traded, first = _traded(holdings, costs, without_impact=policy.costs.impact_bps > 0), holdings.first
     else:
-        assert sidecar.metric, "every other task declares one"
-        measure = named_metric(sidecar.metric, labels=sidecar.task == "classification")
-        metric = sidecar.metric, float(measure(market.values[rows], scores[rows]))
+        metric = str(sidecar.metric), _measured(sidecar, market.values[rows], scores[rows])
     return Realised(
         model_id=model_id,
         arm=arm,
@@ -233,13 +236,19 @@ def earned_more(artifacts: Artifacts, policy: Policy, sidecar: Sidecar, digest: 
         return None
     market = Market(outcomes, sidecar)
     ours, _ = market.scores(count_whole(artifacts, "shadow", Window(digest=digest)))
-    theirs, _ = market.scores(count_whole(artifacts, "live", Window(digest=live_change(artifacts).digest)))
+    live = live_change(artifacts)
+    theirs, _ = market.scores(count_whole(artifacts, "live", Window(digest=live.digest)))
     rows = np.isfinite(ours) & np.isfinite(theirs)
     if not rows.any():
         return None
+    with ModelDirectory(artifacts.model(live.to)) as model:
+        horizon = model.sidecar.horizon
     costs = _costs(policy, np.unique(market.dates(rows)))
-    first, second = (market.follow(each, rows, horizon=sidecar.horizon, costs=costs).net for each in (ours, theirs))
-    return Mean.of(first - second)
+    first = market.follow(ours, rows, horizon=sidecar.horizon, costs=costs).net
+    second = market.follow(theirs, rows, horizon=horizon, costs=costs).net
+    # A longer horizon has its first whole position later, and both end on the same day.
+    days = min(first.size, second.size)
+    return Mean.of(first[-days:] - second[-days:])
 
 
 def _costs(policy: Policy, dates: NDArray[np.datetime64]) -> Costs:
@@ -252,6 +261,24 @@ def _costs(policy: Policy, dates: NDArray[np.datetime64]) -> Costs:
     """
     costs = policy.costs.charged(days_per_year=calendar(dates).periods_per_year)
     return replace(costs, impact_bps=0.0)
+
+
+def _measured(sidecar: Sidecar, truth: Series, scores: Series) -> float:
+    """Take the declared metric of some rows; raises StatisticsError where it is not defined on them."""
+    measure = named_metric(str(sidecar.metric), labels=sidecar.task == "classification")
+    why, value = "", math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's own, of what is then not a number
+        try:
+            value = float(measure(truth, scores))
+        except ValueError as error:
+            why = f": {first_line(error)}"
+    if not math.isfinite(value):
+        raise StatisticsError(
+            f"{sidecar.metric} is not defined on the {truth.size} rows whose outcomes are known{why}; look at what was "
+            "added, or wait for more"
+        )
+    return value
 
 
 def _traded(holdings: Holdings, costs: Costs, *, without_impact: bool) -> Traded:

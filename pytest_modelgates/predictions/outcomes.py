@@ -1,7 +1,8 @@
 """What came of the rows that were predicted: returns or labels, added once, late, or corrected with a reason."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,33 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     observed_at: Moment | None = None
 
 
+class Names:
+    """The keys of rows whose outcomes are told, by what the log may call these rows.
+
+    The log may hide a key by a digest, or write the same moment another way, such as 09:30 for 09:30:00.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = dict.fromkeys(keys)
+        self._others: dict[str, str] | None = None
+
+    def of(self, row_key: str) -> str | None:
+        """Find the key of a row of the log; None if its outcome is not told."""
+        if row_key in self._keys:
+            return row_key
+        if self._others is None:
+            self._others = {name: key for key in self._keys for name in (hashed(key), _by_moment(key))}
+        hidden = row_key.startswith("hashed:")
+        return self._others.get(row_key if hidden else _by_moment(row_key))
+
+
+def _by_moment(row_key: str) -> str:
+    time, mark, name = row_key.partition("|")
+    with suppress(ValueError, OverflowError):
+        return f"{in_utc(time).isoformat()}{mark}{name}"
+    return row_key
+
+
 @dataclass(slots=True)
 class Outcomes:
     """What came of each row, as it was said last.
@@ -69,15 +97,13 @@ class Outcomes:
     files: list[Added] = field(default_factory=list)
     values: dict[str, float] = field(default_factory=dict)
     corrected: int = 0
-    _hidden: dict[str, str] | None = None
+    _names: "Names | None" = None
 
     def key_of(self, row_key: str) -> str | None:
-        """Find the key by which the outcome of a row is known; its own may be hidden by a digest. None if it is not."""
-        if not row_key.startswith("hashed:"):
-            return row_key if row_key in self.values else None
-        if self._hidden is None:
-            self._hidden = {hashed(key): key for key in self.values}
-        return self._hidden.get(row_key)
+        """Find the key by which the outcome of a row is known, as `Names.of` does. None if it is not."""
+        if self._names is None:
+            self._names = Names(self.values)
+        return self._names.of(row_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,11 +263,9 @@ def _texts(column: "pd.Series") -> list[str]:
 
 def _predicted(artifacts: Artifacts, keys: set[str]) -> int:
     """Count the rows that some arm has predicted."""
-    hidden = {hashed(key): key for key in keys}
-    found = set[str]()
+    names, found = Names(keys), set[str]()
     for records in _all_records(artifacts):
-        named = {hidden.get(key, key) for key in records}
-        found |= named & keys
+        found |= {key for record in records if (key := names.of(record)) is not None}
         if len(found) == len(keys):
             break
     return len(found)

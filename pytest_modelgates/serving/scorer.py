@@ -87,7 +87,7 @@ class Scorer:
         Scored
             A row with an infinity, or with NaN in a feature that may not be missing, is not scored, nor one with a
             whole number that the floats beside it may have rounded; and a score that is not finite is none. If ONNX
-            Runtime fails, each row is scored by itself, since one can make it fail for all.
+            Runtime fails, each half of the rows is scored by itself, down to those that make it fail.
         """
         errors = {} if np.isfinite(matrix).all() else self._refused(matrix)
         if self._rounded and len(matrix):
@@ -111,9 +111,9 @@ class Scorer:
         except OnnxError as error:
             if len(matrix) == 1:
                 return np.full(1, np.nan), {0: str(error)}
-        alone = [self._predicted(matrix[[row]]) for row in range(len(matrix))]
-        errors = {row: failed[0] for row, (_, failed) in enumerate(alone) if failed}
-        return np.concatenate([scores for scores, _ in alone]), errors
+        half = len(matrix) // 2
+        (first, errors), (second, more) = self._predicted(matrix[:half]), self._predicted(matrix[half:])
+        return np.concatenate([first, second]), errors | {half + row: why for row, why in more.items()}
 
     def _refused(self, matrix: NDArray[np.generic]) -> dict[int, str]:
         """Name the first column that keeps each row from being scored."""

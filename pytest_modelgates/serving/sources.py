@@ -88,21 +88,22 @@ def read_json_lines(descriptor: int, sidecar: Sidecar) -> Iterator[Batch]:
     descriptor : int
         Of a pipe or a file; reading ends with it.
     sidecar : Sidecar
-
-    Raises
-    ------
-    FormatError
-        If a line is longer than a mebibyte.
     """
-    number, rest = 0, b""
+    os.set_blocking(descriptor, True)
+    number, rest, skipping = 0, b"", False
     while piece := os.read(descriptor, _PIECE):
         *lines, rest = (rest + piece).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
-            line = number + len(lines) + 1
-            raise FormatError(f"line {line}: more than {_LONGEST_LINE} bytes; end each row with a newline")
+        if lines and skipping:
+            lines, skipping, number = lines[1:], False, number + 1
         if lines:
             yield _batch(lines, number, sidecar)
         number += len(lines)
+        if skipping:
+            rest = b""
+        elif len(rest) > _LONGEST_LINE:
+            long = Rejected(number + 1, None, f"more than {_LONGEST_LINE} bytes; end each row with a newline")
+            yield Batch(rows_of([], sidecar), [], [long])
+            rest, skipping = b"", True
     if rest:
         yield _batch([rest], number, sidecar)
 

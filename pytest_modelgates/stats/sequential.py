@@ -128,9 +128,30 @@ def look_level(elapsed: float, days_per_alarm: float) -> float:
 
 
 def rows_to_see(distance: float, level: float) -> float:
-    """Say of how many independent rows no more than a distance is chance at a level: see `dkw_radius`."""
+    """Say of how many independent rows no more than a distance is chance at a level: see `dkw_radius`.
+
+    Parameters
+    ----------
+    distance : float
+        Above 0, at most 1 [share].
+    level : float
+        Probability that they stray further, at most [share].
+
+    Returns
+    -------
+    float
+        Rows [count]; infinite at level 0.
+
+    Raises
+    ------
+    StatisticsError
+        If a number is out of its range.
+    """
     _check(0, level)
-    return math.log(2 / level) / (2 * distance**2) if level else math.inf
+    if not 0 < distance <= 1:
+        raise StatisticsError(f"a distance of {distance}: give one above 0, at most 1")
+    # A distance that is squared to 0 is one that no number of rows shows.
+    return math.log(2 / level) / (2 * distance**2) if level and distance**2 else math.inf
 
 
 def _check(rows: float, level: float) -> None:

@@ -208,6 +208,7 @@ def test_everything_that_prints_prints_json_too(served: Registry, capsys: Captur
         "model_id": served.candidate,
         "agrees": True,
         "earned_more": None,
+        "not_earned": None,
         "latency_ms": [pytest.approx(1, rel=0.02)] * 2,
         "live_latency_ms": [pytest.approx(1, rel=0.02)] * 2,
         "flipped": 0,

@@ -1,6 +1,7 @@
 """`drift-check` looked at over time: its exit codes, its JSON, and the acknowledgement of an alarm."""
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -123,6 +124,10 @@ def test_what_cannot_go_together_or_cannot_be_kept_is_refused(registry: Registry
     log(registry)
     assert asked(registry, "--over-time", "--last", 100) == 2
     assert "--last means nothing beside --over-time; leave it out" in capsys.readouterr().err
+    assert asked(registry, "--reason", "x") == 2
+    assert "--reason and --key are for --acknowledge; give it too" in capsys.readouterr().err
+    assert asked(registry, "--acknowledge", "--reason", "x", "--over-time", "a.csv") == 2
+    assert "--over-time and FILE means nothing beside --acknowledge; leave it out" in capsys.readouterr().err
     registry.artifacts.drift_checks.mkdir(parents=True)
     assert asked(registry) == 0
     assert "  over time: not judged, " in capsys.readouterr().out
@@ -163,3 +168,14 @@ def test_a_line_without_a_look_from_before_is_read_over(registry: Registry) -> N
     path.write_bytes(msgspec.json.encode(old) + b"\n")
     assert asked(registry) == 0
     assert json.loads(path.read_text().splitlines()[-1])["over_time"]["window"]["rows"] == 600
+
+
+@pytest.mark.integration
+def test_a_reader_that_has_gone_loses_no_check(registry: Registry) -> None:
+    log(registry)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pytest_modelgates", "drift-check", "--artifacts", registry.artifacts.root]
+    subprocess.run(command, stdout=writing, stderr=subprocess.DEVNULL, check=False)
+    os.close(writing)
+    assert len(registry.artifacts.drift_checks.read_text().splitlines()) == 1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pytest_modelgates.drift import detect_drift
 from pytest_modelgates.drift.joint import ByAsset, compare_by_asset
+from pytest_modelgates.drift.verdict import DriftLimits
 from pytest_modelgates.errors import StatisticsError
 
 ASSETS = 30
@@ -70,6 +71,27 @@ def test_a_feature_that_moves_as_ever_is_calm(seed: int) -> None:
 
 def test_a_marginal_distance_does_not_see_wrong_assets() -> None:
     assert detect_drift(CURRENT.ravel(), shuffled(CURRENT).ravel())["ks"]["statistic"] == 0
+
+
+def test_one_value_for_all_assets_is_seen() -> None:
+    found = compare_by_asset(by_asset(GOLDEN), by_asset(np.repeat(CURRENT[:, :1], ASSETS, axis=1)))
+    assert found["overall_drift"] is True
+    assert re.match(r"rank correlation with the day before is 0.00, was 0.92", found["reasons"][0])
+    same = np.repeat(GOLDEN[:, :1], ASSETS, axis=1)
+    assert compare_by_asset(by_asset(same), by_asset(same[:60]))["overall_drift"] is False
+
+
+def test_other_assets_throughout_are_seen_among_many_features() -> None:
+    other = CURRENT[:, np.random.default_rng(3).permutation(ASSETS)]
+    found = compare_by_asset(by_asset(GOLDEN), by_asset(other), limits=DriftLimits(ks_p=0.05 / 50))
+    assert found["identity"]["p_value"] < 0.05 / 50
+    assert found["overall_drift"] is True
+
+
+def test_where_no_asset_has_a_rank_of_its_own_there_is_none_to_lose() -> None:
+    fleeting = np.random.default_rng(7).standard_normal((6, 560, ASSETS))
+    for values in fleeting:
+        assert compare_by_asset(by_asset(values[:500]), by_asset(values[500:]))["overall_drift"] is False
 
 
 def test_too_few_days_cannot_be_told() -> None:

@@ -1,6 +1,7 @@
 """How far shadow and live agree on the rows that both have scored."""
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from pytest_modelgates.errors import InsufficientDataError, RegistryError, StatisticsError
 from pytest_modelgates.monitoring.compare import Latencies, compare
 from pytest_modelgates.monitoring.compare import agreement as compare_parts
+from pytest_modelgates.predictions.outcomes import add_outcomes
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.stats.agreement import DailyAgreement
@@ -123,6 +125,18 @@ def test_signs_and_the_largest_difference_are_told_and_a_candidate_that_differs_
     assert (found.agrees, found.agreement.flipped) == (False, 0.25)
     assert found.agreement.largest == pytest.approx(2 * np.abs(values[::4]).max())
     assert found.latency_ms[1] == pytest.approx(20, rel=0.02)
+
+
+def test_what_cannot_be_told_of_outcomes_leaves_the_rest(registry: Registry, tmp_path: Path) -> None:
+    artifacts, candidate = registry.artifacts, registry.artifacts.model(registry.candidate)
+    values = [float(value) for value in range(500)]
+    log_predictions(artifacts, predictions(live_change(artifacts).digest, values, arm="live"))
+    log_predictions(artifacts, predictions(tree_digest(candidate), values))
+    (tmp_path / "one.csv").write_text("time,asset,return\n2024-01-01,A00,0.1\n")
+    add_outcomes(artifacts, tmp_path / "one.csv", ["time", "asset"], registry.rules)
+    found = compare(artifacts, registry.policy, candidate)
+    assert (found.agreement.rows, found.earned_more) == (500, None)
+    assert found.not_earned == "1 dates, at least 2 are needed to tell how far apart they lie"
 
 
 def test_latencies_are_counted_within_two_percent() -> None:

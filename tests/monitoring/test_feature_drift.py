@@ -107,6 +107,28 @@ def test_what_no_distribution_shows_is_seen(
     assert f"\n    {reason}" in features_in_words(found)
 
 
+def test_rows_that_were_refused_for_a_feature_count(registry: Registry, live: Candidate) -> None:
+    rows = records(live, live.panel.frame.tail(20 * 60))
+    for number, row in enumerate(rows):
+        if number % 2:
+            features = [None, *(row.features or [])[1:]]
+            changed = msgspec.structs.replace(row, features=features, prediction=None, error="schema: momentum is nan")
+            rows[number] = changed
+    unread = msgspec.structs.replace(rows[1], features=None, row_key="2026-01-01|A00")
+    log_predictions(registry.artifacts, [*rows, unread])
+    found = check_features(registry.artifacts, registry.policy)
+    assert (found.overall_drift, found.rows, found.unread, found.columns[0]["name"]) == (True, 1200, 1, "momentum")
+    assert features_in_words(found).splitlines()[-1] == (
+        "  1 more row could not be scored, and the log keeps no feature of them"
+    )
+
+
+def test_other_assets_altogether_cannot_be_told(served: Serve) -> None:
+    found = served(lambda frame: frame.assign(asset="B" + frame["asset"].str[1:]))
+    assert (found.overall_drift, found.joint) == (None, {})
+    assert found.not_joint == "golden and current have 0 assets in common: give at least 5"
+
+
 def test_hidden_keys_leave_each_feature_alone(served: Serve) -> None:
     found = served(stuck_for_each_asset, name=hashed)
     assert found.joint == {}

@@ -1,6 +1,7 @@
 """What is shown of goldens, and how two of them are compared."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pytest_modelgates.drift import detect_drift, save_golden_predictions
 from pytest_modelgates.drift.golden import golden_content, put_golden, version_of
 from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.errors import FormatError, IntegrityError
-from pytest_modelgates.monitoring.drift_check import check_log, record
+from pytest_modelgates.monitoring.drift_check import check_files, check_log, record
 from pytest_modelgates.monitoring.goldens import Shown, difference, difference_in_words, in_words, shown
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.storage.digests import tree_digest
@@ -160,3 +161,16 @@ def test_the_days_of_two_goldens_of_the_log_count(registry: Registry) -> None:
         put_golden(artifacts.golden, model_id, content, version_of(content, values.size, digest=None, origin="log"))
     found = difference(artifacts, registry.live, registry.candidate)
     assert found.report["dependence"] == detect_drift(values, values, golden_days=days, days=days)["dependence"]
+
+
+def test_a_check_of_files_is_not_the_last_check_of_the_model(served: Registry, tmp_path: Path) -> None:
+    checked(served)
+    before = shown(served.artifacts, served.live)
+    (tmp_path / "other.csv").write_text("prediction\n" + "9\n" * 50)
+    check = check_files(served.artifacts, served.policy, [tmp_path / "other.csv"])
+    assert check.report["overall_drift"] is not False
+    record(served.artifacts, check)
+    after = shown(served.artifacts, served.live)
+    assert before
+    assert after
+    assert after.last_check == before.last_check

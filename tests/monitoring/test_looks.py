@@ -46,7 +46,7 @@ def checked(registry: Registry, *, minutes: float = 0) -> Check:
     """Look once, some minutes from now, and keep it."""
     now = NOW + timedelta(minutes=minutes)
     check = check_log(registry.artifacts, registry.policy, rules=RULES, now=now)
-    record(registry.artifacts, check, now=now)
+    record(registry.artifacts, check)
     return check
 
 
@@ -106,6 +106,21 @@ def test_an_alarm_stays_on_until_it_is_acknowledged(registry: Registry, calm: li
     message = f"{registry.live}: no alarm over time is on since it was acknowledged at {at:%Y-%m-%d %H:%M} UTC, so"
     with pytest.raises(RefusedError, match=f"^{message}"):
         to_acknowledge(last_look(registry.artifacts), registry.live)
+
+
+def test_a_look_that_was_counted_before_an_acknowledgement_does_not_bring_the_alarm_back(
+    registry: Registry, calm: list[float]
+) -> None:
+    log(registry, [value + 1 for value in calm], end=NOW - timedelta(minutes=10))
+    looked(registry)
+    late = check_log(registry.artifacts, registry.policy, rules=RULES)
+    assert late.over_time
+    assert late.over_time["alarm"]
+    at = acknowledge(registry)
+    record(registry.artifacts, late)
+    after = check_log(registry.artifacts, registry.policy, rules=RULES, now=at + timedelta(seconds=1))
+    assert after.over_time
+    assert after.over_time["alarm"] is None
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["lines", "parquet"])
@@ -192,7 +207,7 @@ def test_a_look_that_is_dated_after_now_does_not_make_the_next_ones_blind(
     registry: Registry, calm: list[float], ahead: str
 ) -> None:
     log(registry, [value + 1 for value in calm])
-    record(registry.artifacts, check_log(registry.artifacts, registry.policy, rules=RULES, now=NOW), now=NOW)
+    record(registry.artifacts, check_log(registry.artifacts, registry.policy, rules=RULES, now=NOW))
     path = registry.artifacts.drift_checks
     line = json.loads(path.read_text())
     line["over_time"]["next"] |= {"alarm": None}

@@ -128,6 +128,32 @@ def test_any_other_model_has_its_own_metric(packed: Candidate, served: Callable[
     assert (found.rows, found.days, found.first_day, found.last_day, found.missing) == (600, 0, None, None, 0)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        ([1.0] * 20, ""),
+        ([0.0, 1.0, 7.0, 1.0] * 5, r": multi_class must be in \('ovo', 'ovr'\)"),
+    ],
+)
+def test_a_metric_that_is_not_defined_is_refused(
+    labels: list[float], why: str, packed: Candidate, served: Callable[..., Realised]
+) -> None:
+    changes = {"task": "classification", "metric": "roc_auc", "horizon": 0}
+    sidecar = msgspec.structs.replace(packed.sidecar, **changes)
+    message = (
+        rf"roc_auc is not defined on the 20 rows whose outcomes are known{why}; look at what was added, or wait .*"
+    )
+    with pytest.raises(StatisticsError, match=f"^{message}"):
+        served(PANEL.head(20).assign(ret_next=labels), kind="label", sidecar=sidecar)
+
+
+def test_returns_that_never_move_have_no_interval(served: Callable[..., Realised]) -> None:
+    found = served(PANEL.assign(ret_next=0.0))
+    assert found.traded
+    assert (found.traded.ic.value, found.traded.ic.interval, found.traded.ic.p_value) == (0, None, None)
+
+
 def test_few_days_have_no_interval_and_one_has_no_sharpe(served: Callable[..., Realised]) -> None:
     found = served(days(np.arange(60) < 2))
     assert found.traded is not None
@@ -201,3 +227,7 @@ def test_what_a_candidate_would_have_earned_is_told_on_rows_that_both_scored(reg
     returns = panel.returns[100:]
     net = [simulate(panel.by_day(scores)[100:], returns, horizon=1, cost_bps=costs).net for scores in (ours, theirs)]
     assert earned_more(artifacts, policy, other.sidecar, other.digest) == Mean.of(net[0] - net[1])
+    # The live model is followed at its own horizon.
+    slower = msgspec.structs.replace(other.sidecar, horizon=5)
+    slow = simulate(panel.by_day(ours)[100:], returns, horizon=5, cost_bps=costs).net
+    assert earned_more(artifacts, policy, slower, other.digest) == Mean.of(slow - net[1][-slow.size :])

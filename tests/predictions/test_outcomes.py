@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -163,3 +164,17 @@ def test_what_was_changed_afterwards_is_not_read(artifacts: Artifacts, table: Ca
             read_outcomes(artifacts)
         assert isinstance(refused.value, kind)
         assert str(refused.value).startswith(f"{path}: {says}")
+
+
+def test_a_moment_may_be_written_another_way(artifacts: Artifacts, tmp_path: Path) -> None:
+    records = predictions("0" * 64, [0.5] * 3, arm="live")
+    keys = ["2026-09-01T09:30|A", "2026-09-01T11:30+02:00|B", "2026-09-01|C"]
+    log_predictions(
+        artifacts, [msgspec.structs.replace(row, row_key=key) for row, key in zip(records, keys, strict=True)]
+    )
+    times = ["2026-09-01T09:30:00", "2026-09-01T09:30:00Z", "2026-09-01T00:00"]
+    pd.DataFrame({"time": times, "asset": list("ABC"), "return": 0.1}).to_csv(tmp_path / "m.csv", index=False)
+    assert add(artifacts, tmp_path / "m.csv").unmatched == 0
+    assert [read_outcomes(artifacts).key_of(key) for key in keys] == [
+        f"{time}|{name}" for time, name in zip(times, "ABC", strict=True)
+    ]

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.cli import main
-from pytest_modelgates.errors import FormatError
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.adapter import Adapter
 from tests.support.handmade import logged
@@ -73,11 +74,32 @@ def test_a_line_that_is_not_a_row_has_its_record_in_its_place(adapter: Adapter, 
     assert [record.row_key for record in found[5:]] == ["2026-01-02|A", "*", "soon|A", "2026-01-02|B"]
 
 
-def test_the_last_line_may_lack_its_end_and_an_endless_one_is_refused(adapter: Adapter, tmp_path: Path) -> None:
+def test_the_last_line_may_lack_its_end_and_an_endless_one_is_skipped(adapter: Adapter, tmp_path: Path) -> None:
     assert [record.error for record in scored(adapter, lines(ROW)[:-1], tmp_path)] == [None]
-    message = r"^line 2: more than 1048576 bytes; end each row with a newline$"
-    with pytest.raises(FormatError, match=message):
-        scored(adapter, lines(ROW) + b"x" * 2**21, tmp_path)
+    content = lines(ROW) + b"x" * 3 * 2**20 + b"\n" + lines(ROW | {"asset": "B"}) + b"{\n" + b"y" * 2**21
+    assert [record.error for record in scored(adapter, content, tmp_path)] == [
+        None,
+        "schema: line 2: more than 1048576 bytes; end each row with a newline",
+        None,
+        "schema: line 4: not a JSON object (Input data was truncated)",
+        "schema: line 5: more than 1048576 bytes; end each row with a newline",
+    ]
+
+
+def test_a_pipe_that_does_not_wait_is_waited_for(adapter: Adapter) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def write() -> None:
+        time.sleep(0.1)
+        os.write(writing, lines(ROW))
+        os.close(writing)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert [record.error for record in adapter.run_json_lines(reading)] == [None]
+    thread.join()
+    os.close(reading)
 
 
 @pytest.mark.integration
@@ -104,6 +126,8 @@ def test_the_verb_says_which_line_and_ends_with_one(good_model: Path, tmp_path: 
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{good_model.name} (live): 1 rows scored, 1 refused; log: ")
     assert captured.err.startswith(f"modelgates: {path}: schema: line 2: not a JSON object (")
+    assert main([*words[:-1], str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"modelgates: {tmp_path}: a folder, expected a file or a pipe of rows\n"
     path.write_bytes(b"")
     assert main(words) == 0
     assert capsys.readouterr().err == f"modelgates: warning: {path}: not a row\n"

@@ -46,6 +46,7 @@ from pytest_modelgates.stats import (
     repeats,
     resampling,
     risk,
+    sequential,
     sharpe,
     significance,
     spread,
@@ -177,6 +178,10 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     resampling.stationary_bootstrap_variance: {"x": SERIES, "block": 2.0},
     risk.risk_of: {"returns": SERIES / 100, "tail": 0.05},
     risk.alpha_beta: {"returns": SERIES, "market": OTHER},
+    sequential.dkw_radius: {"rows": 100.0, "level": 0.05},
+    sequential.uniform_radius: {"rows": 100.0, "level": 0.05, "first": 20.0},
+    sequential.look_level: {"elapsed": 0.5, "days_per_alarm": 20.0},
+    sequential.rows_to_see: {"distance": 0.1, "level": 0.05},
     sharpe.Sharpe: {"ratio": 0.1, "n": 100, "skewness": 0.0, "kurtosis": 3.0},
     sharpe.sharpe_of: {"returns": SERIES, "riskless": 0.0},
     sharpe.sharpe_error: {"sharpe": SHARPE},
@@ -255,6 +260,9 @@ MAY_HOLD_NAN = {
 }
 # "Nothing was traded", "no length settles it" and their like are infinite, as their docstrings say.
 MAY_BE_INFINITE = {
+    sequential.dkw_radius,
+    sequential.uniform_radius,
+    sequential.rows_to_see,
     decay.rank_ic_decay,
     leakage.steadiness,
     portfolio.paper_pnl,
