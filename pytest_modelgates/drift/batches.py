@@ -141,8 +141,7 @@ def field_of(schema: pa.Schema, name: str, source: object) -> pa.Field:
     if (times := schema.names.count(name)) != 1:
         if times:
             raise FormatError(f"{source}: {times} columns are called {printable(name)!r}; keep one")
-        there = listed((printable(each) for each in schema.names), most=20)
-        raise FormatError(f"{source}: has no column {printable(name)!r}; it holds {there}; name the one of predictions")
+        raise no_column(schema.names, name, source)
     field = schema.field(name)
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
@@ -151,6 +150,12 @@ def field_of(schema: pa.Schema, name: str, source: object) -> pa.Field:
             f"{source}: {printable(name)} is {printable(str(field.type))}, expected numbers; cast it to double"
         )
     return field
+
+
+def no_column(names: Iterable[str], name: str, source: object) -> FormatError:
+    """Say that a column is not there, and which are."""
+    there = listed((printable(each) for each in names), most=20)
+    return FormatError(f"{source}: has no column {printable(name)!r}; it holds {there}; name the one of predictions")
 
 
 def float_of(field: pa.Field) -> np.dtype[Any] | None:

@@ -17,8 +17,8 @@ from ..errors import FormatError, ModelgatesError
 from ..storage.paths import is_file, is_folder, is_there, kind_of
 from ..storage.rows import Column
 from ..storage.tables import read_bytes, read_header, read_table
-from ..storage.text import first_line, printable
-from .batches import count_array, field_of, float_of
+from ..storage.text import first_line
+from .batches import count_array, field_of, float_of, no_column
 from .columns import rounded
 from .summary import Reference, Summary
 
@@ -200,10 +200,7 @@ def count_piece(reference: Reference, task: tuple[Piece, np.dtype[Any] | None]) 
 def _csv_column(piece: Piece) -> np.ndarray:
     content = read_bytes(piece.path)
     if piece.column not in (names := read_header(content, piece.path)):
-        there = ", ".join(map(printable, names[:20]))
-        raise FormatError(
-            f"{piece.path}: has no column {printable(piece.column)!r}; it holds {there}; name the one of predictions"
-        )
+        raise no_column(names, piece.column, piece.path)
     wanted = [Column(piece.column, "float64", nullable=True)]
     return np.asarray(read_table(content, wanted, piece.path, strict=True).values[piece.column])
 

@@ -17,7 +17,7 @@ from ..registry.store import is_model, live_change
 from ..stats.agreement import DailyAgreement, DayAgreement, mean_agreement
 from ..storage.text import first_line
 from .pairs import pairs_by_day
-from .realised import Mean, earned_more
+from .realised import Mean, Scores, earned_more, market_of
 
 
 def agreement(candidate: Iterable[list[Prediction]], live: Iterable[list[Prediction]]) -> DailyAgreement:
@@ -80,17 +80,27 @@ def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
     with ModelDirectory(model_dir) as model:
         digest, sidecar = model.verify(), model.sidecar
-    live = Window(digest=live_change(artifacts).digest)
+    live = live_change(artifacts)
     ours, theirs = Latencies(), Latencies()
-    found = agreement(
-        ours.seen(count_whole(artifacts, "shadow", Window(digest=digest))),
-        theirs.seen(count_whole(artifacts, "live", live)),
-    )
-    more, why = None, None
+    shadow = ours.seen(count_whole(artifacts, "shadow", Window(digest=digest)))
+    served = theirs.seen(count_whole(artifacts, "live", Window(digest=live.digest)))
+    market, more, why = None, None, None
+    # How far they agree does not depend on what came of the rows.
     try:
-        more = earned_more(artifacts, policy, sidecar, digest)
-    except ModelgatesError as error:  # how far they agree does not depend on it
+        market = market_of(artifacts, sidecar)
+    except ModelgatesError as error:
         why = first_line(error)
+    if market:
+        first, second = Scores(market), Scores(market)
+        shadow, served = first.seen(shadow), second.seen(served)
+    found = agreement(shadow, served)
+    if market:
+        try:
+            with ModelDirectory(artifacts.model(live.to)) as model:
+                horizon = model.sidecar.horizon
+            more = earned_more(market, policy, (first, sidecar.horizon), (second, horizon))
+        except ModelgatesError as error:
+            why = first_line(error)
     return Comparison(
         model_id=model_dir.name,
         agreement=found,

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, StatisticsError
-from ..model.directory import ModelDirectory
 from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
 from ..predictions.counting import Tally, Window, count_whole
 from ..predictions.outcomes import Kind, Outcomes, read_outcomes
 from ..predictions.records import Arm, Prediction, time_of
-from ..registry.store import live_change
 from ..stats.baseline import named_metric
 from ..stats.costs import Costs
 from ..stats.days import calendar
@@ -105,17 +103,10 @@ class Market:
         self._place = {key: number for number, key in enumerate(outcomes.values)}
         self.values = np.array([*outcomes.values.values()], dtype=np.float64)
 
-    def scores(self, records: Iterable[list[Prediction]]) -> tuple[Series, int]:
-        """Take the last prediction of each row, NaN where there is none; and count the rows without an outcome."""
-        scores, waiting = np.full(self.values.size, np.nan), set[str]()
-        for part in records:
-            for record in part:
-                key = self._outcomes.key_of(record.row_key)
-                if key is None:
-                    waiting.add(record.row_key)
-                else:
-                    scores[self._place[key]] = record.prediction
-        return scores, len(waiting)
+    def place_of(self, row_key: str) -> int | None:
+        """Find where a row stands in the vectors; None if no outcome of it is known."""
+        key = self._outcomes.key_of(row_key)
+        return None if key is None else self._place[key]
 
     def dates(self, rows: NDArray[np.bool_]) -> NDArray[np.datetime64]:
         """Give the UTC date that each of some rows is of; raises StatisticsError if one names no time."""
@@ -147,6 +138,45 @@ class Market:
         return [key for key, taken in zip(self._place, rows, strict=True) if taken]
 
 
+class Scores:
+    """The last prediction of each row whose outcome is known, while a log goes by.
+
+    `values` is NaN where there is none, and `waiting` holds the rows without an outcome.
+    """
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self.values, self.waiting = np.full(market.values.size, np.nan), set[str]()
+
+    def seen(self, parts: Iterable[list[Prediction]]) -> Iterator[list[Prediction]]:
+        """Pass records on, and keep their predictions."""
+        for records in parts:
+            for record in records:
+                place = self._market.place_of(record.row_key)
+                if place is None:
+                    self.waiting.add(record.row_key)
+                else:
+                    self.values[place] = record.prediction
+            yield records
+
+
+Followed = tuple[Scores, int]
+
+
+def market_of(artifacts: Artifacts, sidecar: Sidecar) -> Market | None:
+    """Read what came of a signal's rows; None of another model's, or if nothing is known.
+
+    Raises
+    ------
+    FormatError, IntegrityError
+        As `read_outcomes` does.
+    StatisticsError
+        If the outcomes are labels.
+    """
+    outcomes = read_outcomes(artifacts) if sidecar.task == "signal" else Outcomes()
+    return Market(outcomes, sidecar) if outcomes.values else None
+
+
 def realised(
     artifacts: Artifacts, policy: Policy, sidecar: Sidecar, model_id: str, arm: Arm, window: Window
 ) -> Realised:
@@ -176,7 +206,10 @@ def realised(
         If a row names no time, two are of one date and asset, or the metric is not defined on these rows.
     """
     market, tally = Market(read_outcomes(artifacts), sidecar), Tally()
-    scores, waiting = market.scores(count_whole(artifacts, arm, window, tally))
+    seen = Scores(market)
+    for _ in seen.seen(count_whole(artifacts, arm, window, tally)):
+        pass
+    scores, waiting = seen.values, len(seen.waiting)
     rows = np.isfinite(scores)
     if not rows.any():
         raise InsufficientDataError(
@@ -207,48 +240,38 @@ def realised(
     )
 
 
-def earned_more(artifacts: Artifacts, policy: Policy, sidecar: Sidecar, digest: str) -> Mean | None:
-    """Say what following a candidate in shadow would have earned beyond following the live model, on the same rows.
+def earned_more(market: Market, policy: Policy, ours: Followed, theirs: Followed) -> Mean | None:
+    """Say what following a candidate would have earned beyond following the live model, on the rows that both scored.
 
     Parameters
     ----------
-    artifacts : Artifacts
+    market : Market
     policy : Policy
         Its costs are charged, to both.
-    sidecar : Sidecar
-        The candidate's.
-    digest : str
-        The candidate's.
+    ours, theirs : tuple of Scores and int
+        The scores of each, and its horizon [days].
 
     Returns
     -------
     Mean or None
-        Of the difference of the net returns [share of capital a day]; None if only signals earn and this is another
-        model, or if no outcome is known of rows that both have predicted.
+        Of the difference of the net returns [share of capital a day]; None if no outcome is known of rows that both
+        have scored.
 
     Raises
     ------
     InsufficientDataError, StatisticsError
         As `realised` does.
     """
-    outcomes = read_outcomes(artifacts)
-    if sidecar.task != "signal" or not outcomes.values:
-        return None
-    market = Market(outcomes, sidecar)
-    ours, _ = market.scores(count_whole(artifacts, "shadow", Window(digest=digest)))
-    live = live_change(artifacts)
-    theirs, _ = market.scores(count_whole(artifacts, "live", Window(digest=live.digest)))
-    rows = np.isfinite(ours) & np.isfinite(theirs)
+    (first, first_horizon), (second, second_horizon) = ours, theirs
+    rows = np.isfinite(first.values) & np.isfinite(second.values)
     if not rows.any():
         return None
-    with ModelDirectory(artifacts.model(live.to)) as model:
-        horizon = model.sidecar.horizon
     costs = _costs(policy, np.unique(market.dates(rows)))
-    first = market.follow(ours, rows, horizon=sidecar.horizon, costs=costs).net
-    second = market.follow(theirs, rows, horizon=horizon, costs=costs).net
+    our_net = market.follow(first.values, rows, horizon=first_horizon, costs=costs).net
+    their_net = market.follow(second.values, rows, horizon=second_horizon, costs=costs).net
     # A longer horizon has its first whole position later, and both end on the same day.
-    days = min(first.size, second.size)
-    return Mean.of(first[-days:] - second[-days:])
+    days = min(our_net.size, their_net.size)
+    return Mean.of(our_net[-days:] - their_net[-days:])
 
 
 def _costs(policy: Policy, dates: NDArray[np.datetime64]) -> Costs:

@@ -42,6 +42,8 @@ class Rows:
     @classmethod
     def joined(cls, parts: Sequence["Rows"]) -> "Rows":
         """Put the rows of several requests together, in their order."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(
             [key for part in parts for key in part.keys],
             np.concatenate([part.matrix for part in parts]),

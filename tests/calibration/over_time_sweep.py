@@ -1,6 +1,6 @@
 """How often looks at drift raise an alarm where there is none, and how soon where there is some.
 
-Run by itself it prints the tables of docs/statistics.md: ``python tests/calibration/over_time_sweep.py``. Every run has
+Run by itself it prints the tables of docs/statistics.md: ``python -m tests.calibration.over_time_sweep``. Every run has
 a seed of its own, so that the same versions print the same tables.
 """
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pytest_modelgates.drift.over_time import Next, Seen, look
 from pytest_modelgates.drift.smirnov import kolmogorov_tail
 from pytest_modelgates.drift.summary import Reference, Summary
+from tests.calibration.drift_sweep import mostly_zero
 
 Scores = NDArray[np.float64]
 SEED = 30
@@ -42,21 +43,16 @@ class Stream:
     score: Callable[[Scores], Scores] = np.asarray
 
 
-def four_digits(values: Scores) -> Scores:
+def one_digit(values: Scores) -> Scores:
     """Round to one digit, so that many values tie."""
     return np.round(values, 1)
-
-
-def mostly_zero(values: Scores) -> Scores:
-    """Leave the three percent that are largest."""
-    return np.where(values > 1.881, values - 1.881, 0.0)
 
 
 STREAMS = {
     "every minute, 500 rows, independent": Stream(rows=500, looks_a_day=1440, dated=False),
     "every minute, 20 rows, independent": Stream(rows=20, looks_a_day=1440, dated=False),
     "every minute, 20 rows, against 500": Stream(rows=20, looks_a_day=1440, golden_days=25, dated=False),
-    "every minute, 20 rows, one digit": Stream(rows=20, looks_a_day=1440, dated=False, score=four_digits),
+    "every minute, 20 rows, one digit": Stream(rows=20, looks_a_day=1440, dated=False, score=one_digit),
     "every minute, 20 rows, 97 % zeros": Stream(rows=20, looks_a_day=1440, dated=False, score=mostly_zero),
     "every hour, 20 rows, correlation 0.3": Stream(rows=20, looks_a_day=24, names=480, golden_days=250, rho=0.3),
     "every night, 500 rows, independent": Stream(rows=500, looks_a_day=1, names=500, golden_days=250),

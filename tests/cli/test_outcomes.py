@@ -4,11 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from pytest_modelgates.cli import main
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.directory import ModelDirectory
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry, log_predictions, predictions
 
@@ -71,3 +74,18 @@ def test_what_predictions_have_come_to_is_shown(registry: Registry, tmp_path: Pa
     assert (found["rows"], found["days"], found["metric"]) == (800, 39, None)
     assert main(words(registry, "realised", registry.candidate, "--arm", "shadow")) == 1
     assert "no outcome is known of the 0 rows that" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("lacks", "named"), [("asset", "a name"), ("time", "a time")])
+def test_rows_that_go_by_what_they_hold_have_no_outcomes(
+    lacks: str, named: str, registry: Registry, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "o.csv").write_text("time,asset,label\n2024-01-01,A00,1\n")
+    changes = {"task": "regression", "metric": "r2", "horizon": 0, lacks: None}
+    changes |= {"trained_until": None} if lacks == "time" else {}
+    sidecar = msgspec.structs.replace(Candidate(registry.artifacts.model(registry.live)).sidecar, **changes)
+    monkeypatch.setattr(ModelDirectory, "sidecar", sidecar)
+    assert main(words(registry, "add", str(tmp_path / "o.csv"))) == 1
+    assert capsys.readouterr().err == (
+        f"modelgates: the model's rows lack {named}, so they go by what they hold, and no outcome names them\n"
+    )

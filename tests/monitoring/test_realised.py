@@ -13,7 +13,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.errors import InsufficientDataError, StatisticsError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.sidecar import Sidecar
-from pytest_modelgates.monitoring.realised import Mean, Realised, earned_more, realised
+from pytest_modelgates.monitoring.realised import Mean, Realised, Scores, earned_more, market_of, realised
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import LockRules
 from pytest_modelgates.policy.policy import Policy
@@ -214,20 +214,27 @@ def test_two_rows_of_a_date_and_an_asset_are_refused(served: Callable[..., Reali
 
 def test_what_a_candidate_would_have_earned_is_told_on_rows_that_both_scored(registry: Registry) -> None:
     artifacts, policy = registry.artifacts, registry.policy
-    live, other = (Candidate(artifacts.model(name)) for name in (registry.live, registry.candidate))
-    panel, rng = live.panel, np.random.default_rng(1)
+    candidate = Candidate(artifacts.model(registry.live))
+    panel, rng = candidate.panel, np.random.default_rng(1)
     keys = [f"{time}|{asset}" for time, asset in zip(panel.times.astype("M8[D]"), panel.column("asset"), strict=True)]
     ours, theirs = rng.standard_normal((2, len(keys)))
-    assert earned_more(artifacts, policy, other.sidecar, other.digest) is None
-    log_predictions(artifacts, records(live.digest, theirs, keys))
+    assert market_of(artifacts, candidate.sidecar) is None
+    log_predictions(artifacts, records(candidate.digest, theirs, keys))
     add(artifacts, panel.frame)
-    assert earned_more(artifacts, policy, other.sidecar, other.digest) is None
-    log_predictions(artifacts, records(other.digest, ours[2000:], keys[2000:], arm="shadow"))
+    market = market_of(artifacts, candidate.sidecar)
+    assert market
+
+    def scored(scores: np.ndarray, keys: list[str]) -> Scores:
+        found, log = Scores(market), [records(candidate.digest, scores, keys)]
+        assert list(found.seen(log)) == log
+        return found
+
+    everything, last = scored(theirs, keys), scored(ours[2000:], keys[2000:])
+    assert earned_more(market, policy, (Scores(market), 1), (everything, 1)) is None
     costs = policy.costs.charged(days_per_year=252)
     returns = panel.returns[100:]
-    net = [simulate(panel.by_day(scores)[100:], returns, horizon=1, cost_bps=costs).net for scores in (ours, theirs)]
-    assert earned_more(artifacts, policy, other.sidecar, other.digest) == Mean.of(net[0] - net[1])
-    # The live model is followed at its own horizon.
-    slower = msgspec.structs.replace(other.sidecar, horizon=5)
+    net = [simulate(panel.by_day(each)[100:], returns, horizon=1, cost_bps=costs).net for each in (ours, theirs)]
+    assert earned_more(market, policy, (last, 1), (everything, 1)) == Mean.of(net[0] - net[1])
+    # Each is followed at its own horizon.
     slow = simulate(panel.by_day(ours)[100:], returns, horizon=5, cost_bps=costs).net
-    assert earned_more(artifacts, policy, slower, other.digest) == Mean.of(slow - net[1][-slow.size :])
+    assert earned_more(market, policy, (last, 5), (everything, 1)) == Mean.of(slow - net[1][-slow.size :])
