@@ -85,6 +85,16 @@ def keygen(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_gates_as_read(
+    directory: Path, artifacts: Artifacts, in_force: "InForce", *, key: Path | None, selection: Sequence[str] = ()
+) -> tuple[Path, "StoredReport"]:
+    """Run the gates as `run_gates`; a sealed report is read back, which alone shows that the policy lists the key."""
+    from ..evidence.report import read_report
+
+    path, stored = run_gates(directory, artifacts, in_force, key=key, selection=selection)
+    return path, read_report(path, keys=in_force.policy.evidence.keys) if key else stored
+
+
 def run_gates(
     directory: Path, artifacts: Artifacts, in_force: "InForce", *, key: Path | None, selection: Sequence[str] = ()
 ) -> tuple[Path, "StoredReport"]:

@@ -12,7 +12,7 @@ from ..artifacts import Artifacts, checked_id, is_id
 from ..audit.kinds import KINDS, SHOWN
 from ..errors import RefusedError, UsageError
 from ..storage.paths import is_file, is_folder
-from .gates import run_gates
+from .gates import run_gates_as_read
 from .options import (
     ARTIFACTS,
     JSON,
@@ -129,9 +129,8 @@ def promote(arguments: argparse.Namespace) -> int:
         refuse_unlisted(key, in_force.policy.evidence.keys)
         # A dry run leaves nothing behind, not even a report.
         with TemporaryDirectory() if arguments.dry_run else nullcontext(artifacts.root) as place:
-            path, run = run_gates(directory, Artifacts(Path(place)), in_force, key=key, selection=["-m", "hard"])
-            # A sealed report is read back as anybody would read it: only this shows that the policy lists the key.
-            stored = read_report(path, keys=in_force.policy.evidence.keys) if key else run
+            kept = Artifacts(Path(place))
+            path, stored = run_gates_as_read(directory, kept, in_force, key=key, selection=["-m", "hard"])
         if not arguments.dry_run:
             print(f"kept: {path}")
     else:
@@ -140,7 +139,7 @@ def promote(arguments: argparse.Namespace) -> int:
         refuse_unlisted(key, in_force.policy.evidence.keys)
         stored = read_report(report, keys=in_force.policy.evidence.keys)
         model_id = promotion.model_of(stored) if arguments.model is None else arguments.model
-    way_back = None if arguments.no_way_back else _rehearsed(artifacts, in_force)
+    way_back = None if arguments.no_way_back else rehearsed(artifacts, in_force)
     if arguments.dry_run:
         now = datetime.now(UTC)
         plan = promotion.plan_promotion(artifacts, model_id, stored, in_force, way_back=way_back, now=now)
@@ -160,7 +159,7 @@ def promote(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
+def rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
     """Rehearse a rollback to the live model; None if nothing is live."""
     from ..proving.rehearsal import rehearse
     from ..registry.store import link_text

@@ -10,10 +10,11 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a promotion is refused, and the command that would repair it."""
+    """Why a promotion is refused, and the command that would repair it; it `waits` if only time is missing."""
 
     text: str
     repair: str
+    waits: bool = False
 
     def __str__(self) -> str:
         """Format as one line that is safe to print, because parts of it come from a report."""

@@ -165,10 +165,21 @@ def refused(artifacts: Artifacts, model_id: str, why: str) -> None:
 
 def drifted(artifacts: Artifacts, model_id: str, text: str, *, drift: bool) -> None:
     """Leave the alert that the live model's predictions have drifted, or that they do not any more."""
+    _breach(artifacts, model_id, "drift", f"the predictions of {model_id} have drifted", text, on=drift)
+
+
+def gates_failed(artifacts: Artifacts, model_id: str, text: str, *, failed: bool) -> None:
+    """Leave the alert that the live model fails its gates, or that it does not any more."""
+    _breach(artifacts, model_id, "gates", f"the live model, {model_id}, fails its gates", text, on=failed)
+
+
+def _breach(artifacts: Artifacts, model_id: str, what: str, title: str, text: str, *, on: bool) -> None:
+    """Leave the alert that something is wrong with the live model until the same is put again as over."""
     name = model_name(artifacts, model_id)
-    title = f"{name}: the predictions of {model_id} have drifted"
-    alert = _alert("breach", f"breach:drift:{model_id}", name, model_id, "critical", title, text, lasts=True)
-    put(artifacts, alert if drift else alert.ended(alert.time, text))
+    alert = _alert(
+        "breach", f"breach:{what}:{model_id}", name, model_id, "critical", f"{name}: {title}", text, lasts=True
+    )
+    put(artifacts, alert if on else alert.ended(alert.time, text))
 
 
 def model_name(artifacts: Artifacts, model_id: str | None) -> str:

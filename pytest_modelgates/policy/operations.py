@@ -80,6 +80,18 @@ class ServingLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     drain_s: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
 
 
+class RetentionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `modelgates nightly` keeps.
+
+    `models` is how many of those that could be deleted stay, and of each model's earlier goldens [count]; `report_days`
+    and `prediction_days` are the ages beyond which reports and closed parts of the prediction log go [days].
+    """
+
+    models: Annotated[int, msgspec.Meta(ge=0)]
+    report_days: Annotated[float, msgspec.Meta(ge=1, le=1e6)]
+    prediction_days: Annotated[float, msgspec.Meta(ge=1, le=1e6)]
+
+
 AlertKind = Literal["breach", "refusal", "promotion", "rollback", "kill", "trip"]
 
 
@@ -145,6 +157,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     drift: DriftRules
     trips: TripRules
     serving: ServingLimits
+    retention: RetentionRules
     alerts: AlertRules
 
     @cached_property

@@ -47,11 +47,9 @@ def night_reasons(found: Sequence[Night], policy: Policy, *, today: date, repair
     needed, length = policy.promotion.parity_nights, streak(found, today=today)
     if length >= needed:
         return []
-    return [
-        Reason(
-            f"{length} consecutive UTC nights with ONNX parity, the policy asks for {needed} (parity_nights)", repair
-        )
-    ]
+    text = f"{length} consecutive UTC nights with ONNX parity, the policy asks for {needed} (parity_nights)"
+    broken = bool(found) and found[0].day >= today - timedelta(days=1) and not found[0].parity
+    return [Reason(f"{text}; the last one broke the streak" if broken else text, repair, waits=not broken)]
 
 
 def shadow_reasons(
@@ -90,7 +88,7 @@ def shadow_reasons(
     if wanted.shadow_hours:
         if recent.hours < wanted.shadow_hours:
             asks = f"the policy asks for {wanted.shadow_hours:g} h (shadow_hours)"
-            reasons.append(Reason(f"{recent.hours:.1f} h of shadow records, {asks}", repair))
+            reasons.append(Reason(f"{recent.hours:.1f} h of shadow records, {asks}", repair, waits=True))
         # Only the last hours count, so that one old error does not bar a candidate for good.
         if recent.failed:
             reasons.append(

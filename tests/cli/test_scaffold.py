@@ -119,7 +119,7 @@ def test_what_is_generated_is_ignored_and_the_rule_itself_is_not(tmp_path: Path)
 
 def test_the_nightly_workflow_keeps_what_the_streak_is_computed_from() -> None:
     text = (resources.files("pytest_modelgates") / "cli" / "templates" / "nightly.yml").read_text()
-    shadow, gates = "modelgates shadow --onnx ", '--model-dir="artifacts/models/$(cat artifacts/latest_id.txt)" -m hard'
-    assert 0 < text.index(shadow) < text.index(gates)
-    assert "path: artifacts/models/*/manifest.json" in text
+    assert 0 < text.index("modelgates shadow --onnx ") < text.index("run: modelgates nightly\n")
+    assert "name: model_${{ github.run_id }}\n" in text
+    assert "            artifacts/models/*/manifest.json\n            artifacts/reports\n" in text
     assert text.count("path: artifacts\n") == 2

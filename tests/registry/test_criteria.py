@@ -57,6 +57,16 @@ def test_a_streak_is_unbroken_and_recent(found: tuple[bool | None, ...], length:
     assert streak(days_ago(*found), today=NOW.date()) == length
 
 
+@pytest.mark.parametrize(
+    ("found", "waits"),
+    [((), True), ((True,), True), ((True, False, True), True), ((None, None, False), True), ((False, True), False)],
+)
+def test_only_a_streak_that_was_just_broken_lacks_more_than_time(found: tuple[bool | None, ...], waits: bool) -> None:
+    (reason,) = night_reasons(days_ago(*found), asking(parity_nights=9), today=NOW.date(), repair="again")
+    assert reason.waits == waits
+    assert reason.text.endswith("the last one broke the streak") == (not waits)
+
+
 @given(found=st.lists(st.sampled_from([True, False, None]), max_size=12))
 def test_a_streak_is_what_counting_by_hand_gives(found: list[bool | None]) -> None:
     begin = 1 if found and found[0] is None else 0

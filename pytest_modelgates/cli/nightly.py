@@ -1,0 +1,227 @@
+"""The verb that does what is due every night: `nightly`."""
+
+import argparse
+import html
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..artifacts import Artifacts, newest_id
+from ..errors import ModelgatesError, RefusedError
+from ..storage.text import printable
+from .alerts import happened
+from .gates import run_gates_as_read
+from .options import ARTIFACTS, POLICY, Verbs, acting, argument, artifacts_of, key_of, key_option
+from .registry import rehearsed
+
+if TYPE_CHECKING:
+    from ..evidence.report import StoredReport
+    from ..registry.in_force import InForce
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+Outcome = Literal["good", "not measured", "waits", "BAD", "ERROR"]
+STATUS: dict[Outcome, int] = {"good": 0, "not measured": 0, "waits": 0, "BAD": 1, "ERROR": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What became of one thing that was due."""
+
+    what: str
+    outcome: Outcome
+    text: str
+
+    def __str__(self) -> str:
+        """Format it for a terminal; what follows the first line of the text is set below it."""
+        first, *more = map(printable, self.text.splitlines())
+        return "\n".join([f"  {self.what:9}  {self.outcome:12}  {first}", *(f"    {line.strip()}" for line in more)])
+
+
+def register(verbs: Verbs) -> None:
+    """Add the verb."""
+    verbs.add(
+        "nightly",
+        nightly,
+        argument("--promote", action="store_true", help="promote the newest candidate if nothing speaks against it"),
+        argument(
+            "--summary",
+            type=Path,
+            metavar="FILE",
+            help=f"append the summary to this file, in Markdown; default: the file that ${SUMMARY_VARIABLE} names",
+        ),
+        key_option("seal the reports and sign the log"),
+        ARTIFACTS,
+        POLICY,
+        announces=True,
+    )
+
+
+def nightly(arguments: argparse.Namespace) -> int:
+    """Gate the live model and the newest candidate, look for drift, delete what is old, and say what is missing.
+
+    The gates run as `modelgates gate` runs them, and their reports are kept, so that nights add up. With --promote the
+    candidate goes live once every criterion holds; without, the summary says what still speaks against it.
+
+    Ends with 0 if all is well or the candidate lacks nothing but time: nights, or hours in shadow. Ends with 1 if a
+    gate fails or a criterion is violated. What could not be measured is named, and never called good.
+    """
+    artifacts = artifacts_of(arguments)
+    night = _Night(artifacts, acting(artifacts, arguments), key_of(arguments))
+    lines = list(night.work(promote=arguments.promote))
+    title = f"modelgates nightly, {night.now:%Y-%m-%d %H:%M} UTC"
+    print("", title, *map(str, lines), sep="\n")
+    summary = arguments.summary or os.environ.get(SUMMARY_VARIABLE)
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(_markdown(title, lines))
+    return max(STATUS[line.outcome] for line in lines)
+
+
+class _Night:
+    """One night's work on one registry."""
+
+    def __init__(self, artifacts: Artifacts, in_force: "InForce", key: Path | None) -> None:
+        self.artifacts, self.in_force, self.key = artifacts, in_force, key
+        self.now = datetime.now(UTC)
+
+    def work(self, *, promote: bool) -> Iterator[Line]:
+        """Do what is due, one after the other; what goes wrong with one does not stop the next."""
+        live, candidate = self._models()
+        if live:
+            yield self._line("live", lambda: self._live(live))
+            yield self._line("drift", lambda: self._drift(live))
+        if candidate:
+            yield from self._candidate(candidate, promote=promote)
+        yield self._line("retention", self._retention)
+
+    def _models(self) -> tuple[str | None, str | None]:
+        """Find the live model, and the newest one if it never was live."""
+        from ..registry.store import live_id, past_live
+
+        live, newest = live_id(self.artifacts), newest_id(self.artifacts)
+        with closing(past_live(self.artifacts, live)) as past:
+            candidate = newest if newest and newest != live and newest not in past else None
+        if not (live or candidate):
+            raise RefusedError(
+                f"{self.artifacts.root}: no live model and no candidate, so there is nothing to gate; pack a model, or "
+                "restore the artifacts"
+            )
+        return live, candidate
+
+    def _line(self, what: str, do: Callable[[], tuple[Outcome, str]]) -> Line:
+        try:
+            return Line(what, *do())
+        except ModelgatesError as error:
+            return Line(what, "BAD", str(error))
+        except OSError as error:
+            return Line(what, "ERROR", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+
+    def _live(self, model_id: str) -> tuple[Outcome, str]:
+        outcome, text = self._gated(model_id)[0]
+        failed = outcome == "BAD"
+        happened(self.artifacts, lambda alerts: alerts.gates_failed(self.artifacts, model_id, text, failed=failed))
+        return outcome, text
+
+    def _gated(self, model_id: str) -> tuple[tuple[Outcome, str], "StoredReport"]:
+        from ..evidence.results import results_of
+
+        directory = self.artifacts.model(model_id)
+        path, stored = run_gates_as_read(directory, self.artifacts, self.in_force, key=self.key)
+        ledger = stored.report.modelgates
+        found = results_of(ledger.models[model_id], self.in_force.policy, day=ledger.run.started.date())
+        text = f"{model_id}: {len(found.passed)} gates passed"
+        text += f", {len(found.warned)} warned or measured nothing" if found.warned else ""
+        text += f", failed: {', '.join(found.failed)}" if found.failed else ""
+        green = ledger.run.exit_status == 0
+        return ("good" if green else "BAD", f"{text} ({path.relative_to(self.artifacts.root)})"), stored
+
+    def _drift(self, model_id: str) -> tuple[Outcome, str]:
+        from ..monitoring.drift_check import LIVE, check_log, limits_of, record
+        from ..monitoring.drift_words import in_words
+        from ..predictions.parts import arms
+
+        if LIVE not in arms(self.artifacts):
+            return "not measured", f"{model_id} has no prediction in the log"
+        check = check_log(self.artifacts, self.in_force.policy, rules=self.in_force.operations.drift)
+        record(self.artifacts, check)
+        words, drift = in_words(check, limits_of(self.in_force.policy)), check.report["overall_drift"]
+        alarm = bool(check.over_time and check.over_time["alarm"])
+        if drift is None:
+            return "BAD" if alarm else "not measured", words
+        happened(self.artifacts, lambda alerts: alerts.drifted(self.artifacts, model_id, words, drift=drift))
+        return "BAD" if drift or alarm else "good", words
+
+    def _candidate(self, model_id: str, *, promote: bool) -> Iterator[Line]:
+        """Gate the candidate, and promote it, or say what speaks against it."""
+        ran: list[StoredReport] = []
+
+        def gated() -> tuple[Outcome, str]:
+            line, stored = self._gated(model_id)
+            ran.append(stored)
+            return line
+
+        yield self._line("candidate", gated)
+        if ran:
+            yield self._line("promotion", lambda: self._promotion(model_id, ran[0], promote=promote))
+
+    def _promotion(self, model_id: str, stored: "StoredReport", *, promote: bool) -> tuple[Outcome, str]:
+        from ..registry import promote as promotion
+
+        way_back = rehearsed(self.artifacts, self.in_force)
+        plan = promotion.plan_promotion(
+            self.artifacts, model_id, stored, self.in_force, way_back=way_back, now=datetime.now(UTC)
+        )
+        if reasons := plan.decision.reasons:
+            text = "\n".join([f"{model_id} is not promoted:", *map(str, reasons)])
+            if all(reason.waits for reason in reasons):
+                return "waits", text
+            if promote:
+                happened(self.artifacts, lambda alerts: alerts.refused(self.artifacts, model_id, text))
+            return "BAD", text
+        if not promote:
+            return "good", f"nothing speaks against {model_id}: modelgates nightly --promote"
+        done = promotion.promote(
+            self.artifacts,
+            model_id,
+            stored,
+            self.in_force,
+            reason="nightly: every criterion holds",
+            way_back=way_back,
+            key=self.key,
+        )
+        return "good", f"{model_id} is live, in place of {done.change.from_ or 'nothing'}; audit log: {done.head}"
+
+    def _retention(self) -> tuple[Outcome, str]:
+        from ..registry.garbage import collect
+        from ..registry.retention import old_parts, old_reports
+
+        rules, now = self.in_force.operations.retention, self.now
+        found = collect(self.artifacts, self.in_force.operations.registry, keep=rules.models)
+        reports = old_reports(self.artifacts, self.in_force.policy, days=rules.report_days, now=now)
+        parts = old_parts(self.artifacts, days=rules.prediction_days, now=now)
+        for path in (*reports, *parts):
+            path.unlink()
+        went = [
+            *(each.name for each in found.removed),
+            *(str(path.relative_to(self.artifacts.root)) for path in (*reports, *parts)),
+        ]
+        text = f"deleted {', '.join(went)}" if went else "nothing is old enough to be deleted"
+        if found.failed:
+            return "ERROR", "; ".join([text, *(f"{name} cannot be deleted: {why}" for name, why in found.failed)])
+        return "good", text
+
+
+def _markdown(title: str, lines: list[Line]) -> str:
+    """Write the summary as a table, in which no text can begin a cell or markup of its own."""
+    rows = [(line.what, line.outcome, "<br>".join(map(_escaped, line.text.splitlines()))) for line in lines]
+    table = "".join(f"| {what} | {outcome} | {text} |\n" for what, outcome, text in rows)
+    return f"### {title}\n\n| what | outcome | |\n|---|---|---|\n{table}\n"
+
+
+def _escaped(line: str) -> str:
+    text = html.escape(printable(line.strip()), quote=False)
+    return "".join(f"\\{character}" if character in "\\|`*_[]#~" else character for character in text)
