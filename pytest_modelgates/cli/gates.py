@@ -1,6 +1,8 @@
-"""Verbs of the gates: `gate`, `prove`, `keygen`."""
+"""Verbs of the gates: `gate`, `gates`, `prove`, `keygen`."""
 
 import argparse
+import shutil
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,19 +10,24 @@ from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
 from .options import (
+    ARTIFACTS,
     JSON,
     POLICY,
     Verbs,
     acting,
     argument,
+    artifacts_of,
     key_of,
     key_option,
+    looking,
     model_directory,
+    note,
     print_json,
 )
 
 if TYPE_CHECKING:
     from ..evidence.report import StoredReport
+    from ..monitoring.liveness import Refused
     from ..registry.in_force import InForce
 
 MODEL = argument("model", help="a model directory, such as artifacts/models/1763884678")
@@ -29,6 +36,7 @@ MODEL = argument("model", help="a model directory, such as artifacts/models/1763
 def register(verbs: Verbs) -> None:
     """Add the verbs."""
     verbs.add("gate", gate, MODEL, key_option("seal the report"), POLICY)
+    verbs.add("gates", gates, ARTIFACTS, POLICY, JSON)
     verbs.add("prove", prove, MODEL, key_option("seal the proof"), POLICY, JSON)
     verbs.add(
         "keygen",
@@ -43,6 +51,56 @@ def gate(arguments: argparse.Namespace) -> int:
     path, stored = run_gates(directory, artifacts, acting(artifacts, arguments), key=key_of(arguments))
     print(f"kept: {path}")
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
+
+
+def gates(arguments: argparse.Namespace) -> int:
+    """List every gate: when it last ran, was last red, was last proved able to fail, and its margin.
+
+    A margin is the distance to the nearer bound of the limit, negative beyond it: that of the newest model, and the
+    least of the newest five. Below stand gates that never failed, neither on a model nor on a twin; models that were
+    let through and rolled back later; and models that were refused, with what they would have earned in shadow.
+    """
+    from ..monitoring.liveness import liveness
+    from ..policy.limits import short
+    from ..storage.text import counted, printable
+
+    artifacts = artifacts_of(arguments)
+    found = liveness(artifacts, looking(artifacts, arguments).policy)
+    if arguments.json:
+        print_json(found)
+        return 0
+    width = max(len(history.gate) for history in found.gates)
+    print(f"{'gate':{width}} {'last ran':10} {'last red':10} {'proved':10} {'margin':>7} {'least':>7}")
+    for history in found.gates:
+        days = " ".join(f"{f'{time:%Y-%m-%d}' if time else 'never':10}" for time in history.times)
+        margins = history.newest_margins
+        least = min((each for each in margins if each is not None), default=None)
+        shown = (short(each, 2) if each is not None else "-" for each in (margins[-1] if margins else None, least))
+        print(f"{history.gate:{width}} {days}", *(f"{margin:>7}" for margin in shown))
+    columns = shutil.get_terminal_size().columns
+    if unproved := ", ".join(history.gate for history in found.gates if history.unproved):
+        print("", "Nothing shows that these can fail; modelgates prove DIR tries the hard ones:", sep="\n")
+        print(textwrap.fill(unproved, columns, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
+    for model in found.rolled_back:
+        print(
+            f"\n{model.model_id} was rolled back on {model.time:%Y-%m-%d}, and {counted(model.passed, 'gate')} had "
+            f"passed it: {printable(model.reason)}"
+        )
+    for refused in found.refused:
+        print(f"\n{refused.model_id} is refused by {', '.join(refused.by)}; in shadow it {_earned(refused)}")
+    for problem in found.unread:
+        note(f"not read: {problem}")
+    return 0
+
+
+def _earned(model: "Refused") -> str:
+    more = model.earned_more
+    if more is None:
+        return f"earned what cannot be told: {model.why}"
+    between = (
+        f" ({more.interval[0]:.4%} to {more.interval[1]:.4%})" if more.interval else ", over too few days to say more"
+    )
+    return f"would have earned {more.value:.4%} of capital a day more than the live model{between}"
 
 
 def prove(arguments: argparse.Namespace) -> int:
