@@ -27,6 +27,7 @@ from . import (
     serving,
     trials,
     upkeep,
+    watch,
 )
 from .options import Command, Verbs
 
@@ -102,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
         policy,
         compare,
         drift,
+        watch,
         alerts,
         serving,
         predictions,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..artifacts import ALL_ARMS, Artifacts, is_id
 from ..audit.chain import Commit, Event, Intent, Line, Unknown, lines
@@ -27,6 +27,9 @@ from ..storage.digests import sha256
 from ..storage.text import counted, listed, printable
 from .delivery import Message, deliver
 from .outbox import Alert, State, keys_of, left, put, read_state, write_state
+
+if TYPE_CHECKING:
+    from .triggers import Finding
 
 LONGEST = 2000  # of the text of one alert [character]
 _ONCE = timedelta(minutes=15)  # how long Alertmanager shows what happened once
@@ -169,6 +172,18 @@ def drifted(artifacts: Artifacts, model_id: str, text: str, *, drift: bool) -> N
     title = f"{name}: the predictions of {model_id} have drifted"
     alert = _alert("breach", f"breach:drift:{model_id}", name, model_id, "critical", title, text, lasts=True)
     put(artifacts, alert if drift else alert.ended(alert.time, text))
+
+
+def breached(artifacts: Artifacts, model_id: str, found: "Finding", *, on: bool) -> None:
+    """Leave the alert that the watch found a breach of the live model, or that it does not any more."""
+    name = model_name(artifacts, model_id)
+    what = {"drift": "the predictions of {} have drifted"}.get(
+        found.trigger, f"{{}} is beyond a limit, {found.trigger}"
+    )
+    severity = "warning" if found.mode == "warn" else "critical"
+    key = f"breach:{found.trigger}:{model_id}"
+    alert = _alert("breach", key, name, model_id, severity, f"{name}: {what.format(model_id)}", found.text, lasts=True)
+    put(artifacts, alert if on else alert.ended(alert.time, found.text))
 
 
 def model_name(artifacts: Artifacts, model_id: str | None) -> str:

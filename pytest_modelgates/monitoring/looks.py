@@ -155,7 +155,7 @@ class Looking:
                 continue
             if part.begun >= time:
                 self._since[time] = so_far + summary
-            elif _may_end_after(part, time):
+            elif may_end_after(part, time):
                 within.append(time)
         if not (within and summary.counts.rows):
             return
@@ -197,7 +197,7 @@ def _is_of_days_before(part: Part, time: datetime) -> bool:
     return part.day != date.min and part.day < (time.astimezone(UTC) - timedelta(days=1)).date()
 
 
-def _may_end_after(part: Part, time: datetime) -> bool:
+def may_end_after(part: Part, time: datetime) -> bool:
     """Whether a part that was begun before a moment may hold rows that were scored after it."""
     if part.path.suffix != JSON_LINES:
         return True
