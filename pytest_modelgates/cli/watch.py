@@ -51,6 +51,7 @@ def watch(arguments: argparse.Namespace) -> int:
     """
     from ..monitoring.watch import Watch, refuse_without_right
     from ..proving.rehearsal import rehearse
+    from ..proving.rescoring import rescore
 
     artifacts = artifacts_of(arguments)
     in_force = looking(artifacts, arguments)
@@ -60,7 +61,12 @@ def watch(arguments: argparse.Namespace) -> int:
     def tell(model_id: str, found: "Finding", *, on: bool) -> None:
         happened(artifacts, lambda alerts: alerts.breached(artifacts, model_id, found, on=on))
 
-    watching = Watch(artifacts, rehearse=lambda directory: rehearse(directory, limits), tell=tell)
+    watching = Watch(
+        artifacts,
+        rehearse=lambda directory: rehearse(directory, limits),
+        rescore=lambda directory, rows: rescore(directory, rows, limits),
+        tell=tell,
+    )
     if arguments.every is None:
         return _look(watching, artifacts, arguments)
     again_and_again(lambda: _look_and_announce(watching, artifacts, arguments), arguments.every)
@@ -89,7 +95,8 @@ def _look_and_announce(watching: "Watch", artifacts: "Artifacts", arguments: arg
 def _look(watching: "Watch", artifacts: "Artifacts", arguments: argparse.Namespace) -> int:
     """Look once, and print what was found; whatever cannot be seen or kept is said, and ends with 3."""
     from ..audit.lock import locked_file
-    from ..monitoring.watch import in_words, lock_of
+    from ..monitoring.watch import lock_of
+    from ..monitoring.watch_words import in_words
 
     try:
         in_force = looking(artifacts, arguments)

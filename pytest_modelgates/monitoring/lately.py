@@ -4,10 +4,12 @@ What was read of a part once is not read again as long as this is kept; parts th
 """
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from ..artifacts import Artifacts
 from ..predictions.counting import Tally, Window, asked_for
@@ -16,8 +18,17 @@ from ..predictions.reading import Reading
 from ..predictions.records import Arm, Prediction
 from .looks import may_end_after
 
+_SAMPLED = 1000  # rows with features that are kept
 _STEP = math.log(1.02)  # of the latencies that are counted
 _SCHEMA = "schema: "  # begins the error of a row that no model was asked about, as serving writes it
+
+
+class Sampled(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that was served: what it is about, what the model got, and what it said."""
+
+    key: str
+    features: list[float | None]
+    prediction: float
 
 
 @dataclass(slots=True)
@@ -91,6 +102,7 @@ class Lately:
         self._sizes = dict(sizes or {})
         self._seen: dict[str, _Seen] = {}
         self._minutes: dict[datetime, Sums] = {}
+        self._sample = deque[Sampled](maxlen=_SAMPLED)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -118,7 +130,7 @@ class Lately:
                     seen.tally.altered += 1
                     seen.tally.notes.append(f"{part.path}: {size} bytes, and {before} were read before; it was cut")
                     continue
-            for record in asked_for(part, Window(digest=self.digest), seen.tally, seen.reading):
+            for record in asked_for(part, Window(digest=self.digest, since=since), seen.tally, seen.reading):
                 self._count(record, seen)
             self._sizes[name] = max(seen.reading.size, self._sizes.get(name, 0))
         self._minutes = {minute: sums for minute, sums in self._minutes.items() if minute >= _minute(since)}
@@ -133,6 +145,12 @@ class Lately:
                 total.add(sums)
         return total
 
+    def taken(self) -> list[Sampled]:
+        """Take the newest rows whose features were kept, each once."""
+        found = list(self._sample)
+        self._sample.clear()
+        return found
+
     def _count(self, record: Prediction, seen: _Seen) -> None:
         sums = self._minutes.setdefault(_minute(record.time), Sums())
         sums.rows += 1
@@ -140,6 +158,9 @@ class Lately:
             rejected = (record.error or "").startswith(_SCHEMA)
             sums.rejected += rejected
             sums.failed += not rejected
+        elif record.features is not None:
+            row = Sampled(key=record.row_key, features=record.features, prediction=record.prediction)
+            self._sample.append(row)
         batch = (record.time, record.latency_ms)
         # The rows of a batch stand together; a row that no model was asked about took no time.
         if record.latency_ms > 0 and batch != seen.last:

@@ -15,11 +15,10 @@ from ..artifacts import Artifacts
 from ..audit.actor import acting_as, why_denied
 from ..audit.chain import Intent
 from ..audit.writer import settle
-from ..errors import FormatError, InsufficientDataError, ModelgatesError, StatisticsError, UsageError
-from ..policy.operations import DriftRules, Mode, Operations, TriggerRules
+from ..errors import FormatError, UsageError
+from ..policy.operations import Mode, TriggerRules
 from ..policy.policy import Policy
 from ..predictions.counting import CLOCKS
-from ..registry.criteria import SERVE_LATENCY
 from ..registry.in_force import InForce
 from ..registry.store import live_change, state
 from ..stats.sequential import look_level
@@ -27,16 +26,14 @@ from ..storage.atomic import make_folder
 from ..storage.digests import Sha256, sha256
 from ..storage.paths import is_there
 from ..storage.strict_json import Moment, canonical, read_json, readable
-from ..storage.text import first_line
 from . import triggers
 from .adapters import confirm
-from .drift_check import check_log, record
-from .lately import Lately
+from .judge import BY_CHANCE, CURABLE, Judge
+from .rescored import Rescore
+from .silence import NO_CURE
 from .triggers import DRIFT_SHARE, Finding, Standing
-from .way_out import ACTOR, ARM, Deed, Rehearse, act
+from .way_out import ACTOR, Deed, Rehearse, act
 
-DRIFT = "drift.psi"
-_CHANCE = ("latency", "failed", "rejected")  # what chance may set off besides drift
 _DAY = timedelta(days=1)
 
 
@@ -115,14 +112,17 @@ class Watch:
     artifacts : Artifacts
     rehearse : callable
         As for `way_out.act`.
+    rescore : callable
+        Scores rows again from the bytes of a model directory, in another process.
     tell : callable
         Leaves alerts.
     """
 
     artifacts: Artifacts
     rehearse: Rehearse
+    rescore: Rescore
     tell: Tell
-    _lately: Lately | None = field(default=None, init=False)
+    _judge: Judge | None = field(default=None, init=False)
 
     def look(self, in_force: InForce, *, now: datetime | None = None) -> Look:
         """Look once, and act on what is found. The caller holds `lock_of` the watch.
@@ -164,7 +164,7 @@ class Watch:
             digest=live.digest,
             spent=max(now, kept.spent),
             standing=standing,
-            sizes=self._lately.sizes if self._lately else {},
+            sizes=self._judge.sizes if self._judge else kept.sizes,
             on=on,
         )
         # Before anything is done: budget that cannot be kept as spent would be spent again.
@@ -174,87 +174,38 @@ class Watch:
     def _findings(
         self, in_force: InForce, live: Intent, kept: Kept, now: datetime
     ) -> tuple[list[Finding], dict[str, Standing]]:
-        operations = in_force.operations
-        rules: dict[str, TriggerRules] = {name: getattr(operations.watch, name) for name in (*_CHANCE, "drift")}
+        """Hold every trigger, with what was to be spent since the last look."""
+        watch, days = in_force.operations.watch, in_force.operations.drift.days_per_false_alarm
+        rules: dict[str, TriggerRules] = {name: getattr(watch, name) for name in CURABLE}
         modes, standing = dict[str, Mode](), dict[str, Standing]()
         for name, each in rules.items():
             modes[name], standing[name] = triggers.mode_now(each, kept.standing.get(name, Standing()), now=now)
-        back = now < kept.spent - CLOCKS
-        if back:
+        if now < kept.spent - CLOCKS:
             why = (
                 f"the clock says {now:%Y-%m-%d %H:%M} UTC, and the last look was at {kept.spent:%Y-%m-%d %H:%M}; set "
                 f"it right, or move {_state(self.artifacts)} away"
             )
             return [triggers.unseen(name, modes[name], why) for name in rules], standing
-        level = look_level((now - kept.spent) / _DAY, operations.drift.days_per_false_alarm)
-        found = self._of_log(in_force, live, modes, now, level=level * (1 - DRIFT_SHARE) / len(_CHANCE), kept=kept)
-        found.append(self._drift(in_force.policy, operations, live, modes["drift"], now))
-        fresh = self._lately is not None and self._lately.sizes != kept.sizes
+        sizes = kept.sizes if kept.digest == live.digest else {}
+        if self._judge is None or self._judge.is_of_another(live, in_force.policy):
+            self._judge = Judge(self.artifacts, live, in_force.policy, self.rescore, sizes=sizes)
+        level = look_level((now - kept.spent) / _DAY, days) * (1 - DRIFT_SHARE) / len(BY_CHANCE)
+        found = self._judge.judge(in_force, live, modes, now=now, level=level)
+        fresh = self._judge.sizes != sizes
         judged = []
         for finding in found:
             name = finding.trigger
-            finding, streak = triggers.with_patience(finding, rules[name], standing[name].streak, fresh=fresh)
-            standing[name] = msgspec.structs.replace(standing[name], streak=streak)
+            if name in rules:
+                finding, streak = triggers.with_patience(finding, rules[name], standing[name].streak, fresh=fresh)
+                standing[name] = msgspec.structs.replace(standing[name], streak=streak)
             judged.append(finding)
         return judged, standing
 
-    def _of_log(
-        self,
-        in_force: InForce,
-        live: Intent,
-        modes: dict[str, Mode],
-        now: datetime,
-        *,
-        level: float,
-        kept: Kept,
-    ) -> list[Finding]:
-        """Judge what the log says of the last hours."""
-        watch, limit = in_force.operations.watch, in_force.policy.limit(SERVE_LATENCY)
-        lately = self._lately
-        if lately is None or (lately.digest, lately.slow_ms) != (live.digest, limit.upper):
-            sizes = kept.sizes if kept.digest == live.digest else {}
-            lately = self._lately = Lately(
-                self.artifacts, ARM, live.digest, slow_ms=limit.upper, sizes=lately.sizes if lately else sizes
-            )
-        begin = {name: max(live.time, now - timedelta(hours=getattr(watch, name).window_h)) for name in _CHANCE}
-        try:
-            problem = lately.read(min(begin.values()))
-        except (ModelgatesError, OSError) as error:
-            problem = first_line(error)
-        if problem:
-            why = f"the log of live predictions is not whole: {problem}"
-            return [triggers.unseen(name, modes[name], why) for name in _CHANCE]
-        sums = {name: lately.since(time) for name, time in begin.items()}
-        failed, rejected = sums["failed"], sums["rejected"]
-        return [
-            triggers.latency(sums["latency"], limit, watch.latency, modes["latency"], level=level),
-            triggers.share_of_rows("failed", failed.failed, failed.rows, watch.failed, modes["failed"], level=level),
-            triggers.share_of_rows(
-                "rejected", rejected.rejected, rejected.rows, watch.rejected, modes["rejected"], level=level
-            ),
-        ]
-
-    def _drift(self, policy: Policy, operations: Operations, live: Intent, mode: Mode, now: datetime) -> Finding:
-        """Look at drift once more, with the drift's share of the budget."""
-        rules = DriftRules(days_per_false_alarm=operations.drift.days_per_false_alarm / DRIFT_SHARE)
-        try:
-            check = check_log(self.artifacts, policy, rules=rules, now=now)
-        except InsufficientDataError as error:
-            return triggers.unseen("drift", mode, first_line(error))
-        except StatisticsError as error:
-            return triggers.inconclusive("drift", mode, first_line(error))
-        except (ModelgatesError, OSError) as error:
-            return triggers.unseen("drift", mode, first_line(error))
-        if check.over_time is None:
-            return triggers.unseen("drift", mode, check.over_time_words.strip())
-        if check.over_time["window"] is not None:
-            record(self.artifacts, check)  # raises where it cannot be kept: what was spent would be spent again
-        return triggers.drift(check.over_time, policy.limit(DRIFT), operations.watch.drift, mode)
-
     def _answered(self, looked: Look, breaches: Sequence[Finding], in_force: InForce, now: datetime) -> Look:
         """Act on what may be acted on; say of a dry run what would have been done."""
-        acting = [each for each in breaches if each.mode == "act"]
-        trying = [each for each in breaches if each.mode == "dry_run"]
+        curable = [each for each in breaches if each.trigger not in NO_CURE]
+        acting = [each for each in curable if each.mode == "act"]
+        trying = [each for each in curable if each.mode == "dry_run"]
         if not (acting or trying):
             return looked
         why = "the watch found " + "; ".join(f"{each.trigger}: {each.text}" for each in acting or trying)
@@ -318,19 +269,3 @@ def lock_of(artifacts: Artifacts) -> Path:
     """The file that who looks holds a lock on; its folder is made."""
     make_folder(artifacts.watch, mode=artifacts.directory_mode)
     return artifacts.watch / ".lock"
-
-
-def in_words(looked: Look) -> str:
-    """Say what a look found, in 80 columns as far as numbers let it."""
-    shown = {"breach": "BREACH", "unseen": "UNSEEN"}
-    lines = [f"{looked.model_id}, watched at {looked.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"]
-    for each in looked.findings:
-        mode = f" ({each.mode.replace('_', ' ')})" if each.verdict == "breach" and each.mode != "act" else ""
-        lines.append(f"  {each.trigger:8}  {shown.get(each.verdict, each.verdict):12}  {each.text}{mode}")
-    if looked.deed:
-        to = f" to {looked.deed.to}" if looked.deed.to else ""
-        lines += [f"  {looked.deed.did}{to}:", f"    {looked.deed.text}"]
-    lines += [f"  {note}" for note in looked.notes]
-    days = looked.days_per_false_alarm
-    lines.append(f"  at most one false alarm in {days:g} days is promised, of all triggers together")
-    return "\n".join(lines)

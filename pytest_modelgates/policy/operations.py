@@ -159,6 +159,29 @@ class ShareRules(TriggerRules, frozen=True, forbid_unknown_fields=True, kw_only=
     limit: Share
 
 
+QuietMode = Literal["warn", "dry_run"]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class SilenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a prediction must be there: by each time of day in UTC, on some days of the week, one since the time before.
+
+    No rollback ends a silence, so the mode is a warning or a dry run.
+    """
+
+    mode: QuietMode
+    by: tuple[Clock, ...] = ()
+    weekdays: tuple[Weekday, ...]
+
+
+class AgeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How old something may be [days]; 0 does not ask. An older model cures neither."""
+
+    mode: QuietMode
+    limit_days: Annotated[float, msgspec.Meta(ge=0, le=1e5)]
+
+
 class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the live model is watched.
 
@@ -173,6 +196,10 @@ class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     drift: TriggerRules
     failed: ShareRules
     rejected: ShareRules
+    scores: TriggerRules
+    silence: SilenceRules
+    stale_model: AgeRules
+    stale_golden: AgeRules
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""

@@ -15,17 +15,21 @@ from pytest_modelgates.audit.chain import Event, Intent, read_history
 from pytest_modelgates.errors import RegistryError, UsageError
 from pytest_modelgates.monitoring import drift_check
 from pytest_modelgates.monitoring import watch as watching
+from pytest_modelgates.monitoring.rescored import Rescore, Rescored
 from pytest_modelgates.monitoring.triggers import Finding
-from pytest_modelgates.monitoring.watch import Look, Watch, in_words, refuse_without_right
+from pytest_modelgates.monitoring.watch import Look, Watch, refuse_without_right
+from pytest_modelgates.monitoring.watch_words import in_words
 from pytest_modelgates.monitoring.way_out import ACTOR
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.parts import parts
+from pytest_modelgates.proving.rescoring import score_again
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.store import link_text, live_change
 from pytest_modelgates.registry.way_back import WayBack
 from pytest_modelgates.storage.digests import sha256_of, tree_digest
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, predictions
+from tests.support.panels import served_rows
 
 NOW = datetime.now(UTC)
 
@@ -42,6 +46,7 @@ class Desk:
     registry: Registry
     told: list[tuple[str, str, bool]] = field(default_factory=list)
     rehearse: Callable[[Path], WayBack] = sound
+    rescore: Rescore = lambda directory, rows: Rescored(model_id=directory.name, problem="not asked")
     now: datetime = NOW
 
     def __post_init__(self) -> None:
@@ -49,7 +54,12 @@ class Desk:
 
     def again(self) -> Watch:
         """A watch in a process of its own."""
-        return Watch(self.registry.artifacts, rehearse=lambda path: self.rehearse(path), tell=self.tell)
+        return Watch(
+            self.registry.artifacts,
+            rehearse=lambda path: self.rehearse(path),
+            rescore=lambda path, rows: self.rescore(path, rows),
+            tell=self.tell,
+        )
 
     def tell(self, model_id: str, found: Finding, *, on: bool) -> None:
         self.told.append((model_id, found.trigger, on))
@@ -97,7 +107,8 @@ def verdicts(looked: Look) -> dict[str, str]:
     return {each.trigger: each.verdict for each in looked.findings}
 
 
-CLEAN = {"latency": "clean", "failed": "clean", "rejected": "clean", "drift": "clean"}
+UNASKED = dict.fromkeys(("scores", "silence", "stale_model", "stale_golden"), "inconclusive")
+CLEAN = {"latency": "clean", "failed": "clean", "rejected": "clean", "drift": "clean"} | UNASKED
 
 
 def test_a_calm_model_is_left_alone(desk: Desk) -> None:
@@ -111,7 +122,8 @@ def test_a_calm_model_is_left_alone(desk: Desk) -> None:
     assert said[1] == "  latency   clean         p95 1 ms of 600 batches, limit 0 < · ≤ 200"
     assert said[2] == "  failed    clean         0.00% of 600 rows, limit ≤ 0.01"
     assert said[4].startswith("  drift     clean         PSI 0.0")
-    assert said[5] == "  at most one false alarm in 20 days is promised, of all triggers together"
+    assert said[5] == "  scores    inconclusive  no new row keeps its features; see: [log] features"
+    assert said[6] == "  at most one false alarm in 20 days is promised, of all triggers together"
     assert [line for line in said if len(line) > 80] == []
 
 
@@ -369,3 +381,67 @@ def test_an_alert_ends_when_what_it_told_of_is_over(desk: Desk) -> None:
 def test_where_nothing_is_live_there_is_nothing_to_watch(empty_registry: Registry) -> None:
     with pytest.raises(RegistryError, match=r"^nothing is live under"):
         Desk(empty_registry).look()
+
+
+def log_served(desk: Desk, *, wrong: int = 0, rows: int = 60) -> None:
+    """Let the live model score rows of its panel, keep their features, and say something else of some."""
+    artifacts = desk.registry.artifacts
+    live = live_change(artifacts)
+    served = served_rows(artifacts.model(live.to), rows)
+    records = predictions(live.digest, [row.prediction for row in served], arm="live", end=NOW, hours=0.4)
+    log_predictions(
+        artifacts,
+        [
+            msgspec.structs.replace(record, features=row.features, prediction=row.prediction + 1e-3 * (number < wrong))
+            for number, (record, row) in enumerate(zip(records, served, strict=True))
+        ],
+    )
+
+
+def test_rows_that_score_otherwise_now_indict_the_live_model(desk: Desk) -> None:
+    desk.rescore = score_again
+    log_served(desk)
+    looked = desk.look()
+    assert verdicts(looked)["scores"] == "clean"
+    assert looked.findings[4].text.startswith("60 rows scored again, apart by ")
+    # Each row is asked about once.
+    assert verdicts(desk.look(minutes=1))["scores"] == "inconclusive"
+    log_served(desk, wrong=3)
+    looked = desk.look(minutes=2)
+    found = looked.findings[4]
+    assert (found.verdict, desk.live) == ("breach", desk.registry.live)
+    assert ", limit 0 ≤ · ≤ 1e-05; the furthest: 2024-01-01|A0" in found.text
+    assert live_change(desk.registry.artifacts).reason.startswith("the watch found scores: 60 rows scored again, ")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"problem": "it is in pieces"}, "the rows cannot be scored again: it is in pieces"),
+        ({"digest": "0" * 64, "rows": 9, "difference": 0.0}, "has other bytes than when it went live"),
+    ],
+)
+def test_rows_that_cannot_be_scored_again_indict_nobody(desk: Desk, found: dict[str, object], said: str) -> None:
+    desk.rescore = lambda directory, rows: Rescored(model_id=directory.name, **found)  # type: ignore[arg-type]
+    log_served(desk)
+    looked = desk.look()
+    assert (looked.findings[4].verdict, looked.status, looked.deed) == ("unseen", 3, None)
+    assert said in looked.findings[4].text
+
+
+def test_a_silence_is_told_and_nobody_is_rolled_back_for_it(desk: Desk) -> None:
+    desk.operations(
+        '[watch.silence]\nby = ["00:00", "12:00"]\nweekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]\n'
+        "[watch.stale_model]\nlimit_days = 1\n[watch.stale_golden]\nlimit_days = 1\n"
+    )
+    looked = desk.look()
+    quiet = {each.trigger: each for each in looked.findings[5:]}
+    assert (quiet["silence"].verdict, quiet["stale_model"].verdict) == ("breach", "breach")
+    assert quiet["silence"].text.startswith("no row since ")
+    assert quiet["stale_model"].text.endswith(" days since the last day that it was trained on, limit ≤ 1")
+    assert quiet["stale_golden"].text == "0.0 days since the golden was put in force, limit ≤ 1"
+    assert (looked.status, looked.deed) == (1, None)
+    assert {trigger for _, trigger, _ in desk.told} == {"silence", "stale_model"}
+    desk.log(desk.calm(20))
+    assert verdicts(desk.look(minutes=1))["silence"] == "clean"
+    assert desk.told[-1] == (desk.registry.candidate, "silence", False)
