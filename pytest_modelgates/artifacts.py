@@ -221,6 +221,11 @@ class Artifacts:
         return self.root / "alerts"
 
     @property
+    def watch(self) -> Path:
+        """What the watch keeps: where it stands, and what it found."""
+        return self.root / "watch"
+
+    @property
     def trials(self) -> Path:
         """What is kept of every trial, by the digest of the file."""
         return self.root / "trials"
@@ -259,6 +264,7 @@ class Artifacts:
             self.outcomes,
             self.drift_checks.parent,
             self.alerts,
+            self.watch,
             links["shadow"].parent,
         )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)

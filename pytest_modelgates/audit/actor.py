@@ -2,12 +2,25 @@
 
 import getpass
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from ..errors import RefusedError
 from ..storage.text import printable
 
 LONGEST_ACTOR, LONGEST_REASON = 200, 10_000
+_acting: ContextVar[str | None] = ContextVar("_acting", default=None)
+
+
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Let what this process does by itself, with nobody who asked for it, be done under a name of its own."""
+    before = _acting.set(name)
+    try:
+        yield
+    finally:
+        _acting.reset(before)
 
 
 def actor() -> str:
@@ -55,7 +68,7 @@ def why_denied(verb: str, listed: Sequence[str]) -> str | None:
 
 
 def _named() -> str:
-    return os.environ.get("MODELGATES_ACTOR") or _user()
+    return _acting.get() or os.environ.get("MODELGATES_ACTOR") or _user()
 
 
 def _user() -> str:

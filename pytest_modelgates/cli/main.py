@@ -28,6 +28,7 @@ from . import (
     serving,
     trials,
     upkeep,
+    watch,
 )
 from .options import Command, Verbs
 
@@ -104,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
         policy,
         compare,
         drift,
+        watch,
         alerts,
         serving,
         predictions,

@@ -16,6 +16,7 @@ from ..stats.sequential import BAND, SAMPLE, dkw_radius, look_level, rows_to_see
 from ..storage.strict_json import Moment
 from .counts import Counts
 from .dependence import worth_like_golden
+from .index import contributions
 from .summary import Reference, Summary
 from .verdict import FEWEST_ROWS
 
@@ -62,13 +63,17 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rows(TypedDict):
-    """Some rows: since when, how many and what they are worth, their distance, and beyond which it is an alarm."""
+    """Some rows: since when, how many and what they are worth, their distance, and beyond which it is an alarm.
+
+    `psi` is their index [nat]; None of no row.
+    """
 
     since: datetime | None
     rows: int
     worth: float
     distance: float
     limit: float
+    psi: float | None
 
 
 class OverTime(TypedDict):
@@ -181,10 +186,19 @@ def _rows(
             "worth": m,
             "distance": distance_of_all(reference.golden.counts, summary.counts),
             "limit": max(chance + golden, least),
+            "psi": _index(reference, summary),
         },
         golden,
         of.how,
     )
+
+
+def _index(reference: Reference, summary: Summary) -> float | None:
+    """Measure the index of some rows; None of no finite value."""
+    if not summary.counts.finite:
+        return None
+    golden, current = (reference.bins.of_counts(counts) for counts in (reference.golden.counts, summary.counts))
+    return float(contributions(golden, current).sum())
 
 
 def _worth(counts: Counts, finite: float) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..artifacts import ALL_ARMS, Artifacts, is_id
 from ..audit.chain import Commit, Event, Intent, Line, Unknown, lines
@@ -27,6 +27,9 @@ from ..storage.digests import sha256
 from ..storage.text import counted, listed, printable
 from .delivery import Message, deliver
 from .outbox import Alert, State, keys_of, left, put, read_state, write_state
+
+if TYPE_CHECKING:
+    from .triggers import Finding
 
 LONGEST = 2000  # of the text of one alert [character]
 _ONCE = timedelta(minutes=15)  # how long Alertmanager shows what happened once
@@ -173,12 +176,22 @@ def gates_failed(artifacts: Artifacts, model_id: str, text: str, *, failed: bool
     _breach(artifacts, model_id, "gates", f"the live model, {model_id}, fails its gates", text, on=failed)
 
 
-def _breach(artifacts: Artifacts, model_id: str, what: str, title: str, text: str, *, on: bool) -> None:
+def breached(artifacts: Artifacts, model_id: str, found: "Finding", *, on: bool) -> None:
+    """Leave the alert that the watch found a breach of the live model, or that it does not any more."""
+    if found.trigger == "drift":
+        title = f"the predictions of {model_id} have drifted"
+    else:
+        title = f"{model_id} is beyond a limit, {found.trigger}"
+    _breach(artifacts, model_id, found.trigger, title, found.text, on=on, warning=found.mode == "warn")
+
+
+def _breach(
+    artifacts: Artifacts, model_id: str, what: str, title: str, text: str, *, on: bool, warning: bool = False
+) -> None:
     """Leave the alert that something is wrong with the live model until the same is put again as over."""
-    name = model_name(artifacts, model_id)
-    alert = _alert(
-        "breach", f"breach:{what}:{model_id}", name, model_id, "critical", f"{name}: {title}", text, lasts=True
-    )
+    name, severity = model_name(artifacts, model_id), "warning" if warning else "critical"
+    key, title = f"breach:{what}:{model_id}", f"{name}: {title}"
+    alert = _alert("breach", key, name, model_id, severity, title, text, lasts=True)
     put(artifacts, alert if on else alert.ended(alert.time, text))
 
 

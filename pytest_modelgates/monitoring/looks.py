@@ -155,7 +155,7 @@ class Looking:
                 continue
             if part.begun >= time:
                 self._since[time] = so_far + summary
-            elif _may_end_after(part, time):
+            elif may_end_after(part, time):
                 within.append(time)
         if not (within and summary.counts.rows):
             return
@@ -197,15 +197,15 @@ def _is_of_days_before(part: Part, time: datetime) -> bool:
     return part.day != date.min and part.day < (time.astimezone(UTC) - timedelta(days=1)).date()
 
 
-def _may_end_after(part: Part, time: datetime) -> bool:
+def may_end_after(part: Part, time: datetime) -> bool:
     """Whether a part that was begun before a moment may hold rows that were scored after it."""
     if part.path.suffix != JSON_LINES:
         return True
-    newest = _newest(part)
+    newest = newest_in(part)
     return newest is None or newest >= time - CLOCKS
 
 
-def _newest(part: Part) -> datetime | None:
+def newest_in(part: Part) -> datetime | None:
     """Say when the last record of a part in lines was scored; None if that cannot be read."""
     with suppress(FormatError, OSError), closing(lines_from_end(part.path)) as found:
         for line in found:

@@ -147,6 +147,78 @@ class AlertRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     route: tuple[AlertRoute, ...] = ()
 
 
+Mode = Literal["warn", "dry_run", "act"]
+
+
+class TriggerRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a trigger of the watch speaks, and what follows.
+
+    `mode` says whether a breach is a warning, is reported with what it would have done, or is acted on. A dry run acts
+    after `days` of it [days]; 0 is never. `window_h` is how far back it looks [h], `min_sample` the fewest rows or
+    batches that it judges [count], and `patience` how many looks in a row must find a breach.
+    """
+
+    mode: Mode
+    days: Annotated[float, msgspec.Meta(ge=0, le=1e4)] = 0
+    window_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 366)]
+    min_sample: Annotated[int, msgspec.Meta(ge=1)]
+    patience: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+
+class ShareRules(TriggerRules, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A trigger whose limit no gate measures: `limit` is the largest share of rows."""
+
+    limit: Share
+
+
+QuietMode = Literal["warn", "dry_run"]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class SilenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a prediction must be there: by each time of day in UTC, on some days of the week, one since the time before.
+
+    No rollback ends a silence, so the mode is a warning or a dry run.
+    """
+
+    mode: QuietMode
+    by: tuple[Clock, ...] = ()
+    weekdays: tuple[Weekday, ...]
+
+
+class AgeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How old something may be [days]; 0 does not ask. An older model cures neither."""
+
+    mode: QuietMode
+    limit_days: Annotated[float, msgspec.Meta(ge=0, le=1e5)]
+
+
+class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the live model is watched.
+
+    `cool_down_h` is the time between two rollbacks by the watch [h], and `per_week` how many there may be in seven
+    days. `adapters` are addresses of servers that are asked after a rollback which model they serve.
+    """
+
+    cool_down_h: Annotated[float, msgspec.Meta(ge=0, le=1e4)]
+    per_week: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+    adapters: tuple[str, ...] = ()
+    latency: TriggerRules
+    drift: TriggerRules
+    failed: ShareRules
+    rejected: ShareRules
+    scores: TriggerRules
+    silence: SilenceRules
+    stale_model: AgeRules
+    stale_golden: AgeRules
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        if any(not address.startswith(("http://", "https://")) for address in self.adapters):
+            raise ValueError("adapters holds something else than addresses; write them as http://127.0.0.1:8080")
+
+
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """Everything that operates: a team's file over the packaged one."""
 
@@ -155,6 +227,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     hermetic: HermeticLimits
     log: LogRules
     drift: DriftRules
+    watch: WatchRules
     trips: TripRules
     serving: ServingLimits
     retention: RetentionRules

@@ -30,15 +30,18 @@ def rollback(
     reason: str,
     evidence: str | None = None,
     key: Path | None = None,
+    instead_of: str | None = None,
 ) -> Done:
     """Make a former live model live again; parameters as for `promote`.
 
-    `evidence` is the SHA-256 of what it was decided on, such as a watch's finding.
+    `evidence` is the SHA-256 of what it was decided on, such as a watch's finding, and `instead_of` the model that it
+    was decided about, which must still be live.
 
     Raises
     ------
     RefusedError
-        If no reason is given, the actor may not, or the model was never live, or is live now.
+        If no reason is given, the actor may not, or the model was never live, or is live now, or another one is than
+        it was decided about.
     IntegrityError
         If its files are not what they were.
     """
@@ -48,6 +51,8 @@ def rollback(
     private = load_key(key) if key else None
     with lock(artifacts, in_force.operations.registry):
         live = live_by_link(artifacts)
+        if instead_of not in (None, live):
+            raise RefusedError(f"{live or 'nothing'} is live now, and this was decided about {instead_of}; look again")
         # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
         if model_id == live:
             raise RefusedError(_already(artifacts, model_id))

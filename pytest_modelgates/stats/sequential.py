@@ -154,6 +154,49 @@ def rows_to_see(distance: float, level: float) -> float:
     return math.log(2 / level) / (2 * distance**2) if level and distance**2 else math.inf
 
 
+def chance_of_share(found: int, of: int, share: float) -> float:
+    """Bound how often so many are found by chance.
+
+    Parameters
+    ----------
+    found, of : int
+        How many of how many [count].
+    share : float
+        The probability of each by itself, at most [share].
+
+    Returns
+    -------
+    float
+        The probability of as many or more is at most this [share]; 1 where no more are found than expected.
+
+    Raises
+    ------
+    StatisticsError
+        If numbers are negative or out of order, or the share is not within 0 and 1.
+
+    Notes
+    -----
+    exp(-n D), where D is the divergence of Kullback and Leibler of the share that was found from the one that is
+    expected: theorem 1 of [1]_. It holds for independent ones.
+
+    References
+    ----------
+    .. [1] W. Hoeffding, Probability inequalities for sums of bounded random variables, Journal of the American
+       Statistical Association 58(301):13, 1963.
+    """
+    if not (0 <= found <= of and 0 <= share <= 1):
+        raise StatisticsError(
+            f"{found} of {of}, expected at most {share}: give counts in order, a share within 0 and 1"
+        )
+    if not of or found <= share * of:
+        return 1.0
+    if not share:
+        return 0.0
+    seen = found / of
+    others = (1 - seen) * math.log((1 - seen) / (1 - share)) if seen < 1 else 0.0
+    return math.exp(-of * (seen * math.log(seen / share) + others))
+
+
 def _check(rows: float, level: float) -> None:
     if not (0 <= rows < math.inf and 0 <= level <= 1):
         raise StatisticsError(f"{rows} rows at level {level}: give 0 rows or more, and a level within 0 and 1")

@@ -10,6 +10,7 @@ from pytest_modelgates.stats.sequential import (
     BAND,
     MOST,
     WINDOWS,
+    chance_of_share,
     dkw_radius,
     look_level,
     rows_to_see,
@@ -94,3 +95,24 @@ def test_a_sample_that_grows_leaves_the_band_no_more_often_than_promised() -> No
         often += bool((far > plain)[20:].any())
     assert ever <= 20
     assert often > 60  # what one look may find is found by chance if one looks always
+
+
+@pytest.mark.parametrize(("of", "share"), [(50, 0.05), (400, 0.01), (1000, 0.25), (7, 0.5)])
+def test_the_bound_of_a_share_is_above_the_binomial_tail_and_not_far(of: int, share: float) -> None:
+    from scipy.stats import binom
+
+    for found in range(of + 1):
+        tail, bound = binom.sf(found - 1, of, share), chance_of_share(found, of, share)
+        assert tail <= bound * (1 + 1e-9)
+        if found > share * of and tail > 1e-200:
+            # Within a factor of the order of the root of the number.
+            assert bound <= 8 * math.sqrt(of) * tail
+
+
+def test_a_share_that_is_expected_is_chance_and_one_that_cannot_be_is_not() -> None:
+    assert chance_of_share(0, 0, 0.1) == chance_of_share(5, 100, 0.05) == chance_of_share(3, 3, 1.0) == 1
+    assert chance_of_share(1, 10, 0.0) == 0
+    assert chance_of_share(10, 10, 0.5) == pytest.approx(0.5**10)
+    for found, of, share in ((3, 2, 0.5), (-1, 2, 0.5), (1, 2, 1.5), (1, 2, math.nan)):
+        with pytest.raises(StatisticsError, match=r"give counts in order, a share within 0 and 1$"):
+            chance_of_share(found, of, share)

@@ -56,3 +56,19 @@ def pack_ridge(
             **{"horizon": 1, "trained_until": date(2019, 12, 31), "tried": 1, **more},
             artifacts=artifacts,
         )
+
+
+def served_rows(directory: Path, count: int) -> list[Any]:
+    """Give the first rows of a model's panel as the log keeps them, with what the native model said of each."""
+    from pytest_modelgates.model.directory import PANEL, ModelDirectory
+    from pytest_modelgates.model.panel import Panel
+    from pytest_modelgates.monitoring.lately import Sampled
+
+    with ModelDirectory(directory) as files:
+        files.verify(keep={PANEL})
+        panel = Panel.read(files.verified(PANEL), files.sidecar)
+    rows, scores = panel.features[:count].astype(float).tolist(), panel.native_scores[:count].tolist()
+    return [
+        Sampled(key=f"row {number}", features=features, prediction=score)
+        for number, (features, score) in enumerate(zip(rows, scores, strict=True))
+    ]

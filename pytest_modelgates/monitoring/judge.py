@@ -1,0 +1,176 @@
+"""What the triggers of the watch look at: the log of predictions, the golden, and the live model's own files."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from ..artifacts import Artifacts
+from ..audit.chain import Intent
+from ..drift.versions import golden_metadata
+from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
+from ..model.directory import ModelDirectory
+from ..policy.operations import AgeRules, DriftRules, Mode, WatchRules
+from ..policy.policy import Policy
+from ..predictions.parts import JSON_LINES, parts
+from ..registry.criteria import DRIFT, SERVE_LATENCY
+from ..registry.in_force import InForce
+from ..registry.way_back import PARITY
+from ..storage.text import first_line
+from . import triggers
+from .drift_check import check_log, record
+from .lately import Lately
+from .looks import newest_in
+from .rescored import SCORES, Rescore, wrong_scores
+from .silence import age, deadlines, silence
+from .triggers import DRIFT_SHARE, Finding
+from .way_out import ARM
+
+RANKS = "shadow.rank_corr"
+BY_CHANCE = ("latency", "failed", "rejected")
+"""Triggers that chance may set off, besides drift."""
+CURABLE = (*BY_CHANCE, "drift", SCORES)
+"""Triggers that a rollback may help against."""
+
+
+class Judge:
+    """Reads what the triggers need of the live model, and goes on from there at the next look.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    live : Intent
+        The change by which the model went live.
+    policy : Policy
+    rescore : callable
+        Scores rows again in another process.
+    sizes : mapping of str to int
+        How far the parts of the log were read before [bytes].
+    """
+
+    def __init__(
+        self, artifacts: Artifacts, live: Intent, policy: Policy, rescore: Rescore, *, sizes: Mapping[str, int]
+    ) -> None:
+        self._artifacts, self._rescore = artifacts, rescore
+        limit = policy.limit(SERVE_LATENCY)
+        self._lately = Lately(artifacts, ARM, live.digest, slow_ms=limit.upper, sizes=sizes)
+
+    def is_of_another(self, live: Intent, policy: Policy) -> bool:
+        """Whether another model went live, or another time is too long."""
+        return (self._lately.digest, self._lately.slow_ms) != (live.digest, policy.limit(SERVE_LATENCY).upper)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How far the parts of the log were read [bytes]."""
+        return self._lately.sizes
+
+    def judge(
+        self, in_force: InForce, live: Intent, modes: Mapping[str, Mode], *, now: datetime, level: float
+    ) -> list[Finding]:
+        """Hold every trigger; each that chance may set off spends so much, and drift what it has of its own.
+
+        Raises
+        ------
+        OSError
+            If what drift spent cannot be kept.
+        """
+        policy, rules = in_force.policy, in_force.operations.watch
+        return [
+            *self._of_log(policy, rules, live, modes, now=now, level=level),
+            self._drift(policy, in_force.operations.drift, rules, modes["drift"], now=now),
+            self._scores(policy, rules, live, modes[SCORES]),
+            *self._quiet(rules, live, now=now),
+        ]
+
+    def _of_log(
+        self,
+        policy: Policy,
+        rules: WatchRules,
+        live: Intent,
+        modes: Mapping[str, Mode],
+        *,
+        now: datetime,
+        level: float,
+    ) -> list[Finding]:
+        """Judge what the log says of the last hours."""
+        begin = {name: max(live.time, now - timedelta(hours=getattr(rules, name).window_h)) for name in BY_CHANCE}
+        try:
+            problem = self._lately.read(min(begin.values()))
+        except (ModelgatesError, OSError) as error:
+            problem = first_line(error)
+        if problem:
+            why = f"the log of live predictions is not whole: {problem}"
+            return [triggers.unseen(name, modes[name], why) for name in BY_CHANCE]
+        sums = {name: self._lately.since(time) for name, time in begin.items()}
+        slow, failed, rejected = (sums[name] for name in BY_CHANCE)
+        limit = policy.limit(SERVE_LATENCY)
+        of_rows = (("failed", failed.failed, failed.rows), ("rejected", rejected.rejected, rejected.rows))
+        return [
+            triggers.latency(slow, limit, rules.latency, modes["latency"], level=level),
+            *(
+                triggers.share_of_rows(name, bad, rows, getattr(rules, name), modes[name], level=level)
+                for name, bad, rows in of_rows
+            ),
+        ]
+
+    def _drift(self, policy: Policy, budget: DriftRules, rules: WatchRules, mode: Mode, *, now: datetime) -> Finding:
+        """Look at drift once more, with the drift's share of the budget."""
+        own = DriftRules(days_per_false_alarm=budget.days_per_false_alarm / DRIFT_SHARE)
+        try:
+            check = check_log(self._artifacts, policy, rules=own, now=now)
+        except InsufficientDataError as error:
+            return triggers.unseen("drift", mode, first_line(error))
+        except StatisticsError as error:
+            return triggers.inconclusive("drift", mode, first_line(error))
+        except (ModelgatesError, OSError) as error:
+            return triggers.unseen("drift", mode, first_line(error))
+        if check.over_time is None:
+            return triggers.unseen("drift", mode, check.over_time_words.strip())
+        if check.over_time["window"] is not None:
+            record(self._artifacts, check)  # raises where it cannot be kept: what was spent would be spent again
+        return triggers.drift(check.over_time, policy.limit(DRIFT), rules.drift, mode)
+
+    def _scores(self, policy: Policy, rules: WatchRules, live: Intent, mode: Mode) -> Finding:
+        """Have the rows scored again whose features the log kept since the last look."""
+        sample = self._lately.taken()
+        found = self._rescore(self._artifacts.model(live.to), sample) if sample else None
+        return wrong_scores(found, live.digest, policy.limit(PARITY), policy.limit(RANKS), rules.scores, mode)
+
+    def _quiet(self, rules: WatchRules, live: Intent, *, now: datetime) -> list[Finding]:
+        """Judge what no prediction tells."""
+        found = list[Finding]()
+        due = deadlines(rules.silence, now=now)
+        try:
+            newest = newest_row(self._artifacts, since=due[1]) if due else None
+            found.append(silence(rules.silence, due, newest, live=live.time))
+        except (ModelgatesError, OSError) as error:
+            found.append(triggers.unseen("silence", rules.silence.mode, first_line(error)))
+        for trigger, what, read in (
+            ("stale_model", "the last day that it was trained on", trained_until),
+            ("stale_golden", "the golden was put in force", golden_since),
+        ):
+            of: AgeRules = getattr(rules, trigger)
+            try:
+                since = read(self._artifacts, live.to) if of.limit_days else None
+                found.append(age(trigger, of, since, what, now=now))
+            except (ModelgatesError, OSError) as error:
+                found.append(triggers.unseen(trigger, of.mode, first_line(error)))
+        return found
+
+
+def newest_row(artifacts: Artifacts, *, since: datetime) -> datetime | None:
+    """Say when the last row of the live arm was scored; None if there is none in parts of the days since a moment."""
+    day = (since.astimezone(UTC) - timedelta(days=1)).date()
+    found = [newest_in(part) if part.path.suffix == JSON_LINES else None for part in parts(artifacts, ARM, since=day)]
+    return max((each for each in found if each), default=None)
+
+
+def trained_until(artifacts: Artifacts, model_id: str) -> datetime | None:
+    """Say until which day a model was trained; None if it does not say."""
+    with ModelDirectory(artifacts.model(model_id)) as model:
+        day = model.sidecar.trained_until
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if day else None
+
+
+def golden_since(artifacts: Artifacts, model_id: str) -> datetime | None:
+    """Say when a model's golden was put in force; None if it has none."""
+    golden = golden_metadata(artifacts.golden).goldens.get(model_id)
+    return golden.saved if golden else None

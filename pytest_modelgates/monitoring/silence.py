@@ -1,0 +1,87 @@
+"""What no prediction tells: that none came, or that the model or its golden is old. Pure: times in, findings out."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+from ..policy.operations import AgeRules, SilenceRules
+from .triggers import Finding, inconclusive
+
+NO_CURE = ("silence", "stale_model", "stale_golden")
+"""Triggers that no rollback helps against: they are told, and never acted on."""
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = timedelta(days=1)
+
+
+def deadlines(rules: SilenceRules, *, now: datetime) -> tuple[datetime, datetime] | None:
+    """Give the last deadline that has passed, and the one before it; None if there is none in any week."""
+    found, day = list[datetime](), now.astimezone(UTC).date()
+    for _ in range(15):  # two of them lie within a week and a day
+        found += reversed(_of_day(rules.by, day)) if _WEEKDAYS[day.weekday()] in rules.weekdays else []
+        day -= _DAY
+    passed = [each for each in found if each <= now]
+    return (passed[0], passed[1]) if len(passed) > 1 else None
+
+
+def _of_day(clocks: Sequence[str], day: date) -> list[datetime]:
+    times = sorted({time.fromisoformat(clock) for clock in clocks})
+    return [datetime.combine(day, each, tzinfo=UTC) for each in times]
+
+
+def silence(
+    rules: SilenceRules, due: tuple[datetime, datetime] | None, newest: datetime | None, *, live: datetime
+) -> Finding:
+    """Say whether a prediction is there that was due.
+
+    Parameters
+    ----------
+    rules : SilenceRules
+    due : (datetime, datetime) or None
+        From `deadlines`.
+    newest : datetime or None
+        When the last row was scored, whatever came of it.
+    live : datetime
+        Since when the model is live.
+    """
+    if due is None:
+        return inconclusive("silence", rules.mode, "by names no time of day at which a prediction is due")
+    deadline, before = due
+    if newest is not None and newest > before:
+        text, silent = f"the last row was scored at {_said(newest)}", False
+    elif live > before:
+        text = f"live only since {_said(live)}, which is after {_said(before)}"
+        return inconclusive("silence", rules.mode, text)
+    else:
+        last = f"the last at {_said(newest)}" if newest else "none at all"
+        text, silent = f"no row since {_said(before)}, due by {_said(deadline)}; {last}", True
+    return Finding(
+        trigger="silence",
+        mode=rules.mode,
+        verdict="breach" if silent else "clean",
+        text=text,
+        limit=f"by {', '.join(rules.by)}",
+        beyond=silent,
+    )
+
+
+def age(trigger: str, rules: AgeRules, since: datetime | None, what: str, *, now: datetime) -> Finding:
+    """Say whether something is older than it may be; `what` says of it since when."""
+    if not rules.limit_days:
+        return inconclusive(trigger, rules.mode, "limit_days is 0, which does not ask")
+    if since is None:
+        return inconclusive(trigger, rules.mode, f"it is not known when {what}")
+    days = max((now - since) / _DAY, 0.0)
+    old = days > rules.limit_days
+    return Finding(
+        trigger=trigger,
+        mode=rules.mode,
+        verdict="breach" if old else "clean",
+        text=f"{days:.1f} days since {what}, limit ≤ {rules.limit_days:g}",
+        value=days,
+        unit="days",
+        limit=f"≤ {rules.limit_days:g}",
+        beyond=old,
+    )
+
+
+def _said(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,24 @@
+"""What a look of the watch found, in words."""
+
+from datetime import UTC
+
+from .silence import NO_CURE
+from .watch import Look
+
+
+def in_words(looked: Look) -> str:
+    """Say what a look found, in 80 columns as far as numbers let it."""
+    shown = {"breach": "BREACH", "unseen": "UNSEEN"}
+    lines = [f"{looked.model_id}, watched at {looked.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"]
+    for each in looked.findings:
+        if each.verdict == "inconclusive" and each.trigger in NO_CURE:
+            continue  # what is not asked need not be said each minute
+        mode = f" ({each.mode.replace('_', ' ')})" if each.verdict == "breach" and each.mode != "act" else ""
+        lines.append(f"  {each.trigger:8}  {shown.get(each.verdict, each.verdict):12}  {each.text}{mode}")
+    if looked.deed:
+        to = f" to {looked.deed.to}" if looked.deed.to else ""
+        lines += [f"  {looked.deed.did}{to}:", f"    {looked.deed.text}"]
+    lines += [f"  {note}" for note in looked.notes]
+    days = looked.days_per_false_alarm
+    lines.append(f"  at most one false alarm in {days:g} days is promised, of all triggers together")
+    return "\n".join(lines)

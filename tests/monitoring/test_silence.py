@@ -1,0 +1,86 @@
+"""What no prediction tells: deadlines by day and hour, and ages."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pytest_modelgates.monitoring.silence import age, deadlines, silence
+from pytest_modelgates.policy.operations import AgeRules, SilenceRules
+
+WORKDAYS = ("mon", "tue", "wed", "thu", "fri")
+
+
+def rules(*by: str, weekdays: tuple[str, ...] = WORKDAYS) -> SilenceRules:
+    return SilenceRules(mode="dry_run", by=by, weekdays=weekdays)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# 2026-11-30 is a Monday.
+DUE = [
+    pytest.param(("18:30",), "2026-12-01T18:29", "2026-11-30T18:30", "2026-11-27T18:30", id="before today's"),
+    pytest.param(("18:30",), "2026-12-01T18:30", "2026-12-01T18:30", "2026-11-30T18:30", id="at today's"),
+    pytest.param(("18:30",), "2026-11-29T12:00", "2026-11-27T18:30", "2026-11-26T18:30", id="on a Sunday"),
+    pytest.param(("20:00", "15:00"), "2026-11-30T15:01", "2026-11-30T15:00", "2026-11-27T20:00", id="two a day"),
+]
+
+
+@pytest.mark.parametrize(("by", "now", "deadline", "before"), DUE)
+def test_the_deadline_that_passed_last_counts_from_the_one_before(
+    by: tuple[str, ...], now: str, deadline: str, before: str
+) -> None:
+    assert deadlines(rules(*by), now=at(now)) == (at(deadline), at(before))
+
+
+def test_where_no_time_or_no_day_is_named_nothing_is_due() -> None:
+    now = at("2026-12-01T18:29")
+    assert deadlines(rules(), now=now) is None
+    assert deadlines(rules("18:30", weekdays=()), now=now) is None
+    assert deadlines(rules("18:30", weekdays=("mon",)), now=now) == (at("2026-11-30T18:30"), at("2026-11-23T18:30"))
+    assert silence(rules(), None, None, live=now).verdict == "inconclusive"
+
+
+DEADLINE, BEFORE = at("2026-12-01T18:30"), at("2026-11-30T18:30")
+SAID = [
+    pytest.param("2026-12-01T17:00", "clean", "the last row was scored at 2026-12-01 17:00 UTC", id="in time"),
+    pytest.param("2026-12-01T19:00", "clean", "the last row was scored at 2026-12-01 19:00 UTC", id="late, and there"),
+    pytest.param(
+        "2026-11-30T18:00",
+        "breach",
+        "no row since 2026-11-30 18:30 UTC, due by 2026-12-01 18:30 UTC; the last at 2026-11-30 18:00 UTC",
+        id="silent",
+    ),
+    pytest.param(
+        None,
+        "breach",
+        "no row since 2026-11-30 18:30 UTC, due by 2026-12-01 18:30 UTC; none at all",
+        id="never a word",
+    ),
+]
+
+
+@pytest.mark.parametrize(("newest", "verdict", "text"), SAID)
+def test_a_silence_is_no_row_between_two_deadlines(newest: str | None, verdict: str, text: str) -> None:
+    found = silence(rules("18:30"), (DEADLINE, BEFORE), at(newest) if newest else None, live=at("2026-01-01"))
+    assert (found.verdict, found.text, found.mode) == (verdict, text, "dry_run")
+
+
+def test_a_model_that_went_live_since_owes_nothing_yet() -> None:
+    found = silence(rules("18:30"), (DEADLINE, BEFORE), None, live=at("2026-12-01T09:00"))
+    assert (found.verdict, found.text) == (
+        "inconclusive",
+        "live only since 2026-12-01 09:00 UTC, which is after 2026-11-30 18:30 UTC",
+    )
+
+
+def test_an_age_is_held_against_its_days() -> None:
+    now, asked = at("2026-12-01"), AgeRules(mode="warn", limit_days=30)
+    old = age("stale_model", asked, now - timedelta(days=31), "it was trained", now=now)
+    assert (old.verdict, old.text, old.value) == ("breach", "31.0 days since it was trained, limit ≤ 30", 31)
+    assert age("stale_model", asked, now - timedelta(days=30), "it was trained", now=now).verdict == "clean"
+    unknown = age("stale_golden", asked, None, "it was made", now=now)
+    assert (unknown.verdict, unknown.text) == ("inconclusive", "it is not known when it was made")
+    unasked = AgeRules(mode="warn", limit_days=0)
+    assert age("stale_model", unasked, None, "", now=now).text == "limit_days is 0, which does not ask"
