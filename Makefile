@@ -11,7 +11,7 @@ MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
 CSV ?= $(ARTIFACTS)/live_data.csv
 DIRECTORY = $(ARTIFACTS)/models/$(MODEL)
 
-.PHONY: help env e2e test lint bench promote rollback shadow drift-check kill unkill
+.PHONY: help env e2e test lint bench promote rollback shadow drift-check kill unkill kill-drill
 .PHONY: gate\:data gate\:signal gate\:parity gate\:pnl gate\:wf candidate
 
 help: ## Show this list
@@ -70,6 +70,9 @@ kill: env ## Stop all predictions at once: make kill REASON="…"
 
 unkill: env ## Let predictions go on: make unkill REASON="…"
 	$(BIN)/modelgates unkill --artifacts $(ARTIFACTS) --reason "$(REASON)"
+
+kill-drill: env ## Prove on every running server that the kill switch works
+	$(BIN)/modelgates kill --drill --artifacts $(ARTIFACTS)
 
 shadow: env candidate ## Score CSV with MODEL beside the live model
 	$(BIN)/modelgates shadow --onnx $(DIRECTORY)/model.onnx --csv $(CSV)

@@ -167,6 +167,11 @@ class Artifacts:
         return [(each, folder / name) for folder in self.roots for each, name in names]
 
     @property
+    def kill_of_drill(self) -> Path:
+        """The file that stops every arm for a drill; a command that stops arms writes none of this name."""
+        return self.root / f"{_KILL}.{ALL_ARMS}"
+
+    @property
     def roots(self) -> list[Path]:
         """The root, and the link to it by which the user named it."""
         return [*dict.fromkeys((self.root, self.named))]
@@ -214,6 +219,16 @@ class Artifacts:
     def outcomes(self) -> Path:
         """What came of the rows that were predicted."""
         return self.root / "outcomes"
+
+    @property
+    def running(self) -> Path:
+        """Which servers run: a file each, for as long as it does."""
+        return self.root / "running"
+
+    @property
+    def drills(self) -> Path:
+        """What drills of the kill switch found, by the digest of the file."""
+        return self.root / "drills"
 
     @property
     def alerts(self) -> Path:
@@ -265,6 +280,8 @@ class Artifacts:
             self.drift_checks.parent,
             self.alerts,
             self.watch,
+            self.running,
+            self.drills,
             links["shadow"].parent,
         )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)

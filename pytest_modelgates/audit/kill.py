@@ -6,7 +6,8 @@ registry's lock adds the event that the log lacks.
 
 import os
 import secrets
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,9 +70,43 @@ def kill(artifacts: Artifacts, arm: str, reason: str, kind: Literal["kill", "tri
     OSError
         If no file can be made.
     """
-    why = one_line_reason(reason, "kill")
-    record = Kill(time=datetime.now(UTC), actor=printable_actor(), host=host(), reason=why, kind=kind)
     path = artifacts.kill(arm)
+    _write(artifacts, path, one_line_reason(reason, "kill"), kind)
+    return read_kill(arm, path)
+
+
+@contextmanager
+def drilling(artifacts: Artifacts, reason: str) -> Iterator[Killed]:
+    """Stop every arm while the body runs, however it ends. The caller holds the lock, so that no event is written.
+
+    The file has a name of its own, so that who really stops an arm meanwhile finds none that is about to go. If this
+    process is ended by force, the file stays, and the next writer of the log adds its event.
+
+    Raises
+    ------
+    RegistryError
+        If the file cannot be removed, or is another one by then: what it stops is still stopped.
+    """
+    path, why, ours = artifacts.kill_of_drill, one_line_reason(reason, "drill"), None
+    try:  # also what ends this process while it writes must leave nothing behind
+        _write(artifacts, path, why, KILL)
+        ours = read_kill(ALL_ARMS, path)
+        yield ours
+    finally:
+        try:
+            if ours and read_kill(ALL_ARMS, path).digest != ours.digest:
+                raise OSError("somebody else wrote it meanwhile")
+            path.unlink(missing_ok=ours is None)
+        except OSError as error:
+            raise RegistryError(
+                f"{path}: cannot be removed ({error.strerror or error}), so every arm is still stopped; to go on: "
+                'modelgates unkill --reason "…"'
+            ) from error
+        sync_folder(path.parent)
+
+
+def _write(artifacts: Artifacts, path: Path, why: str, kind: Literal["kill", "trip"]) -> None:
+    record = Kill(time=datetime.now(UTC), actor=printable_actor(), host=host(), reason=why, kind=kind)
     if not is_there(path):
         # Of killers at once the first one's file stays: one that took its place might be removed by an unkill of it.
         staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -84,7 +119,6 @@ def kill(artifacts: Artifacts, arm: str, reason: str, kind: Literal["kill", "tri
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
             with suppress(OSError):
                 staged.unlink(missing_ok=True)
-    return read_kill(arm, path)
 
 
 def killed(artifacts: Artifacts) -> list[Killed]:

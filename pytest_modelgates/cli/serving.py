@@ -63,7 +63,12 @@ def register(verbs: Verbs) -> None:
         argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
         ARTIFACTS,
     )
-    verbs.add("kill", kill, *stopping, announces=True)
+    drill = argument(
+        "--drill",
+        action="store_true",
+        help="stop every arm for a moment, see that each server that runs refuses a row and comes back, and log it",
+    )
+    verbs.add("kill", kill, *stopping, drill, announces=True)
     verbs.add("unkill", unkill, *stopping, announces=True)
 
 
@@ -151,7 +156,7 @@ def _answer(arguments: argparse.Namespace) -> int:
 
 
 def kill(arguments: argparse.Namespace) -> int:
-    """Stop all predictions at once, of one arm or of all, until `unkill`."""
+    """Stop all predictions at once, of one arm or of all, until `unkill`; or prove with a drill that it works."""
     from ..audit import kill as switch
     from ..audit.kinds import KILL
     from ..audit.writer import require_root, settle
@@ -159,6 +164,8 @@ def kill(arguments: argparse.Namespace) -> int:
     from ..predictions.parts import arms
     from ..predictions.records import checked_arm
 
+    if arguments.drill:
+        return _drill(arguments)
     artifacts = Artifacts.at(arguments.artifacts)
     # What runs goes on without its models, and is to be stopped also then.
     if not (is_there(artifacts.promotions) or is_there(artifacts.predictions)):
@@ -176,6 +183,34 @@ def kill(arguments: argparse.Namespace) -> int:
     except (ModelgatesError, OSError) as error:
         note(f"the event is not in the audit log yet ({error}); the next command that writes the log adds it")
     return 0
+
+
+def _drill(arguments: argparse.Namespace) -> int:
+    from ..policy.place import operations_at
+    from ..serving.drill import drill
+
+    if arguments.arm != ALL_ARMS:
+        raise UsageError("a drill stops every arm for a moment; leave --arm out")
+    artifacts = artifacts_of(arguments)
+    # Without these, a process that is told to end would leave everything stopped.
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        found = drill(artifacts, operations_at(artifacts).registry, reason=arguments.reason)
+    except KeyboardInterrupt:
+        note(f"the drill was cut short and shows nothing; {_left(artifacts)}")
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    print(*found.servers, sep="\n")
+    print(f"{found}; {_left(artifacts)}")
+    return 0 if found.proved else 1
+
+
+def _left(artifacts: Artifacts) -> str:
+    from ..audit.kill import killed
+
+    return "; ".join(map(str, killed(artifacts))) or "nothing is left stopped"
 
 
 def unkill(arguments: argparse.Namespace) -> int:

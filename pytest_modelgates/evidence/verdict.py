@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from ..policy.families import FAMILIES, family_of
+from ..policy.families import FAMILIES, compares
 from ..policy.limits import Severity, short
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
@@ -29,6 +29,12 @@ class Verdict(StrEnum):
 UNMEASURED = ("InsufficientDataError", "NoReference")
 # What a gate raises when its own comparison fails; any other exception is an error of the gate or its input.
 FAILURES = ("Failed", "AssertionError", *UNMEASURED)
+_COMPARING = ", ".join(
+    (
+        f"gates of {' and '.join(name for name, family in FAMILIES.items() if family.compares)}",
+        " and ".join(gate for family in FAMILIES.values() for gate in sorted(family.gates_compare)),
+    )
+)
 # Only a measured miss can be waived. A gate that did not run produced nothing to waive.
 WAIVABLE = (Verdict.FAILED, Verdict.INCONCLUSIVE)
 
@@ -92,9 +98,8 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
     if set(phases) != {"setup", "call", "teardown"} and "setup" not in exceptions:
         return Verdict.NOT_RUN, f"only {', '.join(phases) or 'nothing'} ran, expected set-up, call and teardown"
     for evidence in record.evidence:
-        if evidence.state == "no reference yet" and not family_of(record.gate).compares:
-            comparing = " and ".join(name for name, family in FAMILIES.items() if family.compares)
-            return Verdict.INCONCLUSIVE, f"says it has no reference yet, which only {comparing} gates need"
+        if evidence.state == "no reference yet" and not compares(record.gate):
+            return Verdict.INCONCLUSIVE, f"says it has no reference yet, which only {_COMPARING} need"
         if evidence.state != "measured":
             return Verdict(evidence.state), evidence.note or ""
     if "setup" in exceptions:

@@ -18,7 +18,7 @@ from ..evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, Run
 from ..evidence.trust import NONCE, package_digest
 from ..evidence.verdict import UNMEASURED, Judged, binds, weigh
 from ..model.manifest import installed
-from ..policy.families import family_of
+from ..policy.families import compares
 from ..policy.limits import Severity
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
@@ -110,7 +110,7 @@ def record_phase(item: pytest.Item, error: BaseException | None, report: pytest.
     model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # unknown to mypy
     # Only a miss may be a warning. Any other exception fails the run, since a broken gate says nothing.
     missed = unmeasured or (report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception))
-    nothing_yet = isinstance(error, NoReference) and family_of(name).compares
+    nothing_yet = isinstance(error, NoReference) and compares(name)
     word = None
     if missed and report.failed and not run.fails(name, severity(item), model_id, nothing_yet=nothing_yet):
         # Other plugins know pytest's own outcomes alone: what measured nothing was skipped, and a miss that

@@ -16,8 +16,8 @@ class Family:
 
     `about` is what ``pytest --markers`` says; `group` a wider marker that the gates carry too; `needs` what a model
     must have for any gate of the family, `gates_need` for single ones. `compares` says that the gates compare a model
-    with what is or was live, which may not be there yet. The gates in `readers` ask whether something can be read at
-    all, so for them an error is an answer.
+    with what is or was live, which may not be there yet; `gates_compare` names single gates of which that holds. The
+    gates in `readers` ask whether something can be read at all, so for them an error is an answer.
     """
 
     about: str
@@ -25,6 +25,7 @@ class Family:
     needs: Need | None = None
     gates_need: Mapping[str, Need] = field(default_factory=dict)
     compares: bool = False
+    gates_compare: frozenset[str] = frozenset()
     readers: frozenset[str] = frozenset()
 
 
@@ -73,6 +74,7 @@ FAMILIES = {
     "metric": Family(about="gates that compare a model other than a signal with its baseline", needs="baseline"),
     "drift": Family(about="gates that compare live predictions with the panel's", compares=True),
     "latency": Family(about="gates of the time one prediction takes"),
+    "safety": Family(about="gates of what stops predictions", gates_compare=frozenset({"safety.kill_drill"})),
     "shadow": Family(about="gates that compare the candidate with the live model", needs="time", compares=True),
 }
 MARKERS = GROUPS | {name: family.about for name, family in FAMILIES.items()}
@@ -82,6 +84,12 @@ def family_of(gate: str) -> Family:
     """Find the row of a gate; a family of a team's own has an empty one."""
     name = gate.partition(".")[0]
     return FAMILIES.get(name) or Family(about=f"gates of the family {name}")
+
+
+def compares(gate: str) -> bool:
+    """Whether a gate compares a model with what may not be there yet, so that it may have no reference."""
+    family = family_of(gate)
+    return family.compares or gate.partition("[")[0] in family.gates_compare
 
 
 def unanswerable(needs_met: frozenset[Need]) -> list[str]:

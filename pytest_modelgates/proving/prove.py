@@ -17,7 +17,7 @@ from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
 from ..storage.digests import tree_digest
 from ..storage.text import first_line
-from . import twin_files, twin_markets, twin_models, twin_panels
+from . import twin_files, twin_live, twin_markets, twin_models, twin_panels
 from .hermetic import run_gates
 from .twin_files import Change
 from .twins import make_twin
@@ -114,9 +114,8 @@ def _changes(gate: str, directory: Path, policy: Policy, root: Path) -> dict[str
 
 
 def _shipped_twin(name: str) -> Callable[..., None]:
-    shipped = {
-        twin: module for module in (twin_files, twin_models, twin_markets, twin_panels) for twin in module.__all__
-    }
+    modules = (twin_files, twin_models, twin_markets, twin_panels, twin_live)
+    shipped = {twin: module for module in modules for twin in module.__all__}
     if name not in shipped:
         raise PolicyError(
             f"the policy names the twin {name!r}, which is not shipped; name a function as file.py:function, or one of "

@@ -1,7 +1,7 @@
 """Twins. A twin is a negative control (mutant): a copy of a model directory, changed so that one gate must fail on it.
 
-The twins themselves are functions in `twin_files`, `twin_models`, `twin_markets` and `twin_panels`, or in a team's own
-gate files.
+The twins themselves are functions in `twin_files`, `twin_models`, `twin_markets`, `twin_panels` and `twin_live`, or in
+a team's own gate files.
 """
 
 import shutil

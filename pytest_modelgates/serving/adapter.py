@@ -132,6 +132,11 @@ class Adapter:
         return self._scorer.score(matrix).scores
 
     @property
+    def artifacts(self) -> Artifacts:
+        """Below which the predictions are logged."""
+        return self._artifacts
+
+    @property
     def arm(self) -> Arm:
         """The arm that its predictions are logged under."""
         return self._log.arm

@@ -30,6 +30,7 @@ from ..storage.text import printable
 from .adapter import Adapter, Settings
 from .beside import Beside, refuse_other_features
 from .http import Application, Served
+from .running import Announced
 
 _LOOK_S = 1.0
 _AGAIN_S = 30.0  # until a model that could not be loaded is tried again
@@ -135,20 +136,22 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.handle_exit, number, None)
         loop.add_signal_handler(signal.SIGUSR1, lambda: self.application.served.adapter.switch.stop("SIGUSR1"))
-        looking = loop.create_task(self._look(server))
         host, port = listening.getsockname()[:2]
-        started(host, port)
-        try:
-            await server.serve(sockets=[listening])
-        finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+        with Announced(self.application.served.adapter.artifacts, self._arm, host, port) as announced:
+            looking = loop.create_task(self._look(server, announced))
+            started(host, port)
+            try:
+                await server.serve(sockets=[listening])
+            finally:
+                looking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await looking
 
-    async def _look(self, server: Any) -> None:
+    async def _look(self, server: Any, announced: Announced) -> None:
         """Follow the link, and cut off who takes too long."""
         while True:
             await asyncio.sleep(_LOOK_S)
+            announced.renew()
             late = time.monotonic() - self._limits.timeout_s
             for connection in list(server.server_state.connections):
                 if connection.since is None or connection.since >= late:

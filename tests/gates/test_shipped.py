@@ -22,6 +22,7 @@ from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.records import Prediction
+from pytest_modelgates.serving.drill import Drill, Shown, record_drill
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
@@ -80,6 +81,12 @@ class World:
             for number, value in enumerate(values)
         ]
         log_predictions(self.artifacts, records)
+
+    def drill(self, *, days_ago: float) -> None:
+        """Record a drill that proved the kill switch."""
+        then = datetime.now(UTC) - timedelta(days=days_ago)
+        shown = Shown(server="one", model="m", stopped_s=0.1, resumed_s=0.1, why=None)
+        record_drill(self.artifacts, Drill(began=then, ended=then, actor="somebody", servers=(shown,)))
 
     def forget(self, arm: str) -> None:
         """Delete the log of an arm."""
@@ -154,6 +161,7 @@ def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.artifacts.latest.symlink_to(live.name)
     world.log(world.live_rows(), arm="live")
     world.log(world.live_rows(), arm="shadow")
+    world.drill(days_ago=1)
     return world
 
 
@@ -476,6 +484,18 @@ BAD = [
         id="nothing-in-common",
     ),
     pytest.param(
+        "safety.kill_drill",
+        lambda world: (shutil.rmtree(world.artifacts.drills), world.drill(days_ago=93)),
+        "measured 93* days, limit 0 ≤ · ≤ 92",
+        id="an-old-drill",
+    ),
+    pytest.param(
+        "safety.kill_drill",
+        lambda world: shutil.rmtree(world.artifacts.drills),
+        "inconclusive: no drill of the kill switch has proved it; run, while servers run: modelgates kill --drill",
+        id="no-drill",
+    ),
+    pytest.param(
         "pnl.after_costs",
         returns(lambda frame: -frame["ret_next"]),
         "measured -* /year, limit > 0, per_turnover_bps 2, borrow_bps_per_year 0, impact_bps not charged, "
@@ -641,11 +661,12 @@ def test_a_gate_is_red_against_a_tight_limit(
 
 
 def test_before_the_first_promotion_there_is_no_reference_yet(pytester: pytest.Pytester, good_model: Path) -> None:
-    result = run(pytester, f"--model-dir={good_model}", GATES / "test_drift.py", GATES / "test_shadow.py")
+    files = [GATES / f"test_{family}.py" for family in ("drift", "shadow", "safety")]
+    result = run(pytester, f"--model-dir={good_model}", *files)
     assert result.ret == 0
-    assert outcomes(result) == {"skipped": 4}
+    assert outcomes(result) == {"skipped": 5}
     assert {test["outcome"] for test in report_of(good_model)["tests"]} == {"skipped"}
-    for gate in ("drift.psi", "drift.psi_moderate", "drift.ks", "shadow.rank_corr"):
+    for gate in ("drift.psi", "drift.psi_moderate", "drift.ks", "shadow.rank_corr", "safety.kill_drill"):
         assert record_of(good_model, gate).evidence[0].state == "no reference yet"
 
 

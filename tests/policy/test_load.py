@@ -126,6 +126,7 @@ GATES = {
     "drift.ks": ("soft", "0 ≤ · < 0.05"),
     "latency.onnx_p95_ms": ("soft", "0 < · ≤ 60"),
     "latency.serve_p95_ms": ("soft", "0 < · ≤ 200"),
+    "safety.kill_drill": ("soft", "0 ≤ · ≤ 92"),
     "shadow.rank_corr": ("soft", "0.95 ≤ · ≤ 1"),
     "pnl.p_value": ("hard", "0 ≤ · ≤ 0.25"),
     "pnl.after_costs": ("soft", "> 0"),

@@ -1,7 +1,7 @@
 """Twins, held against the parts of a candidate: each has the fault it is meant to have, and no other."""
 
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from pytest_modelgates.proving.twin_files import (
     swapped_columns,
     unsorted_rows,
 )
+from pytest_modelgates.proving.twin_live import old_drill
 from pytest_modelgates.proving.twin_markets import (
     against_group,
     against_score,
@@ -56,6 +57,7 @@ from pytest_modelgates.proving.twin_panels import (
     telling_feature,
 )
 from pytest_modelgates.proving.twins import make_twin
+from pytest_modelgates.serving.drill import last_drill
 from pytest_modelgates.stats.ablation import ablate
 from pytest_modelgates.stats.agreement import disordered
 from pytest_modelgates.stats.holdings import Holdings, simulate
@@ -145,6 +147,7 @@ FAULTS = [
     (repeated_day, {"days"}),
     (along_score, set()),
     (one_day_peek, set()),
+    (old_drill, set()),
 ]
 
 
@@ -226,6 +229,12 @@ def test_shadow_predictions_have_drifted_from_the_twin_they_name(packed_once: Pa
     window = Window(digest=tree_digest(candidate.directory))
     values = values_of(count_log(candidate.artifacts, "shadow", window, Tally()))
     assert psi(candidate.panel.native_scores, values) > 1
+
+
+def test_the_drill_of_a_twin_is_older_than_any_policy_admits(packed_once: Path, tmp_path: Path) -> None:
+    found = last_drill(twin_of(packed_once, tmp_path, old_drill).artifacts)
+    assert found
+    assert not load_policy(None).limit("safety.kill_drill").contains((datetime.now(UTC) - found.ended).days)
 
 
 def onnx_panel(model: onnx.ModelProto) -> pd.DataFrame:

@@ -1,0 +1,286 @@
+"""A drill of the kill switch: every server that runs must refuse a row while it is on, and take up work after it."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from ..artifacts import ALL_ARMS, Artifacts
+from ..audit.actor import host as this_host
+from ..audit.actor import printable_actor
+from ..audit.chain import Event, append, lines
+from ..audit.events import event_of
+from ..audit.kill import Killed, drilling, killed
+from ..audit.kinds import DRILL
+from ..audit.writer import LockRules, locked
+from ..errors import FormatError, RefusedError
+from ..storage.digests import sha256
+from ..storage.paths import is_there
+from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
+from ..storage.text import counted, printable
+from .running import Replica, running
+
+_PATIENCE_S, _TIMEOUT_S, _PAUSE_S = 10.0, 5.0, 0.02
+_LONGEST = 500  # characters of a reason
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_NOTHING = {"BOOL": False, "INT32": 0, "INT64": 0}
+
+
+class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one server did: how long it took to refuse a row and to be ready again [s]; else why it shows nothing."""
+
+    server: str
+    model: str
+    stopped_s: float | None
+    resumed_s: float | None
+    why: str | None
+
+    @property
+    def proved(self) -> bool:
+        """Whether it refused, and came back."""
+        return self.stopped_s is not None and self.resumed_s is not None
+
+    def __str__(self) -> str:
+        """Say it on one line."""
+        if self.stopped_s is None or self.resumed_s is None:
+            return f"NOT PROVED  {self.server}: {self.why}"
+        return (
+            f"proved  {self.server}: refused after {1e3 * self.stopped_s:.0f} ms, ready again after "
+            f"{1e3 * self.resumed_s:.0f} ms"
+        )
+
+
+class Drill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a drill found; the audit log has its digest."""
+
+    format: Literal[1] = 1
+    began: Moment
+    ended: Moment
+    actor: str
+    servers: tuple[Shown, ...]
+
+    @property
+    def proved(self) -> bool:
+        """Whether every server refused, and came back."""
+        return bool(self.servers) and all(each.proved for each in self.servers)
+
+    def __str__(self) -> str:
+        """Say it on one line."""
+        done = sum(each.proved for each in self.servers)
+        return f"{done} of {counted(len(self.servers), 'server')} refused a row while killed and came back"
+
+
+def drill(artifacts: Artifacts, rules: LockRules, *, reason: str = "", patience_s: float = _PATIENCE_S) -> Drill:
+    """Stop every arm for a moment, and see that every server that runs refuses a row, says why, lives and comes back.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+    rules : LockRules
+        The registry's lock is held meanwhile.
+    reason : str, optional
+        For people, beside what was found.
+    patience_s : float
+        How long the servers may take to stop, and to come back [s].
+
+    Returns
+    -------
+    Drill
+        Its event is in the log, whatever it found.
+
+    Raises
+    ------
+    RefusedError
+        If something is stopped already, no server runs, or one is not ready. Nothing was stopped then.
+    RegistryError
+        If the lock did not come free, or what stops the arms cannot be taken away again.
+    """
+    with locked(artifacts, rules):
+        if stopped := killed(artifacts):
+            raise RefusedError(
+                f"{stopped[0]}; a drill shows nothing of what is stopped already, so let it go on first: "
+                'modelgates unkill --reason "…"'
+            )
+        servers = [_Server(replica) for replica in running(artifacts)]
+        if not servers:
+            raise RefusedError(
+                f"{artifacts.root}: no server runs that could show anything; start modelgates serve --http PORT, and "
+                "drill again"
+            )
+        if refused := [why for server in servers if (why := server.prepare())]:
+            raise RefusedError("\n".join(["nothing was stopped:", *refused]))
+        began = datetime.now(UTC)
+        with drilling(artifacts, _words(reason)) as ours:
+            _wait(servers, lambda server: server.stopped(ours), patience_s)
+        _wait([server for server in servers if server.stopped_s is not None], _Server.resumed, patience_s)
+        found = Drill(
+            began=began,
+            ended=datetime.now(UTC),
+            actor=printable_actor(),
+            servers=tuple(server.shown() for server in servers),
+        )
+        record_drill(artifacts, found, reason)
+    return found
+
+
+def record_drill(artifacts: Artifacts, found: Drill, reason: str = "") -> None:
+    """Keep what a drill found, and add its event to the audit log. The caller holds the lock."""
+    content = readable(found)
+    digest = sha256(content)
+    artifacts.write(artifacts.drills / f"{digest}.json", content)
+    said = f"{found}: {reason}" if reason.strip() else str(found)
+    append(artifacts.promotions, event_of(DRILL, ALL_ARMS, said, digest), mode=artifacts.file_mode)
+
+
+def _words(reason: str) -> str:
+    why = f" ({reason})" if reason.strip() else ""
+    return f'kill drill{why}; if it stays, the drill was ended by force: modelgates unkill --reason "…"'
+
+
+def last_drill(artifacts: Artifacts) -> Drill | None:
+    """Find the newest drill that proved the switch on every server; None if the log has none whose file is there."""
+    if not is_there(artifacts.promotions):
+        return None
+    with closing(lines(artifacts.promotions)) as records:
+        for record, _ in records:
+            if isinstance(record, Event) and record.kind == DRILL and record.evidence:
+                found = _read(artifacts, record.evidence)
+                if found and found.proved:
+                    return found
+    return None
+
+
+def _read(artifacts: Artifacts, digest: str) -> Drill | None:
+    path = artifacts.drills / f"{digest}.json"
+    try:
+        content = read_bytes(path)
+        return typed(parse_json(content, str(path)), Drill, str(path)) if sha256(content) == digest else None
+    except (FormatError, OSError):
+        return None
+
+
+class _Server:
+    """A server that is asked before, while and after it is stopped."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._address = _LOOPBACK.get(replica.address, replica.address)
+        if replica.host != this_host() and replica.address in _LOOPBACK:
+            self._address = replica.host
+        self._model, self._version, self._row = "", "", b""
+        self._since = 0.0
+        self.stopped_s: float | None = None
+        self.resumed_s: float | None = None
+        self.why: str | None = None
+
+    def prepare(self) -> str | None:
+        """Say why it can show nothing; None if it is ready, and then it is known what it takes."""
+        try:
+            status, said = self._ask("/v2/health/ready")
+            if status != 200:
+                return f"{self._replica}: is not ready: {_error_of(said)}"
+            self._model, self._version = said["serving"]["name"], said["serving"]["version"]
+            _, metadata = self._ask(self._path())
+            self._row = json.dumps({"inputs": [_zeros(tensor) for tensor in metadata["inputs"]]}).encode()
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            return f"{self._replica}: cannot be asked ({error!r}); drill on the machine where it runs, or end it"
+        return None
+
+    def begin(self) -> None:
+        """Measure from now on."""
+        self._since = time.monotonic()
+
+    def stopped(self, ours: Killed) -> bool:
+        """Whether it refuses a row for our reason, is not ready, and lives."""
+        took = time.monotonic() - self._since
+        reason = printable(ours.kill.reason)
+        asked = (
+            ("/v2/health/ready", None, 503),
+            (self._path("/infer"), self._row, 503),
+            ("/v2/health/live", None, 200),
+        )
+        for path, body, expected in asked:
+            status, said = self._ask(path, body)
+            if status != expected:
+                return self._not_yet(f"{path} says {status}, expected {expected} while it is killed")
+            if expected == 503 and reason not in _error_of(said):
+                return self._not_yet(f"{path} says 503, but not for the drill: {_error_of(said)}")
+        self.stopped_s, self.why = took, None
+        return True
+
+    def resumed(self) -> bool:
+        """Whether it is ready again."""
+        took = time.monotonic() - self._since
+        status, said = self._ask("/v2/health/ready")
+        if status != 200:
+            return self._not_yet(f"refused, but is not ready again: {_error_of(said)}")
+        self.resumed_s, self.why = took, None
+        return True
+
+    def cannot(self, error: Exception) -> None:
+        """Keep why it could not be asked."""
+        self._not_yet(f"does not answer any more ({error!r})")
+
+    def shown(self) -> Shown:
+        """Give what it showed."""
+        return Shown(
+            server=str(self._replica),
+            model=f"{self._model}, version {self._version}",
+            stopped_s=self.stopped_s,
+            resumed_s=self.resumed_s,
+            why=self.why,
+        )
+
+    def _not_yet(self, why: str) -> bool:
+        self.why = printable(why)[:_LONGEST]
+        return False
+
+    def _path(self, end: str = "") -> str:
+        return f"/v2/models/{quote(self._model, safe='')}{end}"
+
+    def _ask(self, path: str, body: bytes | None = None) -> tuple[int, Any]:
+        with closing(http.client.HTTPConnection(self._address, self._replica.port, timeout=_TIMEOUT_S)) as connection:
+            connection.request("GET" if body is None else "POST", path, body)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read(2**20))
+
+
+def _wait(servers: list[_Server], done: Callable[[_Server], bool], patience_s: float) -> None:
+    """Ask servers in turn until each has done it, or patience is over."""
+    for server in servers:
+        server.begin()
+    until, waiting = time.monotonic() + patience_s, servers
+    while waiting:
+        left = []
+        for server in waiting:
+            try:
+                if not done(server):
+                    left.append(server)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                server.cannot(error)
+                left.append(server)
+        if not left or time.monotonic() >= until:
+            return
+        waiting = left
+        time.sleep(_PAUSE_S)
+
+
+def _zeros(tensor: dict[str, Any]) -> dict[str, Any]:
+    """Make a row of zeros for an input."""
+    columns, kind = tensor["shape"][1], tensor["datatype"]
+    return {
+        "name": tensor["name"],
+        "shape": [1, columns],
+        "datatype": kind,
+        "data": [_NOTHING.get(kind, 0.0)] * columns,
+    }
+
+
+def _error_of(said: object) -> str:
+    return str(said.get("error", said)) if isinstance(said, dict) else str(said)
