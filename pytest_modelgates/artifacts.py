@@ -215,6 +215,10 @@ class Artifacts:
         """The links to the newest part of the two arms that have one; version 0.1 kept a log in their place."""
         return {"live": self.root / "predictions.jsonl", "shadow": self.root / "shadow" / "predictions.jsonl"}
 
+    def dead_letters(self, arm: str) -> Path:
+        """The rows of feeds that could not be scored, as they came, with the reasons."""
+        return self.predictions / arm / "dead-letters.jsonl"
+
     @property
     def outcomes(self) -> Path:
         """What came of the rows that were predicted."""

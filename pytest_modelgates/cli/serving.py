@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import FormatError, ModelgatesError, UsageError
 from ..storage.paths import is_folder, is_there
+from .feeds import Count, address, pull, refuse_words
 from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from ..predictions.records import Prediction
     from ..serving.adapter import Adapter
-
-SHOWN = 10  # refused rows on stderr
 
 
 def register(verbs: Verbs) -> None:
@@ -35,12 +34,26 @@ def register(verbs: Verbs) -> None:
         metavar="FILE",
         help="rows to score, a JSON object a line with the same columns; - is standard input, scored as it comes",
     )
+    follow = argument(
+        "--follow",
+        action="store_true",
+        help="with --csv, score each row as it is appended, from where the log ends, until SIGTERM or Ctrl-C (extra "
+        "`feeds`)",
+    )
+    metrics = argument(
+        "--metrics",
+        type=address,
+        metavar="[HOST:]PORT",
+        help="with --follow, answer /metrics for Prometheus (extra `serve`)",
+    )
     verbs.add(
         "serve",
         serve,
         onnx,
         csv,
+        follow,
         json_lines,
+        metrics,
         argument(
             "--http",
             type=address,
@@ -57,7 +70,7 @@ def register(verbs: Verbs) -> None:
             help="with --http, also score each answered row with this candidate, in shadow; may be given again",
         ),
     )
-    verbs.add("shadow", shadow, onnx, csv, json_lines)
+    verbs.add("shadow", shadow, onnx, csv, follow, json_lines, metrics)
     stopping = (
         argument("--reason", default="", help="why, for the kill file and the audit log; required"),
         argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
@@ -72,20 +85,13 @@ def register(verbs: Verbs) -> None:
     verbs.add("unkill", unkill, *stopping, announces=True)
 
 
-def address(text: str) -> tuple[str, int]:
-    """Read where to listen."""
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal() and int(port) < 2**16):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address; give a port such as 8080, or 0.0.0.0:8080")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
 def serve(arguments: argparse.Namespace) -> int:
     """Score rows, or answer requests over HTTP, with the live model, and log the predictions."""
     if [arguments.csv, arguments.jsonl, arguments.http].count(None) != 2:
         raise UsageError("serve what? Give one of --csv FILE, --jsonl FILE and --http PORT")
     if arguments.beside and arguments.http is None:
         raise UsageError("--beside shadows requests: give --http PORT, or run `modelgates shadow` on the same file")
+    refuse_words(arguments)
     return _score(arguments, "live") if arguments.http is None else _answer(arguments)
 
 
@@ -93,31 +99,27 @@ def shadow(arguments: argparse.Namespace) -> int:
     """Score rows with a candidate and log the predictions apart; nothing acts on them."""
     if (arguments.csv is None) == (arguments.jsonl is None):
         raise UsageError("shadow what? Give one of --csv FILE and --jsonl FILE")
+    refuse_words(arguments)
     return _score(arguments, "shadow")
 
 
 def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int:
-    from ..serving.adapter import ANY_ROW, Adapter
+    if arguments.follow:
+        return pull(arguments, arm)
+    from ..serving.adapter import Adapter
     from ..serving.settings import settings_of
 
-    scored = refused = 0
     source = arguments.csv or ("standard input" if arguments.jsonl == "-" else arguments.jsonl)
+    count = Count(source)
     with Adapter(arguments.onnx, arm=arm, settings=settings_of) as adapter:
         signal.signal(signal.SIGUSR1, lambda *_: adapter.switch.stop("SIGUSR1"))
         for record in _predicted(adapter, arguments):
-            scored += record.error is None
-            if record.error is None:
-                continue
-            refused += 1
-            if refused <= SHOWN:
-                row = "" if record.row_key == ANY_ROW else f", {record.row_key}"
-                note(f"{source}{row}: {record.error}")
-    if refused > SHOWN:
-        note(f"{source}: {refused - SHOWN} more rows are refused; the log has the reason for each")
-    if not scored + refused:
+            count.add(record)
+    said = str(count)
+    if not count.scored + count.refused:
         note(f"warning: {source}: {'a header and ' if arguments.csv else ''}not a row")
-    print(f"{adapter.model_id} ({arm}): {scored} rows scored, {refused} refused; log: {adapter.log}")
-    return 1 if refused else 0
+    print(f"{adapter.model_id} ({arm}): {said}; log: {adapter.log}")
+    return 1 if count.refused else 0
 
 
 def _predicted(adapter: "Adapter", arguments: argparse.Namespace) -> "Iterator[Prediction]":

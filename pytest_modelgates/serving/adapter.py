@@ -3,10 +3,11 @@
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -27,11 +28,13 @@ from ..storage.atomic import make_folder
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from ..storage.text import cut
+from .feeds import Feed, Pull, Reader, Watched
 from .guards import KillSwitch, TripLimits, Trips
 from .scorer import SCHEMA, Rows, Scorer
-from .sources import Batch, read_csv, read_json_lines
+from .sources import Batch, Message, read_csv, read_json_lines, read_messages
 
 _LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
+Log = Callable[[Batch, list[Prediction], Callable[[], None]], None]
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
@@ -146,6 +149,11 @@ class Adapter:
         """Where the predictions go: the link to the newest part of the log, or the folder of an arm without one."""
         return self._log.place
 
+    @property
+    def dead_letters(self) -> Path:
+        """Where the rows of feeds go that could not be scored."""
+        return self._artifacts.dead_letters(self.arm)
+
     def close(self) -> None:
         """Close the part of the log that is open, and let the model directory go."""
         self._files.close()
@@ -187,12 +195,43 @@ class Adapter:
         self.switch.refuse()
         yield from self._run(read_json_lines(descriptor, self.sidecar))
 
-    def _run(self, batches: Iterator[Batch]) -> Iterator[Prediction]:
+    def run_feed(self, feed: Feed, watched: Watched, *, read: Reader = read_messages) -> Iterator[Prediction]:
+        """Score what a feed brings, and log every row of it, until it is stopped; it is acknowledged after that.
+
+        A row that cannot be scored also becomes a dead letter. While the feed cannot be reached, or the log cannot be
+        written, it is tried again.
+
+        Parameters
+        ----------
+        feed : Feed
+            Not open yet.
+        watched : Watched
+            Says when to end, and is told how it goes on.
+        read : callable, optional
+            Makes rows of messages; they hold JSON if left out.
+
+        Yields
+        ------
+        Prediction
+            After it was logged.
+
+        Raises
+        ------
+        KilledError
+            If the kill switch is on. What was pulled is not acknowledged then.
+        ConnectionError
+            If the feed cannot be reached at the start.
+        """
+        self.switch.refuse()
+        with Pull(feed, self._artifacts, self.arm, watched) as pull:
+            yield from self._run(pull.batches(read, self.sidecar, self.switch.refuse), pull.log)
+
+    def _run(self, batches: Iterator[Batch], log: Log = lambda batch, records, write: write()) -> Iterator[Prediction]:
         for batch in batches:
             records = [*zip(batch.lines, self._scored(batch.rows), strict=True)] if batch.lines else []
-            records += [(row.line, self._rejected(row)) for row in batch.rejected]
+            records += [(row.line, self._rejected(row, batch.messages)) for row in batch.rejected]
             part = [record for _, record in sorted(records, key=itemgetter(0))]
-            self._write(part)
+            log(batch, part, partial(self._write, part))
             yield from part
 
     def score(self, rows: Rows) -> list[Prediction]:
@@ -280,16 +319,19 @@ class Adapter:
             for row, cells in zip(chosen, values, strict=True)
         }
 
-    def _rejected(self, row: Rejected) -> Prediction:
+    def _rejected(self, row: Rejected, messages: Sequence[Message]) -> Prediction:
         # Without an asset a row goes by its content, which is not known.
         key = "|".join(row.texts) if row.texts and self.sidecar.asset else ANY_ROW
         if len(key) > _LONGEST_KEY:
             key = cut(key)
         if self._rules.hash_keys and key != ANY_ROW:
             key = hashed(key)
-        return self._failed(key, f"{SCHEMA}{row}")
+        if not messages:
+            return self._failed(key, f"{SCHEMA}{row}")
+        message = messages[row.line - 1]
+        return self._failed(key, f"{SCHEMA}{message.label}: {row.why}", request=message.request)
 
-    def _failed(self, key: str, why: str) -> Prediction:
+    def _failed(self, key: str, why: str, *, request: str | None = None) -> Prediction:
         return Prediction(
             time=datetime.now(UTC),
             row_key=key,
@@ -300,5 +342,6 @@ class Adapter:
             latency_ms=0.0,
             arm=self._log.arm,
             error=why,
+            request=request,
             format=FORMAT,
         )

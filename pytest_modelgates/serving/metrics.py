@@ -4,6 +4,7 @@ from ..errors import KilledError
 from ..extras import extra
 from .adapter import Adapter
 from .beside import Beside
+from .feeds import Feed
 
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 
@@ -63,3 +64,46 @@ class Metrics:
             self._killed.set(0)
         text: bytes = self._client.generate_latest(self._registry)
         return text
+
+
+class FeedMetrics:
+    """The metrics of one feed, in a registry of their own, answered from a thread."""
+
+    def __init__(self) -> None:
+        client = extra("prometheus_client", "serve")
+        self._client, self._registry = client, client.CollectorRegistry()
+        own = {"registry": self._registry, "namespace": "modelgates"}
+        rows = client.Counter("rows", "Rows that were scored, and rows without a score.", ["result"], **own)
+        self._scored, self._refused = rows.labels("scored"), rows.labels("refused")
+        self._repeated = client.Counter("feed_repeated", "Messages dropped, because the log had them.", **own)
+        self._lag = client.Gauge("feed_lag", "What waits in the feed.", ["unit"], **own)
+        self._trouble = client.Gauge("feed_trouble", "1 while feed or log cannot be used.", **own)
+        self._model = client.Gauge("model_info", "The model that scores.", ["name", "version", "digest", "arm"], **own)
+
+    def answer(self, host: str, port: int) -> int:
+        """Answer from now on, and say at which port.
+
+        Raises
+        ------
+        OSError
+            If the port cannot be had.
+        """
+        server, _ = self._client.start_http_server(port, host, registry=self._registry)
+        return int(server.server_port)
+
+    def serves(self, adapter: Adapter) -> None:
+        """Note which model scores from now on."""
+        self._model.clear()
+        self._model.labels(adapter.sidecar.name, adapter.model_id, adapter.digest, adapter.arm).set(1)
+
+    def trouble(self, why: str | None) -> None:
+        """Note whether the feed goes on."""
+        self._trouble.set(why is not None)
+
+    def went_on(self, feed: Feed, rows: int, dead: int, repeated: int) -> None:
+        """Count a batch, and note what waits behind it."""
+        self._scored.inc(rows - dead)
+        self._refused.inc(dead)
+        self._repeated.inc(repeated)
+        if feed.lag is not None:
+            self._lag.labels(feed.unit).set(feed.lag)

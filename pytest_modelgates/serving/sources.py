@@ -1,12 +1,12 @@
-"""Where rows to score come from: a CSV file, plain or .gz, or lines of JSON."""
+"""Where rows to score come from: a CSV file, plain or .gz, lines of JSON, or messages of either."""
 
 import os
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,17 +21,41 @@ from .named import rows_of
 from .protocol import NOT_JSON, said_of
 from .scorer import Rows, named_rows
 
-_PIECE, _LONGEST_LINE = 2**16, 2**20  # bytes
+_PIECE, LONGEST_LINE = 2**16, 2**20  # bytes
 _object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Message(NamedTuple):
+    """A row as a feed brings it.
+
+    Parameters
+    ----------
+    request : str
+        The stream and the place in it, as the log keeps them.
+    content : bytes
+    label : str
+        What an error calls it, such as `message 17`.
+    sequence : int, optional
+        By which it is known again, if it could come twice.
+    """
+
+    request: str
+    content: bytes
+    label: str
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows to score, with the line of each, and the lines among them that are none."""
+    """Rows to score, with the line of each, and the lines among them that are none.
+
+    What comes from a feed has `messages`, and the line of a row is the number of its message, from 1 on.
+    """
 
     rows: Rows
     lines: list[int]
     rejected: list[Rejected]
+    messages: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +124,47 @@ def read_json_lines(descriptor: int, sidecar: Sidecar) -> Iterator[Batch]:
         number += len(lines)
         if skipping:
             rest = b""
-        elif len(rest) > _LONGEST_LINE:
-            long = Rejected(number + 1, None, f"more than {_LONGEST_LINE} bytes; end each row with a newline")
+        elif len(rest) > LONGEST_LINE:
+            long = Rejected(number + 1, None, f"more than {LONGEST_LINE} bytes; end each row with a newline")
             yield Batch(rows_of([], sidecar), [], [long])
             rest, skipping = b"", True
     if rest:
         yield _batch([rest], number, sidecar)
+
+
+def read_messages(messages: Sequence[Message], sidecar: Sidecar) -> Batch:
+    """Read messages, each a JSON object as `read_json_lines` takes it."""
+    short, long = _by_length(messages)
+    found = _batch([message.content for message in short.values()], 0, sidecar)
+    return _of_feed(found, [*short], long, messages)
+
+
+def read_csv_messages(messages: Sequence[Message], sidecar: Sidecar) -> Batch:
+    """Read messages, each a line of a CSV file with its end, as `read_csv` takes it."""
+    short, long = _by_length(messages)
+    columns = columns_of(sidecar)
+    header = ",".join('"{}"'.format(column.name.replace('"', '""')) for column in columns)
+    content = b"".join([header.encode(), b"\n", *(message.content for message in short.values())])
+    table = read_table(content, columns, "the rows")
+    names = {name: table.values[name].tolist() for name in sidecar.keys}
+    rejected = [replace(row, line=row.line - 1) for row in table.rejected]
+    rows = named_rows(names, table.matrix(), sidecar)
+    return _of_feed(Batch(rows, (table.lines - 1).tolist(), rejected), [*short], long, messages)
+
+
+def _by_length(messages: Sequence[Message]) -> tuple[dict[int, Message], list[Rejected]]:
+    """Divide messages, by their numbers, into those that can be a row and those that are too long to be one."""
+    short = {number: message for number, message in enumerate(messages, 1) if len(message.content) <= LONGEST_LINE}
+    why = f"more than {LONGEST_LINE} bytes"
+    return short, [Rejected(number, None, why) for number in range(1, len(messages) + 1) if number not in short]
+
+
+def _of_feed(found: Batch, numbers: list[int], long: list[Rejected], messages: Sequence[Message]) -> Batch:
+    """Number what was found as its messages are, and name the message that brought each row."""
+    lines = [numbers[line - 1] for line in found.lines]
+    rejected = [replace(row, line=numbers[row.line - 1]) for row in found.rejected]
+    requests: list[str | None] = [messages[line - 1].request for line in lines]
+    return Batch(replace(found.rows, requests=requests), lines, [*rejected, *long], messages)
 
 
 def _batch(lines: list[bytes], before: int, sidecar: Sidecar) -> Batch:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # What scoring a row needs. A library that is added here must not reach a broker.
-SCORING = {"msgspec", "numpy", "onnx", "onnxruntime", "pandas"}
+SCORING = {"msgspec", "numpy", "onnx", "onnxruntime", "pandas", "pyarrow"}  # the last reads parts of the log
 
 
 def source_of(module: str) -> Path | None:
@@ -31,7 +31,8 @@ def imported_by(module: str, source: Path) -> set[str]:
 
 
 def test_what_scores_a_row_reaches_no_library_that_could_send_an_order() -> None:
-    seen, waiting = set[str](), ["pytest_modelgates.serving.adapter", "pytest_modelgates.serving.beside"]
+    begins = ("adapter", "beside", "following")
+    seen, waiting = set[str](), [f"pytest_modelgates.serving.{name}" for name in begins]
     while waiting:
         module = waiting.pop()
         source = source_of(module)
