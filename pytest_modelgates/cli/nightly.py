@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,11 +17,13 @@ from .alerts import happened
 from .gates import run_gates_as_read
 from .options import ARTIFACTS, POLICY, Verbs, acting, argument, artifacts_of, key_of, key_option
 from .registry import rehearsed
+from .serving import drilled
 
 if TYPE_CHECKING:
     from ..evidence.report import StoredReport
     from ..registry.in_force import InForce
 
+DRILL = "safety.kill_drill"
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 Outcome = Literal["good", "not measured", "waits", "BAD", "ERROR"]
 STATUS: dict[Outcome, int] = {"good": 0, "not measured": 0, "waits": 0, "BAD": 1, "ERROR": 3}
@@ -94,6 +96,7 @@ class _Night:
         if live:
             yield self._line("live", lambda: self._live(live))
             yield self._line("drift", lambda: self._drift(live))
+            yield self._line("drill", self._drill)
         if candidate:
             yield from self._candidate(candidate, promote=promote)
         yield self._line("retention", self._retention)
@@ -154,6 +157,20 @@ class _Night:
             return "BAD" if alarm else "not measured", words
         happened(self.artifacts, lambda alerts: alerts.drifted(self.artifacts, model_id, words, drift=drift))
         return "BAD" if drift or alarm else "good", words
+
+    def _drill(self) -> tuple[Outcome, str]:
+        """Drill the kill switch if the policy's limit says that it is due."""
+        from ..serving.drill import last_drill
+        from ..serving.running import running
+
+        last = last_drill(self.artifacts)
+        days = (self.now - last.ended) / timedelta(days=1) if last else None
+        if days is not None and self.in_force.policy.limit(DRILL).contains(days):
+            return "good", f"the kill switch was proved {days:.0f} days ago"
+        if not running(self.artifacts):
+            return "not measured", "a drill of the kill switch is due, and no server runs that could show anything"
+        found = drilled(self.artifacts, self.in_force.operations.registry, reason="nightly")
+        return "good" if found.proved else "BAD", "\n".join(map(str, [found, *found.servers]))
 
     def _candidate(self, model_id: str, *, promote: bool) -> Iterator[Line]:
         """Gate the candidate, and promote it, or say what speaks against it."""

@@ -16,8 +16,10 @@ from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..audit.writer import LockRules
     from ..predictions.records import Prediction
     from ..serving.adapter import Adapter
+    from ..serving.drill import Drill
 
 
 def register(verbs: Verbs) -> None:
@@ -189,24 +191,29 @@ def kill(arguments: argparse.Namespace) -> int:
 
 def _drill(arguments: argparse.Namespace) -> int:
     from ..policy.place import operations_at
-    from ..serving.drill import drill
 
     if arguments.arm != ALL_ARMS:
         raise UsageError("a drill stops every arm for a moment; leave --arm out")
     artifacts = artifacts_of(arguments)
-    # Without these, a process that is told to end would leave everything stopped.
+    found = drilled(artifacts, operations_at(artifacts).registry, reason=arguments.reason)
+    print(*found.servers, sep="\n")
+    print(f"{found}; {_left(artifacts)}")
+    return 0 if found.proved else 1
+
+
+def drilled(artifacts: Artifacts, rules: "LockRules", *, reason: str) -> "Drill":
+    """Drill the kill switch; a command that is told to end meanwhile leaves nothing stopped."""
+    from ..serving.drill import drill
+
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        found = drill(artifacts, operations_at(artifacts).registry, reason=arguments.reason)
+        return drill(artifacts, rules, reason=reason)
     except KeyboardInterrupt:
         note(f"the drill was cut short and shows nothing; {_left(artifacts)}")
         raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    print(*found.servers, sep="\n")
-    print(f"{found}; {_left(artifacts)}")
-    return 0 if found.proved else 1
 
 
 def _left(artifacts: Artifacts) -> str:

@@ -8,11 +8,15 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import read_log
+from pytest_modelgates.audit.writer import locked
 from pytest_modelgates.cli import main, nightly
 from pytest_modelgates.errors import HermeticError
 from pytest_modelgates.evidence.report import GateRecord, StoredReport, read_report
+from pytest_modelgates.policy.operations import LockRules
 from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.registry.store import live_id
+from pytest_modelgates.serving.drill import Drill, Shown, record_drill
+from pytest_modelgates.serving.running import Announced
 from tests.support.handmade import (
     Registry,
     golden_of,
@@ -75,9 +79,12 @@ def test_without_promote_it_says_that_nothing_speaks_against_the_candidate(regis
     before = registry.state()
     assert night(registry) == 0
     found = summary_of(capsys)
-    assert list(found) == ["live", "drift", "candidate", "promotion", "retention"]
+    assert list(found) == ["live", "drift", "drill", "candidate", "promotion", "retention"]
     assert found["live"].startswith(f"good {registry.live}: ")
     assert found["drift"] == f"not measured {registry.live} has no prediction in the log"
+    assert found["drill"] == (
+        "not measured a drill of the kill switch is due, and no server runs that could show anything"
+    )
     assert found["promotion"] == f"good nothing speaks against {registry.candidate}: modelgates nightly --promote"
     assert found["retention"] == "good nothing is old enough to be deleted"
     assert registry.state() == before
@@ -98,7 +105,7 @@ def test_with_promote_the_candidate_goes_live_and_the_next_night_has_no_candidat
     )
     assert isinstance(change.way_back, str)
     assert night(registry, "--promote") == 0
-    assert list(summary_of(capsys)) == ["live", "drift", "retention"]
+    assert list(summary_of(capsys)) == ["live", "drift", "drill", "retention"]
 
 
 @pytest.mark.usefixtures("quick_gates")
@@ -185,6 +192,35 @@ def test_drift_of_the_live_model_is_looked_for(
     assert night(registry) == status
     assert summary_of(capsys)["drift"].startswith(f"{outcome} {registry.live}: ")
     assert registry.artifacts.drift_checks.is_file()
+
+
+@pytest.mark.usefixtures("quick_gates")
+def test_the_kill_switch_is_drilled_when_that_is_due(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    reasons: list[str] = []
+
+    def drilled(artifacts: Artifacts, rules: LockRules, *, reason: str) -> Drill:
+        reasons.append(reason)
+        now = datetime.now(UTC)
+        took = 0.02 if len(reasons) > 1 else None
+        shown = Shown(server="here", model="m", stopped_s=took, resumed_s=took, why=None if took else "went on")
+        found = Drill(began=now, ended=now, actor="me", servers=(shown,))
+        with locked(artifacts, rules):
+            record_drill(artifacts, found)
+        return found
+
+    monkeypatch.setattr(nightly, "drilled", drilled)
+    with Announced(registry.artifacts, "live", "127.0.0.1", 80):
+        assert night(registry) == 1
+        said = "0 of 1 server refused a row while killed and came back\nNOT PROVED  here: went on"
+        assert summary_of(capsys)["drill"] == f"BAD {said}"
+        assert night(registry) == 0
+        said = "1 of 1 server refused a row while killed and came back\n"
+        assert summary_of(capsys)["drill"].startswith(f"good {said}proved  here: ")
+        assert night(registry) == 0
+        assert summary_of(capsys)["drill"] == "good the kill switch was proved 0 days ago"
+    assert reasons == ["nightly", "nightly"]
 
 
 @pytest.mark.usefixtures("quick_gates")
