@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from ..artifacts import Artifacts
 from ..audit.chain import Intent
 from ..drift.versions import golden_metadata
@@ -19,15 +21,16 @@ from . import triggers
 from .drift_check import check_log, record
 from .lately import Lately
 from .looks import newest_in
+from .promised import PROMISES
 from .rescored import SCORES, Rescore, wrong_scores
+from .seldom import RANKS, Held, seldom
 from .silence import age, deadlines, silence
 from .triggers import DRIFT_SHARE, Finding
 from .way_out import ARM
 
-RANKS = "shadow.rank_corr"
 BY_CHANCE = ("latency", "failed", "rejected")
 """Triggers that chance may set off, besides drift."""
-CURABLE = (*BY_CHANCE, "drift", SCORES)
+CURABLE = (*BY_CHANCE, "drift", SCORES, *PROMISES)
 """Triggers that a rollback may help against."""
 
 
@@ -44,12 +47,22 @@ class Judge:
         Scores rows again in another process.
     sizes : mapping of str to int
         How far the parts of the log were read before [bytes].
+    held : mapping of str to Held
+        What triggers found that are judged seldom.
     """
 
     def __init__(
-        self, artifacts: Artifacts, live: Intent, policy: Policy, rescore: Rescore, *, sizes: Mapping[str, int]
+        self,
+        artifacts: Artifacts,
+        live: Intent,
+        policy: Policy,
+        rescore: Rescore,
+        *,
+        sizes: Mapping[str, int],
+        held: Mapping[str, Held],
     ) -> None:
         self._artifacts, self._rescore = artifacts, rescore
+        self.held = dict(held)
         limit = policy.limit(SERVE_LATENCY)
         self._lately = Lately(artifacts, ARM, live.digest, slow_ms=limit.upper, sizes=sizes)
 
@@ -73,10 +86,14 @@ class Judge:
             If what drift spent cannot be kept.
         """
         policy, rules = in_force.policy, in_force.operations.watch
+        self.held = seldom(self._artifacts, policy, rules, live, modes, self.held, now=now)
+        # What stands may have been found under another mode.
+        stands = [_under(modes.get(name), each.finding) for name, each in self.held.items()]
         return [
             *self._of_log(policy, rules, live, modes, now=now, level=level),
             self._drift(policy, in_force.operations.drift, rules, modes["drift"], now=now),
             self._scores(policy, rules, live, modes[SCORES]),
+            *stands,
             *self._quiet(rules, live, now=now),
         ]
 
@@ -154,6 +171,10 @@ class Judge:
             except (ModelgatesError, OSError) as error:
                 found.append(triggers.unseen(trigger, of.mode, first_line(error)))
         return found
+
+
+def _under(mode: Mode | None, found: Finding) -> Finding:
+    return msgspec.structs.replace(found, mode=mode) if mode else found
 
 
 def newest_row(artifacts: Artifacts, *, since: datetime) -> datetime | None:

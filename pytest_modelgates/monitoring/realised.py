@@ -240,6 +240,29 @@ def realised(
     )
 
 
+def holdings_since(
+    artifacts: Artifacts, policy: Policy, sidecar: Sidecar, arm: Arm, window: Window, *, first: date
+) -> Holdings:
+    """Follow a signal's predictions on paper, of the rows of a day and later whose outcomes are known.
+
+    Raises
+    ------
+    InsufficientDataError, StatisticsError
+        As `realised` does.
+    """
+    market = Market(read_outcomes(artifacts), sidecar)
+    seen = Scores(market)
+    for _ in seen.seen(count_whole(artifacts, arm, window)):
+        pass
+    rows = np.isfinite(seen.values)
+    if rows.any():
+        rows[rows] = market.dates(rows) >= np.datetime64(first)
+    if not rows.any():
+        raise InsufficientDataError(f"no outcome is known of rows since {first}; see: modelgates outcomes add")
+    costs = _costs(policy, np.unique(market.dates(rows)))
+    return market.follow(seen.values, rows, horizon=sidecar.horizon, costs=costs)
+
+
 def earned_more(market: Market, policy: Policy, ours: Followed, theirs: Followed) -> Mean | None:
     """Say what following a candidate would have earned beyond following the live model, on the rows that both scored.
 

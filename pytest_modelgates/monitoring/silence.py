@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from ..policy.operations import AgeRules, SilenceRules
 from .triggers import Finding, inconclusive
 
-NO_CURE = ("silence", "stale_model", "stale_golden")
+NO_CURE = ("silence", "stale_model", "stale_golden", "shadow")
 """Triggers that no rollback helps against: they are told, and never acted on."""
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)

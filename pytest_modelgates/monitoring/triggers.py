@@ -7,7 +7,7 @@ import msgspec
 
 from ..drift.over_time import OverTime
 from ..policy.limits import Bounds, short
-from ..policy.operations import Mode, ShareRules, TriggerRules
+from ..policy.operations import Mode, ModeRules, ShareRules, TriggerRules
 from ..stats.sequential import chance_of_share
 from ..storage.strict_json import Moment
 from ..storage.text import counted
@@ -62,7 +62,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     dry_since: Moment | None = None
 
 
-def mode_now(rules: TriggerRules, standing: Standing, *, now: datetime) -> tuple[Mode, Standing]:
+def mode_now(rules: ModeRules, standing: Standing, *, now: datetime) -> tuple[Mode, Standing]:
     """Say what follows a breach now: a dry run that has lasted so many days acts."""
     if rules.mode != "dry_run" or not rules.days:
         return rules.mode, msgspec.structs.replace(standing, dry_since=None)
@@ -71,7 +71,7 @@ def mode_now(rules: TriggerRules, standing: Standing, *, now: datetime) -> tuple
     return mode, msgspec.structs.replace(standing, dry_since=since)
 
 
-def with_patience(found: Finding, rules: TriggerRules, before: int, *, fresh: bool) -> tuple[Finding, int]:
+def with_patience(found: Finding, rules: ModeRules, before: int, *, fresh: bool) -> tuple[Finding, int]:
     """Turn a breach that too few looks in a row have found into none yet; give how many have found it.
 
     A look at what the look before has seen already, or that cannot tell, is not one more.
@@ -135,7 +135,7 @@ def _of_share(
     if sample < rules.min_sample:
         verdict, text = "inconclusive", f"{sample} in {rules.window_h:g} h, at least {rules.min_sample} are needed"
     elif found > share * sample:
-        beyond = chance_of_share(found, sample, share) <= level
+        beyond = chance_of_share(found, sample, share) < level
         verdict, text = ("breach", text) if beyond else ("inconclusive", f"{text}: chance may explain it")
     return Finding(
         trigger=trigger,

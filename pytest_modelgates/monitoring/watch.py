@@ -16,7 +16,7 @@ from ..audit.actor import acting_as, why_denied
 from ..audit.chain import Intent
 from ..audit.writer import settle
 from ..errors import FormatError, UsageError
-from ..policy.operations import Mode, TriggerRules
+from ..policy.operations import Mode, ModeRules
 from ..policy.policy import Policy
 from ..predictions.counting import CLOCKS
 from ..registry.in_force import InForce
@@ -30,6 +30,7 @@ from . import triggers
 from .adapters import confirm
 from .judge import BY_CHANCE, CURABLE, Judge
 from .rescored import Rescore
+from .seldom import Held
 from .silence import NO_CURE
 from .triggers import DRIFT_SHARE, Finding, Standing
 from .way_out import ACTOR, Deed, Rehearse, act
@@ -41,7 +42,7 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Where the watch stands after a look.
 
     `spent` is until when the budget of false alarms is spent, `sizes` how far parts of the log were read [bytes], and
-    `on` the triggers whose alert is on.
+    `on` the triggers whose alert is on. `held` is what triggers found that are judged seldom.
     """
 
     format: Literal[1] = 1
@@ -51,6 +52,7 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     standing: dict[str, Standing] = {}
     sizes: dict[str, int] = {}
     on: tuple[str, ...] = ()
+    held: dict[str, Held] = {}
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +168,7 @@ class Watch:
             standing=standing,
             sizes=self._judge.sizes if self._judge else kept.sizes,
             on=on,
+            held=self._judge.held if self._judge else kept.held,
         )
         # Before anything is done: budget that cannot be kept as spent would be spent again.
         artifacts.write(_state(artifacts), canonical(after))
@@ -176,7 +179,7 @@ class Watch:
     ) -> tuple[list[Finding], dict[str, Standing]]:
         """Hold every trigger, with what was to be spent since the last look."""
         watch, days = in_force.operations.watch, in_force.operations.drift.days_per_false_alarm
-        rules: dict[str, TriggerRules] = {name: getattr(watch, name) for name in CURABLE}
+        rules: dict[str, ModeRules] = {name: getattr(watch, name) for name in CURABLE}
         modes, standing = dict[str, Mode](), dict[str, Standing]()
         for name, each in rules.items():
             modes[name], standing[name] = triggers.mode_now(each, kept.standing.get(name, Standing()), now=now)
@@ -188,7 +191,7 @@ class Watch:
             return [triggers.unseen(name, modes[name], why) for name in rules], standing
         sizes = kept.sizes if kept.digest == live.digest else {}
         if self._judge is None or self._judge.is_of_another(live, in_force.policy):
-            self._judge = Judge(self.artifacts, live, in_force.policy, self.rescore, sizes=sizes)
+            self._judge = Judge(self.artifacts, live, in_force.policy, self.rescore, sizes=sizes, held=kept.held)
         level = look_level((now - kept.spent) / _DAY, days) * (1 - DRIFT_SHARE) / len(BY_CHANCE)
         found = self._judge.judge(in_force, live, modes, now=now, level=level)
         fresh = self._judge.sizes != sizes

@@ -1,9 +1,14 @@
 """What a look of the watch found, in words."""
 
 from datetime import UTC
+from textwrap import wrap
+from typing import Any
 
 from .silence import NO_CURE
 from .watch import Look
+
+_WIDTH = 80  # columns
+_WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def in_words(looked: Look) -> str:
@@ -14,7 +19,8 @@ def in_words(looked: Look) -> str:
         if each.verdict == "inconclusive" and each.trigger in NO_CURE:
             continue  # what is not asked need not be said each minute
         mode = f" ({each.mode.replace('_', ' ')})" if each.verdict == "breach" and each.mode != "act" else ""
-        lines.append(f"  {each.trigger:8}  {shown.get(each.verdict, each.verdict):12}  {each.text}{mode}")
+        begin = f"  {each.trigger:8}  {shown.get(each.verdict, each.verdict):12}  "
+        lines += wrap(each.text + mode, _WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin), **_WHOLE)
     if looked.deed:
         to = f" to {looked.deed.to}" if looked.deed.to else ""
         lines += [f"  {looked.deed.did}{to}:", f"    {looked.deed.text}"]

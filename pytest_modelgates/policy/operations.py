@@ -150,19 +150,24 @@ class AlertRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 Mode = Literal["warn", "dry_run", "act"]
 
 
-class TriggerRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ModeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a trigger of the watch speaks, and what follows.
 
     `mode` says whether a breach is a warning, is reported with what it would have done, or is acted on. A dry run acts
-    after `days` of it [days]; 0 is never. `window_h` is how far back it looks [h], `min_sample` the fewest rows or
-    batches that it judges [count], and `patience` how many looks in a row must find a breach.
+    after `days` of it [days]; 0 is never. `min_sample` is the fewest rows, batches or days that it judges [count], and
+    `patience` how many looks in a row must find a breach.
     """
 
     mode: Mode
     days: Annotated[float, msgspec.Meta(ge=0, le=1e4)] = 0
-    window_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 366)]
     min_sample: Annotated[int, msgspec.Meta(ge=1)]
-    patience: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    patience: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
+
+
+class TriggerRules(ModeRules, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A trigger that looks back over `window_h` hours [h]."""
+
+    window_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 366)]
 
 
 class ShareRules(TriggerRules, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -194,6 +199,13 @@ class AgeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     limit_days: Annotated[float, msgspec.Meta(ge=0, le=1e5)]
 
 
+class ShadowRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far back a candidate in shadow is compared with the live model [days], which is not to blame for it."""
+
+    mode: QuietMode
+    window_days: Annotated[float, msgspec.Meta(ge=1, le=1e4)]
+
+
 class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the live model is watched.
 
@@ -209,6 +221,9 @@ class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     failed: ShareRules
     rejected: ShareRules
     scores: TriggerRules
+    ic: ModeRules
+    pnl: ModeRules
+    shadow: ShadowRules
     silence: SilenceRules
     stale_model: AgeRules
     stale_golden: AgeRules

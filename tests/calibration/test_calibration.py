@@ -24,6 +24,10 @@ from tests.calibration.rows_sweep import GATES as ROWS
 from tests.calibration.rows_sweep import refused as refused_rows
 from tests.calibration.trials_sweep import CASES as TRIALS_CASES
 from tests.calibration.trials_sweep import passes as trials_passes
+from tests.calibration.watch_sweep import AT_THE_LIMITS, SHIFTED
+from tests.calibration.watch_sweep import DAYS_PER_ALARM as WATCH_DAYS
+from tests.calibration.watch_sweep import delays as watch_delays
+from tests.calibration.watch_sweep import false_alarms as watch_false_alarms
 
 pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")
@@ -186,4 +190,20 @@ def test_drift_is_seen_about_as_soon_as_the_documentation_says(name: str) -> Non
     (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {name} |"))
     middle, most = map(float, line.split("|")[2:4])
     waited, _ = delays(DRIFTS[name], runs=5)
+    assert np.median(waited) <= max(most, 2 * middle)
+
+
+@pytest.mark.parametrize("name", AT_THE_LIMITS)
+def test_the_watch_gives_no_more_false_alarms_than_promised(name: str) -> None:
+    found, days = watch_false_alarms(AT_THE_LIMITS[name], looks=2_000, runs=1)
+    promised = max(days / WATCH_DAYS, 1)
+    assert sum(found.values()) <= promised + 3 * np.sqrt(promised)
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_the_watch_finds_what_is_wrong_about_as_soon_as_the_documentation_says(name: str) -> None:
+    (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {name} |"))
+    middle, most = map(float, line.split("|")[2:4])
+    trigger, desk = SHIFTED[name]
+    waited = watch_delays(trigger, desk, runs=5, most=4 * int(most))
     assert np.median(waited) <= max(most, 2 * middle)

@@ -105,7 +105,7 @@ def verdicts(looked: Look) -> dict[str, str]:
     return {each.trigger: each.verdict for each in looked.findings}
 
 
-UNASKED = dict.fromkeys(("scores", "silence", "stale_model", "stale_golden"), "inconclusive")
+UNASKED = dict.fromkeys(("scores", "ic", "pnl", "shadow", "silence", "stale_model", "stale_golden"), "inconclusive")
 CLEAN = {"latency": "clean", "failed": "clean", "rejected": "clean", "drift": "clean"} | UNASKED
 
 
@@ -121,7 +121,12 @@ def test_a_calm_model_is_left_alone(desk: Desk) -> None:
     assert said[2] == "  failed    clean         0.00% of 600 rows, limit ≤ 0.01"
     assert said[4].startswith("  drift     clean         PSI 0.0")
     assert said[5] == "  scores    inconclusive  no new row keeps its features; see: [log] features"
-    assert said[6] == "  at most one false alarm in 20 days is promised, of all triggers together"
+    assert (
+        said[6]
+        == f"  ic        inconclusive  no outcome is known of rows since {NOW - timedelta(days=2):%Y-%m-%d}; see:"
+    )
+    assert said[7] == f"{' ' * 26}modelgates outcomes add"
+    assert said[10] == "  at most one false alarm in 20 days is promised, of all triggers together"
     assert [line for line in said if len(line) > 80] == []
 
 
@@ -433,7 +438,7 @@ def test_a_silence_is_told_and_nobody_is_rolled_back_for_it(desk: Desk) -> None:
         "[watch.stale_model]\nlimit_days = 1\n[watch.stale_golden]\nlimit_days = 1\n"
     )
     looked = desk.look()
-    quiet = {each.trigger: each for each in looked.findings[5:]}
+    quiet = {each.trigger: each for each in looked.findings[8:]}
     assert (quiet["silence"].verdict, quiet["stale_model"].verdict) == ("breach", "breach")
     assert quiet["silence"].text.startswith("no row since ")
     assert quiet["stale_model"].text.endswith(" days since the last day that it was trained on, limit ≤ 1")
