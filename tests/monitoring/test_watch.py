@@ -123,7 +123,7 @@ def test_a_calm_model_is_left_alone(desk: Desk) -> None:
     assert said[5] == "  scores    inconclusive  no new row keeps its features; see: [log] features"
     assert (
         said[6]
-        == f"  ic        inconclusive  no outcome is known of rows since {NOW - timedelta(days=2):%Y-%m-%d}; see:"
+        == f"  ic        inconclusive  no outcome is known of rows since {desk.now - timedelta(days=2):%Y-%m-%d}; see:"
     )
     assert said[7] == f"{' ' * 26}modelgates outcomes add"
     assert said[10] == "  at most one false alarm in 20 days is promised, of all triggers together"
