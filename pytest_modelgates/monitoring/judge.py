@@ -63,12 +63,15 @@ class Judge:
     ) -> None:
         self._artifacts, self._rescore = artifacts, rescore
         self.held = dict(held)
+        self._back: timedelta | None = None
         limit = policy.limit(SERVE_LATENCY)
         self._lately = Lately(artifacts, ARM, live.digest, slow_ms=limit.upper, sizes=sizes)
 
-    def is_of_another(self, live: Intent, policy: Policy) -> bool:
-        """Whether another model went live, or another time is too long."""
-        return (self._lately.digest, self._lately.slow_ms) != (live.digest, policy.limit(SERVE_LATENCY).upper)
+    def is_of_another(self, live: Intent, in_force: InForce) -> bool:
+        """Whether another model went live, or more or something else is asked of what was read."""
+        slow_ms = in_force.policy.limit(SERVE_LATENCY).upper
+        longer = self._back is not None and _back(in_force.operations.watch) > self._back
+        return longer or (self._lately.digest, self._lately.slow_ms) != (live.digest, slow_ms)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -108,6 +111,7 @@ class Judge:
         level: float,
     ) -> list[Finding]:
         """Judge what the log says of the last hours."""
+        self._back = _back(rules)
         begin = {name: max(live.time, now - timedelta(hours=getattr(rules, name).window_h)) for name in BY_CHANCE}
         try:
             problem = self._lately.read(min(begin.values()))
@@ -171,6 +175,11 @@ class Judge:
             except (ModelgatesError, OSError) as error:
                 found.append(triggers.unseen(trigger, of.mode, first_line(error)))
         return found
+
+
+def _back(rules: WatchRules) -> timedelta:
+    """How far back the log is read."""
+    return timedelta(hours=max(getattr(rules, name).window_h for name in BY_CHANCE))
 
 
 def _under(mode: Mode | None, found: Finding) -> Finding:

@@ -6,6 +6,7 @@ In between, what was found last stands.
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import msgspec
 
@@ -101,7 +102,10 @@ def _in_shadow(artifacts: Artifacts, policy: Policy, rules: ShadowRules, live: I
         with ModelDirectory(artifacts.model(str(candidate))) as model:
             digest = model.verify()
         ours = count_whole(artifacts, "shadow", Window(digest=digest, since=since))
-        found = agreement(ours, count_whole(artifacts, "live", Window(digest=live.digest, since=since)))
+        first = next(ours, None)
+        if first is None:  # the live model's log may be long
+            return triggers.inconclusive(SHADOW, rules.mode, f"{candidate} has no record in shadow")
+        found = agreement(chain([first], ours), count_whole(artifacts, "live", Window(digest=live.digest, since=since)))
     except StatisticsError as error:
         return triggers.inconclusive(SHADOW, rules.mode, first_line(error))
     except (ModelgatesError, OSError) as error:

@@ -81,6 +81,16 @@ def test_what_cannot_be_seen_ends_with_3(watched: Registry, capsys: Capture) -> 
     assert capsys.readouterr().err.startswith("modelgates: cannot see: promotions.log says ")
 
 
+def test_without_the_registrys_policy_nothing_is_judged_nor_done(watched: Registry, capsys: Capture) -> None:
+    log(watched, shift=1.0)
+    watched.policy_file.rename(watched.policy_file.with_name("elsewhere.toml"))
+    assert main(["watch", "--artifacts", str(watched.artifacts.root)]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("modelgates: cannot see: ")
+    assert "policy" in said
+    assert link_text(watched.artifacts.latest) == watched.candidate
+
+
 @pytest.mark.parametrize("text", ["60", "0s", "1d", "-5s", "1.5h", ""])
 def test_a_span_is_a_number_and_a_unit(watched: Registry, capsys: Capture, text: str) -> None:
     with pytest.raises(SystemExit, match="2"):
