@@ -13,6 +13,7 @@ from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.store import link_text, live_change
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, predictions
+from tests.support.panels import FEATURES, invented_panel
 from tests.support.webhooks import webhook
 
 Capture = pytest.CaptureFixture[str]
@@ -57,6 +58,17 @@ def test_a_model_that_does_not_load_is_not_gone_back_to(watched: Registry, capsy
     assert "\n  killed:\n    arm live was killed by modelgates-watch on " in said
     assert f"there is no way back to {watched.live}: model.onnx" in said
     assert link_text(watched.artifacts.latest) == watched.candidate
+
+
+def test_what_was_really_served_is_scored_alike_by_another_process(watched: Registry, capsys: Capture) -> None:
+    operations = watched.policy_file.with_name("operations.toml")
+    operations.write_text("[log]\nfeatures = 1\n")
+    rows = watched.artifacts.root / "live_data.csv"
+    invented_panel(seed=2)[["time", "asset", *FEATURES]][:200].to_csv(rows, index=False)
+    assert main(["serve", "--onnx", str(watched.artifacts.latest_onnx), "--csv", str(rows)]) == 0
+    capsys.readouterr()
+    assert main(words(watched)) == 0
+    assert "\n  scores    clean         200 rows scored again, apart by " in capsys.readouterr().out
 
 
 def test_who_is_not_listed_may_not_watch(watched: Registry, capsys: Capture) -> None:
