@@ -21,16 +21,15 @@ from . import triggers
 from .drift_check import check_log, record
 from .lately import Lately
 from .looks import newest_in
-from .promised import PROMISES
 from .rescored import SCORES, Rescore, wrong_scores
-from .seldom import RANKS, Held, seldom
+from .seldom import OF_OUTCOMES, RANKS, Held, seldom
 from .silence import age, deadlines, silence
 from .triggers import DRIFT_SHARE, Finding
 from .way_out import ARM
 
 BY_CHANCE = ("latency", "failed", "rejected")
 """Triggers that chance may set off, besides drift."""
-CURABLE = (*BY_CHANCE, "drift", SCORES, *PROMISES)
+CURABLE = (*BY_CHANCE, "drift", SCORES, *OF_OUTCOMES)
 """Triggers that a rollback may help against."""
 
 
