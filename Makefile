@@ -11,7 +11,7 @@ MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
 CSV ?= $(ARTIFACTS)/live_data.csv
 DIRECTORY = $(ARTIFACTS)/models/$(MODEL)
 
-.PHONY: help env e2e test lint bench promote rollback shadow drift-check kill unkill kill-drill
+.PHONY: help env e2e test lint bench promote rollback shadow drift-check watch kill unkill kill-drill
 .PHONY: gate\:data gate\:signal gate\:parity gate\:pnl gate\:wf candidate
 
 help: ## Show this list
@@ -79,3 +79,6 @@ shadow: env candidate ## Score CSV with MODEL beside the live model
 
 drift-check: env ## Compare the live model's predictions with its golden
 	$(BIN)/modelgates drift-check --artifacts $(ARTIFACTS)
+
+watch: env ## Look at how the live model does, and roll it back on a breach
+	$(BIN)/modelgates watch --artifacts $(ARTIFACTS)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import ModelgatesError
+from ..errors import ModelgatesError, PolicyError
 from ..storage.text import first_line
 from .alerts import announce, happened
-from .options import ARTIFACTS, JSON, POLICY, Verbs, argument, artifacts_of, looking, note, print_json
+from .options import ARTIFACTS, JSON, POLICY, Verbs, acting, argument, artifacts_of, note, print_json
 
 if TYPE_CHECKING:
     from ..artifacts import Artifacts
@@ -54,7 +54,11 @@ def watch(arguments: argparse.Namespace) -> int:
     from ..proving.rescoring import rescore
 
     artifacts = artifacts_of(arguments)
-    in_force = looking(artifacts, arguments)
+    try:
+        in_force = acting(artifacts, arguments)
+    except PolicyError as error:
+        note(f"cannot see: {error}")
+        return _CANNOT_SEE
     refuse_without_right(in_force.policy)
     limits = in_force.operations.hermetic
 
@@ -99,7 +103,7 @@ def _look(watching: "Watch", artifacts: "Artifacts", arguments: argparse.Namespa
     from ..monitoring.watch_words import in_words
 
     try:
-        in_force = looking(artifacts, arguments)
+        in_force = acting(artifacts, arguments)
         timeout_s = in_force.operations.registry.lock_timeout_s
         with locked_file(lock_of(artifacts), timeout_s=timeout_s, mode=artifacts.file_mode):
             looked = watching.look(in_force)

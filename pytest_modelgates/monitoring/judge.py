@@ -21,16 +21,15 @@ from . import triggers
 from .drift_check import check_log, record
 from .lately import Lately
 from .looks import newest_in
-from .promised import PROMISES
 from .rescored import SCORES, Rescore, wrong_scores
-from .seldom import RANKS, Held, seldom
+from .seldom import OF_OUTCOMES, RANKS, Held, seldom
 from .silence import age, deadlines, silence
 from .triggers import DRIFT_SHARE, Finding
 from .way_out import ARM
 
 BY_CHANCE = ("latency", "failed", "rejected")
 """Triggers that chance may set off, besides drift."""
-CURABLE = (*BY_CHANCE, "drift", SCORES, *PROMISES)
+CURABLE = (*BY_CHANCE, "drift", SCORES, *OF_OUTCOMES)
 """Triggers that a rollback may help against."""
 
 
@@ -63,12 +62,15 @@ class Judge:
     ) -> None:
         self._artifacts, self._rescore = artifacts, rescore
         self.held = dict(held)
+        self._back: timedelta | None = None
         limit = policy.limit(SERVE_LATENCY)
         self._lately = Lately(artifacts, ARM, live.digest, slow_ms=limit.upper, sizes=sizes)
 
-    def is_of_another(self, live: Intent, policy: Policy) -> bool:
-        """Whether another model went live, or another time is too long."""
-        return (self._lately.digest, self._lately.slow_ms) != (live.digest, policy.limit(SERVE_LATENCY).upper)
+    def is_of_another(self, live: Intent, in_force: InForce) -> bool:
+        """Whether another model went live, or more or something else is asked of what was read."""
+        slow_ms = in_force.policy.limit(SERVE_LATENCY).upper
+        longer = self._back is not None and _back(in_force.operations.watch) > self._back
+        return longer or (self._lately.digest, self._lately.slow_ms) != (live.digest, slow_ms)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -108,6 +110,7 @@ class Judge:
         level: float,
     ) -> list[Finding]:
         """Judge what the log says of the last hours."""
+        self._back = _back(rules)
         begin = {name: max(live.time, now - timedelta(hours=getattr(rules, name).window_h)) for name in BY_CHANCE}
         try:
             problem = self._lately.read(min(begin.values()))
@@ -171,6 +174,11 @@ class Judge:
             except (ModelgatesError, OSError) as error:
                 found.append(triggers.unseen(trigger, of.mode, first_line(error)))
         return found
+
+
+def _back(rules: WatchRules) -> timedelta:
+    """How far back the log is read."""
+    return timedelta(hours=max(getattr(rules, name).window_h for name in BY_CHANCE))
 
 
 def _under(mode: Mode | None, found: Finding) -> Finding:

@@ -9,19 +9,22 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..audit.chain import Intent
-from ..errors import InsufficientDataError
+from ..errors import InsufficientDataError, StatisticsError
 from ..evidence.report import Report, read_report
 from ..policy.operations import Mode, ModeRules
 from ..policy.policy import Policy
 from ..registry.store import went_live
+from ..stats.holdings import Holdings
+from ..stats.portfolio import paper_pnl
 from ..stats.quantiles import is_constant
 from ..stats.sequential import mean_radius
 from ..storage.digests import sha256_of
-from ..storage.text import counted
+from ..storage.text import counted, first_line
 from .triggers import Finding, inconclusive
 
 PROMISES = {"ic": ("significance.p_against", "ic_net"), "pnl": ("pnl.p_value", "net_return")}
 """Which number of which evidence is the promise that a trigger holds what came against."""
+EXPOSURE = "exposure"
 _NAMES = {"ic": "the daily IC after costs", "pnl": "the daily return after costs"}
 LEVEL = 0.025
 """The probability that one series ever falls short by chance, of one model [share]."""
@@ -66,6 +69,34 @@ def _in_report(report: Report, model_id: str) -> dict[str, Promise]:
                 if evidence.slo == slo and evidence.sample and isinstance(value, (int, float)) and math.isfinite(value):
                     found[trigger] = Promise(float(value), evidence.sample)
     return found
+
+
+def exposure(holdings: Holdings, policy: Policy, rules: ModeRules, mode: Mode) -> Finding:
+    """Hold the positions that follow the predictions on paper against the limits of the policy, on the worst day."""
+    if len(holdings.net) < rules.min_sample:
+        days = counted(len(holdings.net), "day")
+        return inconclusive(EXPOSURE, mode, f"{days} with outcomes, at least {rules.min_sample} are needed")
+    try:
+        pnl = paper_pnl(holdings)
+    except StatisticsError as error:
+        return inconclusive(EXPOSURE, mode, first_line(error))
+    worst = {
+        "pnl.exposure": pnl.largest_gross,
+        "pnl.net_exposure": pnl.largest_net,
+        "pnl.largest_weight": pnl.largest_weight,
+    }
+    beyond = [name for name, value in worst.items() if not policy.limit(name).contains(value)]
+    said = (f"{name} {value:.3g} ({policy.limit(name)})" for name, value in worst.items())
+    return Finding(
+        trigger=EXPOSURE,
+        mode=mode,
+        verdict="breach" if beyond else "clean",
+        text=", ".join(said),
+        value=worst[(beyond or ["pnl.exposure"])[0]],
+        unit="of capital",
+        sample=len(holdings.net),
+        beyond=bool(beyond),
+    )
 
 
 def falls_short(

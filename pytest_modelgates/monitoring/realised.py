@@ -250,9 +250,11 @@ def holdings_since(
     InsufficientDataError, StatisticsError
         As `realised` does.
     """
-    market = Market(read_outcomes(artifacts), sidecar)
+    outcomes = read_outcomes(artifacts)
+    market = Market(outcomes, sidecar)
     seen = Scores(market)
-    for _ in seen.seen(count_whole(artifacts, arm, window)):
+    # The log may be long, and says nothing as long as nothing is known.
+    for _ in seen.seen(count_whole(artifacts, arm, window)) if outcomes.values else ():
         pass
     rows = np.isfinite(seen.values)
     if rows.any():

@@ -8,7 +8,7 @@ import msgspec
 from ..policy.limits import Bounds, short
 from ..policy.operations import Mode, TriggerRules
 from ..storage.digests import Sha256
-from ..storage.text import counted
+from ..storage.text import counted, cut
 from .lately import Sampled
 from .triggers import Finding, inconclusive, unseen
 
@@ -80,7 +80,7 @@ def wrong_scores(
     apart = "no finite score" if found.difference is None else f"apart by {short(found.difference)}"
     text = f"{text}, {apart}, limit {parity}"
     if wrong:
-        text += f"; the furthest: {found.key}"
+        text += f"; the furthest: {cut(found.key)}"
     if unlike:
         text += f"; rank correlation {ranks:.3f}, limit {agreement}"
     return Finding(

@@ -6,6 +6,7 @@ In between, what was found last stands.
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import msgspec
 
@@ -22,12 +23,13 @@ from ..storage.strict_json import canonical
 from ..storage.text import first_line
 from . import triggers
 from .compare import agreement
-from .promised import PROMISES, falls_short, promises
+from .promised import EXPOSURE, PROMISES, exposure, falls_short, promises
 from .realised import holdings_since
 from .triggers import Finding
 
 RANKS = "shadow.rank_corr"
 SHADOW = "shadow"
+OF_OUTCOMES = (*PROMISES, EXPOSURE)
 
 
 class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,8 +52,8 @@ def seldom(
     """Judge what changed since it was judged last; give all findings, by trigger."""
     found = dict[str, Held]()
     known = sha256(canonical([live.digest, live.time, _outcomes(artifacts), policy.digest, canonical(rules).decode()]))
-    if all(trigger in held and held[trigger].of == known for trigger in PROMISES):
-        found |= {trigger: held[trigger] for trigger in PROMISES}
+    if all(trigger in held and held[trigger].of == known for trigger in OF_OUTCOMES):
+        found |= {trigger: held[trigger] for trigger in OF_OUTCOMES}
     else:
         judged = _against_promises(artifacts, policy, rules, live, modes)
         found |= {each.trigger: Held(of=known, finding=each) for each in judged}
@@ -78,17 +80,24 @@ def _against_promises(
         with ModelDirectory(artifacts.model(live.to)) as model:
             sidecar = model.sidecar
         if sidecar.task != "signal":
-            return [triggers.inconclusive(name, modes[name], "the live model is not a signal") for name in PROMISES]
+            return [triggers.inconclusive(name, modes[name], "the live model is not a signal") for name in OF_OUTCOMES]
         window = Window(digest=live.digest, since=live.time)
         first = live.time.astimezone(UTC).date()
         of_days = holdings_since(artifacts, policy, sidecar, "live", window, first=first)
-        promised = promises(artifacts, live, policy)
     except (InsufficientDataError, StatisticsError) as error:
-        return [triggers.inconclusive(name, modes[name], first_line(error)) for name in PROMISES]
+        return [triggers.inconclusive(name, modes[name], first_line(error)) for name in OF_OUTCOMES]
     except (ModelgatesError, OSError) as error:
-        return [triggers.unseen(name, modes[name], first_line(error)) for name in PROMISES]
+        return [triggers.unseen(name, modes[name], first_line(error)) for name in OF_OUTCOMES]
     series = {"ic": of_days.ic_net, "pnl": of_days.net}
-    return [falls_short(name, series[name], promised.get(name), getattr(rules, name), modes[name]) for name in PROMISES]
+    found = [exposure(of_days, policy, rules.exposure, modes[EXPOSURE])]
+    try:
+        promised = promises(artifacts, live, policy)
+    except InsufficientDataError as error:
+        return [*(triggers.inconclusive(name, modes[name], first_line(error)) for name in PROMISES), *found]
+    except (ModelgatesError, OSError) as error:
+        return [*(triggers.unseen(name, modes[name], first_line(error)) for name in PROMISES), *found]
+    of = (falls_short(name, series[name], promised.get(name), getattr(rules, name), modes[name]) for name in PROMISES)
+    return [*of, *found]
 
 
 def _in_shadow(artifacts: Artifacts, policy: Policy, rules: ShadowRules, live: Intent, *, now: datetime) -> Finding:
@@ -101,7 +110,10 @@ def _in_shadow(artifacts: Artifacts, policy: Policy, rules: ShadowRules, live: I
         with ModelDirectory(artifacts.model(str(candidate))) as model:
             digest = model.verify()
         ours = count_whole(artifacts, "shadow", Window(digest=digest, since=since))
-        found = agreement(ours, count_whole(artifacts, "live", Window(digest=live.digest, since=since)))
+        first = next(ours, None)
+        if first is None:  # the live model's log may be long
+            return triggers.inconclusive(SHADOW, rules.mode, f"{candidate} has no record in shadow")
+        found = agreement(chain([first], ours), count_whole(artifacts, "live", Window(digest=live.digest, since=since)))
     except StatisticsError as error:
         return triggers.inconclusive(SHADOW, rules.mode, first_line(error))
     except (ModelgatesError, OSError) as error:

@@ -190,7 +190,7 @@ class Watch:
             )
             return [triggers.unseen(name, modes[name], why) for name in rules], standing
         sizes = kept.sizes if kept.digest == live.digest else {}
-        if self._judge is None or self._judge.is_of_another(live, in_force.policy):
+        if self._judge is None or self._judge.is_of_another(live, in_force):
             self._judge = Judge(self.artifacts, live, in_force.policy, self.rescore, sizes=sizes, held=kept.held)
         level = look_level((now - kept.spent) / _DAY, days) * (1 - DRIFT_SHARE) / len(BY_CHANCE)
         found = self._judge.judge(in_force, live, modes, now=now, level=level)

@@ -223,6 +223,7 @@ class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     scores: TriggerRules
     ic: ModeRules
     pnl: ModeRules
+    exposure: ModeRules
     shadow: ShadowRules
     silence: SilenceRules
     stale_model: AgeRules

@@ -13,6 +13,7 @@ from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.store import link_text, live_change
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, predictions
+from tests.support.panels import FEATURES, invented_panel
 from tests.support.webhooks import webhook
 
 Capture = pytest.CaptureFixture[str]
@@ -59,6 +60,17 @@ def test_a_model_that_does_not_load_is_not_gone_back_to(watched: Registry, capsy
     assert link_text(watched.artifacts.latest) == watched.candidate
 
 
+def test_what_was_really_served_is_scored_alike_by_another_process(watched: Registry, capsys: Capture) -> None:
+    operations = watched.policy_file.with_name("operations.toml")
+    operations.write_text("[log]\nfeatures = 1\n")
+    rows = watched.artifacts.root / "live_data.csv"
+    invented_panel(seed=2)[["time", "asset", *FEATURES]][:200].to_csv(rows, index=False)
+    assert main(["serve", "--onnx", str(watched.artifacts.latest_onnx), "--csv", str(rows)]) == 0
+    capsys.readouterr()
+    assert main(words(watched)) == 0
+    assert "\n  scores    clean         200 rows scored again, apart by " in capsys.readouterr().out
+
+
 def test_who_is_not_listed_may_not_watch(watched: Registry, capsys: Capture) -> None:
     with watched.policy_file.open("a") as file:
         file.write('[registry]\nmay_roll_back = ["ada"]\n')
@@ -79,6 +91,16 @@ def test_what_cannot_be_seen_ends_with_3(watched: Registry, capsys: Capture) -> 
     watched.artifacts.latest.unlink()
     assert main(words(watched)) == 3
     assert capsys.readouterr().err.startswith("modelgates: cannot see: promotions.log says ")
+
+
+def test_without_the_registrys_policy_nothing_is_judged_nor_done(watched: Registry, capsys: Capture) -> None:
+    log(watched, shift=1.0)
+    watched.policy_file.rename(watched.policy_file.with_name("elsewhere.toml"))
+    assert main(["watch", "--artifacts", str(watched.artifacts.root)]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("modelgates: cannot see: ")
+    assert "policy" in said
+    assert link_text(watched.artifacts.latest) == watched.candidate
 
 
 @pytest.mark.parametrize("text", ["60", "0s", "1d", "-5s", "1.5h", ""])

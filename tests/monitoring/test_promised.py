@@ -1,6 +1,7 @@
 """What came of predictions against what the gates promised, and a candidate in shadow: judged seldom, and rightly."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -9,14 +10,16 @@ import pandas as pd
 import pytest
 
 from pytest_modelgates.errors import InsufficientDataError, StatisticsError
-from pytest_modelgates.monitoring.promised import LEVEL, Promise, falls_short, promises
+from pytest_modelgates.monitoring.promised import LEVEL, Promise, exposure, falls_short, promises
 from pytest_modelgates.monitoring.seldom import Held, seldom
 from pytest_modelgates.monitoring.triggers import Finding
+from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import ModeRules, load_operations
 from pytest_modelgates.predictions.outcomes import add_outcomes
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.store import live_change
+from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.sequential import mean_radius
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import Registry, green_report, log_predictions, predictions
@@ -90,7 +93,7 @@ def test_a_radius_asks_for_a_series() -> None:
 
 def judged(registry: Registry, held: dict[str, Held] | None = None) -> dict[str, Held]:
     live = msgspec.structs.replace(live_change(registry.artifacts), time=NOW - timedelta(days=100))
-    modes = {"ic": "dry_run", "pnl": "dry_run"}
+    modes = {"ic": "dry_run", "pnl": "dry_run", "exposure": "dry_run"}
     rules = load_operations(None, policy=None)[0].watch
     return seldom(registry.artifacts, registry.policy, rules, live, modes, held or {}, now=NOW)
 
@@ -124,9 +127,28 @@ def test_live_figures_are_held_against_the_promise_whenever_outcomes_were_added(
     found = judged(registry, first)
     assert (found["ic"].finding.verdict, found["pnl"].finding.verdict) == (verdict, verdict)
     assert found["shadow"] is first["shadow"]
+    worst = found["exposure"].finding
+    assert (worst.verdict, worst.sample) == ("clean", 59)
+    assert worst.text.startswith("pnl.exposure 1 (0 ≤ · ≤ 1), pnl.net_exposure ")
     # Nothing is read anew as long as nothing was added.
     registry.artifacts.reports(registry.live).rename(registry.artifacts.root / "elsewhere")
     assert judged(registry, found) == found
+
+
+def test_a_position_beyond_a_limit_on_one_day_is_a_breach() -> None:
+    policy = load_policy(None)
+    rng = np.random.default_rng(5)
+    scores, returns = rng.standard_normal((30, 60)), 0.01 * rng.standard_normal((30, 60))
+    costs = policy.costs.charged(days_per_year=252)
+    held = simulate(scores, returns, horizon=1, cost_bps=costs)
+    assert exposure(held, policy, RULES, "dry_run").verdict == "clean"
+    weights = held.weights.copy()
+    weights[7, 3] += 0.3
+    found = exposure(replace(held, weights=weights), policy, RULES, "dry_run")
+    assert found.verdict == "breach"
+    assert " pnl.net_exposure 0.3 (-0.05 ≤ · ≤ 0.05), pnl.largest_weight 0." in found.text
+    few = msgspec.structs.replace(RULES, min_sample=100)
+    assert exposure(held, policy, few, "warn").text == "29 days with outcomes, at least 100 are needed"
 
 
 @pytest.mark.parametrize(("turned", "verdict"), [(False, "clean"), (True, "breach")])

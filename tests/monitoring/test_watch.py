@@ -105,7 +105,9 @@ def verdicts(looked: Look) -> dict[str, str]:
     return {each.trigger: each.verdict for each in looked.findings}
 
 
-UNASKED = dict.fromkeys(("scores", "ic", "pnl", "shadow", "silence", "stale_model", "stale_golden"), "inconclusive")
+UNASKED = dict.fromkeys(
+    ("scores", "ic", "pnl", "exposure", "shadow", "silence", "stale_model", "stale_golden"), "inconclusive"
+)
 CLEAN = {"latency": "clean", "failed": "clean", "rejected": "clean", "drift": "clean"} | UNASKED
 
 
@@ -126,7 +128,7 @@ def test_a_calm_model_is_left_alone(desk: Desk) -> None:
         == f"  ic        inconclusive  no outcome is known of rows since {desk.now - timedelta(days=2):%Y-%m-%d}; see:"
     )
     assert said[7] == f"{' ' * 26}modelgates outcomes add"
-    assert said[10] == "  at most one false alarm in 20 days is promised, of all triggers together"
+    assert said[12] == "  at most one false alarm in 20 days is promised, of all triggers together"
     assert [line for line in said if len(line) > 80] == []
 
 
@@ -438,7 +440,7 @@ def test_a_silence_is_told_and_nobody_is_rolled_back_for_it(desk: Desk) -> None:
         "[watch.stale_model]\nlimit_days = 1\n[watch.stale_golden]\nlimit_days = 1\n"
     )
     looked = desk.look()
-    quiet = {each.trigger: each for each in looked.findings[8:]}
+    quiet = {each.trigger: each for each in looked.findings[9:]}
     assert (quiet["silence"].verdict, quiet["stale_model"].verdict) == ("breach", "breach")
     assert quiet["silence"].text.startswith("no row since ")
     assert quiet["stale_model"].text.endswith(" days since the last day that it was trained on, limit ≤ 1")

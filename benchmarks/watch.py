@@ -1,0 +1,85 @@
+"""What a look of the watch costs beside a long prediction log.
+
+    python -m benchmarks.watch [ROWS]
+
+The log has parts of 50,000 rows of one live model, all but the newest of days before. Promised: a look at 100,000 new
+rows costs what reading them costs, however long the log is. They are read twice, for the last hours and for drift.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pytest_modelgates.errors import ModelgatesError
+from pytest_modelgates.monitoring import drift_check, watch
+from pytest_modelgates.monitoring.watch import Watch
+from pytest_modelgates.predictions.counting import Tally, Window, count_log
+from pytest_modelgates.registry.store import live_change
+from tests.support.handmade import Registry, golden_of, log_predictions, predictions, promote_first
+
+OF_A_PART, NEW = 50_000, 100_000
+
+
+def timed(what: str, of: Callable[[], object]) -> None:
+    """Print how long something takes."""
+    begin = time.perf_counter()
+    of()
+    print(f"| {what} | {time.perf_counter() - begin:.2f} s |", flush=True)
+
+
+def write(registry: Registry, rows: int, end: datetime, rng: np.random.Generator) -> None:
+    """Write rows as the live model would score them, in parts of half an hour."""
+    golden = np.array(golden_of(registry.artifacts.model(registry.live)))
+    digest = live_change(registry.artifacts).digest
+    parts = rows // OF_A_PART
+    for number in range(parts):
+        values = rng.choice(golden, OF_A_PART).tolist()
+        until = end - timedelta(hours=0.4 * (parts - 1 - number))
+        log_predictions(registry.artifacts, predictions(digest, values, arm="live", end=until, hours=0.39))
+
+
+def not_asked(*_: object, **__: object) -> None:
+    """Do nothing: no look here ends in a rollback."""
+
+
+def main(rows: int) -> None:
+    """Print the table."""
+    rng = np.random.default_rng(16)
+    with tempfile.TemporaryDirectory() as folder:
+        registry, _ = promote_first(Path(folder))
+        artifacts, now = registry.artifacts, datetime.now(UTC)
+        live = msgspec.structs.replace(live_change(artifacts), time=now - timedelta(days=60))
+        for module in (watch, drift_check):
+            vars(module)["live_change"] = lambda _: live
+        write(registry, rows, now - timedelta(days=2), rng)
+
+        def process() -> Watch:
+            return Watch(artifacts, rehearse=not_asked, rescore=not_asked, tell=not_asked)  # type: ignore[arg-type]
+
+        def read() -> None:
+            with suppress(ModelgatesError):
+                since = datetime.now(UTC) - timedelta(hours=1)
+                sum(len(part) for part in count_log(artifacts, "live", Window(since=since), Tally()))
+
+        print(f"{rows:,} rows before\n\n| what | time |\n|---|---|")
+        timed("the first look", lambda: process().look(registry.in_force))
+        loop = process()
+        loop.look(registry.in_force)
+        timed("a look at nothing new", lambda: loop.look(registry.in_force))
+        write(registry, NEW, datetime.now(UTC), rng)
+        timed(f"a look at {NEW:,} new rows", lambda: loop.look(registry.in_force))
+        timed("the same, by another process", lambda: process().look(registry.in_force))
+        timed(f"reading {NEW:,} rows alone", read)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000)
