@@ -33,7 +33,7 @@ PARITY, FOLDS = "parity.max_abs_diff", "wf.worst_fold"
 
 def ran(registry: Registry, model_id: str, *instead: GateRecord, days_ago: float = 0) -> Path:
     """Keep the report of a run in which all gates passed but for those given."""
-    finished = NOW - timedelta(days=days_ago)
+    finished = datetime.now(UTC) - timedelta(days=days_ago)
     directory = registry.artifacts.model(model_id)
     changed = {each.gate: each for each in instead}
     run = green_run(directory, registry.policy)

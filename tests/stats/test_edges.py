@@ -183,6 +183,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sequential.look_level: {"elapsed": 0.5, "days_per_alarm": 20.0},
     sequential.rows_to_see: {"distance": 0.1, "level": 0.05},
     sequential.chance_of_share: {"found": 5, "of": 100, "share": 0.01},
+    sequential.mean_radius: {"values": SERIES, "level": 0.05},
     sharpe.Sharpe: {"ratio": 0.1, "n": 100, "skewness": 0.0, "kurtosis": 3.0},
     sharpe.sharpe_of: {"returns": SERIES, "riskless": 0.0},
     sharpe.sharpe_error: {"sharpe": SHARPE},
