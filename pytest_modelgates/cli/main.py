@@ -20,6 +20,7 @@ from . import (
     golden,
     outcomes,
     packing,
+    paper,
     policy,
     predictions,
     registry,
@@ -106,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
         serving,
         predictions,
         outcomes,
+        paper,
         scaffold,
     )
     for noun in nouns:  # as help lists them

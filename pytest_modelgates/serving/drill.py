@@ -198,7 +198,6 @@ class _Server:
 
     def stopped(self, ours: Killed) -> bool:
         """Whether it refuses a row for our reason, is not ready, and lives."""
-        took = time.monotonic() - self._since
         reason = printable(ours.kill.reason)
         asked = (
             ("/v2/health/ready", None, 503),
@@ -211,16 +210,15 @@ class _Server:
                 return self._not_yet(f"{path} says {status}, expected {expected} while it is killed")
             if expected == 503 and reason not in _error_of(said):
                 return self._not_yet(f"{path} says 503, but not for the drill: {_error_of(said)}")
-        self.stopped_s, self.why = took, None
+        self.stopped_s, self.why = time.monotonic() - self._since, None
         return True
 
     def resumed(self) -> bool:
         """Whether it is ready again."""
-        took = time.monotonic() - self._since
         status, said = self._ask("/v2/health/ready")
         if status != 200:
             return self._not_yet(f"refused, but is not ready again: {_error_of(said)}")
-        self.resumed_s, self.why = took, None
+        self.resumed_s, self.why = time.monotonic() - self._since, None
         return True
 
     def cannot(self, error: Exception) -> None:
