@@ -68,7 +68,10 @@ def register(verbs: Verbs) -> None:
         action="store_true",
         help="stop every arm for a moment, see that each server that runs refuses a row and comes back, and log it",
     )
-    verbs.add("kill", kill, *stopping, drill, announces=True)
+    end_runs = argument(
+        "--end-runs", action="store_true", help="with --drill: also end runs over rows, which shows that they stop"
+    )
+    verbs.add("kill", kill, *stopping, drill, end_runs, announces=True)
     verbs.add("unkill", unkill, *stopping, announces=True)
 
 
@@ -166,6 +169,8 @@ def kill(arguments: argparse.Namespace) -> int:
 
     if arguments.drill:
         return _drill(arguments)
+    if arguments.end_runs:
+        raise UsageError("--end-runs says what a drill may end: give --drill")
     artifacts = Artifacts.at(arguments.artifacts)
     # What runs goes on without its models, and is to be stopped also then.
     if not (is_there(artifacts.promotions) or is_there(artifacts.predictions)):
@@ -195,7 +200,9 @@ def _drill(arguments: argparse.Namespace) -> int:
     # Without these, a process that is told to end would leave everything stopped.
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        found = drill(artifacts, operations_at(artifacts).registry, reason=arguments.reason)
+        found = drill(
+            artifacts, operations_at(artifacts).registry, reason=arguments.reason, end_runs=arguments.end_runs
+        )
     except KeyboardInterrupt:
         note(f"the drill was cut short and shows nothing; {_left(artifacts)}")
         raise

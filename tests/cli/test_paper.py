@@ -1,7 +1,11 @@
 """`modelgates paper` and `modelgates reconcile`: what they say, and how they end."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -127,6 +131,30 @@ def test_borrow_is_charged_by_the_models_own_year(registry: Registry, tmp_path: 
     assert "\n2024-01-02  traded 1,000,000.00, earned +0.00, paid 250.00, " in capsys.readouterr().out
     assert main(words(registry, "reconcile")) == 0
     capsys.readouterr()
+
+
+def booked(registry: Registry) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in registry.artifacts.paper("live").read_bytes().splitlines()]
+    return [{key: value for key, value in line.items() if key not in ("booked", "opened", "parts")} for line in lines]
+
+
+@pytest.mark.integration
+def test_a_run_that_is_killed_is_continued(registry: Registry, tmp_path: Path, capsys: Capture) -> None:
+    log_predictions(registry.artifacts, predicted(registry))
+    file = prices(tmp_path, [f"2024-01-{day:02d}" for day in range(1, 29)])
+    command = words(registry, "paper", "--prices", str(file))
+    assert main(command) == 0
+    path, whole = registry.artifacts.paper("live"), booked(registry)
+    path.unlink()
+    for _ in range(3):
+        before = path.stat().st_size if path.exists() else 0
+        with subprocess.Popen([sys.executable, "-m", "pytest_modelgates", *command], stdout=subprocess.DEVNULL) as run:
+            while run.poll() is None and (not path.exists() or path.stat().st_size == before):
+                time.sleep(0.0005)
+            run.kill()
+    assert main(command) == 0
+    capsys.readouterr()
+    assert booked(registry) == whole
 
 
 def test_a_day_is_a_date(capsys: Capture) -> None:
