@@ -12,6 +12,7 @@ from pytest_modelgates import (
     Holdings,
     Panel,
     PaperPnl,
+    Reconciled,
     ewc_p_value,
     top_turnover,
 )
@@ -107,3 +108,17 @@ def test_participation(holdings: Holdings, paper_pnl: PaperPnl, gate: Gate) -> N
     if paper_pnl.largest_participation is None:
         gate.inconclusive("not available: the panel has no column of volumes; name one when packing")
     gate.check(paper_pnl.largest_participation, sample=len(holdings.net), capital=gate.policy.costs.capital)
+
+
+@pytest.mark.soft
+@pytest.mark.gate("pnl.reconciled")
+def test_reconciled(reconciled: Reconciled, gate: Gate) -> None:
+    """What was booked on paper is what the gates' own simulation makes of the same live predictions and prices."""
+    gate.check_none(
+        reconciled.differing_days,
+        days=reconciled.days,
+        booked=reconciled.booked,
+        simulated=reconciled.simulated,
+        outcomes=reconciled.outcomes,
+        days_cut=reconciled.cuts,
+    )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .model.candidate import Candidate
     from .model.panel import Panel
     from .model.schema import schema_crc32, sidecar_crc32
+    from .monitoring.reconcile import Reconciled
     from .packing.pack import pack
     from .packing.refits import walk_models_forward
     from .serving.adapter import Adapter
@@ -55,6 +56,7 @@ _PLACES = {
     "model.candidate": ("Candidate",),
     "model.panel": ("Panel",),
     "model.schema": ("schema_crc32", "sidecar_crc32"),
+    "monitoring.reconcile": ("Reconciled",),
     "packing.pack": ("pack",),
     "packing.refits": ("walk_models_forward",),
     "serving.adapter": ("Adapter",),
@@ -112,6 +114,7 @@ __all__ = [
     "Panel",
     "PaperPnl",
     "Placebo",
+    "Reconciled",
     "Rows",
     "StatisticsError",
     "TrialSeries",

@@ -225,6 +225,15 @@ class Artifacts:
         return self.root / "outcomes"
 
     @property
+    def papers(self) -> Path:
+        """What was traded on paper: a ledger for each arm."""
+        return self.root / "paper"
+
+    def paper(self, arm: str) -> Path:
+        """The ledger of what one arm traded on paper."""
+        return self.papers / f"{arm}.jsonl"
+
+    @property
     def running(self) -> Path:
         """Which servers run: a file each, for as long as it does."""
         return self.root / "running"
@@ -284,6 +293,7 @@ class Artifacts:
             self.drift_checks.parent,
             self.alerts,
             self.watch,
+            self.papers,
             self.running,
             self.drills,
             links["shadow"].parent,

@@ -22,6 +22,7 @@ from . import (
     nightly,
     outcomes,
     packing,
+    paper,
     policy,
     predictions,
     registry,
@@ -112,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
         serving,
         predictions,
         outcomes,
+        paper,
         scaffold,
     )
     for noun in nouns:  # as help lists them

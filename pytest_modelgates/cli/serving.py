@@ -83,7 +83,10 @@ def register(verbs: Verbs) -> None:
         action="store_true",
         help="stop every arm for a moment, see that each server that runs refuses a row and comes back, and log it",
     )
-    verbs.add("kill", kill, *stopping, drill, announces=True)
+    end_runs = argument(
+        "--end-runs", action="store_true", help="with --drill: also end runs over rows, which shows that they stop"
+    )
+    verbs.add("kill", kill, *stopping, drill, end_runs, announces=True)
     verbs.add("unkill", unkill, *stopping, announces=True)
 
 
@@ -170,6 +173,8 @@ def kill(arguments: argparse.Namespace) -> int:
 
     if arguments.drill:
         return _drill(arguments)
+    if arguments.end_runs:
+        raise UsageError("--end-runs says what a drill may end: give --drill")
     artifacts = Artifacts.at(arguments.artifacts)
     # What runs goes on without its models, and is to be stopped also then.
     if not (is_there(artifacts.promotions) or is_there(artifacts.predictions)):
@@ -195,19 +200,20 @@ def _drill(arguments: argparse.Namespace) -> int:
     if arguments.arm != ALL_ARMS:
         raise UsageError("a drill stops every arm for a moment; leave --arm out")
     artifacts = artifacts_of(arguments)
-    found = drilled(artifacts, operations_at(artifacts).registry, reason=arguments.reason)
+    rules = operations_at(artifacts).registry
+    found = drilled(artifacts, rules, reason=arguments.reason, end_runs=arguments.end_runs)
     print(*found.servers, sep="\n")
     print(f"{found}; {_left(artifacts)}")
     return 0 if found.proved else 1
 
 
-def drilled(artifacts: Artifacts, rules: "LockRules", *, reason: str) -> "Drill":
+def drilled(artifacts: Artifacts, rules: "LockRules", *, reason: str, end_runs: bool = False) -> "Drill":
     """Drill the kill switch; a command that is told to end meanwhile leaves nothing stopped."""
     from ..serving.drill import drill
 
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        return drill(artifacts, rules, reason=reason)
+        return drill(artifacts, rules, reason=reason, end_runs=end_runs)
     except KeyboardInterrupt:
         note(f"the drill was cut short and shows nothing; {_left(artifacts)}")
         raise

@@ -69,7 +69,7 @@ FAMILIES = {
     "parity": Family(about="gates that compare ONNX Runtime with the native model"),
     "significance": Family(about="gates of the signal after costs", group="signal", needs="returns"),
     "ablation": Family(about="gates of single feature groups", group="signal", needs="returns"),
-    "pnl": Family(about="gates of paper profit and loss", needs="returns"),
+    "pnl": Family(about="gates of paper profit and loss", needs="returns", gates_compare=frozenset({"pnl.reconciled"})),
     "wf": Family(about="walk-forward gates", needs="returns"),
     "metric": Family(about="gates that compare a model other than a signal with its baseline", needs="baseline"),
     "drift": Family(about="gates that compare live predictions with the panel's", compares=True),

@@ -67,6 +67,18 @@ class TripRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     rows_per_s: NonNegative
 
 
+class PaperLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the paper broker may hold and trade [share of capital].
+
+    `weight` bounds a name, `gross` and `net` the exposure, each in size, `turnover` what is traded on a day.
+    """
+
+    weight: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+    gross: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+    net: Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+    turnover: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+
+
 class ServingLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What bounds a request over HTTP.
 
@@ -247,6 +259,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     trips: TripRules
     serving: ServingLimits
     retention: RetentionRules
+    paper: PaperLimits
     alerts: AlertRules
 
     @cached_property

@@ -228,7 +228,7 @@ def _outcomes_in(source: Path, keys: list[str]) -> tuple[Kind, list[Outcome]]:
         found = " and ".join(present) if present else "neither"
         raise FormatError(f"{source}: holds {found}, expected one of the columns return and label")
     (kind,) = present
-    texts = [_texts(named_column(frame, key, source=str(source))) for key in keys]
+    texts = [texts_of(named_column(frame, key, source=str(source))) for key in keys]
     values = numeric_column(frame, kind, source=str(source)).astype(np.float64)
     if not len(values):
         raise FormatError(f"{source}: a header and not a row")
@@ -247,14 +247,14 @@ def _observed(frame: pd.DataFrame, source: Path) -> list[datetime | None]:
     """Read when outcomes were known."""
     if OBSERVED not in frame:
         return [None] * len(frame)
-    texts = _texts(named_column(frame, OBSERVED, source=str(source)))
+    texts = texts_of(named_column(frame, OBSERVED, source=str(source)))
     try:
         return [in_utc(text) if text else None for text in texts]
     except (ValueError, OverflowError) as error:
         raise FormatError(f"{source}: {OBSERVED} holds a time that is not ISO 8601 ({error})") from error
 
 
-def _texts(column: "pd.Series") -> list[str]:
+def texts_of(column: "pd.Series") -> list[str]:
     """Write a column as a feed would: a time at midnight as its date."""
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
         return [str(value) for value in column]

@@ -30,6 +30,7 @@ from ..storage.tables import Rejected
 from ..storage.text import cut
 from .feeds import Feed, Pull, Reader, Watched
 from .guards import KillSwitch, TripLimits, Trips
+from .running import Announced
 from .scorer import SCHEMA, Rows, Scorer
 from .sources import Batch, Message, read_csv, read_json_lines, read_messages
 
@@ -112,14 +113,20 @@ class Adapter:
         self._log = PartWriter(self._artifacts, arm, self._rules, part_bytes=self._rules.part_mb * 1e6)
         self.switch = KillSwitch(artifacts or root.named_by(onnx_path), self._log.arm)
         self._trips = Trips(self._rules.trips)
+        self._announced: Announced | None = None
 
     def __enter__(self) -> "Adapter":
-        """Give the adapter itself."""
+        """Give the adapter itself; a drill of the kill switch finds it from now on."""
+        self._announced = Announced(self._artifacts, self._log.arm).__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close it."""
-        self.close()
+        try:
+            self.close()
+        finally:
+            if self._announced:
+                self._announced.__exit__(kind, error, at)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -255,6 +262,8 @@ class Adapter:
         """Log records, unless the kill switch was turned on meanwhile, and see whether they trip it."""
         self.switch.refuse()
         self._log.write(records)
+        if self._announced:
+            self._announced.renew()
         if not records:
             return
         errors = [record.error for record in records if record.error]

@@ -1,9 +1,9 @@
-"""A drill of the kill switch: every server that runs must refuse a row while it is on, and take up work after it."""
+"""A drill of the kill switch: every adapter that runs must stop while it is on, and a server take up work after it."""
 
 import http.client
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -33,21 +33,27 @@ _NOTHING = {"BOOL": False, "INT32": 0, "INT64": 0}
 
 
 class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one server did: how long it took to refuse a row and to be ready again [s]; else why it shows nothing."""
+    """What one adapter did: how long it took to refuse a row and to be ready again [s]; else why it shows nothing.
+
+    `ended` says that it was a run over rows, which ends when it is killed and has nothing to come back to.
+    """
 
     server: str
     model: str
     stopped_s: float | None
     resumed_s: float | None
     why: str | None
+    ended: bool = False
 
     @property
     def proved(self) -> bool:
-        """Whether it refused, and came back."""
-        return self.stopped_s is not None and self.resumed_s is not None
+        """Whether it refused and came back, or ended."""
+        return self.stopped_s is not None and (self.resumed_s is not None or self.ended)
 
     def __str__(self) -> str:
         """Say it on one line."""
+        if self.stopped_s is not None and self.ended:
+            return f"proved  {self.server}: ended after {1e3 * self.stopped_s:.0f} ms; start it again"
         if self.stopped_s is None or self.resumed_s is None:
             return f"NOT PROVED  {self.server}: {self.why}"
         return (
@@ -67,17 +73,30 @@ class Drill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     @property
     def proved(self) -> bool:
-        """Whether every server refused, and came back."""
+        """Whether every server refused and came back, and every run ended."""
         return bool(self.servers) and all(each.proved for each in self.servers)
 
     def __str__(self) -> str:
         """Say it on one line."""
-        done = sum(each.proved for each in self.servers)
-        return f"{done} of {counted(len(self.servers), 'server')} refused a row while killed and came back"
+        said = []
+        for ended, noun, did in ((False, "server", "refused a row while killed and came back"), (True, "run", "ended")):
+            found = [each for each in self.servers if each.ended == ended]
+            if found:
+                said.append(f"{sum(each.proved for each in found)} of {counted(len(found), noun)} {did}")
+        return ", ".join(said)
 
 
-def drill(artifacts: Artifacts, rules: LockRules, *, reason: str = "", patience_s: float = _PATIENCE_S) -> Drill:
+def drill(
+    artifacts: Artifacts,
+    rules: LockRules,
+    *,
+    reason: str = "",
+    end_runs: bool = False,
+    patience_s: float = _PATIENCE_S,
+) -> Drill:
     """Stop every arm for a moment, and see that every server that runs refuses a row, says why, lives and comes back.
+
+    A run over a file, a pipe or a feed shows that it is stopped by its end, and so is asked only if it may end.
 
     Parameters
     ----------
@@ -86,6 +105,8 @@ def drill(artifacts: Artifacts, rules: LockRules, *, reason: str = "", patience_
         The registry's lock is held meanwhile.
     reason : str, optional
         For people, beside what was found.
+    end_runs : bool, default False
+        Whether runs over rows may end.
     patience_s : float
         How long the servers may take to stop, and to come back [s].
 
@@ -97,7 +118,8 @@ def drill(artifacts: Artifacts, rules: LockRules, *, reason: str = "", patience_
     Raises
     ------
     RefusedError
-        If something is stopped already, no server runs, or one is not ready. Nothing was stopped then.
+        If something is stopped already, nothing runs, a server is not ready, or a run may not end. Nothing was stopped
+        then.
     RegistryError
         If the lock did not come free, or what stops the arms cannot be taken away again.
     """
@@ -107,7 +129,10 @@ def drill(artifacts: Artifacts, rules: LockRules, *, reason: str = "", patience_
                 f"{stopped[0]}; a drill shows nothing of what is stopped already, so let it go on first: "
                 'modelgates unkill --reason "…"'
             )
-        servers = [_Server(replica) for replica in running(artifacts)]
+        servers = [
+            _Run(replica, artifacts, may_end=end_runs) if replica.address is None else _Server(replica)
+            for replica in running(artifacts)
+        ]
         if not servers:
             raise RefusedError(
                 f"{artifacts.root}: no server runs that could show anything; start modelgates serve --http PORT, and "
@@ -118,7 +143,9 @@ def drill(artifacts: Artifacts, rules: LockRules, *, reason: str = "", patience_
         began = datetime.now(UTC)
         with drilling(artifacts, _words(reason)) as ours:
             _wait(servers, lambda server: server.stopped(ours), patience_s)
-        _wait([server for server in servers if server.stopped_s is not None], _Server.resumed, patience_s)
+        _wait(
+            [server for server in servers if server.stopped_s is not None], lambda server: server.resumed(), patience_s
+        )
         found = Drill(
             began=began,
             ended=datetime.now(UTC),
@@ -165,19 +192,93 @@ def _read(artifacts: Artifacts, digest: str) -> Drill | None:
         return None
 
 
-class _Server:
-    """A server that is asked before, while and after it is stopped."""
+class _Asked:
+    """An adapter that is looked at before, while and after it is stopped."""
+
+    ended = False
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._address = _LOOPBACK.get(replica.address, replica.address)
-        if replica.host != this_host() and replica.address in _LOOPBACK:
-            self._address = replica.host
-        self._model, self._version, self._row = "", "", b""
         self._since = 0.0
+        self.model = ""
         self.stopped_s: float | None = None
         self.resumed_s: float | None = None
         self.why: str | None = None
+
+    def prepare(self) -> str | None:
+        """Say why it can show nothing."""
+        raise NotImplementedError
+
+    def stopped(self, ours: Killed) -> bool:
+        """Whether it is stopped for our reason."""
+        raise NotImplementedError
+
+    def resumed(self) -> bool:
+        """Whether it is at work again."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Measure from now on."""
+        self._since = time.monotonic()
+
+    def took(self) -> float:
+        """How long it has taken by now [s]."""
+        return time.monotonic() - self._since
+
+    def not_yet(self, why: str) -> bool:
+        """Keep why it is not there yet."""
+        self.why = printable(why)[:_LONGEST]
+        return False
+
+    def shown(self) -> Shown:
+        """Give what it showed."""
+        return Shown(
+            server=str(self._replica),
+            model=self.model,
+            stopped_s=self.stopped_s,
+            resumed_s=self.resumed_s,
+            why=self.why,
+            ended=self.ended,
+        )
+
+
+class _Run(_Asked):
+    """A run over rows: it answers nobody, and ends when it is killed."""
+
+    ended = True
+
+    def __init__(self, replica: Replica, artifacts: Artifacts, *, may_end: bool) -> None:
+        super().__init__(replica)
+        self._artifacts, self._may_end = artifacts, may_end
+
+    def prepare(self) -> str | None:
+        """Say that it would end, unless it may."""
+        if self._may_end:
+            return None
+        return f"{self._replica}: would end, as it does when it is killed; wait for its end, or give --end-runs"
+
+    def stopped(self, ours: Killed) -> bool:
+        """Whether it has ended."""
+        if self._replica in running(self._artifacts):
+            return self.not_yet("goes on: it looks before each row, and perhaps none has come")
+        self.stopped_s, self.why = self.took(), None
+        return True
+
+    def resumed(self) -> bool:
+        """Nothing is asked of one that has ended."""
+        return True
+
+
+class _Server(_Asked):
+    """A server, which is asked over HTTP."""
+
+    def __init__(self, replica: Replica) -> None:
+        super().__init__(replica)
+        address = replica.address or ""
+        self._address = _LOOPBACK.get(address, address)
+        if replica.host != this_host() and address in _LOOPBACK:
+            self._address = replica.host
+        self._name, self._row = "", b""
 
     def prepare(self) -> str | None:
         """Say why it can show nothing; None if it is ready, and then it is known what it takes."""
@@ -185,20 +286,16 @@ class _Server:
             status, said = self._ask("/v2/health/ready")
             if status != 200:
                 return f"{self._replica}: is not ready: {_error_of(said)}"
-            self._model, self._version = said["serving"]["name"], said["serving"]["version"]
+            self._name = said["serving"]["name"]
+            self.model = f"{self._name}, version {said['serving']['version']}"
             _, metadata = self._ask(self._path())
             self._row = json.dumps({"inputs": [_zeros(tensor) for tensor in metadata["inputs"]]}).encode()
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             return f"{self._replica}: cannot be asked ({error!r}); drill on the machine where it runs, or end it"
         return None
 
-    def begin(self) -> None:
-        """Measure from now on."""
-        self._since = time.monotonic()
-
     def stopped(self, ours: Killed) -> bool:
         """Whether it refuses a row for our reason, is not ready, and lives."""
-        took = time.monotonic() - self._since
         reason = printable(ours.kill.reason)
         asked = (
             ("/v2/health/ready", None, 503),
@@ -208,41 +305,22 @@ class _Server:
         for path, body, expected in asked:
             status, said = self._ask(path, body)
             if status != expected:
-                return self._not_yet(f"{path} says {status}, expected {expected} while it is killed")
+                return self.not_yet(f"{path} says {status}, expected {expected} while it is killed")
             if expected == 503 and reason not in _error_of(said):
-                return self._not_yet(f"{path} says 503, but not for the drill: {_error_of(said)}")
-        self.stopped_s, self.why = took, None
+                return self.not_yet(f"{path} says 503, but not for the drill: {_error_of(said)}")
+        self.stopped_s, self.why = self.took(), None
         return True
 
     def resumed(self) -> bool:
         """Whether it is ready again."""
-        took = time.monotonic() - self._since
         status, said = self._ask("/v2/health/ready")
         if status != 200:
-            return self._not_yet(f"refused, but is not ready again: {_error_of(said)}")
-        self.resumed_s, self.why = took, None
+            return self.not_yet(f"refused, but is not ready again: {_error_of(said)}")
+        self.resumed_s, self.why = self.took(), None
         return True
 
-    def cannot(self, error: Exception) -> None:
-        """Keep why it could not be asked."""
-        self._not_yet(f"does not answer any more ({error!r})")
-
-    def shown(self) -> Shown:
-        """Give what it showed."""
-        return Shown(
-            server=str(self._replica),
-            model=f"{self._model}, version {self._version}",
-            stopped_s=self.stopped_s,
-            resumed_s=self.resumed_s,
-            why=self.why,
-        )
-
-    def _not_yet(self, why: str) -> bool:
-        self.why = printable(why)[:_LONGEST]
-        return False
-
     def _path(self, end: str = "") -> str:
-        return f"/v2/models/{quote(self._model, safe='')}{end}"
+        return f"/v2/models/{quote(self._name, safe='')}{end}"
 
     def _ask(self, path: str, body: bytes | None = None) -> tuple[int, Any]:
         with closing(http.client.HTTPConnection(self._address, self._replica.port, timeout=_TIMEOUT_S)) as connection:
@@ -251,7 +329,7 @@ class _Server:
             return reply.status, json.loads(reply.read(2**20))
 
 
-def _wait(servers: list[_Server], done: Callable[[_Server], bool], patience_s: float) -> None:
+def _wait(servers: Sequence[_Asked], done: Callable[[_Asked], bool], patience_s: float) -> None:
     """Ask servers in turn until each has done it, or patience is over."""
     for server in servers:
         server.begin()
@@ -263,7 +341,7 @@ def _wait(servers: list[_Server], done: Callable[[_Server], bool], patience_s: f
                 if not done(server):
                     left.append(server)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                server.cannot(error)
+                server.not_yet(f"does not answer any more ({error!r})")
                 left.append(server)
         if not left or time.monotonic() >= until:
             return

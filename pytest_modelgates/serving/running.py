@@ -1,4 +1,4 @@
-"""Which servers run: each leaves a file below the artifacts root, locked for as long as it runs."""
+"""Which adapters run: each leaves a file below the artifacts root, locked for as long as it runs."""
 
 import fcntl
 import os
@@ -23,38 +23,44 @@ from ..storage.paths import is_folder
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 
 _SUFFIX, _LONGEST = ".json", 2**16
-_STALE_S = 30.0  # a server renews its file every second; one of another machine that did not is over
+_STALE_S = 30.0  # a server renews its file every second; one of another machine that did not counts as over
+_FORGOTTEN_S = 86_400.0
 _ODD = re.compile(r"[^A-Za-z0-9.]")
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that runs: on which machine, as which process and arm, where it listens, and since when."""
+    """An adapter that runs: on which machine, as which process and arm, where it listens, and since when.
+
+    `address` and `port` are None of one that answers nobody: a run over a file, a pipe or a feed.
+    """
 
     host: str
     pid: int
     arm: Arm
-    address: str
-    port: int
+    address: str | None = None
+    port: int | None = None
     started: Moment
 
     def __str__(self) -> str:
         """Name it for people."""
-        address = f"[{self.address}]" if ":" in self.address else self.address
-        return f"process {self.pid} on {self.host} ({self.arm}, {address}:{self.port})"
+        where = "a run over rows"
+        if self.address is not None:
+            where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return f"process {self.pid} on {self.host} ({self.arm}, {where})"
 
 
 class Announced:
-    """Says that a server runs, until the block ends. A file that cannot be written keeps no server from running.
+    """Says that an adapter runs, until the block ends. A file that cannot be written keeps none from running.
 
     Parameters
     ----------
     artifacts : Artifacts
     arm : str
-    address, port
-        Where it listens.
+    address, port : optional
+        Where it listens, if it does.
     """
 
-    def __init__(self, artifacts: Artifacts, arm: Arm, address: str, port: int) -> None:
+    def __init__(self, artifacts: Artifacts, arm: Arm, address: str | None = None, port: int | None = None) -> None:
         self._artifacts = artifacts
         self._replica = Replica(
             host=this_host(), pid=os.getpid(), arm=arm, address=address, port=port, started=datetime.now(UTC)
@@ -74,7 +80,7 @@ class Announced:
             staged.rename(path)
         except OSError as error:
             self._drop(staged)
-            print(f"modelgates: warning: {path}: {error.strerror}; no drill finds this server", file=sys.stderr)
+            print(f"modelgates: warning: {path}: {error.strerror}; no drill finds this process", file=sys.stderr)
         return self
 
     def renew(self) -> None:
@@ -96,8 +102,8 @@ class Announced:
 
 
 def running(artifacts: Artifacts) -> list[Replica]:
-    """List the servers that run, by machine and process; files that others have left over are removed."""
-    return sorted(_running(artifacts), key=lambda replica: (replica.host, replica.pid, replica.port))
+    """List the adapters that run, by machine and process; files that others have left over are removed."""
+    return sorted(_running(artifacts), key=lambda replica: (replica.host, replica.pid, replica.port or 0))
 
 
 def _running(artifacts: Artifacts) -> Iterator[Replica]:
@@ -110,8 +116,8 @@ def _running(artifacts: Artifacts) -> Iterator[Replica]:
             replica = typed(parse_json(read_bytes(path, limit=_LONGEST), str(path)), Replica, str(path))
             if _runs(path, replica):
                 yield replica
-            else:
-                path.unlink(missing_ok=True)
+            elif replica.host == this_host() or path.stat().st_mtime < time.time() - _FORGOTTEN_S:
+                path.unlink(missing_ok=True)  # one of another machine may only be slow
         except (FormatError, OSError):  # it went meanwhile, or somebody put something else there
             continue
 

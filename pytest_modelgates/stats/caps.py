@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from ..errors import InsufficientDataError, StatisticsError
 from .costs import Costs
 from .holdings import Holdings, evaluate_positions
-from .ranks import Matrix, daily_matrix
+from .quantiles import finite_series
+from .ranks import Matrix, Series, daily_matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,45 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
     gross = np.abs(cut).sum(axis=1, keepdims=True)
     scaled: Matrix = cut * np.divide(caps.gross, gross, out=np.ones_like(gross), where=gross > caps.gross)
     return scaled
+
+
+def slowed(wanted: ArrayLike, before: ArrayLike, most: float, *, closing: ArrayLike | None = None) -> Series:
+    """Shrink the trades of one day until their turnover keeps a limit.
+
+    Parameters
+    ----------
+    wanted, before : array_like of float, shape (n_assets,)
+        The position that is asked for, and the one that is held [share of capital].
+    most : float
+        The largest turnover, the sum of the sizes of all trades [share of capital].
+    closing : array_like of bool, shape (n_assets,), optional
+        Names whose trade is made whole whatever the turnover, such as those without a market.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_assets,)
+        The position between the two that is nearest to what is wanted: all other trades are scaled by one factor.
+
+    Raises
+    ------
+    StatisticsError
+        If a position is not finite, shapes differ, or the limit is below 0 or NaN.
+    """
+    target, held = (
+        finite_series(side, name=name, at_least=0) for side, name in ((wanted, "wanted"), (before, "before"))
+    )
+    forced = np.zeros(target.shape, dtype=bool) if closing is None else np.asarray(closing, dtype=bool)
+    if not target.shape == held.shape == forced.shape:
+        raise StatisticsError(
+            f"wanted, before and closing are of {target.size}, {held.size} and {forced.size} names: align them"
+        )
+    if not most >= 0:
+        raise StatisticsError(f"a turnover of at most {most}, expected at least 0")
+    trades = target - held
+    left = max(most - float(np.abs(trades[forced]).sum()), 0.0)
+    free = float(np.abs(trades[~forced]).sum())
+    found: Series = target if free <= left else np.where(forced, target, held + left / free * trades)
+    return found
 
 
 def simulate_within(

@@ -21,8 +21,12 @@ from pytest_modelgates.audit.chain import Commit, Intent, append
 from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.drill import Drill, Shown, record_drill
+from pytest_modelgates.serving.paper import trade_on_paper
+from pytest_modelgates.serving.prices import Quotes
+from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
@@ -87,6 +91,20 @@ class World:
         then = datetime.now(UTC) - timedelta(days=days_ago)
         shown = Shown(server="one", model="m", stopped_s=0.1, resumed_s=0.1, why=None)
         record_drill(self.artifacts, Drill(began=then, ended=then, actor="somebody", servers=(shown,)))
+
+    def trade(self) -> None:
+        """Follow the live model's predictions on paper, at prices that stand still."""
+        days = [date(2024, 1, 1) + timedelta(days) for days in range(50)]
+        trade_on_paper(
+            self.artifacts,
+            "live",
+            {day: Quotes({f"A{number}": 100.0 for number in range(20)}) for day in days},
+            horizon_of=lambda _: 1,
+            costs=Costs(half_spread_bps=2),
+            capital=1e6,
+            limits=load_operations(None, policy=None)[0].paper,
+            lock_timeout_s=1,
+        )
 
     def forget(self, arm: str) -> None:
         """Delete the log of an arm."""
@@ -162,6 +180,7 @@ def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.log(world.live_rows(), arm="live")
     world.log(world.live_rows(), arm="shadow")
     world.drill(days_ago=1)
+    world.trade()
     return world
 
 
@@ -484,6 +503,18 @@ BAD = [
         id="nothing-in-common",
     ),
     pytest.param(
+        "pnl.reconciled",
+        lambda world: world.log(-world.live_rows(), arm="live"),
+        "measured 49 days, limit ≤ 0: signal on 2024-01-02; signal on 2024-01-03; *; and 44 more",
+        id="other-predictions-than-were-followed",
+    ),
+    pytest.param(
+        "pnl.reconciled",
+        lambda world: world.forget("live"),
+        "inconclusive: the log of live predictions holds none of the days that were traded on, *",
+        id="nothing-to-reconcile-with",
+    ),
+    pytest.param(
         "safety.kill_drill",
         lambda world: (shutil.rmtree(world.artifacts.drills), world.drill(days_ago=93)),
         "measured 93* days, limit 0 ≤ · ≤ 92",
@@ -662,11 +693,18 @@ def test_a_gate_is_red_against_a_tight_limit(
 
 def test_before_the_first_promotion_there_is_no_reference_yet(pytester: pytest.Pytester, good_model: Path) -> None:
     files = [GATES / f"test_{family}.py" for family in ("drift", "shadow", "safety")]
-    result = run(pytester, f"--model-dir={good_model}", *files)
+    result = run(pytester, f"--model-dir={good_model}", *files, f"{GATES / 'test_pnl.py'}::test_reconciled")
     assert result.ret == 0
-    assert outcomes(result) == {"skipped": 5}
+    assert outcomes(result) == {"skipped": 6}
     assert {test["outcome"] for test in report_of(good_model)["tests"]} == {"skipped"}
-    for gate in ("drift.psi", "drift.psi_moderate", "drift.ks", "shadow.rank_corr", "safety.kill_drill"):
+    for gate in (
+        "drift.psi",
+        "drift.psi_moderate",
+        "drift.ks",
+        "shadow.rank_corr",
+        "safety.kill_drill",
+        "pnl.reconciled",
+    ):
         assert record_of(good_model, gate).evidence[0].state == "no reference yet"
 
 

@@ -140,6 +140,7 @@ GATES = {
     "pnl.largest_weight": ("soft", "0 ≤ · ≤ 0.2"),
     "pnl.within_limits": ("soft", "> 0"),
     "pnl.participation": ("soft", "0 ≤ · ≤ 0.05"),
+    "pnl.reconciled": ("soft", "≤ 0"),
     "wf.positive_folds": ("hard", "0.5 ≤ · ≤ 1"),
     "wf.worst_fold": ("hard", "0.01 ≤ · ≤ 1"),
 }

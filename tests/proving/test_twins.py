@@ -18,6 +18,7 @@ from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
+from pytest_modelgates.monitoring.reconcile import reconcile
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.counting import Tally, Window, count_log, values_of
 from pytest_modelgates.proving.twin_files import (
@@ -35,7 +36,7 @@ from pytest_modelgates.proving.twin_files import (
     swapped_columns,
     unsorted_rows,
 )
-from pytest_modelgates.proving.twin_live import old_drill
+from pytest_modelgates.proving.twin_live import old_drill, other_ledger
 from pytest_modelgates.proving.twin_markets import (
     against_group,
     against_score,
@@ -148,6 +149,7 @@ FAULTS = [
     (along_score, set()),
     (one_day_peek, set()),
     (old_drill, set()),
+    (other_ledger, set()),
 ]
 
 
@@ -235,6 +237,14 @@ def test_the_drill_of_a_twin_is_older_than_any_policy_admits(packed_once: Path, 
     found = last_drill(twin_of(packed_once, tmp_path, old_drill).artifacts)
     assert found
     assert not load_policy(None).limit("safety.kill_drill").contains((datetime.now(UTC) - found.ended).days)
+
+
+def test_the_ledger_of_a_twin_follows_other_signals_than_its_log(packed_once: Path, tmp_path: Path) -> None:
+    policy = load_policy(None)
+    found = reconcile(twin_of(packed_once, tmp_path, other_ledger).artifacts, policy, "live")
+    assert found.of("signal")
+    assert not found.of("fill")
+    assert not policy.limit("pnl.reconciled").contains(len(found.differing_days))
 
 
 def onnx_panel(model: onnx.ModelProto) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -127,6 +127,73 @@ def test_a_server_that_was_ended_by_force_is_not_asked(good_model: Path, capsys:
         assert main(["kill", "--drill", "--artifacts", str(server.artifacts.root)]) == 1
         assert "no server runs that could show anything; start modelgates serve" in capsys.readouterr().err
         assert list(server.artifacts.running.iterdir()) == []
+
+
+@contextmanager
+def run_over_a_pipe(model: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Score what a pipe brings, in a process of its own that is listed as running."""
+    command = [sys.executable, "-m", "pytest_modelgates", "serve", "--onnx", model / "model.onnx", "--jsonl", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            until = time.monotonic() + 30
+            while not running(Artifacts.of(model)):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.integration
+def test_a_run_over_rows_is_left_alone_or_shows_by_its_end_that_it_stops(good_model: Path, capsys: Capture) -> None:
+    words = ["kill", "--drill", "--artifacts", str(Artifacts.of(good_model).root)]
+    with run_over_a_pipe(good_model) as process:
+        assert main(words) == 1
+        said = capsys.readouterr().err.splitlines()
+        assert said == [
+            "modelgates: nothing was stopped:",
+            f"process {process.pid} on {os.uname().nodename} (live, a run over rows): would end, as it does when it is "
+            "killed; wait for its end, or give --end-runs",
+        ]
+        over = threading.Event()
+
+        def feed() -> None:
+            assert process.stdin
+            with suppress(BrokenPipeError):
+                while not over.wait(0.02):
+                    process.stdin.write(json.dumps(ROW).encode() + b"\n")
+                    process.stdin.flush()
+
+        feeding = threading.Thread(target=feed)
+        feeding.start()
+        try:
+            assert main([*words, "--end-runs"]) == 0
+        finally:
+            over.set()
+            feeding.join()
+        one, last = capsys.readouterr().out.splitlines()
+        assert one.startswith(f"proved  process {process.pid} on ")
+        assert one.endswith(" ms; start it again")
+        assert last == "1 of 1 run ended; nothing is left stopped"
+        assert process.wait(30) == 1
+        assert process.stderr
+        assert b"kill drill" in process.stderr.read()
+
+
+@pytest.mark.integration
+def test_a_run_that_nothing_comes_to_shows_nothing(good_model: Path) -> None:
+    artifacts = Artifacts.of(good_model)
+    with run_over_a_pipe(good_model), announced(artifacts, Stubborn):
+        found = drill(artifacts, RULES, end_runs=True, patience_s=0.1)
+    assert str(found) == "0 of 1 server refused a row while killed and came back, 0 of 1 run ended"
+    assert "goes on: it looks before each row, and perhaps none has come" in str(found.servers)
+    assert not found.proved
+    assert killed(artifacts) == []
+
+
+def test_runs_are_ended_by_a_drill_alone(artifacts: Artifacts, capsys: Capture) -> None:
+    assert main(["kill", "--end-runs", "--reason", "x", "--artifacts", str(artifacts.root)]) == 2
+    assert capsys.readouterr().err == "modelgates: --end-runs says what a drill may end: give --drill\n"
 
 
 def test_a_server_that_answers_all_the_same_fails_the_drill(artifacts: Artifacts) -> None:
@@ -269,6 +336,9 @@ def test_files_of_servers_are_read_as_far_as_they_are_some(artifacts: Artifacts)
         here.renew()
         assert path.stat().st_mtime > old + 30
         assert [replica.pid for replica in running(artifacts)] == [os.getpid()]
+        assert (artifacts.running / "elsewhere-2-0.json").exists()
+        os.utime(artifacts.running / "elsewhere-2-0.json", (old - 86_400, old - 86_400))
+        assert [replica.pid for replica in running(artifacts)] == [os.getpid()]
     assert sorted(path.name for path in artifacts.running.iterdir()) == ["notes.txt", "x.json"]
 
 
@@ -276,4 +346,4 @@ def test_a_server_that_cannot_be_announced_says_so_and_runs(artifacts: Artifacts
     artifacts.running.write_text("")
     with Announced(artifacts, "live", "127.0.0.1", 80) as here:
         here.renew()
-    assert "no drill finds this server" in capsys.readouterr().err
+    assert "no drill finds this process" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pytest_modelgates.errors import StatisticsError
-from pytest_modelgates.stats.caps import Caps, simulate_within, within
+from pytest_modelgates.stats.caps import Caps, simulate_within, slowed, within
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.ranks import Matrix
 
@@ -78,3 +78,36 @@ REFUSED = [
 def test_it_refuses_and_says_why(call: Callable[[], object], message: str) -> None:
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         call()
+
+
+def test_trades_are_scaled_to_the_turnover_but_for_what_must_be_closed() -> None:
+    wanted, before = [0.5, -0.5, 0.0], [0.0, 0.0, 0.4]
+    np.testing.assert_allclose(slowed(wanted, before, 2), wanted)
+    np.testing.assert_allclose(slowed(wanted, before, 0.7), [0.25, -0.25, 0.2])
+    np.testing.assert_allclose(slowed(wanted, before, 0.7, closing=[False, False, True]), [0.15, -0.15, 0])
+    np.testing.assert_allclose(slowed(wanted, before, 0.3, closing=[False, False, True]), [0, 0, 0])
+
+
+SLOWLY = arrays(np.float64, 6, elements=st.floats(-1, 1))
+
+
+@given(wanted=SLOWLY, before=SLOWLY, most=st.floats(0, 5))
+def test_a_slowed_position_lies_between_and_keeps_the_turnover(wanted: Matrix, before: Matrix, most: float) -> None:
+    found = slowed(wanted, before, most)
+    assert np.abs(found - before).sum() <= most + 1e-9
+    assert (np.abs(found - before) <= np.abs(wanted - before) + 1e-12).all()
+    assert ((found - before) * (wanted - before) >= -1e-12).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"most": -1.0}, "a turnover of at most -1.0, expected at least 0"),
+        ({"before": [0.0]}, "wanted, before and closing are of 2, 1 and 2 names: align them"),
+        ({"wanted": [math.nan, 0.0]}, "wanted has 1 of 2 values NaN or infinite: remove their cause"),
+        ({"closing": [True]}, "wanted, before and closing are of 2, 2 and 1 names: align them"),
+    ],
+)
+def test_what_cannot_be_slowed_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(StatisticsError, match=re.escape(said)):
+        slowed(**({"wanted": [0.5, -0.5], "before": [0.0, 0.0], "most": 1.0} | changes))  # type: ignore[arg-type]

@@ -104,6 +104,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
         "n_resamples": 99,
     },
     caps.within: {"position": SCORES, "caps": caps.Caps(weight=0.2, gross=1, net=0.1)},
+    caps.slowed: {"wanted": SCORES[0], "before": SCORES[1], "most": 0.5},
     caps.simulate_within: {
         "holdings": HELD,
         "returns": RETURNS,
