@@ -55,6 +55,10 @@ class Until:
         """Whether all were logged."""
         return self._left <= 0
 
+    def moved(self) -> bool:
+        """No other model comes."""
+        return False
+
     def trouble(self, why: str | None) -> None:
         """End: nothing may go wrong here."""
         raise RuntimeError(why)

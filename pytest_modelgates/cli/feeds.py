@@ -3,7 +3,8 @@
 import argparse
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -108,6 +109,7 @@ class Watch:
     def __init__(self, source: str, metrics: "FeedMetrics | None") -> None:
         self._source, self._metrics = source, metrics
         self._end = threading.Event()
+        self.moved: Callable[[], bool] = lambda: False
         self.repeated = 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -128,6 +130,13 @@ class Watch:
         if self._metrics:
             self._metrics.trouble(why)
 
+    def not_taken(self, why: str | None) -> None:
+        """Say why another model scores than the link names."""
+        if why:
+            note(why)
+        if self._metrics:
+            self._metrics.not_taken(why)
+
     def went_on(self, feed: "Feed", rows: int, dead: int, repeated: int) -> None:
         """Count what was dropped."""
         self.repeated += repeated
@@ -137,24 +146,32 @@ class Watch:
 
 def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
     """Score what comes until it is told to end."""
-    from ..serving.adapter import Adapter
     from ..serving.metrics import FeedMetrics
+    from ..serving.relinked import Relinked
     from ..serving.settings import settings_of
 
     source = str(arguments.csv) if arguments.csv else arguments.feed.shown
     metrics = FeedMetrics() if arguments.metrics else None
-    with Adapter(arguments.onnx, arm=arm, settings=settings_of) as adapter:
-        signal.signal(signal.SIGUSR1, lambda *_: adapter.switch.stop("SIGUSR1"))
-        watch, count = Watch(source, metrics), Count(source)
-        feed, read = feed_of(arguments, arm, adapter.sidecar)
-        said = f"{adapter.model_id} ({arm}): follows {source}"
-        if metrics:
-            metrics.serves(adapter)
-            host, port = arguments.metrics
-            said += f"; metrics: http://{host}:{metrics.answer(host, port)}/metrics"
-        print(said, flush=True)
-        for record in adapter.run_feed(feed, watch, read=read):
-            count.add(record)
+    watch, count = Watch(source, metrics), Count(source)
+    at = ""
+    if metrics:
+        host, port = arguments.metrics
+        at = f"; metrics: http://{host}:{metrics.answer(host, port)}/metrics"
+    model = Relinked(arguments.onnx, arm=arm, settings=settings_of, trouble=watch.not_taken)
+    with closing(model):
+        signal.signal(signal.SIGUSR1, lambda *_: model.adapter.switch.stop("SIGUSR1"))
+        watch.moved = model.moved
+        while True:
+            adapter = model.adapter
+            if metrics:
+                metrics.serves(adapter)
+            print(f"{adapter.model_id} ({arm}): follows {source}{at}", flush=True)
+            feed, read = feed_of(arguments, arm, adapter.sidecar)
+            for record in adapter.run_feed(feed, watch, read=read):
+                count.add(record)
+            if watch.ended():
+                break
+            model.take()
     repeated = f", {watch.repeated} repeated" if watch.repeated else ""
     dead = f"; dead letters: {adapter.dead_letters}" if count.refused else ""
     print(f"{adapter.model_id} ({arm}): {count}{repeated}; log: {adapter.log}{dead}")

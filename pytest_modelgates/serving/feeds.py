@@ -99,6 +99,10 @@ class Watched(Protocol):
         """Whether to end; waits for that for at most so long [s]."""
         ...
 
+    def moved(self) -> bool:
+        """Whether to end between two batches, because another model goes on."""
+        ...
+
     def trouble(self, why: str | None) -> None:
         """Take note that something keeps rows from going on and is tried again; None once they do."""
 
@@ -164,7 +168,7 @@ class Pull:
         Batch
             Without messages that are in the log.
         """
-        while not self._watched.ended():
+        while not self._watched.ended() and not self._watched.moved():
             refuse()
             messages = self._fetched()
             new = self._new(messages)

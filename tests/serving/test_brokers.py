@@ -70,6 +70,9 @@ class Until:
             time.sleep(0.05)
         return self._left <= 0 or self._idle <= 0
 
+    def moved(self) -> bool:
+        return False
+
     def trouble(self, why: str | None) -> None:
         self.told.append(why)
 

@@ -100,6 +100,9 @@ class Until:
     def ended(self, wait_s: float = 0.0) -> bool:
         return self.at_wait() if wait_s else self.feed.contents.keys() <= self.feed.acknowledged
 
+    def moved(self) -> bool:
+        return False
+
     def trouble(self, why: str | None) -> None:
         self.told.append(why)
 
