@@ -248,7 +248,7 @@ class Pull:
 
     def _lose(self, error: ConnectionError) -> None:
         self._lost = True
-        self._say(f"{error.filename or self._feed.name}: {error.strerror or error}")
+        self._say(error.strerror or str(error))
         self._feed.close()
         self._watched.ended(_AGAIN_S)
 

@@ -155,7 +155,7 @@ def test_what_comes_again_is_dropped_and_acknowledged_again(adapter: Adapter, ar
     assert requests(artifacts) == places(*range(1, 8))
     assert feed.acknowledged == {*range(1, 8)}
     assert (watched.repeated, feed.opened) == (3, 2)
-    assert watched.told == ["listed://: it went away", None]
+    assert watched.told == ["it went away", None]
 
 
 def test_after_a_restart_the_log_says_what_comes_again(good_model: Path, artifacts: Artifacts) -> None:
@@ -345,7 +345,7 @@ def test_a_feed_that_goes_away_is_opened_again_until_it_is_there(adapter: Adapte
     watched = Until(feed)
     list(adapter.run_feed(feed, watched))
     assert requests(artifacts) == places(*range(1, 8))
-    assert watched.told == ["listed://: it went away", None]
+    assert watched.told == ["it went away", None]
 
 
 def test_a_feed_that_is_not_there_at_the_start_is_an_error(adapter: Adapter) -> None:
