@@ -3,8 +3,11 @@
 import argparse
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..errors import UsageError
 from .options import note
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from ..serving.metrics import FeedMetrics
 
 SHOWN = 10  # refused rows on stderr
+_NATS, _REDIS = "nats", "redis"
+_KINDS = {"nats": _NATS, "tls": _NATS, "redis": _REDIS, "rediss": _REDIS}
 
 
 def address(text: str) -> tuple[str, int]:
@@ -24,6 +29,53 @@ def address(text: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdecimal() and int(port) < 2**16):
         raise argparse.ArgumentTypeError(f"{text!r} is not an address; give a port such as 8080, or 0.0.0.0:8080")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A stream of a message broker, as `--feed` names it; what is `shown` of the address holds no password."""
+
+    kind: str
+    server: str
+    shown: str
+    stream: str
+    consumer: str | None
+
+    @classmethod
+    def at(cls, text: str) -> "Broker":
+        """Read an address such as `nats://localhost:4222/PRICES` or `redis://localhost:6379/0/prices`."""
+        refused = argparse.ArgumentTypeError(  # without the text, which may hold a password
+            "not the address of a stream; give nats://HOST:PORT/STREAM or redis://HOST:PORT/DB/STREAM, with "
+            "?consumer=NAME if another one reads the same"
+        )
+        try:
+            parts = urlsplit(text)
+            kind, host, _ = _KINDS[parts.scheme], parts.hostname, parts.port
+        except (ValueError, KeyError):
+            raise refused from None
+        *before, stream = parts.path.strip("/").split("/")
+        asked = parse_qs(parts.query)
+        if not (host and stream and asked.keys() <= {"consumer"} and len(before) <= (kind == _REDIS)):
+            raise refused
+        place = "/".join(("", *before))
+        return cls(
+            kind,
+            f"{parts.scheme}://{parts.netloc}{place}",
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{place}/{stream}",
+            unquote(stream),
+            asked["consumer"][-1] if "consumer" in asked else None,
+        )
+
+    def opened(self, arm: "Arm") -> "Feed":
+        """Make the feed of it; the consumer is called after the arm."""
+        consumer = self.consumer or f"modelgates-{arm}".replace(".", "_")
+        if self.kind == _REDIS:
+            from ..serving.redis_streams import RedisStream
+
+            return RedisStream(self.server, self.shown, self.stream, consumer)
+        from ..serving.jetstream import JetStream
+
+        return JetStream(self.server, self.shown, self.stream, consumer)
 
 
 class Count:
@@ -57,6 +109,7 @@ class Watch:
     def __init__(self, source: str, metrics: "FeedMetrics | None") -> None:
         self._source, self._metrics = source, metrics
         self._end = threading.Event()
+        self.moved: Callable[[], bool] = lambda: False
         self.repeated = 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -77,6 +130,13 @@ class Watch:
         if self._metrics:
             self._metrics.trouble(why)
 
+    def not_taken(self, why: str | None) -> None:
+        """Say why another model scores than the link names."""
+        if why:
+            note(why)
+        if self._metrics:
+            self._metrics.not_taken(why)
+
     def went_on(self, feed: "Feed", rows: int, dead: int, repeated: int) -> None:
         """Count what was dropped."""
         self.repeated += repeated
@@ -86,35 +146,45 @@ class Watch:
 
 def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
     """Score what comes until it is told to end."""
-    from ..serving.adapter import Adapter
     from ..serving.metrics import FeedMetrics
+    from ..serving.relinked import Relinked
     from ..serving.settings import settings_of
 
-    source = str(arguments.csv)
+    source = str(arguments.csv) if arguments.csv else arguments.feed.shown
     metrics = FeedMetrics() if arguments.metrics else None
-    with Adapter(arguments.onnx, arm=arm, settings=settings_of) as adapter:
-        signal.signal(signal.SIGUSR1, lambda *_: adapter.switch.stop("SIGUSR1"))
-        watch, count = Watch(source, metrics), Count(source)
-        feed, read = feed_of(arguments, adapter.sidecar)
-        said = f"{adapter.model_id} ({arm}): follows {source}"
-        if metrics:
-            metrics.serves(adapter)
-            host, port = arguments.metrics
-            said += f"; metrics: http://{host}:{metrics.answer(host, port)}/metrics"
-        print(said, flush=True)
-        for record in adapter.run_feed(feed, watch, read=read):
-            count.add(record)
+    watch, count = Watch(source, metrics), Count(source)
+    at = ""
+    if metrics:
+        host, port = arguments.metrics
+        at = f"; metrics: http://{host}:{metrics.answer(host, port)}/metrics"
+    model = Relinked(arguments.onnx, arm=arm, settings=settings_of, trouble=watch.not_taken)
+    with closing(model):
+        signal.signal(signal.SIGUSR1, lambda *_: model.adapter.switch.stop("SIGUSR1"))
+        watch.moved = model.moved
+        while True:
+            adapter = model.adapter
+            if metrics:
+                metrics.serves(adapter)
+            print(f"{adapter.model_id} ({arm}): follows {source}{at}", flush=True)
+            feed, read = feed_of(arguments, arm, adapter.sidecar)
+            for record in adapter.run_feed(feed, watch, read=read):
+                count.add(record)
+            if watch.ended():
+                break
+            model.take()
     repeated = f", {watch.repeated} repeated" if watch.repeated else ""
     dead = f"; dead letters: {adapter.dead_letters}" if count.refused else ""
     print(f"{adapter.model_id} ({arm}): {count}{repeated}; log: {adapter.log}{dead}")
     return 0
 
 
-def feed_of(arguments: argparse.Namespace, sidecar: "Sidecar") -> "tuple[Feed, Reader]":
+def feed_of(arguments: argparse.Namespace, arm: "Arm", sidecar: "Sidecar") -> "tuple[Feed, Reader]":
     """Make the feed that is asked for, and name what reads its messages."""
     from ..serving.following import FollowedCsv
-    from ..serving.sources import read_csv_messages
+    from ..serving.sources import read_csv_messages, read_messages
 
+    if arguments.feed:
+        return arguments.feed.opened(arm), read_messages
     columns: Sequence[str] = [*sidecar.keys, *sidecar.names]
     return FollowedCsv(arguments.csv, columns, say=note), read_csv_messages
 
@@ -123,5 +193,5 @@ def refuse_words(arguments: argparse.Namespace) -> None:
     """Refuse options that mean nothing together."""
     if arguments.follow and arguments.csv is None:
         raise UsageError("--follow what? Give --csv FILE with it; --jsonl - reads what comes without it")
-    if arguments.metrics and not arguments.follow:
-        raise UsageError("--metrics is for a feed: give --csv FILE --follow with it; --http has /metrics of its own")
+    if arguments.metrics and not (arguments.follow or arguments.feed):
+        raise UsageError("--metrics is for --csv FILE --follow and --feed; --http has /metrics of its own")

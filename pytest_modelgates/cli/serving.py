@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import FormatError, ModelgatesError, UsageError
 from ..storage.paths import is_folder, is_there
-from .feeds import Count, address, pull, refuse_words
+from .feeds import Broker, Count, address, pull, refuse_words
 from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
 
 if TYPE_CHECKING:
@@ -46,7 +46,14 @@ def register(verbs: Verbs) -> None:
         "--metrics",
         type=address,
         metavar="[HOST:]PORT",
-        help="with --follow, answer /metrics for Prometheus (extra `serve`)",
+        help="with --follow or --feed, answer /metrics for Prometheus (extra `serve`)",
+    )
+    feed = argument(
+        "--feed",
+        type=Broker.at,
+        metavar="URL",
+        help="score what a stream brings, a JSON object a message, until SIGTERM or Ctrl-C: nats://HOST:PORT/STREAM "
+        "(JetStream) or redis://HOST:PORT/DB/STREAM (extra `feeds`)",
     )
     verbs.add(
         "serve",
@@ -55,6 +62,7 @@ def register(verbs: Verbs) -> None:
         csv,
         follow,
         json_lines,
+        feed,
         metrics,
         argument(
             "--http",
@@ -72,7 +80,7 @@ def register(verbs: Verbs) -> None:
             help="with --http, also score each answered row with this candidate, in shadow; may be given again",
         ),
     )
-    verbs.add("shadow", shadow, onnx, csv, follow, json_lines, metrics)
+    verbs.add("shadow", shadow, onnx, csv, follow, json_lines, feed, metrics)
     stopping = (
         argument("--reason", default="", help="why, for the kill file and the audit log; required"),
         argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
@@ -92,8 +100,8 @@ def register(verbs: Verbs) -> None:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Score rows, or answer requests over HTTP, with the live model, and log the predictions."""
-    if [arguments.csv, arguments.jsonl, arguments.http].count(None) != 2:
-        raise UsageError("serve what? Give one of --csv FILE, --jsonl FILE and --http PORT")
+    if [arguments.csv, arguments.jsonl, arguments.feed, arguments.http].count(None) != 3:
+        raise UsageError("serve what? Give one of --csv FILE, --jsonl FILE, --feed URL and --http PORT")
     if arguments.beside and arguments.http is None:
         raise UsageError("--beside shadows requests: give --http PORT, or run `modelgates shadow` on the same file")
     refuse_words(arguments)
@@ -102,14 +110,14 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def shadow(arguments: argparse.Namespace) -> int:
     """Score rows with a candidate and log the predictions apart; nothing acts on them."""
-    if (arguments.csv is None) == (arguments.jsonl is None):
-        raise UsageError("shadow what? Give one of --csv FILE and --jsonl FILE")
+    if [arguments.csv, arguments.jsonl, arguments.feed].count(None) != 2:
+        raise UsageError("shadow what? Give one of --csv FILE, --jsonl FILE and --feed URL")
     refuse_words(arguments)
     return _score(arguments, "shadow")
 
 
 def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int:
-    if arguments.follow:
+    if arguments.follow or arguments.feed:
         return pull(arguments, arm)
     from ..serving.adapter import Adapter
     from ..serving.settings import settings_of

@@ -99,6 +99,10 @@ class Watched(Protocol):
         """Whether to end; waits for that for at most so long [s]."""
         ...
 
+    def moved(self) -> bool:
+        """Whether to end between two batches, because another model goes on."""
+        ...
+
     def trouble(self, why: str | None) -> None:
         """Take note that something keeps rows from going on and is tried again; None once they do."""
 
@@ -164,7 +168,7 @@ class Pull:
         Batch
             Without messages that are in the log.
         """
-        while not self._watched.ended():
+        while not self._watched.ended() and not self._watched.moved():
             refuse()
             messages = self._fetched()
             new = self._new(messages)
@@ -244,7 +248,7 @@ class Pull:
 
     def _lose(self, error: ConnectionError) -> None:
         self._lost = True
-        self._say(f"{error.filename or self._feed.name}: {error.strerror or error}")
+        self._say(error.strerror or str(error))
         self._feed.close()
         self._watched.ended(_AGAIN_S)
 

@@ -78,6 +78,7 @@ class FeedMetrics:
         self._repeated = client.Counter("feed_repeated", "Messages dropped, because the log had them.", **own)
         self._lag = client.Gauge("feed_lag", "What waits in the feed.", ["unit"], **own)
         self._trouble = client.Gauge("feed_trouble", "1 while feed or log cannot be used.", **own)
+        self._not_taken = client.Gauge("reload_failed", "1 while the model that the link names does not score.", **own)
         self._model = client.Gauge("model_info", "The model that scores.", ["name", "version", "digest", "arm"], **own)
 
     def answer(self, host: str, port: int) -> int:
@@ -99,6 +100,10 @@ class FeedMetrics:
     def trouble(self, why: str | None) -> None:
         """Note whether the feed goes on."""
         self._trouble.set(why is not None)
+
+    def not_taken(self, why: str | None) -> None:
+        """Note whether another model scores than the link names."""
+        self._not_taken.set(why is not None)
 
     def went_on(self, feed: Feed, rows: int, dead: int, repeated: int) -> None:
         """Count a batch, and note what waits behind it."""

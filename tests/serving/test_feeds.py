@@ -7,6 +7,7 @@ import base64
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,8 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.kill import kill
 from pytest_modelgates.audit.kinds import KILL
 from pytest_modelgates.cli import main
-from pytest_modelgates.errors import FormatError, KilledError
+from pytest_modelgates.cli.feeds import Broker
+from pytest_modelgates.errors import FormatError, KilledError, MissingExtraError
 from pytest_modelgates.predictions import places as places_module
 from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.serving.adapter import Adapter
@@ -98,6 +100,9 @@ class Until:
     def ended(self, wait_s: float = 0.0) -> bool:
         return self.at_wait() if wait_s else self.feed.contents.keys() <= self.feed.acknowledged
 
+    def moved(self) -> bool:
+        return False
+
     def trouble(self, why: str | None) -> None:
         self.told.append(why)
 
@@ -150,7 +155,7 @@ def test_what_comes_again_is_dropped_and_acknowledged_again(adapter: Adapter, ar
     assert requests(artifacts) == places(*range(1, 8))
     assert feed.acknowledged == {*range(1, 8)}
     assert (watched.repeated, feed.opened) == (3, 2)
-    assert watched.told == ["listed://: it went away", None]
+    assert watched.told == ["it went away", None]
 
 
 def test_after_a_restart_the_log_says_what_comes_again(good_model: Path, artifacts: Artifacts) -> None:
@@ -340,7 +345,7 @@ def test_a_feed_that_goes_away_is_opened_again_until_it_is_there(adapter: Adapte
     watched = Until(feed)
     list(adapter.run_feed(feed, watched))
     assert requests(artifacts) == places(*range(1, 8))
-    assert watched.told == ["listed://: it went away", None]
+    assert watched.told == ["it went away", None]
 
 
 def test_a_feed_that_is_not_there_at_the_start_is_an_error(adapter: Adapter) -> None:
@@ -362,3 +367,56 @@ def test_one_process_alone_fills_an_arm_from_a_stream(adapter: Adapter, good_mod
         assert len(list(third.run_feed(beside, Until(beside)))) == 1
     list(running)
     assert len(os.listdir(artifacts.predictions / "live")) == 2  # a day and a lock
+
+
+ODD = (
+    "not the address of a stream; give nats://HOST:PORT/STREAM or redis://HOST:PORT/DB/STREAM, with ?consumer=NAME if "
+    "another one reads the same"
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "kafka://host/prices",
+        "nats://ada:s3cret@host",
+        "nats:///PRICES",
+        "nats://host/a/PRICES",
+        "redis://host:port/prices",
+        "redis://host/0/1/prices",
+        "redis://host/prices?group=desk",
+        "nats://[host/PRICES",
+        "prices.csv",
+    ],
+)
+def test_what_is_not_the_address_of_a_stream_is_refused_without_repeating_it(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["serve", "--onnx", "x", "--feed", url])
+    assert capsys.readouterr().err.splitlines()[-1] == f"modelgates serve: error: argument --feed: {ODD}"
+
+
+@pytest.mark.parametrize(
+    ("url", "server", "shown", "stream", "consumer"),
+    [
+        ("nats://h/PRICES", "nats://h", "nats://h/PRICES", "PRICES", None),
+        ("tls://ada:pw@h:1/P?consumer=desk", "tls://ada:pw@h:1", "tls://h:1/P", "P", "desk"),
+        ("redis://h:1/0/prices", "redis://h:1/0", "redis://h:1/0/prices", "prices", None),
+        ("rediss://:pw@h/eu%2Fprices", "rediss://:pw@h", "rediss://h/eu%2Fprices", "eu/prices", None),
+    ],
+)
+def test_the_address_of_a_stream_is_read_and_shown_without_its_password(
+    url: str, server: str, shown: str, stream: str, consumer: str | None
+) -> None:
+    found = Broker.at(url)
+    assert (found.server, found.shown, found.stream, found.consumer) == (server, shown, stream, consumer)
+
+
+@pytest.mark.parametrize(("url", "library"), [("nats://h/P", "nats"), ("redis://h/p", "redis")])
+def test_a_client_that_is_not_installed_is_named_with_its_extra(
+    good_model: Path, url: str, library: str, monkeypatch: pytest.MonkeyPatch, adapter: Adapter
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=rf"^{library} is not installed; run: pip install '.*\[feeds\]'$"):
+        list(adapter.run_feed(Broker.at(url).opened("live"), Until(Listed({1: b""}))))

@@ -24,6 +24,7 @@ from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.following import FollowedCsv
 from pytest_modelgates.serving.sources import LONGEST_LINE, read_csv_messages
 from tests.support.handmade import logged
+from tests.support.panels import invented_panel, pack_ridge
 
 COLUMNS = ["time", "asset", "momentum", "value"]
 HEADER = ",".join(COLUMNS) + "\n"
@@ -42,6 +43,9 @@ class Until:
 
     def ended(self, wait_s: float = 0.0) -> bool:
         return self._over
+
+    def moved(self) -> bool:
+        return False
 
     def trouble(self, why: str | None) -> None:
         self.told.append(why)
@@ -252,7 +256,7 @@ def test_options_that_mean_nothing_together_are_refused(capsys: pytest.CaptureFi
     assert main(["serve", "--onnx", "x", "--csv", "x", "--metrics", "1"]) == 2
     assert capsys.readouterr().err == (
         "modelgates: --follow what? Give --csv FILE with it; --jsonl - reads what comes without it\n"
-        "modelgates: --metrics is for a feed: give --csv FILE --follow with it; --http has /metrics of its own\n"
+        "modelgates: --metrics is for --csv FILE --follow and --feed; --http has /metrics of its own\n"
     )
 
 
@@ -310,3 +314,44 @@ def test_killed_in_the_middle_no_row_is_lost_and_none_logged_twice(
             process.kill()
     Desk(good_model, path).follow()
     assert names(logged(artifacts, "live")) == [f"A{number}" for number in range(count)]
+
+
+@pytest.mark.integration
+def test_a_model_that_the_link_leads_to_goes_on_with_the_next_row(good_model: Path, path: Path) -> None:
+    artifacts = Artifacts.of(good_model)
+    other = pack_ridge(artifacts.root, invented_panel(seed=2), changes="Another ridge.")
+    odd = artifacts.models / "1999999999"
+
+    def lead_to(model: Path) -> None:
+        staged = artifacts.models / "staged"
+        staged.symlink_to(model.name)
+        staged.replace(artifacts.latest)
+
+    lead_to(good_model)
+    artifacts.latest_onnx.symlink_to("latest/model.onnx")
+    path.write_text(HEADER + rows("A"))
+    words = ["serve", "--onnx", artifacts.latest_onnx, "--csv", path, "--follow"]
+    command = [sys.executable, "-m", "pytest_modelgates", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        begun = f"(live): follows {path}\n"
+        assert process.stdout.readline() == f"{good_model.name} {begun}"
+        wait_for(lambda: len(logged(artifacts, "live")) == 1)
+        lead_to(odd)
+        why = (
+            f"modelgates: wanted {odd}/model.onnx, serving {good_model.name}, because {artifacts.latest_onnx}: no model"
+        )
+        assert process.stderr.readline().startswith(why)
+        append(path, rows("B"))()
+        wait_for(lambda: len(logged(artifacts, "live")) == 2)
+        lead_to(other)
+        assert process.stdout.readline() == f"{other.name} {begun}"
+        append(path, rows("C"))()
+        wait_for(lambda: len(logged(artifacts, "live")) == 3)
+        process.terminate()
+        said, _ = process.communicate()
+    assert (process.returncode, said.partition(";")[0]) == (0, f"{other.name} (live): 3 rows scored, 0 refused")
+    found = logged(artifacts, "live")
+    assert names(found) == ["A", "B", "C"]
+    assert [record.model_id for record in found] == [good_model.name, good_model.name, other.name]

@@ -135,4 +135,4 @@ def test_the_verb_says_which_line_and_ends_with_one(good_model: Path, tmp_path: 
 
 def test_shadow_wants_one_source(capsys: Capture) -> None:
     assert main(["shadow", "--onnx", "x"]) == 2
-    assert capsys.readouterr().err == "modelgates: shadow what? Give one of --csv FILE and --jsonl FILE\n"
+    assert capsys.readouterr().err == "modelgates: shadow what? Give one of --csv FILE, --jsonl FILE and --feed URL\n"

@@ -383,8 +383,8 @@ def test_a_port_that_is_taken_is_named(good_model: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "serve what? Give one of --csv FILE, --jsonl FILE and --http PORT"),
-        (["--csv", "x", "--http", "1"], "serve what? Give one of --csv FILE, --jsonl FILE and --http PORT"),
+        ([], "serve what? Give one of --csv FILE, --jsonl FILE, --feed URL and --http PORT"),
+        (["--csv", "x", "--http", "1"], "serve what? Give one of --csv FILE, --jsonl FILE, --feed URL and --http PORT"),
         (["--http", "x"], "'x' is not an address; give a port such as 8080, or 0.0.0.0:8080"),
         (["--http", "70000"], "'70000' is not an address; give a port such as 8080, or 0.0.0.0:8080"),
     ],
