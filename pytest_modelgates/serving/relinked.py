@@ -11,7 +11,6 @@ from ..errors import ModelgatesError
 from ..predictions.records import Arm
 from .adapter import Adapter, Settings
 from .beside import refuse_other_features
-from .server import refuse_other_scores, rows_of_panel
 
 _LOOK_S = 1.0
 _AGAIN_S = 30.0  # until a model that could not be loaded is tried again
@@ -84,6 +83,8 @@ class Relinked:
         self.adapter.close()
 
     def _opened(self) -> Adapter:
+        from .server import refuse_other_scores, rows_of_panel  # here, since it loads much that a feed never needs
+
         adapter = Adapter(self._path, arm=self._arm, settings=self._settings)
         try:
             refuse_other_features(self.adapter, adapter, self._path)

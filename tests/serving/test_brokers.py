@@ -144,8 +144,10 @@ def test_a_broker_that_forgot_the_place_is_told_it_by_the_log(
     else:
         broker.client.xgroup_destroy(STREAM, "modelgates-live")
     broker.publish(rows(20, 22))
-    assert names(pull(good_model, broker.feed(), Until(2))) == [20, 21]
+    watched = Until(2)
+    assert names(pull(good_model, broker.feed(), watched)) == [20, 21]
     assert names(logged(artifacts, "live")) == list(range(22))
+    assert watched.repeated == 19, "those behind the first place of the newest part of the log"
 
 
 def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
