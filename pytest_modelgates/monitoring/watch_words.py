@@ -23,8 +23,10 @@ def in_words(looked: Look) -> str:
         lines += wrap(each.text + mode, _WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin), **_WHOLE)
     if looked.deed:
         to = f" to {looked.deed.to}" if looked.deed.to else ""
-        lines += [f"  {looked.deed.did}{to}:", f"    {looked.deed.text}"]
-    lines += [f"  {note}" for note in looked.notes]
+        lines.append(f"  {looked.deed.did}{to}:")
+        lines += wrap(looked.deed.text, _WIDTH, initial_indent="    ", subsequent_indent="    ", **_WHOLE)
+    for note in looked.notes:
+        lines += wrap(note, _WIDTH, initial_indent="  ", subsequent_indent="    ", **_WHOLE)
     days = looked.days_per_false_alarm
     lines.append(f"  at most one false alarm in {days:g} days is promised, of all triggers together")
     return "\n".join(lines)

@@ -139,11 +139,11 @@ def test_too_little_is_inconclusive_and_says_so(desk: Desk) -> None:
     assert set(verdicts(looked).values()) == {"inconclusive"}
     assert looked.status == 0
     texts = [each.text for each in looked.findings]
-    assert texts[:2] == ["0 in 1 h, at least 50 are needed", "0 in 1 h, at least 100 are needed"]
+    assert texts[:2] == ["0 batches in 1 h, at least 50 are needed", "0 rows in 1 h, at least 100 are needed"]
     assert texts[3].startswith(f"no prediction of {desk.live}, which is live, in ")
     desk.log(desk.calm(40))
     texts = [each.text for each in desk.look(minutes=1).findings]
-    assert texts[0] == "40 in 1 h, at least 50 are needed"
+    assert texts[0] == "40 batches in 1 h, at least 50 are needed"
     assert texts[3] == "40 rows, at least 500 are needed"
 
 
@@ -260,6 +260,7 @@ def test_where_nothing_good_is_left_the_arm_is_stopped(desk: Desk) -> None:
     assert desk.registry.artifacts.kill("live").exists()
     assert not desk.registry.artifacts.kill("shadow").exists()
     last = next(iter(reversed(read_history(desk.registry.artifacts.promotions))))
+    assert "  arm live was killed by modelgates-watch on " in in_words(desk.look(minutes=2))
     assert isinstance(last, Event)
     assert (last.kind, last.subject, last.actor) == ("kill", "live", ACTOR)
 
