@@ -64,11 +64,15 @@ class Desk:
     def tell(self, model_id: str, found: Finding, *, on: bool) -> None:
         self.told.append((model_id, found.trigger, on))
 
-    def log(self, values: list[float | None], *, end: datetime | None = None, **changes: object) -> None:
+    def log(
+        self, values: list[float | None], *, end: datetime | None = None, hours: float = 0.4, **changes: object
+    ) -> None:
         """Let the live model score rows within the last half hour."""
         digest = live_change(self.registry.artifacts).digest
         end = end or self.now
-        log_predictions(self.registry.artifacts, predictions(digest, values, arm="live", end=end, hours=0.4, **changes))
+        log_predictions(
+            self.registry.artifacts, predictions(digest, values, arm="live", end=end, hours=hours, **changes)
+        )
 
     def calm(self, rows: int = 600) -> list[float | None]:
         """Predictions as the live model's own panel has them."""
@@ -453,3 +457,21 @@ def test_a_silence_is_told_and_nobody_is_rolled_back_for_it(desk: Desk) -> None:
     desk.log(desk.calm(20))
     assert verdicts(desk.look(minutes=1))["silence"] == "clean"
     assert desk.told[-1] == (desk.registry.candidate, "silence", False)
+
+
+def test_a_model_that_is_live_again_is_judged_by_what_it_does_since(registry: Registry) -> None:
+    desk = Desk(registry, now=datetime.now(UTC))
+    desk.operations('[watch.drift]\nmode = "dry_run"\n')
+    drifted = [value + 1 for value in desk.calm() if value is not None]
+    desk.log(drifted)
+    assert verdicts(desk.look())["drift"] == "breach"
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="a new one")
+    rollback(registry.artifacts, registry.live, registry.in_force, reason="worse still")
+    for minutes in (2, 3):
+        looked = desk.look(minutes=minutes, again=True)
+        found = {each.trigger: each for each in looked.findings}["drift"]
+        assert (looked.model_id, found.verdict) == (registry.live, "inconclusive")
+        assert found.text == "0 rows, at least 500 are needed"
+    desk.log(drifted, end=datetime.now(UTC) + timedelta(minutes=3), hours=0.01)
+    looked = desk.look(minutes=4, again=True)
+    assert verdicts(looked)["drift"] == "breach"
