@@ -313,6 +313,20 @@ def test_a_model_that_was_promoted_meanwhile_is_not_rolled_back(desk: Desk) -> N
     assert not desk.registry.artifacts.kill("live").exists()
 
 
+def test_an_arm_is_not_stopped_for_a_model_that_is_live_no_more(desk: Desk) -> None:
+    def rehearse(directory: Path) -> WayBack:
+        with acting_as("ada"):
+            rollback(desk.registry.artifacts, desk.registry.live, desk.registry.in_force, reason="by hand")
+        return WayBack(model_id=directory.name, problem="it is in pieces")
+
+    desk.rehearse = rehearse
+    looked = breach_again(desk, minutes=0)
+    assert looked.deed is not None
+    assert looked.deed.did == "waits"
+    assert looked.deed.text.startswith(f"{desk.registry.live} is live now, and this was decided about ")
+    assert not desk.registry.artifacts.kill("live").exists()
+
+
 def test_the_watch_may_roll_back_if_nobody_or_the_watch_is_listed(tmp_path: Path) -> None:
     def policy(names: str) -> None:
         path = tmp_path / "policy.toml"
