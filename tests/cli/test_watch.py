@@ -87,7 +87,7 @@ def test_what_cannot_be_seen_ends_with_3(watched: Registry, capsys: Capture) -> 
     with part.path.open("a") as file:
         file.write("nonsense\n")
     assert main(words(watched)) == 3
-    assert "  latency   UNSEEN        the log of live predictions is not whole:\n" in capsys.readouterr().out
+    assert "  latency, failed, rejected  UNSEEN        the log of live predictions is not\n" in capsys.readouterr().out
     watched.artifacts.latest.unlink()
     assert main(words(watched)) == 3
     assert capsys.readouterr().err.startswith("modelgates: cannot see: promotions.log says ")

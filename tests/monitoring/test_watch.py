@@ -127,12 +127,10 @@ def test_a_calm_model_is_left_alone(desk: Desk) -> None:
     assert said[2] == "  failed    clean         0.00% of 600 rows, limit ≤ 0.01"
     assert said[4].startswith("  drift     clean         PSI 0.0")
     assert said[5] == "  scores    inconclusive  no new row keeps its features; see: [log] features"
-    assert (
-        said[6]
-        == f"  ic        inconclusive  no outcome is known of rows since {desk.now - timedelta(days=2):%Y-%m-%d}; see:"
-    )
-    assert said[7] == f"{' ' * 26}modelgates outcomes add"
-    assert said[12] == "  at most one false alarm in 20 days is promised, of all triggers together"
+    since = f"{desk.now - timedelta(days=2):%Y-%m-%d}"
+    assert said[6] == f"  ic, pnl, exposure  inconclusive  no outcome is known of rows since {since};"
+    assert said[7] == f"{' ' * 26}see: modelgates outcomes add"
+    assert said[8] == "  at most one false alarm in 20 days is promised, of all triggers together"
     assert [line for line in said if len(line) > 80] == []
 
 
