@@ -182,6 +182,8 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     sequential.uniform_radius: {"rows": 100.0, "level": 0.05, "first": 20.0},
     sequential.look_level: {"elapsed": 0.5, "days_per_alarm": 20.0},
     sequential.rows_to_see: {"distance": 0.1, "level": 0.05},
+    sequential.chance_of_share: {"found": 9, "of": 100, "share": 0.05},
+    sequential.mean_radius: {"values": SERIES, "level": 0.05, "sharpest": 60.0},
     sharpe.Sharpe: {"ratio": 0.1, "n": 100, "skewness": 0.0, "kurtosis": 3.0},
     sharpe.sharpe_of: {"returns": SERIES, "riskless": 0.0},
     sharpe.sharpe_error: {"sharpe": SHARPE},
