@@ -141,8 +141,9 @@ def check_log(
     now, looking, known, words = now or datetime.now(UTC), None, None, ""
     if rules and asked == Asked():
         try:
-            known = before(artifacts, model_id, digest, reference.grid.golden.grid, now=now)
-            looking = Looking(artifacts, digest, reference, known, live=live_change(artifacts).time)
+            live = live_change(artifacts).time
+            known = before(artifacts, model_id, digest, reference.grid.golden.grid, now=now, live=live)
+            looking = Looking(artifacts, digest, reference, known, live=live)
         except (FormatError, OSError) as error:
             words = over_time_in_words(None, why_not(error), 0)
     if asked.last is None:
@@ -181,7 +182,7 @@ def last_look(artifacts: Artifacts, *, now: datetime | None = None) -> Before:
     """Find what the last look at the live model left; raises as `before` and `prepared_golden` do."""
     live = live_change(artifacts)
     golden = prepared_golden(artifacts, live.to).grid.golden.grid
-    return before(artifacts, live.to, live.digest, golden, now=now or datetime.now(UTC))
+    return before(artifacts, live.to, live.digest, golden, now=now or datetime.now(UTC), live=live.time)
 
 
 def acknowledge(artifacts: Artifacts, rules: LockRules, *, reason: str, key: Path | None = None) -> str:

@@ -28,8 +28,13 @@ from .part_counts import PartCounts
 _record = msgspec.json.Decoder(Prediction)
 
 
+class _All(msgspec.Struct, frozen=True):
+    since: Moment | None = None
+
+
 class _Left(msgspec.Struct, frozen=True):
     next: Next
+    all: _All = _All()
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -51,7 +56,7 @@ class Before:
     Parameters
     ----------
     since : datetime, optional
-        When an alarm was acknowledged last: rows count from there on.
+        From when on rows count: an alarm was acknowledged then, or the model went live again that had been before.
     left : Next, optional
         What the last look left; None if there was none since.
     evidence : str, optional
@@ -71,8 +76,12 @@ def subject(model_id: str) -> str:
     return f"drift of {model_id}"
 
 
-def before(artifacts: Artifacts, model_id: str, digest: str, golden: str, *, now: datetime) -> Before:
-    """Find what the last look at a model, compared with this golden, left.
+def before(
+    artifacts: Artifacts, model_id: str, digest: str, golden: str, *, now: datetime, live: datetime | None = None
+) -> Before:
+    """Find what the last look at a model, compared with this golden, left; `live` is when it went live.
+
+    A model that went live again begins anew: what it was found to do before is not what it does now.
 
     Raises
     ------
@@ -92,9 +101,12 @@ def before(artifacts: Artifacts, model_id: str, digest: str, golden: str, *, now
                 continue
             if not _is_past(check, now):
                 future += 1
+            elif live and check.time < live:
+                return Before(since=max(filter(None, (since, live))), left=None, evidence=None, future=future)
             elif seen and (check.time < seen.time or sha256(line) == seen.evidence):  # clocks may differ a little
                 break
             else:
+                since = max(filter(None, (since, check.over_time.all.since)), default=None)
                 return Before(since=since, left=check.over_time.next, evidence=sha256(line), future=future)
     return Before(since=since, left=None, evidence=None, future=future)
 

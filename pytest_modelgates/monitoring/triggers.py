@@ -87,14 +87,15 @@ def with_patience(found: Finding, rules: ModeRules, before: int, *, fresh: bool)
 
 def latency(sums: Sums, limit: Bounds, rules: TriggerRules, mode: Mode, *, level: float) -> Finding:
     """Hold the time of batches against the limit of their 95 % quantile."""
-    what = f"p95 {short(sums.p95_ms)} ms of {counted(sums.batches, 'batch')}".replace("batchs", "batches")
+    batches = f"{sums.batches} batch{'es' * (sums.batches != 1)}"
     return _of_share(
         "latency",
         (sums.slow, sums.batches, SLOW),
         rules,
         mode,
         level=level,
-        what=what,
+        what=f"p95 {short(sums.p95_ms)} ms of {batches}",
+        noun=batches,
         value=sums.p95_ms if sums.batches else None,
         unit="ms",
         limit=str(limit),
@@ -103,14 +104,14 @@ def latency(sums: Sums, limit: Bounds, rules: TriggerRules, mode: Mode, *, level
 
 def share_of_rows(trigger: str, found: int, rows: int, rules: ShareRules, mode: Mode, *, level: float) -> Finding:
     """Hold a share of rows against its limit."""
-    what = f"{found / rows if rows else 0:.2%} of {counted(rows, 'row')}"
     return _of_share(
         trigger,
         (found, rows, rules.limit),
         rules,
         mode,
         level=level,
-        what=what,
+        what=f"{found / rows if rows else 0:.2%} of {counted(rows, 'row')}",
+        noun=counted(rows, "row"),
         value=found / rows if rows else None,
         unit="share",
         limit=f"≤ {rules.limit:.3g}",
@@ -125,6 +126,7 @@ def _of_share(
     *,
     level: float,
     what: str,
+    noun: str,
     value: float | None,
     unit: str,
     limit: str,
@@ -133,7 +135,7 @@ def _of_share(
     beyond, text = False, f"{what}, limit {limit}"
     verdict: Verdict = "clean"
     if sample < rules.min_sample:
-        verdict, text = "inconclusive", f"{sample} in {rules.window_h:g} h, at least {rules.min_sample} are needed"
+        verdict, text = "inconclusive", f"{noun} in {rules.window_h:g} h, at least {rules.min_sample} are needed"
     elif found > share * sample:
         beyond = chance_of_share(found, sample, share) < level
         verdict, text = ("breach", text) if beyond else ("inconclusive", f"{text}: chance may explain it")

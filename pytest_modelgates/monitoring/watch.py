@@ -11,9 +11,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ..artifacts import Artifacts
+from ..artifacts import ALL_ARMS, Artifacts
 from ..audit.actor import acting_as, why_denied
 from ..audit.chain import Intent
+from ..audit.kill import killed
 from ..audit.writer import settle
 from ..errors import FormatError, UsageError
 from ..policy.operations import Mode, ModeRules
@@ -33,7 +34,7 @@ from .rescored import Rescore
 from .seldom import Held
 from .silence import NO_CURE
 from .triggers import DRIFT_SHARE, Finding, Standing
-from .way_out import ACTOR, Deed, Rehearse, act
+from .way_out import ACTOR, ARM, Deed, Rehearse, act
 
 _DAY = timedelta(days=1)
 
@@ -149,6 +150,7 @@ class Watch:
             settle(artifacts, operations.registry)
         live = live_change(artifacts)
         kept, notes = self._kept(live, now)
+        notes += [str(each) for each in killed(artifacts) if each.arm in (ARM, ALL_ARMS)]
         found, standing = self._findings(in_force, live, kept, now)
         breaches = [each for each in found if each.verdict == "breach"]
         looked = Look(

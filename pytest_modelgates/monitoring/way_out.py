@@ -17,7 +17,7 @@ from ..errors import IntegrityError, ModelgatesError, RefusedError
 from ..policy.operations import WatchRules
 from ..registry.in_force import InForce
 from ..registry.rollback import rollback
-from ..registry.store import past_live, went_live
+from ..registry.store import live_change, past_live, went_live
 from ..registry.way_back import WayBack, way_back_reasons
 from ..storage.paths import is_folder
 from ..storage.text import counted, first_line
@@ -98,7 +98,7 @@ def act(
         return Deed(did="waits", text=waits)
     if len(own) >= rules.per_week:
         text = f"{counted(len(own), 'rollback')} by the watch within seven days, and at most {rules.per_week} are made"
-        return _killed(artifacts, in_force, f"{why}; {text}", dry=dry)
+        return _killed(artifacts, in_force, live, f"{why}; {text}", dry=dry)
     skipped, bad = given_up(changes), list[str]()
     for name in past_live(artifacts, live):
         if name in skipped:
@@ -119,7 +119,7 @@ def act(
             continue
         return Deed(did="rolled back", to=name, text=f"audit log: {done.head}")
     none = "; ".join(bad) or "no other model was ever live"
-    return _killed(artifacts, in_force, f"{why}; there is nothing to roll back to: {none}", dry=dry)
+    return _killed(artifacts, in_force, live, f"{why}; there is nothing to roll back to: {none}", dry=dry)
 
 
 def _cool_down(own: list[datetime], rules: WatchRules, *, now: datetime) -> str | None:
@@ -141,7 +141,10 @@ def _why_not(artifacts: Artifacts, in_force: InForce, name: str, digest: str, re
     return reasons[0].text if reasons else None
 
 
-def _killed(artifacts: Artifacts, in_force: InForce, why: str, *, dry: bool) -> Deed:
+def _killed(artifacts: Artifacts, in_force: InForce, live: str, why: str, *, dry: bool) -> Deed:
+    current = live_change(artifacts).to
+    if current != live:  # somebody was quicker, while models were tried
+        return Deed(did="waits", text=f"{current} is live now, and this was decided about {live}; look again")
     if dry:
         return Deed(did="would kill", text=why)
     stopped = kill(artifacts, ARM, why, KILL)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
-from .quantiles import finite_series, refuse_constant
+from .quantiles import finite_series, is_constant
 
 WINDOWS = 0.8
 """The share of the budget that looks at windows spend."""
@@ -232,14 +232,15 @@ def mean_radius(values: ArrayLike, level: float, *, sharpest: float = 60) -> flo
     .. [1] I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy and A. Ramdas, Time-uniform central limit theory and
        asymptotic confidence sequences, Annals of Statistics 52(6):2613, 2024.
     """
-    series = finite_series(values, at_least=2)
-    refuse_constant(series)
-    if not (0 < level < 1 and 0 < sharpest < math.inf):
-        raise StatisticsError(f"level {level}, sharpest at {sharpest}: give a level between 0 and 1, a count above 0")
+    series = finite_series(values, name="values", at_least=2)
+    if is_constant(series):
+        raise StatisticsError(f"all {series.size} values are {series[0]:g}, expected some that differ")
+    if not (1e-100 <= level < 1 and 1 <= sharpest <= 1e9):
+        raise StatisticsError(f"level {level}, sharpest at {sharpest}: give a level between 0 and 1, 1 value or more")
     n, two = series.size, -2 * math.log(level)
     r2 = (two + math.log(two + 1)) / sharpest
     grown = n * r2 + 1
-    return float(series.std()) * math.sqrt(2 * grown / (n**2 * r2) * (math.log(grown) / 2 - math.log(level)))
+    return float(series.std()) * math.sqrt(2 * grown / (n**2 * r2) * math.log(math.sqrt(grown) / level))
 
 
 def _check(rows: float, level: float) -> None:

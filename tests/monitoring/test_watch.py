@@ -62,11 +62,15 @@ class Desk:
     def tell(self, model_id: str, found: Finding, *, on: bool) -> None:
         self.told.append((model_id, found.trigger, on))
 
-    def log(self, values: list[float | None], *, end: datetime | None = None, **changes: object) -> None:
+    def log(
+        self, values: list[float | None], *, end: datetime | None = None, hours: float = 0.4, **changes: object
+    ) -> None:
         """Let the live model score rows within the last half hour."""
         digest = live_change(self.registry.artifacts).digest
         end = end or self.now
-        log_predictions(self.registry.artifacts, predictions(digest, values, arm="live", end=end, hours=0.4, **changes))
+        log_predictions(
+            self.registry.artifacts, predictions(digest, values, arm="live", end=end, hours=hours, **changes)
+        )
 
     def calm(self, rows: int = 600) -> list[float | None]:
         """Predictions as the live model's own panel has them."""
@@ -123,12 +127,10 @@ def test_a_calm_model_is_left_alone(desk: Desk) -> None:
     assert said[2] == "  failed    clean         0.00% of 600 rows, limit ≤ 0.01"
     assert said[4].startswith("  drift     clean         PSI 0.0")
     assert said[5] == "  scores    inconclusive  no new row keeps its features; see: [log] features"
-    assert (
-        said[6]
-        == f"  ic        inconclusive  no outcome is known of rows since {desk.now - timedelta(days=2):%Y-%m-%d}; see:"
-    )
-    assert said[7] == f"{' ' * 26}modelgates outcomes add"
-    assert said[12] == "  at most one false alarm in 20 days is promised, of all triggers together"
+    since = f"{desk.now - timedelta(days=2):%Y-%m-%d}"
+    assert said[6] == f"  ic, pnl, exposure  inconclusive  no outcome is known of rows since {since};"
+    assert said[7] == f"{' ' * 26}see: modelgates outcomes add"
+    assert said[8] == "  at most one false alarm in 20 days is promised, of all triggers together"
     assert [line for line in said if len(line) > 80] == []
 
 
@@ -137,11 +139,11 @@ def test_too_little_is_inconclusive_and_says_so(desk: Desk) -> None:
     assert set(verdicts(looked).values()) == {"inconclusive"}
     assert looked.status == 0
     texts = [each.text for each in looked.findings]
-    assert texts[:2] == ["0 in 1 h, at least 50 are needed", "0 in 1 h, at least 100 are needed"]
+    assert texts[:2] == ["0 batches in 1 h, at least 50 are needed", "0 rows in 1 h, at least 100 are needed"]
     assert texts[3].startswith(f"no prediction of {desk.live}, which is live, in ")
     desk.log(desk.calm(40))
     texts = [each.text for each in desk.look(minutes=1).findings]
-    assert texts[0] == "40 in 1 h, at least 50 are needed"
+    assert texts[0] == "40 batches in 1 h, at least 50 are needed"
     assert texts[3] == "40 rows, at least 500 are needed"
 
 
@@ -241,7 +243,7 @@ def breach_again(desk: Desk, *, minutes: float) -> Look:
 def test_a_second_rollback_waits_for_the_cool_down(desk: Desk) -> None:
     breach_again(desk, minutes=0)
     assert desk.live == desk.registry.live
-    looked = breach_again(desk, minutes=1)
+    looked = breach_again(desk, minutes=5)
     assert looked.deed is not None
     assert (looked.deed.did, looked.status) == ("waits", 1)
     assert looked.deed.text.startswith("the watch rolled back less than 6 h ago and does so again from ")
@@ -251,13 +253,14 @@ def test_a_second_rollback_waits_for_the_cool_down(desk: Desk) -> None:
 def test_where_nothing_good_is_left_the_arm_is_stopped(desk: Desk) -> None:
     desk.operations("[watch]\ncool_down_h = 0\n")
     breach_again(desk, minutes=0)
-    looked = breach_again(desk, minutes=1)
+    looked = breach_again(desk, minutes=5)
     assert looked.deed is not None
     assert looked.deed.did == "killed"
     assert f"nothing to roll back to: {desk.registry.candidate} was rolled back by the watch" in looked.deed.text
     assert desk.registry.artifacts.kill("live").exists()
     assert not desk.registry.artifacts.kill("shadow").exists()
     last = next(iter(reversed(read_history(desk.registry.artifacts.promotions))))
+    assert "  arm live was killed by modelgates-watch on " in in_words(desk.look(minutes=6))
     assert isinstance(last, Event)
     assert (last.kind, last.subject, last.actor) == ("kill", "live", ACTOR)
 
@@ -265,7 +268,7 @@ def test_where_nothing_good_is_left_the_arm_is_stopped(desk: Desk) -> None:
 def test_more_rollbacks_than_a_week_may_have_stop_the_arm(desk: Desk) -> None:
     desk.operations("[watch]\ncool_down_h = 0\nper_week = 1\n")
     breach_again(desk, minutes=0)
-    looked = breach_again(desk, minutes=1)
+    looked = breach_again(desk, minutes=5)
     assert looked.deed is not None
     assert looked.deed.did == "killed"
     assert "1 rollback by the watch within seven days, and at most 1 are made" in looked.deed.text
@@ -303,6 +306,20 @@ def test_a_model_that_was_promoted_meanwhile_is_not_rolled_back(desk: Desk) -> N
     assert looked.deed.did == "waits"
     assert looked.deed.text.startswith(f"{desk.registry.live} is live now, and this was decided about ")
     assert live_change(desk.registry.artifacts).actor == "ada"
+    assert not desk.registry.artifacts.kill("live").exists()
+
+
+def test_an_arm_is_not_stopped_for_a_model_that_is_live_no_more(desk: Desk) -> None:
+    def rehearse(directory: Path) -> WayBack:
+        with acting_as("ada"):
+            rollback(desk.registry.artifacts, desk.registry.live, desk.registry.in_force, reason="by hand")
+        return WayBack(model_id=directory.name, problem="it is in pieces")
+
+    desk.rehearse = rehearse
+    looked = breach_again(desk, minutes=0)
+    assert looked.deed is not None
+    assert looked.deed.did == "waits"
+    assert looked.deed.text.startswith(f"{desk.registry.live} is live now, and this was decided about ")
     assert not desk.registry.artifacts.kill("live").exists()
 
 
@@ -450,3 +467,21 @@ def test_a_silence_is_told_and_nobody_is_rolled_back_for_it(desk: Desk) -> None:
     desk.log(desk.calm(20))
     assert verdicts(desk.look(minutes=1))["silence"] == "clean"
     assert desk.told[-1] == (desk.registry.candidate, "silence", False)
+
+
+def test_a_model_that_is_live_again_is_judged_by_what_it_does_since(registry: Registry) -> None:
+    desk = Desk(registry)
+    desk.operations('[watch.drift]\nmode = "dry_run"\n')
+    drifted = [value + 1 for value in desk.calm() if value is not None]
+    desk.log(drifted)
+    assert verdicts(desk.look())["drift"] == "breach"
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="a new one")
+    rollback(registry.artifacts, registry.live, registry.in_force, reason="worse still")
+    for minutes in (2, 3):
+        looked = desk.look(minutes=minutes, again=True)
+        found = {each.trigger: each for each in looked.findings}["drift"]
+        assert (looked.model_id, found.verdict) == (registry.live, "inconclusive")
+        assert found.text == "0 rows, at least 500 are needed"
+    desk.log(drifted, end=datetime.now(UTC) + timedelta(minutes=3), hours=0.01)
+    looked = desk.look(minutes=4, again=True)
+    assert verdicts(looked)["drift"] == "breach"
