@@ -20,6 +20,7 @@ from ..predictions.counting import Window
 from ..predictions.records import NOT_A_RECORD
 from ..registry.in_force import InForce
 from ..registry.status import status
+from ..serving.paper_ledger import read_ledger
 from ..storage.lines import lines_from_end
 from ..storage.paths import is_folder
 from ..storage.strict_json import Moment
@@ -108,6 +109,7 @@ def exposition(artifacts: Artifacts, in_force: InForce) -> bytes:
         if stored := _newest_report(artifacts, found.live, found.digest, in_force.policy):
             _gates(gauges, stored, found.live, in_force.policy)
         _drift(gauges, artifacts, found.digest)
+        _paper(gauges, artifacts)
         if is_folder(artifacts.outcomes):
             window = Window(digest=found.digest)
             try:
@@ -182,3 +184,25 @@ def _drift(gauges: _Gauges, artifacts: Artifacts, digest: str) -> None:
                 return
     except (FormatError, OSError):
         return
+
+
+def _paper(gauges: _Gauges, artifacts: Artifacts) -> None:
+    """Set what the ledger of the live arm says of its last day."""
+    try:
+        ledger = read_ledger(artifacts.paper("live"))
+    except (ModelgatesError, OSError):  # `modelgates reconcile` says what is wrong with it
+        return
+    if ledger is None or not ledger.days:
+        return
+    capital, last = ledger.opening.capital_cents, ledger.days[-1]
+    held = [each.position_cents for each in last.names]
+    shares = {
+        "pnl": ("Earned after costs since the beginning", last.value_cents - capital),
+        "day": ("Earned after costs on the last day", last.net_cents),
+        "turnover": ("Traded on the last day", sum(abs(each.trade_cents) for each in last.names)),
+        "gross_exposure": ("Sum of the sizes of all positions", sum(map(abs, held))),
+        "net_exposure": ("Long less short", sum(held)),
+    }
+    for name, (about, cents) in shares.items():
+        gauges.set(f"paper_{name}", f"{about} on paper [share of capital].", cents / capital)
+    gauges.set("paper_booked_seconds", "When the last day was booked.", last.booked)

@@ -4,6 +4,7 @@ One look at a time: who looks holds a lock of its own. The registry's lock is ta
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -268,6 +269,13 @@ class Watch:
 
 def _state(artifacts: Artifacts) -> Path:
     return artifacts.watch / "state.json"
+
+
+def last_look(artifacts: Artifacts) -> datetime | None:
+    """Say when the watch last looked; None if it never did, or that cannot be read."""
+    with suppress(FormatError, OSError):
+        return read_json(_state(artifacts), Kept).spent
+    return None
 
 
 def lock_of(artifacts: Artifacts) -> Path:

@@ -5,6 +5,7 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
+from .judge import BY_CHANCE
 from .silence import NO_CURE
 from .watch import Look
 
@@ -30,5 +31,5 @@ def in_words(looked: Look) -> str:
     for note in looked.notes:
         lines += wrap(note, _WIDTH, initial_indent="  ", subsequent_indent="    ", **_WHOLE)
     days = looked.days_per_false_alarm
-    lines.append(f"  at most one false alarm in {days:g} days is promised, of all triggers together")
+    lines.append(f"  at most one false alarm in {days:g} days, of {', '.join(BY_CHANCE)} and drift")
     return "\n".join(lines)

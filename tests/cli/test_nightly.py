@@ -17,6 +17,7 @@ from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.registry.store import live_id
 from pytest_modelgates.serving.drill import Drill, Shown, record_drill
 from pytest_modelgates.serving.running import Announced
+from tests.cli.test_paper import predicted, traded
 from tests.support.handmade import (
     Registry,
     golden_of,
@@ -79,9 +80,11 @@ def test_without_promote_it_says_that_nothing_speaks_against_the_candidate(regis
     before = registry.state()
     assert night(registry) == 0
     found = summary_of(capsys)
-    assert list(found) == ["live", "drift", "drill", "candidate", "promotion", "retention"]
+    assert list(found) == ["live", "drift", "reconcile", "drill", "candidate", "promotion", "retention"]
     assert found["live"].startswith(f"good {registry.live}: ")
     assert found["drift"] == f"not measured {registry.live} has no prediction in the log"
+    assert found["reconcile"].startswith("not measured ")
+    assert "nothing was booked on paper yet; run: modelgates paper --prices FILE" in found["reconcile"]
     assert found["drill"] == (
         "not measured a drill of the kill switch is due, and no server runs that could show anything"
     )
@@ -105,7 +108,7 @@ def test_with_promote_the_candidate_goes_live_and_the_next_night_has_no_candidat
     )
     assert isinstance(change.way_back, str)
     assert night(registry, "--promote") == 0
-    assert list(summary_of(capsys)) == ["live", "drift", "drill", "retention"]
+    assert list(summary_of(capsys)) == ["live", "drift", "reconcile", "drill", "retention"]
 
 
 @pytest.mark.usefixtures("quick_gates")
@@ -192,6 +195,36 @@ def test_drift_of_the_live_model_is_looked_for(
     assert night(registry) == status
     assert summary_of(capsys)["drift"].startswith(f"{outcome} {registry.live}: ")
     assert registry.artifacts.drift_checks.is_file()
+
+
+@pytest.mark.usefixtures("quick_gates")
+def test_an_alarm_over_time_is_told_unless_the_watch_looks(registry: Registry, capsys: Capture) -> None:
+    digest = read_log(registry.artifacts.promotions)[-1].digest
+    golden = golden_of(registry.artifacts.model(registry.live))[:800]
+    words = ["--artifacts", str(registry.artifacts.root)]
+    log_predictions(registry.artifacts, predictions(digest, golden, model_id=registry.live, arm="live"))
+    assert night(registry) == 0
+    assert "over time: no alarm" in summary_of(capsys)["drift"]
+    assert main(["watch", *words]) == 0
+    capsys.readouterr()
+    assert night(registry) == 0
+    assert "over time" not in summary_of(capsys)["drift"]
+
+
+@pytest.mark.usefixtures("quick_gates")
+def test_the_ledger_on_paper_is_reconciled(registry: Registry, tmp_path: Path, capsys: Capture) -> None:
+    log_predictions(registry.artifacts, predicted(registry))
+    assert traded(registry, tmp_path) == 0
+    capsys.readouterr()
+    night(registry)
+    said = summary_of(capsys)["reconcile"]
+    assert said.startswith("good 2 days on paper, booked ")
+    assert said.endswith("% of capital after costs, as the gates simulate them")
+    log_predictions(registry.artifacts, predicted(registry, sign=-1.0))  # other scores of days that are booked
+    assert night(registry) == 1
+    said = summary_of(capsys)["reconcile"]
+    assert said.startswith("BAD 2 days on paper")
+    assert "after costs, differs: signal\n2024-01-02 A" in said
 
 
 @pytest.mark.usefixtures("quick_gates")

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_modelgates.audit.chain import read_log
 from pytest_modelgates.cli import main
 from pytest_modelgates.monitoring.exposition import exposition
+from tests.cli.test_paper import predicted, traded
 from tests.monitoring.test_alertmanager import wait_for
 from tests.monitoring.test_liveness import ran
 from tests.serving.test_server import serving
@@ -113,6 +114,18 @@ def test_what_came_of_the_predictions(registry: Registry) -> None:
     assert "modelgates_realised_pnl" in found
 
 
+def test_what_was_traded_on_paper(registry: Registry, tmp_path: Path) -> None:
+    log_predictions(registry.artifacts, predicted(registry))
+    assert "modelgates_paper_pnl" not in samples(registry)
+    assert traded(registry, tmp_path) == 0
+    found = samples(registry)
+    assert found["modelgates_paper_gross_exposure"] == pytest.approx(1, abs=0.01)
+    assert found["modelgates_paper_net_exposure"] == pytest.approx(0, abs=0.01)
+    assert found["modelgates_paper_pnl"] != 0
+    registry.artifacts.paper("live").write_text("{}\n")
+    assert "modelgates_paper_pnl" not in samples(registry)
+
+
 def test_the_textfile_is_written_whole_and_not_over_what_the_registry_keeps(
     registry: Registry, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -177,6 +190,9 @@ def test_rules_and_dashboard_ask_for_nothing_that_is_never_written() -> None:
     source = Path(__file__).parents[2] / "pytest_modelgates"
     texts = [(source / name).read_text() for name in ("monitoring/exposition.py", "serving/metrics.py")]
     written = {f"modelgates_{name}" for text in texts for name in re.findall(r'\(\s*"([a-z_]+)",\s*"[A-Z1]', text)}
+    written |= {f"modelgates_paper_{name}" for name in re.findall(r'"([a-z_]+)": \("', texts[0])} | {
+        "modelgates_paper_booked_seconds"
+    }
     written |= {f"{name}{end}" for name in written for end in ("_total", "_bucket")}
     recorded = {rule["record"] for group in RULES for rule in group["rules"] if "record" in rule}
     for expression in expressions():

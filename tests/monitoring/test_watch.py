@@ -130,7 +130,7 @@ def test_a_calm_model_is_left_alone(desk: Desk) -> None:
     since = f"{desk.now - timedelta(days=2):%Y-%m-%d}"
     assert said[6] == f"  ic, pnl, exposure  inconclusive  no outcome is known of rows since {since};"
     assert said[7] == f"{' ' * 26}see: modelgates outcomes add"
-    assert said[8] == "  at most one false alarm in 20 days is promised, of all triggers together"
+    assert said[8] == "  at most one false alarm in 20 days, of latency, failed, rejected and drift"
     assert [line for line in said if len(line) > 80] == []
 
 
