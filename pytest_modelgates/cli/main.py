@@ -21,6 +21,7 @@ from . import (
     nightly,
     outcomes,
     packing,
+    pages,
     policy,
     predictions,
     registry,
@@ -110,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
         serving,
         predictions,
         outcomes,
+        pages,
         scaffold,
     )
     for noun in nouns:  # as help lists them
