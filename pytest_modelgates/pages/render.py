@@ -35,6 +35,7 @@ def page(template: str, **content: Any) -> bytes:
     MissingExtraError
         If jinja2 is not installed.
     """
+    require()
     text: str = _environment().get_template(template).render(content)
     return text.encode()
 
