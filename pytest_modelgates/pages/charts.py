@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import TypeVar
 
 from ..policy.limits import short
@@ -94,10 +95,9 @@ def line(
         parts.append(_rectangle(_LEFT, high, WIDTH - _LEFT - _RIGHT, low - high, "band"))
     if limit is not None:
         parts.append(_stroke(f"M{_LEFT} {scale.y(limit)}H{WIDTH - _RIGHT}", 'class=limit stroke-dasharray="6 4"'))
-    places = range(len(names))
     step = (WIDTH - _LEFT - _RIGHT) / max(len(names) - 1, 1)
     for number, values in enumerate(series.values()):
-        points = [(_LEFT + step * place, values[place]) for place in thin(places, MOST_POINTS)]
+        points = [(_LEFT + step * place, values[place]) for place in _places(values)]
         dashes = f' stroke-dasharray="{_DASHES[number % len(_DASHES)]}"' if number else ""
         parts.append(_stroke(_path(points, scale), f"class=s{number % 4} stroke-width=1.6{dashes}"))
         if sum(_is_known(value) for value in values) <= _DOTS:
@@ -195,6 +195,24 @@ def thin(items: Sequence[T], most: int) -> list[T]:
     if len(items) <= most:
         return list(items)
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
+
+
+def _places(values: Sequence[Value]) -> list[int]:
+    """Choose the places that are drawn: of each of many stretches the least and the greatest, so that no peak is lost.
+
+    A stretch without a value gives its first place, and so a gap.
+    """
+    if len(values) <= MOST_POINTS:
+        return list(range(len(values)))
+    stretches = MOST_POINTS // 2
+    ends = [round(number * len(values) / stretches) for number in range(stretches + 1)]
+    chosen = set[int]()
+    for start, end in pairwise(ends):
+        known = [
+            (value, place) for place in range(start, end) if _is_known(value := values[place]) and value is not None
+        ]
+        chosen |= {min(known)[1], max(known)[1]} if known else {start}
+    return sorted(chosen)
 
 
 @dataclass(frozen=True, slots=True)

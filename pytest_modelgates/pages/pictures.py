@@ -133,7 +133,7 @@ def of_evidence(gates: Iterable[GateRecord]) -> list[Chart]:
 
 def _decay(evidence: Evidence | None) -> Chart | None:
     horizons = {
-        f"{name.removeprefix('ic_')} days": float(value)
+        f"{name.removeprefix('ic_')} d": float(value)
         for name, value in (evidence.detail if evidence else {}).items()
         if name.removeprefix("ic_").isdecimal() and isinstance(value, int | float)
     }

@@ -94,8 +94,16 @@ def test_a_long_series_is_thinned_to_its_ends_and_what_is_even_between() -> None
     found = read(chart)
     assert len(found.all("tr")) == MOST_ROWS + 1
     assert "Table: a (40 of 10000 rows)" in found.text
-    assert chart.drawing.count("L") == MOST_POINTS - 1
+    assert MOST_POINTS / 2 < chart.drawing.count("L") < MOST_POINTS
     assert thin(days, 3) == ["0", "5000", "9999"]
+
+
+def test_one_day_among_thousands_is_still_drawn() -> None:
+    values = [0.0] * 10_000
+    values[4_321] = 4.0
+    chart = line("a", "b", [str(number) for number in range(10_000)], {"x": values})
+    (path,) = [str(each["d"]) for each in read(chart).all("path") if "s0" in str(each["class"])]
+    assert " 8L" in path
 
 
 def test_forty_charts_stay_below_300_kilobytes() -> None:
