@@ -16,6 +16,8 @@ def test_harmless(ablation: Ablation, ablations_gross: dict[str, Ablation], feat
         sample=ablation.n_days,
         outcome=ablation.outcome,
         gain=ablation.gain,
+        gain_from=ablation.interval[0],
+        gain_to=ablation.interval[1],
         bound=ablation.bound,
         p_value=ablation.p_value,
         outcome_gross=gross.outcome,

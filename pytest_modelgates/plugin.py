@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gate-report", metavar="=FILE", help="where the report goes; default: artifacts/reports/<id>/<time>.json"
     )
+    group.addoption("--gate-html", metavar="=FILE", help="also write the run as a page for a browser (extra `pages`)")
     group.addoption(
         "--only-gate",
         action="append",

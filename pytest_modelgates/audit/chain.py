@@ -301,11 +301,11 @@ def tail(path: Path, *, skip: int = 0) -> Tail:
 
 def changes(path: Path) -> Generator[Intent, None, None]:
     """Read promotions and rollbacks that took place, the newest first, as they are asked for."""
-    with closing(_happened(path)) as found:
+    with closing(happened(path)) as found:
         yield from (record for record in found if isinstance(record, Intent))
 
 
-def _happened(path: Path) -> Generator[Intent | Event | Unknown, None, None]:
+def happened(path: Path) -> Generator[Intent | Event | Unknown, None, None]:
     """Read what took place, the newest first, as it is asked for; a change stands where it began."""
     outcome: Line | None = None
     with closing(lines(path)) as found:
@@ -344,7 +344,7 @@ def read_log(path: Path) -> list[Intent]:
 
 def read_history(path: Path) -> list[Intent | Event | Unknown]:
     """Read everything that took place, oldest first: changes, events, and what only a later version knows."""
-    return list(_happened(path))[::-1]
+    return list(happened(path))[::-1]
 
 
 def live_at(path: Path, moment: datetime) -> Intent | None:

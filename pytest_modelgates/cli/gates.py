@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
+from ..errors import ModelgatesError
 from .options import (
     ARTIFACTS,
     JSON,
@@ -46,11 +47,32 @@ def register(verbs: Verbs) -> None:
 
 
 def gate(arguments: argparse.Namespace) -> int:
-    """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green."""
+    """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green.
+
+    Beside the report it writes the run as a page for a browser (extra `pages`).
+    """
     directory, artifacts = model_directory(arguments.model)
-    path, stored = run_gates(directory, artifacts, acting(artifacts, arguments), key=key_of(arguments))
+    in_force = acting(artifacts, arguments)
+    path, stored = run_gates(directory, artifacts, in_force, key=key_of(arguments))
     print(f"kept: {path}")
+    _write_page(artifacts, path, stored, in_force)
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
+
+
+def _write_page(artifacts: Artifacts, report: Path, stored: "StoredReport", in_force: "InForce") -> None:
+    """Write the page of a run beside its report; what keeps it from being written is said, and changes nothing."""
+    from ..evidence.seal import SEALED_SUFFIX
+    from ..pages.run_page import run_page
+    from ..storage.digests import sha256
+
+    place = report.with_name(f"{report.name.removesuffix(SEALED_SUFFIX).removesuffix('.json')}.html")
+    try:
+        ledger, digest = stored.report.modelgates, sha256(report.read_bytes())
+        artifacts.write(place, run_page(ledger, in_force.policy, report=str(report), report_digest=digest))
+    except (ModelgatesError, OSError) as error:
+        note(f"no page of the run is written: {error}")
+    else:
+        print(f"page: {place}")
 
 
 def gates(arguments: argparse.Namespace) -> int:

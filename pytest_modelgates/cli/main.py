@@ -22,6 +22,7 @@ from . import (
     nightly,
     outcomes,
     packing,
+    pages,
     paper,
     policy,
     predictions,
@@ -113,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
         serving,
         predictions,
         outcomes,
+        pages,
         paper,
         scaffold,
     )

@@ -13,11 +13,12 @@ import msgspec
 import pytest
 
 from ..artifacts import Artifacts
-from ..errors import InsufficientDataError, ModelgatesError, NoReference
+from ..errors import InsufficientDataError, MissingExtraError, ModelgatesError, NoReference
 from ..evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from ..evidence.trust import NONCE, package_digest
 from ..evidence.verdict import UNMEASURED, Judged, binds, weigh
 from ..model.manifest import installed
+from ..pages.render import require
 from ..policy.families import compares
 from ..policy.limits import Severity
 from ..policy.policy import Policy
@@ -197,6 +198,12 @@ class Run:
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
         refuse_other_places(config.option, [Artifacts.of(directory) for directory in self.model_dirs])
+        self.page = Path(config.option.gate_html) if config.option.gate_html else None
+        if self.page:
+            try:
+                require()
+            except MissingExtraError as error:
+                raise pytest.UsageError(f"--gate-html={self.page}: {error}") from error
         self._code = Code()
         self.watch = Watch()
 
@@ -252,8 +259,8 @@ class Run:
         return not self._records
 
     def clear(self) -> None:
-        """Remove the report of an earlier run from where this one's goes."""
-        for path in self.report_paths():
+        """Remove report and page of an earlier run from where this one's go."""
+        for path in [*self.report_paths(), *([self.page] if self.page else [])]:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -352,14 +359,19 @@ class Run:
         return [*(Artifacts.of(path).new_report(path.name, self.started) for path in self.model_dirs), *own]
 
     def write(self, report: dict[str, Any], exit_status: int) -> None:
-        """Write the report with the ledger in it; without a gate there is nothing to report."""
+        """Write the report with the ledger in it, then its page; without a gate there is nothing to report."""
         if self.empty:
             return
-        ledger = msgspec.to_builtins(self.ledger(exit_status))
-        content = readable(as_json({**report, "exitcode": exit_status, "modelgates": ledger}))
-        artifacts = Artifacts.of(self.model_dirs[0])
-        for path in self.report_paths():
+        ledger = self.ledger(exit_status)
+        content = readable(as_json({**report, "exitcode": exit_status, "modelgates": msgspec.to_builtins(ledger)}))
+        artifacts, paths = Artifacts.of(self.model_dirs[0]), self.report_paths()
+        for path in paths:
             artifacts.write(path, content)
+        if self.page:
+            from ..pages.run_page import run_page  # with the panel come pandas and statistics
+
+            page = run_page(ledger, self.policy, report=str(paths[0]), report_digest=sha256(content))
+            artifacts.write(self.page, page)
 
 
 RUN = pytest.StashKey[Run]()

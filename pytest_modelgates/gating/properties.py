@@ -1,6 +1,7 @@
 """What reports of other plugins show of a gate, such as JUnit XML: its verdict and its numbers as properties."""
 
-from ..evidence.verdict import Judged, Verdict, base_name
+from ..evidence.shown import verdict_shown
+from ..evidence.verdict import Judged, base_name
 from ..policy.policy import Policy
 
 
@@ -38,10 +39,3 @@ def properties(judged: Judged, policy: Policy, model_id: str, digest: str) -> li
             if (margin := limit.margin(evidence.value)) is not None:
                 found.append((f"margin{of}", f"{margin:.4g}"))
     return found
-
-
-def verdict_shown(judged: Judged) -> str:
-    """Name the verdict, or what became of it: a miss that leaves the run green is warned of, or waived."""
-    if judged.verdict is Verdict.FAILED and not judged.blocks:
-        return "warned" if judged.record.severity == "soft" else "waived"
-    return judged.verdict.value

@@ -8,6 +8,7 @@ import pytest
 
 from ..artifacts import Artifacts
 from ..errors import FormatError
+from ..pages.render import is_page
 from ..storage.paths import is_there
 from ..storage.strict_json import parse_json, read_bytes
 
@@ -15,6 +16,7 @@ from ..storage.strict_json import parse_json, read_bytes
 # there.
 OPTIONS = {
     "--gate-report": ("gate_report", True),
+    "--gate-html": ("gate_html", True),
     "--json-report-file": ("json_report_file", True),
     "--junit-xml": ("xmlpath", False),
     "--html": ("htmlpath", False),
@@ -51,8 +53,16 @@ def refuse_other_places(option: object, roots: Sequence[Artifacts]) -> None:
                     f"{name}={given}: the registry keeps its own files there; give a place below "
                     f"{artifacts.all_reports}, or outside {artifacts.root}"
                 )
-        if ours and is_there(place) and not _is_report(place):
-            raise pytest.UsageError(f"{name}={given}: a file that is not a report of pytest lies there; move it first")
+        if ours and is_there(place) and not (_is_page if key == "gate_html" else _is_report)(place):
+            kind = "page of a gate run" if key == "gate_html" else "report of pytest"
+            raise pytest.UsageError(f"{name}={given}: a file that is not a {kind} lies there; move it first")
+
+
+def _is_page(path: Path) -> bool:
+    try:
+        return is_page(read_bytes(path))
+    except FormatError:
+        return False
 
 
 def _is_report(path: Path) -> bool:

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import pytest
 
 from ..evidence.reasons import SHOWN, few
+from ..evidence.shown import shown_of, word_of
 from ..evidence.verdict import Judged, Verdict, advice, base_name
-from ..policy.limits import short
 from ..policy.policy import Policy
 from ..storage.text import printable
 from .ledger import Run
 from .outlook import outlook
-from .properties import verdict_shown
 
 HEADINGS = ["gate", "sev.", "measured", "limit", "margin", "verdict"]
 
@@ -56,6 +55,8 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
     # A promoter that started this run keeps the report elsewhere, and says where.
     for path in () if run.nonce else run.report_paths():
         terminal.write_line(f"report: {path}")
+    if run.page:
+        terminal.write_line(f"page: {run.page}")
 
 
 def _write_reasons(terminal: pytest.TerminalReporter, run: Run, model_id: str) -> None:
@@ -69,7 +70,7 @@ def _write_reasons(terminal: pytest.TerminalReporter, run: Run, model_id: str) -
     for judged in ordered:
         if judged.why:
             todo = f" → {advice(judged.record, run.policy)}" if judged.verdict is Verdict.FAILED else ""
-            said = f"{_word(judged)}: {judged.why}{todo}"
+            said = f"{word_of(judged)}: {judged.why}{todo}"
             reasons.setdefault((said, _colour(judged)), []).append(judged.record.gate)
     for (said, colour), gates in reasons.items():
         # The table names each.
@@ -101,27 +102,10 @@ def _widths(rows: Sequence[Sequence[str]], *, columns: int) -> list[int]:
 
 
 def _rows(judged: Judged, policy: Policy) -> list[list[str]]:
-    """One row for each value, with its own limit; a single row without numbers if nothing was measured."""
-    rows, record = [], judged.record
-    beyond = [shown for shown in record.evidence if not policy.limit(shown.slo).contains(shown.value)]
-    for evidence in record.evidence or (None,):
-        name = base_name(record.gate) if evidence is None else evidence.slo
-        limit, value = policy.limit(name), evidence.value if evidence else None
-        idle = evidence is not None and evidence.not_asked is not None
-        measured = "not asked" if idle else "-" if value is None else f"{short(value, 3)} {limit.unit}"
-        numbers = [measured, str(limit).replace(" ", "")]
-        distance = None if value is None or idle else limit.margin(value)
-        margin = "-" if distance is None else f"{distance:.2g}"
-        shown = record.gate if name == base_name(record.gate) else name
-        # A gate may fail by one of several limits and keep this one.
-        another = evidence not in beyond and bool(beyond) and judged.verdict is Verdict.FAILED
-        rows.append([shown, record.severity, *numbers, margin, "passed" if another else _word(judged)])
-    return rows
-
-
-def _word(judged: Judged) -> str:
-    word = verdict_shown(judged)
-    return {"warned": "WARN", "waived": "WAIVED"}.get(word, word.removesuffix(" yet"))
+    return [
+        [shown.name, shown.severity, shown.measured, shown.limit.replace(" ", ""), shown.margin, shown.word]
+        for shown in shown_of(judged, policy)
+    ]
 
 
 def _colour(judged: Judged) -> str:

@@ -17,6 +17,7 @@ from .compare import compare
 from .realised import Mean
 
 VERSIONS = 5  # whose margins are shown
+RUNS = 5  # that are read of each model, where not all are
 
 
 @dataclass(slots=True)
@@ -94,7 +95,7 @@ class Liveness:
     unread: tuple[str, ...]
 
 
-def liveness(artifacts: Artifacts, policy: Policy) -> Liveness:
+def liveness(artifacts: Artifacts, policy: Policy, *, models: Sequence[str] | None = None) -> Liveness:
     """Read every report, proof and rollback of a registry.
 
     Records are judged anew, by the limits of the policy in force.
@@ -103,16 +104,19 @@ def liveness(artifacts: Artifacts, policy: Policy) -> Liveness:
     ----------
     artifacts : Artifacts
     policy : Policy
+    models : sequence of str, optional
+        Read only what is of these models, and of each the newest 5 reports. What refused ones would have earned is not
+        asked then, since that reads the log of predictions.
     """
     found = {name: GateHistory(name) for name, slo in policy.slo.items() if slo.gate is None}
     unread: list[str] = []
-    for stored in _reports(artifacts, policy, unread):
+    for stored in _reports(artifacts, policy, unread, models):
         ledger = stored.report.modelgates
         for model_id, run in ledger.models.items():
             for record in run.gates:
                 history = found.setdefault(record.gate, GateHistory(record.gate))
                 _add(history, record, model_id, ledger.run.finished, policy)
-    for trial, created in _trials(artifacts, policy, unread):
+    for trial, created in _trials(artifacts, policy, unread, models):
         history = found.setdefault(trial, GateHistory(trial))
         history.last_proved = max(created, history.last_proved or created)
     # A gate that runs once for each parameter is listed by its runs.
@@ -125,14 +129,19 @@ def liveness(artifacts: Artifacts, policy: Policy) -> Liveness:
     return Liveness(
         gates=tuple(gates),
         rolled_back=tuple(_rolled_back(artifacts, gates)),
-        refused=tuple(_refused(artifacts, policy, gates)),
+        refused=tuple(_refused(artifacts, policy, gates)) if models is None else (),
         unread=tuple(unread),
     )
 
 
-def _reports(artifacts: Artifacts, policy: Policy, unread: list[str]) -> Iterator[StoredReport]:
+def _reports(
+    artifacts: Artifacts, policy: Policy, unread: list[str], models: Sequence[str] | None
+) -> Iterator[StoredReport]:
     """Read every report, oldest first: the sealed one of a run only where the plain one is not beside it."""
-    found = [path for path in artifacts.all_reports.glob("*/*.json") if is_id(path.parent.name)]
+    if models is None:
+        found = [path for path in artifacts.all_reports.glob("*/*.json") if is_id(path.parent.name)]
+    else:
+        found = [path for each in models for path in sorted(artifacts.reports(each).glob("*.json"))[-RUNS:]]
     runs = {(path.name.partition(".json")[0].removesuffix(".dsse"), path.parent): path for path in sorted(found)}
     for _, path in sorted(runs.items()):
         try:
@@ -162,9 +171,12 @@ def _add(history: GateHistory, record: GateRecord, model_id: str, time: datetime
     history.margins[model_id] = min(known, default=None)
 
 
-def _trials(artifacts: Artifacts, policy: Policy, unread: list[str]) -> Iterator[tuple[str, datetime]]:
+def _trials(
+    artifacts: Artifacts, policy: Policy, unread: list[str], models: Sequence[str] | None
+) -> Iterator[tuple[str, datetime]]:
     """Give each gate that failed a twin, and when."""
     names = {path.name.partition(".")[0] for path in artifacts.proofs.glob("*.json")}
+    names &= names if models is None else set(models)
     for name in sorted(filter(is_id, names)):
         stored = read_proof(artifacts.proof(name), keys=policy.evidence.keys)
         if not isinstance(stored, StoredProof):

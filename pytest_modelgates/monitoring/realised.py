@@ -160,7 +160,7 @@ class Scores:
             yield records
 
 
-Followed = tuple[Scores, int]
+Side = tuple[Scores, int]
 
 
 def market_of(artifacts: Artifacts, sidecar: Sidecar) -> Market | None:
@@ -205,6 +205,22 @@ def realised(
     StatisticsError
         If a row names no time, two are of one date and asset, or the metric is not defined on these rows.
     """
+    return followed(artifacts, policy, sidecar, model_id, arm, window).realised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Followed:
+    """What predictions have come to, and day by day: `holdings` of `dates`; None if the model is not a signal."""
+
+    realised: Realised
+    dates: NDArray[np.datetime64]
+    holdings: Holdings | None
+
+
+def followed(
+    artifacts: Artifacts, policy: Policy, sidecar: Sidecar, model_id: str, arm: Arm, window: Window
+) -> Followed:
+    """Join as `realised` does, and keep what each day came to; parameters and errors are the same."""
     market, tally = Market(read_outcomes(artifacts), sidecar), Tally()
     seen = Scores(market)
     for _ in seen.seen(count_whole(artifacts, arm, window, tally)):
@@ -217,7 +233,7 @@ def realised(
             "modelgates outcomes add FILE"
         )
     dates = np.unique(market.dates(rows)) if sidecar.time else np.empty(0, dtype="datetime64[D]")
-    traded, first = None, 0
+    traded, first, holdings = None, 0, None
     metric: tuple[str, float] | None = None
     if sidecar.task == "signal":
         costs = _costs(policy, dates)
@@ -225,7 +241,7 @@ def realised(
         traded, first = _traded(holdings, costs, without_impact=policy.costs.impact_bps > 0), holdings.first
     else:
         metric = str(sidecar.metric), _measured(sidecar, market.values[rows], scores[rows])
-    return Realised(
+    found = Realised(
         model_id=model_id,
         arm=arm,
         rows=int(rows.sum()),
@@ -238,6 +254,7 @@ def realised(
         traded=traded,
         metric=metric,
     )
+    return Followed(realised=found, dates=dates[first:], holdings=holdings)
 
 
 def holdings_since(
@@ -265,7 +282,7 @@ def holdings_since(
     return market.follow(seen.values, rows, horizon=sidecar.horizon, costs=costs)
 
 
-def earned_more(market: Market, policy: Policy, ours: Followed, theirs: Followed) -> Mean | None:
+def earned_more(market: Market, policy: Policy, ours: Side, theirs: Side) -> Mean | None:
     """Say what following a candidate would have earned beyond following the live model, on the rows that both scored.
 
     Parameters

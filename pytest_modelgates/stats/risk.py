@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from .quantiles import finite_series, is_constant, quantile, refuse_constant
+
+Series = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +76,6 @@ def risk_of(returns: ArrayLike, *, tail: float = 0.05) -> Risk:
     gains, losses = np.maximum(series, 0.0), np.maximum(-series, 0.0)
     downside = math.sqrt(float((losses**2).mean()))
     worst = quantile(series, tail)
-    # Sums of logarithms do not underflow as products of returns might. Wealth begins at 1, its logarithm at 0, so that
-    # a fall in the first period counts. Once all is lost, wealth stays at log 0 = -inf, of which numpy warns.
-    with np.errstate(divide="ignore"):
-        wealth = np.concatenate([[0.0], np.cumsum(np.log1p(np.maximum(series, -1.0)))])
     return Risk(
         volatility=float(series.std(ddof=1)),
         downside_deviation=downside,
@@ -85,8 +83,35 @@ def risk_of(returns: ArrayLike, *, tail: float = 0.05) -> Risk:
         omega=float(gains.sum() / losses.sum()) if downside else math.inf,
         value_at_risk=worst,
         expected_shortfall=float(series[series <= worst].mean()),
-        max_drawdown=-float(np.expm1((wealth - np.maximum.accumulate(wealth)).min())),
+        max_drawdown=float(drawdowns(series).max()),
     )
+
+
+def drawdowns(returns: ArrayLike) -> Series:
+    """Measure how far capital lies below its highest so far, with returns reinvested.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Returns of each period [share of capital].
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        After each period, from 0 to 1 [share of the highest capital so far]; 1 once all capital is lost.
+
+    Raises
+    ------
+    StatisticsError
+        If the series is empty or not finite.
+    """
+    series = finite_series(returns, name="returns")
+    # Sums of logarithms do not underflow as products of returns might. Wealth begins at 1, its logarithm at 0, so that
+    # a fall in the first period counts. Once all is lost, wealth stays at log 0 = -inf, of which numpy warns.
+    with np.errstate(divide="ignore"):
+        wealth = np.concatenate([[0.0], np.cumsum(np.log1p(np.maximum(series, -1.0)))])
+    falls: Series = -np.expm1(wealth - np.maximum.accumulate(wealth))[1:]
+    return falls
 
 
 def alpha_beta(returns: ArrayLike, market: ArrayLike) -> tuple[float, float] | None:

@@ -264,3 +264,26 @@ def retained(out_of_sample: float, in_sample: float) -> float | None:
         raise StatisticsError(f"ICs of {out_of_sample} and {in_sample}, expected numbers")
     share = out_of_sample / in_sample if in_sample > 0 else math.inf
     return share if math.isfinite(share) else None
+
+
+def folds_of_days(ic: ArrayLike, times: ArrayLike, *, purge: int) -> Folds:
+    """Sum up a daily IC by calendar year, or by quarter within one year; short folds join their neighbour.
+
+    Parameters
+    ----------
+    ic : array_like of float, shape (n_days,)
+        IC of each day, in order of time.
+    times : array_like of datetime64, shape (n_days,)
+        The date of each day.
+    purge : int
+        Days left out at the beginning of each fold but the first [days].
+
+    Raises
+    ------
+    StatisticsError
+        As `folds` does.
+    """
+    labels = join_short(calendar_folds(times), purge=purge)
+    if labels[0] == labels[-1]:
+        labels = join_short(calendar_folds(times, unit="quarter"), purge=purge)
+    return folds(ic, labels, purge=purge)

@@ -28,7 +28,9 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("option", ["--gate-report", "--json-report-file", "--junit-xml", "--log-file", "--basetemp"])
+@pytest.mark.parametrize(
+    "option", ["--gate-report", "--gate-html", "--json-report-file", "--junit-xml", "--log-file", "--basetemp"]
+)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_report_never_goes_where_the_registry_keeps_its_own(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, option: str, place: str
@@ -64,6 +66,18 @@ def test_a_report_replaces_nothing_but_a_report(pytester: pytest.Pytester, optio
     result = run(pytester, f"--model-dir={model}", "test_mine.py", f"{option}=notes.json")
     assert result.ret == 4
     said = f"ERROR: {option}=notes.json: a file that is not a report of pytest lies there; move it first"
+    assert said in result.stderr.lines
+    assert place.is_dir() if content is None else place.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"<!doctype html>precious", b'{"created": 1, "exitcode": 0}', None])
+def test_a_page_replaces_nothing_but_a_page(pytester: pytest.Pytester, content: bytes | None) -> None:
+    model = own_gate(pytester, value="0")
+    place = pytester.path / "page.html"
+    place.write_bytes(content) if content is not None else place.mkdir()
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "--gate-html=page.html")
+    assert result.ret == 4
+    said = "ERROR: --gate-html=page.html: a file that is not a page of a gate run lies there; move it first"
     assert said in result.stderr.lines
     assert place.is_dir() if content is None else place.read_bytes() == content
 

@@ -209,3 +209,13 @@ def test_of_a_sealed_and_a_plain_report_of_one_run_one_is_read(unread: Registry)
     path = ran(unread, unread.live)
     path.with_name(path.name.replace(".json", ".dsse.json")).write_text("{")
     assert not liveness(unread.artifacts, unread.policy).unread
+
+
+def test_only_what_is_of_the_models_asked_for_is_read(registry: Registry) -> None:
+    ran(registry, registry.candidate, record(FOLDS, registry.policy, 0.0))
+    every = liveness(registry.artifacts, registry.policy, models=[registry.live, registry.candidate])
+    live = liveness(registry.artifacts, registry.policy, models=[registry.live])
+    folds, others = (next(each for each in found.gates if each.gate == FOLDS) for found in (every, live))
+    assert folds.verdicts[registry.candidate] is Verdict.FAILED
+    assert registry.candidate not in others.verdicts
+    assert every.refused == ()

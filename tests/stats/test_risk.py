@@ -15,7 +15,7 @@ from scipy.stats import linregress
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.holdings import evaluate_positions, simulate
 from pytest_modelgates.stats.portfolio import PaperPnl, paper_pnl
-from pytest_modelgates.stats.risk import Risk, alpha_beta, risk_of
+from pytest_modelgates.stats.risk import Risk, alpha_beta, drawdowns, risk_of
 from pytest_modelgates.stats.sharpe import sharpe_of
 
 # Ten series, Bacon's 24 months among them, and what R's PerformanceAnalytics 2.1.0 makes of them, as kept by vetted.
@@ -137,3 +137,9 @@ REFUSED = [
 def test_it_refuses_and_says_why(call: Callable[[], object], message: str) -> None:
     with pytest.raises(StatisticsError, match=f"^{re.escape(message)}$"):
         call()
+
+
+def test_a_drawdown_begins_with_the_first_loss_and_ends_at_a_new_high() -> None:
+    found = drawdowns([-0.5, 1.0, 0.5, -0.1])
+    assert found == pytest.approx([0.5, 0.0, 0.0, 0.1])
+    assert drawdowns([-1.0, 5.0]) == pytest.approx([1.0, 1.0])

@@ -1,0 +1,267 @@
+"""What is drawn of a panel, of a report's evidence and of checks for drift; every number is computed in `stats`."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from ..artifacts import Artifacts
+from ..errors import ModelgatesError
+from ..evidence.report import Evidence, GateRecord
+from ..model.directory import PANEL, ModelDirectory
+from ..policy.policy import Policy
+from ..storage.lines import lines_from_end
+from ..storage.paths import is_file
+from ..storage.text import first_line
+from .charts import Chart, bars, histograms, line
+
+NATIVE = "by the native model's scores in the panel"
+_MOST_CHECKS = 500  # lines of the list of checks, from its end
+
+
+def of_panel(model: ModelDirectory, policy: Policy) -> tuple[list[Chart], list[str]]:
+    """Draw what following the native scores of a panel would have come to; say also what is not drawn, and why.
+
+    Raises
+    ------
+    ModelgatesError
+        If the sidecar or the panel cannot be read.
+    """
+    import numpy as np
+
+    from ..model.panel import Panel
+    from ..stats.days import DAYS_PER_YEAR, periods_per_year
+    from ..stats.holdings import simulate
+    from ..stats.risk import drawdowns
+    from ..stats.walkforward import folds_of_days
+
+    sidecar = model.sidecar
+    if sidecar.task != "signal":
+        return [], [f"positions of a {sidecar.task} model, which has none"]
+    panel = Panel.read(model.read(PANEL), sidecar)
+    rate = policy.costs.borrow_bps_per_year
+    costs = policy.costs.charged(days_per_year=periods_per_year(panel.days) if rate else DAYS_PER_YEAR)
+    volume = None if panel.volume is None else panel.volume / policy.costs.capital
+    scores = panel.by_day(panel.native_scores)
+    holdings = simulate(scores, panel.returns, horizon=sidecar.horizon, cost_bps=costs, volume=volume)
+    times = panel.days.to_numpy()[holdings.first :].astype("datetime64[D]")
+    days = [str(day) for day in times]
+    charts = [
+        line(
+            "Cumulative IC",
+            f"Sum of the daily IC, {NATIVE}; its mean is {holdings.ic.mean():.4f} before costs and "
+            f"{holdings.ic_net.mean():.4f} after them.",
+            days,
+            {"before costs": _list(np.cumsum(holdings.ic)), "after costs": _list(np.cumsum(holdings.ic_net))},
+        ),
+        line(
+            "Cumulative return on paper",
+            f"Sum of the daily returns as a share of capital, {NATIVE}: {holdings.net.sum():.2%} after costs.",
+            days,
+            {"before costs": _list(np.cumsum(holdings.gross)), "after costs": _list(np.cumsum(holdings.net))},
+        ),
+        line(
+            "Drawdown",
+            "How far capital lies below its highest so far, after costs, with returns reinvested; at most "
+            f"{drawdowns(holdings.net).max():.2%}.",
+            days,
+            {"share of capital": _list(-drawdowns(holdings.net))},
+        ),
+    ]
+    try:
+        folds = folds_of_days(holdings.ic_net, times, purge=holdings.first)
+    except ModelgatesError as error:
+        return charts, [f"folds, {first_line(error)}"]
+    errors = [mean / z if z else 0.0 for mean, z in zip(folds.means, folds.z, strict=True)]
+    names = [str(label) for label in folds.labels]
+    charts.append(
+        bars(
+            "IC by fold",
+            f"Mean IC after costs of each stretch of the calendar, with two standard errors either side; "
+            f"{folds.share_positive:.0%} are above 0.",
+            dict(zip(names, _list(folds.means), strict=True)),
+            of="fold",
+            unit="mean IC",
+            intervals={
+                name: (float(mean - 2 * error), float(mean + 2 * error))
+                for name, mean, error in zip(names, folds.means, errors, strict=True)
+            },
+        )
+    )
+    return charts, []
+
+
+def of_evidence(gates: Iterable[GateRecord]) -> list[Chart]:
+    """Draw what the gates recorded besides their values."""
+    records = list(gates)
+    found = {evidence.slo: evidence for record in records for evidence in record.evidence if evidence.detail}
+    charts = list[Chart]()
+    if decay := _decay(found.get("significance.rank_ic")):
+        charts.append(decay)
+    if placebo := _placebo(found.get("significance.placebo")):
+        charts.append(placebo)
+    ablations = {
+        record.gate.partition("[")[2].removesuffix("]"): record.evidence[0].detail
+        for record in records
+        if record.gate.startswith("ablation.harmless[") and record.evidence
+    }
+    gains = {group: _number(detail, "gain") for group, detail in ablations.items()}
+    if any(gain is not None for gain in gains.values()):
+        between = {
+            group: (low, high)
+            for group, detail in ablations.items()
+            if (low := _number(detail, "gain_from")) is not None and (high := _number(detail, "gain_to")) is not None
+        }
+        bound = next((_number(detail, "bound") for detail in ablations.values() if detail), None)
+        charts.append(
+            bars(
+                "Ablation",
+                "What the daily IC after costs gains without each feature group, with 90 % intervals. A gain beyond "
+                "the dashed line would speak against the group.",
+                gains,
+                of="without",
+                unit="gain of IC",
+                intervals=between,
+                limit=bound,
+            )
+        )
+    return charts + _intervals(records)
+
+
+def _decay(evidence: Evidence | None) -> Chart | None:
+    horizons = {
+        f"{name.removeprefix('ic_')} d": float(value)
+        for name, value in (evidence.detail if evidence else {}).items()
+        if name.removeprefix("ic_").isdecimal() and isinstance(value, int | float)
+    }
+    if len(horizons) < 2:
+        return None
+    return bars(
+        "Decay", "Mean rank IC of the scores over longer horizons.", horizons, of="horizon", unit="mean rank IC"
+    )
+
+
+def _placebo(evidence: Evidence | None) -> Chart | None:
+    detail = evidence.detail if evidence else {}
+    ic, spread = _number(detail, "ic"), _number(detail, "sd_names")
+    if ic is None or spread is None:
+        return None
+    return bars(
+        "Placebo",
+        "IC of the position before costs, and where the same position on other names would lie: two standard "
+        "deviations either side of 0.",
+        {"the position": ic, "on other names": 0.0},
+        of="position",
+        unit="IC",
+        intervals={"on other names": (-2 * spread, 2 * spread)},
+    )
+
+
+def _intervals(records: Sequence[GateRecord]) -> list[Chart]:
+    """Draw each value that was recorded with an interval, those of one unit together."""
+    units = dict[str, list[Evidence]]()
+    for record in records:
+        for evidence in record.evidence:
+            if evidence.interval and evidence.value is not None:
+                units.setdefault(evidence.unit, []).append(evidence)
+    return [
+        bars(
+            f"Values with their intervals [{unit}]",
+            "What was measured, and the interval that was recorded with it.",
+            {evidence.slo: evidence.value for evidence in some},
+            of="gate",
+            unit=unit,
+            intervals={evidence.slo: evidence.interval for evidence in some if evidence.interval},
+        )
+        for unit, some in units.items()
+    ]
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """A bin of a check for drift, as it is listed."""
+
+    values: str
+    golden: float
+    current: float
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The index of a check [nat], and what chance alone may give."""
+
+    value: float | None = None
+    critical: float | None = None
+    bins: list[Bin] = []
+
+
+class Distance(msgspec.Struct, frozen=True):
+    """The greatest distance between two distributions."""
+
+    statistic: float | None = None
+
+
+class CheckLine(msgspec.Struct, frozen=True):
+    """What is read of a line of the list of checks; other keys are read over."""
+
+    time: datetime
+    model_id: str
+    digest: str
+    arm: str | None = None
+    overall_drift: bool | None = None
+    reasons: list[str] = []
+    psi: Index = Index()
+    ks: Distance = Distance()
+    rows: dict[str, Any] = {}
+
+    @property
+    def said(self) -> str:
+        """The verdict in words."""
+        return {True: "drift", False: "no drift", None: "cannot tell"}[self.overall_drift]
+
+
+def checks(artifacts: Artifacts, *, most: int = _MOST_CHECKS) -> list[CheckLine]:
+    """Read the newest checks for drift, the newest first; lines that are not one are passed over."""
+    if not is_file(artifacts.drift_checks):
+        return []
+    found = list[CheckLine]()
+    with closing(lines_from_end(artifacts.drift_checks)) as lines:
+        for text in islice(lines, most):
+            try:
+                found.append(msgspec.json.decode(text, type=CheckLine))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+    return found
+
+
+def of_checks(artifacts: Artifacts, digest: str) -> list[Chart]:
+    """Draw the newest check for drift of a model."""
+    newest = next((check for check in checks(artifacts) if check.digest == digest), None)
+    return [distributions(newest)] if newest and newest.psi.bins else []
+
+
+def distributions(check: CheckLine) -> Chart:
+    """Draw what a check compared."""
+    index = "–" if check.psi.value is None else f"{check.psi.value:.3f}"
+    chance = "" if check.psi.critical is None else f", by chance up to {check.psi.critical:.3f}"
+    return histograms(
+        "Predictions: golden and current",
+        f"Shares of {check.model_id}'s predictions in each bin, {check.said} on {check.time:%Y-%m-%d %H:%M} UTC; PSI "
+        f"{index}{chance}.",
+        [each.values for each in check.psi.bins],
+        [each.golden for each in check.psi.bins],
+        [each.current for each in check.psi.bins],
+        "golden",
+        check.arm or "files",
+    )
+
+
+def _number(detail: dict[str, Any], name: str) -> float | None:
+    value = detail.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _list(values: Any) -> list[float]:
+    found: list[float] = values.tolist()
+    return found

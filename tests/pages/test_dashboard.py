@@ -1,0 +1,262 @@
+"""The dashboard: what stands on which page, in a registry that is sound, damaged, large or hostile."""
+
+import http.client
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_modelgates.cli import main
+from pytest_modelgates.errors import UsageError
+from pytest_modelgates.pages import dashboard as module
+from pytest_modelgates.pages.dashboard import PAGES, dashboard, one_page
+from pytest_modelgates.pages.render import is_page
+from pytest_modelgates.pages.serve import DashboardServer
+from pytest_modelgates.predictions.records import Prediction
+from pytest_modelgates.registry.events import record_event
+from pytest_modelgates.registry.store import live_change
+from tests.support.handmade import Registry, log_predictions, predictions
+
+from .reading import Read, is_harmless
+
+Capture = pytest.CaptureFixture[str]
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202e{{ 7 * 7 }}"
+NOW = datetime.now(UTC)
+
+
+def said(registry: Registry, name: str) -> str:
+    return Read(one_page(name, registry.artifacts, registry.in_force).decode()).text
+
+
+def written(registry: Registry, out: Path, *options: str) -> int:
+    return main(["dashboard", "--artifacts", str(registry.artifacts.root), "--out", str(out), *options])
+
+
+def checked(registry: Registry, **changes: object) -> None:
+    """Add a line to the list of checks for drift."""
+    line = {
+        "time": NOW.isoformat(),
+        "model_id": registry.live,
+        "digest": "0" * 64,
+        "arm": "live",
+        "overall_drift": True,
+        "reasons": ["PSI 0.31"],
+        "psi": {"value": 0.31, "critical": 0.02, "bins": [{"values": "up to 0", "golden": 0.5, "current": 0.9}]},
+    }
+    place = registry.artifacts.drift_checks
+    place.parent.mkdir(exist_ok=True)
+    with place.open("a") as file:
+        file.write(json.dumps(line | changes) + "\n")
+
+
+def scored(registry: Registry, count: int = 20) -> list[Prediction]:
+    """Records of the live model, at latencies of 1 ms."""
+    digest = live_change(registry.artifacts).digest
+    return predictions(digest, [float(number % 7) for number in range(count)], model_id=registry.live, arm="live")
+
+
+def test_the_registry_says_what_is_live_who_promoted_it_and_on_which_evidence(registry: Registry) -> None:
+    text = said(registry, "registry")
+    assert f"{registry.live} is live, and the registry is sound" in text
+    assert f"promote nothing → {registry.live}" in text
+    assert "all hard gates passed report sha256:" in text
+    assert "1 in a row; the policy asks for" in text
+    assert "The newest 2 of 2." in text
+
+
+def test_an_event_stands_in_the_history(registry: Registry) -> None:
+    record_event(
+        registry.artifacts, registry.rules, kind="acknowledge", subject="drift", reason=HOSTILE, evidence="a" * 64
+    )
+    content = one_page("registry", registry.artifacts, registry.in_force)
+    assert is_harmless(content)
+    assert "acknowledge drift" in Read(content.decode()).text
+    assert "sha256:aaaaaaaaaaaaaaaa" in Read(content.decode()).text
+
+
+def test_a_damaged_log_is_said_and_the_rest_is_shown(registry: Registry) -> None:
+    content = registry.artifacts.promotions.read_bytes()
+    registry.artifacts.promotions.write_bytes(content.replace(b'"promote"', b'"prom0te"'))
+    text = said(registry, "registry")
+    assert "not all is sound" in text
+    assert "modelgates recover" in text
+    assert "The newest 2 of 2." in text
+
+
+def test_latency_is_shown_by_day_and_by_version(registry: Registry) -> None:
+    log_predictions(registry.artifacts, scored(registry))
+    text = said(registry, "performance")
+    assert "Latency of live by day" in text
+    assert f"{registry.live} live" in text
+    assert "As packing measured it" in text
+
+
+def test_quality_shows_gates_with_their_margins_and_checks_for_drift(registry: Registry) -> None:
+    checked(registry)
+    text = said(registry, "quality")
+    assert "parity.max_abs_diff passed" in text
+    assert "PSI of each check for drift" in text
+    assert f"{registry.live} live drift PSI 0.31" in text
+    assert "Predictions: golden and current" in text
+
+
+def test_lines_that_are_not_a_check_are_passed_over(registry: Registry) -> None:
+    checked(registry, time="yesterday")
+    with registry.artifacts.drift_checks.open("ab") as file:
+        file.write(b"\xff\n[]\n" + b"[" * 100_000 + b"\n")
+    assert "No check for drift was made yet." in said(registry, "quality")
+
+
+def test_business_says_what_is_missing(registry: Registry) -> None:
+    assert "no outcome is known" in said(registry, "business")
+
+
+def test_business_draws_the_same_days_that_outcomes_realised_sums_up(
+    registry: Registry, capsys: Capture, tmp_path: Path
+) -> None:
+    root = registry.artifacts.root
+    days = [(NOW - timedelta(days=number)).date() for number in range(30, 0, -1)]
+    records = scored(registry, 150)
+    keys = [f"{day}|A{asset}" for day in days for asset in range(5)]
+    records = [msgspec.structs.replace(record, row_key=key) for record, key in zip(records, keys, strict=True)]
+    log_predictions(registry.artifacts, records)
+    rows = [f"{key.replace('|', ',')},{(number * 37 % 11 - 5) / 1000}" for number, key in enumerate(keys)]
+    file = tmp_path / "outcomes.csv"
+    file.write_text("\n".join(["time,asset,return", *rows]) + "\n")
+    assert main(["outcomes", "add", str(file), "--artifacts", str(root)]) == 0
+    capsys.readouterr()
+    assert main(["outcomes", "realised", "--artifacts", str(root), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    text = said(registry, "business")
+    assert f"its mean is {found['traded']['ic']['value']:.4f}" in text
+    assert "Shaded: where the mean lies, with 90 % confidence" in text
+    assert f"days {found['days']}" in text
+
+
+def test_a_log_that_is_too_large_to_be_joined_is_not_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_predictions(registry.artifacts, scored(registry))
+    monkeypatch.setattr(module, "_MOST_BYTES", 10)
+    assert "see: modelgates outcomes realised --since TIME" in said(registry, "business")
+
+
+def test_hostile_text_stays_text_on_every_page(registry: Registry) -> None:
+    record_event(registry.artifacts, registry.rules, kind="acknowledge", subject=HOSTILE, reason=HOSTILE)
+    checked(registry, model_id=HOSTILE, arm=HOSTILE, reasons=[HOSTILE], psi={"bins": [], "value": 1})
+    records = scored(registry, 3)
+    log_predictions(registry.artifacts, [msgspec.structs.replace(each, model_id=HOSTILE) for each in records])
+    changes = registry.artifacts.model(registry.candidate) / "CHANGES.md"
+    changes.chmod(0o644)
+    changes.write_text(HOSTILE)
+    seen = 0
+    for content in dashboard(registry.artifacts, registry.in_force).values():
+        assert is_harmless(content)
+        assert is_page(content)
+        assert b"\x1b" not in content
+        assert "\u202e" not in content.decode()
+        seen += Read(content.decode()).text.count("{{ 7 * 7 }}")
+    assert seen >= 5
+
+
+def test_an_empty_registry_has_four_pages(empty_registry: Registry) -> None:
+    for name in PAGES:
+        assert PAGES[name] in said(empty_registry, name)
+
+
+def test_the_command_writes_four_pages_again_and_again(registry: Registry, tmp_path: Path, capsys: Capture) -> None:
+    for _ in range(2):
+        assert written(registry, tmp_path / "out") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(f"{name}.html" for name in PAGES)
+    assert str(tmp_path / "out" / "registry.html") in capsys.readouterr().out
+
+
+def test_pages_never_go_over_what_is_not_one_nor_where_the_registry_keeps_its_own(
+    registry: Registry, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "quality.html").write_text("precious")
+    assert written(registry, tmp_path) == 1
+    assert "a file that is not a page of the dashboard lies there; move it first" in capsys.readouterr().err
+    assert (tmp_path / "quality.html").read_text() == "precious"
+    assert not (tmp_path / "registry.html").exists()
+    assert written(registry, registry.artifacts.golden) == 1
+    assert "the registry keeps its own files there; give --out another folder" in capsys.readouterr().err
+
+
+def test_without_the_extra_the_command_names_it(
+    registry: Registry, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert written(registry, tmp_path / "out") == 1
+    assert "run: pip install 'pytest-modelgates[pages]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [("--port", "8765"), ("--port", "99999")], ids=["with out", "too large"])
+def test_options_that_do_not_go_together_are_said(registry: Registry, options: tuple[str, ...], tmp_path: Path) -> None:
+    assert written(registry, tmp_path, *options) == 2
+
+
+@pytest.fixture
+def server(registry: Registry) -> Iterator[DashboardServer]:
+    """The dashboard of a registry, served."""
+    in_force = registry.in_force
+    with DashboardServer(0, lambda name: one_page(name, registry.artifacts, in_force)) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def asked(
+    server: DashboardServer, method: str, path: str, **headers: str
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    try:
+        connection.putrequest(method, path, skip_host="Host" in headers)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/registry.html", "/performance.html", "/quality.html", "/business.html"])
+def test_each_page_is_served_with_what_it_may_load(server: DashboardServer, path: str) -> None:
+    status, headers, content = asked(server, "GET", path)
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert is_page(content)
+    status, headers, nothing = asked(server, "HEAD", path)
+    assert (status, nothing) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "expected"),
+    [
+        ("GET", "/../promotions.log", {}, 404),
+        ("GET", "/%2e%2e/promotions.log", {}, 404),
+        ("GET", "/style.css", {}, 404),
+        ("POST", "/registry.html", {}, 501),
+        ("PUT", "/registry.html", {}, 501),
+        ("DELETE", "/registry.html", {}, 501),
+        ("GET", "/", {"Host": "evil.example:80"}, 421),
+        ("GET", "/", {"Host": ""}, 421),
+    ],
+)
+def test_nothing_else_is_answered(
+    server: DashboardServer, method: str, path: str, headers: dict[str, str], expected: int
+) -> None:
+    assert asked(server, method, path, **headers)[0] == expected
+
+
+def test_a_port_that_is_taken_is_said(server: DashboardServer) -> None:
+    said = rf"^cannot listen on 127.0.0.1:{server.server_port} \(.*\); give another --port$"
+    with pytest.raises(UsageError, match=said):
+        DashboardServer(server.server_port, lambda name: b"")

@@ -1,0 +1,159 @@
+"""The page of a run, from records made by hand and from real runs."""
+
+import re
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_modelgates.evidence.report import Evidence, Ledger, read_report
+from pytest_modelgates.pages.render import is_page, page
+from pytest_modelgates.pages.run_page import run_page
+from tests.support.gate_runs import PACKAGED, own_gate, reports_of, run
+
+from .reading import Read, is_harmless
+
+HOSTILE = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\" '\x1b[31m\u202e{{ 7 * 7 }}"
+
+
+@pytest.fixture(scope="module")
+def ledger(packed_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """The ledger of a run of the shipped gates of one file, in a process of its own."""
+    import subprocess
+
+    report = tmp_path_factory.mktemp("run") / "report.json"
+    gates = Path(__file__).parents[2] / "gates"
+    command = [sys.executable, "-m", "pytest", "-q", f"--model-dir={packed_once}", f"--gate-report={report}"]
+    command += [str(gates / "test_wf.py"), str(gates / "test_significance.py"), str(gates / "test_ablation.py")]
+    subprocess.run([*command, "-p", "no:cacheprovider"], check=False, capture_output=True)
+    return read_report(report).report.modelgates
+
+
+def text_of(content: bytes) -> str:
+    return Read(content.decode()).text
+
+
+def test_the_pictures_are_of_the_panel_and_agree_with_the_evidence(ledger: Ledger) -> None:
+    content = run_page(ledger, PACKAGED, report="report.json")
+    titles = [
+        title for title in re.findall(r"<figcaption>(.*?)</figcaption>", content.decode()) if "intervals" not in title
+    ]
+    assert titles[:4] == ["Cumulative IC", "Cumulative return on paper", "Drawdown", "IC by fold"]
+    assert {"Ablation", "Placebo", "Decay"} <= set(titles)
+    (model,) = ledger.models.values()
+    measured = {each.slo: each for record in model.gates for each in record.evidence}
+    net, gross = (measured["significance.p_against"].detail[name] for name in ("ic_net", "ic_gross"))
+    assert f"its mean is {gross:.4f} before costs and {net:.4f} after them" in text_of(content)
+    assert f"{measured['wf.positive_folds'].value:.0%} are above 0" in text_of(content)
+
+
+def test_a_page_is_harmless_and_known_as_ours(ledger: Ledger) -> None:
+    content = run_page(ledger, PACKAGED, report="report.json")
+    assert is_harmless(content)
+    assert is_page(content)
+    (policy,) = [each["content"] for each in Read(content.decode()).all("meta") if each.get("http-equiv") is not None]
+    assert str(policy).startswith("default-src 'none'; style-src 'sha256-")
+    assert "script-src" not in str(policy)
+
+
+def spoiled(ledger: Ledger, text: str) -> Ledger:
+    """Put a text wherever a ledger can hold one, but for names that the policy must know."""
+    evidence = Evidence(
+        slo="wf.worst_fold", state="measured", value=0.0, unit=text, detail={text: text}, note=text, not_asked=None
+    )
+    models = {}
+    for found in ledger.models.values():
+        gates = tuple(
+            msgspec.structs.replace(
+                record,
+                node_id=text,
+                file=text,
+                gate=f"{record.gate.partition('[')[0]}[{text}]",
+                evidence=(*record.evidence, evidence) if record.gate == "wf.worst_fold" else record.evidence,
+            )
+            for record in found.gates
+        )
+        models[text] = msgspec.structs.replace(found, gates=gates, waivers=(text,))
+    info = msgspec.structs.replace(
+        ledger.run,
+        arguments=(text,),
+        policy_source=text,
+        libraries={text: text},
+        hooks={text: (text,)},
+        changed=(text,),
+        twice=(text,),
+    )
+    return msgspec.structs.replace(ledger, run=info, models=models)
+
+
+def test_hostile_text_in_every_field_stays_text(ledger: Ledger) -> None:
+    content = run_page(spoiled(ledger, HOSTILE), PACKAGED, report=HOSTILE, report_digest=HOSTILE)
+    assert is_harmless(content)
+    assert b"\x1b" not in content
+    assert "\u202e" not in content.decode()
+    assert text_of(content).count("{{ 7 * 7 }}") > 10
+    assert "alert(1)" in text_of(content)
+
+
+def test_a_model_that_is_another_by_now_is_not_drawn(ledger: Ledger, tmp_path: Path) -> None:
+    ((model_id, found),) = ledger.models.items()
+    other = tmp_path / "artifacts" / "models" / model_id
+    other.mkdir(parents=True)
+    (other / "CHANGES.md").write_text("substituted")
+    moved = msgspec.structs.replace(ledger, models={model_id: msgspec.structs.replace(found, directory=str(other))})
+    said = text_of(run_page(moved, PACKAGED, report="report.json"))
+    assert "The model's files are others by now than those that were judged: nothing is drawn of them." in said
+    assert "substituted" not in said
+    assert "Placebo" in said
+
+
+def test_a_red_run_says_why_and_what_to_do(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, severity="hard", value="2")
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "--gate-html=out/page.html")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["page: out/page.html"])
+    content = (pytester.path / "out" / "page.html").read_bytes()
+    said = text_of(content)
+    assert "Red: 1 gate keeps it from being live" in said
+    assert "mine.answer failed : measured 2 x, limit ≤ 1 → give less" in said
+    assert "mine.answer failed 2 x ≤ 1 -1" in said
+    (report,) = reports_of(model)
+    assert str(report) in said
+    assert f"sha256:{read_report(report).digest}" in said
+
+
+def test_a_green_run_says_so(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="0")
+    assert run(pytester, f"--model-dir={model}", "test_mine.py", "--gate-html=page.html").ret == 0
+    content = (pytester.path / "page.html").read_bytes()
+    assert "Green: no gate keeps it from being live" in text_of(content)
+    assert is_harmless(content)
+
+
+def test_a_page_of_an_earlier_run_does_not_stand_for_one_that_died(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester, value="0")
+    arguments = (f"--model-dir={model}", "test_mine.py", "--gate-html=page.html")
+    assert run(pytester, *arguments).ret == 0
+    pytester.makepyfile(test_mine="import pytest\npytest.exit('gone')")
+    run(pytester, *arguments)
+    assert not (pytester.path / "page.html").exists()
+
+
+def test_a_run_that_asks_for_a_page_needs_the_extra_before_it_begins(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    model = own_gate(pytester, value="0")
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", "--gate-html=page.html")
+    assert result.ret == 4
+    what = "jinja2 is not installed; run: pip install 'pytest-modelgates[pages]'"
+    assert f"ERROR: --gate-html=page.html: {what}" in result.stderr.lines
+    assert run(pytester, f"--model-dir={model}", "test_mine.py").ret == 0
+
+
+def test_a_template_that_asks_for_what_is_not_given_fails_here_and_not_at_a_user() -> None:
+    import jinja2
+
+    with pytest.raises(jinja2.UndefinedError):
+        page("run.html", models=[])
