@@ -1,4 +1,4 @@
-"""The whole way on real prices: train, pack, gate, promote, serve, shadow, roll back, check for drift.
+"""The whole way on real prices: train, pack, gate, promote, serve, shadow, roll back, trade on paper, watch for drift.
 
 Run by `make e2e`. Every step is a command that a user could type; what it prints goes to `artifacts/e2e.log`.
 """
@@ -158,6 +158,8 @@ class Demonstration:
                 self.modelgates("unkill", "--reason", "and lets them go on")
                 self.ask(f"{address}/v2/health/ready")
                 self.say(f"a running adapter answered with {before}, then was killed, and went on")
+                self.modelgates("kill", "--drill", "--reason", "the demonstration proves the kill switch")
+                self.say("a drill proved the kill switch on it")
                 self.modelgates("rollback", self.ids[name], "--reason", "the demonstration returns to the first model")
                 self.say(f"rolled back: {self.ids[name]} is live again")
                 while self.ask(f"{address}/v2/health/ready")["serving"]["version"] != self.ids[name]:
@@ -180,18 +182,38 @@ class Demonstration:
             sys.exit(f"{url}\nanswered with {status}, expected {expect}: {content.decode()}")
         return json.loads(content)
 
-    def drill_drift(self, frozen: Path) -> str:
-        """See drift on a feed that has stopped, in a copy, so that its rows never enter the live log."""
+    def drill_drift(self, frozen: Path, before: str) -> str:
+        """See drift on a feed that has stopped, and the watch go back, in a copy: no row of it enters the live log."""
         live = self.artifacts.latest.readlink()
         with tempfile.TemporaryDirectory() as folder:
             copy = Artifacts(Path(folder).resolve() / "artifacts")
-            shutil.copytree(self.artifacts.models / live, copy.models / live)
+            for model_id in (live, self.ids[before]):
+                shutil.copytree(self.artifacts.models / model_id, copy.models / model_id)
             shutil.copytree(self.artifacts.golden, copy.golden)
             shutil.copy(self.artifacts.promotions, copy.promotions)
             copy.latest.symlink_to(live)
             copy.latest_onnx.symlink_to(f"latest/{MODEL}")
             self.serve(frozen, copy)
-            return self.modelgates("drift-check", "--policy", str(POLICY), expect=1, artifacts=copy)
+            drifted = self.modelgates("drift-check", "--policy", str(POLICY), expect=1, artifacts=copy)
+            self.say("checked drift on a feed whose momentum has stopped: found")
+            self.modelgates("watch", "--policy", str(POLICY), expect=1, artifacts=copy)
+            if live_id(copy) != self.ids[before]:
+                sys.exit(f"the watch left {live_id(copy)} live, expected that it goes back to {self.ids[before]}")
+            self.say(f"the watch went back to {before} by itself")
+            return drifted
+
+    def trade_on_paper(self, prices: pd.DataFrame, feed: pd.DataFrame) -> None:
+        """Follow the live predictions on paper, and see that the ledger is what the gates would have booked."""
+        closes = (
+            prices[prices.index >= feed["time"].min()]
+            .rename_axis("time")
+            .melt(ignore_index=False, var_name="asset", value_name="price")
+        )
+        csv = self.artifacts.root / "closes.csv"
+        closes.reset_index().to_csv(csv, index=False, date_format="%Y-%m-%d")
+        booked = self.modelgates("paper", "--prices", str(csv), "--policy", str(POLICY)).splitlines()[-1]
+        self.modelgates("reconcile", "--policy", str(POLICY))
+        self.say(f"traded on paper: {booked.partition(';')[0]}; reconciled")
 
     def records(self, name: str) -> tuple[GateRecord, ...]:
         """What a candidate's gates left."""
@@ -276,9 +298,11 @@ def main() -> int:
     # It has scored the live rows before; scored again by another process, they would count twice.
     clean = demo.modelgates("drift-check", "--policy", str(POLICY))
     demo.say("checked drift on the live rows of 2022: none")
-    drifted = demo.drill_drift(frozen_csv)
-    demo.say("checked drift on a feed whose momentum has stopped: found")
+    demo.trade_on_paper(prices, feed)
+    drifted = demo.drill_drift(frozen_csv, "ridge_5d")
     dearer = {name: demo.ask_at_5bp(name) for name in ("lightgbm_5d", "ridge_5d")}
+
+    demo.modelgates("dashboard", "--out", str(demo.artifacts.root / "pages"), "--policy", str(POLICY))
 
     demo.print_table()
     for name, answer in demo.refusals.items():
@@ -294,6 +318,7 @@ def main() -> int:
         f"\nAt 5 basis points it is {trees[1]:.2g} and {line[1]:.2g}, and neither survives the trials."
         "\n\nWhere to look next:"
         "\n  artifacts/e2e.log       every command of this run, and what it printed"
+        "\n  artifacts/pages/        registry.html, performance.html, quality.html and business.html, for a browser"
         "\n  artifacts/reports/      the evidence of every gate"
         "\n  .venv/bin/modelgates    status, log, list, verify"
         "\n  README.md, examples/sp500/README.md"

@@ -23,6 +23,7 @@ from ..registry.in_force import InForce
 from ..registry.nights import nights
 from ..registry.status import listing, status
 from ..registry.store import live_change, model_ids
+from ..serving.paper_ledger import read_ledger
 from ..storage.lines import lines_from_end
 from ..storage.text import counted, first_line
 from .charts import Chart, line
@@ -286,8 +287,37 @@ def _margins(histories: Sequence[GateHistory], in_force: InForce) -> list[Chart]
 
 def _business(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list[str]) -> dict[str, Any]:
     charts, facts = list[Chart](), list[tuple[str, str]]()
+    _unless(notes, lambda: _paper(artifacts, charts, facts), None)
     _unless(notes, lambda: _realised(artifacts, in_force, charts, facts), None)
     return {"charts": charts, "facts": facts}
+
+
+def _paper(artifacts: Artifacts, charts: list[Chart], facts: list[tuple[str, str]]) -> None:
+    """Draw what the ledger says, if there is one: what was really followed, caps and missing prices included."""
+    ledger = read_ledger(artifacts.paper("live"))
+    if ledger is None or not ledger.days:
+        return
+    capital, days = ledger.opening.capital_cents, [str(each.day) for each in ledger.days]
+    earned = [(each.value_cents - capital) / capital for each in ledger.days]
+    held = [[name.position_cents for name in each.names] for each in ledger.days]
+    facts += [("days on paper", str(len(days))), ("earned on paper after costs", f"{earned[-1]:.2%} of capital")]
+    charts += [
+        line(
+            "Return on paper",
+            "What the ledger of the live arm has earned after costs since its beginning, as a share of capital.",
+            days,
+            {"share of capital": earned},
+        ),
+        line(
+            "Exposure on paper",
+            "The sizes of all positions after the trades of each day, and long less short, as shares of capital.",
+            days,
+            {
+                "gross": [sum(map(abs, cents)) / capital for cents in held],
+                "net": [sum(cents) / capital for cents in held],
+            },
+        ),
+    ]
 
 
 def _realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], facts: list[tuple[str, str]]) -> None:

@@ -20,6 +20,8 @@ from pytest_modelgates.pages.serve import DashboardServer
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.events import record_event
 from pytest_modelgates.registry.store import live_change
+from pytest_modelgates.serving.paper_ledger import read_ledger
+from tests.cli.test_paper import predicted, traded
 from tests.support.handmade import Registry, log_predictions, predictions
 
 from .reading import Read, is_harmless
@@ -114,6 +116,20 @@ def test_lines_that_are_not_a_check_are_passed_over(registry: Registry) -> None:
 
 def test_business_says_what_is_missing(registry: Registry) -> None:
     assert "no outcome is known" in said(registry, "business")
+
+
+def test_business_draws_what_the_ledger_on_paper_says(registry: Registry, tmp_path: Path) -> None:
+    log_predictions(registry.artifacts, predicted(registry))
+    assert traded(registry, tmp_path) == 0
+    ledger = read_ledger(registry.artifacts.paper("live"))
+    assert ledger
+    earned = ledger.days[-1].value_cents / ledger.opening.capital_cents - 1
+    text = said(registry, "business")
+    assert f"{earned:.2%} of capital" in text.partition("earned on paper after costs")[2]
+    assert "Return on paper" in text
+    assert "Exposure on paper" in text
+    registry.artifacts.paper("live").write_text("{}\n")
+    assert "Return on paper" not in said(registry, "business")
 
 
 def test_business_draws_the_same_days_that_outcomes_realised_sums_up(
