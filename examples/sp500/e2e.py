@@ -151,7 +151,8 @@ class Demonstration:
             try:
                 assert adapter.stdout is not None
                 address = adapter.stdout.readline().split()[-1].partition("/v2/")[0]
-                row = json.loads(feed.iloc[[0]].to_json(orient="records", date_format="iso", double_precision=15))
+                first = feed.iloc[[0]].assign(time=lambda rows: rows["time"].dt.strftime("%Y-%m-%d"))
+                row = json.loads(first.to_json(orient="records", double_precision=15))
                 before = self.ask(f"{address}/predict", {"rows": row})["model_version"]
                 self.modelgates("kill", "--reason", "the demonstration stops every prediction")
                 self.ask(f"{address}/predict", {"rows": row}, expect=503)
@@ -182,8 +183,8 @@ class Demonstration:
             sys.exit(f"{url}\nanswered with {status}, expected {expect}: {content.decode()}")
         return json.loads(content)
 
-    def drill_drift(self, frozen: Path, before: str) -> str:
-        """See drift on a feed that has stopped, and the watch go back, in a copy: no row of it enters the live log."""
+    def drill_drift(self, frozen: Path, stopped: Path, before: str) -> str:
+        """See drift on a feed that stops, and the watch go back, in a copy: no row of it enters the live log."""
         live = self.artifacts.latest.readlink()
         with tempfile.TemporaryDirectory() as folder:
             copy = Artifacts(Path(folder).resolve() / "artifacts")
@@ -196,10 +197,11 @@ class Demonstration:
             self.serve(frozen, copy)
             drifted = self.modelgates("drift-check", "--policy", str(POLICY), expect=1, artifacts=copy)
             self.say("checked drift on a feed whose momentum has stopped: found")
+            self.serve(stopped, copy)
             self.modelgates("watch", "--policy", str(POLICY), expect=1, artifacts=copy)
             if live_id(copy) != self.ids[before]:
                 sys.exit(f"the watch left {live_id(copy)} live, expected that it goes back to {self.ids[before]}")
-            self.say(f"the watch went back to {before} by itself")
+            self.say(f"all feeds stopped: the watch went back to {before} by itself")
             return drifted
 
     def trade_on_paper(self, prices: pd.DataFrame, feed: pd.DataFrame) -> None:
@@ -263,10 +265,10 @@ class Demonstration:
         return value
 
 
-def freeze(live: pd.DataFrame) -> pd.DataFrame:
-    """Stop the momentum feed: its features stay at 0, their neutral value."""
+def freeze(live: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    """Stop a feed: its features stay at 0, their neutral value."""
     frozen = live.copy()
-    frozen[GROUPS["momentum"]] = 0.0
+    frozen[features] = 0.0
     return frozen
 
 
@@ -278,9 +280,12 @@ def main() -> int:
     trained = {name: fit(prices) for name, fit in MODELS.items()}
     demo.say(f"trained {len(trained)} models on prices to {trained['ridge_5d'].data.trained_until:%Y-%m-%d}")
     feed = trained["lightgbm_5d"].data.live
-    live_csv, frozen_csv = demo.artifacts.root / "live_data.csv", demo.artifacts.root / "frozen_data.csv"
+    live_csv, frozen_csv, stopped_csv = (
+        demo.artifacts.root / f"{name}_data.csv" for name in ("live", "frozen", "stopped")
+    )
     feed.to_csv(live_csv, index=False, date_format="%Y-%m-%d")
-    freeze(feed).to_csv(frozen_csv, index=False, date_format="%Y-%m-%d")
+    for path, features in ((frozen_csv, list(GROUPS["momentum"])), (stopped_csv, list(FEATURES))):
+        freeze(feed, features).to_csv(path, index=False, date_format="%Y-%m-%d")
 
     for name in trained:
         demo.pack(trained[name])
@@ -299,7 +304,7 @@ def main() -> int:
     clean = demo.modelgates("drift-check", "--policy", str(POLICY))
     demo.say("checked drift on the live rows of 2022: none")
     demo.trade_on_paper(prices, feed)
-    drifted = demo.drill_drift(frozen_csv, "ridge_5d")
+    drifted = demo.drill_drift(frozen_csv, stopped_csv, "ridge_5d")
     dearer = {name: demo.ask_at_5bp(name) for name in ("lightgbm_5d", "ridge_5d")}
 
     demo.modelgates("dashboard", "--out", str(demo.artifacts.root / "pages"), "--policy", str(POLICY))

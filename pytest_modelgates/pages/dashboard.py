@@ -125,7 +125,7 @@ def _change(record: Intent | Event | Unknown) -> _Change:
         kept = [f"report sha256:{record.report_digest[:16]}" if record.report_digest else "no report"]
         kept += [f"sealed by {record.sealed_by}"] if record.sealed_by else []
         kept += [f"policy {record.policy}"] if record.policy else []
-        kept += [f"way back rehearsed: {record.way_back}"] if isinstance(record.way_back, str) else []
+        kept += [f"way back rehearsed: sha256:{record.way_back[:16]}"] if isinstance(record.way_back, str) else []
         kept += [f"waived: {waiver}" for waiver in record.waivers]
         what, subject = str(record.action), f"{record.from_ or 'nothing'} → {record.to}"
     elif isinstance(record, Event):

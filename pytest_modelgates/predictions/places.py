@@ -10,6 +10,7 @@ import msgspec
 from ..artifacts import Artifacts
 from ..errors import FormatError
 from ..storage.lines import lines_from_end
+from ..storage.paths import is_file
 from .parts import PARQUET, parts
 from .records import NOT_A_RECORD, Arm
 
@@ -52,7 +53,7 @@ def places_by_part(
 def _places(path: Path, before: str) -> Generator[str, None, None]:
     # It may have become Parquet since the parts were listed.
     packed = path.with_suffix(PARQUET)
-    requests = _of_parquet(packed) if packed.is_file() else _of_lines(path, before)
+    requests = _of_parquet(packed) if is_file(packed) else _of_lines(path, before)
     with closing(requests):
         for request in requests:
             if request and request.startswith(before):

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import FormatError
 from ..extras import extra
 from ..storage.atomic import close_quietly
+from ..storage.paths import is_file, is_there
 from ..storage.tables import read_header
 from ..storage.text import cut, listed, printable
 from .sources import LONGEST_LINE, Message
@@ -59,7 +60,7 @@ class FollowedCsv:
         watch = extra("watchfiles", "feeds").watch
         if self._path.suffix.lower() == ".gz":
             raise FormatError(f"{self._path}: a .gz file does not grow line by line; follow a plain one")
-        if self._path.exists() and not self._path.is_file():
+        if is_there(self._path) and not is_file(self._path):
             raise FormatError(f"{self._path}: not a file; follow a plain one, or read a pipe with --jsonl")
         self._take(self._opened())
         # Of a link, also the folder in which the file itself changes.

@@ -153,7 +153,7 @@ def roll_back_in_a_loop(watched: Registry) -> None:
             watched.artifacts.latest.symlink_to(str(latest))
             log(watched, shift=1.0)
             until(process.stdout.readline, f"  rolled back to {watched.live}:\n")
-            until(process.stdout.readline, "  at most one false alarm in 20 days is promised")
+            until(process.stdout.readline, "  at most one false alarm in 20 days")
             until(process.stdout.readline, f"{watched.live}, watched at")
         finally:
             process.terminate()

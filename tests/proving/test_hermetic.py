@@ -268,7 +268,7 @@ def test_the_command_keeps_and_seals_the_report(good_model: Path, tmp_path: Path
     public = modelgates("keygen", tmp_path / "key.pem").stdout.strip()
     done = modelgates("gate", good_model, "--key", tmp_path / "key.pem", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    kept = Path(done.stdout.splitlines()[-1].removeprefix("kept: "))
+    (kept,) = (Path(line[6:]) for line in done.stdout.splitlines() if line.startswith("kept: "))
     assert kept.name.endswith(".dsse.json")
     assert read_report(kept, keys=[public]).report.modelgates.models.keys() == {good_model.name}
     assert os.listdir(good_model.parents[1] / "reports" / good_model.name)
