@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -160,6 +161,7 @@ def roll_back_in_a_loop(watched: Registry) -> None:
 
 
 def until(read: Callable[[], str], begin: str) -> None:
+    end = time.monotonic() + 120  # it goes on looking, so that a line that never comes would be waited for for ever
     while (line := read()) and not line.startswith(begin):
-        pass
+        assert time.monotonic() < end, begin
     assert line
