@@ -55,17 +55,17 @@ def gate(arguments: argparse.Namespace) -> int:
     in_force = acting(artifacts, arguments)
     path, stored = run_gates(directory, artifacts, in_force, key=key_of(arguments))
     print(f"kept: {path}")
-    _write_page(artifacts, path, stored, in_force)
+    write_page(artifacts, path, stored, in_force)
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
 
 
-def _write_page(artifacts: Artifacts, report: Path, stored: "StoredReport", in_force: "InForce") -> None:
+def write_page(artifacts: Artifacts, report: Path, stored: "StoredReport", in_force: "InForce") -> None:
     """Write the page of a run beside its report; what keeps it from being written is said, and changes nothing."""
-    from ..evidence.seal import SEALED_SUFFIX
+    from ..evidence.report import PAGE_SUFFIX, name_of_run
     from ..pages.run_page import run_page
     from ..storage.digests import sha256
 
-    place = report.with_name(f"{report.name.removesuffix(SEALED_SUFFIX).removesuffix('.json')}.html")
+    place = report.with_name(f"{name_of_run(report)}{PAGE_SUFFIX}")
     try:
         ledger, digest = stored.report.modelgates, sha256(report.read_bytes())
         artifacts.write(place, run_page(ledger, in_force.policy, report=str(report), report_digest=digest))

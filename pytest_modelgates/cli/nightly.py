@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..artifacts import Artifacts, newest_id
-from ..errors import InsufficientDataError, ModelgatesError, NoReference, RefusedError
+from ..errors import InsufficientDataError, ModelgatesError, NoReference, RefusedError, StatisticsError
 from ..storage.text import counted, printable
 from .alerts import happened
-from .gates import run_gates_as_read
+from .gates import run_gates_as_read, write_page
 from .options import ARTIFACTS, POLICY, Verbs, acting, argument, artifacts_of, key_of, key_option
 from .registry import rehearsed
 from .serving import drilled
@@ -136,6 +136,7 @@ class _Night:
 
         directory = self.artifacts.model(model_id)
         path, stored = run_gates_as_read(directory, self.artifacts, self.in_force, key=self.key)
+        write_page(self.artifacts, path, stored, self.in_force)
         ledger = stored.report.modelgates
         found = results_of(ledger.models[model_id], self.in_force.policy, day=ledger.run.started.date())
         text = f"{model_id}: {len(found.passed)} gates passed"
@@ -145,18 +146,20 @@ class _Night:
         return ("good" if green else "BAD", f"{text} ({path.relative_to(self.artifacts.root)})"), stored
 
     def _drift(self, model_id: str) -> tuple[Outcome, str]:
-        from ..monitoring.drift_check import LIVE, check_log, limits_of, record
+        from ..monitoring.drift_check import check_log, limits_of, record
         from ..monitoring.drift_words import in_words
-        from ..monitoring.watch import last_look
-        from ..predictions.parts import arms
+        from ..monitoring.watch import watched_until
 
-        if LIVE not in arms(self.artifacts):
-            return "not measured", f"{model_id} has no prediction in the log"
         # Looks share a budget of false alarms, and one of ours would take the newest rows from the watch.
-        looked = last_look(self.artifacts)
-        watched = looked is not None and self.now - looked < timedelta(days=1)
+        until = watched_until(self.artifacts)
+        watched = until is not None and self.now - until < timedelta(days=1)
         rules = None if watched else self.in_force.operations.drift
-        check = check_log(self.artifacts, self.in_force.policy, rules=rules)
+        try:
+            check = check_log(self.artifacts, self.in_force.policy, rules=rules)
+        except InsufficientDataError:  # the log is not whole
+            raise
+        except StatisticsError as error:  # the live model has predicted nothing
+            return "not measured", str(error)
         record(self.artifacts, check)
         said = [in_words(check, limits_of(self.in_force.policy)), check.over_time_words]
         words, drift = "\n".join(filter(None, said)), check.report["overall_drift"]
@@ -190,8 +193,14 @@ class _Night:
         days = (self.now - last.ended) / timedelta(days=1) if last else None
         if days is not None and self.in_force.policy.limit(DRILL).contains(days):
             return "good", f"the kill switch was proved {days:.0f} days ago"
-        if not running(self.artifacts):
+        replicas = running(self.artifacts)
+        if not replicas:
             return "not measured", "a drill of the kill switch is due, and no server runs that could show anything"
+        if run := next((each for each in replicas if each.address is None), None):
+            return (
+                "not measured",
+                f"a drill of the kill switch is due, and would end {run}; see: kill --drill --end-runs",
+            )
         found = drilled(self.artifacts, self.in_force.operations.registry, reason="nightly")
         return "good" if found.proved else "BAD", "\n".join(map(str, [found, *found.servers]))
 

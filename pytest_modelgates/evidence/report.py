@@ -14,6 +14,8 @@ from ..storage.digests import Sha256, sha256
 from ..storage.strict_json import Moment, parse_json, read_bytes, typed
 from .seal import SEALED_SUFFIX, Predicate, open_statement
 
+PAGE_SUFFIX = ".html"
+
 
 class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a gate measured, and the limit it was compared with.
@@ -151,6 +153,17 @@ class StoredReport:
     def digest(self) -> str:
         """SHA-256 of the file."""
         return sha256(self.content)
+
+
+def name_of_run(path: Path) -> str:
+    """Name the run that a file is of, by the moment it began: its report, that one sealed, or its page."""
+    return path.name.removesuffix(SEALED_SUFFIX).removesuffix(".json").removesuffix(PAGE_SUFFIX)
+
+
+def reports_in(folder: Path) -> list[Path]:
+    """List a model's reports, oldest first and one of each run: the plain one if it lies beside a sealed one."""
+    # A sealed one sorts before the plain one.
+    return list({name_of_run(path): path for path in sorted(folder.glob("*.json"))}.values())
 
 
 def read_report(path: Path, *, keys: Sequence[str] = ()) -> StoredReport:

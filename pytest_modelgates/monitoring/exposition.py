@@ -10,8 +10,7 @@ import msgspec
 from ..artifacts import Artifacts
 from ..audit.kill import killed
 from ..errors import FormatError, ModelgatesError
-from ..evidence.report import StoredReport, read_report
-from ..evidence.seal import SEALED_SUFFIX
+from ..evidence.report import StoredReport, read_report, reports_in
 from ..evidence.verdict import Verdict, base_name, judge
 from ..extras import extra
 from ..model.directory import ModelDirectory
@@ -128,10 +127,7 @@ def exposition(artifacts: Artifacts, in_force: InForce) -> bytes:
 
 def _newest_report(artifacts: Artifacts, model_id: str, digest: str, policy: Policy) -> StoredReport | None:
     """Find the newest report of these bytes."""
-    # A sealed report sorts before the plain one of the same run, which is read without a key.
-    for path in sorted(artifacts.reports(model_id).glob("*.json"), reverse=True):
-        if path.name.endswith(SEALED_SUFFIX) and not policy.evidence.keys:
-            continue
+    for path in reversed(reports_in(artifacts.reports(model_id))):
         try:
             stored = read_report(path, keys=policy.evidence.keys)
         except (ModelgatesError, OSError):

@@ -7,7 +7,7 @@ from datetime import datetime
 from ..artifacts import Artifacts, is_id
 from ..errors import ModelgatesError
 from ..evidence.proof import StoredProof, read_proof
-from ..evidence.report import GateRecord, StoredReport, read_report
+from ..evidence.report import GateRecord, StoredReport, read_report, reports_in
 from ..evidence.verdict import Verdict, base_name, judge
 from ..policy.policy import Policy
 from ..registry.store import went_live
@@ -139,11 +139,11 @@ def _reports(
 ) -> Iterator[StoredReport]:
     """Read every report, oldest first: the sealed one of a run only where the plain one is not beside it."""
     if models is None:
-        found = [path for path in artifacts.all_reports.glob("*/*.json") if is_id(path.parent.name)]
+        named = (folder.name for folder in artifacts.all_reports.glob("*/"))
+        found = [path for each in filter(is_id, named) for path in reports_in(artifacts.reports(each))]
     else:
-        found = [path for each in models for path in sorted(artifacts.reports(each).glob("*.json"))[-RUNS:]]
-    runs = {(path.name.partition(".json")[0].removesuffix(".dsse"), path.parent): path for path in sorted(found)}
-    for _, path in sorted(runs.items()):
+        found = [path for each in models for path in reports_in(artifacts.reports(each))[-RUNS:]]
+    for path in sorted(found, key=lambda path: path.name):
         try:
             yield read_report(path, keys=policy.evidence.keys)
         except (ModelgatesError, OSError) as error:

@@ -271,7 +271,7 @@ def _state(artifacts: Artifacts) -> Path:
     return artifacts.watch / "state.json"
 
 
-def last_look(artifacts: Artifacts) -> datetime | None:
+def watched_until(artifacts: Artifacts) -> datetime | None:
     """Say when the watch last looked; None if it never did, or that cannot be read."""
     with suppress(FormatError, OSError):
         return read_json(_state(artifacts), Kept).spent

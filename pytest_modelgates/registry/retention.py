@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..artifacts import Artifacts
-from ..audit.chain import changes
-from ..evidence.seal import SEALED_SUFFIX
+from ..evidence.report import name_of_run
 from ..policy.policy import Policy
 from ..predictions.parts import arms, parts
 from ..predictions.reading import closing_on_disk
 from ..storage.digests import sha256_of
+from .store import went_live
 
 _DAY = timedelta(days=1)
 
 
 def old_reports(artifacts: Artifacts, policy: Policy, *, days: float, now: datetime) -> list[Path]:
-    """List the reports that may be deleted, oldest first.
+    """List the reports that may be deleted, with their pages, oldest first.
 
     Those that the audit log names stay, for a promotion was decided by them, and so do those of the nights that a
     streak may consist of.
@@ -32,21 +32,15 @@ def old_reports(artifacts: Artifacts, policy: Policy, *, days: float, now: datet
     """
     days = max(days, policy.promotion.parity_nights + 2)
     found = []
-    for path in artifacts.all_reports.glob("*/*.json"):
+    for path in artifacts.all_reports.glob("*/*"):
         with suppress(ValueError):
-            begun = datetime.strptime(_name_of(path), "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+            begun = datetime.strptime(name_of_run(path), "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
             if (now - begun) / _DAY > days:
                 found.append((begun, path))
-    decisive = {change.report_digest for change in changes(artifacts.promotions)} if found else set()
-    # A sealed report lies beside the plain one, and either may be the one that was promoted by.
-    digests = {path: sha256_of(path) for _, path in found}
-    stay = {(path.parent, _name_of(path)) for path, digest in digests.items() if digest in decisive}
-    return [path for _, path in sorted(found) if (path.parent, _name_of(path)) not in stay]
-
-
-def _name_of(path: Path) -> str:
-    """The moment that a report is named after."""
-    return path.name.removesuffix(SEALED_SUFFIX).removesuffix(".json")
+    decisive = {change.report_digest for change in went_live(artifacts)} if found else set()
+    # Of a report, the same one sealed, and the page, all stay or go: either report may be what was promoted by.
+    stay = {(path.parent, name_of_run(path)) for _, path in found if sha256_of(path) in decisive}
+    return [path for _, path in sorted(found) if (path.parent, name_of_run(path)) not in stay]
 
 
 def old_parts(artifacts: Artifacts, *, days: float, now: datetime) -> list[Path]:

@@ -82,7 +82,7 @@ def test_without_promote_it_says_that_nothing_speaks_against_the_candidate(regis
     found = summary_of(capsys)
     assert list(found) == ["live", "drift", "reconcile", "drill", "candidate", "promotion", "retention"]
     assert found["live"].startswith(f"good {registry.live}: ")
-    assert found["drift"] == f"not measured {registry.live} has no prediction in the log"
+    assert found["drift"].startswith(f"not measured no prediction of {registry.live}, which is live, in ")
     assert found["reconcile"].startswith("not measured ")
     assert "nothing was booked on paper yet; run: modelgates paper --prices FILE" in found["reconcile"]
     assert found["drill"] == (
@@ -257,6 +257,25 @@ def test_the_kill_switch_is_drilled_when_that_is_due(
 
 
 @pytest.mark.usefixtures("quick_gates")
+def test_a_night_ends_no_run_over_rows(registry: Registry, capsys: Capture) -> None:
+    with Announced(registry.artifacts, "live"):
+        assert night(registry) == 0
+    said = summary_of(capsys)["drill"]
+    assert said.startswith("not measured a drill of the kill switch is due, and would end process ")
+    assert said.endswith("(live, a run over rows); see: kill --drill --end-runs")
+
+
+@pytest.mark.usefixtures("quick_gates")
+def test_a_log_that_is_not_whole_is_no_missing_measurement(registry: Registry, capsys: Capture) -> None:
+    digest = read_log(registry.artifacts.promotions)[-1].digest
+    log_predictions(registry.artifacts, predictions(digest, [0.1] * 100, model_id=registry.live, arm="live"))
+    (part,) = parts(registry.artifacts, "live")
+    part.path.write_bytes(part.path.read_bytes().replace(b"0.1", b"0.2", 1))
+    assert night(registry) == 1
+    assert summary_of(capsys)["drift"].startswith("BAD the log of live predictions is not whole: ")
+
+
+@pytest.mark.usefixtures("quick_gates")
 def test_the_summary_is_appended_in_markdown(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,13 +311,19 @@ def test_old_reports_go_but_for_those_that_decided_something(registry: Registry,
     decisive = aged(artifacts, live, 100, first.read_bytes())
     sealed = decisive.with_name(decisive.name.replace(".json", ".dsse.json"))
     sealed.write_bytes(b"{}")
+    page = decisive.with_suffix(".html")
+    page.write_text("")
     old, young = aged(artifacts, live, 31), aged(artifacts, live, 29)
+    old.with_suffix(".html").write_text("")
     other = artifacts.reports(live) / "notes.json"
     other.write_text("{}")
     assert night(registry) == 0
-    assert summary_of(capsys)["retention"] == f"good deleted {old.relative_to(artifacts.root)}"
-    assert not old.exists()
-    assert all(path.exists() for path in (decisive, sealed, young, other))
+    went = [old.with_suffix(".html"), old]
+    assert (
+        summary_of(capsys)["retention"] == f"good deleted {', '.join(str(x.relative_to(artifacts.root)) for x in went)}"
+    )
+    assert not any(path.exists() for path in went)
+    assert all(path.exists() for path in (decisive, sealed, page, young, other))
 
 
 @pytest.mark.usefixtures("quick_gates")

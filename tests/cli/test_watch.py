@@ -161,7 +161,7 @@ def roll_back_in_a_loop(watched: Registry) -> None:
 
 
 def until(read: Callable[[], str], begin: str) -> None:
-    end = time.monotonic() + 120  # it goes on looking, so that a line that never comes would be waited for for ever
+    end = time.monotonic() + 120  # the watch never stops printing by itself
     while (line := read()) and not line.startswith(begin):
         assert time.monotonic() < end, begin
     assert line

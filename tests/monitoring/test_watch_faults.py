@@ -74,7 +74,7 @@ main(sys.argv[1:])
     assert after.returncode == (0 if moved else 1), after.stderr
     assert link_text(drifted.artifacts.latest) == drifted.live
     assert is_sound(drifted)
-    # It counts for the cool-down, whoever wrote its outcome.
+    # The cool-down begins with the rollback, even if another process completed it in the log.
     (change,) = own_rollbacks(went_live(drifted.artifacts), now=live_change(drifted.artifacts).time)
     assert change == live_change(drifted.artifacts).time
 
