@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DRILL = "safety.kill_drill"
 SHOWN = 5  # differences between ledger and simulation
+_TRADING_DAY = timedelta(days=7)  # at most, from one to the next
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 Outcome = Literal["good", "not measured", "waits", "BAD", "ERROR"]
 STATUS: dict[Outcome, int] = {"good": 0, "not measured": 0, "waits": 0, "BAD": 1, "ERROR": 3}
@@ -66,8 +67,9 @@ def register(verbs: Verbs) -> None:
 def nightly(arguments: argparse.Namespace) -> int:
     """Gate the live model and the newest candidate, look for drift, delete what is old, and say what is missing.
 
-    The gates run as `modelgates gate` runs them, and their reports are kept, so that nights add up. With --promote the
-    candidate goes live once every criterion holds; without, the summary says what still speaks against it.
+    The gates run as `modelgates gate` runs them, and their reports are kept, so that nights add up. The ledger of
+    `paper` is reconciled. The kill switch is drilled when that is due, which stops every server for a moment. With
+    --promote the candidate goes live once every criterion holds; without, the summary says what speaks against it.
 
     Ends with 0 if all is well or the candidate lacks nothing but time: nights, or hours in shadow. Ends with 1 if a
     gate fails or a criterion is violated. What could not be measured is named, and never called good.
@@ -173,8 +175,10 @@ class _Night:
         from ..monitoring.drift_check import LIVE
         from ..monitoring.reconcile import reconcile
 
+        # Of days whose parts of the log went as too old nothing can be told, nor of the trading day after them.
+        since = self.now - timedelta(days=self.in_force.operations.retention.prediction_days) + _TRADING_DAY
         try:
-            found = reconcile(self.artifacts, self.in_force.policy, LIVE)
+            found = reconcile(self.artifacts, self.in_force.policy, LIVE, since=since.date())
         except (InsufficientDataError, NoReference) as error:
             return "not measured", str(error)
         text = f"{counted(found.days, 'day')} on paper, booked {found.booked:+.4%} of capital after costs"

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -124,6 +125,7 @@ def _print(looked: "Look", words: str, *, as_json: bool) -> None:
     with suppress(BrokenPipeError):  # nobody who reads has to be there for the watch to go on
         if as_json:
             print_json(looked)
+            sys.stdout.flush()
         else:
             print("\n".join(map(printable, words.splitlines())), flush=True)
 

@@ -182,7 +182,8 @@ def breached(artifacts: Artifacts, model_id: str, found: "Finding", *, on: bool)
         title = f"the predictions of {model_id} have drifted"
     else:
         title = f"{model_id} is beyond a limit, {found.trigger}"
-    _breach(artifacts, model_id, found.trigger, title, found.text, on=on, warning=found.mode == "warn")
+    # What else looks, such as drift-check, has alerts of its own, and ends only those.
+    _breach(artifacts, model_id, f"watch-{found.trigger}", title, found.text, on=on, warning=found.mode == "warn")
 
 
 def _breach(
@@ -240,6 +241,7 @@ def _for_alertmanager(alert: Alert, now: datetime, name: str | None) -> dict[str
         "arm": alert.arm,
         "severity": alert.severity,
         **({"model_id": alert.model_id} if alert.model_id else {}),
+        **({"trigger": alert.id.split(":")[1]} if alert.kind == "breach" else {}),  # several may be on at once
     }
     return {
         "labels": labels,
@@ -301,6 +303,9 @@ def _take_up(
     sent.odd += [f"{path}: not an alert; deleted" for path, content in found if content is None]
     for each in sorted((content for _, content in found if content), key=lambda content: content.time):
         state.take(each, routes, now, anew=each.lasts)
+        # It may have been left before the change that ended it, such as the rollback that it led to.
+        if each.kind == "breach" and not each.over and each.model_id != live:
+            state.take(each.ended(now, f"{live or 'nothing'} is live now"), routes, now)
     return [path for path, _ in found]
 
 

@@ -1,11 +1,9 @@
 """What Prometheus reads of a registry: the live model, what its gates measured, drift, what came of its predictions."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import datetime
+from itertools import chain
 from typing import Any
-
-import msgspec
 
 from ..artifacts import Artifacts
 from ..audit.kill import killed
@@ -16,38 +14,14 @@ from ..extras import extra
 from ..model.directory import ModelDirectory
 from ..policy.policy import Policy
 from ..predictions.counting import Window
-from ..predictions.records import NOT_A_RECORD
 from ..registry.in_force import InForce
 from ..registry.status import status
 from ..serving.paper_ledger import read_ledger
-from ..storage.lines import lines_from_end
 from ..storage.paths import is_folder
-from ..storage.strict_json import Moment
+from .checks import checks
 from .realised import realised
 
-
-class _Index(msgspec.Struct, frozen=True):
-    value: float | None
-
-
-class _Distance(msgspec.Struct, frozen=True):
-    statistic: float | None
-
-
-class _OverTime(msgspec.Struct, frozen=True):
-    alarm: Any = None
-
-
-class _Check(msgspec.Struct, frozen=True):
-    """What is read of a line in the list of all checks."""
-
-    time: Moment
-    digest: str
-    arm: str | None
-    psi: _Index
-    ks: _Distance
-    overall_drift: bool | None
-    over_time: _OverTime | None = None
+_MOST_CHECKS = 500  # lines of the list of checks, from its end
 
 
 class _Gauges:
@@ -160,26 +134,21 @@ def _gates(gauges: _Gauges, stored: StoredReport, model_id: str, policy: Policy)
 
 
 def _drift(gauges: _Gauges, artifacts: Artifacts, digest: str) -> None:
-    """Set what the newest check of the live predictions found."""
+    """Set what the newest check of the live predictions found, and the newest look whether an alarm is on."""
+    found = (check for check in checks(artifacts, most=_MOST_CHECKS, digest=digest) if check.arm == "live")
     try:
-        with closing(lines_from_end(artifacts.drift_checks, holding=digest.encode())) as found:
-            for line in found:
-                try:
-                    check = msgspec.json.decode(line, type=_Check)
-                except NOT_A_RECORD:
-                    continue
-                if (check.digest, check.arm) != (digest, "live"):
-                    continue
-                gauges.set("drift_checked_seconds", "When the live predictions were last compared.", check.time)
-                gauges.set("drift_psi", "PSI of the live predictions against the golden.", check.psi.value)
-                gauges.set("drift_ks", "Largest distance of the two distributions.", check.ks.statistic)
-                gauges.set("drift", "1 for drift, 0 for none, absent if it could not be told.", check.overall_drift)
-                if check.over_time:
-                    alarm = check.over_time.alarm is not None
-                    gauges.set("drift_alarm", "1 while an alarm over time is on.", alarm)
-                return
+        newest = next(found, None)
+        # A check that spent nothing of the budget does not tell of the alarm.
+        look = next((check for check in chain([newest], found) if check and check.over_time), None)
     except (FormatError, OSError):
         return
+    if newest:
+        gauges.set("drift_checked_seconds", "When the live predictions were last compared.", newest.time)
+        gauges.set("drift_psi", "PSI of the live predictions against the golden.", newest.psi.value)
+        gauges.set("drift_ks", "Largest distance of the two distributions.", newest.ks.statistic)
+        gauges.set("drift", "1 for drift, 0 for none, absent if it could not be told.", newest.overall_drift)
+    if look and look.over_time:
+        gauges.set("drift_alarm", "1 while an alarm over time is on.", look.over_time.alarm is not None)
 
 
 def _paper(gauges: _Gauges, artifacts: Artifacts) -> None:

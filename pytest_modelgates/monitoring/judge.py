@@ -12,7 +12,7 @@ from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
 from ..model.directory import ModelDirectory
 from ..policy.operations import AgeRules, DriftRules, Mode, WatchRules
 from ..policy.policy import Policy
-from ..predictions.parts import JSON_LINES, parts
+from ..predictions.parts import parts
 from ..registry.criteria import DRIFT, SERVE_LATENCY
 from ..registry.in_force import InForce
 from ..registry.way_back import PARITY
@@ -88,12 +88,14 @@ class Judge:
             If what drift spent cannot be kept.
         """
         policy, rules = in_force.policy, in_force.operations.watch
+        before = self.held.get("drift")
         self.held = seldom(self._artifacts, policy, rules, live, modes, self.held, now=now)
         # What stands may have been found under another mode.
         stands = [_under(modes.get(name), each.finding) for name, each in self.held.items()]
+        drift = self._drift(policy, in_force.operations.drift, rules, live, modes["drift"], before, now=now)
         return [
             *self._of_log(policy, rules, live, modes, now=now, level=level),
-            self._drift(policy, in_force.operations.drift, rules, modes["drift"], now=now),
+            drift,
             self._scores(policy, rules, live, modes[SCORES]),
             *stands,
             *self._quiet(rules, live, now=now),
@@ -131,8 +133,18 @@ class Judge:
             ),
         ]
 
-    def _drift(self, policy: Policy, budget: DriftRules, rules: WatchRules, mode: Mode, *, now: datetime) -> Finding:
-        """Look at drift once more, with the drift's share of the budget."""
+    def _drift(
+        self,
+        policy: Policy,
+        budget: DriftRules,
+        rules: WatchRules,
+        live: Intent,
+        mode: Mode,
+        before: Held | None,
+        *,
+        now: datetime,
+    ) -> Finding:
+        """Look at drift once more, with the drift's share of the budget; without a new row, what was found stands."""
         own = DriftRules(days_per_false_alarm=budget.days_per_false_alarm / DRIFT_SHARE)
         try:
             check = check_log(self._artifacts, policy, rules=own, now=now)
@@ -144,9 +156,16 @@ class Judge:
             return triggers.unseen("drift", mode, first_line(error))
         if check.over_time is None:
             return triggers.unseen("drift", mode, check.over_time_words.strip())
+        found = triggers.drift(check.over_time, policy.limit(DRIFT), rules.drift, mode)
+        of = (
+            f"{live.digest} {live.time} {check.over_time['all']['since']}"  # ends with the model, or by acknowledgement
+        )
         if check.over_time["window"] is not None:
             record(self._artifacts, check)  # raises where it cannot be kept: what was spent would be spent again
-        return triggers.drift(check.over_time, policy.limit(DRIFT), rules.drift, mode)
+        elif before and before.of == of:
+            found = _under(mode, before.finding)
+        self.held["drift"] = Held(of=of, finding=found)
+        return found
 
     def _scores(self, policy: Policy, rules: WatchRules, live: Intent, mode: Mode) -> Finding:
         """Have the rows scored again whose features the log kept since the last look."""
@@ -188,7 +207,7 @@ def _under(mode: Mode | None, found: Finding) -> Finding:
 def newest_row(artifacts: Artifacts, *, since: datetime) -> datetime | None:
     """Say when the last row of the live arm was scored; None if there is none in parts of the days since a moment."""
     day = (since.astimezone(UTC) - timedelta(days=1)).date()
-    found = [newest_in(part) if part.path.suffix == JSON_LINES else None for part in parts(artifacts, ARM, since=day)]
+    found = map(newest_in, parts(artifacts, ARM, since=day))
     return max((each for each in found if each), default=None)
 
 

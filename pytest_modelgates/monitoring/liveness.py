@@ -1,6 +1,7 @@
 """Whether each gate is alive: when it ran, was red, was proved able to fail, and what became of what it judged."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -198,14 +199,16 @@ def _rolled_back(artifacts: Artifacts, gates: Sequence[GateHistory]) -> Iterator
 
 
 def _refused(artifacts: Artifacts, policy: Policy, gates: Sequence[GateHistory]) -> Iterator[Refused]:
-    """Give each model that a hard gate failed, the newest first."""
+    """Give each model that a hard gate failed and that never went live, the newest first."""
     by: dict[str, list[str]] = {}
     for history in gates:
         slo = policy.slo.get(base_name(history.gate))
         for model_id, verdict in history.verdicts.items():
             if slo and slo.severity == "hard" and verdict is Verdict.FAILED:
                 by.setdefault(model_id, []).append(history.gate)
-    for model_id in sorted(by, key=int, reverse=True):
+    with closing(went_live(artifacts)) as changes:
+        let_through = {change.to for change in changes}
+    for model_id in sorted(by.keys() - let_through, key=int, reverse=True):
         more, why = None, "no outcome is known yet; see: modelgates outcomes add"
         if is_folder(artifacts.outcomes):
             try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -218,11 +219,23 @@ def may_end_after(part: Part, time: datetime) -> bool:
 
 
 def newest_in(part: Part) -> datetime | None:
-    """Say when the last record of a part in lines was scored; None if that cannot be read."""
+    """Say when the last record of a part was scored; None if that cannot be read."""
+    if part.path.suffix != JSON_LINES:
+        return _newest_packed(part.path)
     with suppress(FormatError, OSError), closing(lines_from_end(part.path)) as found:
         for line in found:
             with suppress(*NOT_A_RECORD):
                 return _record.decode(line).time
+    return None
+
+
+def _newest_packed(path: Path) -> datetime | None:
+    """Say the same of a part in Parquet, by its footer."""
+    import pyarrow.parquet as pq  # here, since most parts are lines, and it takes long to load
+
+    with suppress(OSError, ValueError), pq.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(number).column(0) for number in range(file.num_row_groups)]
+        return max((each.statistics.max for each in groups if each.path_in_schema == "time"), default=None)
     return None
 
 

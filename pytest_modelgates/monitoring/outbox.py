@@ -67,8 +67,10 @@ class State(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def take(self, alert: Alert, routes: dict[str, AlertRoute], now: datetime, *, anew: bool = False) -> None:
         """Take up an alert, unless it is known; `anew` says that it is on again."""
         if alert.over:
-            if not self.firing.pop(alert.id, None):
+            if not (on := self.firing.pop(alert.id, None)):
                 return
+            # Alertmanager ends what has the labels with which it began.
+            alert = msgspec.structs.replace(alert, severity=on.severity)
         elif alert.id in self.firing or (alert.id in self.known and not anew):
             return
         elif alert.lasts:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from ..policy.limits import Bounds, short
-from ..policy.operations import Mode, TriggerRules
+from ..policy.operations import Mode, ModeRules
 from ..storage.digests import Sha256
 from ..storage.text import counted, cut
 from .lately import Sampled
@@ -49,7 +49,7 @@ Rescore = Callable[[Path, Sequence[Sampled]], Rescored]
 
 
 def wrong_scores(
-    found: Rescored | None, digest: str, parity: Bounds, agreement: Bounds, rules: TriggerRules, mode: Mode
+    found: Rescored | None, digest: str, parity: Bounds, agreement: Bounds, rules: ModeRules, mode: Mode
 ) -> Finding:
     """Hold the scores of rows against those that the same bytes give them now.
 
@@ -63,7 +63,7 @@ def wrong_scores(
         Of the difference.
     agreement : Bounds
         Of the rank correlation.
-    rules : TriggerRules
+    rules : ModeRules
     mode : str
     """
     if found is None:

@@ -68,7 +68,7 @@ def age(trigger: str, rules: AgeRules, since: datetime | None, what: str, *, now
     if not rules.limit_days:
         return inconclusive(trigger, rules.mode, "limit_days is 0, which does not ask")
     if since is None:
-        return inconclusive(trigger, rules.mode, f"it is not known when {what}")
+        return inconclusive(trigger, rules.mode, "its age is not known")
     days = max((now - since) / _DAY, 0.0)
     old = days > rules.limit_days
     return Finding(

@@ -154,17 +154,19 @@ def _of_share(
     )
 
 
-def drift(over_time: OverTime, limit: Bounds, rules: TriggerRules, mode: Mode) -> Finding:
+def drift(over_time: OverTime, limit: Bounds, rules: ModeRules, mode: Mode) -> Finding:
     """Hold the index of the newest predictions against its limit, where they are unlike the golden beyond chance."""
-    rows, which = over_time["all"], "all"
-    if over_time["window"] and over_time["window"]["rows"] >= rules.min_sample:
-        rows, which = over_time["window"], "the newest"
+    rows, which, window = over_time["all"], "all", over_time["window"]
+    if window and window["rows"] >= rules.min_sample:
+        rows, which = window, "the newest"
     value, sample = rows["psi"], rows["rows"]
     text = f"PSI {value or 0:.3f} of {which} {counted(sample, 'row')}, limit {limit}"
     beyond = False
     verdict: Verdict = "clean"
     if value is None or sample < rules.min_sample:
         verdict, text = "inconclusive", f"{counted(sample, 'row')}, at least {rules.min_sample} are needed"
+    elif window is None:
+        verdict, text = "inconclusive", "no new row since the last look"
     elif not limit.contains(value):
         beyond = over_time["alarm"] is not None
         verdict, text = ("breach", text) if beyond else ("inconclusive", f"{text}: chance may explain it")

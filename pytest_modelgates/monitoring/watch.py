@@ -32,7 +32,7 @@ from . import triggers
 from .adapters import confirm
 from .judge import BY_CHANCE, CURABLE, Judge
 from .rescored import Rescore
-from .seldom import Held
+from .seldom import OF_OUTCOMES, Held
 from .silence import NO_CURE
 from .triggers import DRIFT_SHARE, Finding, Standing
 from .way_out import ACTOR, ARM, Deed, Rehearse, act
@@ -197,12 +197,19 @@ class Watch:
             self._judge = Judge(self.artifacts, live, in_force.policy, self.rescore, sizes=sizes, held=kept.held)
         level = look_level((now - kept.spent) / _DAY, days) * (1 - DRIFT_SHARE) / len(BY_CHANCE)
         found = self._judge.judge(in_force, live, modes, now=now, level=level)
-        fresh = self._judge.sizes != sizes
+        # Findings of outcomes stand until there are others; those of the log until it has more.
+        anew = {
+            name for name, each in self._judge.held.items() if name not in kept.held or kept.held[name].of != each.of
+        }
+        if self._judge.sizes != sizes:
+            anew |= rules.keys() - set(OF_OUTCOMES)
         judged = []
         for finding in found:
             name = finding.trigger
             if name in rules:
-                finding, streak = triggers.with_patience(finding, rules[name], standing[name].streak, fresh=fresh)
+                finding, streak = triggers.with_patience(
+                    finding, rules[name], standing[name].streak, fresh=name in anew
+                )
                 standing[name] = msgspec.structs.replace(standing[name], streak=streak)
             judged.append(finding)
         return judged, standing
@@ -212,21 +219,23 @@ class Watch:
         curable = [each for each in breaches if each.trigger not in NO_CURE]
         acting = [each for each in curable if each.mode == "act"]
         trying = [each for each in curable if each.mode == "dry_run"]
-        if not (acting or trying):
+        # Nothing is left to be done about an arm that is stopped.
+        if not (acting or trying) or any(each.arm in (ARM, ALL_ARMS) for each in killed(self.artifacts)):
             return looked
         why = "the watch found " + "; ".join(f"{each.trigger}: {each.text}" for each in acting or trying)
-        evidence = None
-        if acting:
+
+        def keep() -> str:
             content = readable(looked)
             place = self.artifacts.watch / "findings" / f"{now:%Y%m%dT%H%M%S.%fZ}.json"
             self.artifacts.write(place, content)
-            evidence = sha256(content)
+            return sha256(content)
+
         deed = act(
             self.artifacts,
             in_force,
             looked.model_id,
             why=why,
-            evidence=evidence,
+            keep=keep,
             rehearse=self.rehearse,
             now=now,
             dry=not acting,

@@ -62,7 +62,7 @@ def act(
     live: str,
     *,
     why: str,
-    evidence: str | None,
+    keep: Callable[[], str],
     rehearse: Rehearse,
     now: datetime,
     dry: bool = False,
@@ -77,8 +77,8 @@ def act(
         The model that a breach was found of.
     why : str
         The reason for the audit log.
-    evidence : str or None
-        SHA-256 of what was found.
+    keep : callable
+        Keeps what was found, before a rollback, and gives its SHA-256.
     rehearse : callable
         Says of a model directory whether it verifies, loads and scores its golden, in another process.
     now : datetime
@@ -111,7 +111,7 @@ def act(
         if dry:
             return Deed(did="would roll back", to=name, text=f"{name} verifies, loads and scores its golden")
         try:
-            done = rollback(artifacts, name, in_force, reason=why, evidence=evidence, instead_of=live)
+            done = rollback(artifacts, name, in_force, reason=why, evidence=keep(), instead_of=live)
         except (RefusedError, IntegrityError) as error:
             if (current := next(went_live(artifacts), None)) and current.to != live:
                 return Deed(did="waits", text=first_line(error))

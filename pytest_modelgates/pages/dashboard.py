@@ -15,10 +15,12 @@ from ..audit.kinds import TRIAL
 from ..errors import ModelgatesError
 from ..evidence.verdict import Verdict, base_name
 from ..model.directory import BENCH, ModelDirectory
+from ..monitoring.checks import checks
 from ..monitoring.liveness import GateHistory, liveness
 from ..policy.limits import short
 from ..predictions.parts import JSON_LINES, Part, arms, parts
 from ..predictions.records import NOT_A_RECORD, Prediction
+from ..registry.criteria import streak
 from ..registry.in_force import InForce
 from ..registry.nights import nights
 from ..registry.status import listing, status
@@ -27,7 +29,7 @@ from ..serving.paper_ledger import read_ledger
 from ..storage.lines import lines_from_end
 from ..storage.text import counted, first_line
 from .charts import Chart, line
-from .pictures import checks, distributions
+from .pictures import distributions
 from .render import page
 
 T = TypeVar("T")
@@ -102,12 +104,7 @@ def _registry(artifacts: Artifacts, in_force: InForce, now: datetime, notes: lis
                     break
 
     _unless(notes, read_history, None)
-    streak = 0
     found = _unless(notes, lambda: nights(artifacts, in_force.policy, now=now), [])
-    days = {night.day: night.parity for night in found}
-    day = now.date() if now.date() in days else now.date() - timedelta(days=1)
-    while days.get(day):
-        streak, day = streak + 1, day - timedelta(days=1)
     return {
         "status": _unless(notes, lambda: status(artifacts, in_force), None),
         "models": _unless(notes, lambda: listing(artifacts, last=MODELS), [])[::-1],
@@ -115,7 +112,7 @@ def _registry(artifacts: Artifacts, in_force: InForce, now: datetime, notes: lis
         "history": history,
         "nights": found,
         "nights_shown": [[str(night.day), night.model_id, "yes" if night.parity else "no"] for night in found],
-        "streak": streak,
+        "streak": streak(found, today=now.date()),
         "asked": promotion.parity_nights,
     }
 
@@ -215,7 +212,7 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
     models = model_ids(artifacts)[-GATED:]
     alive = _unless(notes, lambda: liveness(artifacts, in_force.policy, models=models), None)
     histories = alive.gates if alive else ()
-    found = _unless(notes, lambda: checks(artifacts, most=CHECKS), [])[::-1]
+    found = _unless(notes, lambda: list(checks(artifacts, most=CHECKS)), [])[::-1]
     drift = list[Chart]()
     if found:
         limit = in_force.policy.limit("drift.psi").upper

@@ -1,20 +1,14 @@
 """What is drawn of a panel, of a report's evidence and of checks for drift; every number is computed in `stats`."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
-from datetime import datetime
-from itertools import islice
 from typing import Any
-
-import msgspec
 
 from ..artifacts import Artifacts
 from ..errors import ModelgatesError
 from ..evidence.report import Evidence, GateRecord
 from ..model.directory import PANEL, ModelDirectory
+from ..monitoring.checks import CheckLine, checks
 from ..policy.policy import Policy
-from ..storage.lines import lines_from_end
-from ..storage.paths import is_file
 from ..storage.text import first_line
 from .charts import Chart, bars, histograms, line
 
@@ -180,64 +174,9 @@ def _intervals(records: Sequence[GateRecord]) -> list[Chart]:
     ]
 
 
-class Bin(msgspec.Struct, frozen=True):
-    """A bin of a check for drift, as it is listed."""
-
-    values: str
-    golden: float
-    current: float
-
-
-class Index(msgspec.Struct, frozen=True):
-    """The index of a check [nat], and what chance alone may give."""
-
-    value: float | None = None
-    critical: float | None = None
-    bins: list[Bin] = []
-
-
-class Distance(msgspec.Struct, frozen=True):
-    """The greatest distance between two distributions."""
-
-    statistic: float | None = None
-
-
-class CheckLine(msgspec.Struct, frozen=True):
-    """What is read of a line of the list of checks; other keys are read over."""
-
-    time: datetime
-    model_id: str
-    digest: str
-    arm: str | None = None
-    overall_drift: bool | None = None
-    reasons: list[str] = []
-    psi: Index = Index()
-    ks: Distance = Distance()
-    rows: dict[str, Any] = {}
-
-    @property
-    def said(self) -> str:
-        """The verdict in words."""
-        return {True: "drift", False: "no drift", None: "cannot tell"}[self.overall_drift]
-
-
-def checks(artifacts: Artifacts, *, most: int = _MOST_CHECKS) -> list[CheckLine]:
-    """Read the newest checks for drift, the newest first; lines that are not one are passed over."""
-    if not is_file(artifacts.drift_checks):
-        return []
-    found = list[CheckLine]()
-    with closing(lines_from_end(artifacts.drift_checks)) as lines:
-        for text in islice(lines, most):
-            try:
-                found.append(msgspec.json.decode(text, type=CheckLine))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-    return found
-
-
 def of_checks(artifacts: Artifacts, digest: str) -> list[Chart]:
     """Draw the newest check for drift of a model."""
-    newest = next((check for check in checks(artifacts) if check.digest == digest), None)
+    newest = next(checks(artifacts, most=_MOST_CHECKS, digest=digest), None)
     return [distributions(newest)] if newest and newest.psi.bins else []
 
 

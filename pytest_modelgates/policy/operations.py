@@ -100,8 +100,8 @@ class RetentionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """
 
     models: Annotated[int, msgspec.Meta(ge=0)]
-    report_days: Annotated[float, msgspec.Meta(ge=1, le=1e6)]
-    prediction_days: Annotated[float, msgspec.Meta(ge=1, le=1e6)]
+    report_days: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
+    prediction_days: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
 
 
 AlertKind = Literal["breach", "refusal", "promotion", "rollback", "kill", "trip"]
@@ -229,10 +229,10 @@ class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     per_week: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
     adapters: tuple[str, ...] = ()
     latency: TriggerRules
-    drift: TriggerRules
+    drift: ModeRules
     failed: ShareRules
     rejected: ShareRules
-    scores: TriggerRules
+    scores: ModeRules
     ic: ModeRules
     pnl: ModeRules
     exposure: ModeRules

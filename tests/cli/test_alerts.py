@@ -14,6 +14,9 @@ from pytest_modelgates.audit import kill as switch
 from pytest_modelgates.audit.kinds import KILL, TRIP
 from pytest_modelgates.cli import main
 from pytest_modelgates.monitoring import alerts
+from pytest_modelgates.monitoring.outbox import read_state
+from pytest_modelgates.monitoring.triggers import Finding
+from pytest_modelgates.policy.operations import Mode
 from pytest_modelgates.registry.store import live_change
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, predictions
 from tests.support.webhooks import Webhook, webhook
@@ -48,6 +51,44 @@ def run(registry: Registry, *words: str) -> int:
 
 def promote(registry: Registry) -> int:
     return run(registry, "promote", "--report", str(green_report(registry)))
+
+
+def test_a_breach_of_a_model_that_is_live_no_more_is_told_and_over(registry: Registry, service: Webhook) -> None:
+    """As when the watch finds a breach, rolls back, and then sends."""
+    routes(registry, json_url(service))
+    assert run(registry, "alert", "send") == 0
+    service.taken.clear()
+    assert promote(registry) == 0
+    service.taken.clear()
+    alerts.breached(registry.artifacts, registry.candidate, breach("failed"), on=True)
+    rollback = ["rollback", registry.live, "--reason", "the watch found failed"]
+    assert run(registry, *rollback) == 0
+    what = f"model: {registry.candidate} is beyond a limit, failed"
+    assert service.titles[0].endswith("3 alerts") or what in service.titles
+    said = "\n".join(f"{content['title']}\n{content['message']}" for _, content in service.taken)
+    assert what in said
+    assert f"over: {what}" in said
+    assert not read_state(registry.artifacts).firing
+
+
+def test_breaches_of_one_model_are_told_apart_and_end_as_they_began(registry: Registry, service: Webhook) -> None:
+    routes(registry, f'alertmanager = "http://127.0.0.1:{service.port}"')
+    live = registry.live
+    alerts.breached(registry.artifacts, live, breach("failed"), on=True)
+    alerts.breached(registry.artifacts, live, breach("latency", mode="warn"), on=True)
+    alerts.drifted(registry.artifacts, live, "far", drift=True)
+    assert run(registry, "alert", "send") == 0
+    service.taken.clear()
+    alerts.breached(registry.artifacts, live, breach("latency"), on=False)
+    assert run(registry, "alert", "send") == 0
+    ended = [each for each in service.alerts if datetime.fromisoformat(each["endsAt"]) <= datetime.now(UTC)]
+    assert [(each["labels"]["trigger"], each["labels"]["severity"]) for each in ended] == [("watch-latency", "warning")]
+    on = {each.id for each in read_state(registry.artifacts).firing.values() if each.kind == "breach"}
+    assert on == {f"breach:watch-failed:{live}", f"breach:drift:{live}"}
+
+
+def breach(trigger: str, *, mode: Mode = "act") -> Finding:
+    return Finding(trigger=trigger, mode=mode, verdict="breach", text="12 % of 300 rows", beyond=True)
 
 
 def test_a_promotion_a_rollback_and_a_kill_are_told_once_each(

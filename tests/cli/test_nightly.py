@@ -220,6 +220,13 @@ def test_the_ledger_on_paper_is_reconciled(registry: Registry, tmp_path: Path, c
     said = summary_of(capsys)["reconcile"]
     assert said.startswith("good 2 days on paper, booked ")
     assert said.endswith("% of capital after costs, as the gates simulate them")
+    (part,) = parts(registry.artifacts, "live")
+    operations = registry.policy_file.with_name("operations.toml")
+    operations.write_text("format = 1\n[retention]\nprediction_days = 30\n")
+    night(registry)  # the ledger is of years ago, so all of it lies before what is kept
+    assert summary_of(capsys)["reconcile"].startswith("not measured ")
+    operations.unlink()
+    assert part.path.exists()
     log_predictions(registry.artifacts, predicted(registry, sign=-1.0))  # other scores of days that are booked
     assert night(registry) == 1
     said = summary_of(capsys)["reconcile"]

@@ -185,6 +185,12 @@ def test_a_refused_model_is_shown_with_what_it_would_have_earned(registry: Regis
     assert refused + f"would have earned {found.earned_more.value:.4%} of capital a day more than the live model" in out
 
 
+def test_a_model_that_went_live_is_not_called_refused(unread: Registry) -> None:
+    ran(unread, unread.live, record(PARITY, unread.policy, 2e-5))
+    ran(unread, unread.candidate, record(PARITY, unread.policy, 2e-5))
+    assert [each.model_id for each in liveness(unread.artifacts, unread.policy).refused] == [unread.candidate]
+
+
 def test_what_cannot_be_read_is_said(unread: Registry, capsys: Capture) -> None:
     broken = ran(unread, unread.live)
     broken.write_text("{")

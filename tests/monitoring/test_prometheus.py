@@ -99,6 +99,14 @@ def test_the_newest_check_of_the_live_predictions(registry: Registry, move: floa
     assert "modelgates_drift_alarm" in found
 
 
+def test_an_alarm_stays_on_beside_a_check_that_is_not_a_look(registry: Registry) -> None:
+    served_live(registry, 5.0)
+    root = ["--artifacts", str(registry.artifacts.root), "--policy", str(registry.policy_file)]
+    assert main(["drift-check", *root]) == 1
+    assert main(["drift-check", "--last", "700", *root]) == 1
+    assert samples(registry)["modelgates_drift_alarm"] == 1
+
+
 def test_what_came_of_the_predictions(registry: Registry) -> None:
     served_live(registry)
     keys = [each.row_key.split("|") for each in predictions("0" * 64, [0.0] * 800)]

@@ -81,6 +81,6 @@ def test_an_age_is_held_against_its_days() -> None:
     assert (old.verdict, old.text, old.value) == ("breach", "31.0 days since it was trained, limit ≤ 30", 31)
     assert age("stale_model", asked, now - timedelta(days=30), "it was trained", now=now).verdict == "clean"
     unknown = age("stale_golden", asked, None, "it was made", now=now)
-    assert (unknown.verdict, unknown.text) == ("inconclusive", "it is not known when it was made")
+    assert (unknown.verdict, unknown.text) == ("inconclusive", "its age is not known")
     unasked = AgeRules(mode="warn", limit_days=0)
     assert age("stale_model", unasked, None, "", now=now).text == "limit_days is 0, which does not ask"

@@ -12,15 +12,20 @@ import pytest
 
 from pytest_modelgates.audit.actor import acting_as
 from pytest_modelgates.audit.chain import Event, Intent, read_history
+from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RegistryError, UsageError
 from pytest_modelgates.monitoring import drift_check
+from pytest_modelgates.monitoring import judge as judging
 from pytest_modelgates.monitoring import watch as watching
+from pytest_modelgates.monitoring.drift_check import acknowledge
 from pytest_modelgates.monitoring.rescored import Rescore, Rescored
+from pytest_modelgates.monitoring.seldom import Held
 from pytest_modelgates.monitoring.triggers import Finding
 from pytest_modelgates.monitoring.watch import Look, Watch, refuse_without_right
 from pytest_modelgates.monitoring.watch_words import in_words
 from pytest_modelgates.monitoring.way_out import ACTOR
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.predictions.compacting import compact
 from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.proving.rescoring import score_again
 from pytest_modelgates.registry.promote import promote
@@ -233,6 +238,93 @@ def test_a_dry_run_acts_once_it_has_lasted_its_days(desk: Desk) -> None:
     looked = desk.look(minutes=2, again=True)
     assert looked.deed is not None
     assert looked.deed.did == "rolled back"
+
+
+def test_calm_rows_after_bad_ones_are_calm_also_at_a_look_without_new_rows(desk: Desk) -> None:
+    desk.operations('[watch.drift]\nmode = "dry_run"\n')
+    desk.now -= timedelta(hours=1)
+    calm, found = desk.calm(), list[str]()
+    for minutes, moved in enumerate((0, 0, 0, 1, 1, 1, 0, 0, None, None)):
+        if moved is not None:
+            end = desk.now + timedelta(minutes=minutes)
+            desk.log([value + moved for value in calm if value is not None], end=end, hours=0.01)
+        found.append(verdicts(desk.look(minutes=minutes, again=moved is None))["drift"])
+    # All rows together are beyond the limit by now, and an alarm over time is on.
+    assert found == ["clean"] * 3 + ["breach"] * 3 + ["clean"] * 4
+
+
+def test_rows_that_another_look_has_taken_are_not_new(desk: Desk) -> None:
+    desk.log([value + 1 for value in desk.calm() if value is not None])
+    rules = desk.registry.in_force.operations.drift
+    artifacts = desk.registry.artifacts
+    drift_check.record(artifacts, drift_check.check_log(artifacts, desk.registry.policy, rules=rules, now=desk.now))
+    found = {each.trigger: each for each in desk.look(minutes=1).findings}["drift"]
+    assert (found.verdict, found.text) == ("inconclusive", "no new row since the last look")
+    assert desk.live == desk.registry.candidate
+
+
+def test_an_acknowledged_breach_does_not_stand(desk: Desk) -> None:
+    desk.operations('[watch.drift]\nmode = "dry_run"\n')
+    desk.log([value + 1 for value in desk.calm() if value is not None])
+    assert verdicts(desk.look())["drift"] == "breach"
+    assert verdicts(desk.look(minutes=1))["drift"] == "breach"
+    acknowledge(desk.registry.artifacts, desk.registry.in_force.operations.registry, reason="a new feed")
+    assert verdicts(desk.look(minutes=2))["drift"] == "inconclusive"
+
+
+def test_outcomes_are_waited_for_by_new_outcomes_and_not_by_new_rows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.operations('[watch.ic]\nmode = "act"\nmin_sample = 20\npatience = 3\n')
+    bad = Finding(trigger="ic", mode="act", verdict="breach", text="short", beyond=True)
+    added = ["first"]
+
+    def found(*_: object, **__: object) -> dict[str, Held]:
+        return {"ic": Held(of=added[-1], finding=bad)}
+
+    monkeypatch.setattr(judging, "seldom", found)
+    said = []
+    for minutes, new in enumerate((False, False, False, True, True)):
+        desk.log(desk.calm(), end=desk.now + timedelta(minutes=minutes), hours=0.01)
+        added += [f"outcomes {minutes}"] * new
+        said.append(next(each.text for each in desk.look(minutes=minutes).findings if each.trigger == "ic"))
+    assert said == ["short; look 1 of 3 in a row"] * 3 + ["short; look 2 of 3 in a row", "short"]
+
+
+def test_a_log_that_was_compacted_is_not_silent(desk: Desk) -> None:
+    desk.log(desk.calm(), end=desk.now)
+    artifacts = desk.registry.artifacts
+    (part,) = parts(artifacts, "live")
+    last = judging.newest_row(artifacts, since=desk.now)
+    assert last is not None
+    for link in artifacts.newest_parts.values():
+        link.unlink(missing_ok=True)
+    assert compact(artifacts, part) is None
+    assert judging.newest_row(artifacts, since=desk.now) == last
+
+
+def test_an_arm_that_is_stopped_is_left_alone(desk: Desk) -> None:
+    rehearsed = list[Path]()
+
+    def rehearse(directory: Path) -> WayBack:
+        rehearsed.append(directory)
+        return sound(directory)
+
+    desk.rehearse = rehearse
+    root = ["--artifacts", str(desk.registry.artifacts.root)]
+    assert main(["kill", "--arm", "live", "--reason", "by hand", *root]) == 0
+    looked = breach_again(desk, minutes=0)
+    assert (verdicts(looked)["drift"], looked.status, looked.deed, rehearsed) == ("breach", 1, None, [])
+    assert not (desk.registry.artifacts.watch / "findings").exists()
+
+
+def test_a_breach_that_waits_keeps_no_file(desk: Desk) -> None:
+    breach_again(desk, minutes=0)
+    findings = desk.registry.artifacts.watch / "findings"
+    kept = list(findings.iterdir())
+    looked = breach_again(desk, minutes=5)
+    assert looked.deed is not None
+    assert (looked.deed.did, list(findings.iterdir())) == ("waits", kept)
 
 
 def breach_again(desk: Desk, *, minutes: float) -> Look:
