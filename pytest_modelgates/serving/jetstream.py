@@ -94,10 +94,7 @@ class JetStream:
             return
         if self._client is not None:
             client, self._client = self._client, None
-            loop.run_until_complete(_quietly(client.close()))
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+            loop.run_until_complete(_closed(client))
         loop.close()
         self._subscription = None
         self._open.clear()
@@ -117,7 +114,8 @@ class JetStream:
             """Keep what is behind an error that says only that no server is there; nats-py would print it."""
             self._heard = error
 
-        self._client = await self._nats.connect(
+        self._client = self._nats.NATS()  # `nats.connect` keeps no client, and so its socket, if it fails
+        await self._client.connect(
             self._server,
             error_cb=heard,
             allow_reconnect=False,  # it is opened again, and the log asked what it has
@@ -177,6 +175,13 @@ class JetStream:
         await self._client.flush(_ANSWER_S)
 
 
-async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+async def _closed(client: Any) -> None:
+    """Close a client, and wait for its tasks: one that heard the broker die may be about to close the socket."""
     with suppress(Exception):
-        await asyncio.wait_for(work, _ANSWER_S)
+        await asyncio.wait_for(client.close(), _ANSWER_S)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        await asyncio.wait(tasks, timeout=_ANSWER_S)
+    for task in tasks:
+        task.cancel()
+    await asyncio.sleep(0)

@@ -1,11 +1,15 @@
 """Real brokers, as Debian has them: each message is logged once, also if one side is killed in the middle."""
 
+import asyncio
+import gc
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.feeds import Feed
+from pytest_modelgates.serving.jetstream import JetStream
 from tests.support.brokers import STREAM, Broker, Nats, Redis, running
 from tests.support.handmade import logged
 
@@ -171,6 +176,30 @@ def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
     assert sorted(names(found)) == list(range(600))
     assert len(watched.told) == 2
     assert watched.told[0]
+
+
+def test_what_is_not_a_broker_leaves_no_open_socket() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        feed = JetStream(f"nats://127.0.0.1:{server.getsockname()[1]}", "it", STREAM, "modelgates-live")
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(server.accept)
+            pool.submit(lambda: asked.result()[0].sendall(b"220 mail\r\n"))
+            with pytest.raises(ConnectionError):
+                feed.open()
+        feed.close()
+        asked.result()[0].close()
+    del feed
+    gc.collect()
+
+
+def test_a_client_that_just_heard_its_broker_die_leaves_no_open_socket(nats: Nats) -> None:
+    feed = nats.feed()
+    feed.open()
+    nats.kill()
+    while not feed._client.is_closed:
+        feed._loop.run_until_complete(asyncio.sleep(0))
+    feed.close()
+    gc.collect()
 
 
 def quick_acknowledgements(broker: Broker) -> None:
