@@ -199,6 +199,7 @@ def test_a_client_that_just_heard_its_broker_die_leaves_no_open_socket(nats: Nat
     while not feed._client.is_closed:
         feed._loop.run_until_complete(asyncio.sleep(0))
     feed.close()
+    del feed
     gc.collect()
 
 
