@@ -1,7 +1,8 @@
-"""Verbs of the policy and of operations.toml: what is wrong with them, and what is in force."""
+"""Verbs of the policy and of operations.toml: what is wrong with them, what is in force, and what a gate asks."""
 
 import argparse
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def register(verbs: Verbs) -> None:
         JSON,
     )
     policy.add("show", show, ARTIFACTS, POLICY, JSON)
+    verbs.add(
+        "explain",
+        explain,
+        argument("gate", metavar="GATE", help="a gate or an SLO, such as wf.worst_fold; or a family of them, such as wf"),
+        ARTIFACTS,
+        POLICY,
+    )
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -66,4 +74,13 @@ def show(arguments: argparse.Namespace) -> int:
     else:
         print(*in_words("policy", policy), *limits_in_words(in_force.policy, policy), sep="\n")
         print("", *in_words("operations", operations), sep="\n")
+    return 0
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Say what a gate asks, its formula, its limit here, and what to do when it fails."""
+    from ..policy.explained import explained
+
+    policy = looking(Artifacts.at(arguments.artifacts), arguments).policy
+    print("\n\n".join(explained(policy, arguments.gate, columns=shutil.get_terminal_size().columns)))
     return 0

@@ -84,12 +84,15 @@ class Slo(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `gate` is the gate that measures it, if not the one of its own name. A gate has one run for each of its parameters:
     `each` says what of the model gives them, or `parameters` lists them. `twin` names the changes of a model that must
-    turn the gate red: shipped ones by their name, a team's own as ``file.py:function``.
+    turn the gate red: shipped ones by their name, a team's own as ``file.py:function``. `asks` and `formula` say in
+    words what is measured, and how.
     """
 
     unit: str
     severity: Severity
     advice: NotJudging[str]
+    asks: NotJudging[str] = ""
+    formula: NotJudging[str] = ""
     gate: str | None = None
     each: Literal["feature_group"] | None = None
     parameters: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None

@@ -1,4 +1,4 @@
-"""The page of the gates says what the packaged policy says: every SLO once, with its severity, limit and gate."""
+"""The page of the gates says what the packaged policy says: every SLO once, and what it asks."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,12 +19,13 @@ def test_every_slo_has_one_row_and_every_row_an_slo() -> None:
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row[0].strip("↳ `")) for row in ROWS])
-def test_a_row_shows_the_severity_and_the_limit_of_the_policy(row: list[str]) -> None:
+def test_a_row_shows_the_severity_the_question_and_the_limit_of_the_policy(row: list[str]) -> None:
     name, severity, asks, limit = row
     slo = SLOS[name.strip("↳ `")]
     assert (severity, limit) == (slo.severity, f"{slo} {slo.unit}")
     assert name.startswith("↳") == (slo.gate is not None)
-    assert asks
+    assert asks.replace("*", "") == slo.asks
+    assert slo.formula
 
 
 def test_a_limit_beside_another_stands_below_its_gate() -> None:

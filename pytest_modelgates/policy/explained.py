@@ -1,0 +1,59 @@
+"""What the SLOs of a gate ask, in words for a terminal."""
+
+import difflib
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from ..errors import RefusedError
+from ..storage.text import printable
+from .limits import Slo
+from .policy import Policy
+
+
+def explained(policy: Policy, asked: str, *, columns: int) -> Sequence[str]:
+    """Explain each SLO that a gate, an SLO, or a family of gates stands for.
+
+    Parameters
+    ----------
+    policy : Policy
+    asked : str
+        ``pnl.sharpe``, which explains all limits of the gate; ``pnl.drawdown``, one of them; ``ablation.harmless[rev]``
+        or ``pnl``.
+    columns : int
+        The width of the terminal.
+
+    Raises
+    ------
+    RefusedError
+        If the policy knows no such name.
+    """
+    name = asked.partition("[")[0]
+    named = policy.slos_of(name) or [slo for slo in policy.slo if slo == name or slo.partition(".")[0] == name]
+    if not named:
+        known = [*policy.slo, *(slo.partition(".")[0] for slo in policy.slo)]
+        near = difflib.get_close_matches(name, dict.fromkeys(known), n=3)
+        meant = f"names like it: {', '.join(near)}" if near else "modelgates policy show lists all"
+        raise RefusedError(f"no gate {printable(asked)!r} in the policy; {meant}")
+    return ["\n".join(_lines(each, policy.slo[each], columns)) for each in named]
+
+
+def _lines(name: str, slo: Slo, columns: int) -> Iterator[str]:
+    yield f"{name} ({slo.severity})"
+    rows = {
+        "gate": slo.gate or (f"once for each {slo.each.replace('_', ' ')}" if slo.each else ""),
+        "asks": slo.asks,
+        "formula": slo.formula,
+        "limit": f"{slo} {slo.unit}",
+        "if missed": slo.advice,
+        "twins": ", ".join(slo.twins),
+    }
+    for head, text in rows.items():
+        if text:
+            yield textwrap.fill(
+                printable(text),
+                columns,
+                initial_indent=f"  {head:11}",
+                subsequent_indent=" " * 13,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
