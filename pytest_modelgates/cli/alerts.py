@@ -93,7 +93,7 @@ def _announce(arguments: argparse.Namespace, refusal: ModelgatesError | None) ->
     promotes, artifacts = hasattr(arguments, "report"), None
     with suppress(ModelgatesError):  # the command itself has said what is wrong with the folder
         of_directory = promotes and arguments.model and not arguments.report
-        artifacts = model_directory(arguments.model)[1] if of_directory else artifacts_of(arguments)
+        artifacts = model_directory(arguments)[1] if of_directory else artifacts_of(arguments)
     if artifacts is None:
         return
     try:

@@ -16,7 +16,7 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "compare",
         compare,
-        argument("model", nargs="?", help="the candidate's id; default: the model packed last"),
+        argument("model", nargs="?", help="the candidate's id or path; default: the model packed last"),
         ARTIFACTS,
         POLICY,
         JSON,

@@ -13,6 +13,7 @@ from ..errors import ModelgatesError
 from .options import (
     ARTIFACTS,
     JSON,
+    MODEL,
     POLICY,
     Verbs,
     acting,
@@ -31,14 +32,12 @@ if TYPE_CHECKING:
     from ..monitoring.liveness import Refused
     from ..registry.in_force import InForce
 
-MODEL = argument("model", help="a model directory, such as artifacts/models/1763884678")
-
 
 def register(verbs: Verbs) -> None:
     """Add the verbs."""
-    verbs.add("gate", gate, MODEL, key_option("seal the report"), POLICY)
+    verbs.add("gate", gate, MODEL, key_option("seal the report"), ARTIFACTS, POLICY)
     verbs.add("gates", gates, ARTIFACTS, POLICY, JSON)
-    verbs.add("prove", prove, MODEL, key_option("seal the proof"), POLICY, JSON)
+    verbs.add("prove", prove, MODEL, key_option("seal the proof"), ARTIFACTS, POLICY, JSON)
     verbs.add(
         "keygen",
         keygen,
@@ -51,7 +50,7 @@ def gate(arguments: argparse.Namespace) -> int:
 
     Beside the report it writes the run as a page for a browser (extra `pages`).
     """
-    directory, artifacts = model_directory(arguments.model)
+    directory, artifacts = model_directory(arguments)
     in_force = acting(artifacts, arguments)
     path, stored = run_gates(directory, artifacts, in_force, key=key_of(arguments))
     print(f"kept: {path}")
@@ -140,7 +139,7 @@ def prove(arguments: argparse.Namespace) -> int:
     from ..storage.digests import listing
     from ..storage.strict_json import readable
 
-    directory, artifacts = model_directory(arguments.model)
+    directory, artifacts = model_directory(arguments)
     in_force, key = acting(artifacts, arguments), key_of(arguments)
     policy, place = in_force.policy, in_force.place
     limits = in_force.operations.hermetic

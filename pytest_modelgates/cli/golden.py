@@ -11,6 +11,7 @@ from .options import (
     acting,
     argument,
     artifacts_of,
+    id_in,
     key_of,
     key_option,
     moment,
@@ -27,7 +28,7 @@ def register(verbs: Verbs) -> None:
     golden.add(
         "set",
         golden_set,
-        argument("model", help="the model's id"),
+        argument("model", help="the model's id or path"),
         argument(
             "--from",
             dest="source",
@@ -46,12 +47,12 @@ def register(verbs: Verbs) -> None:
     golden.add(
         "show",
         golden_show,
-        argument("model", nargs="?", help="the model's id; default: the live model"),
+        argument("model", nargs="?", help="the model's id or path; default: the live model"),
         ARTIFACTS,
         JSON,
     )
     golden.add("list", golden_list, ARTIFACTS, JSON)
-    which = "a model's id, for its golden in force, or sha256: and the first digits of a golden"
+    which = "a model's id or path, for its golden in force, or sha256: and the first digits of a golden"
     golden.add("diff", golden_diff, argument("a", help=which), argument("b", help=which), ARTIFACTS, JSON)
 
 
@@ -117,7 +118,8 @@ def golden_diff(arguments: argparse.Namespace) -> int:
     """Compare two goldens, of two models or of one: PSI, KS distance, moments and quantiles."""
     from ..monitoring.goldens import difference, difference_in_words
 
-    found = difference(artifacts_of(arguments), arguments.a, arguments.b)
+    artifacts = artifacts_of(arguments)
+    found = difference(artifacts, id_in(artifacts, arguments.a), id_in(artifacts, arguments.b))
     if arguments.json:
         print_json(found.as_json)
     else:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..artifacts import Artifacts
+from ..artifacts import Artifacts, is_id
 from ..audit.head import Head
 from ..errors import FormatError, RefusedError
-from ..storage.paths import is_folder
+from ..storage.paths import is_file, is_folder
 from ..storage.text import printable
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ POLICY = argument(
     metavar="FILE",
     help="the policy; default: the registry's own, registry/policy.toml beside the artifacts, else the packaged one",
 )
+MODEL = argument("model", help="a model directory, such as artifacts/models/1763884678, or its id")
 JSON = argument("--json", action="store_true", help="print JSON instead of text")
 
 
@@ -91,12 +92,30 @@ def key_option(use: str) -> Option:
 
 
 def artifacts_of(arguments: argparse.Namespace) -> Artifacts:
-    """Find the artifacts root, which must be there."""
+    """Find the artifacts root, which must be there; a model that was named by its path goes by its id from here."""
     from ..audit.writer import require_root
 
     artifacts = Artifacts.at(arguments.artifacts)
     require_root(artifacts)
+    if getattr(arguments, "model", None):
+        arguments.model = id_in(artifacts, arguments.model)
     return artifacts
+
+
+def id_in(artifacts: Artifacts, given: str) -> str:
+    """Read the path of a model as its id, and an id as it is.
+
+    Raises
+    ------
+    RefusedError
+        If the path does not lead to a model of this root.
+    """
+    if os.sep not in given:
+        return given
+    directory = Path(given).resolve()
+    if directory.parent != artifacts.models:
+        raise RefusedError(f"{given}: not a model of {artifacts.root}; give an id, or a path in {artifacts.models}")
+    return directory.name
 
 
 def acting(artifacts: Artifacts, arguments: argparse.Namespace) -> "InForce":
@@ -138,12 +157,26 @@ def key_of(arguments: argparse.Namespace) -> Path | None:
     return Path(name) if name else None
 
 
-def model_directory(given: str) -> tuple[Path, Artifacts]:
-    """Find a model directory, which must lie under an artifacts root, and that root."""
-    directory = Path(given).resolve()
+def named_directory(arguments: argparse.Namespace) -> Path:
+    """Find a model directory by the path or the id that was given; it may not be there."""
+    path = Path(arguments.model)
+    return arguments.artifacts / "models" / path if is_id(arguments.model) and not is_folder(path) else path
+
+
+def onnx_file(text: str) -> Path:
+    """Read the path of an ONNX file, or the id of a model under ``artifacts``."""
+    return Path("artifacts", "models", text, "model.onnx") if is_id(text) and not is_file(Path(text)) else Path(text)
+
+
+def model_directory(arguments: argparse.Namespace) -> tuple[Path, Artifacts]:
+    """Find a model directory by path or id, which must lie under an artifacts root, and that root."""
+    given = named_directory(arguments)
+    directory = given.resolve()
     if not is_folder(directory):
-        raise RefusedError(f"{given}: no such model directory; give its path, such as artifacts/models/1763884678")
-    artifacts = Artifacts.of(Path(given))
+        raise RefusedError(
+            f"{arguments.model}: no such model directory; give its path, such as artifacts/models/1763884678, or its id"
+        )
+    artifacts = Artifacts.of(given)
     if artifacts.model(directory.name) != directory:
         raise RefusedError(f"{directory}: not in a folder `models`, expected artifacts/models/{directory.name}")
     return directory, artifacts

@@ -31,7 +31,7 @@ def register(verbs: Verbs) -> None:
     outcomes.add(
         "realised",
         realised,
-        argument("model", nargs="?", help="the model's id; default: the live one"),
+        argument("model", nargs="?", help="the model's id or path; default: the live one"),
         argument("--arm", default="live", help="the arm that predicted; default: live"),
         SINCE,
         UNTIL,

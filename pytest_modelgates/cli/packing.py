@@ -4,7 +4,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from .options import ARTIFACTS, Verbs, argument, note
+from .options import ARTIFACTS, MODEL, Verbs, argument, named_directory, note
 
 
 def register(verbs: Verbs) -> None:
@@ -28,7 +28,7 @@ def register(verbs: Verbs) -> None:
         argument("--time", default="time", metavar="COLUMN", help="the column of times; default: time"),
         argument("--asset", default="asset", metavar="COLUMN", help="the column of assets; default: asset"),
     )
-    verbs.add("verify", verify, argument("directory", type=Path, help="a model directory"))
+    verbs.add("verify", verify, MODEL, ARTIFACTS)
 
 
 def pack(arguments: argparse.Namespace) -> int:
@@ -73,7 +73,7 @@ def verify(arguments: argparse.Namespace) -> int:
     from ..errors import IntegrityError
     from ..model import directory as model
 
-    directory = arguments.directory.resolve()
+    directory = named_directory(arguments).resolve()
     try:
         print(f"{directory.name}: sound, sha256:{model.verify(directory)}")
     except IntegrityError as problems:

@@ -30,7 +30,9 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "explain",
         explain,
-        argument("gate", metavar="GATE", help="a gate or an SLO, such as wf.worst_fold; or a family of them, such as wf"),
+        argument(
+            "gate", metavar="GATE", help="a gate or an SLO, such as wf.worst_fold; or a family of them, such as wf"
+        ),
         ARTIFACTS,
         POLICY,
     )

@@ -46,7 +46,7 @@ def register(verbs: Verbs) -> None:
         argument(
             "model",
             nargs="?",
-            help="a model directory (its hard gates are run first), or a report; beside --report, the model's id",
+            help="a model directory or its id (its hard gates are run first), or a report",
         ),
         argument("--report", type=Path, help="promote by this report of a gate run, instead of running the gates"),
         argument("--reason", default="all hard gates passed", help="why, for the audit log"),
@@ -62,7 +62,7 @@ def register(verbs: Verbs) -> None:
     verbs.add(
         "rollback",
         rollback,
-        argument("model", nargs="?", help="the model's id; if left out, a terminal asks for it"),
+        argument("model", nargs="?", help="the model's id or its path; if left out, a terminal asks for it"),
         argument("--reason", default="", help="why, for the audit log; required"),
         argument("--evidence", type=Path, metavar="FILE", help="what shows why; the audit log keeps its SHA-256"),
         key_option("sign the log"),
@@ -123,7 +123,7 @@ def promote(arguments: argparse.Namespace) -> int:
     if report is None and arguments.model is None:
         raise UsageError("promote what? Give a model directory, or --report FILE")
     if report is None:
-        directory, artifacts = model_directory(arguments.model)
+        directory, artifacts = model_directory(arguments)
         require_root(artifacts)
         in_force, model_id = acting(artifacts, arguments), directory.name
         refuse_unlisted(key, in_force.policy.evidence.keys)
@@ -174,8 +174,8 @@ def rollback(arguments: argparse.Namespace) -> int:
     from ..registry.store import past_live
     from ..storage.digests import sha256_of
 
-    model_id, reason = arguments.model, arguments.reason
     artifacts = artifacts_of(arguments)
+    model_id, reason = arguments.model, arguments.reason
     if arguments.evidence and not is_file(arguments.evidence):
         raise UsageError(f"{arguments.evidence}: no such file; give what the rollback was decided on")
     evidence = sha256_of(arguments.evidence) if arguments.evidence else None

@@ -11,7 +11,7 @@ from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import FormatError, ModelgatesError, UsageError
 from ..storage.paths import is_folder, is_there
 from .feeds import Broker, Count, address, pull, refuse_words
-from .options import ARTIFACTS, Verbs, argument, artifacts_of, note
+from .options import ARTIFACTS, Verbs, argument, artifacts_of, note, onnx_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 def register(verbs: Verbs) -> None:
     """Add the verbs."""
     onnx = argument(
-        "--onnx", type=Path, required=True, help="artifacts/models/latest.onnx, or a candidate's model.onnx"
+        "--onnx",
+        type=onnx_file,
+        required=True,
+        help="artifacts/models/latest.onnx, or a candidate's model.onnx, or its id",
     )
 
     csv = argument(
@@ -73,7 +76,7 @@ def register(verbs: Verbs) -> None:
         ),
         argument(
             "--beside",
-            type=Path,
+            type=onnx_file,
             action="append",
             default=[],
             metavar="ONNX",

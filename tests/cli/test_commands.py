@@ -642,7 +642,7 @@ def test_promote_of_nothing_is_wrong_usage(capsys: Capture) -> None:
 
 def test_what_is_refused_says_so_in_one_line(registry: Registry, capsys: Capture, tmp_path: Path) -> None:
     policy, report = tmp_path / "gone.toml", tmp_path / "gone.json"
-    path = "give its path, such as artifacts/models/1763884678"
+    path = "give its path, such as artifacts/models/1763884678, or its id"
     for arguments, said in (
         (["promote", "1700000000"], f"1700000000: no such model directory; {path}"),
         (["promote", "--report", report], f"{report}: no such file → pytest --model-dir=DIR"),
