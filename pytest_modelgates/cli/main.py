@@ -1,7 +1,4 @@
-"""The command line from its first word to its exit status.
-
-0 done, 1 refused, 2 used wrongly, 3 the machine failed, 130 interrupted.
-"""
+"""The command line from its first word to its exit status."""
 
 import argparse
 import io
@@ -9,12 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import version
 
 from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
 from . import (
     alerts,
     compare,
+    completion,
     drift,
     gates,
     golden,
@@ -96,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="First steps: modelgates init, python pack_example.py, modelgates promote DIRECTORY (as the example "
         "printed it), modelgates status. Each verb has a --help of its own.",
     )
+    top.add_argument("--version", action="version", version=f"pytest-modelgates {version('pytest-modelgates')}")
     verbs = Verbs(top)
     nouns = (
         packing,
@@ -117,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
         pages,
         paper,
         scaffold,
+        completion,
     )
     for noun in nouns:  # as help lists them
         noun.register(verbs)

@@ -15,11 +15,15 @@ from ..audit.head import Head
 from ..errors import FormatError, RefusedError
 from ..storage.paths import is_file, is_folder
 from ..storage.text import printable
+from .examples import EXAMPLES
 
 if TYPE_CHECKING:
     from ..registry.in_force import InForce
 
 KEY_VARIABLE = "MODELGATES_KEY"
+STATUSES = (
+    "Ends with 0 (done), 1 (refused, or something was found), 2 (used wrongly), 3 (the machine failed) or 130 (Ctrl-C)."
+)
 
 Command = Callable[[argparse.Namespace], int]
 Option = Callable[[argparse.ArgumentParser], object]
@@ -35,24 +39,29 @@ class _Paragraphs(argparse.HelpFormatter):
 class Verbs:
     """The verbs of the command line, or those of one noun such as `golden`."""
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
+    def __init__(self, parser: argparse.ArgumentParser, noun: str = "") -> None:
         self._verbs = parser.add_subparsers(required=True, metavar="VERB")
+        self._noun = noun
 
     def add(self, name: str, command: Command, *options: Option, announces: bool = False) -> None:
         """Add a verb, which its command's docstring describes; help lists the options in their order.
 
-        The list of verbs has the first sentence alone. One that `announces` sends its alerts when it is done.
+        The list of verbs has the first sentence alone; help ends with the verb's example. One that `announces` sends
+        its alerts when it is done.
         """
         described = inspect.getdoc(command) or ""
         summary = described.partition("\n\n")[0].replace("\n", " ")
-        parser = self._verbs.add_parser(name, help=summary, description=described, formatter_class=_Paragraphs)
+        epilog = f"Example: modelgates {EXAMPLES[f'{self._noun} {name}'.strip()]}\n\n{STATUSES}"
+        parser = self._verbs.add_parser(
+            name, help=summary, description=described, epilog=epilog, formatter_class=_Paragraphs
+        )
         parser.set_defaults(command=command, announces=announces)
         for option in options:
             option(parser)
 
     def noun(self, name: str, summary: str) -> "Verbs":
         """Add a noun with verbs of its own, such as ``golden set``."""
-        return Verbs(self._verbs.add_parser(name, help=summary))
+        return Verbs(self._verbs.add_parser(name, help=summary), name)
 
 
 def argument(*names: str, **details: Any) -> Option:

@@ -1,10 +1,14 @@
 """What `--help` says to somebody who knows none of our words yet."""
 
 import argparse
+import shlex
+from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 
 from pytest_modelgates.cli import main
+from pytest_modelgates.cli.examples import EXAMPLES
 from pytest_modelgates.cli.main import parser
 
 Capture = pytest.CaptureFixture[str]
@@ -82,3 +86,34 @@ def test_the_list_of_verbs_has_a_sentence_for_each_and_no_more(capsys: Capture) 
         own = helped(capsys, each.dest)
         if "  VERB" not in own:  # of a noun with verbs of its own they are listed in place of it
             assert "".join(each.help.split()) in "".join(own.split())
+
+
+def verbs(of: argparse.ArgumentParser, *words: str) -> Iterator[tuple[str, ...]]:
+    below = [action.choices for action in of._actions if isinstance(action, argparse._SubParsersAction)]
+    for choices in below:
+        for name, parser in choices.items():
+            yield from verbs(parser, *words, name)
+    if not below:
+        yield words
+
+
+@pytest.mark.parametrize("verb", list(verbs(parser())), ids=" ".join)
+def test_help_ends_with_an_example_that_can_be_typed_and_the_exit_statuses(capsys: Capture, verb: tuple[str]) -> None:
+    *_, example, statuses = helped(capsys, *verb).rstrip().split("\n\n")
+    words = shlex.split(example.removeprefix("Example: modelgates "))
+    assert tuple(words[: len(verb)]) == verb
+    assert parser().parse_args(words).command
+    assert " ".join(statuses.split()) == (
+        "Ends with 0 (done), 1 (refused, or something was found), 2 (used wrongly), 3 (the machine failed) or 130 "
+        "(Ctrl-C)."
+    )
+
+
+def test_every_example_has_a_verb() -> None:
+    assert sorted(EXAMPLES) == sorted(" ".join(verb) for verb in verbs(parser()))
+
+
+def test_the_version_is_that_of_the_package(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"pytest-modelgates {version('pytest-modelgates')}\n"
