@@ -26,6 +26,7 @@ from .options import (
     note,
     print_json,
 )
+from .progress import working
 
 if TYPE_CHECKING:
     from ..evidence.report import StoredReport
@@ -143,7 +144,8 @@ def prove(arguments: argparse.Namespace) -> int:
     in_force, key = acting(artifacts, arguments), key_of(arguments)
     policy, place = in_force.policy, in_force.place
     limits = in_force.operations.hermetic
-    proof = proving.prove(directory, policy, limits, policy_file=place.file, root=place.repository)
+    with working("running the gates on copies that were broken on purpose"):
+        proof = proving.prove(directory, policy, limits, policy_file=place.file, root=place.repository)
     content = seal_proof(proof, listing(directory), policy, key) if key else readable(proof)
     path = store_proof(artifacts, directory.name, content, sealed=key is not None)
     if arguments.json:

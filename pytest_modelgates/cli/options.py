@@ -157,7 +157,8 @@ def _warned(found: "InForce") -> "InForce":
 def note(text: str) -> None:
     """Write a line on stderr."""
     with suppress(OSError):  # a closed stderr must not stop the command
-        print(f"modelgates: {printable(text)}", file=sys.stderr)
+        wiped = "\r\033[K" if sys.stderr.isatty() else ""  # a line of progress may stand there
+        print(f"{wiped}modelgates: {printable(text)}", file=sys.stderr)
 
 
 def key_of(arguments: argparse.Namespace) -> Path | None:

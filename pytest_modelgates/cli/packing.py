@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 from .options import ARTIFACTS, MODEL, Verbs, argument, named_directory, note
+from .progress import working
 
 
 def register(verbs: Verbs) -> None:
@@ -45,7 +46,9 @@ def pack(arguments: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # of what it is given, it shows the message
-        print(pack_from_files(arguments.model, arguments.panel, arguments.spec, artifacts=arguments.artifacts))
+        with working("packing"):
+            packed = pack_from_files(arguments.model, arguments.panel, arguments.spec, artifacts=arguments.artifacts)
+    print(packed)
     return 0
 
 

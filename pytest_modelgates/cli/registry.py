@@ -31,6 +31,7 @@ from .options import (
     note,
     print_json,
 )
+from .progress import working
 
 if TYPE_CHECKING:
     from ..audit.chain import Event, Intent, Unknown
@@ -165,7 +166,10 @@ def rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
     from ..registry.store import link_text
 
     live = link_text(artifacts.latest)
-    return rehearse(artifacts.model(live), in_force.operations.hermetic) if live and is_id(live) else None
+    if not live or not is_id(live):
+        return None
+    with working("rehearsing a rollback"):
+        return rehearse(artifacts.model(live), in_force.operations.hermetic)
 
 
 def rollback(arguments: argparse.Namespace) -> int:

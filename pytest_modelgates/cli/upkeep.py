@@ -17,6 +17,7 @@ from .options import (
     key_option,
     whole,
 )
+from .progress import working
 
 if TYPE_CHECKING:
     from ..registry.in_force import InForce
@@ -58,7 +59,8 @@ def recover(arguments: argparse.Namespace) -> int:
     in_force = emergency(artifacts, arguments)
     if arguments.adopt_link:
         return _adopt(arguments, artifacts, in_force)
-    found = registry.recover(artifacts, in_force.operations.registry, do=arguments.yes)
+    with working("checking models and log"):
+        found = registry.recover(artifacts, in_force.operations.registry, do=arguments.yes)
     for step in found.steps:
         print(f"{'did' if arguments.yes else 'would'}: {printable(step.text)}")
     for problem in found.problems:
@@ -87,7 +89,8 @@ def gc(arguments: argparse.Namespace) -> int:
 
     artifacts = artifacts_of(arguments)
     rules = acting(artifacts, arguments).operations.registry
-    found = collect(artifacts, rules, keep=arguments.keep, dry_run=arguments.dry_run)
+    with working("looking for what can go"):
+        found = collect(artifacts, rules, keep=arguments.keep, dry_run=arguments.dry_run)
     for folder in found.removed:
         print(f"{folder.name}  {folder.size} bytes")
     for name, why in found.kept:

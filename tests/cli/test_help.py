@@ -91,8 +91,8 @@ def test_the_list_of_verbs_has_a_sentence_for_each_and_no_more(capsys: Capture) 
 def verbs(of: argparse.ArgumentParser, *words: str) -> Iterator[tuple[str, ...]]:
     below = [action.choices for action in of._actions if isinstance(action, argparse._SubParsersAction)]
     for choices in below:
-        for name, parser in choices.items():
-            yield from verbs(parser, *words, name)
+        for name, below_it in choices.items():
+            yield from verbs(below_it, *words, name)
     if not below:
         yield words
 

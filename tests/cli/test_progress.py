@@ -1,6 +1,10 @@
 """How far a long count is, on one line of a terminal, and nowhere else."""
 
 import io
+import os
+import pty
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -45,3 +49,56 @@ def test_what_takes_a_moment_says_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_where_there_is_no_terminal_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_EVERY_S", 0.0)
     assert run(monkeypatch, io.StringIO()) == ""
+
+
+WORK = """
+import sys, subprocess, signal
+from pytest_modelgates.cli import progress
+progress._PATIENCE_S, progress._EVERY_S = float(sys.argv[1]), 0.05
+before = signal.getsignal(signal.SIGALRM)
+with progress.working("packing"):
+    subprocess.run(["sleep", "0.3"], check=True)
+assert signal.getsignal(signal.SIGALRM) == before
+print("done", file=sys.stderr)
+"""
+
+
+def shown(patience_s: float) -> str:
+    """Run something that takes a while in a terminal, and give what stands there."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", WORK, str(patience_s)]
+    with subprocess.Popen(command, stderr=theirs, stdin=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        said = b""
+        while True:
+            try:
+                read = os.read(ours, 4096)
+            except OSError:  # Linux says so of a terminal that everybody left
+                break
+            if not read:
+                break
+            said += read
+    os.close(ours)
+    assert process.returncode == 0, said
+    return said.decode()
+
+
+@pytest.mark.integration
+def test_what_goes_on_is_said_while_a_child_works_and_wiped_away() -> None:
+    *lines, end = shown(0.05).split("\r\033[K")
+    assert set(lines) == {"", "packing: 0 s"}
+    assert end == "done\r\n"
+
+
+@pytest.mark.integration
+def test_what_is_done_at_once_says_nothing_of_it() -> None:
+    assert shown(3600.0) == "done\r\n"
+
+
+def test_work_without_a_terminal_sets_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    before = signal.getsignal(signal.SIGALRM)
+    with progress.working("packing"):
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        assert signal.getsignal(signal.SIGALRM) == before
+    assert sys.stderr.getvalue() == ""
