@@ -13,6 +13,7 @@ from ..errors import ModelgatesError
 from .options import (
     ARTIFACTS,
     JSON,
+    KEY_VARIABLE,
     MODEL,
     POLICY,
     Verbs,
@@ -162,7 +163,10 @@ def keygen(arguments: argparse.Namespace) -> int:
     """Write a new private key, and print its public half, which the policy lists."""
     from ..evidence.seal import generate_key
 
-    print(generate_key(arguments.file))
+    public = generate_key(arguments.file)
+    print(public)
+    note(f"write the public half under [evidence] of registry/policy.toml: keys = [\"{public}\"]")
+    note(f"the private half is in {arguments.file}: keep it out of the repository, and name it in ${KEY_VARIABLE}")
     return 0
 
 

@@ -123,7 +123,9 @@ def id_in(artifacts: Artifacts, given: str) -> str:
         return given
     directory = Path(given).resolve()
     if directory.parent != artifacts.models:
-        raise RefusedError(f"{given}: not a model of {artifacts.root}; give an id, or a path in {artifacts.models}")
+        raise RefusedError(
+            f"{printable(given)}: not a model of {artifacts.root}; give an id, or a path in {artifacts.models}"
+        )
     return directory.name
 
 

@@ -294,5 +294,9 @@ def _gate_reasons(
         # A gate that measured nothing says nothing about the model, so the repair is another run, not another model.
         repair = advice(record, policy) if each.verdict is Verdict.FAILED else facts.gate
         said.setdefault((f" {each.verdict}: {each.why}{expired}", repair), []).append(name)
-    missed = [Reason(f"{some}{text}", repair) for (text, repair), names in said.items() for some in together(names)]
+    missed = [
+        Reason(f"{some}{text}", repair, failed=None if repair == facts.gate else base_name(names[0]))
+        for (text, repair), names in said.items()
+        for some in together(names)
+    ]
     return missed + reasons, waivers, waiting

@@ -11,6 +11,7 @@ from ..audit.chain import Event
 from ..audit.writer import locked
 from ..errors import FormatError, GoneError, IntegrityError, ModelgatesError, RefusedError, RegistryError
 from ..evidence.proof import StoredProof, read_proof
+from ..evidence.reasons import next_commands
 from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key
 from ..evidence.trust import trust
@@ -39,10 +40,13 @@ class Plan:
     decision: Decision
 
     def refuse(self) -> None:
-        """Raise with every reason, one a line, if there is one."""
+        """Raise with every reason, one a line, if there is one; what to type next, if there are several."""
         if self.decision.reasons:
-            lines = "\n".join(f"  {reason}" for reason in self.decision.reasons)
-            raise RefusedError(f"{self.facts.model_id} is not promoted:\n{lines}")
+            reasons = self.decision.reasons
+            lines = [f"{self.facts.model_id} is not promoted:", *(f"  {reason}" for reason in reasons)]
+            if len(reasons) > 1 and (commands := next_commands(reasons)):
+                lines += ["next:", *(f"  {command}" for command in commands)]
+            raise RefusedError("\n".join(lines))
 
 
 def model_of(stored: StoredReport) -> str:

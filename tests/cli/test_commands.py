@@ -1063,3 +1063,14 @@ def test_an_arm_that_nothing_predicted_as_is_stopped_with_a_warning(registry: Re
     )
     assert asked(registry, "kill", "--arm", "live", "--reason", "drill") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_keygen_says_where_each_half_belongs(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["keygen", str(tmp_path / "key.pem")]) == 0
+    said = capsys.readouterr()
+    public = said.out.strip()
+    assert said.err == (
+        f'modelgates: write the public half under [evidence] of registry/policy.toml: keys = ["{public}"]\n'
+        f"modelgates: the private half is in {tmp_path / 'key.pem'}: keep it out of the repository, and name it in "
+        "$MODELGATES_KEY\n"
+    )

@@ -294,6 +294,9 @@ def test_what_promotion_asks_for_comes_with_the_first_live_model(
         f"→ pytest --model-dir={directory} every night",
         "  the candidate has no record in shadow; the policy asks for 24 h and rows enough to measure drift from "
         f"{shadow}",
+        "next:",
+        f"  pytest --model-dir={directory}  # every night",
+        f"  {shadow.removeprefix('→ ')}",
     ]
 
 
@@ -322,6 +325,7 @@ def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> Non
     assert f"{noise.name} is not promoted:\n  pytest ended with 1, a green run ends with 0" in done.stderr
     assert "significance.p_against failed: measured" in done.stderr
     assert "the candidate has no record in shadow; drift.psi could not be measured → modelgates shadow " in done.stderr
+    assert "\nnext:\n  modelgates explain significance.p_against\n" in done.stderr
     assert "drift.psi inconclusive" not in done.stderr
     assert "is not in the report" not in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
