@@ -165,7 +165,7 @@ def keygen(arguments: argparse.Namespace) -> int:
 
     public = generate_key(arguments.file)
     print(public)
-    note(f"write the public half under [evidence] of registry/policy.toml: keys = [\"{public}\"]")
+    note(f'write the public half under [evidence] of registry/policy.toml: keys = ["{public}"]')
     note(f"the private half is in {arguments.file}: keep it out of the repository, and name it in ${KEY_VARIABLE}")
     return 0
 
