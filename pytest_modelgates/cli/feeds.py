@@ -148,6 +148,7 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
     """Score what comes until it is told to end."""
     from ..serving.metrics import FeedMetrics
     from ..serving.relinked import Relinked
+    from ..serving.running import Announced
     from ..serving.settings import settings_of
 
     source = str(arguments.csv) if arguments.csv else arguments.feed.shown
@@ -158,7 +159,7 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
         host, port = arguments.metrics
         at = f"; metrics: http://{host}:{metrics.answer(host, port)}/metrics"
     model = Relinked(arguments.onnx, arm=arm, settings=settings_of, trouble=watch.not_taken)
-    with closing(model):
+    with closing(model), Announced(model.adapter.artifacts, arm):
         signal.signal(signal.SIGUSR1, lambda *_: model.adapter.switch.stop("SIGUSR1"))
         watch.moved = model.moved
         while True:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import urllib.request
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.following import FollowedCsv
+from pytest_modelgates.serving.running import running
 from pytest_modelgates.serving.sources import LONGEST_LINE, read_csv_messages
 from tests.support.handmade import logged
 from tests.support.panels import invented_panel, pack_ridge
@@ -294,6 +297,38 @@ def test_the_verb_follows_until_it_is_told_to_end(
     )
     assert 'modelgates_rows_total{result="scored"} 2.0' in text
     assert 'modelgates_rows_total{result="refused"} 1.0' in text
+
+
+@contextmanager
+def ended(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """End a process also where a test fails; to leave it waits for it."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+@pytest.mark.integration
+def test_a_drill_asks_a_run_that_follows_a_file(
+    good_model: Path, path: Path, artifacts: Artifacts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(HEADER)
+    words = ["serve", "--onnx", good_model / "model.onnx", "--csv", path, "--follow"]
+    command = [sys.executable, "-m", "pytest_modelgates", *map(str, words)]
+    drilling = ["kill", "--drill", "--artifacts", str(artifacts.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process, ended(process):
+        assert process.stdout
+        process.stdout.readline()
+        assert [(one.pid, one.arm, one.address) for one in running(artifacts)] == [(process.pid, "live", None)]
+        assert main(drilling) == 1
+        assert "(live, a run over rows): would end, as it does when it is killed" in capsys.readouterr().err
+        assert process.poll() is None
+        assert main([*drilling, "--end-runs"]) == 0
+        _, why = process.communicate()
+    assert capsys.readouterr().out.endswith("1 of 1 run ended; nothing is left stopped\n")
+    assert process.returncode == 1
+    assert "kill drill" in why
+    assert running(artifacts) == []
 
 
 @pytest.mark.integration
