@@ -316,7 +316,10 @@ def test_a_drill_asks_a_run_that_follows_a_file(
     words = ["serve", "--onnx", good_model / "model.onnx", "--csv", path, "--follow"]
     command = [sys.executable, "-m", "pytest_modelgates", *map(str, words)]
     drilling = ["kill", "--drill", "--artifacts", str(artifacts.root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process, ended(process):
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ended(process),
+    ):
         assert process.stdout
         process.stdout.readline()
         assert [(one.pid, one.arm, one.address) for one in running(artifacts)] == [(process.pid, "live", None)]
