@@ -57,6 +57,8 @@ class Broker:
         asked = parse_qs(parts.query)
         if not (host and stream and asked.keys() <= {"consumer"} and len(before) <= (kind == _REDIS)):
             raise refused
+        if not all(database.isascii() and database.isdecimal() for database in before):
+            raise refused
         place = "/".join(("", *before))
         return cls(
             kind,

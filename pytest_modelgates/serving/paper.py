@@ -237,7 +237,7 @@ def _asked(ledger: Ledger, signal: Mapping[str, float], horizon: int | None) -> 
 def capped(
     wanted: Series, before: Series, limits: Limits, *, closing: NDArray[np.bool_]
 ) -> tuple[Series, tuple[Cut, ...]]:
-    """Keep the caps of a day, in the order weight, net, gross, turnover, and say which of them bound: each of what is left."""
+    """Keep the caps of a day: weight, net, gross, turnover, each of what those before left; say which of them bound."""
     cuts, position = [], wanted
     for name, size in _SIZES.items():
         limit, asked = getattr(limits, name), size(position)

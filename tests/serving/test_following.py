@@ -25,7 +25,7 @@ from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.following import FollowedCsv
 from pytest_modelgates.serving.running import running
-from pytest_modelgates.serving.sources import LONGEST_LINE, read_csv_messages
+from pytest_modelgates.serving.sources import LONGEST_LINE, Message, read_csv_messages
 from tests.support.handmade import logged
 from tests.support.panels import invented_panel, pack_ridge
 
@@ -165,6 +165,28 @@ def test_a_file_that_another_one_takes_the_place_of_is_read_to_its_end_first(des
     path.write_text(HEADER + rows("A"))
     assert names(desk.follow(rotated)) == ["A", "B", "C"]
     assert desk.said == [f"{path}: replaced by another file; read from its first row"]
+
+
+def test_rows_that_come_just_before_another_file_takes_the_name_are_read(good_model: Path, path: Path) -> None:
+    class Late(FollowedCsv):
+        """Has a row come, and the name go over, right after it saw no more rows."""
+
+        late = False
+
+        def _whole(self, most: int) -> list[Message]:
+            found = super()._whole(most)
+            if not (found or self.late):
+                self.late = True
+                append(path, rows("B"))()
+                other = path.with_suffix(".new")
+                other.write_text(HEADER + rows("C"))
+                other.replace(path)
+            return found
+
+    path.write_text(HEADER + rows("A"))
+    with Adapter(good_model / "model.onnx", arm="live") as adapter:
+        found = list(adapter.run_feed(Late(path, COLUMNS, say=str), Until(), read=read_csv_messages))
+    assert names(found) == ["A", "B", "C"]
 
 
 def test_a_copy_with_more_rows_goes_on_where_the_file_before_ended(desk: Desk, path: Path) -> None:

@@ -163,7 +163,7 @@ def test_impact_is_charged_by_the_volume_or_asked_for() -> None:
 def test_closing_for_want_of_a_price_has_no_impact() -> None:
     scores, whole = [{"A": 3.0, "B": 2.0, "C": 1.0}] * 3, {"A": 1.0, "B": 1.0, "C": 1.0}
     prices = [whole, whole, {"B": 1.0, "C": 1.0}]
-    volumes = [{name: 1e6 for name in quoted} for quoted in prices]
+    volumes = [dict.fromkeys(quoted, 1e6) for quoted in prices]
     costs = Costs(half_spread_bps=2, impact_bps=10)
     closed = follow(opened(), scores, prices, costs=costs, volumes=volumes).days[2].names[0]
     assert (closed.position_cents, closed.trade_cents, closed.cost_cents) == (0, -50_000_000, 10_000)
