@@ -22,6 +22,7 @@ from ..predictions.records import Arm
 from ..storage.atomic import close_quietly, make_folder
 from ..storage.paths import is_folder
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
+from ..storage.text import shown
 
 _SUFFIX, _LONGEST = ".json", 2**16
 _RENEW_S = 5.0
@@ -45,9 +46,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Name it for people."""
-        where = "a run over rows"
-        if self.address is not None:
-            where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        where = "a run over rows" if self.address is None else shown(self.address, self.port)
         return f"process {self.pid} on {self.host} ({self.arm}, {where})"
 
 

@@ -29,6 +29,7 @@ from pytest_modelgates.serving.sources import LONGEST_LINE, Message, read_csv_me
 from tests.support.handmade import logged
 from tests.support.panels import invented_panel, pack_ridge
 
+IPV6 = Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text())
 COLUMNS = ["time", "asset", "momentum", "value"]
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -293,18 +294,18 @@ def wait_for(found: Any) -> Any:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("end", "host"), [(signal.SIGTERM, "127.0.0.1"), (signal.SIGINT, "[::1]" if IPV6 else "")])
 def test_the_verb_follows_until_it_is_told_to_end(
-    good_model: Path, path: Path, artifacts: Artifacts, end: signal.Signals
+    good_model: Path, path: Path, artifacts: Artifacts, end: signal.Signals, host: str
 ) -> None:
     path.write_text(HEADER + rows("A"))
-    words = ["shadow", "--onnx", good_model / "model.onnx", "--csv", path, "--follow", "--metrics", "0"]
+    words = ["shadow", "--onnx", good_model / "model.onnx", "--csv", path, "--follow", "--metrics", f"{host}:0"]
     command = [sys.executable, "-m", "pytest_modelgates", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
         begun = process.stdout.readline()
-        assert begun.startswith(f"{good_model.name} (shadow): follows {path}; metrics: http://127.0.0.1:")
+        assert begun.startswith(f"{good_model.name} (shadow): follows {path}; metrics: http://{host or '127.0.0.1'}:")
         append(path, rows("B") + "x\n")()
         wait_for(lambda: len(logged(artifacts, "shadow")) == 3)
         metrics = begun.split()[-1]
