@@ -20,7 +20,7 @@ from ..policy.operations import PaperLimits
 from ..predictions.counting import Tally, Window, asked_for, refuse_incomplete
 from ..predictions.parts import parts
 from ..predictions.reading import Reading
-from ..predictions.records import Arm, Prediction
+from ..predictions.records import Arm, Prediction, canonical
 from ..stats.caps import Caps, slowed, within
 from ..stats.costs import Costs, daily_cost
 from ..stats.holdings import rank_weights
@@ -105,7 +105,8 @@ def _take(days: dict[date, Scored], record: Prediction, score: float) -> None:
         why = "its key is hidden ([log] hash_keys)" if hidden else "serve rows with a time and an asset"
         raise StatisticsError(f"row {cut(record.row_key)!r} names no asset, so nothing can be traded by it: {why}")
     scored = days.setdefault(record.day, Scored(record.model_id))
-    if scored.keys.setdefault(asset, record.row_key) != record.row_key:
+    key = canonical(record.row_key)
+    if scored.keys.setdefault(asset, key) != key:
         raise StatisticsError(
             f"two rows are of {record.day} and {cut(asset)}: positions are held from day to day; serve one row an "
             "asset and date"

@@ -446,6 +446,8 @@ def test_two_rows_of_a_date_and_asset_are_refused_and_the_last_score_of_a_row_co
     predict(artifacts, 0)
     predict(artifacts, 0, sign=-1)
     assert read_scores(artifacts, "live").days[on(0)].scores["B"] == -2
+    predict(artifacts, 0, sign=2, key="{day}T00:00|{name}")
+    assert read_scores(artifacts, "live").days[on(0)].scores["B"] == 4
     predict(artifacts, 0, key="{day}T16:00Z|{name}")
     with pytest.raises(StatisticsError, match="two rows are of 2026-01-05 and A: positions are held from day to day"):
         trade(artifacts, quotes(0, 1))
