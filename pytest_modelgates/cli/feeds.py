@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..errors import UsageError
+from ..storage.text import shown
 from .options import note
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Broker:
         asked = parse_qs(parts.query)
         if not (host and stream and asked.keys() <= {"consumer"} and len(before) <= (kind == _REDIS)):
             raise refused
+        if not all(database.isascii() and database.isdecimal() for database in before):
+            raise refused
         place = "/".join(("", *before))
         return cls(
             kind,
@@ -82,22 +85,23 @@ class Count:
     """Rows as they are logged: how many, and the first that are refused on stderr."""
 
     def __init__(self, source: object) -> None:
+        from ..serving.adapter import ANY_ROW  # here, since no other verb needs what it loads
+
         self.scored = self.refused = 0
-        self._source = source
+        self._source, self._any = source, ANY_ROW
 
     def add(self, record: "Prediction") -> None:
         """Count a row."""
-        from ..serving.adapter import ANY_ROW
-
         if record.error is None:
             self.scored += 1
             return
         self.refused += 1
         if self.refused <= SHOWN:
-            row = "" if record.row_key == ANY_ROW else f", {record.row_key}"
+            row = "" if record.row_key == self._any else f", {record.row_key}"
             note(f"{self._source}{row}: {record.error}")
 
-    def __str__(self) -> str:
+    def said(self) -> str:
+        """Say how many there were; of those that stderr has not, also there how many."""
         if self.refused > SHOWN:
             note(f"{self._source}: {self.refused - SHOWN} more rows are refused; the log has the reason for each")
         return f"{self.scored} rows scored, {self.refused} refused"
@@ -148,6 +152,7 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
     """Score what comes until it is told to end."""
     from ..serving.metrics import FeedMetrics
     from ..serving.relinked import Relinked
+    from ..serving.running import Announced
     from ..serving.settings import settings_of
 
     source = str(arguments.csv) if arguments.csv else arguments.feed.shown
@@ -156,9 +161,9 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
     at = ""
     if metrics:
         host, port = arguments.metrics
-        at = f"; metrics: http://{host}:{metrics.answer(host, port)}/metrics"
+        at = f"; metrics: http://{shown(host, metrics.answer(host, port))}/metrics"
     model = Relinked(arguments.onnx, arm=arm, settings=settings_of, trouble=watch.not_taken)
-    with closing(model):
+    with closing(model), Announced(model.adapter.artifacts, arm):
         signal.signal(signal.SIGUSR1, lambda *_: model.adapter.switch.stop("SIGUSR1"))
         watch.moved = model.moved
         while True:
@@ -174,7 +179,7 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
             model.take()
     repeated = f", {watch.repeated} repeated" if watch.repeated else ""
     dead = f"; dead letters: {adapter.dead_letters}" if count.refused else ""
-    print(f"{adapter.model_id} ({arm}): {count}{repeated}; log: {adapter.log}{dead}")
+    print(f"{adapter.model_id} ({arm}): {count.said()}{repeated}; log: {adapter.log}{dead}")
     return 0
 
 

@@ -105,7 +105,7 @@ def paper(arguments: argparse.Namespace) -> int:
         note(f"no prices of {listed(done.unpriced)}, which have predictions: nothing follows them")
     if done.restated:
         note(f"{counted(done.restated, 'price')} of booked days are others now; what is booked stays")
-    value, begun = done.ledger.days[-1].value_cents if done.ledger.days else 0, done.ledger.opening.capital_cents
+    value, begun = done.ledger.days[-1].value_cents, done.ledger.opening.capital_cents
     print(
         f"{counted(len(done.days), 'day')} booked ({arm}), {len(done.ledger.days)} in all: value {_money(value)}, "
         f"{_money(value - begun, sign=True)} after costs; ledger: {artifacts.paper(arm)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import FormatError, ModelgatesError, UsageError
 from ..storage.paths import is_folder, is_there
+from ..storage.text import shown
 from .feeds import Broker, Count, address, pull, refuse_words
 from .options import ARTIFACTS, Verbs, argument, artifacts_of, note, onnx_file
 
@@ -131,7 +132,7 @@ def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int
         signal.signal(signal.SIGUSR1, lambda *_: adapter.switch.stop("SIGUSR1"))
         for record in _predicted(adapter, arguments):
             count.add(record)
-    said = str(count)
+    said = count.said()
     if not count.scored + count.refused:
         note(f"warning: {source}: {'a header and ' if arguments.csv else ''}not a row")
     print(f"{adapter.model_id} ({arm}): {said}; log: {adapter.log}")
@@ -166,8 +167,8 @@ def _answer(arguments: argparse.Namespace) -> int:
 
     def started(host: str, port: int) -> None:
         served = server.application.served
-        name = f"[{host}]" if ":" in host else host
-        print(f"{served.adapter.model_id} (live): http://{name}:{port}/v2/models/{served.protocol.model}", flush=True)
+        url = f"http://{shown(host, port)}/v2/models/{served.protocol.model}"
+        print(f"{served.adapter.model_id} (live): {url}", flush=True)
 
     server.run(host, port, started=started)
     return 0

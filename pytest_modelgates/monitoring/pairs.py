@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..predictions.records import Prediction
+from ..predictions.records import Prediction, canonical
 
 FILES = 64
 # The digest of a row's key stands for it: of 10^9 rows, none share one by chance.
@@ -55,7 +55,7 @@ def pairs_by_day(
 
 def _spread(records: list[Prediction], files: Sequence[IO[bytes]], *, second: bool) -> None:
     rows = np.empty(len(records), dtype=_PAIRED)
-    rows["key"] = [hashlib.blake2b(record.row_key.encode(), digest_size=16).digest() for record in records]
+    rows["key"] = [hashlib.blake2b(canonical(record.row_key).encode(), digest_size=16).digest() for record in records]
     rows["day"] = [record.day for record in records]
     rows["score"] = [record.prediction for record in records]
     rows["second"] = second

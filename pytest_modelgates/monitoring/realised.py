@@ -15,7 +15,7 @@ from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
 from ..predictions.counting import Tally, Window, count_whole
 from ..predictions.outcomes import Kind, Outcomes, read_outcomes
-from ..predictions.records import Arm, Prediction, time_of
+from ..predictions.records import Arm, Prediction, canonical, time_of
 from ..stats.baseline import named_metric
 from ..stats.costs import Costs
 from ..stats.days import calendar
@@ -154,7 +154,7 @@ class Scores:
             for record in records:
                 place = self._market.place_of(record.row_key)
                 if place is None:
-                    self.waiting.add(record.row_key)
+                    self.waiting.add(canonical(record.row_key))
                 else:
                     self.values[place] = record.prediction
             yield records

@@ -1,5 +1,6 @@
 """The paper ledger against the gates' own simulation of the same days, by day and name: signal, fill and cost."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +26,7 @@ Matrix = NDArray[np.float64]
 _WEIGHT = 1e-9  # what rounding may change of a weight [share of capital]
 _RETURN = 1e-5  # by which a return may differ: an outcome is often rounded [share]
 _CENT = 1
+_ENDLESS = 1e100  # the largest volume that a simulation takes [share of capital]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ class _Table:
     def costs(self, number: int, costs: Costs) -> Iterator[Difference]:
         """Compare what was paid with what the policy charges on the booked trades and positions."""
         day = self._ledger.days[number]
-        volumes = [each.volume or 0.0 for each in day.names]
+        volumes = [(each.volume or 0.0) if each.priced else math.inf for each in day.names]
         paid = paid_for(
             [each.trade_cents for each in day.names],
             [each.position_cents for each in day.names],
@@ -256,7 +258,10 @@ class _Table:
         moved = np.divide(self._prices[1:], self._prices[:-1], out=np.ones_like(both, dtype=np.float64), where=both) - 1
         returns = np.vstack([moved, np.zeros((1, len(self._names)))])
         volumes = [[row[name].volume or 0.0 if name in row else 0.0 for name in self._names] for row in self._rows]
-        volume = 100 / self._capital * np.array(volumes) if np.any(volumes) else None
+        volume = None
+        if np.any(volumes):
+            # What is closed for want of a price moves none.
+            volume = np.where(self._priced, 100 / self._capital * np.array(volumes), _ENDLESS)
         found = evaluate_positions(position, returns, cost_bps=costs, volume=volume)
         rows = np.array(compared)
         # What a day's position earns is booked on the next.

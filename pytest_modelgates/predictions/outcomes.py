@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from ..storage.strict_json import Moment
 from ..storage.text import cut, printable
 from .counting import Tally, Window, count_log
 from .parts import arms
-from .records import hashed, in_utc
+from .records import canonical, hashed, in_utc
 
 Kind = Literal["return", "label"]
 KINDS: tuple[Kind, ...] = ("return", "label")
@@ -54,30 +53,20 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Names:
-    """The keys of rows whose outcomes are told, by what the log may call these rows.
-
-    The log may hide a key by a digest, or write the same moment another way, such as 09:30 for 09:30:00.
-    """
+    """The canonical keys of rows whose outcomes are told, by what the log calls these rows, which may hide a key."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = dict.fromkeys(keys)
-        self._others: dict[str, str] | None = None
+        self._keys = frozenset(keys)
+        self._hidden: dict[str, str] | None = None
 
     def of(self, row_key: str) -> str | None:
         """Find the key of a row of the log; None if its outcome is not told."""
-        if row_key in self._keys:
-            return row_key
-        if self._others is None:
-            self._others = {name: key for key in self._keys for name in (hashed(key), _by_moment(key))}
-        hidden = row_key.startswith("hashed:")
-        return self._others.get(row_key if hidden else _by_moment(row_key))
-
-
-def _by_moment(row_key: str) -> str:
-    time, mark, name = row_key.partition("|")
-    with suppress(ValueError, OverflowError):
-        return f"{in_utc(time).isoformat()}{mark}{name}"
-    return row_key
+        if not row_key.startswith("hashed:"):
+            key = canonical(row_key)
+            return key if key in self._keys else None
+        if self._hidden is None:
+            self._hidden = {hashed(key): key for key in self._keys}
+        return self._hidden.get(row_key)
 
 
 @dataclass(slots=True)
@@ -89,7 +78,7 @@ class Outcomes:
     files : list of Added
         What was added, oldest first.
     values : dict of str to float
-        By row key.
+        By canonical row key.
     corrected : int
         Rows of which something else was said before.
     """
@@ -131,9 +120,10 @@ def read_outcomes(artifacts: Artifacts) -> Outcomes:
         added, outcomes = _read(path)
         found.files.append(added)
         for outcome in outcomes:
-            before = found.values.get(outcome.row_key)
+            key = canonical(outcome.row_key)
+            before = found.values.get(key)
             found.corrected += before is not None and before != outcome.value
-            found.values[outcome.row_key] = outcome.value
+            found.values[key] = outcome.value
     return found
 
 
@@ -235,7 +225,7 @@ def _outcomes_in(source: Path, keys: list[str]) -> tuple[Kind, list[Outcome]]:
     if bad := np.flatnonzero(~np.isfinite(values)).tolist():
         raise FormatError(f"{source}, row {bad[0] + 1}: {kind} is {values[bad[0]]}; leave a row out until it is known")
     observed = _observed(frame, source)
-    names = ["|".join(parts) for parts in zip(*texts, strict=True)]
+    names = [canonical("|".join(parts)) for parts in zip(*texts, strict=True)]
     if len(set(names)) < len(names):
         ((twice, _),) = Counter(names).most_common(1)
         raise FormatError(f"{source}: row {cut(twice)} appears twice; keep one")

@@ -11,6 +11,7 @@ from ..artifacts import Artifacts
 from ..errors import FormatError
 from ..storage.lines import lines_from_end
 from ..storage.paths import is_file
+from ..storage.text import first_line
 from .parts import PARQUET, parts
 from .records import NOT_A_RECORD, Arm
 
@@ -44,6 +45,11 @@ def places_by_part(
     ------
     iterator of str
         One a part. A line that is not a record is read over.
+
+    Raises
+    ------
+    FormatError
+        If a part in Parquet is damaged.
     """
     for part in reversed(parts(artifacts, arm, since=since)):
         with closing(_places(part.path, f"{stream}:")) as found:
@@ -68,10 +74,17 @@ def _of_lines(path: Path, before: str) -> Generator[str | None, None, None]:
 
 
 def _of_parquet(path: Path) -> Generator[str | None, None, None]:
-    import pyarrow.parquet as pq  # here, since most parts are lines, and it takes long to load
+    import pyarrow as pa  # here, since most parts are lines, and it takes long to load
+    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        for group in reversed(range(file.num_row_groups)):
-            batches = list(file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=["request"]))
-            for batch in reversed(batches):
-                yield from reversed(batch.column(0).to_pylist())
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in reversed(range(file.num_row_groups)):
+                batches = list(file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=["request"]))
+                for batch in reversed(batches):
+                    yield from reversed(batch.column("request").to_pylist())
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise FormatError(
+            f"{path}: not what compact made of a part ({first_line(error)}); put it back, since it says which rows "
+            "are in the log"
+        ) from error

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -99,10 +100,28 @@ def encode_predictions(records: Iterable[Prediction]) -> bytes:
     return msgspec.json.Encoder().encode_lines(list(records))
 
 
+def canonical(row_key: str) -> str:
+    """Spell a key in one way, by which keys are compared: its time in UTC and without a zone, midnight as the date.
+
+    A key that begins with no time is left as it is.
+    """
+    time, mark, name = row_key.partition("|")
+    return f"{_spelled(time)}{mark}{name}"
+
+
+@lru_cache(2**12)  # a log has many rows of one moment
+def _spelled(time: str) -> str:
+    try:
+        return in_utc(time).replace(tzinfo=None).isoformat().removesuffix("T00:00:00")
+    except (ValueError, OverflowError):
+        return time
+
+
 def hashed(row_key: str) -> str:
-    """Hide a row key from those who read the log, though not from those who guess it; equal keys stay equal."""
-    named, mark, content = row_key.rpartition(CONTENT)
-    digest = hashlib.blake2b((named if mark else row_key).encode(), digest_size=16).hexdigest()
+    """Hide a row key from those who read the log, though not from those who guess it; keys of one row stay equal."""
+    key = canonical(row_key)
+    named, mark, content = key.rpartition(CONTENT)
+    digest = hashlib.blake2b((named if mark else key).encode(), digest_size=16).hexdigest()
     return f"hashed:{digest}|{mark}{content}" if mark else f"hashed:{digest}"
 
 

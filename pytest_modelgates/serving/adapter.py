@@ -262,8 +262,6 @@ class Adapter:
         """Log records, unless the kill switch was turned on meanwhile, and see whether they trip it."""
         self.switch.refuse()
         self._log.write(records)
-        if self._announced:
-            self._announced.renew()
         if not records:
             return
         errors = [record.error for record in records if record.error]

@@ -141,7 +141,11 @@ class FollowedCsv:
         self._look()
         found = self._whole(most)
         while not found and self._replaced():
+            # Rows may have come between that look and the moment the name went over.
             found = self._whole(most)
+            if not found:
+                self._go_over()
+                found = self._whole(most)
         return found
 
     def _whole(self, most: int) -> list[Message]:
@@ -202,15 +206,17 @@ class FollowedCsv:
             self._begin()
 
     def _replaced(self) -> bool:
-        """Go on to another file that has the name now; the one before was read to its last whole line."""
+        """Whether another file has the name now."""
         assert self._file is not None
         with suppress(FileNotFoundError):
             there, here = os.stat(self._path), os.fstat(self._file)
-            if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
-                return False
+            return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+        return False
+
+    def _go_over(self) -> None:
+        """Go on to the file that has the name now; the one before was read to its last whole line."""
+        with suppress(FileNotFoundError):
             before = self._end, self._line, self._crc
             self._take(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
             if before[0] and not self._went_on(*before):
                 self._say(f"{self._path}: replaced by another file; read from its first row")
-            return True
-        return False

@@ -170,7 +170,7 @@ class JetStream:
         return found
 
     async def _acknowledge(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
+        for number in dict.fromkeys(numbers):  # one may come again before the first was acknowledged
             await self._open.pop(number).ack()
         await self._client.flush(_ANSWER_S)
 

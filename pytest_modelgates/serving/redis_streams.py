@@ -24,7 +24,7 @@ class RedisStream:
     Parameters
     ----------
     server : str
-        Where redis-py connects.
+        Where redis-py connects, with the number of a database as its path.
     shown : str
         What messages call it: a server's address may hold a password.
     stream : str
@@ -55,6 +55,7 @@ class RedisStream:
             socket_connect_timeout=_CONNECT_S,
             socket_timeout=_ANSWER_S,
         )
+        self.name = f"redis:{self._client.connection_pool.connection_kwargs.get('db') or 0}/{self._stream}"
         # What was delivered and not acknowledged comes first.
         self._pending = True
         group = self._of_group()

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,9 +22,11 @@ from ..predictions.records import Arm
 from ..storage.atomic import close_quietly, make_folder
 from ..storage.paths import is_folder
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
+from ..storage.text import shown
 
 _SUFFIX, _LONGEST = ".json", 2**16
-_STALE_S = 30.0  # a server renews its file every second; one of another machine that did not counts as over
+_RENEW_S = 5.0
+_STALE_S = 30.0  # one of another machine that did not renew its file for so long counts as over
 _FORGOTTEN_S = 86_400.0
 _ODD = re.compile(r"[^A-Za-z0-9.]")
 
@@ -43,9 +46,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Name it for people."""
-        where = "a run over rows"
-        if self.address is not None:
-            where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        where = "a run over rows" if self.address is None else shown(self.address, self.port)
         return f"process {self.pid} on {self.host} ({self.arm}, {where})"
 
 
@@ -67,6 +68,8 @@ class Announced:
         )
         self._name = f"{_ODD.sub('_', this_host())}-{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
         self._file: int | None = None
+        self._over = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, name="announced", daemon=True)
 
     def __enter__(self) -> "Announced":
         """Write the file. It has its name only once it is locked, so that nobody takes it for one left over."""
@@ -78,19 +81,24 @@ class Announced:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             os.write(self._file, readable(self._replica))
             staged.rename(path)
+            self._renewing.start()
         except OSError as error:
             self._drop(staged)
             print(f"modelgates: warning: {path}: {error.strerror}; no drill finds this process", file=sys.stderr)
         return self
 
-    def renew(self) -> None:
-        """Say that it still runs."""
-        if self._file is not None:
+    def _renew(self) -> None:
+        """Say that it still runs, also while it has nothing to do: locks may not reach another machine."""
+        assert self._file is not None
+        while not self._over.wait(_RENEW_S):
             with suppress(OSError):
                 os.utime(self._file)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Take the file away."""
+        self._over.set()
+        if self._renewing.is_alive():
+            self._renewing.join()
         self._drop(self._artifacts.running / self._name)
 
     def _drop(self, path: Path) -> None:

@@ -137,8 +137,8 @@ class Server:
             loop.add_signal_handler(number, server.handle_exit, number, None)
         loop.add_signal_handler(signal.SIGUSR1, lambda: self.application.served.adapter.switch.stop("SIGUSR1"))
         host, port = listening.getsockname()[:2]
-        with Announced(self.application.served.adapter.artifacts, self._arm, host, port) as announced:
-            looking = loop.create_task(self._look(server, announced))
+        with Announced(self.application.served.adapter.artifacts, self._arm, host, port):
+            looking = loop.create_task(self._look(server))
             started(host, port)
             try:
                 await server.serve(sockets=[listening])
@@ -147,11 +147,10 @@ class Server:
                 with suppress(asyncio.CancelledError):
                     await looking
 
-    async def _look(self, server: Any, announced: Announced) -> None:
+    async def _look(self, server: Any) -> None:
         """Follow the link, and cut off who takes too long."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            announced.renew()
             late = time.monotonic() - self._limits.timeout_s
             for connection in list(server.server_state.connections):
                 if connection.since is None or connection.since >= late:

@@ -34,6 +34,11 @@ def root_cause(error: BaseException) -> str:
     return first_line(error)
 
 
+def shown(host: str, port: int | None) -> str:
+    """Write where something listens, as it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def counted(number: int, noun: str) -> str:
     """Write a number with its noun, which takes an s unless there is one."""
     return f"{number} {noun}" + "s" * (number != 1)

@@ -54,6 +54,13 @@ def test_only_rows_that_both_scored_count() -> None:
     assert (found.mean, found.days, found.rows) == (pytest.approx(1), 25, 500)
 
 
+def test_rows_are_the_same_whichever_way_their_moment_is_written() -> None:
+    values = np.random.default_rng(2).standard_normal(500)
+    days = [f"2024-01-{day:02d}T01:00+01:00" for day in range(1, 32)]
+    found = agreement(scored(values), at(days, 2 * values))
+    assert (found.mean, found.rows) == (pytest.approx(1), 500)
+
+
 def test_rows_are_compared_within_their_day_alone() -> None:
     a, b = np.repeat(np.arange(25.0), 20) + np.random.default_rng(3).random((2, 500))
     assert agreement(scored(a), scored(b)).lower < 0.2

@@ -72,6 +72,23 @@ def test_caps_and_missing_prices_agree_too(
     assert found.booked == pytest.approx(found.simulated, abs=1e-6)
 
 
+def test_impact_of_a_name_without_a_price_agrees_too(tmp_path: Path) -> None:
+    (tmp_path / "artifacts" / "models").mkdir(parents=True)
+    artifacts = Artifacts(tmp_path / "artifacts")
+    prices = {day: Quotes(quoted.prices, dict.fromkeys(NAMES, 1e6)) for day, quoted in quotes(*range(DAYS)).items()}
+    gone = prices[on(2)]
+    for name in "AF":
+        del gone.prices[name], gone.volumes[name]  # type: ignore[union-attr]
+    for day in range(DAYS):
+        predict(artifacts, day)
+    costs = Costs(half_spread_bps=2, impact_bps=10)
+    trade(artifacts, prices, costs=costs, limits=NO_CAPS)
+    policy = msgspec.structs.replace(POLICY, costs=msgspec.structs.replace(POLICY.costs, impact_bps=10.0))
+    found = compared(artifacts, policy)
+    assert found.differences == ()
+    assert found.booked == pytest.approx(found.simulated, abs=1e-6)
+
+
 def test_predictions_that_came_late_or_changed_differ_by_signal_alone(artifacts: Artifacts) -> None:
     predict(artifacts, 2, sign=-1)
     found = compared(artifacts)

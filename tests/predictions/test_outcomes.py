@@ -12,7 +12,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.errors import FormatError, IntegrityError, ModelgatesError, RefusedError
 from pytest_modelgates.policy.operations import LockRules
 from pytest_modelgates.predictions.outcomes import Addition, add_outcomes, read_outcomes
-from pytest_modelgates.predictions.records import hashed
+from pytest_modelgates.predictions.records import canonical, hashed
 from tests.support.handmade import log_predictions, predictions
 
 RULES = LockRules(lock_timeout_s=5, network_file_system=True)
@@ -175,6 +175,39 @@ def test_a_moment_may_be_written_another_way(artifacts: Artifacts, tmp_path: Pat
     times = ["2026-09-01T09:30:00", "2026-09-01T09:30:00Z", "2026-09-01T00:00"]
     pd.DataFrame({"time": times, "asset": list("ABC"), "return": 0.1}).to_csv(tmp_path / "m.csv", index=False)
     assert add(artifacts, tmp_path / "m.csv").unmatched == 0
-    assert [read_outcomes(artifacts).key_of(key) for key in keys] == [
-        f"{time}|{name}" for time, name in zip(times, "ABC", strict=True)
-    ]
+    canonical = ["2026-09-01T09:30:00|A", "2026-09-01T09:30:00|B", "2026-09-01|C"]
+    assert [read_outcomes(artifacts).key_of(key) for key in keys] == canonical
+    # Another file may write it in a third way: these are the same rows, and the same outcomes.
+    times = ["2026-09-01 09:30", "2026-09-01T09:30:00.000", "2026-09-01T00:00Z"]
+    pd.DataFrame({"time": times, "asset": list("ABC"), "return": 0.1}).to_csv(tmp_path / "n.csv", index=False)
+    assert add(artifacts, tmp_path / "n.csv").known == 3
+    assert [*read_outcomes(artifacts).values] == canonical
+    assert [read_outcomes(artifacts).key_of(hashed(key)) for key in keys] == canonical
+    # And a row that is written in two ways is told twice.
+    pd.DataFrame({"time": ["2026-09-01", "2026-09-01T00:00"], "asset": "C", "return": 0.1}).to_csv(
+        tmp_path / "twice.csv", index=False
+    )
+    with pytest.raises(FormatError, match=r"row 2026-09-01\|C appears twice; keep one"):
+        add(artifacts, tmp_path / "twice.csv")
+
+
+@pytest.mark.parametrize(
+    ("key", "one_way"),
+    [
+        ("2022-01-03|A", "2022-01-03|A"),
+        ("2022-01-03T00:00|A", "2022-01-03|A"),
+        ("2022-01-03T00:00:00+00:00|A|B", "2022-01-03|A|B"),
+        ("2022-01-03T01:00+01:00|content:00ff", "2022-01-03|content:00ff"),
+        ("2022-01-03T16:00Z|A", "2022-01-03T16:00:00|A"),
+        ("2022-01-03T16:00:00.5|A", "2022-01-03T16:00:00.500000|A"),
+        ("0001-01-01T00:00+10:00|A", "0001-01-01T00:00+10:00|A"),
+        ("soon|A", "soon|A"),
+        ("content:00ff", "content:00ff"),
+        ("hashed:00ff", "hashed:00ff"),
+        ("*", "*"),
+        ("", ""),
+    ],
+)
+def test_a_key_is_spelled_in_one_way(key: str, one_way: str) -> None:
+    assert canonical(key) == one_way
+    assert canonical(one_way) == one_way

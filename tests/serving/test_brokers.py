@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
+from redis import Redis as Client
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.cli import main
+from pytest_modelgates.cli.feeds import Broker as Address
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.feeds import Feed
@@ -137,6 +139,33 @@ def test_what_was_logged_and_not_acknowledged_comes_again_and_is_dropped(
     watched = Until(10**6, idle=8)
     assert names(pull(good_model, broker.feed(), watched)) == [10, 11]
     assert watched.repeated == 10
+
+
+def test_a_message_that_comes_twice_at_once_is_acknowledged_once(broker: Any) -> None:
+    broker.publish(rows(0, 3))
+    feed = broker.feed()
+    feed.open()
+    try:
+        found = [message for _ in range(5) for message in feed.fetch(10, 1)]
+        feed.commit([*found, *found])
+    finally:
+        feed.close()
+    assert len(found) == 3
+
+
+def test_the_same_stream_of_another_database_is_another_one(
+    redis: Redis, good_model: Path, artifacts: Artifacts
+) -> None:
+    for number in (0, 1):
+        with Client(port=redis.port, db=number) as client:
+            client.xadd(STREAM, {"row": row(number)}, id="7-1")
+        feed = Address.at(redis.url.replace(f"/{STREAM}", f"/{number}/{STREAM}")).opened("live")
+        assert names(pull(good_model, feed, Until(1))) == [number]
+    assert [record.request for record in logged(artifacts, "live")] == ["redis:0/PRICES:7-1", "redis:1/PRICES:7-1"]
+    redis.publish([row(2)])
+    feed = redis.feed()
+    assert names(pull(good_model, feed, Until(1))) == [2]
+    assert feed.name == "redis:0/PRICES"
 
 
 def test_a_broker_that_forgot_the_place_is_told_it_by_the_log(

@@ -22,6 +22,7 @@ from pytest_modelgates.audit.lock import locked_file
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RefusedError, RegistryError
 from pytest_modelgates.policy.operations import LockRules
+from pytest_modelgates.serving import running as running_module
 from pytest_modelgates.serving.drill import Drill, Shown, drill, last_drill, record_drill
 from pytest_modelgates.serving.guards import KillSwitch
 from pytest_modelgates.serving.running import Announced, running
@@ -320,7 +321,7 @@ def test_the_last_drill_is_the_newest_whose_file_is_what_the_log_says(artifacts:
 
 def test_files_of_servers_are_read_as_far_as_they_are_some(artifacts: Artifacts) -> None:
     assert running(artifacts) == []
-    with Announced(artifacts, "live", "::1", 80) as here:
+    with Announced(artifacts, "live", "::1", 80):
         (path,) = artifacts.running.iterdir()
         (artifacts.running / "x.json").write_text("{}")
         (artifacts.running / "notes.txt").write_text("")
@@ -331,9 +332,6 @@ def test_files_of_servers_are_read_as_far_as_they_are_some(artifacts: Artifacts)
         assert str(running(artifacts)[1]).endswith("(live, [::1]:80)")
         old = time.time() - 60
         os.utime(artifacts.running / "elsewhere-2-0.json", (old, old))
-        os.utime(path, (old, old))
-        here.renew()
-        assert path.stat().st_mtime > old + 30
         assert [replica.pid for replica in running(artifacts)] == [os.getpid()]
         assert (artifacts.running / "elsewhere-2-0.json").exists()
         os.utime(artifacts.running / "elsewhere-2-0.json", (old - 86_400, old - 86_400))
@@ -341,8 +339,22 @@ def test_files_of_servers_are_read_as_far_as_they_are_some(artifacts: Artifacts)
     assert sorted(path.name for path in artifacts.running.iterdir()) == ["notes.txt", "x.json"]
 
 
+@pytest.mark.parametrize("address", [None, "127.0.0.1"])
+def test_one_that_has_nothing_to_do_says_that_it_runs(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    monkeypatch.setattr(running_module, "_RENEW_S", 0.001)
+    with Announced(artifacts, "live", address, 80):
+        (path,) = artifacts.running.iterdir()
+        long_ago = time.time() - 3600
+        os.utime(path, (long_ago, long_ago))
+        until = time.monotonic() + 30
+        while path.stat().st_mtime == long_ago:
+            assert time.monotonic() < until
+
+
 def test_a_server_that_cannot_be_announced_says_so_and_runs(artifacts: Artifacts, capsys: Capture) -> None:
     artifacts.running.write_text("")
-    with Announced(artifacts, "live", "127.0.0.1", 80) as here:
-        here.renew()
+    with Announced(artifacts, "live", "127.0.0.1", 80):
+        pass
     assert "no drill finds this process" in capsys.readouterr().err

@@ -5,6 +5,7 @@ The feed of these tests is a list in memory, which forgets nothing that was not 
 
 import base64
 import errno
+import io
 import json
 import os
 import sys
@@ -13,6 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
@@ -194,6 +197,27 @@ def test_a_closed_part_is_asked_too_as_lines_or_as_parquet(
         list(adapter.run_feed(feed, watched))
     assert watched.repeated == 5
     assert requests(artifacts, "blue") == places(*range(1, 8))
+
+
+def test_a_damaged_part_is_named_before_anything_is_pulled(good_model: Path, artifacts: Artifacts) -> None:
+    feed = Listed({number: row(number) for number in range(1, 4)})
+    with Adapter(good_model / "model.onnx", arm="blue") as adapter:
+        list(adapter.run_feed(feed, Until(feed)))
+    assert main(["predictions", "compact", "--artifacts", str(artifacts.root)]) == 0
+    (part,) = artifacts.predictions.glob("blue/*/*.parquet")
+    content = part.read_bytes()
+    other = io.BytesIO()
+    pq.write_table(pa.table({"other": [1]}), other)
+    feed.acknowledged = {1}
+    for damaged in (content[:-9], b"PAR1" + bytes(len(content) - 8) + content[-4:], other.getvalue()):
+        part.chmod(0o644)
+        part.write_bytes(damaged)
+        with (
+            Adapter(good_model / "model.onnx", arm="blue") as adapter,
+            pytest.raises(FormatError, match=rf"{part.name}: not what compact made of a part \(.+\); put it back"),
+        ):
+            list(adapter.run_feed(feed, Until(feed)))
+    assert feed.acknowledged == {1}
 
 
 def test_the_log_is_read_back_only_as_far_as_messages_can_come_again(
@@ -384,6 +408,7 @@ ODD = (
         "nats://host/a/PRICES",
         "redis://host:port/prices",
         "redis://host/0/1/prices",
+        "redis://host/desk/prices",
         "redis://host/prices?group=desk",
         "nats://[host/PRICES",
         "prices.csv",

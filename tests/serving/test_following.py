@@ -7,6 +7,8 @@ import subprocess
 import sys
 import urllib.request
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,12 @@ from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.following import FollowedCsv
-from pytest_modelgates.serving.sources import LONGEST_LINE, read_csv_messages
+from pytest_modelgates.serving.running import running
+from pytest_modelgates.serving.sources import LONGEST_LINE, Message, read_csv_messages
 from tests.support.handmade import logged
 from tests.support.panels import invented_panel, pack_ridge
 
+IPV6 = Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text())
 COLUMNS = ["time", "asset", "momentum", "value"]
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -164,6 +168,28 @@ def test_a_file_that_another_one_takes_the_place_of_is_read_to_its_end_first(des
     assert desk.said == [f"{path}: replaced by another file; read from its first row"]
 
 
+def test_rows_that_come_just_before_another_file_takes_the_name_are_read(good_model: Path, path: Path) -> None:
+    class Late(FollowedCsv):
+        """Has a row come, and the name go over, right after it saw no more rows."""
+
+        late = False
+
+        def _whole(self, most: int) -> list[Message]:
+            found = super()._whole(most)
+            if not (found or self.late):
+                self.late = True
+                append(path, rows("B"))()
+                other = path.with_suffix(".new")
+                other.write_text(HEADER + rows("C"))
+                other.replace(path)
+            return found
+
+    path.write_text(HEADER + rows("A"))
+    with Adapter(good_model / "model.onnx", arm="live") as adapter:
+        found = list(adapter.run_feed(Late(path, COLUMNS, say=str), Until(), read=read_csv_messages))
+    assert names(found) == ["A", "B", "C"]
+
+
 def test_a_copy_with_more_rows_goes_on_where_the_file_before_ended(desk: Desk, path: Path) -> None:
     def rewritten() -> None:
         other = path.with_suffix(".new")
@@ -268,18 +294,18 @@ def wait_for(found: Any) -> Any:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("end", "host"), [(signal.SIGTERM, "127.0.0.1"), (signal.SIGINT, "[::1]" if IPV6 else "")])
 def test_the_verb_follows_until_it_is_told_to_end(
-    good_model: Path, path: Path, artifacts: Artifacts, end: signal.Signals
+    good_model: Path, path: Path, artifacts: Artifacts, end: signal.Signals, host: str
 ) -> None:
     path.write_text(HEADER + rows("A"))
-    words = ["shadow", "--onnx", good_model / "model.onnx", "--csv", path, "--follow", "--metrics", "0"]
+    words = ["shadow", "--onnx", good_model / "model.onnx", "--csv", path, "--follow", "--metrics", f"{host}:0"]
     command = [sys.executable, "-m", "pytest_modelgates", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
         begun = process.stdout.readline()
-        assert begun.startswith(f"{good_model.name} (shadow): follows {path}; metrics: http://127.0.0.1:")
+        assert begun.startswith(f"{good_model.name} (shadow): follows {path}; metrics: http://{host or '127.0.0.1'}:")
         append(path, rows("B") + "x\n")()
         wait_for(lambda: len(logged(artifacts, "shadow")) == 3)
         metrics = begun.split()[-1]
@@ -294,6 +320,41 @@ def test_the_verb_follows_until_it_is_told_to_end(
     )
     assert 'modelgates_rows_total{result="scored"} 2.0' in text
     assert 'modelgates_rows_total{result="refused"} 1.0' in text
+
+
+@contextmanager
+def ended(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """End a process also where a test fails; to leave it waits for it."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+@pytest.mark.integration
+def test_a_drill_asks_a_run_that_follows_a_file(
+    good_model: Path, path: Path, artifacts: Artifacts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(HEADER)
+    words = ["serve", "--onnx", good_model / "model.onnx", "--csv", path, "--follow"]
+    command = [sys.executable, "-m", "pytest_modelgates", *map(str, words)]
+    drilling = ["kill", "--drill", "--artifacts", str(artifacts.root)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ended(process),
+    ):
+        assert process.stdout
+        process.stdout.readline()
+        assert [(one.pid, one.arm, one.address) for one in running(artifacts)] == [(process.pid, "live", None)]
+        assert main(drilling) == 1
+        assert "(live, a run over rows): would end, as it does when it is killed" in capsys.readouterr().err
+        assert process.poll() is None
+        assert main([*drilling, "--end-runs"]) == 0
+        _, why = process.communicate()
+    assert capsys.readouterr().out.endswith("1 of 1 run ended; nothing is left stopped\n")
+    assert process.returncode == 1
+    assert "kill drill" in why
+    assert running(artifacts) == []
 
 
 @pytest.mark.integration

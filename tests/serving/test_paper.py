@@ -116,6 +116,7 @@ CUTS: list[Any] = [
     pytest.param({"weight": 0.3}, [30, 0, -30], "weight cut from 0.5 to 0.3", id="weight"),
     pytest.param({"gross": 0.4}, [20, 0, -20], "gross cut from 1 to 0.4", id="gross"),
     pytest.param({"turnover": 0.2}, [10, 0, -10], "turnover cut from 1 to 0.2", id="turnover"),
+    pytest.param({"weight": 0.3, "gross": 0.7}, [30, 0, -30], "weight cut from 0.5 to 0.3", id="weight-before-gross"),
 ]
 
 
@@ -136,6 +137,12 @@ def test_the_net_is_capped_when_a_price_is_missing() -> None:
     assert [str(cut) for cut in ledger.days[1].cuts] == ["net cut from 0.5 to 0.1"]
 
 
+def test_what_the_net_cuts_the_gross_need_not() -> None:
+    scores, priced = [{"A": 3.0, "B": 2.0, "C": 1.0}], {"A": 1.0, "B": 1.0}
+    day = follow(opened(), scores, [priced] * 2, net=0.1, gross=0.3).days[1]
+    assert [str(cut) for cut in day.cuts] == ["net cut from 0.5 to 0.1"]
+
+
 def test_a_name_without_a_market_is_closed_whatever_the_turnover() -> None:
     whole = {"A": 1.0, "B": 1.0, "C": 1.0}
     scores = [{"A": 3.0, "B": 2.0, "C": 1.0}, {"A": 1.0, "B": 2.0, "C": 3.0}]
@@ -151,6 +158,15 @@ def test_impact_is_charged_by_the_volume_or_asked_for() -> None:
     assert (a.cost_cents, b.cost_cents) == (round(5e7 * 1e-3 * math.sqrt(0.25)), round(5e7 * 1e-3))
     with pytest.raises(StatisticsError, match="impact is charged by participation: give the volumes, or set impact"):
         follow(opened(), scores, prices, costs=costs)
+
+
+def test_closing_for_want_of_a_price_has_no_impact() -> None:
+    scores, whole = [{"A": 3.0, "B": 2.0, "C": 1.0}] * 3, {"A": 1.0, "B": 1.0, "C": 1.0}
+    prices = [whole, whole, {"B": 1.0, "C": 1.0}]
+    volumes = [dict.fromkeys(quoted, 1e6) for quoted in prices]
+    costs = Costs(half_spread_bps=2, impact_bps=10)
+    closed = follow(opened(), scores, prices, costs=costs, volumes=volumes).days[2].names[0]
+    assert (closed.position_cents, closed.trade_cents, closed.cost_cents) == (0, -50_000_000, 10_000)
 
 
 NAMES = "ABCDEF"
@@ -430,6 +446,8 @@ def test_two_rows_of_a_date_and_asset_are_refused_and_the_last_score_of_a_row_co
     predict(artifacts, 0)
     predict(artifacts, 0, sign=-1)
     assert read_scores(artifacts, "live").days[on(0)].scores["B"] == -2
+    predict(artifacts, 0, sign=2, key="{day}T00:00|{name}")
+    assert read_scores(artifacts, "live").days[on(0)].scores["B"] == 4
     predict(artifacts, 0, key="{day}T16:00Z|{name}")
     with pytest.raises(StatisticsError, match="two rows are of 2026-01-05 and A: positions are held from day to day"):
         trade(artifacts, quotes(0, 1))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.storage.text import first_line, listed, printable, root_cause
+from pytest_modelgates.storage.text import first_line, listed, printable, root_cause, shown
 
 
 @given(text=st.text())
@@ -37,6 +37,10 @@ def test_the_root_cause_is_the_error_that_another_was_raised_from() -> None:
     assert root_cause(error) == "unable to create a node"
     error.__cause__ = TypeError("expected an int, got a boolean\nin a field")
     assert root_cause(error) == "expected an int, got a boolean"
+
+
+def test_an_address_of_version_6_stands_in_brackets() -> None:
+    assert (shown("127.0.0.1", 80), shown("::1", 80), shown("host", 1)) == ("127.0.0.1:80", "[::1]:80", "host:1")
 
 
 def test_a_list_of_names_ends_after_a_few() -> None:
