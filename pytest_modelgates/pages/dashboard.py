@@ -31,6 +31,7 @@ from ..storage.text import counted, first_line
 from .charts import Chart, line
 from .pictures import distributions
 from .render import page
+from .versions import over_versions
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -39,7 +40,6 @@ PAGES = {"registry": "Registry", "performance": "Performance", "quality": "Quali
 MODELS, CHANGES, GATED, CHECKS = 50, 100, 10, 200
 _READ = 5_000  # records of the audit log, from its end: packing enters trials, which are not shown
 _DAYS, _PARTS, _ROWS = 30, 4, 64  # of the log of predictions: days, newest parts of each, last rows of each
-_CHARTS = 12
 _MOST_BYTES = 64 * 2**20  # of the log of predictions, which business joins with outcomes
 
 
@@ -231,7 +231,7 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
     return {
         "models": models,
         "gates": [_gate_row(history, in_force) for history in histories],
-        "charts": _margins(histories, in_force),
+        "versions": over_versions(histories, in_force.policy),
         "unproved": [history.gate for history in histories if history.unproved],
         "rolled_back": alive.rolled_back if alive else (),
         "unread": alive.unread if alive else (),
@@ -258,28 +258,6 @@ def _gate_row(history: GateHistory, in_force: InForce) -> dict[str, Any]:
         "margin": short(margins[-1], 2) if margins and margins[-1] is not None else "-",
         "least": short(min(known), 2) if known else "-",
     }
-
-
-def _margins(histories: Sequence[GateHistory], in_force: InForce) -> list[Chart]:
-    """Draw the margins of gates that differ from version to version: those first that are nearest to a miss."""
-    drawn = list[tuple[float, Chart]]()
-    for history in histories:
-        versions = sorted(history.margins, key=int)
-        known = [margin for version in versions if (margin := history.margins[version]) is not None]
-        if len(set(known)) < 2:
-            continue
-        slo = in_force.policy.slo.get(base_name(history.gate))
-        chart = line(
-            f"Margin of {history.gate}",
-            f"The distance to the nearer bound of its limit [{slo.unit if slo else 'its unit'}], by version; below 0 "
-            "the gate is missed.",
-            versions,
-            {"margin": [history.margins[version] for version in versions]},
-            of="model",
-            limit=0.0,
-        )
-        drawn.append((known[-1] / max(map(abs, known)), chart))
-    return [chart for _, chart in sorted(drawn, key=lambda each: each[0])[:_CHARTS]]
 
 
 def _business(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list[str]) -> dict[str, Any]:

@@ -22,7 +22,16 @@ from pytest_modelgates.registry.events import record_event
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.serving.paper_ledger import read_ledger
 from tests.cli.test_paper import predicted, traded
-from tests.support.handmade import Registry, log_predictions, predictions
+from tests.support.handmade import (
+    Registry,
+    evidence,
+    green_ledger,
+    green_run,
+    log_predictions,
+    predictions,
+    record,
+    write_report,
+)
 
 from .reading import Read, is_harmless
 
@@ -105,6 +114,47 @@ def test_quality_shows_gates_with_their_margins_and_checks_for_drift(registry: R
     assert "PSI of each check for drift" in text
     assert f"{registry.live} live drift PSI 0.31" in text
     assert "Predictions: golden and current" in text
+
+
+def gated(registry: Registry, model_id: str, difference: float, gain: float, group: str = "momentum") -> None:
+    """Keep a report with this parity, and this gain of IC without a group of features."""
+    policy, directory = registry.policy, registry.artifacts.model(model_id)
+    detail = {"gain": gain, "gain_from": gain - 0.01, "gain_to": gain + 0.01, "bound": 0.0015}
+    ablation = record("ablation.harmless[x]", policy)
+    ablation = msgspec.structs.replace(
+        ablation,
+        gate=f"ablation.harmless[{group}]",
+        evidence=(msgspec.structs.replace(ablation.evidence[0], detail=detail),),
+    )
+    run = green_run(directory, policy)
+    gates = [each for each in run.gates if not each.gate.startswith(("ablation.", "parity.max_abs_diff"))]
+    gates += [record("parity.max_abs_diff", policy, difference), ablation]
+    ledger = green_ledger(directory, policy, run=msgspec.structs.replace(run, gates=tuple(gates)))
+    write_report(registry.artifacts.new_report(model_id, ledger.run.finished), ledger)
+
+
+def test_quality_shows_parity_and_ablations_over_versions(registry: Registry) -> None:
+    gated(registry, registry.live, 2e-6, -0.002, HOSTILE)
+    gated(registry, registry.candidate, 3e-6, 0.004, HOSTILE)
+    content = one_page("quality", registry.artifacts, registry.in_force)
+    text = Read(content.decode()).text
+    assert is_harmless(content)
+    assert f"model farthest {registry.live} 2e-06 {registry.candidate} 3e-06" in text
+    intervals = f"{registry.live} -0.002 -0.012 0.008 {registry.candidate} 0.004 -0.006 0.014"
+    assert f"model gain of IC from to {intervals}" in text
+    assert "Margin of parity.max_abs_diff" not in text
+
+
+def test_what_one_version_could_not_measure_is_a_gap(registry: Registry) -> None:
+    gated(registry, registry.candidate, 3e-6, 0.004)
+    policy, directory = registry.policy, registry.artifacts.model(registry.live)
+    unknown = (evidence("parity.max_abs_diff", policy.slo["parity.max_abs_diff"], state="inconclusive"),)
+    run = green_run(directory, policy)
+    gates = tuple(msgspec.structs.replace(each, evidence=unknown) for each in run.gates if "max_abs" in each.gate)
+    ledger = green_ledger(directory, policy, run=msgspec.structs.replace(run, gates=gates))
+    write_report(registry.artifacts.new_report(registry.live, ledger.run.finished), ledger)
+    text = said(registry, "quality")
+    assert f"model farthest {registry.live} – {registry.candidate} 3e-06" in text
 
 
 def test_lines_that_are_not_a_check_are_passed_over(registry: Registry) -> None:
