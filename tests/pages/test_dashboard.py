@@ -2,10 +2,11 @@
 
 import http.client
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,8 @@ from pytest_modelgates.pages import dashboard as module
 from pytest_modelgates.pages.dashboard import PAGES, dashboard, one_page
 from pytest_modelgates.pages.render import is_page
 from pytest_modelgates.pages.serve import DashboardServer
+from pytest_modelgates.predictions.compacting import compact
+from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.events import record_event
 from pytest_modelgates.registry.store import live_change
@@ -204,10 +207,80 @@ def test_business_draws_the_same_days_that_outcomes_realised_sums_up(
     assert f"days {found['days']}" in text
 
 
-def test_a_log_that_is_too_large_to_be_joined_is_not_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def of_days(registry: Registry, *counts: int) -> None:
+    """Log so many rows a day, one part a day, the last of them today."""
+    for ago, count in zip(range(len(counts) - 1, -1, -1), counts, strict=True):
+        day = NOW - timedelta(days=ago)
+        rows = [
+            msgspec.structs.replace(each, time=day, row_key=f"{day:%Y-%m-%d}|A") for each in scored(registry, count)
+        ]
+        log_predictions(registry.artifacts, rows)
+
+
+def test_a_log_with_too_many_rows_a_day_is_not_joined(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_days(registry, 1, 3)
+    monkeypatch.setattr(module, "_MOST_ROWS", 2)
+    expected = "not read the log: a day of it has too many rows; see: modelgates outcomes realised"
+    assert expected in said(registry, "business")
+
+
+def test_of_a_long_log_the_newest_days_are_joined(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_days(registry, 5, 3, 2, 2)
+    for most, days in ((4, 0), (7, 1), (11, 1), (12, None)):
+        monkeypatch.setattr(module, "_MOST_ROWS", most)
+        since = module._readable(parts(registry.artifacts, "live"))
+        assert since == (date.min if days is None else (NOW - timedelta(days=days)).date())
+
+
+def test_a_part_that_is_open_or_in_parquet_has_its_rows_counted(registry: Registry) -> None:
+    of_days(registry, 30, 1)
+    part, _ = parts(registry.artifacts, "live")
+    content = part.path.read_bytes()
+    assert module._rows(part) == 30
+    part.path.write_bytes(b"".join(content.splitlines(keepends=True)[:-1]))
+    assert module._rows(part) == pytest.approx(30, rel=0.5)
+    part.path.write_bytes(content)
+    assert compact(registry.artifacts, part) is None
+    packed, _ = parts(registry.artifacts, "live")
+    assert packed.path.suffix == ".parquet"
+    assert module._rows(packed) == 30
+
+
+def test_outcomes_that_are_too_many_are_not_joined(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     log_predictions(registry.artifacts, scored(registry))
-    monkeypatch.setattr(module, "_MOST_BYTES", 10)
-    assert "see: modelgates outcomes realised --since TIME" in said(registry, "business")
+    registry.artifacts.outcomes.mkdir()
+    (registry.artifacts.outcomes / "many.jsonl").write_bytes(b" " * 2**21)
+    monkeypatch.setattr(module, "_MOST_BYTES", 2**20)
+    assert "not read 2 MB of outcomes; see: modelgates outcomes realised" in said(registry, "business")
+
+
+def test_each_place_that_the_guide_names_for_a_page_or_a_log_is_there(
+    registry: Registry, tmp_path: Path, capsys: Capture
+) -> None:
+    records = predicted(registry)
+    log_predictions(registry.artifacts, [msgspec.structs.replace(each, arm="shadow") for each in records])
+    digest = live_change(registry.artifacts).digest
+    log_predictions(registry.artifacts, [msgspec.structs.replace(each, digest=digest) for each in records])
+    assert traded(registry, tmp_path) == 0
+    file, root = tmp_path / "outcomes.csv", str(registry.artifacts.root)
+    file.write_text(f"time,asset,return\n{records[0].row_key.replace('|', ',')},0.01\n")
+    assert main(["outcomes", "add", str(file), "--artifacts", root]) == 0
+    assert main(["drift-check", "--artifacts", root]) in (0, 1)
+    assert written(registry, tmp_path / "out") == 0
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
+    pages = guide.partition("also in files, and told by commands:\n\n")[2].partition("\n\n")[0]
+    logs = guide.partition("### Logs\n\n")[2].partition("\n\n")[0]
+    named = re.findall(r"`([^`]+)`", pages + logs)
+    assert len(set(named)) == 4 + 9 + 8 + 2
+    for name in named:
+        if name.startswith("modelgates "):
+            with pytest.raises(SystemExit) as ended:
+                main([*name.split()[1:], "--help"])
+            assert (name, ended.value.code) == (name, 0)
+        elif name.endswith(".html"):
+            assert (tmp_path / "out" / name).is_file()
+        else:
+            assert list(registry.artifacts.root.parent.glob(name)), name
 
 
 def test_hostile_text_stays_text_on_every_page(registry: Registry) -> None:
