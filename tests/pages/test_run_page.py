@@ -170,6 +170,20 @@ def test_a_red_run_says_why_and_what_to_do(pytester: pytest.Pytester) -> None:
     assert f"sha256:{read_report(report).digest}" in said
 
 
+def test_what_blocks_stands_first(ledger: Ledger) -> None:
+    ((model_id, found),) = ledger.models.items()
+    instead = {
+        name: record(name, PACKAGED, value) for name, value in (("pnl.after_costs", -1.0), ("wf.worst_fold", 0.0))
+    }
+    spoiled = msgspec.structs.replace(
+        ledger, models={model_id: msgspec.structs.replace(found, gates=tuple(instead.values()))}
+    )
+    said = text_of(run_page(spoiled, PACKAGED, report="report.json")).partition("what to do")[2]
+    assert PACKAGED.slo["pnl.after_costs"].severity == "soft"
+    assert list(PACKAGED.slo).index("pnl.after_costs") < list(PACKAGED.slo).index("wf.worst_fold")
+    assert 0 <= said.index("wf.worst_fold failed") < said.index("pnl.after_costs WARN")
+
+
 def test_a_green_run_says_so(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, value="0")
     assert run(pytester, f"--model-dir={model}", "test_mine.py", "--gate-html=page.html").ret == 0
