@@ -230,7 +230,7 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
                 limit=limit,
             )
         )
-        drift += [distributions(found[-1])] if found[-1].psi.bins else []
+        drift += [distributions(check) for check in [each for each in found if each.psi.bins][-1:]]
     return {
         "models": models,
         "gates": [_gate_row(history, in_force) for history in histories],

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ..artifacts import Artifacts
@@ -202,8 +203,8 @@ def _intervals(records: Sequence[GateRecord]) -> list[Chart]:
 
 def of_checks(artifacts: Artifacts, digest: str) -> list[Chart]:
     """Draw the newest check for drift of a model."""
-    newest = next(checks(artifacts, most=_MOST_CHECKS, digest=digest), None)
-    return [distributions(newest)] if newest and newest.psi.bins else []
+    found = (check for check in checks(artifacts, most=_MOST_CHECKS, digest=digest) if check.psi.bins)
+    return [distributions(newest) for newest in islice(found, 1)]
 
 
 def distributions(check: CheckLine) -> Chart:

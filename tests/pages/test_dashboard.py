@@ -160,6 +160,15 @@ def test_what_one_version_could_not_measure_is_a_gap(registry: Registry) -> None
     assert f"model farthest {registry.live} – {registry.candidate} 3e-06" in text
 
 
+def test_the_newest_check_that_has_bins_is_drawn(registry: Registry) -> None:
+    checked(registry)
+    checked(registry, by="gates", arm="shadow", psi={"value": 0.02, "critical": 0.03})
+    text = said(registry, "quality")
+    assert "Predictions: golden and current" in text
+    assert "0.31 0.02" in text
+    assert "0.02 0.03" in text
+
+
 def test_lines_that_are_not_a_check_are_passed_over(registry: Registry) -> None:
     checked(registry, time="yesterday")
     with registry.artifacts.drift_checks.open("ab") as file:
