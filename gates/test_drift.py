@@ -14,7 +14,7 @@ def test_psi(shadow_drift: dict[str, Any], gate: Gate) -> None:
     psi, rows = shadow_drift["psi"], shadow_drift["rows"]["current"]
     if psi["doubt"]:
         gate.inconclusive(psi["doubt"], sample=rows)
-    gate.check(psi["judged"], sample=rows, critical=psi["critical"])
+    gate.check(psi["judged"], sample=rows, critical=psi["critical"], index=psi["value"])
 
 
 @pytest.mark.soft

@@ -17,6 +17,8 @@ def test_max_abs_diff(candidate: Candidate, gate: Gate) -> None:
         sample=parity.rows,
         max_abs_diff=parity.max_abs_diff,
         scale=parity.scale,
+        half_within=parity.scaled_half,
+        p99_within=parity.scaled_p99,
         probes=parity.probes,
         **candidate.cause,
     )

@@ -41,6 +41,16 @@ def test_every_link_leads_somewhere(name: str) -> None:
     assert broken == []
 
 
+def test_pictures_are_small_and_said_in_words() -> None:
+    shown = [
+        (words, ROOT / name) for text in TEXTS.values() for words, name in re.findall(r"!\[(.*?)\]\((.*?)\)", text)
+    ]
+    assert shown == [("A refused model's page", ROOT / "docs" / "run.png")]
+    for _, path in shown:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 150_000
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_test_named_exists(name: str) -> None:
     there = {path.name for folder in ("gates", "tests") for path in ROOT.glob(f"{folder}/**/*.py")}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
 from ..errors import ModelgatesError
+from ..storage.paths import is_folder
 from .options import (
     ARTIFACTS,
     JSON,
@@ -197,4 +198,23 @@ def run_gates(
     if key is not None:
         path = path.with_name(path.name.removesuffix(".json") + SEALED_SUFFIX)
         artifacts.write(path, hermetic.seal_report(stored, directory, policy, key))
+    _list_drift(directory, artifacts, in_force, stored)
     return path, stored
+
+
+def _list_drift(directory: Path, artifacts: Artifacts, in_force: "InForce", stored: "StoredReport") -> None:
+    """Add what the gates found of drift to the list of all checks, as gates themselves write nothing there.
+
+    What keeps it from the list is said, and changes nothing.
+    """
+    from ..monitoring.checks import of_gates, record
+    from ..registry.store import live_id
+
+    if not is_folder(artifacts.model(directory.name)):  # a dry run keeps nothing
+        return
+    try:
+        arm = "live" if live_id(artifacts) == directory.name else "shadow"
+        if line := of_gates(stored.report.modelgates, directory.name, in_force.policy, arm=arm):
+            record(artifacts, line)
+    except (ModelgatesError, OSError) as error:
+        note(f"what the gates found of drift is not in {artifacts.drift_checks}: {error}")

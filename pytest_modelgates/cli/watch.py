@@ -44,10 +44,11 @@ def watch(arguments: argparse.Namespace) -> int:
     """Look at how the live model does, and roll it back if a trigger says so; ends with 1 after a breach.
 
     Triggers are the time of batches, drift of the predictions, rows that failed, were rejected or score otherwise now,
-    and what came of the predictions against what the gates promised; silence, age, and a candidate that ranks otherwise
-    are told. Their limits are in the policy; their windows, and whether a breach is a warning, a dry run or acted on,
-    in operations.toml under [watch]. A rollback goes to the newest model that was live before and still verifies, loads
-    and scores its golden. If there is none, arm `live` is stopped. The watch never promotes.
+    and what came of the predictions against what the gates promised; silence, age, an overdue drill of the kill switch,
+    and a candidate that ranks otherwise are told. Their limits are in the policy; their windows, and whether a breach
+    is a warning, a dry run or acted on, in operations.toml under [watch]. A rollback goes to the newest model that was
+    live before and still verifies, loads and scores its golden. If there is none, arm `live` is stopped. The watch
+    never promotes.
 
     It ends with 0 if nothing was found, 1 after a breach, 2 if used wrongly, 3 if something cannot be seen.
     """

@@ -1,6 +1,6 @@
-"""The list of all checks for drift, `artifacts/drift/checks.jsonl`, as those read it who show what was found."""
+"""The list of all checks for drift, `artifacts/drift/checks.jsonl`: how it is read, and what is added of gates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
@@ -9,9 +9,15 @@ from typing import Any
 import msgspec
 
 from ..artifacts import Artifacts
-from ..predictions.records import NOT_A_RECORD
-from ..storage.lines import lines_from_end
+from ..evidence.report import Ledger
+from ..evidence.verdict import Verdict, judge
+from ..policy.policy import Policy
+from ..predictions.records import NOT_A_RECORD, Arm
+from ..storage.atomic import make_folder
+from ..storage.lines import append_atomic, lines_from_end
 from ..storage.paths import is_file
+
+PSI, KS = "drift.psi", "drift.ks"
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -63,6 +69,54 @@ class CheckLine(msgspec.Struct, frozen=True):
 
 
 _line = msgspec.json.Decoder(CheckLine)
+
+
+def record(artifacts: Artifacts, line: Mapping[str, Any]) -> None:
+    """Append a check to the list; raises OSError if it cannot be written."""
+    make_folder(artifacts.drift_checks.parent, mode=artifacts.directory_mode)
+    append_atomic(artifacts.drift_checks, msgspec.json.encode(line) + b"\n", mode=artifacts.file_mode)
+
+
+def of_gates(ledger: Ledger, model_id: str, policy: Policy, *, arm: Arm) -> dict[str, Any] | None:
+    """Put what gates found of drift in a line of the list; None if they measured no index.
+
+    A report has no shares of bins, and looks over time pass the line over.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    model_id : str
+    policy : Policy
+        Its limits say what is drift.
+    arm : str
+        Where the rows were scored.
+    """
+    found = ledger.models[model_id]
+    gates = {gate.gate: gate for gate in found.gates if gate.gate in (PSI, KS)}
+    measured = {each.slo: each for gate in gates.values() for each in gate.evidence if each.state == "measured"}
+    if (psi := measured.get(PSI)) is None:
+        return None
+    ks = measured.get(KS)
+    judged = {name: judge(gate, policy) for name, gate in gates.items()}
+    verdicts = {verdict for verdict, _ in judged.values()}
+    drift = True if Verdict.FAILED in verdicts else False if verdicts == {Verdict.PASSED} else None
+    return {
+        "format": 1,
+        "time": ledger.run.finished,
+        "model_id": model_id,
+        "digest": found.digest_after,
+        "by": "gates",
+        "arm": arm,
+        "rows": {"current": psi.sample},
+        "overall_drift": drift,
+        "reasons": [f"{name} {why}" for name, (verdict, why) in judged.items() if verdict is not Verdict.PASSED],
+        "psi": {
+            "value": psi.detail.get("index", psi.value),
+            "judged": psi.value,
+            "critical": psi.detail.get("critical"),
+        },
+        "ks": {name: ks.detail.get(name) for name in ("statistic", "p_value")} if ks else {},
+    }
 
 
 def checks(artifacts: Artifacts, *, most: int, digest: str = "") -> Iterator[CheckLine]:

@@ -8,8 +8,6 @@ from datetime import UTC, date, datetime
 from itertools import chain
 from pathlib import Path
 
-import msgspec
-
 from ..artifacts import Artifacts
 from ..audit.kinds import ACKNOWLEDGE
 from ..drift.golden import COLUMN
@@ -24,11 +22,10 @@ from ..predictions.counting import Tally, Window, count_whole, days_of, refuse_i
 from ..predictions.records import checked_arm
 from ..registry.events import record_event
 from ..registry.store import live_change
-from ..storage.atomic import make_folder
 from ..storage.digests import tree_digest
-from ..storage.lines import append_atomic
 from ..storage.paths import is_folder
 from ..storage.text import counted
+from . import checks
 from .engines import Engine, here
 from .looks import Before, Looking, before, over_time_in_words, subject, to_acknowledge, why_not
 from .part_counts import EPOCH, add_parts, count_part, tasks_of
@@ -317,8 +314,7 @@ def record(artifacts: Artifacts, check: Check) -> None:
         **as_json(check.report),
         "over_time": as_json(check.over_time),
     }
-    make_folder(artifacts.drift_checks.parent, mode=artifacts.directory_mode)
-    append_atomic(artifacts.drift_checks, msgspec.json.encode(line) + b"\n", mode=artifacts.file_mode)
+    checks.record(artifacts, line)
 
 
 def day_of(number: int) -> date:

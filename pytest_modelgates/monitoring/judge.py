@@ -16,6 +16,7 @@ from ..predictions.parts import parts
 from ..registry.criteria import DRIFT, SERVE_LATENCY
 from ..registry.in_force import InForce
 from ..registry.way_back import PARITY
+from ..serving.drill import last_drill
 from ..storage.text import first_line
 from . import triggers
 from .drift_check import check_log, record
@@ -23,10 +24,11 @@ from .lately import Lately
 from .looks import newest_in
 from .rescored import SCORES, Rescore, wrong_scores
 from .seldom import OF_OUTCOMES, RANKS, Held, seldom
-from .silence import age, deadlines, silence
+from .silence import age, deadlines, overdue_drill, silence
 from .triggers import DRIFT_SHARE, Finding
 from .way_out import ARM
 
+KILL_DRILL = "safety.kill_drill"
 BY_CHANCE = ("latency", "failed", "rejected")
 """Triggers that chance may set off, besides drift."""
 CURABLE = (*BY_CHANCE, "drift", SCORES, *OF_OUTCOMES)
@@ -99,6 +101,7 @@ class Judge:
             self._scores(policy, rules, live, modes[SCORES]),
             *stands,
             *self._quiet(rules, live, now=now),
+            self._overdue(policy, rules, live, now=now),
         ]
 
     def _of_log(
@@ -193,6 +196,15 @@ class Judge:
             except (ModelgatesError, OSError) as error:
                 found.append(triggers.unseen(trigger, of.mode, first_line(error)))
         return found
+
+    def _overdue(self, policy: Policy, rules: WatchRules, live: Intent, *, now: datetime) -> Finding:
+        """Judge when a drill last proved the kill switch."""
+        try:
+            last = last_drill(self._artifacts)
+        except (ModelgatesError, OSError) as error:
+            return triggers.unseen("drill", rules.drill.mode, first_line(error))
+        proved = last.ended if last else None
+        return overdue_drill(rules.drill, policy.limit(KILL_DRILL), proved, live=live.time, now=now)
 
 
 def _back(rules: WatchRules) -> timedelta:

@@ -8,7 +8,7 @@ from datetime import datetime
 from ..artifacts import Artifacts, is_id
 from ..errors import ModelgatesError
 from ..evidence.proof import StoredProof, read_proof
-from ..evidence.report import GateRecord, StoredReport, read_report, reports_in
+from ..evidence.report import Evidence, GateRecord, StoredReport, read_report, reports_in
 from ..evidence.verdict import Verdict, base_name, judge
 from ..policy.policy import Policy
 from ..registry.store import went_live
@@ -35,6 +35,8 @@ class GateHistory:
     margins : dict of str to (float or None)
         By model: the distance of what it measured last to the nearer bound of its limit [unit of the gate], negative
         beyond it; the least of several limits, None where nothing was measured.
+    measured : dict of str to Evidence
+        By model, what it recorded last against the limit of its own name; of named models alone.
     """
 
     gate: str
@@ -43,6 +45,7 @@ class GateHistory:
     last_proved: datetime | None = None
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     margins: dict[str, float | None] = field(default_factory=dict)
+    measured: dict[str, Evidence] = field(default_factory=dict)
 
     @property
     def times(self) -> tuple[datetime | None, datetime | None, datetime | None]:
@@ -114,9 +117,15 @@ def liveness(artifacts: Artifacts, policy: Policy, *, models: Sequence[str] | No
     for stored in _reports(artifacts, policy, unread, models):
         ledger = stored.report.modelgates
         for model_id, run in ledger.models.items():
+            if not is_id(model_id):
+                unread.append(f"{stored.path}: is of {model_id!r}, which is no model id")
+                continue
             for record in run.gates:
                 history = found.setdefault(record.gate, GateHistory(record.gate))
                 _add(history, record, model_id, ledger.run.finished, policy)
+                if models is not None:  # of all models of a large registry it would not fit in memory
+                    own = [each for each in record.evidence if each.slo == base_name(record.gate)]
+                    history.measured.update((model_id, each) for each in own)
     for trial, created in _trials(artifacts, policy, unread, models):
         history = found.setdefault(trial, GateHistory(trial))
         history.last_proved = max(created, history.last_proved or created)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-from ..policy.operations import AgeRules, SilenceRules
+from ..policy.limits import Bounds
+from ..policy.operations import AgeRules, DrillRules, SilenceRules
 from .triggers import Finding, inconclusive
 
-NO_CURE = ("silence", "stale_model", "stale_golden", "shadow")
+NO_CURE = ("silence", "stale_model", "stale_golden", "drill", "shadow")
 """Triggers that no rollback helps against: they are told, and never acted on."""
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)
@@ -14,9 +15,10 @@ _DAY = timedelta(days=1)
 
 def deadlines(rules: SilenceRules, *, now: datetime) -> tuple[datetime, datetime] | None:
     """Give the last deadline that has passed, and the one before it; None if there is none in any week."""
-    found, day = list[datetime](), now.astimezone(UTC).date()
-    for _ in range(15):  # two of them lie within a week and a day
-        found += reversed(_of_day(rules.by, day)) if _WEEKDAYS[day.weekday()] in rules.weekdays else []
+    found, day, holidays = list[datetime](), now.astimezone(UTC).date(), set(rules.holidays)
+    for _ in range(15 + 7 * len(holidays)):  # two of them lie within a week and a day, or a week a holiday more
+        if _WEEKDAYS[day.weekday()] in rules.weekdays and day not in holidays:
+            found += reversed(_of_day(rules.by, day))
         day -= _DAY
     passed = [each for each in found if each <= now]
     return (passed[0], passed[1]) if len(passed) > 1 else None
@@ -80,6 +82,25 @@ def age(trigger: str, rules: AgeRules, since: datetime | None, what: str, *, now
         unit="days",
         limit=f"≤ {rules.limit_days:g}",
         beyond=old,
+    )
+
+
+def overdue_drill(
+    rules: DrillRules, limit: Bounds, proved: datetime | None, *, live: datetime, now: datetime
+) -> Finding:
+    """Say whether the kill switch was proved too long ago; without any drill, time counts since the model is live."""
+    days = max((now - (proved or live)) / _DAY, 0.0)
+    late = not limit.contains(days)
+    since = "a drill proved the kill switch" if proved else "the model is live, and no drill has proved the kill switch"
+    return Finding(
+        trigger="drill",
+        mode=rules.mode,
+        verdict="breach" if late else "clean" if proved else "inconclusive",
+        text=f"{days:.1f} days since {since}, limit {limit}; see: modelgates kill --drill",
+        value=days,
+        unit="days",
+        limit=str(limit),
+        beyond=late,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from ..monitoring.checks import checks
 from ..monitoring.liveness import GateHistory, liveness
 from ..policy.limits import short
 from ..predictions.parts import JSON_LINES, Part, arms, parts
+from ..predictions.reading import closing_on_disk
 from ..predictions.records import NOT_A_RECORD, Prediction
 from ..registry.criteria import streak
 from ..registry.in_force import InForce
@@ -31,6 +32,7 @@ from ..storage.text import counted, first_line
 from .charts import Chart, line
 from .pictures import distributions
 from .render import page
+from .versions import over_versions
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -39,8 +41,9 @@ PAGES = {"registry": "Registry", "performance": "Performance", "quality": "Quali
 MODELS, CHANGES, GATED, CHECKS = 50, 100, 10, 200
 _READ = 5_000  # records of the audit log, from its end: packing enters trials, which are not shown
 _DAYS, _PARTS, _ROWS = 30, 4, 64  # of the log of predictions: days, newest parts of each, last rows of each
-_CHARTS = 12
-_MOST_BYTES = 64 * 2**20  # of the log of predictions, which business joins with outcomes
+# What business joins: rows of the newest days of the log, and bytes of outcomes.
+_MOST_ROWS, _MOST_BYTES = 20_000, 16 * 2**20
+_ROW = 200  # bytes of a line of a part that is still open
 
 
 def dashboard(artifacts: Artifacts, in_force: InForce, *, now: datetime | None = None) -> dict[str, bytes]:
@@ -227,11 +230,11 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
                 limit=limit,
             )
         )
-        drift += [distributions(found[-1])] if found[-1].psi.bins else []
+        drift += [distributions(check) for check in [each for each in found if each.psi.bins][-1:]]
     return {
         "models": models,
         "gates": [_gate_row(history, in_force) for history in histories],
-        "charts": _margins(histories, in_force),
+        "versions": over_versions(histories, in_force.policy),
         "unproved": [history.gate for history in histories if history.unproved],
         "rolled_back": alive.rolled_back if alive else (),
         "unread": alive.unread if alive else (),
@@ -258,28 +261,6 @@ def _gate_row(history: GateHistory, in_force: InForce) -> dict[str, Any]:
         "margin": short(margins[-1], 2) if margins and margins[-1] is not None else "-",
         "least": short(min(known), 2) if known else "-",
     }
-
-
-def _margins(histories: Sequence[GateHistory], in_force: InForce) -> list[Chart]:
-    """Draw the margins of gates that differ from version to version: those first that are nearest to a miss."""
-    drawn = list[tuple[float, Chart]]()
-    for history in histories:
-        versions = sorted(history.margins, key=int)
-        known = [margin for version in versions if (margin := history.margins[version]) is not None]
-        if len(set(known)) < 2:
-            continue
-        slo = in_force.policy.slo.get(base_name(history.gate))
-        chart = line(
-            f"Margin of {history.gate}",
-            f"The distance to the nearer bound of its limit [{slo.unit if slo else 'its unit'}], by version; below 0 "
-            "the gate is missed.",
-            versions,
-            {"margin": [history.margins[version] for version in versions]},
-            of="model",
-            limit=0.0,
-        )
-        drawn.append((known[-1] / max(map(abs, known)), chart))
-    return [chart for _, chart in sorted(drawn, key=lambda each: each[0])[:_CHARTS]]
 
 
 def _business(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list[str]) -> dict[str, Any]:
@@ -318,7 +299,7 @@ def _paper(artifacts: Artifacts, charts: list[Chart], facts: list[tuple[str, str
 
 
 def _realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], facts: list[tuple[str, str]]) -> None:
-    """Draw what following the live model has come to, if its log is small enough to be read."""
+    """Draw what following the live model has come to, by the newest days that can be read while somebody waits."""
     import numpy as np
 
     from ..monitoring.realised import followed
@@ -326,15 +307,22 @@ def _realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], fact
     from ..stats.risk import drawdowns
 
     live = live_change(artifacts)
-    size = sum(part.path.stat().st_size for part in parts(artifacts, "live"))
-    if size > _MOST_BYTES:
-        facts.append(("not read", f"the log of {size / 2**20:.0f} MB; see: modelgates outcomes realised --since TIME"))
+    since = _readable(parts(artifacts, "live"))
+    known = sum(path.stat().st_size for path in artifacts.outcomes.glob("*.jsonl"))
+    if since is None or known > _MOST_BYTES:
+        what = "the log: a day of it has too many rows" if since is None else f"{known / 2**20:.0f} MB of outcomes"
+        facts.append(("not read", f"{what}; see: modelgates outcomes realised"))
         return
     with ModelDirectory(artifacts.model(live.to)) as model:
         sidecar = model.sidecar
-    found = followed(artifacts, in_force.policy, sidecar, live.to, "live", Window(digest=live.digest))
+    window = Window(
+        digest=live.digest, since=datetime(since.year, since.month, since.day, tzinfo=UTC) if since > date.min else None
+    )
+    found = followed(artifacts, in_force.policy, sidecar, live.to, "live", window)
     said, holdings = found.realised, found.holdings
     facts += [("model", live.to), ("rows with an outcome", str(said.rows)), ("rows that wait", str(said.waiting))]
+    if window.since:
+        facts.append(("of rows scored since", f"{since}; of all: modelgates outcomes realised"))
     if said.metric:
         facts.append((said.metric[0], short(said.metric[1])))
     if holdings is None or said.traded is None:
@@ -373,6 +361,24 @@ def _realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], fact
             {"share of capital": holdings.turnover.tolist()},
         ),
     ]
+
+
+def _readable(found: Sequence[Part]) -> date | None:
+    """Choose the day from which on the rows of a log are few enough to be read; None if there is none."""
+    total, days = 0, list[date]()
+    for day, of_day in groupby(reversed(found), key=lambda part: part.day):
+        total += sum(_rows(part) for part in of_day)
+        if total > _MOST_ROWS:
+            # The day before the first is read as well, since a batch may end after its midnight.
+            return days[-2] if len(days) > 1 else None
+        days.append(day)
+    return date.min
+
+
+def _rows(part: Part) -> int:
+    """How many rows a part has, by its last line; about how many if it is open."""
+    closing = closing_on_disk(part)
+    return closing.closed if closing else part.path.stat().st_size // _ROW
 
 
 _Written = Callable[[Artifacts, InForce, datetime, list[str]], dict[str, Any]]

@@ -1,6 +1,8 @@
 """What is drawn of a panel, of a report's evidence and of checks for drift; every number is computed in `stats`."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ..artifacts import Artifacts
@@ -8,10 +10,12 @@ from ..errors import ModelgatesError
 from ..evidence.report import Evidence, GateRecord
 from ..model.directory import PANEL, ModelDirectory
 from ..monitoring.checks import CheckLine, checks
+from ..policy.limits import short
 from ..policy.policy import Policy
 from ..storage.text import first_line
 from .charts import Chart, bars, histograms, line
 
+PARITY, ABLATION = "parity.max_abs_diff", "ablation.harmless"
 NATIVE = "by the native model's scores in the panel"
 _MOST_CHECKS = 500  # lines of the list of checks, from its end
 
@@ -93,6 +97,8 @@ def of_evidence(gates: Iterable[GateRecord]) -> list[Chart]:
     records = list(gates)
     found = {evidence.slo: evidence for record in records for evidence in record.evidence if evidence.detail}
     charts = list[Chart]()
+    if parity := _parity(found.get(PARITY)):
+        charts.append(parity)
     if decay := _decay(found.get("significance.rank_ic")):
         charts.append(decay)
     if placebo := _placebo(found.get("significance.placebo")):
@@ -100,16 +106,16 @@ def of_evidence(gates: Iterable[GateRecord]) -> list[Chart]:
     ablations = {
         record.gate.partition("[")[2].removesuffix("]"): record.evidence[0].detail
         for record in records
-        if record.gate.startswith("ablation.harmless[") and record.evidence
+        if record.gate.startswith(f"{ABLATION}[") and record.evidence
     }
-    gains = {group: _number(detail, "gain") for group, detail in ablations.items()}
+    gains = {group: number(detail, "gain") for group, detail in ablations.items()}
     if any(gain is not None for gain in gains.values()):
         between = {
             group: (low, high)
             for group, detail in ablations.items()
-            if (low := _number(detail, "gain_from")) is not None and (high := _number(detail, "gain_to")) is not None
+            if (low := number(detail, "gain_from")) is not None and (high := number(detail, "gain_to")) is not None
         }
-        bound = next((_number(detail, "bound") for detail in ablations.values() if detail), None)
+        bound = next((number(detail, "bound") for detail in ablations.values() if detail), None)
         charts.append(
             bars(
                 "Ablation",
@@ -123,6 +129,27 @@ def of_evidence(gates: Iterable[GateRecord]) -> list[Chart]:
             )
         )
     return charts + _intervals(records)
+
+
+def _parity(evidence: Evidence | None) -> Chart | None:
+    farthest, limit = (evidence.value, evidence.at_most) if evidence else (None, None)
+    if evidence is None or farthest is None or not limit or limit <= 0:
+        return None
+    apart = {
+        "half of the rows": number(evidence.detail, "half_within"),
+        "99 in 100 rows": number(evidence.detail, "p99_within"),
+        "every row": farthest,
+    }
+    said = ", ".join(f"{name} at most {short(value)}" for name, value in apart.items() if value is not None)
+    return bars(
+        "Parity",
+        f"How far the scores of ONNX Runtime are from the native ones, as a share of the spread of a day's: {said}; "
+        f"the limit is {limit:g}. A bar shows by how many powers of ten that is below the limit, and lies left of 0 if "
+        "it is above; where nothing differs there is none.",
+        {name: math.log10(limit / value) if value else None for name, value in apart.items()},
+        of="rows and probes",
+        unit="powers of ten below the limit",
+    )
 
 
 def _decay(evidence: Evidence | None) -> Chart | None:
@@ -140,7 +167,7 @@ def _decay(evidence: Evidence | None) -> Chart | None:
 
 def _placebo(evidence: Evidence | None) -> Chart | None:
     detail = evidence.detail if evidence else {}
-    ic, spread = _number(detail, "ic"), _number(detail, "sd_names")
+    ic, spread = number(detail, "ic"), number(detail, "sd_names")
     if ic is None or spread is None:
         return None
     return bars(
@@ -176,8 +203,8 @@ def _intervals(records: Sequence[GateRecord]) -> list[Chart]:
 
 def of_checks(artifacts: Artifacts, digest: str) -> list[Chart]:
     """Draw the newest check for drift of a model."""
-    newest = next(checks(artifacts, most=_MOST_CHECKS, digest=digest), None)
-    return [distributions(newest)] if newest and newest.psi.bins else []
+    found = (check for check in checks(artifacts, most=_MOST_CHECKS, digest=digest) if check.psi.bins)
+    return [distributions(newest) for newest in islice(found, 1)]
 
 
 def distributions(check: CheckLine) -> Chart:
@@ -196,7 +223,8 @@ def distributions(check: CheckLine) -> Chart:
     )
 
 
-def _number(detail: dict[str, Any], name: str) -> float | None:
+def number(detail: Mapping[str, Any], name: str) -> float | None:
+    """Read a number from what was recorded with a value."""
     value = detail.get(name)
     return float(value) if isinstance(value, int | float) else None
 

@@ -132,7 +132,7 @@ def _model(model_id: str, found: ModelRun, run: RunInfo, policy: Policy) -> _Mod
         state="bad" if said.startswith("Red") else "good",
         counts=f"{counted(len(judged), 'gate')}: " + ", ".join(f"{number} {word}" for word, number in words.items()),
         problems=problems,
-        reasons=[_reason(each, policy) for each in judged if each.why],
+        reasons=[_reason(each, policy) for each in sorted(judged, key=lambda each: not each.blocks) if each.why],
         waivers=found.waivers,
         charts=charts,
         notes=notes,

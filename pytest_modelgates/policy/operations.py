@@ -4,6 +4,7 @@ Its digest is in no report, so that another lock timeout or limit of memory void
 """
 
 from collections.abc import Iterator
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from string import Template
@@ -196,12 +197,19 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 class SilenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a prediction must be there: by each time of day in UTC, on some days of the week, one since the time before.
 
-    No rollback ends a silence, so the mode is a warning or a dry run.
+    On `holidays` none is due. No rollback ends a silence, so the mode is a warning or a dry run.
     """
 
     mode: QuietMode
     by: tuple[Clock, ...] = ()
     weekdays: tuple[Weekday, ...]
+    holidays: tuple[date, ...] = ()
+
+
+class DrillRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What follows when a drill of the kill switch is overdue. No rollback proves the switch."""
+
+    mode: QuietMode
 
 
 class AgeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -240,6 +248,7 @@ class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     silence: SilenceRules
     stale_model: AgeRules
     stale_golden: AgeRules
+    drill: DrillRules
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""

@@ -142,7 +142,7 @@ def test_a_look_over_time_that_cannot_be_written_fails(
         raise OSError(28, "No space left on device")
 
     log(registry)
-    monkeypatch.setattr("pytest_modelgates.monitoring.drift_check.append_atomic", full)
+    monkeypatch.setattr("pytest_modelgates.monitoring.checks.append_atomic", full)
     assert asked(registry) == 0
     assert "this check is not in " in capsys.readouterr().err
     assert asked(registry, "--over-time") == 3

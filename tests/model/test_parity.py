@@ -41,6 +41,13 @@ def test_one_row_among_all_sets_the_difference(model: OnnxModel, row: int, shift
     assert parity.max_abs_diff == abs(SCORES[row] - reference[row])
     reach = max(reference.std(), abs(reference[row] - np.median(reference)))
     assert parity.scaled == pytest.approx(parity.max_abs_diff / reach)
+    assert (parity.scaled_half, parity.scaled_p99) == (0.0, parity.scaled)
+
+
+def test_half_of_the_rows_may_be_nearer_than_the_farthest(model: OnnxModel) -> None:
+    few, most = (measure(model, ROWS, SCORES + np.where(np.arange(70) < count, 1e-3, 0.0)) for count in (30, 40))
+    assert few.scaled_half == 0.0 < few.scaled_p99 <= few.scaled
+    assert 0.0 < most.scaled_half <= most.scaled_p99
 
 
 SCALES = [pytest.param(scale, id=f"{scale:g}") for scale in (1e-30, 5e-6, 5e-3, 1.0, 1e6)]

@@ -225,3 +225,23 @@ def test_only_what_is_of_the_models_asked_for_is_read(registry: Registry) -> Non
     assert folds.verdicts[registry.candidate] is Verdict.FAILED
     assert registry.candidate not in others.verdicts
     assert every.refused == ()
+
+
+def test_a_report_of_a_model_without_an_id_is_named_as_not_read(unread: Registry) -> None:
+    directory = unread.artifacts.model(unread.live)
+    ledger = green_ledger(directory, unread.policy)
+    ledger = msgspec.structs.replace(ledger, models={"</td>": ledger.models[unread.live]})
+    path = write_report(unread.artifacts.new_report(unread.live, NOW), ledger)
+    found = liveness(unread.artifacts, unread.policy, models=[unread.live])
+    assert found.unread == (f"{path}: is of '</td>', which is no model id",)
+    assert all(each.last_ran is None for each in found.gates)
+
+
+def test_what_was_measured_is_kept_of_models_that_are_named_and_of_their_last_run(unread: Registry) -> None:
+    policy = unread.policy
+    ran(unread, unread.live, record(PARITY, policy, 3e-6), days_ago=1)
+    ran(unread, unread.live, record(PARITY, policy, 2e-6))
+    named = liveness(unread.artifacts, policy, models=[unread.live])
+    (found,) = (each for each in named.gates if each.gate == PARITY)
+    assert {model_id: each.value for model_id, each in found.measured.items()} == {unread.live: 2e-6}
+    assert history(unread, PARITY).measured == {}

@@ -1,11 +1,13 @@
 """What no prediction tells: deadlines by day and hour, and ages."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pytest
 
-from pytest_modelgates.monitoring.silence import age, deadlines, silence
-from pytest_modelgates.policy.operations import AgeRules, SilenceRules
+from pytest_modelgates.monitoring.silence import age, deadlines, overdue_drill, silence
+from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import AgeRules, DrillRules, SilenceRules
 
 WORKDAYS = ("mon", "tue", "wed", "thu", "fri")
 
@@ -32,6 +34,30 @@ def test_the_deadline_that_passed_last_counts_from_the_one_before(
     by: tuple[str, ...], now: str, deadline: str, before: str
 ) -> None:
     assert deadlines(rules(*by), now=at(now)) == (at(deadline), at(before))
+
+
+HOLIDAYS = [
+    pytest.param(WORKDAYS, ["2026-11-30"], "2026-11-27T18:30", "2026-11-26T18:30", id="one day"),
+    pytest.param(WORKDAYS, ["2026-11-27", "2026-11-28"], "2026-11-30T18:30", "2026-11-26T18:30", id="between"),
+    pytest.param(
+        WORKDAYS,
+        [f"2026-11-{day}" for day in range(10, 31)],
+        "2026-11-09T18:30",
+        "2026-11-06T18:30",
+        id="weeks",
+    ),
+    pytest.param(("mon",), ["2026-11-30", "2026-11-23"], "2026-11-16T18:30", "2026-11-09T18:30", id="one day a week"),
+]
+
+
+@pytest.mark.parametrize(("weekdays", "holidays", "deadline", "before"), HOLIDAYS)
+def test_on_a_holiday_nothing_is_due(
+    weekdays: tuple[str, ...], holidays: list[str], deadline: str, before: str
+) -> None:
+    asked = msgspec.structs.replace(
+        rules("18:30", weekdays=weekdays), holidays=tuple(date.fromisoformat(day) for day in holidays)
+    )
+    assert deadlines(asked, now=at("2026-12-01T12:00")) == (at(deadline), at(before))
 
 
 def test_where_no_time_or_no_day_is_named_nothing_is_due() -> None:
@@ -84,3 +110,34 @@ def test_an_age_is_held_against_its_days() -> None:
     assert (unknown.verdict, unknown.text) == ("inconclusive", "its age is not known")
     unasked = AgeRules(mode="warn", limit_days=0)
     assert age("stale_model", unasked, None, "", now=now).text == "limit_days is 0, which does not ask"
+
+
+@pytest.mark.parametrize(
+    ("days", "verdict", "text"),
+    [
+        (92, "clean", "92.0 days since a drill proved the kill switch, limit 0 ≤ · ≤ 92; see: modelgates kill --drill"),
+        (
+            93,
+            "breach",
+            "93.0 days since a drill proved the kill switch, limit 0 ≤ · ≤ 92; see: modelgates kill --drill",
+        ),
+    ],
+)
+def test_a_drill_is_overdue_by_the_limit_of_the_gate(days: float, verdict: str, text: str) -> None:
+    now, limit = at("2026-12-01"), load_policy(None).limit("safety.kill_drill")
+    asked = DrillRules(mode="dry_run")
+    found = overdue_drill(asked, limit, now - timedelta(days=days), live=now - timedelta(days=500), now=now)
+    assert (found.verdict, found.text, found.beyond) == (verdict, text, verdict == "breach")
+
+
+def test_without_any_drill_the_days_count_since_the_model_is_live() -> None:
+    now, limit = at("2026-12-01"), load_policy(None).limit("safety.kill_drill")
+    young, old = (
+        overdue_drill(DrillRules(mode="warn"), limit, None, live=now - timedelta(days=days), now=now)
+        for days in (2, 93)
+    )
+    assert (young.verdict, old.verdict, old.mode) == ("inconclusive", "breach", "warn")
+    assert old.text == (
+        "93.0 days since the model is live, and no drill has proved the kill switch, limit 0 ≤ · ≤ 92; see: "
+        "modelgates kill --drill"
+    )

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_modelgates.audit.actor import acting_as
 from pytest_modelgates.audit.chain import Event, Intent, read_history
+from pytest_modelgates.audit.writer import locked
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RegistryError, UsageError
 from pytest_modelgates.monitoring import drift_check
@@ -32,8 +33,9 @@ from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.store import link_text, live_change
 from pytest_modelgates.registry.way_back import WayBack
+from pytest_modelgates.serving.drill import Drill, Shown, record_drill
 from pytest_modelgates.storage.digests import sha256_of, tree_digest
-from tests.support.handmade import Registry, golden_of, green_report, log_predictions, predictions
+from tests.support.handmade import LENIENT, Registry, golden_of, green_report, log_predictions, predictions
 from tests.support.panels import served_rows
 
 
@@ -115,7 +117,7 @@ def verdicts(looked: Look) -> dict[str, str]:
 
 
 UNASKED = dict.fromkeys(
-    ("scores", "ic", "pnl", "exposure", "shadow", "silence", "stale_model", "stale_golden"), "inconclusive"
+    ("scores", "ic", "pnl", "exposure", "shadow", "silence", "stale_model", "stale_golden", "drill"), "inconclusive"
 )
 CLEAN = {"latency": "clean", "failed": "clean", "rejected": "clean", "drift": "clean"} | UNASKED
 
@@ -559,6 +561,21 @@ def test_a_silence_is_told_and_nobody_is_rolled_back_for_it(desk: Desk) -> None:
     desk.log(desk.calm(20))
     assert verdicts(desk.look(minutes=1))["silence"] == "clean"
     assert desk.told[-1] == (desk.registry.candidate, "silence", False)
+
+
+def test_an_overdue_drill_is_told_until_one_has_proved_the_switch(desk: Desk) -> None:
+    artifacts = desk.registry.artifacts
+    desk.registry.policy_file.write_text(LENIENT + '[slo."safety.kill_drill"]\nat_most = 1\n')
+    looked = desk.look()
+    assert looked.findings[-1].trigger == "drill"
+    assert looked.findings[-1].text.startswith("2.0 days since the model is live, and no drill has proved the kill ")
+    assert (verdicts(looked)["drill"], looked.status, looked.deed) == ("breach", 1, None)
+    took = Shown(server="here", model="m", stopped_s=0.1, resumed_s=0.1, why=None)
+    with locked(artifacts, desk.registry.rules):
+        record_drill(artifacts, Drill(began=desk.now, ended=desk.now, actor="me", servers=(took,)))
+    assert verdicts(desk.look(minutes=1))["drill"] == "clean"
+    told = [(trigger, on) for _, trigger, on in desk.told if trigger == "drill"]
+    assert told == [("drill", True), ("drill", False)]
 
 
 def test_a_model_that_is_live_again_is_judged_by_what_it_does_since(registry: Registry) -> None:

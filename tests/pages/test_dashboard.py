@@ -2,10 +2,11 @@
 
 import http.client
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -17,12 +18,23 @@ from pytest_modelgates.pages import dashboard as module
 from pytest_modelgates.pages.dashboard import PAGES, dashboard, one_page
 from pytest_modelgates.pages.render import is_page
 from pytest_modelgates.pages.serve import DashboardServer
+from pytest_modelgates.predictions.compacting import compact
+from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.events import record_event
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.serving.paper_ledger import read_ledger
 from tests.cli.test_paper import predicted, traded
-from tests.support.handmade import Registry, log_predictions, predictions
+from tests.support.handmade import (
+    Registry,
+    evidence,
+    green_ledger,
+    green_run,
+    log_predictions,
+    predictions,
+    record,
+    write_report,
+)
 
 from .reading import Read, is_harmless
 
@@ -107,6 +119,56 @@ def test_quality_shows_gates_with_their_margins_and_checks_for_drift(registry: R
     assert "Predictions: golden and current" in text
 
 
+def gated(registry: Registry, model_id: str, difference: float, gain: float, group: str = "momentum") -> None:
+    """Keep a report with this parity, and this gain of IC without a group of features."""
+    policy, directory = registry.policy, registry.artifacts.model(model_id)
+    detail = {"gain": gain, "gain_from": gain - 0.01, "gain_to": gain + 0.01, "bound": 0.0015}
+    ablation = record("ablation.harmless[x]", policy)
+    ablation = msgspec.structs.replace(
+        ablation,
+        gate=f"ablation.harmless[{group}]",
+        evidence=(msgspec.structs.replace(ablation.evidence[0], detail=detail),),
+    )
+    run = green_run(directory, policy)
+    gates = [each for each in run.gates if not each.gate.startswith(("ablation.", "parity.max_abs_diff"))]
+    gates += [record("parity.max_abs_diff", policy, difference), ablation]
+    ledger = green_ledger(directory, policy, run=msgspec.structs.replace(run, gates=tuple(gates)))
+    write_report(registry.artifacts.new_report(model_id, ledger.run.finished), ledger)
+
+
+def test_quality_shows_parity_and_ablations_over_versions(registry: Registry) -> None:
+    gated(registry, registry.live, 2e-6, -0.002, HOSTILE)
+    gated(registry, registry.candidate, 3e-6, 0.004, HOSTILE)
+    content = one_page("quality", registry.artifacts, registry.in_force)
+    text = Read(content.decode()).text
+    assert is_harmless(content)
+    assert f"model farthest {registry.live} 2e-06 {registry.candidate} 3e-06" in text
+    intervals = f"{registry.live} -0.002 -0.012 0.008 {registry.candidate} 0.004 -0.006 0.014"
+    assert f"model gain of IC from to {intervals}" in text
+    assert "Margin of parity.max_abs_diff" not in text
+
+
+def test_what_one_version_could_not_measure_is_a_gap(registry: Registry) -> None:
+    gated(registry, registry.candidate, 3e-6, 0.004)
+    policy, directory = registry.policy, registry.artifacts.model(registry.live)
+    unknown = (evidence("parity.max_abs_diff", policy.slo["parity.max_abs_diff"], state="inconclusive"),)
+    run = green_run(directory, policy)
+    gates = tuple(msgspec.structs.replace(each, evidence=unknown) for each in run.gates if "max_abs" in each.gate)
+    ledger = green_ledger(directory, policy, run=msgspec.structs.replace(run, gates=gates))
+    write_report(registry.artifacts.new_report(registry.live, ledger.run.finished), ledger)
+    text = said(registry, "quality")
+    assert f"model farthest {registry.live} – {registry.candidate} 3e-06" in text
+
+
+def test_the_newest_check_that_has_bins_is_drawn(registry: Registry) -> None:
+    checked(registry)
+    checked(registry, by="gates", arm="shadow", psi={"value": 0.02, "critical": 0.03})
+    text = said(registry, "quality")
+    assert "Predictions: golden and current" in text
+    assert "0.31 0.02" in text
+    assert "0.02 0.03" in text
+
+
 def test_lines_that_are_not_a_check_are_passed_over(registry: Registry) -> None:
     checked(registry, time="yesterday")
     with registry.artifacts.drift_checks.open("ab") as file:
@@ -154,10 +216,80 @@ def test_business_draws_the_same_days_that_outcomes_realised_sums_up(
     assert f"days {found['days']}" in text
 
 
-def test_a_log_that_is_too_large_to_be_joined_is_not_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def of_days(registry: Registry, *counts: int) -> None:
+    """Log so many rows a day, one part a day, the last of them today."""
+    for ago, count in zip(range(len(counts) - 1, -1, -1), counts, strict=True):
+        day = NOW - timedelta(days=ago)
+        rows = [
+            msgspec.structs.replace(each, time=day, row_key=f"{day:%Y-%m-%d}|A") for each in scored(registry, count)
+        ]
+        log_predictions(registry.artifacts, rows)
+
+
+def test_a_log_with_too_many_rows_a_day_is_not_joined(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_days(registry, 1, 3)
+    monkeypatch.setattr(module, "_MOST_ROWS", 2)
+    expected = "not read the log: a day of it has too many rows; see: modelgates outcomes realised"
+    assert expected in said(registry, "business")
+
+
+def test_of_a_long_log_the_newest_days_are_joined(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_days(registry, 5, 3, 2, 2)
+    for most, days in ((4, 0), (7, 1), (11, 1), (12, None)):
+        monkeypatch.setattr(module, "_MOST_ROWS", most)
+        since = module._readable(parts(registry.artifacts, "live"))
+        assert since == (date.min if days is None else (NOW - timedelta(days=days)).date())
+
+
+def test_a_part_that_is_open_or_in_parquet_has_its_rows_counted(registry: Registry) -> None:
+    of_days(registry, 30, 1)
+    part, _ = parts(registry.artifacts, "live")
+    content = part.path.read_bytes()
+    assert module._rows(part) == 30
+    part.path.write_bytes(b"".join(content.splitlines(keepends=True)[:-1]))
+    assert module._rows(part) == pytest.approx(30, rel=0.5)
+    part.path.write_bytes(content)
+    assert compact(registry.artifacts, part) is None
+    packed, _ = parts(registry.artifacts, "live")
+    assert packed.path.suffix == ".parquet"
+    assert module._rows(packed) == 30
+
+
+def test_outcomes_that_are_too_many_are_not_joined(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     log_predictions(registry.artifacts, scored(registry))
-    monkeypatch.setattr(module, "_MOST_BYTES", 10)
-    assert "see: modelgates outcomes realised --since TIME" in said(registry, "business")
+    registry.artifacts.outcomes.mkdir()
+    (registry.artifacts.outcomes / "many.jsonl").write_bytes(b" " * 2**21)
+    monkeypatch.setattr(module, "_MOST_BYTES", 2**20)
+    assert "not read 2 MB of outcomes; see: modelgates outcomes realised" in said(registry, "business")
+
+
+def test_each_place_that_the_guide_names_for_a_page_or_a_log_is_there(
+    registry: Registry, tmp_path: Path, capsys: Capture
+) -> None:
+    records = predicted(registry)
+    log_predictions(registry.artifacts, [msgspec.structs.replace(each, arm="shadow") for each in records])
+    digest = live_change(registry.artifacts).digest
+    log_predictions(registry.artifacts, [msgspec.structs.replace(each, digest=digest) for each in records])
+    assert traded(registry, tmp_path) == 0
+    file, root = tmp_path / "outcomes.csv", str(registry.artifacts.root)
+    file.write_text(f"time,asset,return\n{records[0].row_key.replace('|', ',')},0.01\n")
+    assert main(["outcomes", "add", str(file), "--artifacts", root]) == 0
+    assert main(["drift-check", "--artifacts", root]) in (0, 1)
+    assert written(registry, tmp_path / "out") == 0
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
+    pages = guide.partition("also in files, and told by commands:\n\n")[2].partition("\n\n")[0]
+    logs = guide.partition("### Logs\n\n")[2].partition("\n\n")[0]
+    named = re.findall(r"`([^`]+)`", pages + logs)
+    assert len(set(named)) == 4 + 9 + 8 + 2
+    for name in named:
+        if name.startswith("modelgates "):
+            with pytest.raises(SystemExit) as ended:
+                main([*name.split()[1:], "--help"])
+            assert (name, ended.value.code) == (name, 0)
+        elif name.endswith(".html"):
+            assert (tmp_path / "out" / name).is_file()
+        else:
+            assert list(registry.artifacts.root.parent.glob(name)), name
 
 
 def test_hostile_text_stays_text_on_every_page(registry: Registry) -> None:

@@ -8,9 +8,12 @@ import msgspec
 import pytest
 
 from pytest_modelgates.evidence.report import Evidence, Ledger, read_report
+from pytest_modelgates.pages.pictures import of_evidence
 from pytest_modelgates.pages.render import is_page, page
 from pytest_modelgates.pages.run_page import run_page
+from pytest_modelgates.policy.limits import short
 from tests.support.gate_runs import PACKAGED, own_gate, reports_of, run
+from tests.support.handmade import evidence, record
 
 from .reading import Read, is_harmless
 
@@ -19,13 +22,23 @@ HOSTILE = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>
 
 @pytest.fixture(scope="module")
 def ledger(packed_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    """The ledger of a run of the shipped gates of one file, in a process of its own."""
+    """The ledger of a run of some of the shipped gates."""
+    return ran(packed_once, tmp_path_factory.mktemp("run") / "report.json", "wf", "significance", "ablation")
+
+
+@pytest.fixture(scope="module")
+def parity_ledger(packed_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """The ledger of a run of the gates of parity."""
+    return ran(packed_once, tmp_path_factory.mktemp("parity") / "report.json", "parity")
+
+
+def ran(model: Path, report: Path, *families: str) -> Ledger:
+    """Run gates in a process of its own."""
     import subprocess
 
-    report = tmp_path_factory.mktemp("run") / "report.json"
     gates = Path(__file__).parents[2] / "gates"
-    command = [sys.executable, "-m", "pytest", "-q", f"--model-dir={packed_once}", f"--gate-report={report}"]
-    command += [str(gates / "test_wf.py"), str(gates / "test_significance.py"), str(gates / "test_ablation.py")]
+    command = [sys.executable, "-m", "pytest", "-q", f"--model-dir={model}", f"--gate-report={report}"]
+    command += [str(gates / f"test_{family}.py") for family in families]
     subprocess.run([*command, "-p", "no:cacheprovider"], check=False, capture_output=True)
     return read_report(report).report.modelgates
 
@@ -46,6 +59,40 @@ def test_the_pictures_are_of_the_panel_and_agree_with_the_evidence(ledger: Ledge
     net, gross = (measured["significance.p_against"].detail[name] for name in ("ic_net", "ic_gross"))
     assert f"its mean is {gross:.4f} before costs and {net:.4f} after them" in text_of(content)
     assert f"{measured['wf.positive_folds'].value:.0%} are above 0" in text_of(content)
+
+
+def parity_of(value: float, **detail: float) -> str:
+    """What is drawn of a value of parity."""
+    shown = evidence("parity.max_abs_diff", PACKAGED.slo["parity.max_abs_diff"], value, detail=detail)
+    gate = msgspec.structs.replace(record("parity.max_abs_diff", PACKAGED), evidence=(shown,))
+    (chart,) = of_evidence([gate]) or [None]
+    return text_of(chart.__html__().encode()) if chart else ""
+
+
+def test_parity_is_drawn_by_how_far_it_is_below_its_limit() -> None:
+    said = parity_of(1e-6, half_within=1e-9, p99_within=1e-8)
+    assert "half of the rows at most 1e-09, 99 in 100 rows at most 1e-08, every row at most 1e-06" in said
+    assert "the limit is 1e-05" in said
+    assert "below the limit half of the rows 4 99 in 100 rows 3 every row 1" in said
+
+
+def test_a_row_beyond_the_limit_of_parity_lies_left_of_it_and_no_difference_has_no_bar() -> None:
+    said = parity_of(1e-3, half_within=0.0, p99_within=1e-5)
+    assert "below the limit half of the rows – 99 in 100 rows 0 every row -2" in said
+
+
+def test_an_old_report_has_the_farthest_row_alone() -> None:
+    assert "below the limit half of the rows – 99 in 100 rows – every row 1" in parity_of(1e-6, max_abs_diff=1e-6)
+
+
+def test_parity_of_a_real_run_is_drawn_as_the_gate_measured_it(parity_ledger: Ledger) -> None:
+    ((_, found),) = parity_ledger.models.items()
+    (measured,) = (each for gate in found.gates if gate.gate == "parity.max_abs_diff" for each in gate.evidence)
+    half, most = measured.detail["half_within"], measured.detail["p99_within"]
+    assert measured.value is not None
+    assert 0 <= float(half or 0) <= float(most or 0) <= measured.value
+    said = text_of(run_page(parity_ledger, PACKAGED, report="report.json"))
+    assert f"every row at most {short(measured.value)}" in said
 
 
 def test_a_page_is_harmless_and_known_as_ours(ledger: Ledger) -> None:
@@ -121,6 +168,20 @@ def test_a_red_run_says_why_and_what_to_do(pytester: pytest.Pytester) -> None:
     (report,) = reports_of(model)
     assert str(report) in said
     assert f"sha256:{read_report(report).digest}" in said
+
+
+def test_what_blocks_stands_first(ledger: Ledger) -> None:
+    ((model_id, found),) = ledger.models.items()
+    instead = {
+        name: record(name, PACKAGED, value) for name, value in (("pnl.after_costs", -1.0), ("wf.worst_fold", 0.0))
+    }
+    spoiled = msgspec.structs.replace(
+        ledger, models={model_id: msgspec.structs.replace(found, gates=tuple(instead.values()))}
+    )
+    said = text_of(run_page(spoiled, PACKAGED, report="report.json")).partition("what to do")[2]
+    assert PACKAGED.slo["pnl.after_costs"].severity == "soft"
+    assert list(PACKAGED.slo).index("pnl.after_costs") < list(PACKAGED.slo).index("wf.worst_fold")
+    assert 0 <= said.index("wf.worst_fold failed") < said.index("pnl.after_costs WARN")
 
 
 def test_a_green_run_says_so(pytester: pytest.Pytester) -> None:
