@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # the types below are imported for checkers alone
 
+import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -282,6 +283,11 @@ class ReportHooks:
 
         if not _only_looks(config):
             write_table(terminalreporter, self._run)
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                from .gating.annotations import annotations
+
+                for command in annotations(self._run):
+                    terminalreporter.write_line(command)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Remove an older report: if this run dies, a green one must not stand in its place."""

@@ -150,6 +150,7 @@ class Run:
         self._judged: dict[str, list[Judged]] = {}
         self._crashed: Counter[str] = Counter()
         self.lost_worker = False
+        self.lines: dict[str, tuple[str, int]] = {}
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
         refuse_other_places(config.option, [Artifacts.of(directory) for directory in self.model_dirs])
@@ -176,6 +177,7 @@ class Run:
             self._crashed[report.nodeid] += report.when == "???"  # type: ignore[comparison-overlap]  # xdist's value
             return
         added = msgspec.convert(report.modelgates, PhaseRecord)
+        self.lines[added.node_id] = added.file, (report.location[1] or 0) + 1
         for origin, names in added.hooks.items():
             self._hooks.setdefault(origin, set()).update(names)
         place = self._code.add(added.code, Path(added.file))

@@ -1063,3 +1063,18 @@ def test_an_arm_that_nothing_predicted_as_is_stopped_with_a_warning(registry: Re
     )
     assert asked(registry, "kill", "--arm", "live", "--reason", "drill") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_the_summary_of_ci_says_what_went_live_and_what_speaks_against_it(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    report = green_report(registry)
+    assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file) == 0
+    assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file) == 1
+    live, refused = (tmp_path / "step.md").read_text("utf-8").split("### ")[1:]
+    assert live.startswith(f"modelgates promote\n\n{registry.candidate} is live, in place of {registry.live} (sha256:")
+    assert refused.startswith(f"modelgates promote: refused\n\n{registry.candidate} is not promoted:\n\n- ")
+    # A summary that cannot be written changes nothing.
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file) == 1
