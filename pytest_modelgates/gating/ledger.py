@@ -33,6 +33,7 @@ from .outcome import WORD, first_words, gate_of, is_miss, is_unmeasured, model_i
 from .plain import as_json, carried
 from .properties import properties
 from .report_place import refuse_other_places
+from .verdict_hook import tell, verdict_record
 
 LIBRARIES = (
     "pytest-modelgates",
@@ -151,6 +152,8 @@ class Run:
         self._crashed: Counter[str] = Counter()
         self.lost_worker = False
         self.lines: dict[str, tuple[str, int]] = {}
+        self.hook_problems: list[str] = []
+        self._config = config
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
         refuse_other_places(config.option, [Artifacts.of(directory) for directory in self.model_dirs])
@@ -209,6 +212,7 @@ class Run:
             judged = self._ended[key] = self._judge(added.model_id, self._records[key])
             # For JUnit XML and every other plugin that shows them.
             report.user_properties += properties(judged, self.policy, added.model_id, self.digests[added.model_id])
+            self._tell(added.model_id, judged)
 
     @property
     def empty(self) -> bool:
@@ -234,7 +238,13 @@ class Run:
             ended = self._ended.get(key)
             # A record that grew after its teardown, by a repeat, is judged anew.
             judged = ended if ended and ended.record is found else self._judge(key[0], found)
+            if judged is not ended:
+                self._tell(key[0], judged)
             self._judged.setdefault(key[0], []).append(replace(judged, record=record))
+
+    def _tell(self, model_id: str, judged: Judged) -> None:
+        record = verdict_record(judged, self.policy, model_id, self.digests[model_id])
+        self.hook_problems += tell(self._config, record)
 
     def _judge(self, model_id: str, record: GateRecord) -> Judged:
         digest, day = self.digests[model_id], self.started.date()
