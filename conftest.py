@@ -12,3 +12,6 @@ settings.load_profile("repeatable")
 def pytest_configure() -> None:
     """Make a worker of xdist forget that it is one: in a pytest inside a test, pytest-benchmark would time nothing."""
     os.environ.pop("PYTEST_XDIST_WORKER", None)
+    # On GitHub the commands under test would annotate, and append to the summary of the step that tests them.
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        os.environ.pop(name, None)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .errors import InsufficientDataError, ModelgatesError, NoReference, StatisticsError
     from .gating.gate import Gate
     from .gating.timing import check_p95_ms
+    from .gating.verdict_hook import MeasuredValue, VerdictRecord
     from .model.candidate import Candidate
     from .model.panel import Panel
     from .model.schema import schema_crc32, sidecar_crc32
@@ -53,6 +54,7 @@ _PLACES = {
     "errors": ("InsufficientDataError", "ModelgatesError", "NoReference", "StatisticsError"),
     "gating.gate": ("Gate",),
     "gating.timing": ("check_p95_ms",),
+    "gating.verdict_hook": ("MeasuredValue", "VerdictRecord"),
     "model.candidate": ("Candidate",),
     "model.panel": ("Panel",),
     "model.schema": ("schema_crc32", "sidecar_crc32"),
@@ -109,6 +111,7 @@ __all__ = [
     "InsufficientDataError",
     "LookAhead",
     "MeanTest",
+    "MeasuredValue",
     "ModelgatesError",
     "NoReference",
     "Panel",
@@ -118,6 +121,7 @@ __all__ = [
     "Rows",
     "StatisticsError",
     "TrialSeries",
+    "VerdictRecord",
     "adjusted_p",
     "check_p95_ms",
     "deflated_sharpe",

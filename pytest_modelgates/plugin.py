@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # the types below are imported for checkers alone
 
+import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--strict-soft", action="store_true", help="let a soft gate that does not pass fail the run")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that other plugins may implement."""
+    from .gating import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; given a model and no path, run the shipped gates."""
@@ -71,6 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for module in fixtures.MODULES:
         config.pluginmanager.register(module)
     config.pluginmanager.register(GateHooks(run), "modelgates-gates")
+    config.pluginmanager.register(OutcomeHooks(run), "modelgates-outcomes")
     if not hasattr(config, "workerinput"):
         _start_report(config)
         config.pluginmanager.register(ReportHooks(run), "modelgates-report")
@@ -217,13 +226,33 @@ class GateHooks(RefusalHooks):
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Say *warned*, *waived* or what was not measured in the terminal; the outcome stays one of pytest's own."""
-        from .gating.ledger import status_of
+        from .gating.outcome import status_of
 
         return status_of(report)
 
     def pytest_unconfigure(self) -> None:
         """Stop watching what is loaded."""
         self._run.watch.close()
+
+
+class OutcomeHooks:
+    """What a gate raised, turned into its outcome before any other plugin sees the report."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Settle the outcome; as the innermost wrapper, before plugins such as Allure's read it."""
+        from .gating.outcome import settle
+
+        raised = call.excinfo
+        report = yield
+        found = call.excinfo or raised
+        settle(item, found.value if found else None, report, self._run)
+        return report
 
 
 class ReportHooks:
@@ -261,6 +290,11 @@ class ReportHooks:
 
         if not _only_looks(config):
             write_table(terminalreporter, self._run)
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                from .gating.annotations import annotations
+
+                for command in annotations(self._run):
+                    terminalreporter.write_line(command)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Remove an older report: if this run dies, a green one must not stand in its place."""

@@ -3,7 +3,8 @@
 import argparse
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from ..storage.paths import is_folder
 from .options import (
     ARTIFACTS,
     JSON,
+    JUNIT,
     KEY_VARIABLE,
     MODEL,
     POLICY,
@@ -21,6 +23,7 @@ from .options import (
     acting,
     argument,
     artifacts_of,
+    junit_of,
     key_of,
     key_option,
     looking,
@@ -38,7 +41,15 @@ if TYPE_CHECKING:
 
 def register(verbs: Verbs) -> None:
     """Add the verbs."""
-    verbs.add("gate", gate, MODEL, key_option("seal the report"), ARTIFACTS, POLICY)
+    verbs.add(
+        "gate",
+        gate,
+        MODEL,
+        JUNIT,
+        key_option("seal the report"),
+        ARTIFACTS,
+        POLICY,
+    )
     verbs.add("gates", gates, ARTIFACTS, POLICY, JSON)
     verbs.add("prove", prove, MODEL, key_option("seal the proof"), ARTIFACTS, POLICY, JSON)
     verbs.add(
@@ -51,14 +62,52 @@ def register(verbs: Verbs) -> None:
 def gate(arguments: argparse.Namespace) -> int:
     """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green.
 
-    Beside the report it writes the run as a page for a browser (extra `pages`).
+    Beside the report it writes the run as a page for a browser (extra `pages`). On GitHub the step's summary shows the
+    table of gates, and gates that did not pass are annotated.
     """
-    directory, artifacts = model_directory(arguments)
-    in_force = acting(artifacts, arguments)
-    path, stored = run_gates(directory, artifacts, in_force, key=key_of(arguments))
+    with refusals_summarised("modelgates gate"):
+        directory, artifacts = model_directory(arguments)
+        in_force = acting(artifacts, arguments)
+        path, stored = run_gates(directory, artifacts, in_force, key=key_of(arguments), selection=junit_of(arguments))
     print(f"kept: {path}")
+    summarise(stored, in_force)
     write_page(artifacts, path, stored, in_force)
     return 0 if stored.report.modelgates.run.exit_status == 0 else 1
+
+
+def summarise(stored: "StoredReport", in_force: "InForce") -> None:
+    """Append the gates of a run to the summary that CI asks for; what keeps it from being written is said."""
+    from ..pages.run_summary import gates_summary
+
+    _append(gates_summary(stored.report.modelgates, in_force.policy))
+
+
+def summarise_line(title: str, text: str) -> None:
+    """Append what was done to the summary that CI asks for."""
+    from ..pages.markdown import cell, titled
+
+    _append(titled(title, cell(text)))
+
+
+def _append(text: str) -> None:
+    from ..pages.markdown import append_summary
+
+    try:
+        append_summary(text)
+    except OSError as error:
+        note(f"no summary is written: {error}")
+
+
+@contextmanager
+def refusals_summarised(title: str) -> Iterator[None]:
+    """Append a refusal to the summary that CI asks for, and let it go its way."""
+    try:
+        yield
+    except ModelgatesError as error:
+        from ..pages.markdown import refusal_summary
+
+        _append(refusal_summary(f"{title}: refused", str(error)))
+        raise
 
 
 def write_page(artifacts: Artifacts, report: Path, stored: "StoredReport", in_force: "InForce") -> None:

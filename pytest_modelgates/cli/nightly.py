@@ -1,9 +1,7 @@
 """The verb that does what is due every night: `nightly`."""
 
 import argparse
-import html
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 from ..artifacts import Artifacts, newest_id
 from ..errors import InsufficientDataError, ModelgatesError, NoReference, RefusedError, StatisticsError
+from ..pages.markdown import SUMMARY_VARIABLE, append_summary, table, titled
 from ..storage.text import counted, printable
 from .alerts import happened
 from .gates import run_gates_as_read, write_page
-from .options import ARTIFACTS, POLICY, Verbs, acting, argument, artifacts_of, key_of, key_option
+from .options import ARTIFACTS, JUNIT, POLICY, Verbs, acting, argument, artifacts_of, junit_of, key_of, key_option
 from .registry import rehearsed
 from .serving import drilled
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 DRILL = "safety.kill_drill"
 SHOWN = 5  # differences between ledger and simulation
 _TRADING_DAY = timedelta(days=7)  # at most, from one to the next
-SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 Outcome = Literal["good", "not measured", "waits", "BAD", "ERROR"]
 STATUS: dict[Outcome, int] = {"good": 0, "not measured": 0, "waits": 0, "BAD": 1, "ERROR": 3}
 
@@ -57,6 +55,7 @@ def register(verbs: Verbs) -> None:
             metavar="FILE",
             help=f"append the summary to this file, in Markdown; default: the file that ${SUMMARY_VARIABLE} names",
         ),
+        JUNIT,
         key_option("seal the reports and sign the log"),
         ARTIFACTS,
         POLICY,
@@ -70,27 +69,25 @@ def nightly(arguments: argparse.Namespace) -> int:
     The gates run as `modelgates gate` runs them, and their reports are kept, so that nights add up. The ledger of
     `paper` is reconciled. The kill switch is drilled when that is due, which stops every server for a moment. With
     --promote the candidate goes live once every criterion holds; without, the summary says what speaks against it.
+    JUnit XML is of the candidate's gates, or of the live model's where there is no candidate.
 
     Ends with 0 if all is well or the candidate lacks nothing but time: nights, or hours in shadow. Ends with 1 if a
     gate fails or a criterion is violated. What could not be measured is named, and never called good.
     """
     artifacts = artifacts_of(arguments)
-    night = _Night(artifacts, acting(artifacts, arguments), key_of(arguments))
+    night = _Night(artifacts, acting(artifacts, arguments), key_of(arguments), junit_of(arguments))
     lines = list(night.work(promote=arguments.promote))
     title = f"modelgates nightly, {night.now:%Y-%m-%d %H:%M} UTC"
     print("", title, *map(str, lines), sep="\n")
-    summary = arguments.summary or os.environ.get(SUMMARY_VARIABLE)
-    if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(_markdown(title, lines))
+    append_summary(_markdown(title, lines), arguments.summary)
     return max(STATUS[line.outcome] for line in lines)
 
 
 class _Night:
     """One night's work on one registry."""
 
-    def __init__(self, artifacts: Artifacts, in_force: "InForce", key: Path | None) -> None:
-        self.artifacts, self.in_force, self.key = artifacts, in_force, key
+    def __init__(self, artifacts: Artifacts, in_force: "InForce", key: Path | None, selection: Sequence[str]) -> None:
+        self.artifacts, self.in_force, self.key, self.selection = artifacts, in_force, key, selection
         self.now = datetime.now(UTC)
 
     def work(self, *, promote: bool) -> Iterator[Line]:
@@ -137,7 +134,9 @@ class _Night:
         from ..evidence.results import results_of
 
         directory = self.artifacts.model(model_id)
-        path, stored = run_gates_as_read(directory, self.artifacts, self.in_force, key=self.key)
+        path, stored = run_gates_as_read(
+            directory, self.artifacts, self.in_force, key=self.key, selection=self.selection
+        )
         write_page(self.artifacts, path, stored, self.in_force)
         ledger = stored.report.modelgates
         found = results_of(ledger.models[model_id], self.in_force.policy, day=ledger.run.started.date())
@@ -269,12 +268,4 @@ class _Night:
 
 
 def _markdown(title: str, lines: list[Line]) -> str:
-    """Write the summary as a table, in which no text can begin a cell or markup of its own."""
-    rows = [(line.what, line.outcome, "<br>".join(map(_escaped, line.text.splitlines()))) for line in lines]
-    table = "".join(f"| {what} | {outcome} | {text} |\n" for what, outcome, text in rows)
-    return f"### {title}\n\n| what | outcome | |\n|---|---|---|\n{table}\n"
-
-
-def _escaped(line: str) -> str:
-    text = html.escape(printable(line.strip()), quote=False)
-    return "".join(f"\\{character}" if character in "\\|`*_[]#~" else character for character in text)
+    return titled(title, table(("what", "outcome", ""), [(line.what, line.outcome, line.text) for line in lines]))

@@ -90,7 +90,15 @@ POLICY = argument(
     help="the policy; default: the registry's own, registry/policy.toml beside the artifacts, else the packaged one",
 )
 MODEL = argument("model", help="a model directory, such as artifacts/models/1763884678, or its id")
+JUNIT = argument(
+    "--junitxml", type=Path, metavar="FILE", help="also write the outcomes of the gates as JUnit XML, for CI"
+)
 JSON = argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def junit_of(arguments: argparse.Namespace) -> list[str]:
+    """Give the option by which pytest writes JUnit XML, if it is asked for; the gates run in another folder."""
+    return [f"--junitxml={arguments.junitxml.resolve()}"] if arguments.junitxml else []
 
 
 def key_option(use: str) -> Option:

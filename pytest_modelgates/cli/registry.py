@@ -12,7 +12,7 @@ from ..artifacts import Artifacts, checked_id, is_id
 from ..audit.kinds import KINDS, SHOWN
 from ..errors import RefusedError, UsageError
 from ..storage.paths import is_file, is_folder
-from .gates import run_gates_as_read
+from .gates import refusals_summarised, run_gates_as_read, summarise, summarise_line
 from .options import (
     ARTIFACTS,
     JSON,
@@ -112,7 +112,15 @@ def register(verbs: Verbs) -> None:
 
 
 def promote(arguments: argparse.Namespace) -> int:
-    """Make a model live, if a report shows that every hard gate passed."""
+    """Make a model live, if a report shows that every hard gate passed.
+
+    A refusal lists every reason, each with the command that repairs it. On GitHub the step's summary shows this too.
+    """
+    with refusals_summarised("modelgates promote"):
+        return _promote(arguments)
+
+
+def _promote(arguments: argparse.Namespace) -> int:
     from ..audit.writer import require_root
     from ..evidence.report import read_report
     from ..evidence.seal import refuse_unlisted
@@ -134,6 +142,7 @@ def promote(arguments: argparse.Namespace) -> int:
             path, stored = run_gates_as_read(directory, kept, in_force, key=key, selection=["-m", "hard"])
         if not arguments.dry_run:
             print(f"kept: {path}")
+        summarise(stored, in_force)
     else:
         artifacts = artifacts_of(arguments)
         in_force = acting(artifacts, arguments)
@@ -152,11 +161,13 @@ def promote(arguments: argparse.Namespace) -> int:
         return 0
     reason = arguments.reason
     done = promotion.promote(artifacts, model_id, stored, in_force, reason=reason, way_back=way_back, key=key)
-    print(f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
+    live = f"{model_id} is live, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})"
+    print(live)
     print(f"policy: {in_force.kept}")
     if way_back:
         print(f"way back: {way_back}")
     print(f"audit log: {done.head}")
+    summarise_line("modelgates promote", f"{live}\naudit log: {done.head}")
     return 0
 
 

@@ -9,24 +9,34 @@ from ..storage.paths import is_folder
 from .options import Verbs, argument
 
 # Each file's name in the package, where it must not begin with a dot, and its place in the repository.
-TEMPLATES = {
-    "policy.toml": "registry/policy.toml",
-    "operations.toml": "registry/operations.toml",
-    "pack_example.py": "pack_example.py",
-    "packing_list.toml": "packing_list.toml",
-    "nightly.yml": ".github/workflows/modelgates-nightly.yml",
-    "gitignore": "artifacts/.gitignore",
-    "pointer": "artifacts/policy",
+CI = {
+    "github": {"nightly.yml": ".github/workflows/modelgates-nightly.yml"},
+    "gitlab": {"gitlab-ci.yml": ".gitlab-ci.yml"},
 }
 
 
-def write_templates(root: Path) -> list[tuple[Path, bool]]:
+def templates(ci: str = "github") -> dict[str, str]:
+    """List the templates with their places, one file of CI among them."""
+    return {
+        "policy.toml": "registry/policy.toml",
+        "operations.toml": "registry/operations.toml",
+        "pack_example.py": "pack_example.py",
+        "packing_list.toml": "packing_list.toml",
+        **CI[ci],
+        "gitignore": "artifacts/.gitignore",
+        "pointer": "artifacts/policy",
+    }
+
+
+def write_templates(root: Path, ci: str = "github") -> list[tuple[Path, bool]]:
     """Write every template that is not there yet; an existing file is never touched.
 
     Parameters
     ----------
     root : Path
         The repository.
+    ci : str, default "github"
+        Whose file of CI is written.
 
     Returns
     -------
@@ -41,7 +51,7 @@ def write_templates(root: Path) -> list[tuple[Path, bool]]:
     if not is_folder(root):
         raise ModelgatesError(f"{root}: no such folder; make it first, or run this in your repository")
     done = []
-    for name, place in TEMPLATES.items():
+    for name, place in templates(ci).items():
         path = root / place
         content = (resources.files(__package__) / "templates" / name).read_bytes()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,12 +68,20 @@ def write_templates(root: Path) -> list[tuple[Path, bool]]:
 def register(verbs: Verbs) -> None:
     """Add the verb."""
     verbs.add(
-        "init", init, argument("directory", type=Path, nargs="?", default=Path(), help="your repository; default: here")
+        "init",
+        init,
+        argument("directory", type=Path, nargs="?", default=Path(), help="your repository; default: here"),
+        argument(
+            "--ci",
+            choices=CI,
+            default="github",
+            help="whose file of CI is written: a workflow, or .gitlab-ci.yml; default: github",
+        ),
     )
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """Write a policy, operations.toml, a packing example, a nightly workflow and ignore rules into your repository."""
-    for path, written in write_templates(arguments.directory):
+    """Write a policy, operations.toml, a packing example, a nightly CI job and ignore rules into your repository."""
+    for path, written in write_templates(arguments.directory, arguments.ci):
         print(f"{'wrote' if written else 'kept '} {path}")
     return 0

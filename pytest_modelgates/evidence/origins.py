@@ -26,6 +26,7 @@ WATCHING = frozenset(
         "pytest_exception_interact",
         "pytest_fixture_post_finalizer",
         "pytest_itemcollected",
+        "pytest_modelgates_verdict",
         "pytest_report_collectionfinish",
         "pytest_runtest_logfinish",
         "pytest_runtest_logreport",

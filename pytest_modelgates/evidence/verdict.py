@@ -101,7 +101,7 @@ def judge(record: GateRecord, policy: Policy) -> tuple[Verdict, str]:
         if evidence.state == "no reference yet" and not compares(record.gate):
             return Verdict.INCONCLUSIVE, f"says it has no reference yet, which only {_COMPARING} need"
         if evidence.state != "measured":
-            return Verdict(evidence.state), evidence.note or ""
+            return Verdict(evidence.state), printable(evidence.note or "")
     if "setup" in exceptions:
         return Verdict.NOT_RUN, f"raised {exceptions['setup']} in set-up and recorded no evidence of it"
     for name in policy.slos_of(base_name(record.gate)) or [base_name(record.gate)]:

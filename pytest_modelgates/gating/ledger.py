@@ -13,27 +13,27 @@ import msgspec
 import pytest
 
 from ..artifacts import Artifacts
-from ..errors import InsufficientDataError, MissingExtraError, ModelgatesError, NoReference
+from ..errors import InsufficientDataError, MissingExtraError, NoReference
 from ..evidence.report import Evidence, GateRecord, Ledger, ModelRun, Phase, RunInfo
 from ..evidence.trust import NONCE, package_digest
-from ..evidence.verdict import UNMEASURED, Judged, binds, weigh
+from ..evidence.verdict import Judged, binds, weigh
 from ..model.manifest import installed
 from ..pages.render import require
-from ..policy.families import compares
 from ..policy.limits import Severity
 from ..policy.policy import Policy
 from ..policy.sections import Waiver
 from ..storage.digests import sha256, tree_digest
 from ..storage.paths import is_folder
 from ..storage.strict_json import canonical, readable
-from ..storage.text import printable
 from .code import Code, CodeSeen, Watch
 from .collection import ATTEMPTS, GATE, PACKAGED, checked_model_dirs, identity, in_force_of, read_first, severity
 from .gate import Gate
 from .origins import automatic_fixtures, fixture_origins, third_party_hooks
+from .outcome import WORD, first_words, gate_of, is_miss, is_unmeasured, model_id_of
 from .plain import as_json, carried
 from .properties import properties
 from .report_place import refuse_other_places
+from .verdict_hook import tell, verdict_record
 
 LIBRARIES = (
     "pytest-modelgates",
@@ -76,55 +76,15 @@ def begin_attempt(item: pytest.Item, policy: Policy) -> None:
         item.stash[GATE] = Gate(name, policy)
 
 
-def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Say how the terminal shows a phase of a gate; None leaves it to pytest."""
-    if not hasattr(report, "modelgates"):
-        return None
-    if report.failed and report.when == "setup" and report.modelgates["phase"]["exception"] in UNMEASURED:
-        # A gate without enough data failed, even if a fixture noticed.
-        return "failed", "F", ("FAILED", {"red": True})
-    if word := report.modelgates["word"]:
-        category = "xfailed" if hasattr(report, "wasxfail") else "skipped"
-        return category, category[0], (word, {"yellow": True})
-    return None
-
-
 def record_phase(item: pytest.Item, error: BaseException | None, report: pytest.TestReport, run: "Run") -> None:
-    """Turn what a gate raised into its outcome, and attach the record of this phase to the report."""
+    """Attach the record of this phase to the report, as every other plugin left it."""
     report.user_properties = carried(report.user_properties)
     name = identity(item)
     if name is None:
         return
-    # A plugin whose hook comes before ours may fail the set-up, and `begin_attempt` is then never called.
-    gate = item.stash.get(GATE, None) or Gate(name, run.policy)
-    # Measuring is over at teardown, so whatever is raised there is an error.
-    unmeasured = report.when != "teardown" and isinstance(error, InsufficientDataError | NoReference)
-    if isinstance(error, InsufficientDataError | NoReference) and unmeasured:
-        report.longrepr = gate.record_unmeasured(error)
-    elif isinstance(error, ModelgatesError | OSError):
-        report.longrepr = "\n".join(map(printable, f"{name}: {error}".splitlines()))
-    elif report.when == "call" and report.passed and not gate.evidence:
-        report.outcome, report.longrepr = (
-            "failed",
-            f"{name}: recorded no evidence; call gate.check with what it measured",
-        )
-    model_id = getattr(item, "callspec").params["model_dir"].name  # noqa: B009  # unknown to mypy
-    # Only a miss may be a warning. Any other exception fails the run, since a broken gate says nothing.
-    missed = unmeasured or (report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception))
-    nothing_yet = isinstance(error, NoReference) and compares(name)
-    word = None
-    if missed and report.failed and not run.fails(name, severity(item), model_id, nothing_yet=nothing_yet):
-        # Other plugins know pytest's own outcomes alone: what measured nothing was skipped, and a miss that
-        # leaves the run green is one that was expected.
-        report.outcome = "skipped"
-        if unmeasured:
-            word = "NO REFERENCE YET" if nothing_yet else "INCONCLUSIVE"
-            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, str(report.longrepr))
-        else:
-            word = "WARN" if severity(item) == "soft" else "WAIVED"
-            report.wasxfail = f"{word}: {_first_line(error)}"
+    gate = gate_of(item, name, run)
     record = PhaseRecord(
-        model_id=model_id,
+        model_id=model_id_of(item),
         gate=name,
         severity=severity(item),
         node_id=item.nodeid,
@@ -139,12 +99,12 @@ def record_phase(item: pytest.Item, error: BaseException | None, report: pytest.
             when=report.when,
             outcome=_outcome(report),
             duration_s=report.duration,
-            exception=_name_of(error, unmeasured=unmeasured) if error else None,
-            message=None if error is None or missed else _first_line(error),
+            exception=_name_of(error, unmeasured=is_unmeasured(error, report)) if error else None,
+            message=None if error is None or is_miss(error, report) else first_words(error),
         ),
         evidence=tuple(gate.evidence) if report.when == "teardown" else (),
         code=run.watch.seen(item, report.when),
-        word=word,
+        word=item.stash.get(WORD, None),
     )
     report.modelgates = as_json(msgspec.to_builtins(record))  # type: ignore[attr-defined]
 
@@ -154,10 +114,6 @@ def _outcome(report: pytest.TestReport) -> str:
     if not hasattr(report, "wasxfail"):
         return report.outcome
     return {"passed": "xpassed", "skipped": "xfailed"}.get(report.outcome, report.outcome)
-
-
-def _first_line(error: BaseException | None) -> str:
-    return printable((str(error).splitlines() or [f"raised {type(error).__name__}"])[0])
 
 
 def _name_of(error: BaseException, *, unmeasured: bool) -> str:
@@ -195,6 +151,9 @@ class Run:
         self._judged: dict[str, list[Judged]] = {}
         self._crashed: Counter[str] = Counter()
         self.lost_worker = False
+        self.lines: dict[str, tuple[str, int]] = {}
+        self.hook_problems: list[str] = []
+        self._config = config
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
         refuse_other_places(config.option, [Artifacts.of(directory) for directory in self.model_dirs])
@@ -221,6 +180,7 @@ class Run:
             self._crashed[report.nodeid] += report.when == "???"  # type: ignore[comparison-overlap]  # xdist's value
             return
         added = msgspec.convert(report.modelgates, PhaseRecord)
+        self.lines[added.node_id] = added.file, (report.location[1] or 0) + 1
         for origin, names in added.hooks.items():
             self._hooks.setdefault(origin, set()).update(names)
         place = self._code.add(added.code, Path(added.file))
@@ -252,6 +212,7 @@ class Run:
             judged = self._ended[key] = self._judge(added.model_id, self._records[key])
             # For JUnit XML and every other plugin that shows them.
             report.user_properties += properties(judged, self.policy, added.model_id, self.digests[added.model_id])
+            self._tell(added.model_id, judged)
 
     @property
     def empty(self) -> bool:
@@ -277,7 +238,13 @@ class Run:
             ended = self._ended.get(key)
             # A record that grew after its teardown, by a repeat, is judged anew.
             judged = ended if ended and ended.record is found else self._judge(key[0], found)
+            if judged is not ended:
+                self._tell(key[0], judged)
             self._judged.setdefault(key[0], []).append(replace(judged, record=record))
+
+    def _tell(self, model_id: str, judged: Judged) -> None:
+        record = verdict_record(judged, self.policy, model_id, self.digests[model_id])
+        self.hook_problems += tell(self._config, record)
 
     def _judge(self, model_id: str, record: GateRecord) -> Judged:
         digest, day = self.digests[model_id], self.started.date()

@@ -20,6 +20,7 @@ OF_THE_RUN = (
     "pytest_collection_modifyitems",
     "pytest_deselected",
     "pytest_json_modifyreport",
+    "pytest_modelgates_verdict",
     "pytest_report_collectionfinish",
     "pytest_report_from_serializable",
     "pytest_report_to_serializable",

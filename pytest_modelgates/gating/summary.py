@@ -50,6 +50,8 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
     for problem in run.code_problems:
         terminal.write_line(problem, red=True)
+    for problem in dict.fromkeys(run.hook_problems):
+        terminal.write_line(f"{problem}; no verdict changed by it, but it was not told", red=True)
     for line in outlook(run):
         terminal.write_line(line, yellow=True)
     # A promoter that started this run keeps the report elsewhere, and says where.

@@ -29,8 +29,12 @@ PLUGINS = (
     "pytest_metadata.plugin",
     "pytest_benchmark.plugin",
 )
-# All other variables are dropped, because some of them load code or change options: PYTHONPATH, PYTEST_ADDOPTS.
-KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# All other variables are dropped, because some of them load code or change options: PYTHONPATH, PYTEST_ADDOPTS. By
+# GitHub's the child knows that it is to print annotations, and where the repository lies.
+KEPT = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    *("GITHUB_ACTIONS", "GITHUB_WORKSPACE"),
+)
 
 
 def run_gates(

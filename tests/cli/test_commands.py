@@ -1074,3 +1074,18 @@ def test_keygen_says_where_each_half_belongs(tmp_path: Path, capsys: Capture) ->
         f"modelgates: the private half is in {tmp_path / 'key.pem'}: keep it out of the repository, and name it in "
         "$MODELGATES_KEY\n"
     )
+
+
+def test_the_summary_of_ci_says_what_went_live_and_what_speaks_against_it(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    report = green_report(registry)
+    assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file) == 0
+    assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file) == 1
+    live, refused = (tmp_path / "step.md").read_text("utf-8").split("### ")[1:]
+    assert live.startswith(f"modelgates promote\n\n{registry.candidate} is live, in place of {registry.live} (sha256:")
+    assert refused.startswith(f"modelgates promote: refused\n\n{registry.candidate} is not promoted:\n\n- ")
+    # A summary that cannot be written changes nothing.
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file) == 1

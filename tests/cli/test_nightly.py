@@ -40,7 +40,9 @@ def quick_gates(monkeypatch: pytest.MonkeyPatch) -> dict[str, GateRecord | Excep
     """Gates that pass at once, but for the records and errors that a test puts here by the model's id."""
     instead: dict[str, GateRecord | Exception] = {}
 
-    def run(directory: Path, artifacts: Artifacts, in_force: object, *, key: Path | None) -> tuple[Path, StoredReport]:
+    def run(
+        directory: Path, artifacts: Artifacts, in_force: object, *, key: Path | None, selection: object
+    ) -> tuple[Path, StoredReport]:
         policy, found = in_force.policy, instead.get(directory.name)
         if isinstance(found, Exception):
             raise found

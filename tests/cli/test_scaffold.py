@@ -8,21 +8,24 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_modelgates.cli import main
-from pytest_modelgates.cli.scaffold import TEMPLATES, write_templates
+from pytest_modelgates.cli.scaffold import CI, templates, write_templates
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.packing.packing_list import read_packing_list
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import load_operations
 
+PLACES = list(templates().values())
+
 
 def test_every_template_is_written_once_and_never_touched_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["init", str(tmp_path)]) == 0
-    places = [tmp_path / place for place in TEMPLATES.values()]
+    places = [tmp_path / place for place in PLACES]
     assert capsys.readouterr().out.splitlines() == [f"wrote {place}" for place in places]
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(places)
     places[0].write_text("format = 1\n")
@@ -114,12 +117,37 @@ def test_what_is_generated_is_ignored_and_the_rule_itself_is_not(tmp_path: Path)
     (tmp_path / "artifacts" / "models").mkdir()
     (tmp_path / "artifacts" / "models" / "model.onnx").touch()
     shown = subprocess.run([*git, "status", "--porcelain", "-uall"], capture_output=True, text=True, check=True).stdout
-    assert sorted(line[3:] for line in shown.splitlines()) == sorted(TEMPLATES.values())
+    assert sorted(line[3:] for line in shown.splitlines()) == sorted(PLACES)
 
 
 def test_the_nightly_workflow_keeps_what_the_streak_is_computed_from() -> None:
     text = (resources.files("pytest_modelgates") / "cli" / "templates" / "nightly.yml").read_text()
-    assert 0 < text.index("modelgates shadow --onnx ") < text.index("run: modelgates nightly\n")
+    assert 0 < text.index("modelgates shadow --onnx ") < text.index("run: modelgates nightly --junitxml=junit.xml\n")
     assert "name: model_${{ github.run_id }}\n" in text
     assert "            artifacts/models/*/manifest.json\n            artifacts/reports\n" in text
     assert text.count("path: artifacts\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("ci", "place"), [("github", ".github/workflows/modelgates-nightly.yml"), ("gitlab", ".gitlab-ci.yml")]
+)
+def test_one_file_of_ci_is_written_and_keeps_junit_and_reports(tmp_path: Path, ci: str, place: str) -> None:
+    assert main(["init", str(tmp_path), "--ci", ci]) == 0
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(
+        templates(ci).values()
+    )
+    parsed = yaml.safe_load((tmp_path / place).read_text())
+    (job,) = (parsed.get("jobs") or parsed).values()
+    if ci == "github":
+        steps = [step.get("run", "") for step in job["steps"]]
+        kept = job["steps"][-1]["with"]["path"].split()
+    else:
+        steps, kept = job["script"], [*job["artifacts"]["paths"], job["artifacts"]["reports"]["junit"]]
+    assert [step for step in steps if step.startswith("modelgates nightly --junitxml=junit.xml")]
+    assert {"junit.xml", "artifacts/reports", "artifacts/models/*/manifest.json"} <= set(kept)
+    # Both run the same commands, so that neither is forgotten.
+    ours = [step.partition(" --summary")[0] for step in steps if step.startswith(("modelgates", "python pack", "pip"))]
+    (other,) = CI["github"]
+    workflow = yaml.safe_load((resources.files("pytest_modelgates") / "cli" / "templates" / other).read_text())
+    theirs = [step["run"] for step in workflow["jobs"]["gates"]["steps"] if "run" in step]
+    assert ours == theirs

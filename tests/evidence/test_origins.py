@@ -43,6 +43,7 @@ MEASURED = [
         ["pytest_generate_tests"],
         id="order-1.5",
     ),
+    pytest.param("an_adapter_of_verdicts", ["pytest_modelgates_verdict"], [], id="our-hook"),
     pytest.param("pytest_picked", ["pytest_collection_modifyitems"], [], id="picked-0.5"),
     pytest.param("pytest_socket", ["pytest_runtest_setup", "pytest_runtest_teardown"], [], id="socket-0.8"),
     pytest.param("pytest_split", ["pytest_cmdline_main"], ["pytest_cmdline_main"], id="split-0.11"),

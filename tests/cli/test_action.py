@@ -1,0 +1,55 @@
+"""The GitHub action, run step by step as it stands; pip is a stand-in, because tests use no network."""
+
+import os
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from pytest_modelgates.evidence.report import read_report
+from tests.support.actions import Ran, run_action
+
+pytestmark = pytest.mark.integration
+
+ACTION = Path(__file__).parents[2] / "action.yml"
+
+
+def run(folder: Path, **inputs: str) -> Ran:
+    commands = folder / "bin"
+    commands.mkdir()
+    (commands / "pip").write_text('#!/bin/sh\necho "$@" > "$(dirname "$0")/pip.log"\n')
+    (commands / "pip").chmod(0o755)
+    path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return run_action(ACTION, folder, inputs, {"PATH": path})
+
+
+def test_a_model_is_gated_and_its_report_page_and_junit_are_uploaded(tmp_path: Path, good_model: Path) -> None:
+    ran = run(tmp_path, model=str(good_model.relative_to(tmp_path)))
+    assert ran.statuses == [0, 0], ran.printed
+    assert (tmp_path / "bin" / "pip.log").read_text() == f"install --quiet {ACTION.parent}[pages]\n"
+    report = Path(ran.outputs["report"])
+    assert ran.outputs["verdict"] == "passed"
+    assert read_report(report).report.modelgates.run.exit_status == 0
+    uploaded = Path(ran.uses["actions/upload-artifact@v4"]["path"])
+    assert {path.name for path in uploaded.iterdir()} == {"junit.xml", report.name, report.with_suffix(".html").name}
+    cases = ET.parse(uploaded / "junit.xml").getroot().iter("testcase")
+    assert len(list(cases)) == len(read_report(report).report.modelgates.models[good_model.name].gates)
+    assert ran.summary.startswith(f"### gates of {good_model.name}: green\n\n- ")
+    assert "| gate | sev. | measured | limit | margin | verdict |\n|---|---|---|---|---|---|\n" in ran.summary
+    assert "| parity.max\\_abs\\_diff | hard | " in ran.summary
+    # A gate that only warns is a warning beside the code; a shipped one has no file in the repository.
+    assert "::warning title=pnl.turnover WARN::" in ran.printed
+    assert "::error" not in ran.printed
+
+
+def test_a_model_that_cannot_be_gated_is_refused_and_the_summary_says_why(tmp_path: Path) -> None:
+    ran = run(tmp_path, model="artifacts/models/1", policy="p.toml", package="pytest-modelgates==9")
+    assert ran.statuses == [0, 1]
+    assert (tmp_path / "bin" / "pip.log").read_text() == "install --quiet pytest-modelgates==9\n"
+    assert ran.outputs == {"verdict": "refused", "report": ""}
+    assert ran.summary == (
+        "### modelgates gate: refused\n\nartifacts/models/1: no such model directory; give its path, such as "
+        "artifacts/models/1763884678\n\n"
+    )
+    assert ran.uses["actions/upload-artifact@v4"]["name"] == "modelgates"
