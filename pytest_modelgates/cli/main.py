@@ -13,6 +13,7 @@ from contextlib import suppress
 from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
 from . import (
+    ab,
     alerts,
     compare,
     drift,
@@ -107,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
         trials,
         policy,
         compare,
+        ab,
         drift,
         watch,
         alerts,
