@@ -234,6 +234,16 @@ class Artifacts:
         return self.papers / f"{arm}.jsonl"
 
     @property
+    def ab(self) -> Path:
+        """The plan of the A/B test that runs."""
+        return self.root / "ab.json"
+
+    @property
+    def ended_abs(self) -> Path:
+        """The A/B tests that were stopped, a file each."""
+        return self.root / "ab"
+
+    @property
     def running(self) -> Path:
         """Which servers run: a file each, for as long as it does."""
         return self.root / "running"
@@ -294,11 +304,12 @@ class Artifacts:
             self.alerts,
             self.watch,
             self.papers,
+            self.ended_abs,
             self.running,
             self.drills,
             links["shadow"].parent,
         )
-        files = (links["live"], self.verified, self.lock, self.latest_id, self.policy)
+        files = (links["live"], self.verified, self.lock, self.latest_id, self.policy, self.ab)
         begins = (self.promotions.name, _KILL)  # a log that was set aside, the kill file of an arm
         log = place.parent == self.root and place.name.startswith(begins)
         return log or place == self.root or any(place.is_relative_to(path) for path in (*own, *files))

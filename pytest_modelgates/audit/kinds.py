@@ -38,7 +38,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         DRILL: Kind("the arm, or `all`", "what the drill found"),
         TRIP: Kind("the arm", "the kill file"),
         AB_START: Kind("the test's name", "its plan"),
-        AB_STOP: Kind("the test's name", "its result"),
+        AB_STOP: Kind("the test's name", "its plan and its end"),
         ACKNOWLEDGE: Kind("what somebody has seen", "its record or report"),
         RECOVER: Kind("the live model's id, or the log", "the lines set aside"),
         ADOPTED: Kind("the live model's id and digest", "the log before"),

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from ..errors import ModelgatesError, UsageError
 from ..storage.text import first_line
 from . import (
+    ab,
     alerts,
     compare,
     completion,
@@ -107,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
         trials,
         policy,
         compare,
+        ab,
         drift,
         watch,
         alerts,

@@ -124,12 +124,15 @@ def _score(arguments: argparse.Namespace, arm: Literal["live", "shadow"]) -> int
     if arguments.follow or arguments.feed:
         return pull(arguments, arm)
     from ..serving.adapter import Adapter
+    from ..serving.dealing import Dealer
     from ..serving.settings import settings_of
 
     source = arguments.csv or ("standard input" if arguments.jsonl == "-" else arguments.jsonl)
     count = Count(source)
     with Adapter(arguments.onnx, arm=arm, settings=settings_of) as adapter:
         signal.signal(signal.SIGUSR1, lambda *_: adapter.switch.stop("SIGUSR1"))
+        if arm == "live":
+            adapter.dealer = Dealer(adapter, settings_of)
         for record in _predicted(adapter, arguments):
             count.add(record)
     said = count.said()

@@ -27,6 +27,7 @@ from ..stats.significance import ewc_bounds, ewc_p_value
 from ..storage.text import first_line
 
 Series = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,11 @@ class Market:
         key = self._outcomes.key_of(row_key)
         return None if key is None else self._place[key]
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the rows, as their outcomes were added."""
+        return list(self._place)
+
     def dates(self, rows: NDArray[np.bool_]) -> NDArray[np.datetime64]:
         """Give the UTC date that each of some rows is of; raises StatisticsError if one names no time."""
         return np.array([time_of(key).date() for key in self._keys(rows)], dtype="datetime64[D]")
@@ -118,7 +124,17 @@ class Market:
         Raises
         ------
         StatisticsError
-            If a row names no time, two are of one date and asset, or no day is complete.
+            As `by_day` does, or if no day is complete.
+        """
+        return simulate(*self.by_day(rows, scores), horizon=horizon, cost_bps=costs)
+
+    def by_day(self, rows: NDArray[np.bool_], scores: Series) -> tuple[Matrix, Matrix]:
+        """Lay out the scores and the outcomes of some rows, a row a date and a column an asset; NaN between them.
+
+        Raises
+        ------
+        StatisticsError
+            If a row names no time, or two are of one date and asset.
         """
         dates, day = np.unique(self.dates(rows), return_inverse=True)
         names, asset = np.unique([key.partition("|")[2] for key in self._keys(rows)], return_inverse=True)
@@ -132,7 +148,7 @@ class Market:
         matrices = [np.full((dates.size, names.size), np.nan) for _ in range(2)]
         for matrix, values in zip(matrices, (scores, self.values), strict=True):
             matrix.ravel()[cells] = values[rows]
-        return simulate(*matrices, horizon=horizon, cost_bps=costs)
+        return matrices[0], matrices[1]
 
     def _keys(self, rows: NDArray[np.bool_]) -> list[str]:
         return [key for key, taken in zip(self._place, rows, strict=True) if taken]

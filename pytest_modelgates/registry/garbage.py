@@ -22,7 +22,7 @@ from .store import model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"
 STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
-GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*")
+GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*|ab\.json")
 TRIALS = re.compile(r"[0-9a-f]{64}\.npy")
 EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.parquet")
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ from .guards import KillSwitch, TripLimits, Trips
 from .running import Announced
 from .scorer import SCHEMA, Rows, Scorer
 from .sources import Batch, Message, read_csv, read_json_lines, read_messages
+
+if TYPE_CHECKING:
+    from .dealing import Dealer
 
 _LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
 Log = Callable[[Batch, list[Prediction], Callable[[], None]], None]
@@ -89,6 +92,10 @@ class Adapter:
     ------
     IntegrityError, FormatError, OnnxError
         If the model directory is not sound.
+
+    Notes
+    -----
+    With a `dealer` it takes part in A/B tests: some of the rows are scored by another model, and logged as its arm.
     """
 
     def __init__(
@@ -114,6 +121,7 @@ class Adapter:
         self.switch = KillSwitch(artifacts or root.named_by(onnx_path), self._log.arm)
         self._trips = Trips(self._rules.trips)
         self._announced: Announced | None = None
+        self.dealer: Dealer | None = None
 
     def __enter__(self) -> "Adapter":
         """Give the adapter itself; a drill of the kill switch finds it from now on."""
@@ -163,6 +171,8 @@ class Adapter:
 
     def close(self) -> None:
         """Close the part of the log that is open, and let the model directory go."""
+        if self.dealer:
+            self.dealer.close()
         self._files.close()
         self._log.close()
 
@@ -235,10 +245,14 @@ class Adapter:
 
     def _run(self, batches: Iterator[Batch], log: Log = lambda batch, records, write: write()) -> Iterator[Prediction]:
         for batch in batches:
+            if self.dealer:
+                self.dealer.look()
             records = [*zip(batch.lines, self._scored(batch.rows), strict=True)] if batch.lines else []
             records += [(row.line, self._rejected(row, batch.messages)) for row in batch.rejected]
-            part = [record for _, record in sorted(records, key=itemgetter(0))]
-            log(batch, part, partial(self._write, part))
+            order = sorted(range(len(records)), key=lambda place: records[place][0])
+            part = [records[place][1] for place in order]
+            places = sorted(range(len(order)), key=order.__getitem__)[: len(batch.lines)]
+            log(batch, part, self._writing(part, batch.rows, places))
             yield from part
 
     def score(self, rows: Rows) -> list[Prediction]:
@@ -255,8 +269,48 @@ class Adapter:
             If the kill switch is on, before the rows are scored or after. Nothing is logged then.
         """
         records = self._scored(rows)
-        self._write(records)
+        self._writing(records, rows, range(len(records)))()
         return records
+
+    def scored_alone(self, rows: Rows) -> list[Prediction]:
+        """Score rows with this model, whatever an A/B test says; logs none of them."""
+        self.switch.refuse()
+        return self._records(rows)
+
+    def log_alone(self, records: list[Prediction]) -> None:
+        """Log what `scored_alone` gave; raises KilledError if the kill switch was turned on since."""
+        self._write(records)
+
+    def _writing(self, part: list[Prediction], rows: Rows, places: Sequence[int]) -> Callable[[], None]:
+        """Give what logs a batch, each row in the log of its arm; called again after an error, it goes on.
+
+        Parameters
+        ----------
+        part : list of Prediction
+            Is changed where a candidate was stopped since it scored: then the live model scores these rows.
+        rows : Rows
+        places : sequence of int
+            Where in `part` the record of each row stands.
+        """
+        dealer = self.dealer
+        dealt = [row for row, place in enumerate(places) if part[place].arm != self.arm]
+        if dealer is None or not dealt:
+            return partial(self._write, part)
+        theirs = [places[row] for row in dealt]
+        logged = False
+
+        def write() -> None:
+            nonlocal logged
+            self.switch.refuse()
+            if not logged and not dealer.log([part[place] for place in theirs]):
+                for place, record in zip(theirs, self._records(rows.taken(dealt)), strict=True):
+                    part[place] = record
+                theirs.clear()
+            logged = True
+            taken = {*theirs}
+            self._write([record for place, record in enumerate(part) if place not in taken])
+
+        return write
 
     def _write(self, records: list[Prediction]) -> None:
         """Log records, unless the kill switch was turned on meanwhile, and see whether they trip it."""
@@ -280,7 +334,19 @@ class Adapter:
                 settle(self._artifacts, replace(self._rules, lock_timeout_s=0.0))
 
     def _scored(self, rows: Rows) -> list[Prediction]:
+        """Score each row, with this model or with the candidate that it is dealt to."""
         self.switch.refuse()
+        dealt = self.dealer.chosen(rows.keys) if self.dealer else []
+        theirs = self.dealer.scored(rows.taken(dealt)) if self.dealer and dealt else None
+        if theirs is None:
+            return self._records(rows)
+        found, taken = dict(zip(dealt, theirs, strict=True)), {*dealt}
+        ours = [row for row in range(len(rows.keys)) if row not in taken]
+        if ours:
+            found |= zip(ours, self._records(rows.taken(ours)), strict=True)
+        return [found[row] for row in range(len(rows.keys))]
+
+    def _records(self, rows: Rows) -> list[Prediction]:
         begin = time.perf_counter_ns()
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6

@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from ..artifacts import Artifacts
+from ..audit.ab import ARM as AB
 from ..errors import FormatError
 from ..model.sidecar import Sidecar
 from ..predictions.places import places_by_part
@@ -28,6 +29,7 @@ from .sources import Batch, Message
 _MOST = 256  # rows of a batch
 _WAIT_S = 0.5  # until the kill switch is looked at again while nothing comes
 _AGAIN_S = 1.0  # until what failed is tried again
+LIVE = "live"
 
 Reader = Callable[[Sequence[Message], Sidecar], Batch]
 
@@ -131,6 +133,7 @@ class Pull:
     def __init__(self, feed: Feed, artifacts: Artifacts, arm: Arm, watched: Watched) -> None:
         self._feed, self._artifacts, self._arm, self._watched = feed, artifacts, arm, watched
         self._seen = Seen()
+        self._dealt = set[str]()
         self._lock: int | None = None
         self._in_trouble = self._lost = False
         self._dead = 0
@@ -222,9 +225,35 @@ class Pull:
                     again = True
             if found and (feed.floor is None or not again):
                 break
+        self._dealt = self._also_logged(newest, oldest)
         if newest and oldest:
             # A broker that forgot the place brings some of them again, and they are dropped.
             feed.seek(newest if feed.ordered else oldest)
+
+    def _also_logged(self, newest: str | None, oldest: str | None) -> set[str]:
+        """Read which messages an A/B test dealt to its candidate, as far back as any can come again.
+
+        Of a batch the candidate's rows are logged first, so that the live arm's place is the one to go on from.
+        """
+        feed, found = self._feed, set[str]()
+        if self._arm != LIVE:
+            return found
+        bound = _number(newest if feed.ordered else oldest)
+        if not feed.ordered and feed.floor is not None:
+            bound = feed.floor
+        for places in places_by_part(self._artifacts, AB, feed.name, since=feed.since):
+            again = False
+            for place in places:
+                number = _number(place)
+                if number > bound:
+                    again = True
+                    if feed.ordered:
+                        found.add(f"{feed.name}:{place}")
+                    else:
+                        self._seen.add(number)
+            if not again:
+                break
+        return found
 
     def _fetched(self) -> Sequence[Message]:
         try:
@@ -256,6 +285,8 @@ class Pull:
         """Leave out what is in the log, and what comes twice at once."""
         found, numbers = list[Message](), set[int]()
         for message in messages:
+            if message.request in self._dealt:
+                continue
             if message.sequence is not None:
                 if message.sequence in self._seen or message.sequence in numbers:
                     continue
@@ -292,6 +323,17 @@ class Pull:
         if (why is not None) != self._in_trouble:
             self._in_trouble = why is not None
             self._watched.trouble(why)
+
+
+def _number(place: str | None) -> int:
+    """Read the number by which places are in order; -1 if there is none."""
+    if place is None:
+        return -1
+    sequence = sequence_of(place)
+    if sequence is not None:
+        return sequence
+    end = place.partition(":")[0]
+    return int(end) if end.isascii() and end.isdecimal() else -1
 
 
 def _letter(record: Prediction, content: bytes) -> DeadLetter:

@@ -5,6 +5,7 @@ Every row takes the way of all sources: the kill switch, the schema, the model, 
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -234,14 +235,18 @@ class Application:
         said: dict[str, Any] = {
             "model_name": served.protocol.model,
             "model_version": served.protocol.version,
-            "predictions": [{"row_key": record.row_key, "prediction": record.prediction} for record in records],
+            "predictions": [_answered(record, served.adapter.model_id) for record in records],
         }
         return Reply(200, _encode(said | ({} if asked.id is None else {"id": asked.id})))
 
     async def _score(self, served: Served, rows: Rows) -> list[Prediction]:
-        records = await served.turn.score(rows) if served.turn else served.adapter.score(rows)
+        dealer = served.adapter.dealer
+        together = served.turn if dealer is None or dealer.together else None
+        records = await together.score(rows) if together else served.adapter.score(rows)
         wrong = [(number, record.error) for number, record in enumerate(records) if record.error]
         self.metrics.scored(len(records), len(wrong))
+        if dealer and dealer.adapter:
+            self.metrics.dealt(Counter(record.arm for record in records))
         if wrong:
             number, why = wrong[0]
             more = f"; {len(wrong) - 1} more rows have no score either" if len(wrong) > 1 else ""
@@ -249,6 +254,12 @@ class Application:
         if self._beside:
             self._beside.put(rows, served.adapter.sidecar.schema_crc32)
         return records
+
+
+def _answered(record: Prediction, version: str) -> dict[str, Any]:
+    """Give the answer of a row; one of the candidate of an A/B test says so."""
+    said: dict[str, Any] = {"row_key": record.row_key, "prediction": record.prediction}
+    return said if record.model_id == version else said | {"model_version": record.model_id}
 
 
 def _refusal(status: int, why: str) -> Reply:

@@ -1,5 +1,7 @@
 """What Prometheus reads of an adapter: requests, rows, times, which model, and whether it is killed."""
 
+from collections import Counter
+
 from ..errors import KilledError
 from ..extras import extra
 from .adapter import Adapter
@@ -25,6 +27,8 @@ class Metrics:
         self._shadow = client.Gauge(
             "shadow_rows", "Rows given to models in shadow, since the start.", ["result"], **own
         )
+        self._ab = client.Counter("ab_rows", "Rows while an A/B test runs, by the arm that they go to.", ["arm"], **own)
+        self._ab_failed = client.Gauge("ab_failed", "1 while the candidate of an A/B test takes no rows.", **own)
         self._model = client.Gauge("model_info", "The model served.", ["name", "version", "digest", "arm"], **own)
         self._trouble = client.Gauge("reload_failed", "1 while the model that the link names is not served.", **own)
         self._killed = client.Gauge("killed", "1 while the kill switch is on.", **own)
@@ -48,6 +52,11 @@ class Metrics:
         if refused:
             self._refused.inc(refused)
 
+    def dealt(self, arms: Counter[str]) -> None:
+        """Count rows by arm while an A/B test runs."""
+        for arm, rows in arms.items():
+            self._ab.labels(arm).inc(rows)
+
     def shadowed(self, beside: Beside) -> None:
         """Note what became of the rows of models in shadow."""
         for result in ("scored", "failed", "dropped"):
@@ -56,6 +65,7 @@ class Metrics:
     def text(self, adapter: Adapter, trouble: str | None) -> bytes:
         """Write them as Prometheus reads them; `trouble` is why another model is served than the link names."""
         self._trouble.set(trouble is not None)
+        self._ab_failed.set(adapter.dealer is not None and adapter.dealer.trouble is not None)
         try:
             adapter.switch.refuse()
         except KilledError:

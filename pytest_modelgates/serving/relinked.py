@@ -11,6 +11,8 @@ from ..errors import ModelgatesError
 from ..predictions.records import Arm
 from .adapter import Adapter, Settings
 from .beside import refuse_other_features
+from .dealing import Dealer
+from .feeds import LIVE
 
 _LOOK_S = 1.0
 _AGAIN_S = 30.0  # until a model that could not be loaded is tried again
@@ -39,7 +41,7 @@ class Relinked:
     ) -> None:
         self._path, self._arm, self._settings, self._trouble = onnx_path, arm, settings, trouble
         self._taken = os.path.realpath(onnx_path)
-        self.adapter = Adapter(onnx_path, arm=arm, settings=settings)
+        self.adapter = self._dealing(Adapter(onnx_path, arm=arm, settings=settings))
         self._next: tuple[str, Adapter] | None = None
         self._failed = ""
         self._look_at = self._again_at = 0.0
@@ -83,7 +85,7 @@ class Relinked:
         self.adapter.close()
 
     def _opened(self) -> Adapter:
-        from .server import refuse_other_scores, rows_of_panel  # here, since it loads much that a feed never needs
+        from .own_panel import refuse_other_scores, rows_of_panel  # here, since it loads much that few feeds need
 
         adapter = Adapter(self._path, arm=self._arm, settings=self._settings)
         try:
@@ -92,4 +94,9 @@ class Relinked:
         except BaseException:
             adapter.close()
             raise
+        return self._dealing(adapter)
+
+    def _dealing(self, adapter: Adapter) -> Adapter:
+        if self._arm == LIVE:
+            adapter.dealer = Dealer(adapter, self._settings)
         return adapter

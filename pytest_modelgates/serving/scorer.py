@@ -51,6 +51,16 @@ class Rows:
             [request for part in parts for request in part.requests or [None] * len(part.keys)],
         )
 
+    def taken(self, rows: Sequence[int]) -> "Rows":
+        """Take some of the rows, in the order given."""
+        asked = self.requests
+        return Rows(
+            [self.keys[row] for row in rows],
+            self.matrix[list(rows)],
+            [self.times[row] for row in rows],
+            asked and [asked[row] for row in rows],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:

@@ -4,7 +4,6 @@ It binds to loopback unless told otherwise. Authentication and TLS are the busin
 """
 
 import asyncio
-import io
 import os
 import signal
 import socket
@@ -15,29 +14,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pyarrow import parquet
-
 from ..artifacts import Artifacts
-from ..errors import IntegrityError, ModelgatesError
+from ..errors import ModelgatesError
 from ..extras import extra
-from ..model.directory import PANEL
-from ..model.sidecar import REFERENCE
 from ..policy.operations import ServingLimits
 from ..predictions.records import Arm
 from ..storage.text import printable
 from .adapter import Adapter, Settings
 from .beside import Beside, refuse_other_features
+from .dealing import Dealer
+from .feeds import LIVE
 from .http import Application, Served
+from .own_panel import refuse_other_scores, rows_of_panel, scores_alike_in_every_batch
 from .running import Announced
 
 _LOOK_S = 1.0
 _AGAIN_S = 30.0  # until a model that could not be loaded is tried again
 _MAX_HEAD = 2**20  # bytes of a request before its body, some of which may come with it
-_GOLDEN_ROWS = 256
-_BATCHES = (1, 2, 3, 8, 32, 256)
-_FAR = 1e-3  # of a score, far beyond what parity admits
 
 
 class Server:
@@ -83,6 +76,9 @@ class Server:
         try:
             rows = rows_of_panel(adapter)
             refuse_other_scores(adapter, *rows)
+            if self._arm == LIVE:
+                adapter.dealer = Dealer(adapter, self._settings)
+                adapter.dealer.look()
             return Served(adapter, together=scores_alike_in_every_batch(adapter, rows[0]))
         except BaseException:
             adapter.close()
@@ -160,6 +156,7 @@ class Server:
                 else:
                     connection.transport.abort()
             await self.follow()
+            await self.deal()
 
     async def follow(self) -> None:
         """Serve the model that the link leads to, once it is loaded; until then, and if it fails, the one before."""
@@ -182,43 +179,18 @@ class Server:
         with suppress(OSError):  # on a full disk its part stays as one whose writer died
             before.close()
 
+    async def deal(self) -> None:
+        """Deal rows to the candidate of an A/B test, once it is loaded, and no longer than the test runs."""
+        dealer = self.application.served.adapter.dealer
+        if dealer and dealer.changed():
+            dealer.take(await asyncio.to_thread(dealer.prepared))
+
     def _tried(self) -> Served | Exception:
         # Whatever is wrong with a model, the one before goes on, and the link is looked at again.
         try:
             return self._opened()
         except Exception as error:
             return error
-
-
-def rows_of_panel(adapter: Adapter) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    """Read the first rows of the model's own panel, and what the native model said of them."""
-    content, names = adapter.file(PANEL), adapter.sidecar.names
-    with parquet.ParquetFile(io.BytesIO(content)) as file:
-        rows = next(file.iter_batches(_GOLDEN_ROWS, columns=[*names, REFERENCE])).to_pydict()
-    dtype = np.result_type(*(feature.dtype for feature in adapter.sidecar.features))
-    native = np.array(rows.pop(REFERENCE), dtype=np.float64)
-    return np.column_stack([np.array(rows[name], dtype=dtype) for name in names]), native
-
-
-def refuse_other_scores(adapter: Adapter, rows: NDArray[np.generic], native: NDArray[np.float64]) -> None:
-    """Score rows, and compare them with what the native model said of them.
-
-    Raises
-    ------
-    IntegrityError
-        If a score is missing or far off: then this machine does not run the model as the gates saw it.
-    """
-    if not np.allclose(adapter.tried(rows), native, rtol=_FAR, atol=_FAR * np.abs(native).max(initial=0)):
-        raise IntegrityError(f"{adapter.model_id}: scores its own panel otherwise than the native model; gate it again")
-
-
-def scores_alike_in_every_batch(adapter: Adapter, rows: NDArray[np.generic]) -> bool:
-    """Whether rows have the same scores to the last bit alone and in batches, on this machine."""
-    alone, *others = (
-        np.concatenate([adapter.tried(rows[start : start + size]) for start in range(0, len(rows), size)])
-        for size in _BATCHES
-    )
-    return all(np.array_equal(alone, scores, equal_nan=True) for scores in others)
 
 
 def _bounded_protocol() -> type:

@@ -7,6 +7,7 @@ module        question that it answers
 ============  ==============================================================================
 ablation      Would the model do better without one of its feature groups?
 agreement     Do two sets of scores rank the same rows alike?
+arms          Do two models differ on rows that were dealt between them?
 attendance    Which rows are missing between others, and does any name ever leave?
 baseline      Does a model that is not a trading signal beat its baseline?
 caps          What would a position earn within limits of exposure?

@@ -5,6 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.calibration.arms_sweep import ALIKE as ARMS_ALIKE
+from tests.calibration.arms_sweep import SOON
+from tests.calibration.arms_sweep import UNTOLD as ARMS_UNTOLD
+from tests.calibration.arms_sweep import delays as arms_delays
+from tests.calibration.arms_sweep import sizes as arms_sizes
 from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
@@ -207,3 +212,20 @@ def test_the_watch_finds_what_is_wrong_about_as_soon_as_the_documentation_says(n
     trigger, desk = SHIFTED[name]
     waited = watch_delays(trigger, desk, runs=5, most=4 * int(most))
     assert np.median(waited) <= max(most, 2 * middle)
+
+
+@pytest.mark.parametrize("name", ARMS_ALIKE)
+def test_arms_that_do_not_differ_are_told_apart_no_more_often_than_promised(name: str) -> None:
+    assert max(arms_sizes(ARMS_ALIKE[name], runs=1_000)) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1_000)
+
+
+@pytest.mark.parametrize("name", ARMS_UNTOLD)
+def test_arms_that_break_what_is_assumed_break_the_promise(name: str) -> None:
+    assert arms_sizes(ARMS_UNTOLD[name], runs=1_000)[0] > 0.05
+
+
+@pytest.mark.parametrize("name", SOON)
+def test_a_worse_arm_is_told_about_as_soon_as_the_documentation_says(name: str) -> None:
+    (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {name} |"))
+    middle, most = (float(cell.replace(",", "")) for cell in line.split("|")[2:4])
+    assert np.median(arms_delays(*SOON[name], runs=20)) <= max(most, 2 * middle)

@@ -15,8 +15,8 @@ from pytest_modelgates.proving.twin_models import batch_mean
 from pytest_modelgates.proving.twins import make_twin
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.http import Application, Served
+from pytest_modelgates.serving.own_panel import rows_of_panel, scores_alike_in_every_batch
 from pytest_modelgates.serving.scorer import Rows
-from pytest_modelgates.serving.server import rows_of_panel, scores_alike_in_every_batch
 from pytest_modelgates.serving.turns import Turn
 from tests.support.handmade import logged, renamed
 

@@ -1,0 +1,178 @@
+"""`ab start`, `ab status` and `ab stop`, as people type them."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_modelgates.audit import ab
+from pytest_modelgates.audit.ab import read_plan
+from pytest_modelgates.cli import main
+from tests.monitoring.test_ab import KNOWING, NOISE, Test
+from tests.support.ab import plan_of
+from tests.support.handmade import Registry, edited, green_report
+
+START = ("--share", "0.1", "--reason", "a canary")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(each) for each in arguments])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def start(registry: Registry, *more: object) -> list[object]:
+    directory = registry.artifacts.model(registry.candidate)
+    return ["ab", "start", directory, "--report", green_report(registry), "--policy", registry.policy_file, *more]
+
+
+def narrow(text: str) -> bool:
+    return all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_a_test_begins_and_ends(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ("--artifacts", registry.artifacts.root)
+    latest = registry.artifacts.latest.readlink()
+    status, out, err = run(capsys, *start(registry, *START))
+    plan = read_plan(registry.artifacts)
+    assert plan
+    assert (status, err) == (0, "")
+    assert out == (
+        f"{plan.name}: {registry.candidate} beside {registry.live}, 10% of the rows\n"
+        "  logged as ab; what serves takes it up within some seconds; see: modelgates ab status\n"
+    )
+    assert (plan.candidate, plan.live, plan.share, plan.by, plan.reason) == (
+        registry.candidate,
+        registry.live,
+        0.1,
+        "row",
+        "a canary",
+    )
+    status, out, _ = run(capsys, "ab", "status", *place)
+    assert status == 0
+    assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d|[0-9a-f]{16}", "…", out).splitlines() == [
+        f"{plan.name}: from … UTC",
+        f"  live  {registry.live} (sha256:…)  0 rows",
+        f"  ab    {registry.candidate} (sha256:…)  0 rows, 10% dealt by row",
+        "  no outcome is known; add what came of the rows: modelgates outcomes add FILE",
+        "  inconclusive: no difference of IC can be told",
+    ]
+    assert narrow(out)
+    status, out, _ = run(capsys, "ab", "stop", "--reason", "seen enough", *place)
+    assert (status, out) == (
+        0,
+        f"{plan.name}: ended; all rows go to the live model within some seconds\n"
+        "  what it has come to: modelgates ab status\n",
+    )
+    assert re.search(rf"^{plan.name}: from .* until .* UTC$", run(capsys, "ab", "status", *place)[1], re.MULTILINE)
+    status, out, _ = run(capsys, "log", "--kind", "ab-start,ab-stop", *place)
+    assert status == 0
+    assert "a canary" in out
+    assert "seen enough" in out
+    assert registry.artifacts.latest.readlink() == latest
+
+
+def test_the_difference_is_shown_in_words(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = Test(registry, tmp_path)
+    test.log(NOISE, KNOWING)
+    test.add()
+    status, out, _ = run(capsys, "ab", "status", "--artifacts", registry.artifacts.root)
+    assert status == 0
+    lines = out.splitlines()
+    number = r"[+-]\d\.\d{4}"
+    assert re.fullmatch(r"  candidate less live, a day, over \d+ days; 95 % at all times:", lines[3])
+    assert re.fullmatch(rf"    IC     {number} \({number} to {number}\)", lines[4])
+    assert re.fullmatch(rf"    return {number}% \({number}% to {number}%\) of gross exposure, before costs", lines[5])
+    assert lines[6:] == ["  better: the candidate's IC is higher than the live model's"]
+    assert narrow(out)
+    found = json.loads(run(capsys, "ab", "status", "--json", "--artifacts", registry.artifacts.root)[1])
+    assert (found["verdict"], found["state"], found["plan"]["share"]) == ("better", "runs", 0.5)
+    assert found["ic"]["lower"] > 0
+    shutil.rmtree(registry.artifacts.model(registry.candidate))
+    said = run(capsys, "ab", "status", "--artifacts", registry.artifacts.root)[1].splitlines()
+    assert said[1].startswith(f"  no row is dealt any more: {registry.candidate} is gone: no directory ")
+    assert said[2] == '  to end it: modelgates ab stop --reason "…"'
+
+
+def test_nothing_was_tested_yet(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ("--artifacts", registry.artifacts.root)
+    said = 'no A/B test was made here; modelgates ab start DIRECTORY --share 0.1 --reason "…"\n'
+    assert run(capsys, "ab", "status", *place)[:2] == (0, said)
+    assert run(capsys, "ab", "status", "--json", *place)[:2] == (0, "null\n")
+    assert run(capsys, "ab", "stop", "--reason", "why", *place)[::2] == (
+        1,
+        "modelgates: no A/B test runs; see: modelgates ab status\n",
+    )
+
+
+def test_what_keeps_a_model_from_promotion_keeps_it_from_a_test(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = start(registry, *START)
+    edited(arguments[4], "modelgates", "run", "exit_status", value=1)  # type: ignore[arg-type]
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"modelgates: {registry.candidate} answers no live row, as it could not be promoted:\n  ")
+    assert "a green run ends with 0" in err
+    assert read_plan(registry.artifacts) is None
+
+
+def test_the_live_model_is_not_tested_beside_itself(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    report = green_report(registry, registry.live)
+    directory = registry.artifacts.model(registry.live)
+    status, _, err = run(capsys, "ab", "start", directory, "--report", report, "--policy", registry.policy_file, *START)
+    assert status == 1
+    assert f"{registry.live} is live already" in err
+
+
+def test_without_a_live_model_there_is_nothing_to_test_beside(
+    empty_registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = run(capsys, *start(empty_registry, *START))
+    assert (status, err) == (
+        1,
+        f"modelgates: nothing is live, so there is nothing to test {empty_registry.candidate} beside; promote a "
+        "model: modelgates promote\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        pytest.param(
+            ("--share", "1", "--reason", "all"),
+            "a share of 1: give one above 0, at most 0.5; to give a candidate all rows, promote it",
+            id="all",
+        ),
+        pytest.param(("--share", "0.1"), "say why: an A/B test needs a reason", id="no-reason"),
+    ],
+)
+def test_a_start_that_makes_no_sense_is_refused(
+    registry: Registry, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], why: str
+) -> None:
+    status, _, err = run(capsys, *start(registry, *options))
+    assert status == 1
+    assert why in err or "reason" in err
+    assert read_plan(registry.artifacts) is None
+
+
+def test_a_second_test_is_refused(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    ab.start(registry.artifacts, plan_of(registry.artifacts, registry.live, registry.candidate))
+    status, _, err = run(capsys, *start(registry, *START))
+    assert status == 1
+    assert 'stop it first: modelgates ab stop --reason "…"' in err
+
+
+def test_a_damaged_plan_is_said_and_taken_away(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.artifacts.ab.write_text("{")
+    place = ("--artifacts", registry.artifacts.root)
+    status, _, err = run(capsys, "ab", "status", *place)
+    assert status == 1
+    assert err.endswith('; take it away: modelgates ab stop --reason "…"\n')
+    status, out, err = run(capsys, "ab", "stop", "--reason", "damaged", *place)
+    assert (status, out) == (0, "nothing is dealt any more\n")
+    assert err == f"modelgates: warning: {registry.artifacts.ab} held no plan; it is taken away\n"

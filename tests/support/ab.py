@@ -1,0 +1,34 @@
+"""A/B tests made by hand."""
+
+from collections.abc import Sequence
+
+from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit import ab
+from pytest_modelgates.audit.ab import By, Plan
+from pytest_modelgates.predictions.records import Prediction
+from pytest_modelgates.storage.digests import tree_digest
+from tests.support.handmade import logged
+
+
+def plan_of(artifacts: Artifacts, live: str, candidate: str, *, share: float = 0.5, by: By = "row") -> Plan:
+    """A plan that names models as they are now."""
+    digests = {model_id: tree_digest(artifacts.model(model_id)) for model_id in (live, candidate)}
+    return ab.new_plan(
+        candidate=candidate,
+        candidate_digest=digests[candidate],
+        live=live,
+        live_digest=digests[live],
+        share=share,
+        by=by,
+        reason="a canary",
+    )
+
+
+def both_arms(artifacts: Artifacts) -> tuple[list[Prediction], list[Prediction]]:
+    """What is logged of the live model, and of the candidate of a test."""
+    return logged(artifacts, "live"), logged(artifacts, ab.ARM)
+
+
+def keys_of(records: Sequence[Prediction]) -> list[str]:
+    """Name the rows of records, in order."""
+    return sorted(record.row_key for record in records)
