@@ -8,6 +8,7 @@ from ..audit.ab import ARM, MOST, WAYS
 from .options import (
     ARTIFACTS,
     JSON,
+    MODEL,
     POLICY,
     Verbs,
     acting,
@@ -38,7 +39,7 @@ def register(verbs: Verbs) -> None:
     ab.add(
         "start",
         start,
-        argument("model", help="the candidate's directory, such as artifacts/models/1763884678"),
+        MODEL,
         argument(
             "--share",
             type=float,
@@ -59,6 +60,7 @@ def register(verbs: Verbs) -> None:
             help="the report of its gate run; without it, the hard gates are run first",
         ),
         key_option("seal the report"),
+        ARTIFACTS,
         POLICY,
     )
     ab.add("status", status, ARTIFACTS, JSON)
@@ -78,8 +80,7 @@ def start(arguments: argparse.Namespace) -> int:
     from ..registry.ab import start_ab
     from .gates import run_gates_as_read
 
-    directory, arguments.artifacts = model_directory(arguments.model)
-    artifacts = arguments.artifacts
+    directory, artifacts = model_directory(arguments)
     require_root(artifacts)
     in_force, key, report = acting(artifacts, arguments), key_of(arguments), arguments.report
     refuse_unlisted(key, in_force.policy.evidence.keys)
