@@ -1,8 +1,6 @@
 """Verbs of the gates: `gate`, `gates`, `prove`, `keygen`."""
 
 import argparse
-import shutil
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -135,7 +133,7 @@ def gates(arguments: argparse.Namespace) -> int:
     """
     from ..monitoring.liveness import liveness
     from ..policy.limits import short
-    from ..storage.text import counted, printable
+    from ..storage.text import counted, printable, wrapped
 
     artifacts = artifacts_of(arguments)
     found = liveness(artifacts, looking(artifacts, arguments).policy)
@@ -150,10 +148,9 @@ def gates(arguments: argparse.Namespace) -> int:
         least = min((each for each in margins if each is not None), default=None)
         shown = (short(each, 2) if each is not None else "-" for each in (margins[-1] if margins else None, least))
         print(f"{history.gate:{width}} {days}", *(f"{margin:>7}" for margin in shown))
-    columns = shutil.get_terminal_size().columns
     if unproved := ", ".join(history.gate for history in found.gates if history.unproved):
         print("", "Nothing shows that these can fail; modelgates prove DIR tries the hard ones:", sep="\n")
-        print(textwrap.fill(unproved, columns, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
+        print(wrapped(unproved, head="  ", indent=2))
     for model in found.rolled_back:
         print(
             f"\n{model.model_id} was rolled back on {model.time:%Y-%m-%d}, and {counted(model.passed, 'gate')} had "

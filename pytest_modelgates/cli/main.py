@@ -9,7 +9,8 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from ..errors import ModelgatesError, UsageError
-from ..storage.text import first_line
+from ..evidence.reasons import COMMANDS
+from ..storage.text import first_line, wrapped
 from . import (
     ab,
     alerts,
@@ -75,8 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _say(why: str) -> None:
     """Say why on stderr. The exit status does not depend on whether that works."""
+    said = f"modelgates: {why}"
     with suppress(OSError):
-        print(f"modelgates: {why}", file=sys.stderr)
+        if sys.stderr.isatty():
+            # A command stays on one line, so that it can be copied.
+            said = "\n".join(line if line.strip().startswith(COMMANDS) else wrapped(line) for line in said.splitlines())
+        print(said, file=sys.stderr)
 
 
 def _drop_output() -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,5 +83,5 @@ def explain(arguments: argparse.Namespace) -> int:
     from ..policy.explained import explained
 
     policy = looking(Artifacts.at(arguments.artifacts), arguments).policy
-    print("\n\n".join(explained(policy, arguments.gate, columns=shutil.get_terminal_size().columns)))
+    print("\n\n".join(explained(policy, arguments.gate)))
     return 0

@@ -11,7 +11,7 @@ from ..evidence.reasons import SHOWN, few
 from ..evidence.shown import shown_of, word_of
 from ..evidence.verdict import Judged, Verdict, advice, base_name
 from ..policy.policy import Policy
-from ..storage.text import printable
+from ..storage.text import printable, wrapped
 from .ledger import Run
 from .outlook import outlook
 
@@ -40,20 +40,20 @@ def write_table(terminal: pytest.TerminalReporter, run: Run) -> None:
             terminal.write_line(_line(row, widths), **{colour: True})
         _write_reasons(terminal, run, model_id)
         for notice in _not_asked(run, model_id):
-            terminal.write_line(notice, yellow=True)
+            _say(terminal, notice, yellow=True)
     for kind in dict.fromkeys(run.tasks.values()):
         if off := dict.fromkeys(run.policy.not_applicable_to(kind)):
-            terminal.write_line(f"{', '.join(off)}: not asked of a {kind or 'model'}, says the policy")
+            _say(terminal, f"{', '.join(off)}: not asked of a {kind or 'model'}, says the policy")
         for notice in run.policy.notices(kind) if kind else ():
-            terminal.write_line(notice, yellow=True)
+            _say(terminal, notice, yellow=True)
     for name in run.changed:
         terminal.write_line(f"{name}: its files changed while the gates ran; pack again, then run again", red=True)
     for problem in run.code_problems:
-        terminal.write_line(problem, red=True)
+        _say(terminal, problem, red=True)
     for problem in dict.fromkeys(run.hook_problems):
         terminal.write_line(f"{problem}; no verdict changed by it, but it was not told", red=True)
     for line in outlook(run):
-        terminal.write_line(line, yellow=True)
+        _say(terminal, line, yellow=True)
     # A promoter that started this run keeps the report elsewhere, and says where.
     for path in () if run.nonce else run.report_paths():
         terminal.write_line(f"report: {path}")
@@ -77,10 +77,15 @@ def _write_reasons(terminal: pytest.TerminalReporter, run: Run, model_id: str) -
     for (said, colour), gates in reasons.items():
         # The table names each.
         for some in gates if len(gates) <= SHOWN else [few(gates)]:
-            terminal.write_line(f"{some} {said}", **{colour: True})
+            _say(terminal, f"{some} {said}", **{colour: True})
     for judged in ordered:
         if waiver := run.waiver(judged.record.gate, model_id):
-            terminal.write_line(str(waiver), yellow=True)
+            _say(terminal, str(waiver), yellow=True)
+
+
+def _say(terminal: pytest.TerminalReporter, text: str, **markup: bool) -> None:
+    """Write a sentence; a terminal gets it wrapped between words, while a file keeps it on one line."""
+    terminal.write_line(wrapped(text) if terminal.isatty else text, **markup)
 
 
 def _not_asked(run: Run, model_id: str) -> list[str]:

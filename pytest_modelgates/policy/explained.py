@@ -1,16 +1,15 @@
 """What the SLOs of a gate ask, in words for a terminal."""
 
 import difflib
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from ..errors import RefusedError
-from ..storage.text import printable
+from ..storage.text import printable, wrapped
 from .limits import Slo
 from .policy import Policy
 
 
-def explained(policy: Policy, asked: str, *, columns: int) -> Sequence[str]:
+def explained(policy: Policy, asked: str) -> Sequence[str]:
     """Explain each SLO that a gate, an SLO, or a family of gates stands for.
 
     Parameters
@@ -19,8 +18,6 @@ def explained(policy: Policy, asked: str, *, columns: int) -> Sequence[str]:
     asked : str
         ``pnl.sharpe``, which explains all limits of the gate; ``pnl.drawdown``, one of them; ``ablation.harmless[rev]``
         or ``pnl``.
-    columns : int
-        The width of the terminal.
 
     Raises
     ------
@@ -34,10 +31,10 @@ def explained(policy: Policy, asked: str, *, columns: int) -> Sequence[str]:
         near = difflib.get_close_matches(name, dict.fromkeys(known), n=3)
         meant = f"names like it: {', '.join(near)}" if near else "modelgates policy show lists all"
         raise RefusedError(f"no gate {printable(asked)!r} in the policy; {meant}")
-    return ["\n".join(_lines(each, policy.slo[each], columns)) for each in named]
+    return ["\n".join(_lines(each, policy.slo[each])) for each in named]
 
 
-def _lines(name: str, slo: Slo, columns: int) -> Iterator[str]:
+def _lines(name: str, slo: Slo) -> Iterator[str]:
     yield f"{name} ({slo.severity})"
     rows = {
         "gate": slo.gate or (f"once for each {slo.each.replace('_', ' ')}" if slo.each else ""),
@@ -49,11 +46,4 @@ def _lines(name: str, slo: Slo, columns: int) -> Iterator[str]:
     }
     for head, text in rows.items():
         if text:
-            yield textwrap.fill(
-                printable(text),
-                columns,
-                initial_indent=f"  {head:11}",
-                subsequent_indent=" " * 13,
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
+            yield wrapped(printable(text), head=f"  {head:11}", indent=13)

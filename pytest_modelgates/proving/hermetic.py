@@ -4,6 +4,7 @@ import math
 import os
 import resource
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,7 +151,7 @@ def run_limited(
         If it ran out of time.
     """
     kept = {key: value for key, value in os.environ.items() if key in KEPT}
-    kept |= {"HOME": str(folder), "COLUMNS": os.environ.get("COLUMNS", "100")}
+    kept |= {"HOME": str(folder), "COLUMNS": str(shutil.get_terminal_size((100, 24)).columns)}
     memory, seconds = int(limits.memory_gib * 2**30), limits.minutes * 60
     # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces
     # the timeout, ever reaches this.

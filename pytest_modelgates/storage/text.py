@@ -1,5 +1,7 @@
-"""Text that is safe to print: on one line, without control characters."""
+"""Text that is safe to print: on one line, without control characters; and wrapped for a terminal."""
 
+import shutil
+import textwrap
 from collections.abc import Iterable
 
 LONGEST = 40
@@ -42,3 +44,18 @@ def shown(host: str, port: int | None) -> str:
 def counted(number: int, noun: str) -> str:
     """Write a number with its noun, which takes an s unless there is one."""
     return f"{number} {noun}" + "s" * (number != 1)
+
+
+def wrapped(text: str, *, head: str = "", indent: int = 4) -> str:
+    """Wrap a sentence between words at the width of the terminal; lines after the first are indented.
+
+    `head` stands before it. A path or a command that is longer than a line stays whole.
+    """
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        initial_indent=head,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from pytest_modelgates import __main__ as start
 from pytest_modelgates.audit.chain import Commit, Event, append, read_history, read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.cli.main import _say
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.errors import KilledError
@@ -1089,3 +1091,20 @@ def test_the_summary_of_ci_says_what_went_live_and_what_speaks_against_it(
     # A summary that cannot be written changes nothing.
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
     assert asked(registry, "promote", "--report", report, "--policy", registry.policy_file) == 1
+
+
+def test_a_terminal_gets_reasons_wrapped_and_commands_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    long = f"  modelgates shadow --onnx {'x' * 40} --csv {'y' * 40}"
+    reason = f"  something is wrong → {' '.join(['do what is right'] * 6)}"
+    monkeypatch.setenv("COLUMNS", "60")
+    for stderr, lines in (
+        (io.StringIO(), [reason]),
+        (Terminal(), textwrap.wrap(reason, 60, subsequent_indent=" " * 4)),
+    ):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        _say(f"7 is not promoted:\n{reason}\nnext:\n{long}")
+        assert stderr.getvalue().splitlines() == ["modelgates: 7 is not promoted:", *lines, "next:", long]

@@ -1,10 +1,7 @@
 """How far a long count is, on one line of a terminal, and nowhere else."""
 
 import io
-import os
-import pty
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -13,6 +10,7 @@ from pytest_modelgates.cli import progress
 from pytest_modelgates.cli.progress import with_progress
 from pytest_modelgates.drift.summary import Reference
 from pytest_modelgates.monitoring.engines import here
+from tests.support.terminal import in_a_terminal
 
 REFERENCE = Reference.of([0.0, 1.0])
 
@@ -65,22 +63,9 @@ print("done", file=sys.stderr)
 
 def shown(patience_s: float) -> str:
     """Run something that takes a while in a terminal, and give what stands there."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", WORK, str(patience_s)]
-    with subprocess.Popen(command, stderr=theirs, stdin=subprocess.DEVNULL) as process:
-        os.close(theirs)
-        said = b""
-        while True:
-            try:
-                read = os.read(ours, 4096)
-            except OSError:  # Linux says so of a terminal that everybody left
-                break
-            if not read:
-                break
-            said += read
-    os.close(ours)
-    assert process.returncode == 0, said
-    return said.decode()
+    status, said = in_a_terminal([sys.executable, "-c", WORK, str(patience_s)])
+    assert status == 0, said
+    return said
 
 
 @pytest.mark.integration

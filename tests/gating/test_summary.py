@@ -1,12 +1,15 @@
 """The table at the end of a run."""
 
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.support.gate_runs import GATES, PACKAGED, own_gate, run, write_policy
+from tests.support.terminal import in_a_terminal
 
 COLUMNS = 80
 
@@ -49,6 +52,21 @@ def test_long_names_give_way_so_that_the_table_fits_the_terminal(pytester: pytes
     assert row.endswith("… soft 2 x      ≤1    WARN")
     assert heading.split() == ["gate", "sev.", "measured", "limit", "verdict"]
     assert why == f"{name} WARN: measured 2 x, limit ≤ 1 → give less"
+
+
+@pytest.mark.integration
+def test_a_terminal_gets_advice_wrapped_between_words(pytester: pytest.Pytester) -> None:
+    model = own_gate(pytester)
+    advice = "give less than you gave the last time, " * 4 + "and then see"
+    policy = pytester.path / "registry" / "policy.toml"
+    policy.write_text(policy.read_text().replace("give less", advice))
+    command = [sys.executable, "-m", "pytest", f"--model-dir={model}", "test_mine.py"]
+    _, said = in_a_terminal(command, cwd=pytester.path)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", said.partition(" model gates ")[2]).splitlines()
+    assert [line for line in lines if len(line) > COLUMNS and "report:" not in line] == []
+    begin = next(number for number, line in enumerate(lines) if line.startswith("mine.answer WARN: "))
+    assert f"mine.answer WARN: measured 2 x, limit ≤ 1 → {advice}" in " ".join(line.strip() for line in lines[begin:])
+    assert lines[begin + 1].startswith("    ")
 
 
 def test_a_gate_of_several_limits_has_a_row_each_and_one_reason(pytester: pytest.Pytester, good_model: Path) -> None:

@@ -12,9 +12,14 @@ from pytest_modelgates.policy.load import load_policy
 POLICY = load_policy(None)
 
 
+@pytest.fixture(autouse=True)
+def _narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def test_every_slo_is_explained_in_80_columns() -> None:
     for name, slo in POLICY.slo.items():
-        (said, *_) = [each for each in explained(POLICY, name, columns=80) if each.startswith(f"{name} (")]
+        (said, *_) = [each for each in explained(POLICY, name) if each.startswith(f"{name} (")]
         lines = said.splitlines()
         assert [line for line in lines if len(line) > 80] == []
         words = " ".join(said.split())
@@ -23,13 +28,13 @@ def test_every_slo_is_explained_in_80_columns() -> None:
 
 
 def test_a_gate_is_explained_with_all_its_limits_by_any_of_its_names() -> None:
-    gate = explained(POLICY, "pnl.sharpe", columns=80)
+    gate = explained(POLICY, "pnl.sharpe")
     assert [said.partition(" ")[0] for said in gate] == POLICY.slos_of("pnl.sharpe")
     assert gate[1].startswith("pnl.drawdown (soft)\n  gate       pnl.sharpe\n")
-    assert list(explained(POLICY, "pnl.drawdown", columns=80)) == [gate[1]]
-    (ablation,) = explained(POLICY, "ablation.harmless[momentum]", columns=80)
+    assert list(explained(POLICY, "pnl.drawdown")) == [gate[1]]
+    (ablation,) = explained(POLICY, "ablation.harmless[momentum]")
     assert ablation.startswith("ablation.harmless (hard)\n  gate       once for each feature group\n")
-    assert len(explained(POLICY, "wf", columns=80)) == 2
+    assert len(explained(POLICY, "wf")) == 2
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,7 @@ def test_a_gate_is_explained_with_all_its_limits_by_any_of_its_names() -> None:
 )
 def test_an_unknown_gate_is_refused_with_the_likeliest_names(asked: str, meant: str) -> None:
     with pytest.raises(RefusedError) as refused:
-        explained(POLICY, asked, columns=80)
+        explained(POLICY, asked)
     assert str(refused.value).startswith("no gate ")
     assert meant in str(refused.value)
     assert "\x1b" not in str(refused.value)
@@ -51,7 +56,6 @@ def test_an_unknown_gate_is_refused_with_the_likeliest_names(asked: str, meant: 
 def test_the_limit_is_that_of_the_registry(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "registry").mkdir()
