@@ -14,7 +14,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.sources import read_csv
 from tests.serving.test_server import Running, flip, serving
-from tests.support.panels import invented_panel, pack_ridge
+from tests.support.panels import pack_ridge
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -38,7 +38,7 @@ def scores_of(model: Path, folder: Path) -> list[float]:
 
 def test_of_a_hundred_flips_under_load_none_fails_or_mixes_an_answer(good_model: Path, tmp_path: Path) -> None:
     artifacts = Artifacts.of(good_model)
-    other = pack_ridge(artifacts.root, invented_panel(seed=2), changes="Another ridge.")
+    other = pack_ridge(artifacts.root, weights=(-1, 0.5), changes="The other way round.")
     alone = {model.name: scores_of(model, tmp_path) for model in (good_model, other)}
     assert not set(alone[good_model.name]) & set(alone[other.name])
     flip(artifacts, good_model.name)
