@@ -3,16 +3,20 @@
 Apart from `schema`, since commands that only verify a model wait for neither numpy nor pandas.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FormatError
 from ..storage.text import listed
 from .sidecar import Sidecar
 
+if TYPE_CHECKING:
+    import pandas as pd  # a server takes `bad_cells` alone, and starts in half the time without
 
-def feature_matrix(frame: pd.DataFrame, sidecar: Sidecar, *, source: str) -> NDArray[np.generic]:
+
+def feature_matrix(frame: "pd.DataFrame", sidecar: Sidecar, *, source: str) -> NDArray[np.generic]:
     """Take the features out of a frame, for the gates and for serving alike.
 
     Parameters
@@ -38,19 +42,19 @@ def feature_matrix(frame: pd.DataFrame, sidecar: Sidecar, *, source: str) -> NDA
     return np.column_stack([numeric_column(frame, name, source=source) for name in sidecar.names])
 
 
-def numeric_column(frame: pd.DataFrame, name: str, *, source: str) -> NDArray[np.generic]:
+def numeric_column(frame: "pd.DataFrame", name: str, *, source: str) -> NDArray[np.generic]:
     """Take a column out of a frame; it must be there and hold numbers."""
     column = named_column(frame, name, source=source)
     require_numbers(name, column.dtype, source=source)
     return np.asarray(column.to_numpy())
 
 
-def named_column(frame: pd.DataFrame, name: str, *, source: str) -> "pd.Series":
+def named_column(frame: "pd.DataFrame", name: str, *, source: str) -> "pd.Series":
     """Take a column out of a frame; it must be there, once."""
     if name not in frame:
         raise FormatError(f"{source}: has no column {name!r}; it holds {listed(frame, most=20)}")
     column = frame[name]
-    if isinstance(column, pd.DataFrame):
+    if column.ndim > 1:
         raise FormatError(f"{source}: has {column.shape[1]} columns {name!r}; keep one")
     return column
 

@@ -13,6 +13,7 @@ from ..errors import KilledError
 
 SWITCH = "SERVE_KILL"
 _SLOW = 0.05  # of the batches
+_STEPS = 300  # of a window, so that a busy server keeps no more than an idle one
 
 
 class KillSwitch:
@@ -97,7 +98,7 @@ class Batch(NamedTuple):
 
 @dataclass(slots=True)
 class Trips:
-    """Sums over the batches of the last `window_s` seconds, held against their limits."""
+    """Sums over the batches of the last `window_s` seconds, to a 300th of them, held against their limits."""
 
     limits: TripLimits
     _batches: deque[tuple[float, Batch]] = field(default_factory=deque)
@@ -117,7 +118,12 @@ class Trips:
         """
         limits, now = self.limits, time.monotonic() if now is None else now
         batch = Batch(rows, rejected, failed, latency_ms > limits.latency_ms)
-        self._batches.append((now, batch))
+        if self._batches and now - self._batches[-1][0] < limits.window_s / _STEPS:
+            begin, before = self._batches.pop()
+            merged = Batch(*(one + other for one, other in zip(before, batch, strict=True)))
+            self._batches.append((begin, merged))
+        else:
+            self._batches.append((now, batch))
         self._sum = [total + part for total, part in zip(self._sum, batch, strict=True)]
         while self._batches[0][0] < now - limits.window_s:
             self._sum = [total - part for total, part in zip(self._sum, self._batches.popleft()[1], strict=True)]

@@ -34,6 +34,7 @@ _LONGEST_LENGTH = 18  # digits
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _BODY_UNREAD = {404, 405, 413, 415}
+_OTHERS = {"/metrics", "/v2", "/v2/health/live", "/v2/health/ready"}  # paths that are the same for every model
 _PACKAGE = "pytest-modelgates"
 _SERVER = _encode({"name": _PACKAGE, "version": version(_PACKAGE), "extensions": ["binary_tensor_data"]})
 
@@ -152,8 +153,13 @@ class Application:
             # The model may have been replaced while the body came in.
             served = self.served
             return await (self._infer(served, body, headers) if answer else self._predict(served, body))
+        if answer is None and path not in _OTHERS:
+            if path.startswith("/v2/models/"):
+                known = served.protocol
+                raise RequestError(f"{cut(path)}: only {known.model}, version {known.version}, is served", status=404)
+            raise RequestError(f"{cut(path)}: no such path; see /v2, /predict and /metrics", status=404)
         if method not in ("GET", "HEAD"):
-            raise RequestError(f"{method} {cut(path)}: expected GET", status=405)
+            raise RequestError(f"{method} {path}: expected GET", status=405)
         if path == "/metrics":
             if self._beside:
                 self.metrics.shadowed(self._beside)
@@ -166,12 +172,7 @@ class Application:
             return Reply(200, _SERVER)
         if path == "/v2/health/live":
             return Reply(200, _encode({"live": True}))
-        if answer == "ready" or path == "/v2/health/ready":
-            return self._ready(served)
-        if path.startswith("/v2/models/"):
-            known = served.protocol
-            raise RequestError(f"{cut(path)}: only {known.model}, version {known.version}, is served", status=404)
-        raise RequestError(f"{cut(path)}: no such path; see /v2, /predict and /metrics", status=404)
+        return self._ready(served)
 
     def _ready(self, served: Served) -> Reply:
         serving = {"name": served.protocol.model, "version": served.protocol.version}

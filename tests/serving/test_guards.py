@@ -165,6 +165,18 @@ def test_the_batch_that_exceeds_a_limit_trips(
     assert found[-1].startswith(says)
 
 
+def test_many_batches_take_no_more_memory_than_few() -> None:
+    trips = Trips(TripLimits(rejected=0.5, min_rows=1))
+    for number in range(20_000):  # a hundred a second
+        assert trips.add(10, 4, 0, 0, now=number / 100) is None
+    assert len(trips._batches) <= 301
+    # The sums are those of the window, to a 300th of it.
+    for number in range(20_000, 70_000):
+        assert trips.add(10, 0, 0, 0, now=number / 100) is None
+    assert trips._sum[1] == 0
+    assert trips._sum[0] == pytest.approx(10 * 30_000, rel=1 / 200)
+
+
 def test_old_batches_and_few_rows_trip_nothing() -> None:
     trips = Trips(TripLimits(rejected=0.1, min_rows=10, window_s=60))
     assert trips.add(9, 9, 0, 0, now=0) is None

@@ -113,9 +113,16 @@ def test_a_request_of_its_is_answered_as_it_reads_answers(server: Running, binar
     assert [record.row_key for record in logged(server.artifacts, "live")[-2:]] == ["2026-01-02|A", "2026-01-02|B"]
 
 
-def test_it_shows_why_a_request_is_refused(server: Running) -> None:
-    short = {"inputs": [{"name": "X", "shape": [1, 1], "datatype": "FP32", "data": [0.5]}]}
-    status, got, body = asked(server, "POST", "/v2/models/model/infer", compact(short), content_type="application/json")
+@pytest.mark.parametrize(
+    ("model", "expected", "says"),
+    [
+        ("model", 400, "input 'X' has shape [1, 1], expected [n, 2]"),
+        ("other", 404, "/v2/models/other/infer: only model, version "),
+    ],
+)
+def test_it_shows_why_a_request_is_refused(server: Running, model: str, expected: int, says: str) -> None:
+    short = compact({"inputs": [{"name": "X", "shape": [1, 1], "datatype": "FP32", "data": [0.5]}]})
+    status, got, body = asked(server, "POST", f"/v2/models/{model}/infer", short, content_type="application/json")
     # It reads the error only of an answer that says just this.
-    assert (status, got["content-type"]) == (400, "application/json")
-    assert json.loads(body)["error"].startswith("input 'X' has shape [1, 1], expected [n, 2]")
+    assert (status, got["content-type"]) == (expected, "application/json")
+    assert json.loads(body)["error"].startswith(says)

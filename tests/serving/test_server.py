@@ -131,6 +131,13 @@ def test_the_triton_client_works_unchanged(server: Running) -> None:
     assert {record.row_key for record in logged(server.artifacts, "live")} >= {"2026-01-02|A", "2026-01-02|B"}
 
 
+def test_it_loads_no_pandas_which_would_double_its_start(server: Running) -> None:
+    assert server.ask("/predict", {"rows": [ROW]})[0] == 200
+    loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "/onnxruntime/" in loaded
+    assert not {name for name in ("pandas", "scipy", "sklearn") if f"/{name}/" in loaded}
+
+
 def test_odd_clients_are_cut_off_and_others_are_answered(server: Running) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: "
     begin = time.monotonic()
