@@ -14,7 +14,7 @@ import pytest
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import UsageError
-from pytest_modelgates.pages import dashboard as module
+from pytest_modelgates.pages import business as module
 from pytest_modelgates.pages.dashboard import PAGES, dashboard, one_page
 from pytest_modelgates.pages.render import is_page
 from pytest_modelgates.pages.serve import DashboardServer
@@ -189,9 +189,28 @@ def test_business_draws_what_the_ledger_on_paper_says(registry: Registry, tmp_pa
     text = said(registry, "business")
     assert f"{earned:.2%} of capital" in text.partition("earned on paper after costs")[2]
     assert "Return on paper" in text
-    assert "Exposure on paper" in text
+    assert {"Exposure on paper", "Drawdown on paper", "Turnover on paper"} <= set(re.findall(r"\w+ on paper", text))
     registry.artifacts.paper("live").write_text("{}\n")
     assert "Return on paper" not in said(registry, "business")
+
+
+def test_paper_stands_against_live_by_the_days_of_the_positions(registry: Registry, tmp_path: Path) -> None:
+    log_predictions(registry.artifacts, predicted(registry))
+    assert traded(registry, tmp_path) == 0
+    ledger = read_ledger(registry.artifacts.paper("live"))
+    assert ledger
+    first, second, third = ledger.days
+    found = module.paper(registry.artifacts, [], [])
+    capital = ledger.opening.capital_cents
+    assert found == {
+        str(first.day): (second.gross_cents - first.cost_cents) / capital,
+        str(second.day): (third.gross_cents - second.cost_cents) / capital,
+    }
+    (chart,) = module.against(found, dict.fromkeys([*found, "2024-02-01"], 0.01))
+    names = [row[0] for row in chart.rows]
+    assert (chart.title, names) == ("Paper against live", [str(first.day), str(second.day)])
+    assert [row[2] for row in chart.rows] == ["0.01", "0.02"]
+    assert module.against(found, {str(first.day): 0.01}) == []
 
 
 def test_business_draws_the_same_days_that_outcomes_realised_sums_up(
