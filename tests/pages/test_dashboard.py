@@ -14,6 +14,7 @@ import pytest
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import UsageError
+from pytest_modelgates.monitoring.reconcile import reconcile
 from pytest_modelgates.pages import business as module
 from pytest_modelgates.pages.dashboard import PAGES, dashboard, one_page
 from pytest_modelgates.pages.render import is_page
@@ -206,6 +207,8 @@ def test_paper_stands_against_live_by_the_days_of_the_positions(registry: Regist
         str(first.day): (second.gross_cents - first.cost_cents) / capital,
         str(second.day): (third.gross_cents - second.cost_cents) / capital,
     }
+    booked = reconcile(registry.artifacts, registry.policy, "live").booked
+    assert sum(found.values()) == pytest.approx(booked)
     (chart,) = module.against(found, dict.fromkeys([*found, "2024-02-01"], 0.01))
     names = [row[0] for row in chart.rows]
     assert (chart.title, names) == ("Paper against live", [str(first.day), str(second.day)])
