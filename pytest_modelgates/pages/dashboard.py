@@ -15,7 +15,7 @@ from ..audit.kinds import TRIAL
 from ..errors import ModelgatesError
 from ..evidence.verdict import Verdict, base_name
 from ..model.directory import BENCH, ModelDirectory
-from ..monitoring.checks import checks
+from ..monitoring.checks import PSI, checks
 from ..monitoring.liveness import GateHistory, liveness
 from ..policy.limits import short
 from ..predictions.parts import JSON_LINES, Part, arms, parts
@@ -26,10 +26,10 @@ from ..registry.nights import nights
 from ..registry.status import listing, status
 from ..registry.store import model_ids
 from ..storage.lines import lines_from_end
-from ..storage.text import counted, first_line
+from ..storage.text import first_line
 from .business import against, paper, realised
 from .charts import Chart, line
-from .pictures import distributions
+from .drift import of_drift, spells
 from .render import page
 from .versions import over_versions
 
@@ -212,21 +212,6 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
     alive = _unless(notes, lambda: liveness(artifacts, in_force.policy, models=models), None)
     histories = alive.gates if alive else ()
     found = _unless(notes, lambda: list(checks(artifacts, most=CHECKS)), [])[::-1]
-    drift = list[Chart]()
-    if found:
-        limit = in_force.policy.limit("drift.psi").upper
-        drift.append(
-            line(
-                "PSI of each check for drift",
-                f"The index of the last {counted(len(found), 'check')}, and what chance alone may give; the limit is "
-                f"{limit:g}.",
-                [f"{check.time:%Y-%m-%d %H:%M}" for check in found],
-                {"PSI": [each.psi.value for each in found], "by chance": [each.psi.critical for each in found]},
-                of="check",
-                limit=limit,
-            )
-        )
-        drift += [distributions(check) for check in [each for each in found if each.psi.bins][-1:]]
     return {
         "models": models,
         "gates": [_gate_row(history, in_force) for history in histories],
@@ -234,11 +219,8 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
         "unproved": [history.gate for history in histories if history.unproved],
         "rolled_back": alive.rolled_back if alive else (),
         "unread": alive.unread if alive else (),
-        "drift": drift,
-        "checks_shown": [
-            [each.time, each.model_id, each.arm or "files", each.said, "; ".join(each.reasons)]
-            for each in found[::-1][:CHANGES]
-        ],
+        "drift": of_drift(found, in_force.policy.limit(PSI)),
+        "spells": spells(found)[:CHANGES],
     }
 
 

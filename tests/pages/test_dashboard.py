@@ -116,7 +116,7 @@ def test_quality_shows_gates_with_their_margins_and_checks_for_drift(registry: R
     text = said(registry, "quality")
     assert "parity.max_abs_diff passed" in text
     assert "PSI of each check for drift" in text
-    assert f"{registry.live} live drift PSI 0.31" in text
+    assert f"{registry.live} live drift 1 PSI 0.31" in text
     assert "Predictions: golden and current" in text
 
 
@@ -159,6 +159,34 @@ def test_what_one_version_could_not_measure_is_a_gap(registry: Registry) -> None
     write_report(registry.artifacts.new_report(registry.live, ledger.run.finished), ledger)
     text = said(registry, "quality")
     assert f"model farthest {registry.live} – {registry.candidate} 3e-06" in text
+
+
+def test_checks_that_say_the_same_are_one_line_and_an_alarm_stands_out(registry: Registry) -> None:
+    rows = {"since": None, "rows": 400, "psi": 3.4361}
+    calm = {"overall_drift": False, "reasons": [], "over_time": {"alarm": None, "window": rows | {"psi": 0.02}}}
+    alarm = {"overall_drift": False, "reasons": [], "over_time": {"alarm": {"by": "window"}, "window": rows}}
+    times = [(NOW - timedelta(days=9 - number)).isoformat() for number in range(8)]
+    for time, of in zip(times, [calm, calm, calm, alarm, calm], strict=False):
+        checked(registry, time=time, **of)
+    checked(registry, time=times[5], **calm, model_id="1700000001")
+    checked(registry, time=times[6], **calm)
+    checked(registry, time=times[7], overall_drift=None, reasons=["too few"], arm="shadow")
+    content = one_page("quality", registry.artifacts, registry.in_force).decode()
+    text = Read(content).text
+    assert '<td class="bad">drift over time' in content
+    said = re.findall(r"(\d{10}) (live|shadow) (drift over time|no drift|cannot tell) (\d+)(.*?UTC|$)", text)
+    assert [(model_id, arm, verdict, count) for model_id, arm, verdict, count, _ in said] == [
+        (registry.live, "shadow", "cannot tell", "1"),
+        (registry.live, "live", "no drift", "1"),
+        ("1700000001", "live", "no drift", "1"),
+        (registry.live, "live", "no drift", "1"),
+        (registry.live, "live", "drift over time", "1"),
+        (registry.live, "live", "no drift", "3"),
+    ]
+    assert "drift over time 1 PSI 3.436 of the newest 400 rows" in text
+    assert "PSI of the newest rows" in text
+    assert "look PSI" in text
+    assert "3.436" in text.partition("look PSI")[2]
 
 
 def test_the_newest_check_that_has_bins_is_drawn(registry: Registry) -> None:
