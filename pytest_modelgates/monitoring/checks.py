@@ -42,10 +42,18 @@ class Distance(msgspec.Struct, frozen=True):
     statistic: float | None = None
 
 
+class Newest(msgspec.Struct, frozen=True):
+    """The rows since the look before, and their index [nat]."""
+
+    rows: int = 0
+    psi: float | None = None
+
+
 class Alarm(msgspec.Struct, frozen=True):
     """The alarm over time after a check that was a look; None if none was on."""
 
     alarm: Any = None
+    window: Newest | None = None
 
 
 class CheckLine(msgspec.Struct, frozen=True):
@@ -64,8 +72,17 @@ class CheckLine(msgspec.Struct, frozen=True):
 
     @property
     def said(self) -> str:
-        """The verdict in words."""
+        """The verdict in words; an alarm over time is one too, though all rows together may show nothing."""
+        if self.over_time and self.over_time.alarm:
+            return "drift over time"
         return {True: "drift", False: "no drift", None: "cannot tell"}[self.overall_drift]
+
+    @property
+    def why(self) -> str:
+        """What speaks for drift, or against a verdict."""
+        newest = self.over_time.window if self.over_time and self.over_time.alarm else None
+        of_newest = [f"PSI {newest.psi:.3f} of the newest {newest.rows} rows"] if newest and newest.psi else []
+        return "; ".join([*of_newest, *self.reasons])
 
 
 _line = msgspec.json.Decoder(CheckLine)

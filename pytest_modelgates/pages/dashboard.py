@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,22 +15,21 @@ from ..audit.kinds import TRIAL
 from ..errors import ModelgatesError
 from ..evidence.verdict import Verdict, base_name
 from ..model.directory import BENCH, ModelDirectory
-from ..monitoring.checks import checks
+from ..monitoring.checks import PSI, checks
 from ..monitoring.liveness import GateHistory, liveness
 from ..policy.limits import short
 from ..predictions.parts import JSON_LINES, Part, arms, parts
-from ..predictions.reading import closing_on_disk
 from ..predictions.records import NOT_A_RECORD, Prediction
 from ..registry.criteria import streak
 from ..registry.in_force import InForce
 from ..registry.nights import nights
 from ..registry.status import listing, status
-from ..registry.store import live_change, model_ids
-from ..serving.paper_ledger import read_ledger
+from ..registry.store import model_ids
 from ..storage.lines import lines_from_end
-from ..storage.text import counted, first_line
+from ..storage.text import first_line
+from .business import against, paper, realised
 from .charts import Chart, line
-from .pictures import distributions
+from .drift import of_drift, spells
 from .render import page
 from .versions import over_versions
 
@@ -41,9 +40,6 @@ PAGES = {"registry": "Registry", "performance": "Performance", "quality": "Quali
 MODELS, CHANGES, GATED, CHECKS = 50, 100, 10, 200
 _READ = 5_000  # records of the audit log, from its end: packing enters trials, which are not shown
 _DAYS, _PARTS, _ROWS = 30, 4, 64  # of the log of predictions: days, newest parts of each, last rows of each
-# What business joins: rows of the newest days of the log, and bytes of outcomes.
-_MOST_ROWS, _MOST_BYTES = 20_000, 16 * 2**20
-_ROW = 200  # bytes of a line of a part that is still open
 
 
 def dashboard(artifacts: Artifacts, in_force: InForce, *, now: datetime | None = None) -> dict[str, bytes]:
@@ -216,21 +212,6 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
     alive = _unless(notes, lambda: liveness(artifacts, in_force.policy, models=models), None)
     histories = alive.gates if alive else ()
     found = _unless(notes, lambda: list(checks(artifacts, most=CHECKS)), [])[::-1]
-    drift = list[Chart]()
-    if found:
-        limit = in_force.policy.limit("drift.psi").upper
-        drift.append(
-            line(
-                "PSI of each check for drift",
-                f"The index of the last {counted(len(found), 'check')}, and what chance alone may give; the limit is "
-                f"{limit:g}.",
-                [f"{check.time:%Y-%m-%d %H:%M}" for check in found],
-                {"PSI": [each.psi.value for each in found], "by chance": [each.psi.critical for each in found]},
-                of="check",
-                limit=limit,
-            )
-        )
-        drift += [distributions(check) for check in [each for each in found if each.psi.bins][-1:]]
     return {
         "models": models,
         "gates": [_gate_row(history, in_force) for history in histories],
@@ -238,11 +219,8 @@ def _quality(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list
         "unproved": [history.gate for history in histories if history.unproved],
         "rolled_back": alive.rolled_back if alive else (),
         "unread": alive.unread if alive else (),
-        "drift": drift,
-        "checks_shown": [
-            [each.time, each.model_id, each.arm or "files", each.said, "; ".join(each.reasons)]
-            for each in found[::-1][:CHANGES]
-        ],
+        "drift": of_drift(found, in_force.policy.limit(PSI)),
+        "spells": spells(found)[:CHANGES],
     }
 
 
@@ -265,120 +243,9 @@ def _gate_row(history: GateHistory, in_force: InForce) -> dict[str, Any]:
 
 def _business(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list[str]) -> dict[str, Any]:
     charts, facts = list[Chart](), list[tuple[str, str]]()
-    _unless(notes, lambda: _paper(artifacts, charts, facts), None)
-    _unless(notes, lambda: _realised(artifacts, in_force, charts, facts), None)
-    return {"charts": charts, "facts": facts}
-
-
-def _paper(artifacts: Artifacts, charts: list[Chart], facts: list[tuple[str, str]]) -> None:
-    """Draw what the ledger says, if there is one: what was really followed, caps and missing prices included."""
-    ledger = read_ledger(artifacts.paper("live"))
-    if ledger is None or not ledger.days:
-        return
-    capital, days = ledger.opening.capital_cents, [str(each.day) for each in ledger.days]
-    earned = [(each.value_cents - capital) / capital for each in ledger.days]
-    held = [[name.position_cents for name in each.names] for each in ledger.days]
-    facts += [("days on paper", str(len(days))), ("earned on paper after costs", f"{earned[-1]:.2%} of capital")]
-    charts += [
-        line(
-            "Return on paper",
-            "What the ledger of the live arm has earned after costs since its beginning, as a share of capital.",
-            days,
-            {"share of capital": earned},
-        ),
-        line(
-            "Exposure on paper",
-            "The sizes of all positions after the trades of each day, and long less short, as shares of capital.",
-            days,
-            {
-                "gross": [sum(map(abs, cents)) / capital for cents in held],
-                "net": [sum(cents) / capital for cents in held],
-            },
-        ),
-    ]
-
-
-def _realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], facts: list[tuple[str, str]]) -> None:
-    """Draw what following the live model has come to, by the newest days that can be read while somebody waits."""
-    import numpy as np
-
-    from ..monitoring.realised import followed
-    from ..predictions.counting import Window
-    from ..stats.risk import drawdowns
-
-    live = live_change(artifacts)
-    since = _readable(parts(artifacts, "live"))
-    known = sum(path.stat().st_size for path in artifacts.outcomes.glob("*.jsonl"))
-    if since is None or known > _MOST_BYTES:
-        what = "the log: a day of it has too many rows" if since is None else f"{known / 2**20:.0f} MB of outcomes"
-        facts.append(("not read", f"{what}; see: modelgates outcomes realised"))
-        return
-    with ModelDirectory(artifacts.model(live.to)) as model:
-        sidecar = model.sidecar
-    window = Window(
-        digest=live.digest, since=datetime(since.year, since.month, since.day, tzinfo=UTC) if since > date.min else None
-    )
-    found = followed(artifacts, in_force.policy, sidecar, live.to, "live", window)
-    said, holdings = found.realised, found.holdings
-    facts += [("model", live.to), ("rows with an outcome", str(said.rows)), ("rows that wait", str(said.waiting))]
-    if window.since:
-        facts.append(("of rows scored since", f"{since}; of all: modelgates outcomes realised"))
-    if said.metric:
-        facts.append((said.metric[0], short(said.metric[1])))
-    if holdings is None or said.traded is None:
-        return
-    days, ic = [str(day) for day in found.dates], said.traded.ic
-    facts += [("days", str(said.days)), ("earned after costs", f"{said.traded.earned:.2%} of capital")]
-    if pnl := said.traded.pnl:
-        facts += [
-            ("Sharpe ratio", f"{pnl.sharpe:.2f} a year"),
-            ("turnover", f"{pnl.mean_turnover:.2f} of capital a day"),
-        ]
-    charts += [
-        line(
-            "IC by day",
-            f"The live model's IC of each day before costs; its mean is {ic.value:.4f}.",
-            days,
-            {"IC": holdings.ic.tolist()},
-            band=("where the mean lies, with 90 % confidence", *ic.interval) if ic.interval else None,
-        ),
-        line(
-            "Cumulative return",
-            "Sum of the daily returns that following the live model would have earned, as a share of capital.",
-            days,
-            {"before costs": np.cumsum(holdings.gross).tolist(), "after costs": np.cumsum(holdings.net).tolist()},
-        ),
-        line(
-            "Drawdown",
-            "How far capital lies below its highest so far, after costs, with returns reinvested.",
-            days,
-            {"share of capital": (-drawdowns(holdings.net)).tolist()},
-        ),
-        line(
-            "Turnover",
-            "The sum of the changes of all weights, as a share of capital a day.",
-            days,
-            {"share of capital": holdings.turnover.tolist()},
-        ),
-    ]
-
-
-def _readable(found: Sequence[Part]) -> date | None:
-    """Choose the day from which on the rows of a log are few enough to be read; None if there is none."""
-    total, days = 0, list[date]()
-    for day, of_day in groupby(reversed(found), key=lambda part: part.day):
-        total += sum(_rows(part) for part in of_day)
-        if total > _MOST_ROWS:
-            # The day before the first is read as well, since a batch may end after its midnight.
-            return days[-2] if len(days) > 1 else None
-        days.append(day)
-    return date.min
-
-
-def _rows(part: Part) -> int:
-    """How many rows a part has, by its last line; about how many if it is open."""
-    closing = closing_on_disk(part)
-    return closing.closed if closing else part.path.stat().st_size // _ROW
+    on_paper = _unless(notes, lambda: paper(artifacts, charts, facts), {})
+    live = _unless(notes, lambda: realised(artifacts, in_force, charts, facts), {})
+    return {"charts": [*against(on_paper, live), *charts], "facts": facts}
 
 
 _Written = Callable[[Artifacts, InForce, datetime, list[str]], dict[str, Any]]

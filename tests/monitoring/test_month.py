@@ -13,7 +13,10 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import read_log
 from pytest_modelgates.cli import main
+from pytest_modelgates.pages.dashboard import dashboard
+from pytest_modelgates.registry.in_force import for_acting
 from tests.monitoring.a_day import DRIFTS
+from tests.pages.reading import Read
 from tests.support.webhooks import Webhook, webhook
 
 ROOT = Path(__file__).parents[2]
@@ -93,12 +96,42 @@ def test_a_month_of_nights_a_promotion_after_the_streak_and_a_drifting_feed_that
     assert (back.actor, back.from_, back.to) == ("modelgates-watch", second.to, first.to)
     assert (back.time.date() - first.time.date()).days == DRIFTS
     assert [outcome(said[day], "watch") for day in range(DRIFTS + 1, NIGHTS)] == ["0"] * (NIGHTS - DRIFTS - 1)
-    titles = [
-        f"model: {first.to} is live",
-        f"model: {second.to} is live, in place of {first.to}",
-        f"model: the predictions of {second.to} have drifted",
-        f"model: rolled back to {first.to}, in place of {second.to}",
+    # What happens at once is one message: the rollback, and the drift that it ends.
+    told = "\n".join(f"{content['title']}: {content['message']}" for _, content in service.taken)
+    events = [
+        f"model: {first.to} is live, in place of nothing: ",
+        f"model: {second.to} is live, in place of {first.to}: ",
+        f"model: rolled back to {first.to}, in place of {second.to}: ",
     ]
-    assert [title for title in service.titles if title in titles] == titles
+    assert sorted(events, key=told.find) == events
+    assert [told.count(event) for event in events] == [1, 1, 1]
+    assert f"model: the predictions of {second.to} have drifted: PSI " in told
     assert main(["log", "--verify", "--artifacts", str(artifacts.root)]) == 0
     assert main(["status", "--artifacts", str(artifacts.root)]) == 0
+    tell_the_story(artifacts, first.to, second.to)
+
+
+def tell_the_story(artifacts: Artifacts, first: str, second: str) -> None:
+    """See that the pages tell it: what went live, what was found, and who went back."""
+    in_force = for_acting(artifacts, artifacts.root.parent / "registry" / "policy.toml")
+    pages = dashboard(artifacts, in_force, now=BEGIN + timedelta(days=NIGHTS))
+    said = {name: Read(content.decode()).text for name, content in pages.items()}
+    assert f"{first} is live, and the registry is sound" in said["registry"]
+    history = said["registry"].partition("What happened")[2]
+    told = [
+        f"rollback {second} → {first} modelgates-watch",
+        f"promote {first} → {second}",
+        f"promote nothing → {first}",
+    ]
+    assert sorted(told, key=history.index) == told
+    assert "the watch found drift: PSI " in history
+    live = re.findall(r"(\d{10}) live (drift over time|no drift|drift|cannot tell) \d+", said["quality"])
+    assert live == [
+        (first, "no drift"),
+        (second, "drift over time"),
+        (second, "no drift"),
+        (first, "no drift"),
+    ]
+    assert f"{second} was rolled back" in said["quality"]
+    assert "Latency of live by day" in said["performance"]
+    assert "modelgates outcomes add" in said["business"]

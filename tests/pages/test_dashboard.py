@@ -14,7 +14,8 @@ import pytest
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import UsageError
-from pytest_modelgates.pages import dashboard as module
+from pytest_modelgates.monitoring.reconcile import reconcile
+from pytest_modelgates.pages import business as module
 from pytest_modelgates.pages.dashboard import PAGES, dashboard, one_page
 from pytest_modelgates.pages.render import is_page
 from pytest_modelgates.pages.serve import DashboardServer
@@ -115,7 +116,7 @@ def test_quality_shows_gates_with_their_margins_and_checks_for_drift(registry: R
     text = said(registry, "quality")
     assert "parity.max_abs_diff passed" in text
     assert "PSI of each check for drift" in text
-    assert f"{registry.live} live drift PSI 0.31" in text
+    assert f"{registry.live} live drift 1 PSI 0.31" in text
     assert "Predictions: golden and current" in text
 
 
@@ -160,6 +161,34 @@ def test_what_one_version_could_not_measure_is_a_gap(registry: Registry) -> None
     assert f"model farthest {registry.live} – {registry.candidate} 3e-06" in text
 
 
+def test_checks_that_say_the_same_are_one_line_and_an_alarm_stands_out(registry: Registry) -> None:
+    rows = {"since": None, "rows": 400, "psi": 3.4361}
+    calm = {"overall_drift": False, "reasons": [], "over_time": {"alarm": None, "window": rows | {"psi": 0.02}}}
+    alarm = {"overall_drift": False, "reasons": [], "over_time": {"alarm": {"by": "window"}, "window": rows}}
+    times = [(NOW - timedelta(days=9 - number)).isoformat() for number in range(8)]
+    for time, of in zip(times, [calm, calm, calm, alarm, calm], strict=False):
+        checked(registry, time=time, **of)
+    checked(registry, time=times[5], **calm, model_id="1700000001")
+    checked(registry, time=times[6], **calm)
+    checked(registry, time=times[7], overall_drift=None, reasons=["too few"], arm="shadow")
+    content = one_page("quality", registry.artifacts, registry.in_force).decode()
+    text = Read(content).text
+    assert '<td class="bad">drift over time' in content
+    said = re.findall(r"(\d{10}) (live|shadow) (drift over time|no drift|cannot tell) (\d+)(.*?UTC|$)", text)
+    assert [(model_id, arm, verdict, count) for model_id, arm, verdict, count, _ in said] == [
+        (registry.live, "shadow", "cannot tell", "1"),
+        (registry.live, "live", "no drift", "1"),
+        ("1700000001", "live", "no drift", "1"),
+        (registry.live, "live", "no drift", "1"),
+        (registry.live, "live", "drift over time", "1"),
+        (registry.live, "live", "no drift", "3"),
+    ]
+    assert "drift over time 1 PSI 3.436 of the newest 400 rows" in text
+    assert "PSI of the newest rows" in text
+    assert "look PSI" in text
+    assert "3.436" in text.partition("look PSI")[2]
+
+
 def test_the_newest_check_that_has_bins_is_drawn(registry: Registry) -> None:
     checked(registry)
     checked(registry, by="gates", arm="shadow", psi={"value": 0.02, "critical": 0.03})
@@ -189,9 +218,30 @@ def test_business_draws_what_the_ledger_on_paper_says(registry: Registry, tmp_pa
     text = said(registry, "business")
     assert f"{earned:.2%} of capital" in text.partition("earned on paper after costs")[2]
     assert "Return on paper" in text
-    assert "Exposure on paper" in text
+    assert {"Exposure on paper", "Drawdown on paper", "Turnover on paper"} <= set(re.findall(r"\w+ on paper", text))
     registry.artifacts.paper("live").write_text("{}\n")
     assert "Return on paper" not in said(registry, "business")
+
+
+def test_paper_stands_against_live_by_the_days_of_the_positions(registry: Registry, tmp_path: Path) -> None:
+    log_predictions(registry.artifacts, predicted(registry))
+    assert traded(registry, tmp_path) == 0
+    ledger = read_ledger(registry.artifacts.paper("live"))
+    assert ledger
+    first, second, third = ledger.days
+    found = module.paper(registry.artifacts, [], [])
+    capital = ledger.opening.capital_cents
+    assert found == {
+        str(first.day): (second.gross_cents - first.cost_cents) / capital,
+        str(second.day): (third.gross_cents - second.cost_cents) / capital,
+    }
+    booked = reconcile(registry.artifacts, registry.policy, "live").booked
+    assert sum(found.values()) == pytest.approx(booked)
+    (chart,) = module.against(found, dict.fromkeys([*found, "2024-02-01"], 0.01))
+    names = [row[0] for row in chart.rows]
+    assert (chart.title, names) == ("Paper against live", [str(first.day), str(second.day)])
+    assert [row[2] for row in chart.rows] == ["0.01", "0.02"]
+    assert module.against(found, {str(first.day): 0.01}) == []
 
 
 def test_business_draws_the_same_days_that_outcomes_realised_sums_up(

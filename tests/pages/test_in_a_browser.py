@@ -12,9 +12,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from pytest_modelgates.pages.dashboard import dashboard
 from pytest_modelgates.pages.run_page import run_page
+from tests.cli.test_paper import predicted, traded
 from tests.support.handmade import Registry, green_ledger, green_run, log_predictions, record
 
-from .test_dashboard import HOSTILE, checked, scored
+from .test_dashboard import HOSTILE, checked, gated, scored
 
 BINARY = "chromium"
 pytestmark = pytest.mark.integration
@@ -35,6 +36,10 @@ CONTRAST = """() => {
 UNNAMED = """() => [...document.querySelectorAll('[role=img], [role=region], nav, a, summary')]
   .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim())).length"""
 
+# What a closed table holds is reached once it is open.
+VISIBLE = """() => [...document.querySelectorAll('a[href], summary, [tabindex="0"]')]
+  .filter(e => !e.closest('details:not([open]) > :not(summary)')).length"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -53,7 +58,11 @@ def browser() -> Iterator[Browser]:
 def pages(registry: Registry, tmp_path: Path) -> list[Path]:
     """The dashboard and the page of a red run, with hostile text wherever it can stand."""
     checked(registry, reasons=[HOSTILE])
+    log_predictions(registry.artifacts, predicted(registry))
+    assert traded(registry, tmp_path) == 0
     log_predictions(registry.artifacts, scored(registry, 40))
+    gated(registry, registry.live, 2e-6, -0.002, HOSTILE)
+    gated(registry, registry.candidate, 3e-6, 0.004, HOSTILE)
     contents = dashboard(registry.artifacts, registry.in_force)
     directory, policy = registry.artifacts.model(registry.candidate), registry.policy
     run = green_run(directory, policy)
@@ -103,3 +112,19 @@ def test_the_keyboard_reaches_the_content_first_and_opens_a_table(browser: Brows
     page.keyboard.press("Enter")
     assert page.locator("details").first.get_attribute("open") is not None
     page.close()
+
+
+def test_the_keyboard_reaches_all_that_can_be_used_and_shows_where_it_is(browser: Browser, pages: list[Path]) -> None:
+    for place in pages:
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.goto(place.as_uri())
+        count = page.evaluate("document.querySelectorAll('a[href], summary, [tabindex=\"0\"]').length")
+        shown = 0
+        for _ in range(count):
+            page.keyboard.press("Tab")
+            shown += page.evaluate(
+                "(e => e.matches('a, summary, [tabindex]') && getComputedStyle(e).outlineStyle !== 'none' && !e.seen"
+                " && (e.seen = true))(document.activeElement)"
+            )
+        assert (place.name, shown) == (place.name, page.evaluate(VISIBLE))
+        page.close()
