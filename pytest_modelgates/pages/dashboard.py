@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..artifacts import Artifacts
+from ..audit.ab import ARM as AB
+from ..audit.ab import ended, read_plan
 from ..audit.chain import Event, Intent, Unknown, happened
 from ..audit.kinds import TRIAL
 from ..errors import ModelgatesError
@@ -286,6 +288,7 @@ def _business(artifacts: Artifacts, in_force: InForce, now: datetime, notes: lis
     charts, facts = list[Chart](), list[tuple[str, str]]()
     _unless(notes, lambda: _paper(artifacts, charts, facts), None)
     _unless(notes, lambda: _realised(artifacts, in_force, charts, facts), None)
+    _unless(notes, lambda: _ab(artifacts, charts, facts), None)
     return {"charts": charts, "facts": facts}
 
 
@@ -326,9 +329,7 @@ def _realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], fact
     from ..stats.risk import drawdowns
 
     live = live_change(artifacts)
-    size = sum(part.path.stat().st_size for part in parts(artifacts, "live"))
-    if size > _MOST_BYTES:
-        facts.append(("not read", f"the log of {size / 2**20:.0f} MB; see: modelgates outcomes realised --since TIME"))
+    if not _is_small(artifacts, ("live",), facts, "modelgates outcomes realised --since TIME"):
         return
     with ModelDirectory(artifacts.model(live.to)) as model:
         sidecar = model.sidecar
@@ -373,6 +374,53 @@ def _realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], fact
             {"share of capital": holdings.turnover.tolist()},
         ),
     ]
+
+
+def _is_small(artifacts: Artifacts, of: Sequence[str], facts: list[tuple[str, str]], instead: str) -> bool:
+    """Whether the log of some arms can be read while somebody waits; if not, the page says what does it."""
+    size = sum(part.path.stat().st_size for arm in of for part in parts(artifacts, arm))
+    if size > _MOST_BYTES:
+        facts.append(("not read", f"the log of {size / 2**20:.0f} MB; see: {instead}"))
+    return size <= _MOST_BYTES
+
+
+def _ab(artifacts: Artifacts, charts: list[Chart], facts: list[tuple[str, str]]) -> None:
+    """Draw what the A/B test that runs, or the last one, has come to."""
+    from ..monitoring.ab import ab_by_day
+    from ..stats.arms import as_it_grew
+
+    test = read_plan(artifacts) or next(iter(ended(artifacts)), None)
+    if test is None or not _is_small(artifacts, ("live", AB), facts, "modelgates ab status"):
+        return
+    known = ab_by_day(artifacts, test)
+    found, plan = known.found, known.found.plan
+    facts += [
+        ("A/B test", f"{plan}; {found.state}{f': {found.why}' if found.why else ''}"),
+        ("A/B rows", f"{found.live.rows} live, {found.candidate.rows} of the candidate"),
+        ("A/B verdict", found.not_told or f"the candidate is {found.verdict} by its IC"),
+    ]
+    if not known.arms:
+        return
+    live, candidate = known.arms
+    for name, unit, ours, theirs in (
+        ("IC", "IC a day", live.ic, candidate.ic),
+        ("return", "share of gross exposure a day, before costs", live.earned, candidate.earned),
+    ):
+        grown = as_it_grew(ours, theirs)
+        if grown:
+            charts.append(
+                line(
+                    f"A/B test: difference of {name}",
+                    f"The candidate less the live model [{unit}], over all days so far, and where that lies with 95 % "
+                    "at all times at once; above 0 the candidate is better.",
+                    [str(known.dates[day]) for day, _ in grown],
+                    {
+                        "mean": [each.mean for _, each in grown],
+                        "lower": [each.lower for _, each in grown],
+                        "upper": [each.upper for _, each in grown],
+                    },
+                )
+            )
 
 
 _Written = Callable[[Artifacts, InForce, datetime, list[str]], dict[str, Any]]
