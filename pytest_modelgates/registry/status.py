@@ -78,7 +78,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return [
             live,
             *self.killed,
-            *([f"A/B test: {self.ab}"] if self.ab else []),
+            *([self.ab] if self.ab else []),
             *([f"digest: sha256:{self.digest}"] if self.digest else []),
             f"newest candidate: {self.newest or 'none'}",
             f"assurance: {self.assurance}",

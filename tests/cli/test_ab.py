@@ -50,7 +50,7 @@ def test_a_test_begins_and_ends(registry: Registry, capsys: pytest.CaptureFixtur
         "row",
         "a canary",
     )
-    assert f"A/B test: {plan}\n" in run(capsys, "status", *place)[1]
+    assert f"\n{plan}\n" in run(capsys, "status", *place)[1]
     status, out, _ = run(capsys, "ab", "status", *place)
     assert status == 0
     assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d|[0-9a-f]{16}", "…", out).splitlines() == [
