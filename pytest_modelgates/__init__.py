@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .serving.scorer import Rows
     from .stats.ablation import Ablation
     from .stats.agreement import DailyAgreement, disordered
+    from .stats.arms import ArmDifference
     from .stats.attendance import why_nobody_left
     from .stats.baseline import BaselineTest
     from .stats.caps import Capped
@@ -65,6 +66,7 @@ _PLACES = {
     "serving.scorer": ("Rows",),
     "stats.ablation": ("Ablation",),
     "stats.agreement": ("DailyAgreement", "disordered"),
+    "stats.arms": ("ArmDifference",),
     "stats.attendance": ("why_nobody_left",),
     "stats.baseline": ("BaselineTest",),
     "stats.caps": ("Capped",),
@@ -97,6 +99,7 @@ __all__ = [
     "DAYS_PER_YEAR",
     "Ablation",
     "Adapter",
+    "ArmDifference",
     "BaselineTest",
     "BatchCounter",
     "Candidate",

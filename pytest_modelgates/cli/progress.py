@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from ..drift.summary import Reference
-from ..monitoring.engines import Engine, R, T
+if TYPE_CHECKING:
+    from ..drift.summary import Reference
+    from ..monitoring.engines import Engine, R, T
 
 _EVERY_S = 0.5  # between two looks at the line; what is done by then says nothing
 _PATIENCE_S = 2.0
@@ -41,10 +43,10 @@ def working(what: str) -> Iterator[None]:
             _show("")
 
 
-def with_progress(engine: Engine) -> Engine:
+def with_progress(engine: "Engine") -> "Engine":
     """Let an engine say on stderr how far it is, if that is a terminal."""
 
-    def counting(count: Callable[[Reference, T], R], tasks: Sequence[T], reference: Reference) -> Iterable[R]:
+    def counting(count: "Callable[[Reference, T], R]", tasks: "Sequence[T]", reference: "Reference") -> "Iterable[R]":
         begun = last = time.monotonic()
         shown = False
         try:

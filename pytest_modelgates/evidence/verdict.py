@@ -29,9 +29,10 @@ class Verdict(StrEnum):
 UNMEASURED = ("InsufficientDataError", "NoReference")
 # What a gate raises when its own comparison fails; any other exception is an error of the gate or its input.
 FAILURES = ("Failed", "AssertionError", *UNMEASURED)
+*_FIRST, _LAST = (name for name, family in FAMILIES.items() if family.compares)
 _COMPARING = ", ".join(
     (
-        f"gates of {' and '.join(name for name, family in FAMILIES.items() if family.compares)}",
+        f"gates of {', '.join(_FIRST)} and {_LAST}",
         " and ".join(gate for family in FAMILIES.values() for gate in sorted(family.gates_compare)),
     )
 )

@@ -1,10 +1,12 @@
 """What an A/B test has come to: rows of each arm, and the difference of IC and return with its interval."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..audit.ab import ARM, Ended, Plan
@@ -63,8 +65,22 @@ class _Side:
     scores: Scores | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AbByDay:
+    """What a test has come to, and day by day: `arms` are the live model and the candidate, on `dates`."""
+
+    found: AbFound
+    dates: NDArray[np.datetime64]
+    arms: Sequence[ArmDays]
+
+
 def ab_found(artifacts: Artifacts, test: Plan | Ended) -> AbFound:
-    """Read what a test has come to.
+    """Read what a test has come to; parameters and errors are those of `ab_by_day`."""
+    return ab_by_day(artifacts, test).found
+
+
+def ab_by_day(artifacts: Artifacts, test: Plan | Ended) -> AbByDay:
+    """Read what a test has come to, day by day.
 
     Parameters
     ----------
@@ -97,15 +113,17 @@ def ab_found(artifacts: Artifacts, test: Plan | Ended) -> AbFound:
         )
     )  # fmt: skip
     ic = earned = None
+    dates, arms = np.empty(0, dtype="datetime64[D]"), list[ArmDays]()
     if market is None:
         not_told = not_told or _nothing_known(known, plan)
     else:
         try:
-            first, second = _days(market, plan, live, candidate)
+            dates, arms = _days(market, plan, live, candidate)
+            first, second = arms
             ic, earned = difference(first.ic, second.ic), difference(first.earned, second.earned)
         except ModelgatesError as error:
             not_told = first_line(error)
-    return AbFound(
+    found = AbFound(
         plan=plan,
         state=state,
         why=why,
@@ -116,6 +134,7 @@ def ab_found(artifacts: Artifacts, test: Plan | Ended) -> AbFound:
         earned=earned,
         not_told=not_told,
     )
+    return AbByDay(found=found, dates=dates, arms=arms)
 
 
 def difference_of(artifacts: Artifacts, test: Plan | Ended) -> ArmDifference:
@@ -162,7 +181,7 @@ def _nothing_known(sidecar: Sidecar | None, plan: Plan) -> str:
     if sidecar is None:
         return f"neither {plan.live} nor {plan.candidate} is there any more"
     if sidecar.task != "signal":
-        return "the models are no signals, so there is no IC to compare"
+        return "the models are not signals, so there is no IC to compare"
     return "no outcome is known; add what came of the rows: modelgates outcomes add FILE"
 
 
@@ -185,7 +204,7 @@ def _side(
     )
 
 
-def _days(market: Market, plan: Plan, *sides: _Side) -> list[ArmDays]:
+def _days(market: Market, plan: Plan, *sides: _Side) -> tuple[NDArray[np.datetime64], list[ArmDays]]:
     """Measure each arm on the rows that were dealt to it, day by day; both have the same days."""
     # What the live model answered in the candidate's place, while that could not, was chosen by no hash.
     taken, scores = np.array([plan.takes(key) for key in market.keys], dtype=bool), []
@@ -202,4 +221,4 @@ def _days(market: Market, plan: Plan, *sides: _Side) -> list[ArmDays]:
         if side.sidecar is None:
             raise InsufficientDataError(f"{side.rows.model_id} is gone, so nobody knows for how many days it is held")
         found.append(arm_days(*market.by_day(rows, values), horizon=side.sidecar.horizon))
-    return found
+    return np.unique(dates[rows]), found

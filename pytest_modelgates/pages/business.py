@@ -1,10 +1,12 @@
-"""What the page of business draws: the ledger on paper, and what following the live model has come to."""
+"""What the page of business draws: the ledger on paper, what following the live model came to, and the A/B test."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from itertools import accumulate, groupby, pairwise
 
 from ..artifacts import Artifacts
+from ..audit.ab import ARM as AB
+from ..audit.ab import Ended, ended, read_plan
 from ..model.directory import ModelDirectory
 from ..policy.limits import short
 from ..predictions.parts import Part, parts
@@ -133,6 +135,49 @@ def realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], facts
         ),
     ]
     return dict(zip(days, holdings.net.tolist(), strict=True))
+
+
+def ab_test(artifacts: Artifacts, charts: list[Chart], facts: Facts) -> None:
+    """Draw what the A/B test that runs, or the last one, has come to."""
+    from ..monitoring.ab import ab_by_day
+    from ..stats.arms import as_it_grew
+
+    test = read_plan(artifacts) or next(iter(ended(artifacts)), None)
+    if test is None:
+        return
+    began = (test.plan if isinstance(test, Ended) else test).started.date()
+    if sum(_rows(part) for arm in ("live", AB) for part in parts(artifacts, arm) if part.day >= began) > _MOST_ROWS:
+        facts.append(("A/B test", f"not read: its log has more than {_MOST_ROWS} rows; see: modelgates ab status"))
+        return
+    known = ab_by_day(artifacts, test)
+    found, plan = known.found, known.found.plan
+    facts += [
+        ("A/B test", f"{plan}; {found.state}{f': {found.why}' if found.why else ''}"),
+        ("A/B rows", f"{found.live.rows} live, {found.candidate.rows} of the candidate"),
+        ("A/B verdict", found.not_told or f"the candidate is {found.verdict} by its IC"),
+    ]
+    if not known.arms:
+        return
+    live, candidate = known.arms
+    for name, unit, ours, theirs in (
+        ("IC", "IC a day", live.ic, candidate.ic),
+        ("return", "share of gross exposure a day, before costs", live.earned, candidate.earned),
+    ):
+        grown = as_it_grew(ours, theirs)
+        if grown:
+            charts.append(
+                line(
+                    f"A/B test: difference of {name}",
+                    f"The candidate less the live model [{unit}], over all days so far, and where that lies with 95 % "
+                    "at all times at once; above 0 the candidate is better.",
+                    [str(known.dates[day]) for day, _ in grown],
+                    {
+                        "mean": [each.mean for _, each in grown],
+                        "lower": [each.lower for _, each in grown],
+                        "upper": [each.upper for _, each in grown],
+                    },
+                )
+            )
 
 
 def against(on_paper: Returns, live: Returns) -> list[Chart]:

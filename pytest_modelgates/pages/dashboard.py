@@ -27,7 +27,7 @@ from ..registry.status import listing, status
 from ..registry.store import model_ids
 from ..storage.lines import lines_from_end
 from ..storage.text import first_line
-from .business import against, paper, realised
+from .business import ab_test, against, paper, realised
 from .charts import Chart, line
 from .drift import of_drift, spells
 from .render import page
@@ -245,6 +245,7 @@ def _business(artifacts: Artifacts, in_force: InForce, now: datetime, notes: lis
     charts, facts = list[Chart](), list[tuple[str, str]]()
     on_paper = _unless(notes, lambda: paper(artifacts, charts, facts), {})
     live = _unless(notes, lambda: realised(artifacts, in_force, charts, facts), {})
+    _unless(notes, lambda: ab_test(artifacts, charts, facts), None)
     return {"charts": [*against(on_paper, live), *charts], "facts": facts}
 
 

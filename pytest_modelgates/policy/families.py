@@ -76,6 +76,7 @@ FAMILIES = {
     "latency": Family(about="gates of the time one prediction takes"),
     "safety": Family(about="gates of what stops predictions", gates_compare=frozenset({"safety.kill_drill"})),
     "shadow": Family(about="gates that compare the candidate with the live model", needs="time", compares=True),
+    "ab": Family(about="gates that compare what a candidate answered with the live model", compares=True),
 }
 MARKERS = GROUPS | {name: family.about for name, family in FAMILIES.items()}
 

@@ -3,10 +3,16 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zlib import crc32
+
+import msgspec
 
 from ..artifacts import Artifacts
+from ..audit import ab
 from ..model.candidate import Candidate
 from ..policy.place import operations_at
+from ..predictions.outcomes import add_outcomes
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Prediction
 from ..serving.drill import Drill, Shown, record_drill
@@ -14,11 +20,13 @@ from ..serving.paper import trade_on_paper
 from ..serving.prices import Quotes
 from ..stats.costs import Costs
 from ..storage.digests import tree_digest
+from ..storage.strict_json import readable
 
-__all__ = ["old_drill", "other_ledger"]
+__all__ = ["old_drill", "other_ledger", "worse_on_live_rows"]
 
 _LONG_AGO = timedelta(days=36_500)
 _DAYS, _CAPITAL, _PRICE = 3, 1e6, 100.0
+_DEALT, _NAMES, _STEP = 80, 30, 1e-3
 
 
 def old_drill(target: Path) -> None:
@@ -73,3 +81,50 @@ def _predict(candidate: Candidate, scores: Mapping[date, Mapping[str, float]], s
                 for name, score in row.items()
             ]
         )
+
+
+def worse_on_live_rows(target: Path) -> None:
+    """Record an A/B test in which the twin ranks the names the other way round than they came out."""
+    candidate = Candidate(target)
+    artifacts, rules = candidate.artifacts, operations_at(candidate.artifacts).registry
+    now, digest = datetime.now(UTC), tree_digest(target)
+    plan = ab.new_plan(
+        candidate=target.name,
+        candidate_digest=digest,
+        live=target.name,
+        live_digest=digest,
+        share=ab.MOST,
+        by="row",
+        reason="a twin",
+    )
+    plan = msgspec.structs.replace(plan, started=now - timedelta(hours=2))
+    rows = {
+        f"{date(2024, 1, 1) + timedelta(days=day)}|T{name:02d}": name for day in range(_DEALT) for name in range(_NAMES)
+    }
+    for arm, sign in (("live", 1), (ab.ARM, -1)):
+        with PartWriter(artifacts, arm, rules) as log:
+            log.write(
+                [
+                    Prediction(
+                        time=now - timedelta(hours=1),
+                        row_key=key,
+                        model_id=target.name,
+                        digest=digest,
+                        schema_crc32=candidate.sidecar.schema_crc32,
+                        prediction=float(sign * name),
+                        latency_ms=1.0,
+                        arm=arm,
+                        format=FORMAT,
+                    )
+                    for key, name in rows.items()
+                    if plan.takes(key) == (arm == ab.ARM)
+                ]
+            )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "outcomes.csv"
+        # A little of each day's own, as a difference that never varies is none.
+        lines = [f"{key.replace('|', ',')},{_STEP * (name + crc32(key.encode()) % 7)}" for key, name in rows.items()]
+        path.write_text("\n".join(["time,asset,return", *lines]) + "\n")
+        add_outcomes(artifacts, path, ["time", "asset"], rules)
+    ended = ab.Ended(plan=plan, stopped=now, actor="twin", reason="a twin")
+    artifacts.write(artifacts.ended_abs / f"{plan.name}.json", readable(ended))

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ..artifacts import Artifacts, newest_id
+from ..audit.ab import read_plan
 from ..audit.chain import EMPTY, Intent, Tail
 from ..audit.kill import killed
 from ..audit.lock import is_locked, no_lock
@@ -57,6 +58,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     """What is odd, and no problem."""
     log_read: bool = True
+    ab: str | None = None
+    """The A/B test whose plan lies there."""
 
     @property
     def sound(self) -> bool:
@@ -75,6 +78,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return [
             live,
             *self.killed,
+            *([self.ab] if self.ab else []),
             *([f"digest: sha256:{self.digest}"] if self.digest else []),
             f"newest candidate: {self.newest or 'none'}",
             f"assurance: {self.assurance}",
@@ -133,6 +137,7 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
     keeps = newest_that_keeps_a_head(artifacts)
     level, doubts = _unless(log, lambda: check_log_end(artifacts, in_force.keys, keeps)) or ("not sound", [])
     problems += doubts
+    plan = _unless(problems, lambda: read_plan(artifacts))
     if in_force.found == "broken":
         problems.append("the policy cannot be read, and nothing is promoted until it is mended")
     return Status(
@@ -150,6 +155,7 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         problems=problems,
         notes=chain.notes,
         log_read=not damage,
+        ab=str(plan) if plan else None,
     )
 
 

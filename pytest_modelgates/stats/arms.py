@@ -163,3 +163,27 @@ def difference(first: ArrayLike, second: ArrayLike) -> ArmDifference:
     radius = math.sqrt(count / (count - 1)) * mean_radius(blocks, _OF_THE_RADIUS, sharpest=_SHARPEST)
     mean = float(blocks.mean())
     return ArmDifference(mean=mean, lower=mean - radius, upper=mean + radius, days=count * BLOCK)
+
+
+def as_it_grew(first: ArrayLike, second: ArrayLike) -> list[tuple[int, ArmDifference]]:
+    """Give what `difference` said after each block of days, from the first that it could say anything at.
+
+    Parameters
+    ----------
+    first, second : array_like of float, shape (n_days,)
+        As for `difference`.
+
+    Returns
+    -------
+    list of (int, ArmDifference)
+        The index of the last day of the block, and the difference up to it; empty if there are too few days.
+
+    Raises
+    ------
+    StatisticsError
+        As `difference` does.
+    """
+    one, two = (np.asarray(series, dtype=np.float64) for series in (first, second))
+    both = np.flatnonzero(~np.isnan(two - one))
+    ends = both[BLOCK * MIN_BLOCKS - 1 :: BLOCK].tolist()
+    return [(day, difference(one[: day + 1], two[: day + 1])) for day in ends]

@@ -50,6 +50,7 @@ def test_a_test_begins_and_ends(registry: Registry, capsys: pytest.CaptureFixtur
         "row",
         "a canary",
     )
+    assert f"\n{plan}\n" in run(capsys, "status", *place)[1]
     status, out, _ = run(capsys, "ab", "status", *place)
     assert status == 0
     assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d|[0-9a-f]{16}", "…", out).splitlines() == [
@@ -173,6 +174,9 @@ def test_a_damaged_plan_is_said_and_taken_away(registry: Registry, capsys: pytes
     status, _, err = run(capsys, "ab", "status", *place)
     assert status == 1
     assert err.endswith('; take it away: modelgates ab stop --reason "…"\n')
+    status, out, _ = run(capsys, "status", *place)
+    assert status == 1
+    assert 'take it away: modelgates ab stop --reason "…"' in out
     status, out, err = run(capsys, "ab", "stop", "--reason", "damaged", *place)
     assert (status, out) == (0, "nothing is dealt any more\n")
     assert err == f"modelgates: warning: {registry.artifacts.ab} held no plan; it is taken away\n"

@@ -50,6 +50,6 @@ def test_a_model_that_cannot_be_gated_is_refused_and_the_summary_says_why(tmp_pa
     assert ran.outputs == {"verdict": "refused", "report": ""}
     assert ran.summary == (
         "### modelgates gate: refused\n\nartifacts/models/1: no such model directory; give its path, such as "
-        "artifacts/models/1763884678\n\n"
+        "artifacts/models/1763884678, or its id\n\n"
     )
     assert ran.uses["actions/upload-artifact@v4"]["name"] == "modelgates"

@@ -133,7 +133,7 @@ JUDGED = [
     pytest.param(
         record(P, POLICY, evidence=(evidence(P, SLO, state="no reference yet"),)),
         "inconclusive",
-        "says it has no reference yet, which only gates of drift and shadow, pnl.reconciled and safety.kill_drill need",
+        "which only gates of drift, shadow and ab, pnl.reconciled and safety.kill_drill need",
         id="a-signal-needs-no-reference",
     ),
     pytest.param(

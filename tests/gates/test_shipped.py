@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pandas as pd
@@ -17,11 +18,13 @@ from sklearn.linear_model import Ridge
 
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit.ab import Ended
 from pytest_modelgates.audit.chain import Commit, Intent, append
 from pytest_modelgates.evidence.verdict import Verdict, judge
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.predictions.outcomes import add_outcomes
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.drill import Drill, Shown, record_drill
 from pytest_modelgates.serving.paper import trade_on_paper
@@ -29,6 +32,8 @@ from pytest_modelgates.serving.prices import Quotes
 from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.storage.digests import tree_digest
+from pytest_modelgates.storage.strict_json import readable
+from tests.support.ab import plan_of
 from tests.support.gate_runs import GATES, ledger_of, outcomes, record_of, report_of, run
 from tests.support.handmade import log_predictions
 from tests.support.panels import pack_ridge
@@ -91,6 +96,41 @@ class World:
         then = datetime.now(UTC) - timedelta(days=days_ago)
         shown = Shown(server="one", model="m", stopped_s=0.1, resumed_s=0.1, why=None)
         record_drill(self.artifacts, Drill(began=then, ended=then, actor="somebody", servers=(shown,)))
+
+    def test_on_live_rows(self, *, sign: int, days: int = 80) -> None:
+        """Record an A/B test in which the candidate ranks names as the live model does, or the other way round."""
+        shutil.rmtree(self.artifacts.ended_abs, ignore_errors=True)
+        plan = plan_of(self.artifacts, self.live, self.candidate)
+        began = datetime(2025, 1, 1, tzinfo=UTC)
+        plan = msgspec.structs.replace(plan, started=began)
+        random = np.random.default_rng(4)
+        rows = {f"{date(2024, 6, 1) + timedelta(day)}|T{name:02d}": name for day in range(days) for name in range(30)}
+        arms = {"live": (self.live, plan.live_digest, 1), "ab": (self.candidate, plan.candidate_digest, sign)}
+        self.forget("ab")
+        for arm, (model_id, digest, way) in arms.items():
+            records = [
+                Prediction(
+                    time=began,
+                    row_key=key,
+                    model_id=model_id,
+                    digest=digest,
+                    schema_crc32="00000000",
+                    prediction=float(way * name),
+                    latency_ms=1.0,
+                    arm=arm,
+                )
+                for key, name in rows.items()
+                if plan.takes(key) == (arm == "ab")
+            ]
+            log_predictions(self.artifacts, records)
+        outcomes = self.artifacts.root / "came.csv"
+        shutil.rmtree(self.artifacts.outcomes, ignore_errors=True)
+        lines = [f"{key.replace('|', ',')},{name / 1e4 + random.normal() / 1000}" for key, name in rows.items()]
+        outcomes.write_text("\n".join(["time,asset,return", *lines]) + "\n")
+        add_outcomes(self.artifacts, outcomes, ["time", "asset"], load_operations(None, policy=None)[0].registry)
+        outcomes.unlink()
+        ended = Ended(plan=plan, stopped=began + timedelta(days=1), actor="somebody", reason="seen enough")
+        self.artifacts.write(self.artifacts.ended_abs / f"{plan.name}.json", readable(ended))
 
     def trade(self) -> None:
         """Follow the live model's predictions on paper, at prices that stand still."""
@@ -181,6 +221,7 @@ def untouched_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.log(world.live_rows(), arm="shadow")
     world.drill(days_ago=1)
     world.trade()
+    world.test_on_live_rows(sign=1)
     return world
 
 
@@ -515,6 +556,18 @@ BAD = [
         id="nothing-to-reconcile-with",
     ),
     pytest.param(
+        "ab.ic_difference",
+        lambda world: world.test_on_live_rows(sign=-1),
+        "measured -* IC, limit ≥ 0, mean -*, lower -*, told worse",
+        id="worse-on-live-rows",
+    ),
+    pytest.param(
+        "ab.ic_difference",
+        lambda world: world.test_on_live_rows(sign=1, days=30),
+        "inconclusive: the A/B test ab-*: * days on which both arms have outcomes of 5 names or more, at least 50 *",
+        id="a-short-test",
+    ),
+    pytest.param(
         "safety.kill_drill",
         lambda world: (shutil.rmtree(world.artifacts.drills), world.drill(days_ago=93)),
         "measured 93* days, limit 0 ≤ · ≤ 92",
@@ -692,16 +745,17 @@ def test_a_gate_is_red_against_a_tight_limit(
 
 
 def test_before_the_first_promotion_there_is_no_reference_yet(pytester: pytest.Pytester, good_model: Path) -> None:
-    files = [GATES / f"test_{family}.py" for family in ("drift", "shadow", "safety")]
+    files = [GATES / f"test_{family}.py" for family in ("drift", "shadow", "ab", "safety")]
     result = run(pytester, f"--model-dir={good_model}", *files, f"{GATES / 'test_pnl.py'}::test_reconciled")
     assert result.ret == 0
-    assert outcomes(result) == {"skipped": 6}
+    assert outcomes(result) == {"skipped": 7}
     assert {test["outcome"] for test in report_of(good_model)["tests"]} == {"skipped"}
     for gate in (
         "drift.psi",
         "drift.psi_moderate",
         "drift.ks",
         "shadow.rank_corr",
+        "ab.ic_difference",
         "safety.kill_drill",
         "pnl.reconciled",
     ):

@@ -12,13 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pytest_modelgates.audit import ab
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import UsageError
+from pytest_modelgates.monitoring.ab import ab_found
 from pytest_modelgates.monitoring.reconcile import reconcile
 from pytest_modelgates.pages import business as module
 from pytest_modelgates.pages.dashboard import PAGES, dashboard, one_page
 from pytest_modelgates.pages.render import is_page
 from pytest_modelgates.pages.serve import DashboardServer
+from pytest_modelgates.policy.limits import short
 from pytest_modelgates.predictions.compacting import compact
 from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.predictions.records import Prediction
@@ -26,6 +29,9 @@ from pytest_modelgates.registry.events import record_event
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.serving.paper_ledger import read_ledger
 from tests.cli.test_paper import predicted, traded
+from tests.monitoring.test_ab import KNOWING, NOISE
+from tests.monitoring.test_ab import Test as AbTest
+from tests.support.ab import plan_of
 from tests.support.handmade import (
     Registry,
     evidence,
@@ -340,6 +346,37 @@ def test_each_place_that_the_guide_names_for_a_page_or_a_log_is_there(
             assert (tmp_path / "out" / name).is_file()
         else:
             assert list(registry.artifacts.root.parent.glob(name)), name
+
+
+def test_business_draws_how_the_difference_of_an_ab_test_went(registry: Registry, tmp_path: Path) -> None:
+    test = AbTest(registry, tmp_path)
+    test.log(NOISE, KNOWING)
+    test.add()
+    text = said(registry, "business")
+    assert f"{test.plan.name}: {registry.candidate} beside {registry.live}, 50% of the rows; runs" in text
+    assert "the candidate is better by its IC" in text
+    for name in ("IC", "return"):
+        assert f"A/B test: difference of {name}" in text
+    found = ab_found(registry.artifacts, test.plan)
+    assert found.ic
+    assert short(found.ic.upper) in text
+    done = ab.stop(registry.artifacts, HOSTILE)
+    assert done
+    content = one_page("business", registry.artifacts, registry.in_force)
+    assert is_harmless(content)
+    assert "ended: </title><script>" in Read(content.decode()).text
+
+
+def test_an_ab_test_whose_log_is_too_large_is_not_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    ab.start(registry.artifacts, plan_of(registry.artifacts, registry.live, registry.candidate))
+    log_predictions(registry.artifacts, scored(registry))
+    monkeypatch.setattr(module, "_MOST_ROWS", -1)
+    assert "see: modelgates ab status" in said(registry, "business")
+
+
+def test_a_damaged_plan_of_an_ab_test_is_said(registry: Registry) -> None:
+    registry.artifacts.ab.write_text("{")
+    assert 'take it away: modelgates ab stop --reason "…"' in said(registry, "business")
 
 
 def test_hostile_text_stays_text_on_every_page(registry: Registry) -> None:

@@ -12,12 +12,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from pytest_modelgates import pack
+from pytest_modelgates.audit.ab import last_of
 from pytest_modelgates.drift import psi
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.schema import schema_crc32, sidecar_crc32
+from pytest_modelgates.monitoring.ab import difference_of
 from pytest_modelgates.monitoring.reconcile import reconcile
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.predictions.counting import Tally, Window, count_log, values_of
@@ -36,7 +38,7 @@ from pytest_modelgates.proving.twin_files import (
     swapped_columns,
     unsorted_rows,
 )
-from pytest_modelgates.proving.twin_live import old_drill, other_ledger
+from pytest_modelgates.proving.twin_live import old_drill, other_ledger, worse_on_live_rows
 from pytest_modelgates.proving.twin_markets import (
     against_group,
     against_score,
@@ -150,6 +152,7 @@ FAULTS = [
     (one_day_peek, set()),
     (old_drill, set()),
     (other_ledger, set()),
+    (worse_on_live_rows, set()),
 ]
 
 
@@ -224,6 +227,15 @@ def test_one_year_is_ruined_and_the_others_stay(packed_once: Path, tmp_path: Pat
     assert changed.sum() == 1
     assert after.means[changed] < -0.5
     assert after.worst_p < 1e-6 < before.worst_p
+
+
+def test_a_twin_is_worse_on_live_rows(packed_once: Path, tmp_path: Path) -> None:
+    candidate = twin_of(packed_once, tmp_path, worse_on_live_rows)
+    test = last_of(candidate.artifacts, candidate.digest)
+    assert test
+    found = difference_of(candidate.artifacts, test)
+    assert found.told == "worse"
+    assert not load_policy(None).limit("ab.ic_difference").contains(found.upper)
 
 
 def test_shadow_predictions_have_drifted_from_the_twin_they_name(packed_once: Path, tmp_path: Path) -> None:

@@ -18,14 +18,17 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from redis import Redis as Client
 
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit import ab
 from pytest_modelgates.cli import main
 from pytest_modelgates.cli.feeds import Broker as Address
 from pytest_modelgates.predictions.records import Prediction
-from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.serving.adapter import Adapter, Settings
+from pytest_modelgates.serving.dealing import Dealer
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.jetstream import JetStream
+from tests.support.ab import plan_of
 from tests.support.brokers import STREAM, Broker, Nats, Redis, running
-from tests.support.handmade import logged
+from tests.support.handmade import logged, renamed
 
 pytestmark = pytest.mark.integration
 
@@ -182,6 +185,40 @@ def test_a_broker_that_forgot_the_place_is_told_it_by_the_log(
     assert names(pull(good_model, broker.feed(), watched)) == [20, 21]
     assert names(logged(artifacts, "live")) == list(range(22))
     assert watched.repeated == 19, "those behind the first place of the newest part of the log"
+
+
+def test_in_an_ab_test_each_message_is_logged_once_by_one_of_both(
+    broker: Any, good_model: Path, artifacts: Artifacts
+) -> None:
+    quick_acknowledgements(broker)
+    plan = plan_of(artifacts, good_model.name, renamed(good_model, "1800000000").name)
+    ab.start(artifacts, plan)
+
+    def pull_both(feed: Feed, watched: Until) -> list[Prediction]:
+        with Adapter(good_model / "model.onnx", arm="live") as adapter:
+            adapter.dealer = Dealer(adapter, lambda _: Settings())
+            return list(adapter.run_feed(feed, watched))
+
+    def died(_: object) -> None:
+        raise SystemError
+
+    broker.publish(rows(0, 40))
+    feed = broker.feed()
+    feed.commit = died
+    with pytest.raises(SystemError):
+        pull_both(feed, Until(40))
+    broker.publish(rows(40, 60))
+    assert names(pull_both(broker.feed(), Until(20))) == list(range(40, 60))
+    if isinstance(broker, Nats):
+        broker.do(lambda stream: stream.delete_consumer(STREAM, "modelgates-live"))
+    else:
+        broker.client.xgroup_destroy(STREAM, "modelgates-live")
+    broker.publish(rows(60, 70))
+    assert names(pull_both(broker.feed(), Until(10))) == list(range(60, 70))
+    ours, theirs = (logged(artifacts, arm) for arm in ("live", "ab"))
+    assert sorted(names(ours + theirs)) == list(range(70))
+    assert all(plan.takes(record.row_key) for record in theirs)
+    assert not any(plan.takes(record.row_key) for record in ours)
 
 
 def test_a_broker_that_is_killed_and_comes_back_is_waited_for(

@@ -349,6 +349,25 @@ def test_a_feed_that_is_cut_off_anywhere_logs_each_row_once(registry: Registry, 
     assert theirs
 
 
+def test_a_feed_that_was_cut_off_between_the_two_logs_logs_the_rest(registry: Registry, tmp_path: Path) -> None:
+    pytest.importorskip("watchfiles")
+    artifacts, path = registry.artifacts, tmp_path / "grows.csv"
+    ab.start(artifacts, plan_of(artifacts, registry.live, registry.candidate))
+    table(path, 60)
+    with follow(artifacts.latest_onnx, path) as process:
+        until(lambda: sum(map(len, both_arms(artifacts))) >= 60)
+        process.terminate()
+    # The candidate's rows are logged first, so this is what a process leaves that dies then.
+    shutil.rmtree(artifacts.predictions / "live")
+    before = both_arms(artifacts)[1]
+    with follow(artifacts.latest_onnx, path) as process:
+        until(lambda: sum(map(len, both_arms(artifacts))) >= 60)
+        process.terminate()
+    ours, theirs = both_arms(artifacts)
+    assert theirs == before
+    assert keys_of(ours + theirs) == sorted(f"2026-01-02|A{number}" for number in range(60))
+
+
 def ask(server: Running, day: str, count: int = 40) -> list[dict[str, object]]:
     asked = [{"time": day, "asset": f"A{n}", "momentum": n / 40, "value": 0.25} for n in range(count)]
     status, said = server.ask("/predict", {"rows": asked})
