@@ -53,6 +53,7 @@ def register(verbs: Verbs) -> None:
         "keygen",
         keygen,
         argument("file", type=Path, help="where the private key goes; a file that is there is never overwritten"),
+        argument("--p256", action="store_true", help="make a P-256 key, for modelgates sign alone"),
     )
 
 
@@ -206,10 +207,13 @@ def prove(arguments: argparse.Namespace) -> int:
 
 
 def keygen(arguments: argparse.Namespace) -> int:
-    """Write a new private key, and print its public half, which the policy lists."""
+    """Write a new private key, and print its public half, which the policy lists.
+
+    Of a P-256 key the public half is PEM: `modelgates keygen --p256 FILE > FILE.pub`.
+    """
     from ..evidence.seal import generate_key
 
-    print(generate_key(arguments.file))
+    print(generate_key(arguments.file, p256=arguments.p256))
     return 0
 
 
