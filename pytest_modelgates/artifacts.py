@@ -282,6 +282,24 @@ class Artifacts:
         return self.proofs / f"{checked_id(model_id)}.json"
 
     @property
+    def signatures(self) -> Path:
+        """Signatures of models, for others."""
+        return self.root / "signatures"
+
+    def signature(self, model_id: str) -> Path:
+        """The signature of one model."""
+        return self.signatures / f"{checked_id(model_id)}.sigstore.json"
+
+    @property
+    def attestations(self) -> Path:
+        """What promotions leave for others to read."""
+        return self.root / "attestations"
+
+    def attestation(self, model_id: str, *, signed: bool) -> Path:
+        """What the last promotion of a model left, plain or in a signed envelope."""
+        return self.attestations / f"{checked_id(model_id)}{'.dsse' if signed else ''}.json"
+
+    @property
     def all_reports(self) -> Path:
         """The reports of every model's gate runs."""
         return self.root / "reports"
@@ -298,6 +316,8 @@ class Artifacts:
             self.golden,
             self.trials,
             self.proofs,
+            self.signatures,
+            self.attestations,
             self.predictions,
             self.outcomes,
             self.drift_checks.parent,

@@ -1,15 +1,23 @@
-"""The units in deploy/: systemd takes them, and the command that they run is one of ours."""
+"""What lies in deploy/: systemd, hadolint, promtool and amtool take it, and what it runs are commands of ours."""
 
 import configparser
 import getpass
+import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_modelgates.cli.main import parser
+from tests.support.handmade import Registry
 
 UNITS = sorted((Path(__file__).parents[1] / "deploy").glob("*.service"))
 
@@ -38,3 +46,140 @@ def test_systemd_takes_a_unit(unit: Path, tmp_path: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if unit.name in line]
     assert (done.returncode, said) == (0, [])
+
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"] == "modelgates"}
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
+
+
+def instructions(name: str) -> list[str]:
+    """What one kind of instruction of the Dockerfile is given, in order."""
+    whole = DOCKERFILE.replace("\\\n", " ")
+    return re.findall(rf"^{name} (.*)$", whole, flags=re.MULTILINE)
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([linter, DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_container_is_slim_and_not_root() -> None:
+    assert all(each.startswith("python:3.12-slim") for each in instructions("FROM"))
+    (user,) = instructions("USER")
+    assert user.partition(":")[0] not in ("0", "root")
+    (entry,), (default,) = instructions("ENTRYPOINT"), instructions("CMD")
+    assert json.loads(entry) == ["modelgates"]
+    parser().parse_args(json.loads(default))
+
+
+@pytest.mark.integration
+def test_what_the_dockerfile_copies_is_all_that_a_wheel_needs(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    copied = [word for line in instructions("COPY") for word in line.split()[:-1]]
+    assert sorted(copied) == sorted(line.removeprefix("!") for line in ignored if line.startswith("!"))
+    for name in copied:
+        source, target = DEPLOY.parent / name, tmp_path / "src" / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "wheels"]
+    subprocess.run(command, cwd=tmp_path / "src", check=True, capture_output=True)
+    (wheel,) = (tmp_path / "wheels").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"pytest_modelgates/plugin.py", "pytest_modelgates/gates/test_parity.py"} <= set(names)
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_no_container_may_write_to_its_root_or_has_rights_to_spare(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    # Nothing is let in from other machines.
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    assert not service["image"].endswith(":latest")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_runs_a_verb_with_options_that_it_has(name: str) -> None:
+    parser().parse_args(OURS[name]["command"])
+    assert OURS[name]["user"] == "${DESK_USER:-10001:10001}"
+    assert [mount.rpartition(":/srv/desk/")[2] for mount in OURS[name]["volumes"]] == ["artifacts", "registry:ro"]
+
+
+def test_prometheus_and_alertmanager_take_their_files(tmp_path: Path) -> None:
+    for name in ("promtool", "amtool"):
+        if not shutil.which(name):
+            missing = f"{name} is not installed: apt-get install prometheus prometheus-alertmanager"
+            pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    for mount in (mount for name in ("prometheus", "alertmanager") for mount in COMPOSE["services"][name]["volumes"]):
+        source, target = mount.split(":")[:2]
+        if source.startswith("."):
+            shutil.copy(DEPLOY / source, tmp_path / Path(target).name)
+    subprocess.run(["promtool", "check", "config", "prometheus.yml"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(["amtool", "check-config", "alertmanager.yml"], cwd=tmp_path, check=True, capture_output=True)
+    (job,) = yaml.safe_load((tmp_path / "prometheus.yml").read_text())["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    service, _, port = target.partition(":")
+    assert f"0.0.0.0:{port}" in COMPOSE["services"][service]["command"]
+
+
+@contextmanager
+def running(registry: Registry, name: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a service's command line as it stands, in a folder like the container's; only the address is another.
+
+    `home` is for what /tmp is there: ONNX Runtime keeps an id of the device below $HOME.
+    """
+    words = ["127.0.0.1:0" if word == "0.0.0.0:8080" else word for word in OURS[name]["command"]]
+    folder = registry.artifacts.root.parent
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [str(Path(sys.executable).with_name("modelgates")), *words]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            yield process, process.stdout.readline()
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def beside_artifacts(registry: Registry) -> set[Path]:
+    """Every file that a container could not write."""
+    root = registry.artifacts.root
+    return {path for path in root.parent.rglob("*") if not path.is_relative_to(root)}
+
+
+@pytest.mark.integration
+def test_the_adapters_command_line_serves_and_its_health_check_holds(
+    registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = beside_artifacts(registry)
+    with running(registry, "adapter", tmp_path_factory.mktemp("home")) as (process, line):
+        found = re.match(rf"{registry.live} \(live\): http://127\.0\.0\.1:(\d+)/", line)
+        assert found, line
+        _, program, *words = OURS["adapter"]["healthcheck"]["test"]
+        assert program == "python"
+        check = [word.replace(":8080/", f":{found[1]}/") for word in words]
+        subprocess.run([sys.executable, *check], check=True)
+        process.terminate()
+        assert process.wait(30) == 0
+    assert beside_artifacts(registry) == before
+
+
+@pytest.mark.integration
+def test_the_watchs_command_line_looks_and_goes_on(
+    registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = beside_artifacts(registry)
+    with running(registry, "watch", tmp_path_factory.mktemp("home")) as (process, line):
+        assert registry.live in line
+        assert process.poll() is None
+    assert beside_artifacts(registry) == before

@@ -4,6 +4,7 @@ EXAMPLES = {
     "pack": "pack model.txt --panel panel.parquet --spec packing.toml",
     "panel": "panel panel.parquet",
     "verify": "verify artifacts/models/1763884678",
+    "sign": "sign artifacts/models/1763884678 --key ~/.config/modelgates.pem",
     "gate": "gate artifacts/models/1763884678",
     "gates": "gates",
     "prove": "prove artifacts/models/1763884678",

@@ -54,6 +54,7 @@ def register(verbs: Verbs) -> None:
         "keygen",
         keygen,
         argument("file", type=Path, help="where the private key goes; a file that is there is never overwritten"),
+        argument("--p256", action="store_true", help="make a P-256 key, for modelgates sign alone"),
     )
 
 
@@ -207,12 +208,18 @@ def prove(arguments: argparse.Namespace) -> int:
 
 
 def keygen(arguments: argparse.Namespace) -> int:
-    """Write a new private key, and print its public half, which the policy lists."""
+    """Write a new private key, and print its public half, which the policy lists.
+
+    Of a P-256 key the public half is PEM: `modelgates keygen --p256 FILE > FILE.pub`.
+    """
     from ..evidence.seal import generate_key
 
-    public = generate_key(arguments.file)
+    public = generate_key(arguments.file, p256=arguments.p256)
     print(public)
-    note(f'write the public half under [evidence] of registry/policy.toml: keys = ["{public}"]')
+    if arguments.p256:
+        note("who checks a signature needs the public half: modelgates verify DIR --signature --public-key FILE")
+    else:
+        note(f'write the public half under [evidence] of registry/policy.toml: keys = ["{public}"]')
     note(f"the private half is in {arguments.file}: keep it out of the repository, and name it in ${KEY_VARIABLE}")
     return 0
 

@@ -1,10 +1,25 @@
-"""Verbs of packing: `pack`, `panel`, `verify`."""
+"""Verbs of packing: `pack`, `panel`, `verify`, `sign`."""
 
 import argparse
 import warnings
 from pathlib import Path
 
-from .options import ARTIFACTS, MODEL, Verbs, argument, named_directory, note
+from ..artifacts import Artifacts
+from ..errors import UsageError
+from .options import (
+    ARTIFACTS,
+    KEY_VARIABLE,
+    MODEL,
+    POLICY,
+    Verbs,
+    argument,
+    key_of,
+    key_option,
+    looking,
+    model_directory,
+    named_directory,
+    note,
+)
 from .progress import working
 
 
@@ -29,7 +44,36 @@ def register(verbs: Verbs) -> None:
         argument("--time", default="time", metavar="COLUMN", help="the column of times; default: time"),
         argument("--asset", default="asset", metavar="COLUMN", help="the column of assets; default: asset"),
     )
-    verbs.add("verify", verify, MODEL, ARTIFACTS)
+    verbs.add(
+        "verify",
+        verify,
+        MODEL,
+        argument(
+            "--signature",
+            type=Path,
+            nargs="?",
+            const=Path(),
+            metavar="FILE",
+            help="also check a signature of the model; default: artifacts/signatures/ID.sigstore.json",
+        ),
+        argument(
+            "--public-key",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="a key that may have signed, in PEM; may be given several times; default: those that the policy lists",
+        ),
+        ARTIFACTS,
+        POLICY,
+    )
+    verbs.add(
+        "sign",
+        sign,
+        MODEL,
+        key_option("sign"),
+        ARTIFACTS,
+    )
 
 
 def pack(arguments: argparse.Namespace) -> int:
@@ -72,14 +116,59 @@ def _show_warning(message: Warning | str, *_: object) -> None:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Check names, sizes and SHA-256 of a model directory's files, and its schema; ends with 1 if it is not sound."""
+    """Check names, sizes and SHA-256 of a model directory's files, and its schema; ends with 1 if it is not sound.
+
+    With --signature also that a known key signed exactly these files, under this model's id.
+    """
     from ..errors import IntegrityError
-    from ..model import directory as model
+    from ..model.directory import ModelDirectory
 
     directory = named_directory(arguments).resolve()
+    if arguments.public_key and arguments.signature is None:
+        raise UsageError("--public-key checks a signature; add --signature")
     try:
-        print(f"{directory.name}: sound, sha256:{model.verify(directory)}")
+        with ModelDirectory(directory) as model:
+            print(f"{directory.name}: sound, sha256:{model.verify()}")
+            if arguments.signature is not None:
+                print(_signature_in_words(arguments, directory, model.digests))
     except IntegrityError as problems:
         print(problems)
         return 1
+    return 0
+
+
+def _signature_in_words(arguments: argparse.Namespace, directory: Path, files: dict[str, str]) -> str:
+    from ..evidence.model_signature import listed_keys, read_public_key, verify_model
+
+    artifacts = Artifacts.of(named_directory(arguments))
+    if arguments.public_key:
+        keys = [read_public_key(path) for path in arguments.public_key]
+    else:
+        keys = listed_keys(looking(artifacts, arguments).policy.evidence.keys)
+    default = arguments.signature == Path()
+    bundle = artifacts.signature(directory.name) if default else arguments.signature
+    return f"{directory.name}: signed by {verify_model(bundle, directory.name, files, keys)} ({bundle})"
+
+
+def sign(arguments: argparse.Namespace) -> int:
+    """Sign a model for others: OpenSSF Model Signing 1.0, beside the models, in artifacts/signatures/ID.sigstore.json.
+
+    The key is P-256 (modelgates keygen --p256), which the reference package `model_signing` verifies too, or Ed25519.
+    Neither gates nor promotion ask for this signature.
+    """
+    from ..evidence.model_signature import sign_model
+    from ..model.directory import ModelDirectory
+
+    directory, artifacts = model_directory(arguments)
+    key = key_of(arguments)
+    if key is None:
+        raise UsageError(
+            f"sign with which key? Give --key FILE or ${KEY_VARIABLE}; make one: modelgates keygen --p256 FILE"
+        )
+    with ModelDirectory(directory) as model:
+        model.verify()
+        content = sign_model(directory.name, model.digests, key)
+    place = artifacts.signature(directory.name)
+    artifacts.write(place, content)
+    print(f"signed: {place}")
     return 0

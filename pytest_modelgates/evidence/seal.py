@@ -132,26 +132,32 @@ def statement(
     )
 
 
-def generate_key(path: Path) -> str:
+def generate_key(path: Path, *, p256: bool = False) -> str:
     """Write a new private key that only its owner can read.
 
     Parameters
     ----------
     path : Path
         Must not exist yet.
+    p256 : bool, default False
+        Make a P-256 key, for signatures of models that the reference package verifies.
 
     Returns
     -------
     str
-        The public key, as the policy lists it.
+        The public key: as the policy lists it, or in PEM if it is P-256.
 
     Raises
     ------
     SealError
         If there is a file already.
     """
-    key = _ed25519().Ed25519PrivateKey.generate()
     serialization = _serialization()
+    if p256:
+        curves = extra("cryptography.hazmat.primitives.asymmetric.ec", "sign")
+        key = curves.generate_private_key(curves.SECP256R1())
+    else:
+        key = _ed25519().Ed25519PrivateKey.generate()
     content = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -165,23 +171,32 @@ def generate_key(path: Path) -> str:
     except BaseException:  # half a key would block the name for a whole one
         path.unlink()
         raise
-    return public_key(key)
+    if not p256:
+        return public_key(key)
+    public = key.public_key()
+    pem: bytes = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode().strip()
 
 
 def load_key(path: Path) -> "Ed25519PrivateKey":
-    """Read a private key, unless others can read it too."""
+    """Read a private key for seals, unless others can read it too."""
+    key = read_private_key(path)
+    if not isinstance(key, _ed25519().Ed25519PrivateKey):
+        raise SealError(f"{path}: not an Ed25519 key; make one: modelgates keygen FILE")
+    found: Ed25519PrivateKey = key
+    return found
+
+
+def read_private_key(path: Path) -> Any:
+    """Read a private key of any kind, unless others can read it too."""
     content = read_bytes(path)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise SealError(f"{path}: mode {mode:o} lets others read the key; run: chmod 600 {path}, or make a new key")
     try:
-        key = _serialization().load_pem_private_key(content, password=None)
+        return _serialization().load_pem_private_key(content, password=None)
     except (ValueError, TypeError) as error:
         raise SealError(f"{path}: not a private key ({error}); make one: modelgates keygen FILE") from error
-    if not isinstance(key, _ed25519().Ed25519PrivateKey):
-        raise SealError(f"{path}: not an Ed25519 key; make one: modelgates keygen FILE")
-    found: Ed25519PrivateKey = key
-    return found
 
 
 def refuse_unlisted(key: Path | None, keys: Sequence[str]) -> None:
@@ -198,7 +213,7 @@ def public_key(key: "Ed25519PrivateKey") -> str:
 def seal(payload: bytes, key: "Ed25519PrivateKey") -> bytes:
     """Sign a statement and put it in an envelope."""
     signature = Signature(
-        keyid=sha256(public_key(key).encode()), sig=base64.b64encode(key.sign(_encoding(payload))).decode()
+        keyid=sha256(public_key(key).encode()), sig=base64.b64encode(key.sign(encoding(payload))).decode()
     )
     return canonical(
         Envelope(payload=base64.b64encode(payload).decode(), payloadType=PAYLOAD_TYPE, signatures=(signature,))
@@ -214,7 +229,7 @@ def signer(content: bytes, signature: str, keys: Sequence[str]) -> str | None:
     """Find which of the policy's keys signed bytes of the audit log; None if none did."""
     for listed in keys:
         with suppress(_invalid(), ValueError):
-            _public(listed).verify(bytes.fromhex(signature), content)
+            public_of(listed).verify(bytes.fromhex(signature), content)
             return listed
     return None
 
@@ -241,10 +256,10 @@ def open_seal(content: bytes, keys: Sequence[str], source: str) -> tuple[bytes, 
     except ValueError as error:
         raise SealError(f"{source}: payload or signature is not base64 ({error})") from error
     for listed in keys:
-        public = _public(listed)
+        public = public_of(listed)
         for signature in signatures:
             try:
-                public.verify(signature, _encoding(payload))
+                public.verify(signature, encoding(payload))
             except _invalid():
                 continue
             return payload, listed
@@ -262,7 +277,8 @@ def open_statement(content: bytes, keys: Sequence[str], source: str) -> tuple[St
     return opened, sealed_by
 
 
-def _public(listed: str) -> Any:
+def public_of(listed: str) -> Any:
+    """Read a public key as the policy lists it."""
     try:
         return _ed25519().Ed25519PublicKey.from_public_bytes(bytes.fromhex(listed.removeprefix(KEY_PREFIX)))
     except ValueError as error:
@@ -271,8 +287,9 @@ def _public(listed: str) -> Any:
         ) from error
 
 
-def _encoding(payload: bytes) -> bytes:
-    # DSSE's pre-authentication encoding (PAE): the signed bytes are the type and the payload, each with its length.
+def encoding(payload: bytes) -> bytes:
+    """Give the bytes that are signed of a payload."""
+    # DSSE's pre-authentication encoding (PAE): the type and the payload, each with its length.
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 

@@ -198,6 +198,11 @@ class ModelDirectory:
             raise IntegrityError("\n".join(f"{self.model_id}: {problem}" for problem in problems))
         return listing_digest(self._digests)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every file that was read or digested so far, by its name: of all after `verify`."""
+        return dict(self._digests)
+
     def _schema_problems(self) -> list[str]:
         stated, crc = self.sidecar.schema_crc32, sidecar_crc32(self.sidecar)
         return [] if crc == stated else [f"{SIDECAR}: schema_crc32 {stated}, its features give {crc}"]

@@ -1,7 +1,7 @@
 """May this model go live? Every reason against it, decided from facts alone: no disk, no clock, no environment."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Facts:
         The model's predictions on its panel.
     live : str or None
         The live model; None before the first promotion.
+    files : mapping of str to str
+        SHA-256 of each of its files.
     live_digest : str or None
         Its digest when it went live.
     live_name : str or None
@@ -79,6 +81,7 @@ class Facts:
     stored: StoredReport
     trusted: Trust
     live_digest: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
     live_name: str | None = None
     way_back: WayBack | None = None
     proof: ProofRead = None

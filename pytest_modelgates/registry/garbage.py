@@ -24,6 +24,7 @@ TRASH, STAGING = ".trash-", ".staging-"
 STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
 GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*|ab\.json")
 TRIALS = re.compile(r"[0-9a-f]{64}\.npy")
+ATTESTATIONS = re.compile(r"[0-9]{10,12}(\.dsse)?\.json")
 EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.parquet")
 
 
@@ -154,6 +155,7 @@ def _leftovers(artifacts: Artifacts) -> list[Path]:
         (artifacts.earlier_goldens, EARLIER_FILE),
         (artifacts.root, LOGS),
         (artifacts.trials, TRIALS),
+        (artifacts.attestations, ATTESTATIONS),
     )
     for folder, names in places:
         if is_folder(folder):

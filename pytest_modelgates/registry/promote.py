@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
 from ..audit.actor import one_line_reason, why_denied
@@ -13,9 +14,11 @@ from ..errors import FormatError, GoneError, IntegrityError, ModelgatesError, Re
 from ..evidence.proof import StoredProof, read_proof
 from ..evidence.reasons import next_commands
 from ..evidence.report import StoredReport, read_report
-from ..evidence.seal import load_key
+from ..evidence.seal import load_key, seal
+from ..evidence.summary import verification_summary
 from ..evidence.trust import trust
 from ..model.directory import PANEL, ModelDirectory
+from ..model.manifest import installed
 from ..model.panel import Panel
 from ..policy.policy import Policy
 from ..predictions.following import Follower
@@ -30,6 +33,9 @@ from .in_force import InForce
 from .nights import nights
 from .store import Done, change_live, is_model, state
 from .way_back import WayBack
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def gather(
     try:
         with ModelDirectory(directory) as model:
             digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
-            manifest, sidecar = model.manifest, model.sidecar
+            manifest, sidecar, files = model.manifest, model.sidecar, model.digests
             seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
     except ModelgatesError as error:
         return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
@@ -127,6 +133,7 @@ def gather(
         directory=directory,
         digest=digest,
         manifest=manifest,
+        files=files,
         sidecar=sidecar,
         golden=golden,
         live=live,
@@ -245,4 +252,26 @@ def promote(
             way_back=way_back.digest if way_back else None,
         )
         give_golden(artifacts, model_id, facts.golden, facts.digest, private)
+        # It says what was decided above, which stays true if the change below does not come to pass.
+        _leave_summary(artifacts, facts, in_force, now, private)
         return change_live(artifacts, change, key=private)
+
+
+def _leave_summary(
+    artifacts: Artifacts, facts: Facts, in_force: InForce, now: datetime, key: "Ed25519PrivateKey | None"
+) -> None:
+    """Write the verification summary of a promotion, signed if there is a key."""
+    path = facts.stored.path
+    inside = path is not None and path.resolve().is_relative_to(artifacts.root)
+    place = "" if path is None else str(path.resolve().relative_to(artifacts.root) if inside else path.name)
+    content = verification_summary(
+        facts.model_id,
+        facts.files,
+        time=now,
+        version=installed(["pytest-modelgates"]).get("pytest-modelgates", "unknown"),
+        policy=(in_force.place.source or "packaged default", in_force.policy.digest),
+        report=(printable(place), facts.stored.digest),
+    )
+    artifacts.write(
+        artifacts.attestation(facts.model_id, signed=key is not None), seal(content, key) if key else content
+    )

@@ -98,7 +98,28 @@ class Registry:
             return [*found, f"the log holds a line that does not belong there: {error}"]
         if agree and live not in (logged, under_way):
             found.append(f"the log says {logged}, latest says {live}, and no change to that is under way")
+        found += self._attestation_problems(logged)
         return found + (self._golden_problems(logged) if logged else [])
+
+    def _attestation_problems(self, logged: str | None) -> list[str]:
+        """Whether what a promotion leaves is torn or of other bytes, or is missing though it was committed."""
+        folder, found = self.artifacts / "attestations", []
+        for path in folder.glob("1*.json"):
+            try:
+                statement = json.loads(path.read_bytes())
+                files = {each["name"]: each["digest"]["sha256"] for each in statement["subject"]}
+                result = statement["predicate"]["verificationResult"]
+            except (ValueError, KeyError) as error:
+                found.append(f"{path.name} is torn: {error!r}")
+                continue
+            model = self.models / path.stem
+            # A model may have been deleted since.
+            there = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in model.glob("*")}
+            if result != "PASSED" or (there and files != there):
+                found.append(f"{path.name} says what is not so")
+        if logged and not (folder / f"{logged}.json").exists():
+            found.append(f"{logged} was promoted, and left no attestation")
+        return found
 
     def logged(self) -> tuple[str | None, str | None]:
         """What the log says is live, and what will be if the last change is finished; a torn last line is none."""
