@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InsufficientDataError, StatisticsError
 from .holdings import evaluate_positions, rank_weights
-from .quantiles import finite_series, is_constant
+from .quantiles import finite_series, is_constant, numbers
 from .ranks import daily_matrix, same_shape
 from .sequential import mean_radius
 
@@ -141,10 +141,7 @@ def difference(first: ArrayLike, second: ArrayLike) -> ArmDifference:
     .. [1] I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy and A. Ramdas, Time-uniform central limit theory and
        asymptotic confidence sequences, Annals of Statistics 52(6):2613, 2024.
     """
-    one, two = (np.asarray(series, dtype=np.float64) for series in (first, second))
-    if one.shape != two.shape or one.ndim != 1:
-        raise StatisticsError(f"series of shapes {one.shape} and {two.shape}: give two of the same days")
-    days = two - one
+    days = _more(first, second)
     days = days[~np.isnan(days)]
     count = days.size // BLOCK
     if count < MIN_BLOCKS:
@@ -183,7 +180,17 @@ def as_it_grew(first: ArrayLike, second: ArrayLike) -> list[tuple[int, ArmDiffer
     StatisticsError
         As `difference` does.
     """
-    one, two = (np.asarray(series, dtype=np.float64) for series in (first, second))
-    both = np.flatnonzero(~np.isnan(two - one))
+    days = _more(first, second)
+    both = np.flatnonzero(~np.isnan(days))
     ends = both[BLOCK * MIN_BLOCKS - 1 :: BLOCK].tolist()
-    return [(day, difference(one[: day + 1], two[: day + 1])) for day in ends]
+    return [(day, difference(np.zeros(day + 1), days[: day + 1])) for day in ends]
+
+
+def _more(first: ArrayLike, second: ArrayLike) -> Series:
+    """Subtract the first series from the second; NaN on a day that does not count."""
+    one, two = numbers(first, name="the first series"), numbers(second, name="the second series")
+    if one.shape != two.shape or one.ndim != 1:
+        raise StatisticsError(f"series of shapes {one.shape} and {two.shape}: give two of the same days")
+    if np.isinf(one).any() or np.isinf(two).any():
+        raise StatisticsError("a series is infinite: remove the cause")
+    return two - one

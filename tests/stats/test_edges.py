@@ -22,6 +22,7 @@ from pytest_modelgates.errors import InsufficientDataError, ModelgatesError, Sta
 from pytest_modelgates.stats import (
     ablation,
     agreement,
+    arms,
     attendance,
     baseline,
     caps,
@@ -88,6 +89,9 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
         "level": 0.1,
         "n_resamples": 99,
     },
+    arms.arm_days: {"scores": SCORES, "returns": RETURNS, "horizon": 2},
+    arms.difference: {"first": SERIES, "second": OTHER},
+    arms.as_it_grew: {"first": SERIES, "second": OTHER},
     agreement.daily_agreement: {"a": SERIES, "b": OTHER, "days": DAYS, "top": 0.1},
     agreement.disordered: {"native": SERIES, "other": OTHER, "days": DAYS, "margin": 0.1},
     attendance.holes: {"target": RETURNS, "scores": SCORES, "returns": RETURNS, "horizon": 1},
@@ -255,6 +259,7 @@ TAKE_WHAT_WAS_READ = {
 }
 # NaN stands for "no row", "no IC that day" or "beyond the panel" in what these return, as their docstrings say.
 MAY_HOLD_NAN = {
+    arms.arm_days,
     decay.forward_returns,
     decay.rank_autocorrelation,
     quantiles.numbers,
