@@ -1,0 +1,37 @@
+"""The workflows of this repository: each can be read, has few rights and an end, and names actions by a tag."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FILES = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "action.yml"]
+WORKFLOWS = [pytest.param(path, id=path.name) for path in FILES if path.name != "action.yml"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    return found
+
+
+def test_each_file_for_github_can_be_read() -> None:
+    files = [*(ROOT / ".github").rglob("*.yml"), ROOT / "action.yml", ROOT / ".pre-commit-config.yaml"]
+    assert len(files) > 6
+    assert [path for path in files if not read(path)] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS)
+def test_a_workflow_may_only_read_unless_a_job_says_why_and_each_job_has_an_end(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert [name for name, job in workflow["jobs"].items() if "timeout-minutes" not in job] == []
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in FILES])
+def test_an_action_is_named_by_a_tag(path: Path) -> None:
+    used = re.findall(r"uses: (\S+)", path.read_text("utf-8"))
+    assert path.name == "action.yml" or used
+    assert [name for name in used if not re.fullmatch(r"[\w.-]+/[\w.-]+@(v\d+|release/v\d+)", name)] == []
