@@ -269,11 +269,15 @@ class ReportHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, error: object | None) -> None:
         """Remember that an xdist worker died: the gates it was to run may be missing without a trace."""
-        self._run.lost_worker |= error is not None
+        self._run.cut_short |= error is not None
 
     def pytest_internalerror(self) -> None:
         """Remember it too if a worker broke: xdist goes on with the others, and may end with 0."""
-        self._run.lost_worker = True
+        self._run.cut_short = True
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember that something ended the run, by Ctrl-C or `pytest.exit`, which may name a status of 0."""
+        self._run.cut_short = True
 
     def pytest_report_header(self) -> list[str]:
         """Name the subject."""

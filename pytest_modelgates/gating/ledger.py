@@ -150,7 +150,7 @@ class Run:
         self._ended: dict[tuple[str, str, str], Judged] = {}
         self._judged: dict[str, list[Judged]] = {}
         self._crashed: Counter[str] = Counter()
-        self.lost_worker = False
+        self.cut_short = False
         self.lines: dict[str, tuple[str, int]] = {}
         self.hook_problems: list[str] = []
         self._config = config
@@ -278,9 +278,9 @@ class Run:
 
     @property
     def green(self) -> bool:
-        """Whether gates ran and none blocks, no file of a model changed, and no worker was lost."""
+        """Whether gates ran and none blocks, no file of a model changed, and nothing cut the run short."""
         blocked = any(judged.blocks for some in self._judged.values() for judged in some)
-        return not (self.empty or blocked or self.changed or self.code_problems or self.lost_worker)
+        return not (self.empty or blocked or self.changed or self.code_problems or self.cut_short)
 
     def ledger(self, exit_status: int) -> Ledger:
         """Assemble the ledger: the circumstances of the run, the digests, every record."""

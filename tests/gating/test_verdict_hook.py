@@ -113,3 +113,25 @@ def test_the_adapter_of_the_guide_shows_verdicts_in_allure(pytester: pytest.Pyte
     assert shown["test_warns"] == ["warned"]
     assert shown["test_first"] == ["no reference yet"]
     assert shown["test_passes"] == ["passed"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("hook", ["pytest_modelgates_verdict(record)", "pytest_runtest_logfinish()"])
+def test_a_run_that_was_ended_is_not_green_whatever_status_that_named(pytester: pytest.Pytester, hook: str) -> None:
+    model = own_gate(pytester, severity="hard", value="0")
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+
+        @pytest.mark.hard
+        @pytest.mark.gate("mine.answer")
+        @pytest.mark.parametrize("x", [0, 2])
+        def test_answer(gate, x):
+            gate.check(x)
+        """
+    )
+    pytester.makeconftest(f"import pytest\n\ndef {hook}:\n    pytest.exit('enough', returncode=0)")
+    assert run_apart(pytester, f"--model-dir={model}", "test_mine.py").ret == 1
+    ledger = ledger_of(model)
+    assert ledger.run.exit_status == 1
+    assert len(ledger.models[model.name].gates) == 1
