@@ -76,10 +76,13 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+HERE = Path("artifacts")
+"""The artifacts root if none is named; a root that is named is another object, even of the same path."""
+
 ARTIFACTS = argument(
     "--artifacts",
     type=folder,
-    default=Path("artifacts"),
+    default=HERE,
     metavar="DIR",
     help="the folder of models, reports and logs; default: artifacts",
 )
@@ -130,11 +133,15 @@ def id_in(artifacts: Artifacts, given: str) -> str:
     if os.sep not in given:
         return given
     directory = Path(given).resolve()
+    _refuse_another_root(given, directory, artifacts)
+    return directory.name
+
+
+def _refuse_another_root(given: str, directory: Path, artifacts: Artifacts) -> None:
     if directory.parent != artifacts.models:
         raise RefusedError(
             f"{printable(given)}: not a model of {artifacts.root}; give an id, or a path in {artifacts.models}"
         )
-    return directory.name
 
 
 def acting(artifacts: Artifacts, arguments: argparse.Namespace) -> "InForce":
@@ -178,9 +185,20 @@ def key_of(arguments: argparse.Namespace) -> Path | None:
 
 
 def named_directory(arguments: argparse.Namespace) -> Path:
-    """Find a model directory by the path or the id that was given; it may not be there."""
-    path = Path(arguments.model)
-    return arguments.artifacts / "models" / path if is_id(arguments.model) and not is_folder(path) else path
+    """Find a model directory by the path or the id that was given; it may not be there.
+
+    Raises
+    ------
+    RefusedError
+        If --artifacts names one root, and the path leads to a model of another.
+    """
+    given, path = arguments.model, Path(arguments.model)
+    named = arguments.artifacts is not HERE
+    if is_id(given) and (named or not is_folder(path)):
+        return Path(arguments.artifacts, "models", given)
+    if named and is_folder(path):
+        _refuse_another_root(given, path.resolve(), Artifacts.at(arguments.artifacts))
+    return path
 
 
 def onnx_file(text: str) -> Path:

@@ -74,3 +74,23 @@ def test_an_id_is_looked_up_in_the_folder_artifacts(
         f"modelgates: {missing}/model.onnx: no model there; give artifacts/models/<id>/model.onnx, or "
         "artifacts/models/latest.onnx once a model is live\n"
     )
+
+
+@pytest.mark.parametrize("verb", [["verify"], ["gate"], ["prove"], ["promote"]], ids=" ".join)
+def test_a_path_beside_a_root_that_is_named_must_lie_in_it(
+    registry: Registry, capsys: Capture, tmp_path: Path, verb: list[str]
+) -> None:
+    other = tmp_path / "other" / "models" / registry.candidate
+    other.mkdir(parents=True)
+    models = registry.artifacts.models
+    why = f"modelgates: {other}: not a model of {models.parent}; give an id, or a path in {models}\n"
+    assert said(registry, capsys, *verb, other) == (1, "", why)
+
+
+def test_an_id_is_no_folder_of_the_place_one_stands_in(
+    registry: Registry, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / registry.candidate).mkdir()
+    status, out, _ = said(registry, capsys, "verify", registry.candidate)
+    assert (status, out.startswith(f"{registry.candidate}: sound, sha256:")) == (0, True)
