@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def working(what: str) -> Iterator[None]:
 
     def say(*_: object) -> None:
         # The signal may come while stderr is written to, which does not allow for a second writer.
-        os.write(terminal, f"\r\033[K{what}: {time.monotonic() - begun:.0f} s".encode())
+        with suppress(OSError):  # the terminal may be gone
+            os.write(terminal, f"\r\033[K{what}: {time.monotonic() - begun:.0f} s".encode())
 
     before = signal.signal(signal.SIGALRM, say)
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S, _EVERY_S)

@@ -1,6 +1,6 @@
 """What a promotion leaves for others to read: a verification summary of SLSA, as an in-toto statement."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from ..storage.strict_json import canonical
@@ -9,6 +9,7 @@ from .seal import STATEMENT_TYPE
 PREDICATE = "https://slsa.dev/verification_summary/v1"
 VERIFIER = "https://pypi.org/project/pytest-modelgates/"
 LEVEL = "MODELGATES_HARD_GATES"
+WAIVED = "MODELGATES_WAIVED"
 
 
 def verification_summary(
@@ -19,6 +20,7 @@ def verification_summary(
     version: str,
     policy: tuple[str, str],
     report: tuple[str, str],
+    waived: Sequence[str] = (),
 ) -> bytes:
     """Say that a model was verified by a policy, and by which report.
 
@@ -33,8 +35,13 @@ def verification_summary(
         When it was decided.
     version : str
         Of this package.
-    policy, report : (str, str)
-        Where each lies, and its SHA-256.
+    policy : (str, str)
+        Its file, and the digest of what of it judges, packaged defaults included; that is not the file's own.
+    report : (str, str)
+        Where it lies, and its SHA-256.
+    waived : sequence of str
+        Gates that did not pass, and that a row of the policy excused: a level for each stands in place of the one that
+        says that all passed.
 
     Returns
     -------
@@ -54,10 +61,10 @@ def verification_summary(
                 "verifier": {"id": VERIFIER, "version": {"pytest-modelgates": version}},
                 "timeVerified": f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
                 "resourceUri": f"urn:modelgates:model:{model_id}",
-                "policy": {"uri": policy[0], "digest": {"sha256": policy[1]}},
+                "policy": {"name": policy[0], "uri": f"urn:modelgates:policy-in-force:sha256:{policy[1]}"},
                 "inputAttestations": [{"uri": report[0], "digest": {"sha256": report[1]}}],
                 "verificationResult": "PASSED",
-                "verifiedLevels": [LEVEL],
+                "verifiedLevels": [f"{WAIVED}:{gate}" for gate in waived] or [LEVEL],
             },
         }
     )

@@ -2,6 +2,7 @@
 
 import html
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,10 @@ SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 def escaped(line: str) -> str:
     """Escape a line so that no text in it can begin a cell or markup of its own."""
     text = html.escape(printable(line.strip()), quote=False)
-    return "".join(f"\\{character}" if character in "\\|`*_[]#~" else character for character in text)
+    text = re.sub(r"[\\|`*_\[\]#~$@]|:(?=//)", r"\\\g<0>", text)  # the colon: an address becomes no link
+    # An item of a list, or the line below a heading: its first character is written as a reference.
+    begins = r"^(?:[-+](?=\s|$)|[-=](?=[-=]*$)|\d(?=\d*[.)](?:\s|$)))"
+    return re.sub(begins, lambda begin: f"&#{ord(begin[0])};", text)
 
 
 def cell(text: str) -> str:

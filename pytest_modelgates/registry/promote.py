@@ -1,5 +1,6 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -253,12 +254,18 @@ def promote(
         )
         give_golden(artifacts, model_id, facts.golden, facts.digest, private)
         # It says what was decided above, which stays true if the change below does not come to pass.
-        _leave_summary(artifacts, facts, in_force, now, private)
+        waived = [waiver.gate for waiver in plan.decision.waivers]
+        _leave_summary(artifacts, facts, in_force, now, private, waived)
         return change_live(artifacts, change, key=private)
 
 
 def _leave_summary(
-    artifacts: Artifacts, facts: Facts, in_force: InForce, now: datetime, key: "Ed25519PrivateKey | None"
+    artifacts: Artifacts,
+    facts: Facts,
+    in_force: InForce,
+    now: datetime,
+    key: "Ed25519PrivateKey | None",
+    waived: Sequence[str],
 ) -> None:
     """Write the verification summary of a promotion, signed if there is a key."""
     path = facts.stored.path
@@ -271,6 +278,7 @@ def _leave_summary(
         version=installed(["pytest-modelgates"]).get("pytest-modelgates", "unknown"),
         policy=(in_force.place.source or "packaged default", in_force.policy.digest),
         report=(printable(place), facts.stored.digest),
+        waived=waived,
     )
     artifacts.write(
         artifacts.attestation(facts.model_id, signed=key is not None), seal(content, key) if key else content

@@ -25,6 +25,24 @@ def test_a_title_and_a_list_escape_too() -> None:
     assert titled("a #b", bullets(["[x](javascript:1)\x1b"])) == "### a \\#b\n\n- \\[x\\](javascript:1)\\\\x1b\n\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("- x", "&#45; x"),
+        ("+ x", "&#43; x"),
+        ("12. x", "&#49;2. x"),
+        ("1) x", "&#49;) x"),
+        ("===", "&#61;=="),
+        ("---", "&#45;--"),
+        ("-0.5 nat", "-0.5 nat"),
+        ("1.5 /year", "1.5 /year"),
+        ("$a$ @team https://e.com", "\\$a\\$ \\@team https\\://e.com"),
+    ],
+)
+def test_no_line_becomes_a_list_a_formula_a_mention_or_a_link(text: str, written: str) -> None:
+    assert titled("t", bullets([text])) == f"### t\n\n- {written}\n\n"
+
+
 def test_a_summary_is_appended_to_the_file_given_else_to_githubs_else_to_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,10 @@ def test_a_promotion_says_what_was_verified_by_which_policy_and_report(registry:
     root = registry.artifacts.root
     assert predicate == {
         "resourceUri": f"urn:modelgates:model:{registry.candidate}",
-        "policy": {"uri": registry.in_force.place.source, "digest": {"sha256": registry.policy.digest}},
+        "policy": {
+            "name": registry.in_force.place.source,
+            "uri": f"urn:modelgates:policy-in-force:sha256:{registry.policy.digest}",
+        },
         "inputAttestations": [
             {
                 "uri": str(place.relative_to(root) if place.is_relative_to(root) else place.name),

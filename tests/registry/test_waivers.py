@@ -1,5 +1,6 @@
 """Waivers: one hard gate, one model's bytes, one owner, one end date; shown wherever the model is."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def test_a_run_is_red_if_what_is_waived_did_not_run(pytester: pytest.Pytester) -
     assert ledger_of(model).models[model.name].waivers == ()
 
 
-def test_the_log_and_status_keep_the_waiver(registry: Registry) -> None:
+def test_log_status_and_summary_keep_the_waiver(registry: Registry) -> None:
     directory = registry.artifacts.model(registry.candidate)
     row = ROW.format(gate="drift.psi", digest=tree_digest(directory), until=today())
     registry.policy_file.write_text(registry.policy_file.read_text() + row)
@@ -149,6 +150,8 @@ def test_the_log_and_status_keep_the_waiver(registry: Registry) -> None:
     promote(registry.artifacts, registry.candidate, report, registry.in_force, reason="urgent")
     shown = f"drift.psi waived until {today()} by Ada Lovelace: the exchange changed its tick size"
     assert read_log(registry.artifacts.promotions)[-1].waivers == (shown,)
+    summary = json.loads(registry.artifacts.attestation(registry.candidate, signed=False).read_bytes())
+    assert summary["predicate"]["verifiedLevels"] == ["MODELGATES_WAIVED:drift.psi"]
     assert f"    {shown}" in modelgates("log", "--artifacts", registry.artifacts.root).stdout.splitlines()
     assert shown in modelgates("status", "--artifacts", registry.artifacts.root).stdout.splitlines()
 
