@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ def plan(*, share: float = 0.1, by: By = "row", reason: str = "a canary") -> Pla
         candidate_digest="c" * 64,
         live="1700000000",
         live_digest="a" * 64,
+        live_since=datetime(2026, 1, 1, tzinfo=UTC),
         share=share,
         by=by,
         reason=reason,
