@@ -47,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     share : float
         Of the rows that the candidate answers.
     by : {"row", "asset"}
-        Whether each row is dealt by its whole key, or all rows of an asset alike.
+        Whether each row is dealt by its whole key, or all rows of an asset alike; one that names none, by its key.
     """
 
     format: Literal[1] = 1
@@ -65,7 +65,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def takes(self, row_key: str) -> bool:
         """Whether a row is dealt to the candidate: the same answer for the same row in every process."""
-        unit = row_key.partition("|")[2] if self.by == "asset" else row_key
+        unit = row_key
+        if self.by == "asset":
+            unit = row_key.partition("|")[2] or row_key  # a key of one part names no asset
         digest = hashlib.blake2b(unit.encode(), key=self.name.encode(), digest_size=8).digest()
         return int.from_bytes(digest) < self.share * 2.0**64
 

@@ -67,6 +67,11 @@ def test_each_test_deals_anew() -> None:
     assert 0.4 < np.mean([first.takes(key) == second.takes(key) for key in KEYS]) < 0.6
 
 
+def test_rows_that_name_no_asset_are_dealt_one_by_one() -> None:
+    found = plan(share=0.3, by="asset")
+    assert abs(np.mean([found.takes(f"content:{number:032x}") for number in range(2000)]) - 0.3) < 0.06
+
+
 def test_a_row_is_dealt_alike_in_every_process() -> None:
     found = plan(share=0.5)
     code = (
