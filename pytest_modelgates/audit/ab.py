@@ -17,9 +17,10 @@ from ..errors import FormatError, RefusedError, RegistryError
 from ..storage.atomic import sync_folder
 from ..storage.digests import Sha256, sha256
 from ..storage.paths import is_file, is_folder, is_link, is_there
+from ..storage.row_keys import canonical
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 from .actor import actor, one_line_reason
-from .chain import append
+from .chain import Intent, append
 from .events import event_of
 from .kinds import AB_START, AB_STOP
 
@@ -42,10 +43,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Of the test. It also keys the hash by which rows are dealt, so that each test deals them anew.
     candidate, live : str
         The models' ids, with the digests that they had when it began.
+    live_since : datetime
+        When the change was made by which `live` went live. Any later change ends the test, one back to `live` too.
     share : float
         Of the rows that the candidate answers.
     by : {"row", "asset"}
-        Whether each row is dealt by its whole key, or all rows of an asset alike.
+        Whether each row is dealt by its whole key, or all rows of an asset alike; one that names none, by its key.
     """
 
     format: Literal[1] = 1
@@ -57,14 +60,32 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     candidate_digest: Sha256
     live: ModelId
     live_digest: Sha256
+    live_since: Moment
     share: Annotated[float, msgspec.Meta(gt=0, le=MOST)]
     by: By = "row"
 
     def takes(self, row_key: str) -> bool:
-        """Whether a row is dealt to the candidate: the same answer for the same row in every process."""
-        unit = row_key.partition("|")[2] if self.by == "asset" else row_key
+        """Whether a row is dealt to the candidate: the same answer for the same row in every process.
+
+        A row is the same however its time is spelled.
+        """
+        unit = key = canonical(row_key)
+        if self.by == "asset":
+            unit = key.partition("|")[2] or key  # a key of one part names no asset
         digest = hashlib.blake2b(unit.encode(), key=self.name.encode(), digest_size=8).digest()
         return int.from_bytes(digest) < self.share * 2.0**64
+
+    def outlived(self, change: Intent | None) -> str | None:
+        """Say why no row is dealt any more, if the last change of the live model is another than when it began."""
+        if change is None:
+            return "nothing is live"
+        if (change.digest, change.time) == (self.live_digest, self.live_since):
+            return None
+        if change.digest == self.candidate_digest:
+            return f"{self.candidate} is live now"
+        if change.digest != self.live_digest:
+            return f"{change.to} is live now, and not {self.live}"
+        return f"{self.live} went live again after the test began, and a change of the live model ends a test"
 
     def __str__(self) -> str:
         """Say it in a line."""
@@ -82,7 +103,15 @@ class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def new_plan(
-    *, candidate: str, candidate_digest: str, live: str, live_digest: str, share: float, by: By, reason: str
+    *,
+    candidate: str,
+    candidate_digest: str,
+    live: str,
+    live_digest: str,
+    live_since: datetime,
+    share: float,
+    by: By,
+    reason: str,
 ) -> Plan:
     """Make the plan of a test that begins now.
 
@@ -105,6 +134,7 @@ def new_plan(
         candidate_digest=candidate_digest,
         live=live,
         live_digest=live_digest,
+        live_since=live_since,
         share=share,
         by=by,
     )

@@ -153,11 +153,8 @@ def difference_of(artifacts: Artifacts, test: Plan | Ended) -> ArmDifference:
 
 def _standing(artifacts: Artifacts, plan: Plan) -> tuple[State, str | None]:
     """Say whether rows are dealt by a plan that lies there."""
-    live = live_change(artifacts)
-    if live.digest == plan.candidate_digest:
-        return "over", f"{plan.candidate} is live now"
-    if live.digest != plan.live_digest:
-        return "over", f"{live.to} is live now, and not {plan.live}"
+    if why := plan.outlived(live_change(artifacts)):
+        return "over", why
     directory = artifacts.model(plan.candidate)
     if not is_model(directory):
         return "over", f"{plan.candidate} is gone: no directory {directory}"

@@ -11,6 +11,7 @@ from itertools import chain
 import msgspec
 
 from ..artifacts import Artifacts, newest_id
+from ..audit.ab import ended, read_plan
 from ..audit.chain import Intent
 from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
 from ..model.directory import ModelDirectory
@@ -18,7 +19,7 @@ from ..policy.operations import Mode, ShadowRules, WatchRules
 from ..policy.policy import Policy
 from ..predictions.counting import Window, count_whole
 from ..storage.digests import sha256
-from ..storage.paths import is_folder
+from ..storage.paths import is_folder, is_there
 from ..storage.strict_json import canonical
 from ..storage.text import first_line
 from . import triggers
@@ -51,7 +52,8 @@ def seldom(
 ) -> dict[str, Held]:
     """Judge what changed since it was judged last; give all findings, by trigger."""
     found = dict[str, Held]()
-    known = sha256(canonical([live.digest, live.time, _outcomes(artifacts), policy.digest, canonical(rules).decode()]))
+    read = [_outcomes(artifacts), _tests(artifacts), policy.digest, canonical(rules).decode()]
+    known = sha256(canonical([live.digest, live.time, *read]))
     if all(trigger in held and held[trigger].of == known for trigger in OF_OUTCOMES):
         found |= {trigger: held[trigger] for trigger in OF_OUTCOMES}
     else:
@@ -73,6 +75,13 @@ def _outcomes(artifacts: Artifacts) -> list[tuple[str, int]]:
         return sorted((entry.name, entry.stat().st_size) for entry in entries)
 
 
+def _tests(artifacts: Artifacts) -> list[tuple[str, int, int]]:
+    """Say which plans of A/B tests there are, and which of them ended."""
+    kept = sorted(artifacts.ended_abs.iterdir()) if is_folder(artifacts.ended_abs) else []
+    found = [(path.name, path.lstat()) for path in (artifacts.ab, *kept) if is_there(path)]
+    return [(name, file.st_size, file.st_mtime_ns) for name, file in found]
+
+
 def _against_promises(
     artifacts: Artifacts, policy: Policy, rules: WatchRules, live: Intent, modes: Mapping[str, Mode]
 ) -> list[Finding]:
@@ -81,8 +90,15 @@ def _against_promises(
             sidecar = model.sidecar
         if sidecar.task != "signal":
             return [triggers.inconclusive(name, modes[name], "the live model is not a signal") for name in OF_OUTCOMES]
-        window = Window(digest=live.digest, since=live.time)
-        first = live.time.astimezone(UTC).date()
+        plan = read_plan(artifacts)
+        if plan and not plan.outlived(live):
+            why = f"an A/B test deals its rows: {plan.name}"
+            return [triggers.inconclusive(name, modes[name], why) for name in OF_OUTCOMES]
+        # The trades that a split makes are those of the split, so what is held is followed anew from its end.
+        tested = max((each.stopped for each in ended(artifacts) if not each.plan.outlived(live)), default=None)
+        since = max(live.time, tested) if tested else live.time
+        first = since.astimezone(UTC).date() + timedelta(days=1 if tested else 0)
+        window = Window(digest=live.digest, since=since)
         of_days = holdings_since(artifacts, policy, sidecar, "live", window, first=first)
     except (InsufficientDataError, StatisticsError) as error:
         return [triggers.inconclusive(name, modes[name], first_line(error)) for name in OF_OUTCOMES]

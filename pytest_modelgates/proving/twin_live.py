@@ -93,6 +93,7 @@ def worse_on_live_rows(target: Path) -> None:
         candidate_digest=digest,
         live=target.name,
         live_digest=digest,
+        live_since=now,
         share=ab.MOST,
         by="row",
         reason="a twin",

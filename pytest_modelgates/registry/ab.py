@@ -14,6 +14,7 @@ from ..policy.operations import LockRules
 from .decide import Facts
 from .in_force import InForce
 from .promote import plan_promotion
+from .store import live_change
 
 
 def start_ab(
@@ -70,6 +71,7 @@ def start_ab(
             candidate_digest=facts.digest,
             live=facts.live,
             live_digest=facts.live_digest,
+            live_since=live_change(artifacts).time,
             share=share,
             by=by,
             reason=reason,

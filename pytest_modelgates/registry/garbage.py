@@ -1,4 +1,4 @@
-"""Deleting old models: never the live one, the one before it, a candidate, or one that somebody reads."""
+"""Deleting old models: never the live one, the one before it, a candidate, or one that is tested or that is read."""
 
 import fcntl
 import os
@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from ..artifacts import Artifacts
+from ..audit.ab import read_plan
 from ..audit.writer import lock, locked
 from ..errors import FormatError, RegistryError
 from ..policy.operations import LockRules
@@ -25,6 +26,7 @@ STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file b
 GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*|ab\.json")
 TRIALS = re.compile(r"[0-9a-f]{64}\.npy")
 ATTESTATIONS = re.compile(r"[0-9]{10,12}(\.dsse)?\.json")
+ENDED_ABS = re.compile(r"ab-.+\.json")
 EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.parquet")
 
 
@@ -102,12 +104,19 @@ def _expendable(artifacts: Artifacts, keep: int, found: Collected) -> list[str]:
     if live is None:
         found.kept += [(name, "a candidate, as nothing was promoted yet") for name in ids]
         return []
+    try:
+        plan = read_plan(artifacts)
+    except (FormatError, OSError) as error:
+        found.kept += [(name, "live" if name == live else f"it may be in an A/B test: {error}") for name in ids]
+        return []
+    tested = {plan.live, plan.candidate} if plan else set[str]()
     # A rollback would go to this model.
     with closing(past_live(artifacts, live)) as past:
         previous = next((name for name in past if name in ids), None)
-    older = [name for name in ids if int(name) < int(live) and name != previous]
+    older = [name for name in ids if int(name) < int(live) and name not in {previous, *tested}]
     going = older[: max(0, len(older) - keep)]
     why: dict[str | None, str] = dict.fromkeys(older, f"among the newest {keep}")
+    why |= dict.fromkeys(tested, "in an A/B test")
     why |= {previous: "was live before", live: "live"}
     # A model newer than the live one is still a candidate.
     found.kept += [(name, why.get(name, "a candidate, newer than the live one")) for name in ids if name not in going]
@@ -156,6 +165,7 @@ def _leftovers(artifacts: Artifacts) -> list[Path]:
         (artifacts.root, LOGS),
         (artifacts.trials, TRIALS),
         (artifacts.attestations, ATTESTATIONS),
+        (artifacts.ended_abs, ENDED_ABS),
     )
     for folder, names in places:
         if is_folder(folder):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..artifacts import Artifacts, is_id
+from ..audit import ab
 from ..audit.chain import (
     OTHER_WRITER,
     Abort,
@@ -37,7 +38,7 @@ from ..model.directory import MODEL
 from ..storage.atomic import sync_folder
 from ..storage.digests import sha256
 from ..storage.lines import drop_end, drop_torn_line, read_end
-from ..storage.paths import is_folder, is_link
+from ..storage.paths import is_folder, is_link, is_there
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -130,8 +131,13 @@ def past_live(artifacts: Artifacts, live: str | None) -> Generator[str, None, No
 def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
     """Move the link and write the log: both, or neither. The caller holds the lock.
 
-    After a crash the next holder of the lock finds an intent without an outcome, and settles it as the link says.
+    After a crash the next holder of the lock finds an intent without an outcome, and settles it as the link says. An
+    A/B test ends before, whatever becomes of the change. If it cannot be ended, its plan is of another change, by which
+    no row is dealt.
     """
+    if is_there(artifacts.ab):
+        with suppress(OSError, ModelgatesError):
+            ab.stop(artifacts, f"{change.to} goes live ({change.action})")
     intent = append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
         require_end(artifacts, intent)

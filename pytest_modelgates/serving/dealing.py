@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..artifacts import Artifacts
 from ..audit.ab import ARM, Plan, read_plan
+from ..audit.chain import tail
 from ..errors import KilledError, ModelgatesError
 from ..model.directory import MODEL
 from ..predictions.records import Prediction
@@ -174,6 +175,8 @@ class Dealer:
         if live.digest != plan.live_digest:
             why = f"it compares with {plan.live}, and {live.model_id} is served"
             return _Found(file, plan, trouble=f"A/B test {plan}: {why}, which gets all rows; {_STOP}")
+        if why_not := plan.outlived(tail(live.artifacts.promotions).change):
+            raise ModelgatesError(why_not)
         folder = _folder(live.artifacts, plan)
         path = live.artifacts.model(plan.candidate) / MODEL
         adapter = Adapter(path, arm=ARM, artifacts=live.artifacts, settings=self._settings)

@@ -199,6 +199,7 @@ def rollback(model_id: str) -> list[str]:
     return ["rollback", model_id, "--reason", "a drill"]
 
 
+AB = ["ab", "start", NEW, "--report", f"{NEW}.json", "--share", "0.1", "--reason", "a canary"]
 GC = ["gc", "--keep", "0"]
 RECOVER = ["recover", "--yes"]
 ADOPT = ["recover", "--adopt-link", "--reason", "a drill"]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.crash.injection import Server
 from tests.crash.registries import (
+    AB,
     ADOPT,
     EVENT,
     GC,
@@ -70,6 +71,7 @@ def cases(fresh: Registry, used: Registry, servers: list[Server]) -> dict[str, C
     full = prepared("full", promotion(NEW))
     (full.models / ".staging-x").mkdir()
     (full.models / ".staging-x" / "model.onnx").write_bytes(b"half")
+    tested = prepared("tested", AB)
     moved = used.copy_to(fresh.folder.with_name("moved"))
     moved.latest.unlink()
     moved.latest.symlink_to(OLDEST)
@@ -79,6 +81,8 @@ def cases(fresh: Registry, used: Registry, servers: list[Server]) -> dict[str, C
         "first": Case(fresh, promotion(OLDEST), None, OLDEST),
         "promote": Case(used, promotion(NEW), OLD, NEW),
         "rollback": Case(used, rollback(OLDEST), OLD, OLDEST),
+        "promote in an A/B test": Case(tested, promotion(NEW), OLD, NEW),
+        "rollback in an A/B test": Case(tested, rollback(OLDEST), OLD, OLDEST),
         "pack": Case(used, PACK, OLD, OLD),
         "gc": Case(full, GC, NEW, NEW),
         "event": Case(used, EVENT, OLD, OLD),

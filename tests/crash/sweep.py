@@ -128,4 +128,6 @@ def afterwards(server: Server, registry: Registry, case: Case, *, recover: bool,
         found += [f"after recover: {problem}" for problem in registry.problems((case.before, case.after))]
     honest = server.run(registry.folder, promotion(NEXT), *SOUND)
     found += [f"not sound after the next promotion: {honest.out}{honest.err}"] if honest.status else []
+    if (registry.artifacts / "ab.json").exists():
+        found.append("an A/B test outlived a promotion")
     return found + [f"after the next promotion: {problem}" for problem in registry.problems((NEXT,))]

@@ -11,6 +11,8 @@ COMMANDS = (
     "first",
     "promote",
     "rollback",
+    "promote in an A/B test",
+    "rollback in an A/B test",
     "pack",
     "gc",
     "event",

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pytest_modelgates.audit import ab
 from pytest_modelgates.errors import InsufficientDataError, StatisticsError
 from pytest_modelgates.monitoring.promised import LEVEL, Promise, exposure, falls_short, promises
 from pytest_modelgates.monitoring.seldom import Held, seldom
-from pytest_modelgates.monitoring.triggers import Finding
+from pytest_modelgates.monitoring.triggers import Finding, unseen
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import ModeRules, load_operations
 from pytest_modelgates.predictions.outcomes import add_outcomes
@@ -22,6 +23,8 @@ from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.sequential import mean_radius
 from pytest_modelgates.storage.digests import tree_digest
+from pytest_modelgates.storage.strict_json import readable
+from tests.support.ab import plan_of
 from tests.support.handmade import Registry, green_report, log_predictions, predictions
 
 RULES = ModeRules(mode="dry_run", min_sample=20)
@@ -135,6 +138,48 @@ def test_live_figures_are_held_against_the_promise_whenever_outcomes_were_added(
     # Nothing is read anew as long as nothing was added.
     registry.artifacts.reports(registry.live).rename(registry.artifacts.root / "elsewhere")
     assert judged(registry, found) == found
+
+
+def test_what_an_ab_test_left_of_the_rows_is_not_held_against_the_promise(registry: Registry) -> None:
+    artifacts, returns = registry.artifacts, 0.01 * np.random.default_rng(3).standard_normal((60, 20))
+    keys = serve(registry, -np.roll(returns, -1, axis=0))
+    source = artifacts.root.parent / "outcomes.csv"
+    rows = [f"{key.replace('|', ',')},{value}" for key, value in zip(keys, returns.ravel(), strict=True)]
+    source.write_text("\n".join(["time,asset,return", *rows]))
+    add_outcomes(artifacts, source, ["time", "asset"], registry.rules)
+    before = judged(registry)
+    assert before["pnl"].finding.verdict == "breach"
+    plan = plan_of(artifacts, registry.live, registry.candidate)
+    other = msgspec.structs.replace(plan, live_since=NOW)  # of another change, it deals no row
+    artifacts.write(artifacts.ab, readable(other))
+    assert judged(registry, before)["pnl"].finding == before["pnl"].finding
+    plan = msgspec.structs.replace(plan, live_since=NOW - timedelta(days=100))
+    artifacts.write(artifacts.ab, readable(plan))
+    while_it_runs = judged(registry, before)
+    for trigger in ("ic", "pnl", "exposure"):
+        found = while_it_runs[trigger].finding
+        assert (found.verdict, found.text) == ("inconclusive", f"an A/B test deals its rows: {plan.name}")
+    done = ab.stop(artifacts, "seen enough")
+    assert done
+    first = done.stopped.date() + timedelta(days=1)
+    for trigger in ("ic", "pnl", "exposure"):
+        found = judged(registry, while_it_runs)[trigger].finding
+        assert (found.verdict, found.text) == (
+            "inconclusive",
+            f"no outcome is known of rows since {first}; see: modelgates outcomes add",
+        )
+    # Rows of the days after it count, and were scored since.
+    (kept,) = artifacts.ended_abs.iterdir()
+    early = msgspec.structs.replace(done, stopped=NOW - timedelta(days=99))
+    artifacts.write(kept, readable(early))
+    assert judged(registry, while_it_runs)["pnl"].finding == before["pnl"].finding
+
+
+def test_a_damaged_plan_leaves_what_was_promised_unseen(registry: Registry) -> None:
+    registry.artifacts.ab.write_text("{")
+    found = judged(registry)["pnl"].finding
+    assert "ab.json" in found.text
+    assert found == unseen("pnl", "dry_run", found.text)
 
 
 def test_a_position_beyond_a_limit_on_one_day_is_a_breach() -> None:

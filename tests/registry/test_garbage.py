@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.chain import Commit, append, read_log
 from pytest_modelgates.cli import main
 from pytest_modelgates.drift import save_golden_predictions
@@ -17,6 +18,7 @@ from pytest_modelgates.model.directory import ModelDirectory
 from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.registry.status import status
 from pytest_modelgates.registry.store import live_id, model_ids, point_latest_at
+from tests.support.ab import plan_of
 from tests.support.handmade import Registry
 
 Capture = pytest.CaptureFixture[str]
@@ -59,6 +61,27 @@ def test_only_what_is_old_and_was_not_live_last_goes(crowded: Registry, capsys: 
 def test_the_newest_of_them_are_kept(crowded: Registry) -> None:
     assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=1).removed] == [OLD[0]]
     assert collect(crowded.artifacts, crowded.rules, keep=1).removed == []
+
+
+def test_the_models_of_an_ab_test_are_kept(crowded: Registry, capsys: Capture) -> None:
+    ab.start(crowded.artifacts, plan_of(crowded.artifacts, crowded.live, OLD[0]))
+    assert gc(crowded, 0) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert f"kept {OLD[0]}: in an A/B test" in said
+    assert f"kept {crowded.live}: live" in said
+    assert model_ids(crowded.artifacts) == [OLD[0], OLD[1], crowded.live, crowded.candidate]
+
+
+def test_while_a_plan_cannot_be_read_no_model_goes(crowded: Registry, capsys: Capture) -> None:
+    artifacts, there = crowded.artifacts, model_ids(crowded.artifacts)
+    artifacts.ab.write_text("{")
+    (artifacts.models / ".staging-abc").mkdir()
+    assert gc(crowded, 0) == 0
+    said = capsys.readouterr().out.splitlines()
+    why = f"it may be in an A/B test: {artifacts.ab}: not JSON"
+    assert [line for line in said if line.startswith(f"kept {OLD[0]}: {why}")]
+    assert said[-1].endswith(" in 1 places")
+    assert model_ids(artifacts) == there
 
 
 def test_a_dry_run_says_what_would_go_and_deletes_nothing(crowded: Registry, capsys: Capture) -> None:
@@ -140,13 +163,15 @@ def test_files_that_killed_commands_left_among_goldens_and_logs_go_too(registry:
         artifacts.golden / f".metadata.json.{'0' * 16}",
         artifacts.golden / f".{registry.live}.parquet.{'a' * 16}",
         artifacts.root / f".promotions.log.{'b' * 16}",
+        artifacts.ended_abs / f".ab-20260101T000000Z-00000000.json.{'c' * 16}",
     ]
     stays = [artifacts.golden / ".hidden", artifacts.root / f".notes.{'b' * 16}", artifacts.golden / f".x.{'0' * 16}"]
+    artifacts.ended_abs.mkdir()
     for path in (*left, *stays):
         path.write_bytes(b"123")
     assert gc(registry, 0) == 0
     assert f"golden/.metadata.json.{'0' * 16}  3 bytes\n" in capsys.readouterr().out
-    assert [path.exists() for path in (*left, *stays)] == [False] * 3 + [True] * 3
+    assert [path.exists() for path in (*left, *stays)] == [False] * 4 + [True] * 3
 
 
 def test_why_a_model_is_kept_is_said(crowded: Registry, capsys: Capture) -> None:

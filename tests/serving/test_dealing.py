@@ -26,6 +26,7 @@ from pytest_modelgates.serving.dealing import Dealer
 from pytest_modelgates.serving.scorer import Rows, Scored
 from pytest_modelgates.serving.settings import settings_of
 from pytest_modelgates.storage.strict_json import readable
+from tests.registry.test_ab import go_live
 from tests.serving.test_server import Running, serving
 from tests.support.ab import both_arms, keys_of, plan_of
 from tests.support.handmade import Registry, modelgates
@@ -127,6 +128,21 @@ def test_a_test_that_is_stopped_leaves_all_rows_to_the_live_model(desk: Desk) ->
     desk.look()
     assert {record.arm for record in desk.live.score(rows())} == {"live"}
     assert desk.said[1:] == [f"no A/B test runs any more: all rows go to {plan.live}"]
+
+
+def test_a_candidate_that_went_live_and_was_rolled_back_gets_no_row(desk: Desk) -> None:
+    plan = desk.begin()
+    go_live(desk.registry, "promote", plan.candidate)
+    go_live(desk.registry, "rollback", plan.live)
+    desk.look()
+    assert desk.said[1:] == [f"no A/B test runs any more: all rows go to {plan.live}"]
+    desk.artifacts.write(desk.artifacts.ab, readable(plan))  # as if both changes could not end it
+    desk.look()
+    assert {record.arm for record in desk.live.score(rows())} == {"live"}
+    assert desk.said[2:] == [
+        f"A/B test {plan}: all rows go to {plan.live}, because {plan.live} went live again after the test began, and a "
+        'change of the live model ends a test; to end it: modelgates ab stop --reason "…"'
+    ]
 
 
 def test_a_row_that_cannot_be_scored_stays_where_it_is(desk: Desk) -> None:

@@ -6,6 +6,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.ab import By, Plan
 from pytest_modelgates.predictions.records import Prediction
+from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import logged
 
@@ -18,6 +19,7 @@ def plan_of(artifacts: Artifacts, live: str, candidate: str, *, share: float = 0
         candidate_digest=digests[candidate],
         live=live,
         live_digest=digests[live],
+        live_since=live_change(artifacts).time,
         share=share,
         by=by,
         reason="a canary",
