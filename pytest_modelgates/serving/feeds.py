@@ -242,16 +242,16 @@ class Pull:
         if not feed.ordered and feed.floor is not None:
             bound = feed.floor
         for places in places_by_part(self._artifacts, AB, feed.name, since=feed.since):
-            again = False
+            again = found_any = False
             for place in places:
-                number = _number(place)
+                found_any, number = True, _number(place)
                 if number > bound:
                     again = True
                     if feed.ordered:
                         found.add(f"{feed.name}:{place}")
                     else:
                         self._seen.add(number)
-            if not again:
+            if found_any and not again:  # a part without any of the stream is another writer's
                 break
         return found
 
