@@ -70,8 +70,9 @@ class Feed(Protocol):
     def open(self) -> None:
         """Connect."""
 
-    def seek(self, place: str) -> None:
-        """Go on after this place, which the log gives, if nobody but the log knows the place."""
+    def seek(self, place: str) -> bool:
+        """Go on after this place, which the log gives, if nobody but the log knows it; False if it is not there."""
+        ...
 
     def fetch(self, most: int, wait_s: float) -> Sequence[Message]:
         """Take what is there, at most so many messages; wait for the first one for at most so long [s]."""
@@ -225,20 +226,21 @@ class Pull:
                     again = True
             if found and (feed.floor is None or not again):
                 break
-        self._dealt = self._also_logged(newest, oldest)
-        if newest and oldest:
-            # A broker that forgot the place brings some of them again, and they are dropped.
-            feed.seek(newest if feed.ordered else oldest)
+        # A broker that forgot the place brings some of them again, and they are dropped.
+        after = newest if feed.ordered else oldest
+        there = after is not None and feed.seek(after)
+        # The place in another file says nothing about which rows of this one come again.
+        self._dealt = self._also_logged(after if there else None)
 
-    def _also_logged(self, newest: str | None, oldest: str | None) -> set[str]:
-        """Read which messages an A/B test dealt to its candidate, as far back as any can come again.
+    def _also_logged(self, after: str | None) -> set[str]:
+        """Read which messages an A/B test dealt to its candidate, of those after a place, or of all.
 
         Of a batch the candidate's rows are logged first, so that the live arm's place is the one to go on from.
         """
         feed, found = self._feed, set[str]()
         if self._arm != LIVE:
             return found
-        bound = _number(newest if feed.ordered else oldest)
+        bound = _number(after)
         if not feed.ordered and feed.floor is not None:
             bound = feed.floor
         for places in places_by_part(self._artifacts, AB, feed.name, since=feed.since):

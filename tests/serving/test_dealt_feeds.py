@@ -93,3 +93,21 @@ def test_a_newer_part_of_another_writer_hides_no_message(registry: Registry, flo
     feed.acknowledged = set()
     pulled()
     assert keys(registry, "2026-01-02") == [f"2026-01-02|A{number:04d}" for number in range(1, 31)]
+
+
+def test_a_file_that_was_rotated_is_not_read_again_where_all_rows_were_dealt(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """The log of the live arm ends in the file before then, far behind the place in the new one."""
+    path = tmp_path / "grows.csv"
+    plan = Desk(registry).begin()
+    table(path, 60)
+    follow(registry, path)
+    dealt = [asset for asset in (f"A{number}" for number in range(40)) if plan.takes(f"2026-01-03|{asset}")][:3]
+    fresh = tmp_path / "fresh"
+    fresh.write_text("time,asset,momentum,value\n" + "".join(f"2026-01-03,{asset},0.5,0.25\n" for asset in dealt))
+    fresh.replace(path)
+    for _ in range(3):
+        follow(registry, path)
+    assert keys(registry, "2026-01-03") == sorted(f"2026-01-03|{asset}" for asset in dealt)
+    assert len(keys(registry, "2026-01-02")) == 60
