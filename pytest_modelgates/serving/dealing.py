@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -143,6 +143,44 @@ class Dealer:
             self._give_up(error)
             return None
 
+    def writing(self, part: list[Prediction], rows: Rows, dealt: Mapping[int, int]) -> Callable[[], None]:
+        """Give what logs a batch of both arms, or raises and leaves it in neither log; then it may be called again.
+
+        The candidate's rows come first: a feed goes on from where the live arm's log ends.
+
+        Parameters
+        ----------
+        part : list of Prediction
+            Is changed where the live model scores rows in the candidate's place after all.
+        rows : Rows
+        dealt : mapping from int to int
+            Where in `part` the record of each row stands that the candidate scored.
+        """
+        live, theirs, logged = self._live, [*dealt.values()], False
+
+        def write() -> None:
+            nonlocal logged
+            live.switch.refuse()
+            if not logged and theirs:
+                logged = self.log([part[place] for place in theirs])
+                if not logged:
+                    for place, record in zip(theirs, live.scored_alone(rows.taken([*dealt])), strict=True):
+                        part[place] = record
+                    theirs.clear()
+            taken = {*theirs}
+            ours = [record for place, record in enumerate(part) if place not in taken]
+            try:
+                live.append(ours)
+            except BaseException:
+                if logged and self._took_back():
+                    logged = False
+                raise
+            if logged:
+                self._count([part[place] for place in theirs])
+            live.count(ours)
+
+        return write
+
     def log(self, records: list[Prediction]) -> bool:
         """Log the candidate's records; False if it was stopped since, so that the live model has to score their rows.
 
@@ -155,7 +193,7 @@ class Dealer:
         if adapter is None or adapter.digest != records[0].digest:
             return False
         try:
-            adapter.log_alone(records)
+            adapter.append(records)
         except KilledError:
             return False
         return True
@@ -204,6 +242,21 @@ class Dealer:
             goes = f"its arm is stopped, and all rows go to {self._live.model_id}: {why}" if why else "goes on"
             self._say(f"A/B test {self._found.plan}: {goes}")
         return self._killed
+
+    def _took_back(self) -> bool:
+        adapter = self._found.adapter
+        with suppress(OSError):
+            if adapter:
+                adapter.take_back()
+                return True
+        return False
+
+    def _count(self, records: list[Prediction]) -> None:
+        """See whether the candidate trips; if it cannot be kept on the disk, it is stopped in this process at least."""
+        adapter = self._found.adapter
+        if adapter:
+            with suppress(OSError, ModelgatesError):
+                adapter.count(records)
 
     def _give_up(self, error: Exception) -> None:
         found = self._found
