@@ -12,6 +12,8 @@ from ..audit.ab import ARM, Plan, read_plan
 from ..errors import KilledError, ModelgatesError
 from ..model.directory import MODEL
 from ..predictions.records import Prediction
+from ..storage.atomic import make_folder
+from ..storage.paths import is_folder
 from ..storage.text import printable
 from .adapter import Adapter, Settings
 from .beside import refuse_other_features
@@ -140,7 +142,7 @@ class Dealer:
         except KilledError:
             return None
         except Exception as error:
-            self._give_up(error)
+            self._give_up(f"its model failed ({error!r})")
             return None
 
     def writing(self, part: list[Prediction], rows: Rows, dealt: Mapping[int, int]) -> Callable[[], None]:
@@ -182,12 +184,9 @@ class Dealer:
         return write
 
     def log(self, records: list[Prediction]) -> bool:
-        """Log the candidate's records; False if it was stopped since, so that the live model has to score their rows.
+        """Log the candidate's records; False if it was stopped since, or cannot log them: the live model has to score.
 
-        Raises
-        ------
-        OSError
-            If the log cannot be written.
+        A full disk is told by the live arm's own log.
         """
         adapter = self._found.adapter
         if adapter is None or adapter.digest != records[0].digest:
@@ -195,6 +194,9 @@ class Dealer:
         try:
             adapter.append(records)
         except KilledError:
+            return False
+        except (OSError, ModelgatesError) as error:
+            self._give_up(f"its log cannot be written ({error})")
             return False
         return True
 
@@ -222,6 +224,7 @@ class Dealer:
                     f"expected {plan.candidate_digest[:12]}…"
                 )
             refuse_other_features(live, adapter, path)
+            _refuse_without_log(live.artifacts)
             rows, native = rows_of_panel(adapter)
             refuse_other_scores(adapter, rows, native)
             together = scores_alike_in_every_batch(adapter, rows)
@@ -258,10 +261,20 @@ class Dealer:
             with suppress(OSError, ModelgatesError):
                 adapter.count(records)
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, why: str) -> None:
         found = self._found
-        why = f"all rows go to {self._live.model_id}, because its model failed ({error!r}); {_STOP}"
+        why = f"all rows go to {self._live.model_id}, because {why}; {_STOP}"
         self.take(_Found(found.file, found.plan, trouble=f"A/B test {found.plan}: {why}"))
+
+
+def _refuse_without_log(artifacts: Artifacts) -> None:
+    folder = artifacts.predictions / ARM
+    make_folder(folder, mode=artifacts.directory_mode)
+    if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise ModelgatesError(
+            f"{folder}: not a folder that can be written to, where its rows are logged; take away what lies there, or "
+            "give it to this user"
+        )
 
 
 def _signature(artifacts: Artifacts) -> Signature:

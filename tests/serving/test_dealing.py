@@ -19,6 +19,7 @@ from pytest_modelgates.audit.ab import Plan
 from pytest_modelgates.audit.kill import kill, unkill
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import KilledError
+from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving import adapter as adapter_module
 from pytest_modelgates.serving import dealing as module
@@ -491,3 +492,57 @@ def test_a_trip_of_the_candidate_that_leaves_no_file_logs_no_row_twice(
         f"A/B test {plan}: its arm is stopped, and all rows go to {plan.live}: the kill switch is on (" in desk.said[1]
     )
     assert "(trips.rows_per_s)" in desk.said[1]
+
+
+def test_a_candidate_whose_log_cannot_be_written_leaves_its_rows_to_the_live_model(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = desk.begin()
+    assert desk.dealer.adapter
+    monkeypatch.setattr(desk.dealer.adapter._log, "write", full)
+    records = desk.live.score(rows())
+    assert {record.arm for record in records} == {"live"}
+    ours, theirs = both_arms(desk.artifacts)
+    assert (keys_of(ours), theirs) == (sorted(rows().keys), [])
+    why = "because its log cannot be written ([Errno 28] No space left on device)"
+    assert desk.said[1:] == [
+        f'A/B test {plan}: all rows go to {plan.live}, {why}; to end it: modelgates ab stop --reason "…"'
+    ]
+    assert desk.dealer.trouble == desk.said[-1]
+    desk.look()
+    assert {record.arm for record in desk.live.score(rows(day="2026-01-03"))} == {"live", "ab"}
+
+
+def test_a_disk_that_is_full_for_both_logs_stops_the_batch_until_it_is_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.begin()
+    part = desk.live._scored(rows())
+    write = desk.live._writing(part, rows(), range(200))
+    with monkeypatch.context() as patch:
+        patch.setattr(PartWriter, "write", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                write()
+    write()
+    assert {record.arm for record in part} == {"live"}
+    ours, theirs = both_arms(desk.artifacts)
+    assert (keys_of(ours), theirs) == (sorted(rows().keys), [])
+
+
+def test_a_candidate_that_has_no_folder_for_its_log_takes_no_row(desk: Desk) -> None:
+    folder = desk.artifacts.predictions / "ab"
+    desk.artifacts.predictions.mkdir(parents=True)
+    folder.write_bytes(b"")
+    folder.chmod(0o755)
+    plan = desk.begin()
+    assert {record.arm for record in desk.live.score(rows())} == {"live"}
+    desk.look()
+    assert desk.said == [
+        f"A/B test {plan}: all rows go to {plan.live}, because {folder}: not a folder that can be written to, where "
+        f"its rows are logged; take away what lies there, or give it to this user; to end it: modelgates ab stop "
+        '--reason "…"'
+    ]
+    folder.unlink()
+    desk.look()
+    assert {record.arm for record in desk.live.score(rows(day="2026-01-03"))} == {"live", "ab"}
