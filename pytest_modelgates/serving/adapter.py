@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from ..storage.atomic import make_folder
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from ..storage.text import cut
-from .feeds import Feed, Pull, Reader, Watched
+from .feeds import Feed, Pull, Reader, Watched, Write
 from .guards import KillSwitch, TripLimits, Trips
 from .running import Announced
 from .scorer import SCHEMA, Rows, Scorer
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from .dealing import Dealer
 
 _LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
-Log = Callable[[Batch, list[Prediction], Callable[[], None]], None]
+Log = Callable[[Batch, list[Prediction], Write], None]
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
@@ -286,8 +285,8 @@ class Adapter:
         """Take back what was logged just now, as `PartWriter.take_back` does."""
         self._log.take_back()
 
-    def _writing(self, part: list[Prediction], rows: Rows, places: Sequence[int]) -> Callable[[], None]:
-        """Give what logs a batch, each row in the log of its arm; called again after an error, it goes on.
+    def _writing(self, part: list[Prediction], rows: Rows, places: Sequence[int]) -> Write:
+        """Give what logs a batch, each row in the log of its arm.
 
         Parameters
         ----------
@@ -298,7 +297,14 @@ class Adapter:
             Where in `part` the record of each row stands.
         """
         dealt = {row: place for row, place in enumerate(places) if part[place].arm != self.arm}
-        return self.dealer.writing(part, rows, dealt) if self.dealer and dealt else partial(self._write, part)
+        if self.dealer and dealt:
+            return self.dealer.writing(part, rows, dealt)
+
+        def write(first: Callable[[], None] = lambda: None) -> None:
+            first()
+            self._write(part)
+
+        return write
 
     def _write(self, records: list[Prediction]) -> None:
         self.append(records)

@@ -17,6 +17,7 @@ from ..storage.paths import is_folder
 from ..storage.text import printable
 from .adapter import Adapter, Settings
 from .beside import refuse_other_features
+from .feeds import Write
 from .scorer import Rows
 
 _LOOK_S = 1.0
@@ -145,8 +146,8 @@ class Dealer:
             self._give_up(f"its model failed ({error!r})")
             return None
 
-    def writing(self, part: list[Prediction], rows: Rows, dealt: Mapping[int, int]) -> Callable[[], None]:
-        """Give what logs a batch of both arms, or raises and leaves it in neither log; then it may be called again.
+    def writing(self, part: list[Prediction], rows: Rows, dealt: Mapping[int, int]) -> Write:
+        """Give what logs a batch of both arms, or raises and leaves it in neither log.
 
         The candidate's rows come first: a feed goes on from where the live arm's log ends.
 
@@ -160,15 +161,22 @@ class Dealer:
         """
         live, theirs, logged = self._live, [*dealt.values()], False
 
-        def write() -> None:
+        def score_instead() -> None:
+            for place, record in zip(theirs, live.scored_alone(rows.taken([*dealt])), strict=True):
+                part[place] = record
+            theirs.clear()
+
+        def write(first: Callable[[], None] = lambda: None) -> None:
             nonlocal logged
             live.switch.refuse()
+            if not logged and theirs and not self._stands(part[theirs[0]]):
+                score_instead()
+            first()
             if not logged and theirs:
                 logged = self.log([part[place] for place in theirs])
                 if not logged:
-                    for place, record in zip(theirs, live.scored_alone(rows.taken([*dealt])), strict=True):
-                        part[place] = record
-                    theirs.clear()
+                    score_instead()
+                    first()
             taken = {*theirs}
             ours = [record for place, record in enumerate(part) if place not in taken]
             try:
@@ -189,7 +197,7 @@ class Dealer:
         A full disk is told by the live arm's own log.
         """
         adapter = self._found.adapter
-        if adapter is None or adapter.digest != records[0].digest:
+        if adapter is None or not self._stands(records[0]):
             return False
         try:
             adapter.append(records)
@@ -245,6 +253,17 @@ class Dealer:
             goes = f"its arm is stopped, and all rows go to {self._live.model_id}: {why}" if why else "goes on"
             self._say(f"A/B test {self._found.plan}: {goes}")
         return self._killed
+
+    def _stands(self, record: Prediction) -> bool:
+        """Whether the candidate that gave a record may still log it."""
+        adapter = self._found.adapter
+        if adapter is None or adapter.digest != record.digest:
+            return False
+        try:
+            adapter.switch.refuse()
+        except KilledError:
+            return False
+        return True
 
     def _took_back(self) -> bool:
         adapter = self._found.adapter

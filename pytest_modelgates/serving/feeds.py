@@ -31,6 +31,14 @@ _WAIT_S = 0.5  # until the kill switch is looked at again while nothing comes
 _AGAIN_S = 1.0  # until what failed is tried again
 LIVE = "live"
 
+
+class Write(Protocol):
+    """Logs a batch; after an error it may be called again, and logs no row twice."""
+
+    def __call__(self, first: Callable[[], None] = ..., /) -> None:
+        """Do `first` once it is known which records are logged, before any of them is; and once more if they change."""
+
+
 Reader = Callable[[Sequence[Message], Sidecar], Batch]
 
 
@@ -182,7 +190,7 @@ class Pull:
             self._commit(messages)
             self._watched.went_on(self._feed, len(new), self._dead, len(messages) - len(new))
 
-    def log(self, batch: Batch, records: Sequence[Prediction], write: Callable[[], None]) -> None:
+    def log(self, batch: Batch, records: Sequence[Prediction], write: Write) -> None:
         """Log a batch and keep its dead letters; while that cannot be done it waits, and nothing is pulled.
 
         Raises
@@ -191,8 +199,9 @@ class Pull:
             If it is stopped meanwhile.
         """
         # The letters first: a row in the log would not be pulled again.
-        self._patiently(lambda: self._bury(batch, records))
-        self._patiently(write)
+        buried = set[str]()
+        self._patiently(lambda: write(lambda: self._bury(batch, records, buried)))
+        self._dead = sum(record.error is not None for record in records)
         for message in batch.messages:
             if message.sequence is not None:
                 self._seen.add(message.sequence)
@@ -296,17 +305,18 @@ class Pull:
             found.append(message)
         return found
 
-    def _bury(self, batch: Batch, records: Sequence[Prediction]) -> None:
+    def _bury(self, batch: Batch, records: Sequence[Prediction], buried: set[str]) -> None:
+        """Keep the dead letters of a batch, but for those that are kept already."""
         content_of = {message.request: message.content for message in batch.messages}
         letters = [
             _letter(record, content_of[record.request])
             for record in records
-            if record.error is not None and record.request is not None
+            if record.error is not None and record.request is not None and record.request not in buried
         ]
         if letters:
             place, content = self._artifacts.dead_letters(self._arm), msgspec.json.Encoder().encode_lines(letters)
             append_atomic(place, content, mode=self._artifacts.file_mode)
-        self._dead = len(letters)
+            buried.update(letter.request for letter in letters)
 
     def _patiently(self, step: Callable[[], None]) -> None:
         while True:

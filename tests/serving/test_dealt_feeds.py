@@ -1,17 +1,25 @@
 """A feed whose rows an A/B test deals: each row is in one of the two logs once, whatever happened before a restart."""
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pytest_modelgates.audit.kill import kill
+from pytest_modelgates.predictions.records import Prediction
+from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.serving.dealing import Dealer
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.following import FollowedCsv
+from pytest_modelgates.serving.scorer import Rows
 from pytest_modelgates.serving.sources import columns_of, read_csv_messages
 from tests.serving.test_dealing import Desk, rows, table
 from tests.serving.test_feeds import Listed, Until, row
 from tests.support.ab import both_arms, keys_of
-from tests.support.handmade import Registry
+from tests.support.handmade import Registry, logged
 
 pytestmark = pytest.mark.integration
 
@@ -111,3 +119,91 @@ def test_a_file_that_was_rotated_is_not_read_again_where_all_rows_were_dealt(
         follow(registry, path)
     assert keys(registry, "2026-01-03") == sorted(f"2026-01-03|{asset}" for asset in dealt)
     assert len(keys(registry, "2026-01-02")) == 60
+
+
+def without_scores(adapter: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a model score no row."""
+    score = adapter._scorer.score
+    monkeypatch.setattr(adapter._scorer, "score", lambda matrix: score(np.full_like(matrix, np.nan)))
+
+
+def then(done: Callable[[Registry], object], registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something as soon as the candidate has scored a batch."""
+    scored = Dealer.scored
+
+    def scored_then(dealer: Dealer, asked: Rows) -> list[Prediction] | None:
+        found = scored(dealer, asked)
+        done(registry)
+        return found
+
+    monkeypatch.setattr(Dealer, "scored", scored_then)
+
+
+def killed(registry: Registry) -> None:
+    kill(registry.artifacts, "ab", "in between", "kill")
+
+
+def without_a_log(registry: Registry) -> None:
+    folder = registry.artifacts.predictions / "ab"
+    if folder.is_dir():
+        shutil.rmtree(folder)
+        folder.write_bytes(b"")
+
+
+def pulled(registry: Registry, desk: Desk) -> list[str]:
+    """Pull 30 messages, and name the dead letters that were left."""
+    feed = Listed({number: row(number) for number in range(1, 31)})
+    with desk.live:
+        list(desk.live.run_feed(feed, Until(feed)))
+    return letters(registry)
+
+
+def letters(registry: Registry) -> list[str]:
+    path = registry.artifacts.dead_letters("live")
+    return [json.loads(line)["request"] for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+@pytest.mark.parametrize("done", [killed, without_a_log])
+def test_a_row_that_the_live_model_cannot_score_in_the_place_of_the_candidate_becomes_a_dead_letter(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, done: Callable[[Registry], object]
+) -> None:
+    desk = Desk(registry)
+    desk.begin()
+    without_scores(desk.live, monkeypatch)
+    then(done, registry, monkeypatch)
+    found = pulled(registry, desk)
+    assert sorted(found) == sorted(str(record.request) for record in logged(registry.artifacts, "live"))
+    assert len(found) == 30
+
+
+def test_a_row_that_the_live_model_scored_in_the_place_of_the_candidate_is_no_dead_letter(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(registry)
+    desk.begin()
+    assert desk.dealer.adapter
+    without_scores(desk.dealer.adapter, monkeypatch)
+    then(killed, registry, monkeypatch)
+    assert pulled(registry, desk) == []
+    assert len(logged(registry.artifacts, "live")) == 30
+
+
+def test_the_letter_of_a_row_of_the_candidate_is_there_before_its_record(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies in between would drop the row when it comes again."""
+    desk = Desk(registry)
+    desk.begin()
+    assert desk.dealer.adapter
+    without_scores(desk.dealer.adapter, monkeypatch)
+    wanted = list[str | None]()
+
+    def dies(_: Dealer, records: list[Prediction]) -> None:
+        wanted.extend(record.request for record in records)
+        raise SystemError
+
+    monkeypatch.setattr(Dealer, "log", dies)
+    with pytest.raises(SystemError):
+        pulled(registry, desk)
+    assert letters(registry) == wanted
+    assert wanted
