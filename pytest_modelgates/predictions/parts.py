@@ -125,6 +125,7 @@ class PartWriter:
         self._day = date.min
         self._size = self._count = 0
         self._digest = hashlib.sha256()
+        self._before = (0, 0, self._digest)  # size, count and digest before the newest records
         self._prefix = f"{_ODD.sub('_', os.uname().nodename) or 'host'}-{os.getpid()}"
 
     @property
@@ -150,9 +151,23 @@ class PartWriter:
             file, self._file = self._file, None
             close_quietly(file)
             self._begin(day)
+        before = self._size, self._count, self._digest.copy()
         self._append(content)
         self._digest.update(content)
         self._count += len(records)
+        self._before = before
+
+    def take_back(self) -> None:
+        """Take back what `write` appended just now, as if it had not been called; once, and before the part is closed.
+
+        Raises
+        ------
+        OSError
+            If it cannot be taken back; then it is still in the log.
+        """
+        assert self._file is not None, "the part was closed since"
+        os.ftruncate(self._file, self._before[0])
+        self._size, self._count, self._digest = self._before
 
     def close(self) -> None:
         """Close the part that is open, durably; the next record begins another."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from ..storage.atomic import make_folder
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from ..storage.text import cut
-from .feeds import Feed, Pull, Reader, Watched
+from .feeds import Feed, Pull, Reader, Watched, Write
 from .guards import KillSwitch, TripLimits, Trips
 from .running import Announced
 from .scorer import SCHEMA, Rows, Scorer
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from .dealing import Dealer
 
 _LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
-Log = Callable[[Batch, list[Prediction], Callable[[], None]], None]
+Log = Callable[[Batch, list[Prediction], Write], None]
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
@@ -277,45 +276,42 @@ class Adapter:
         self.switch.refuse()
         return self._records(rows)
 
-    def log_alone(self, records: list[Prediction]) -> None:
+    def append(self, records: list[Prediction]) -> None:
         """Log what `scored_alone` gave; raises KilledError if the kill switch was turned on since."""
-        self._write(records)
+        self.switch.refuse()
+        self._log.write(records)
 
-    def _writing(self, part: list[Prediction], rows: Rows, places: Sequence[int]) -> Callable[[], None]:
-        """Give what logs a batch, each row in the log of its arm; called again after an error, it goes on.
+    def take_back(self) -> None:
+        """Take back what was logged just now, as `PartWriter.take_back` does."""
+        self._log.take_back()
+
+    def _writing(self, part: list[Prediction], rows: Rows, places: Sequence[int]) -> Write:
+        """Give what logs a batch, each row in the log of its arm.
 
         Parameters
         ----------
         part : list of Prediction
-            Is changed where a candidate was stopped since it scored: then the live model scores these rows.
+            Is changed where the live model scores rows in the candidate's place after all.
         rows : Rows
         places : sequence of int
             Where in `part` the record of each row stands.
         """
-        dealer = self.dealer
-        dealt = [row for row, place in enumerate(places) if part[place].arm != self.arm]
-        if dealer is None or not dealt:
-            return partial(self._write, part)
-        theirs = [places[row] for row in dealt]
-        logged = False
+        dealt = {row: place for row, place in enumerate(places) if part[place].arm != self.arm}
+        if self.dealer and dealt:
+            return self.dealer.writing(part, rows, dealt)
 
-        def write() -> None:
-            nonlocal logged
-            self.switch.refuse()
-            if not logged and not dealer.log([part[place] for place in theirs]):
-                for place, record in zip(theirs, self._records(rows.taken(dealt)), strict=True):
-                    part[place] = record
-                theirs.clear()
-            logged = True
-            taken = {*theirs}
-            self._write([record for place, record in enumerate(part) if place not in taken])
+        def write(first: Callable[[], None] = lambda: None) -> None:
+            first()
+            self._write(part)
 
         return write
 
     def _write(self, records: list[Prediction]) -> None:
-        """Log records, unless the kill switch was turned on meanwhile, and see whether they trip it."""
-        self.switch.refuse()
-        self._log.write(records)
+        self.append(records)
+        self.count(records)
+
+    def count(self, records: list[Prediction]) -> None:
+        """See whether records that are in the log trip the arm, and stop it then."""
         if not records:
             return
         errors = [record.error for record in records if record.error]

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,9 +13,12 @@ from ..audit.chain import tail
 from ..errors import KilledError, ModelgatesError
 from ..model.directory import MODEL
 from ..predictions.records import Prediction
+from ..storage.atomic import make_folder
+from ..storage.paths import is_folder
 from ..storage.text import printable
 from .adapter import Adapter, Settings
 from .beside import refuse_other_features
+from .feeds import Write
 from .scorer import Rows
 
 _LOOK_S = 1.0
@@ -141,23 +144,68 @@ class Dealer:
         except KilledError:
             return None
         except Exception as error:
-            self._give_up(error)
+            self._give_up(f"its model failed ({error!r})")
             return None
 
-    def log(self, records: list[Prediction]) -> bool:
-        """Log the candidate's records; False if it was stopped since, so that the live model has to score their rows.
+    def writing(self, part: list[Prediction], rows: Rows, dealt: Mapping[int, int]) -> Write:
+        """Give what logs a batch of both arms, or raises and leaves it in neither log.
 
-        Raises
-        ------
-        OSError
-            If the log cannot be written.
+        The candidate's rows come first: a feed goes on from where the live arm's log ends.
+
+        Parameters
+        ----------
+        part : list of Prediction
+            Is changed where the live model scores rows in the candidate's place after all.
+        rows : Rows
+        dealt : mapping from int to int
+            Where in `part` the record of each row stands that the candidate scored.
+        """
+        live, theirs, logged = self._live, [*dealt.values()], False
+
+        def score_instead() -> None:
+            for place, record in zip(theirs, live.scored_alone(rows.taken([*dealt])), strict=True):
+                part[place] = record
+            theirs.clear()
+
+        def write(first: Callable[[], None] = lambda: None) -> None:
+            nonlocal logged
+            live.switch.refuse()
+            if not logged and theirs and not self._stands(part[theirs[0]]):
+                score_instead()
+            first()
+            if not logged and theirs:
+                logged = self.log([part[place] for place in theirs])
+                if not logged:
+                    score_instead()
+                    first()
+            taken = {*theirs}
+            ours = [record for place, record in enumerate(part) if place not in taken]
+            try:
+                live.append(ours)
+            except BaseException:
+                if logged and self._took_back():
+                    logged = False
+                raise
+            if logged:
+                self._count([part[place] for place in theirs])
+            live.count(ours)
+
+        return write
+
+    def log(self, records: list[Prediction]) -> bool:
+        """Log the candidate's records; False if it was stopped since, or cannot log them: the live model has to score.
+
+        A full disk is told by the live arm's own log.
         """
         adapter = self._found.adapter
-        if adapter is None or adapter.digest != records[0].digest:
+        if adapter is None or not self._stands(records[0]):
             return False
         try:
-            adapter.log_alone(records)
+            adapter.append(records)
         except KilledError:
+            return False
+        except (OSError, ModelgatesError) as error:
+            self._give_up(f"its log cannot be written ({error})")
             return False
         return True
 
@@ -187,6 +235,7 @@ class Dealer:
                     f"expected {plan.candidate_digest[:12]}…"
                 )
             refuse_other_features(live, adapter, path)
+            _refuse_without_log(live.artifacts)
             rows, native = rows_of_panel(adapter)
             refuse_other_scores(adapter, rows, native)
             together = scores_alike_in_every_batch(adapter, rows)
@@ -208,10 +257,46 @@ class Dealer:
             self._say(f"A/B test {self._found.plan}: {goes}")
         return self._killed
 
-    def _give_up(self, error: Exception) -> None:
+    def _stands(self, record: Prediction) -> bool:
+        """Whether the candidate that gave a record may still log it."""
+        adapter = self._found.adapter
+        if adapter is None or adapter.digest != record.digest:
+            return False
+        try:
+            adapter.switch.refuse()
+        except KilledError:
+            return False
+        return True
+
+    def _took_back(self) -> bool:
+        adapter = self._found.adapter
+        with suppress(OSError):
+            if adapter:
+                adapter.take_back()
+                return True
+        return False
+
+    def _count(self, records: list[Prediction]) -> None:
+        """See whether the candidate trips; if it cannot be kept on the disk, it is stopped in this process at least."""
+        adapter = self._found.adapter
+        if adapter:
+            with suppress(OSError, ModelgatesError):
+                adapter.count(records)
+
+    def _give_up(self, why: str) -> None:
         found = self._found
-        why = f"all rows go to {self._live.model_id}, because its model failed ({error!r}); {_STOP}"
+        why = f"all rows go to {self._live.model_id}, because {why}; {_STOP}"
         self.take(_Found(found.file, found.plan, trouble=f"A/B test {found.plan}: {why}"))
+
+
+def _refuse_without_log(artifacts: Artifacts) -> None:
+    folder = artifacts.predictions / ARM
+    make_folder(folder, mode=artifacts.directory_mode)
+    if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise ModelgatesError(
+            f"{folder}: not a folder that can be written to, where its rows are logged; take away what lies there, or "
+            "give it to this user"
+        )
 
 
 def _signature(artifacts: Artifacts) -> Signature:

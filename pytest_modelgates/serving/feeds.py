@@ -31,6 +31,14 @@ _WAIT_S = 0.5  # until the kill switch is looked at again while nothing comes
 _AGAIN_S = 1.0  # until what failed is tried again
 LIVE = "live"
 
+
+class Write(Protocol):
+    """Logs a batch; after an error it may be called again, and logs no row twice."""
+
+    def __call__(self, first: Callable[[], None] = ..., /) -> None:
+        """Do `first` once it is known which records are logged, before any of them is; and once more if they change."""
+
+
 Reader = Callable[[Sequence[Message], Sidecar], Batch]
 
 
@@ -70,8 +78,9 @@ class Feed(Protocol):
     def open(self) -> None:
         """Connect."""
 
-    def seek(self, place: str) -> None:
-        """Go on after this place, which the log gives, if nobody but the log knows the place."""
+    def seek(self, place: str) -> bool:
+        """Go on after this place, which the log gives, if nobody but the log knows it; False if it is not there."""
+        ...
 
     def fetch(self, most: int, wait_s: float) -> Sequence[Message]:
         """Take what is there, at most so many messages; wait for the first one for at most so long [s]."""
@@ -181,7 +190,7 @@ class Pull:
             self._commit(messages)
             self._watched.went_on(self._feed, len(new), self._dead, len(messages) - len(new))
 
-    def log(self, batch: Batch, records: Sequence[Prediction], write: Callable[[], None]) -> None:
+    def log(self, batch: Batch, records: Sequence[Prediction], write: Write) -> None:
         """Log a batch and keep its dead letters; while that cannot be done it waits, and nothing is pulled.
 
         Raises
@@ -190,8 +199,9 @@ class Pull:
             If it is stopped meanwhile.
         """
         # The letters first: a row in the log would not be pulled again.
-        self._patiently(lambda: self._bury(batch, records))
-        self._patiently(write)
+        buried = set[str]()
+        self._patiently(lambda: write(lambda: self._bury(batch, records, buried)))
+        self._dead = sum(record.error is not None for record in records)
         for message in batch.messages:
             if message.sequence is not None:
                 self._seen.add(message.sequence)
@@ -225,33 +235,34 @@ class Pull:
                     again = True
             if found and (feed.floor is None or not again):
                 break
-        self._dealt = self._also_logged(newest, oldest)
-        if newest and oldest:
-            # A broker that forgot the place brings some of them again, and they are dropped.
-            feed.seek(newest if feed.ordered else oldest)
+        # A broker that forgot the place brings some of them again, and they are dropped.
+        after = newest if feed.ordered else oldest
+        there = after is not None and feed.seek(after)
+        # The place in another file says nothing about which rows of this one come again.
+        self._dealt = self._also_logged(after if there else None)
 
-    def _also_logged(self, newest: str | None, oldest: str | None) -> set[str]:
-        """Read which messages an A/B test dealt to its candidate, as far back as any can come again.
+    def _also_logged(self, after: str | None) -> set[str]:
+        """Read which messages an A/B test dealt to its candidate, of those after a place, or of all.
 
         Of a batch the candidate's rows are logged first, so that the live arm's place is the one to go on from.
         """
         feed, found = self._feed, set[str]()
         if self._arm != LIVE:
             return found
-        bound = _number(newest if feed.ordered else oldest)
+        bound = _number(after)
         if not feed.ordered and feed.floor is not None:
             bound = feed.floor
         for places in places_by_part(self._artifacts, AB, feed.name, since=feed.since):
-            again = False
+            again = found_any = False
             for place in places:
-                number = _number(place)
+                found_any, number = True, _number(place)
                 if number > bound:
                     again = True
                     if feed.ordered:
                         found.add(f"{feed.name}:{place}")
                     else:
                         self._seen.add(number)
-            if not again:
+            if found_any and not again:  # a part without any of the stream is another writer's
                 break
         return found
 
@@ -294,17 +305,18 @@ class Pull:
             found.append(message)
         return found
 
-    def _bury(self, batch: Batch, records: Sequence[Prediction]) -> None:
+    def _bury(self, batch: Batch, records: Sequence[Prediction], buried: set[str]) -> None:
+        """Keep the dead letters of a batch, but for those that are kept already."""
         content_of = {message.request: message.content for message in batch.messages}
         letters = [
             _letter(record, content_of[record.request])
             for record in records
-            if record.error is not None and record.request is not None
+            if record.error is not None and record.request is not None and record.request not in buried
         ]
         if letters:
             place, content = self._artifacts.dead_letters(self._arm), msgspec.json.Encoder().encode_lines(letters)
             append_atomic(place, content, mode=self._artifacts.file_mode)
-        self._dead = len(letters)
+            buried.update(letter.request for letter in letters)
 
     def _patiently(self, step: Callable[[], None]) -> None:
         while True:

@@ -57,6 +57,20 @@ def test_a_closed_part_ends_in_its_count_and_the_digest_of_its_lines(artifacts: 
     assert logged(artifacts, "shadow") == records
 
 
+@pytest.mark.parametrize("part_bytes", [10**6, 1])
+def test_what_was_taken_back_was_never_in_the_part(artifacts: Artifacts, part_bytes: int) -> None:
+    records = predictions(DIGEST, [0.5, None, 1.5], hours=0, end=NOON)
+    with writer(artifacts, part_bytes=part_bytes) as log:
+        log.write(records[:1])
+        log.write(records[1:])
+        log.take_back()
+        log.write(records[2:])
+    assert logged(artifacts, "shadow") == [records[0], records[2]]
+    for part in parts(artifacts, "shadow"):
+        *lines, closing = part.path.read_bytes().splitlines(keepends=True)
+        assert json.loads(closing) == {"closed": len(lines), "sha256": sha256(b"".join(lines))}
+
+
 def test_nothing_is_made_before_the_first_record(artifacts: Artifacts) -> None:
     with writer(artifacts) as log:
         log.write([])

@@ -19,10 +19,13 @@ from pytest_modelgates.audit.ab import Plan
 from pytest_modelgates.audit.kill import kill, unkill
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import KilledError
+from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.predictions.records import Prediction
+from pytest_modelgates.serving import adapter as adapter_module
 from pytest_modelgates.serving import dealing as module
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.dealing import Dealer
+from pytest_modelgates.serving.guards import TripLimits
 from pytest_modelgates.serving.scorer import Rows, Scored
 from pytest_modelgates.serving.settings import settings_of
 from pytest_modelgates.storage.strict_json import readable
@@ -439,3 +442,123 @@ def test_a_plan_of_hostile_text_is_said_in_one_line(desk: Desk) -> None:
     desk.look()
     assert "\x1b" not in desk.said[0]
     assert "\n" not in desk.said[0]
+
+
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_request_that_only_one_log_takes_is_in_neither(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = desk.begin()
+    before = desk.live.score(rows())
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.live._log, "write", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                desk.live.score(rows(day="2026-01-03"))
+    desk.check(plan, before)
+    desk.check(plan, before + desk.live.score(rows(day="2026-01-03")))
+
+
+def test_a_kill_of_the_live_arm_between_the_two_logs_leaves_the_rows_in_neither(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.begin()
+    log = Dealer.log
+
+    def then_killed(dealer: Dealer, records: list[Prediction]) -> bool:
+        done = log(dealer, records)
+        kill(desk.artifacts, "live", "in between", "kill")
+        return done
+
+    monkeypatch.setattr(Dealer, "log", then_killed)
+    with pytest.raises(KilledError):
+        desk.live.score(rows())
+    assert both_arms(desk.artifacts) == ([], [])
+
+
+def test_what_cannot_be_taken_back_is_not_logged_again_by_the_same_write(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = desk.begin()
+    assert desk.dealer.adapter
+    part = desk.live._scored(rows())
+    write = desk.live._writing(part, rows(), range(200))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.live._log, "write", full)
+        patch.setattr(desk.dealer.adapter._log, "take_back", full)
+        with pytest.raises(OSError, match="No space left"):
+            write()
+    write()
+    desk.check(plan, part)
+
+
+def test_a_trip_of_the_candidate_that_leaves_no_file_logs_no_row_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = desk.begin()
+    assert desk.dealer.adapter
+    monkeypatch.setattr(adapter_module, "kill", full)
+    monkeypatch.setattr(desk.dealer.adapter._trips, "limits", TripLimits(min_rows=1, rows_per_s=0))
+    records = desk.live.score(rows())
+    desk.check(plan, records)
+    after = desk.live.score(rows(day="2026-01-03"))
+    assert {record.arm for record in after} == {"live"}
+    assert (
+        f"A/B test {plan}: its arm is stopped, and all rows go to {plan.live}: the kill switch is on (" in desk.said[1]
+    )
+    assert "(trips.rows_per_s)" in desk.said[1]
+
+
+def test_a_candidate_whose_log_cannot_be_written_leaves_its_rows_to_the_live_model(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = desk.begin()
+    assert desk.dealer.adapter
+    monkeypatch.setattr(desk.dealer.adapter._log, "write", full)
+    records = desk.live.score(rows())
+    assert {record.arm for record in records} == {"live"}
+    ours, theirs = both_arms(desk.artifacts)
+    assert (keys_of(ours), theirs) == (sorted(rows().keys), [])
+    why = "because its log cannot be written ([Errno 28] No space left on device)"
+    assert desk.said[1:] == [
+        f'A/B test {plan}: all rows go to {plan.live}, {why}; to end it: modelgates ab stop --reason "…"'
+    ]
+    assert desk.dealer.trouble == desk.said[-1]
+    desk.look()
+    assert {record.arm for record in desk.live.score(rows(day="2026-01-03"))} == {"live", "ab"}
+
+
+def test_a_disk_that_is_full_for_both_logs_stops_the_batch_until_it_is_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.begin()
+    part = desk.live._scored(rows())
+    write = desk.live._writing(part, rows(), range(200))
+    with monkeypatch.context() as patch:
+        patch.setattr(PartWriter, "write", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                write()
+    write()
+    assert {record.arm for record in part} == {"live"}
+    ours, theirs = both_arms(desk.artifacts)
+    assert (keys_of(ours), theirs) == (sorted(rows().keys), [])
+
+
+def test_a_candidate_that_has_no_folder_for_its_log_takes_no_row(desk: Desk) -> None:
+    folder = desk.artifacts.predictions / "ab"
+    desk.artifacts.predictions.mkdir(parents=True)
+    folder.write_bytes(b"")
+    folder.chmod(0o755)
+    plan = desk.begin()
+    assert {record.arm for record in desk.live.score(rows())} == {"live"}
+    desk.look()
+    assert desk.said == [
+        f"A/B test {plan}: all rows go to {plan.live}, because {folder}: not a folder that can be written to, where "
+        f"its rows are logged; take away what lies there, or give it to this user; to end it: modelgates ab stop "
+        '--reason "…"'
+    ]
+    folder.unlink()
+    desk.look()
+    assert {record.arm for record in desk.live.score(rows(day="2026-01-03"))} == {"live", "ab"}
