@@ -73,7 +73,7 @@ def register(verbs: Verbs) -> None:
         argument("directory", type=Path, nargs="?", default=Path(), help="your repository; default: here"),
         argument(
             "--ci",
-            choices=CI,
+            choices=tuple(CI),
             default="github",
             help="whose file of CI is written: a workflow, or .gitlab-ci.yml; default: github",
         ),
