@@ -17,6 +17,7 @@ from ..errors import FormatError, RefusedError, RegistryError
 from ..storage.atomic import sync_folder
 from ..storage.digests import Sha256, sha256
 from ..storage.paths import is_file, is_folder, is_link, is_there
+from ..storage.row_keys import canonical
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 from .actor import actor, one_line_reason
 from .chain import Intent, append
@@ -64,10 +65,13 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     by: By = "row"
 
     def takes(self, row_key: str) -> bool:
-        """Whether a row is dealt to the candidate: the same answer for the same row in every process."""
-        unit = row_key
+        """Whether a row is dealt to the candidate: the same answer for the same row in every process.
+
+        A row is the same however its time is spelled.
+        """
+        unit = key = canonical(row_key)
         if self.by == "asset":
-            unit = row_key.partition("|")[2] or row_key  # a key of one part names no asset
+            unit = key.partition("|")[2] or key  # a key of one part names no asset
         digest = hashlib.blake2b(unit.encode(), key=self.name.encode(), digest_size=8).digest()
         return int.from_bytes(digest) < self.share * 2.0**64
 

@@ -13,7 +13,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..predictions.records import Prediction, canonical
+from ..predictions.records import Prediction
+from ..storage.row_keys import canonical
 
 FILES = 64
 # The digest of a row's key stands for it: of 10^9 rows, none share one by chance.

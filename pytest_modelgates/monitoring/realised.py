@@ -15,7 +15,7 @@ from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
 from ..predictions.counting import Tally, Window, count_whole
 from ..predictions.outcomes import Kind, Outcomes, read_outcomes
-from ..predictions.records import Arm, Prediction, canonical, time_of
+from ..predictions.records import Arm, Prediction, time_of
 from ..stats.baseline import named_metric
 from ..stats.costs import Costs
 from ..stats.days import calendar
@@ -24,6 +24,7 @@ from ..stats.portfolio import PaperPnl, paper_pnl
 from ..stats.quantiles import is_constant
 from ..stats.resampling import MINIMUM_VALUES
 from ..stats.significance import ewc_bounds, ewc_p_value
+from ..storage.row_keys import canonical
 from ..storage.text import first_line
 
 Series = NDArray[np.float64]

@@ -19,12 +19,13 @@ from ..model.features import named_column, numeric_column
 from ..model.tables import read_user_table
 from ..storage.digests import Sha256, sha256, sha256_of
 from ..storage.paths import is_folder
+from ..storage.row_keys import canonical, in_utc
 from ..storage.rows import Column
 from ..storage.strict_json import Moment
 from ..storage.text import cut, printable
 from .counting import Tally, Window, count_log
 from .parts import arms
-from .records import canonical, hashed, in_utc
+from .records import hashed
 
 Kind = Literal["return", "label"]
 KINDS: tuple[Kind, ...] = ("return", "label")

@@ -3,8 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
@@ -13,6 +12,7 @@ from ..artifacts import ARM
 from ..errors import FormatError, StatisticsError
 from ..model.sidecar import Crc32
 from ..storage.digests import Sha256
+from ..storage.row_keys import canonical, in_utc
 from ..storage.strict_json import Moment
 from ..storage.text import printable
 
@@ -100,23 +100,6 @@ def encode_predictions(records: Iterable[Prediction]) -> bytes:
     return msgspec.json.Encoder().encode_lines(list(records))
 
 
-def canonical(row_key: str) -> str:
-    """Spell a key in one way, by which keys are compared: its time in UTC and without a zone, midnight as the date.
-
-    A key that begins with no time is left as it is.
-    """
-    time, mark, name = row_key.partition("|")
-    return f"{_spelled(time)}{mark}{name}"
-
-
-@lru_cache(2**12)  # a log has many rows of one moment
-def _spelled(time: str) -> str:
-    try:
-        return in_utc(time).replace(tzinfo=None).isoformat().removesuffix("T00:00:00")
-    except (ValueError, OverflowError):
-        return time
-
-
 def hashed(row_key: str) -> str:
     """Hide a row key from those who read the log, though not from those who guess it; keys of one row stay equal."""
     key = canonical(row_key)
@@ -140,9 +123,3 @@ def time_of(row_key: str) -> datetime:
             f"row {row_key!r} begins with no time of ISO 8601, so its day is unknown; write times as 2024-01-31 or "
             "2024-01-31T16:00Z, and serve and shadow again"
         ) from error
-
-
-def in_utc(text: str) -> datetime:
-    """Read a time of ISO 8601; one that names no zone is in UTC."""
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

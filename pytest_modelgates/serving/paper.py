@@ -20,12 +20,13 @@ from ..policy.operations import PaperLimits
 from ..predictions.counting import Tally, Window, asked_for, refuse_incomplete
 from ..predictions.parts import parts
 from ..predictions.reading import Reading
-from ..predictions.records import Arm, Prediction, canonical
+from ..predictions.records import Arm, Prediction
 from ..stats.caps import Caps, slowed, within
 from ..stats.costs import Costs, daily_cost
 from ..stats.holdings import rank_weights
 from ..storage.atomic import make_folder
 from ..storage.lines import drop_torn_line
+from ..storage.row_keys import canonical
 from ..storage.text import cut
 from .guards import KillSwitch
 from .paper_ledger import CENTS, Cut, Day, Held, Ledger, Limits, Opening, Rates, read_ledger, write_line

@@ -10,7 +10,7 @@ from ..errors import FormatError
 from ..model.features import named_column, numeric_column
 from ..model.tables import read_user_table
 from ..predictions.outcomes import texts_of
-from ..predictions.records import in_utc
+from ..storage.row_keys import in_utc
 from ..storage.rows import Column
 from ..storage.text import cut
 

@@ -12,7 +12,8 @@ from ..errors import OnnxError
 from ..model.features import bad_cells
 from ..model.session import OnnxModel, Scores
 from ..model.sidecar import Sidecar
-from ..predictions.records import CONTENT, in_utc
+from ..predictions.records import CONTENT
+from ..storage.row_keys import in_utc
 
 SCHEMA = "schema: "  # begins the error of a row that no model was asked about
 _EXACT = 2.0**53  # below it, float64 holds every whole number

@@ -67,6 +67,16 @@ def test_each_test_deals_anew() -> None:
     assert 0.4 < np.mean([first.takes(key) == second.takes(key) for key in KEYS]) < 0.6
 
 
+@pytest.mark.parametrize(
+    "spelled", ["2026-01-02T00:00:00Z", "2026-01-02T00:00", "2026-01-02T05:30:00+05:30", "20260102"]
+)
+@pytest.mark.parametrize("by", ["row", "asset"])
+def test_a_row_is_dealt_alike_however_its_time_is_spelled(by: By, spelled: str) -> None:
+    found = plan(share=0.5, by=by)
+    dealt = [found.takes(f"2026-01-02|A{asset}") for asset in range(64)]
+    assert [found.takes(f"{spelled}|A{asset}") for asset in range(64)] == dealt
+
+
 def test_rows_that_name_no_asset_are_dealt_one_by_one() -> None:
     found = plan(share=0.3, by="asset")
     assert abs(np.mean([found.takes(f"content:{number:032x}") for number in range(2000)]) - 0.3) < 0.06

@@ -12,7 +12,8 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.errors import FormatError, IntegrityError, ModelgatesError, RefusedError
 from pytest_modelgates.policy.operations import LockRules
 from pytest_modelgates.predictions.outcomes import Addition, add_outcomes, read_outcomes
-from pytest_modelgates.predictions.records import canonical, hashed
+from pytest_modelgates.predictions.records import hashed
+from pytest_modelgates.storage.row_keys import canonical
 from tests.support.handmade import log_predictions, predictions
 
 RULES = LockRules(lock_timeout_s=5, network_file_system=True)

@@ -15,7 +15,8 @@ from pytest_modelgates.errors import InsufficientDataError, StatisticsError
 from pytest_modelgates.predictions.counting import Tally, Window, count_log, count_whole, values_of
 from pytest_modelgates.predictions.parts import Part, parts
 from pytest_modelgates.predictions.reading import Reading, read_part
-from pytest_modelgates.predictions.records import Prediction, encode_predictions, in_utc
+from pytest_modelgates.predictions.records import Prediction, encode_predictions
+from pytest_modelgates.storage.row_keys import in_utc
 from tests.support.handmade import log_predictions, predictions
 
 DIGEST = "0" * 64

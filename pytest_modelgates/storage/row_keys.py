@@ -1,0 +1,27 @@
+"""Keys of rows, `time|name`, and the one way in which they are spelled."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+
+def canonical(row_key: str) -> str:
+    """Spell a key in one way, by which keys are compared: its time in UTC and without a zone, midnight as the date.
+
+    A key that begins with no time is left as it is.
+    """
+    time, mark, name = row_key.partition("|")
+    return f"{_spelled(time)}{mark}{name}"
+
+
+@lru_cache(2**12)  # a log has many rows of one moment
+def _spelled(time: str) -> str:
+    try:
+        return in_utc(time).replace(tzinfo=None).isoformat().removesuffix("T00:00:00")
+    except (ValueError, OverflowError):
+        return time
+
+
+def in_utc(text: str) -> datetime:
+    """Read a time of ISO 8601; one that names no zone is in UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
