@@ -19,6 +19,7 @@ from ..storage.digests import Sha256, sha256
 from ..storage.paths import is_file, is_folder, is_link, is_there
 from ..storage.row_keys import canonical
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
+from ..storage.text import first_line
 from .actor import actor, one_line_reason
 from .chain import Intent, append
 from .events import event_of
@@ -214,27 +215,30 @@ def stop(artifacts: Artifacts, reason: str) -> Ended | None:
 
 
 def ended(artifacts: Artifacts) -> list[Ended]:
-    """Read the tests that were stopped, the last one first.
+    """Read the tests that were stopped, the last one first; what cannot be read is passed over."""
+    return kept(artifacts)[0]
 
-    Raises
-    ------
-    FormatError
-        If one of the files is not what `stop` wrote.
-    """
-    return sorted((_read_ended(path) for path in _kept(artifacts)), key=lambda each: each.stopped, reverse=True)
+
+def kept(artifacts: Artifacts) -> tuple[list[Ended], dict[Path, str]]:
+    """Read the tests that were stopped, the last one first, and say of files that are not as `stop` wrote them why."""
+    folder = artifacts.ended_abs
+    found, odd = list[Ended](), dict[Path, str]()
+    for path in sorted(folder.glob("ab-*.json")) if is_folder(folder) else ():
+        try:
+            found.append(_read_ended(path))
+        except FormatError as error:
+            odd[path] = first_line(error)
+        except OSError as error:
+            odd[path] = f"{path}: {error.strerror or error}"
+    return sorted(found, key=lambda each: each.stopped, reverse=True), odd
 
 
 def _read_ended(path: Path) -> Ended:
     return typed(parse_json(read_bytes(path, limit=_LONGEST), str(path)), Ended, str(path))
 
 
-def _kept(artifacts: Artifacts) -> list[Path]:
-    folder = artifacts.ended_abs
-    return sorted(folder.glob("ab-*.json")) if is_folder(folder) else []
-
-
 def last_of(artifacts: Artifacts, digest: str) -> Plan | Ended | None:
-    """Find the test that runs, or ran last, of a candidate with this digest; raises as `read_plan` and `ended` do."""
+    """Find the test that runs, or ran last, of a candidate with this digest; raises as `read_plan` does."""
     running = read_plan(artifacts)
     if running and running.candidate_digest == digest:
         return running

@@ -109,12 +109,15 @@ def status(arguments: argparse.Namespace) -> int:
     """
     from dataclasses import asdict
 
-    from ..audit.ab import ended, read_plan
+    from ..audit.ab import kept, read_plan
     from ..drift.verdict import as_json
     from ..monitoring.ab import ab_found
 
     artifacts = artifacts_of(arguments)
-    test = read_plan(artifacts) or next(iter(ended(artifacts)), None)
+    ended, odd = kept(artifacts)
+    for why in odd.values():
+        note(f"warning: passed over {why}")
+    test = read_plan(artifacts) or next(iter(ended), None)
     if test is None:
         if arguments.json:
             print_json(None)

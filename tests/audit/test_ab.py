@@ -12,7 +12,7 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import ab
-from pytest_modelgates.audit.ab import By, Plan, ended, last_of, new_plan, read_plan
+from pytest_modelgates.audit.ab import By, Plan, ended, kept, last_of, new_plan, read_plan
 from pytest_modelgates.audit.chain import Event, read_history
 from pytest_modelgates.errors import FormatError, RefusedError, RegistryError
 from pytest_modelgates.storage.digests import sha256_of
@@ -222,10 +222,19 @@ def test_a_folder_is_removed_by_hand(artifacts: Artifacts) -> None:
         ab.stop(artifacts, "no plan of mine")
 
 
-def test_a_test_that_was_kept_and_changed_is_said(artifacts: Artifacts) -> None:
-    ab.start(artifacts, plan())
-    ab.stop(artifacts, "seen enough")
-    (path,) = artifacts.ended_abs.iterdir()
+def test_a_test_that_was_kept_and_changed_is_passed_over(artifacts: Artifacts) -> None:
+    done = []
+    for _ in range(2):
+        ab.start(artifacts, plan())
+        done.append(ab.stop(artifacts, "seen enough"))
+    assert done[1]
+    path = artifacts.ended_abs / f"{done[1].plan.name}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": "never"}))
-    with pytest.raises(FormatError, match="stopped"):
-        last_of(artifacts, "c" * 64)
+    folder = artifacts.ended_abs / "ab-x.json"
+    folder.mkdir()
+    found, odd = kept(artifacts)
+    assert found == ended(artifacts) == [done[0]]
+    assert last_of(artifacts, "c" * 64) == done[0]
+    assert list(odd) == [path, folder]
+    assert odd[path].startswith(f"{path}: ")
+    assert "stopped" in odd[path]

@@ -212,6 +212,20 @@ def test_a_second_test_is_refused(registry: Registry, capsys: pytest.CaptureFixt
     assert 'stop it first: modelgates ab stop --reason "…"' in err
 
 
+def test_a_damaged_file_of_an_old_test_is_said_and_passed_over(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts = registry.artifacts
+    ab.start(artifacts, plan_of(artifacts, registry.live, registry.candidate))
+    done = ab.stop(artifacts, "seen enough")
+    assert done
+    (artifacts.ended_abs / "ab-x.json").write_text("{}")
+    status, out, err = run(capsys, "ab", "status", "--artifacts", artifacts.root)
+    assert (status, out.split(":")[0]) == (0, done.plan.name)
+    assert err.startswith(f"modelgates: warning: passed over {artifacts.ended_abs / 'ab-x.json'}: ")
+    assert err.count("\n") == 1
+
+
 def test_a_damaged_plan_is_said_and_taken_away(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     registry.artifacts.ab.write_text("{")
     place = ("--artifacts", registry.artifacts.root)
