@@ -5,7 +5,7 @@ One runs at a time. Its plan is one small file that every adapter looks at; noth
 
 import hashlib
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -15,13 +15,13 @@ import msgspec
 from ..artifacts import Artifacts, ModelId
 from ..errors import FormatError, RefusedError, RegistryError
 from ..storage.atomic import sync_folder
-from ..storage.digests import Sha256, sha256
+from ..storage.digests import Sha256, sha256, sha256_of
 from ..storage.paths import is_file, is_folder, is_link, is_there
 from ..storage.row_keys import canonical
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 from ..storage.text import first_line
 from .actor import actor, one_line_reason
-from .chain import Intent, append
+from .chain import Event, Intent, append, lines
 from .events import event_of
 from .kinds import AB_START, AB_STOP
 
@@ -88,9 +88,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             return f"{change.to} is live now, and not {self.live}"
         return f"{self.live} went live again after the test began, and a change of the live model ends a test"
 
+    @property
+    def part(self) -> str:
+        """The share for people."""
+        return f"{100 * self.share:.3g}%"
+
     def __str__(self) -> str:
         """Say it in a line."""
-        return f"{self.name}: {self.candidate} beside {self.live}, {self.share:.0%} of the {self.by}s"
+        return f"{self.name}: {self.candidate} beside {self.live}, {self.part} of the {self.by}s"
 
 
 class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -184,6 +189,8 @@ def start(artifacts: Artifacts, plan: Plan) -> None:
 def stop(artifacts: Artifacts, reason: str) -> Ended | None:
     """End the test that runs, and keep what it was; the caller holds the lock.
 
+    One whose end is in the log, while its plan still lies there, keeps that end.
+
     Returns
     -------
     Ended or None
@@ -203,15 +210,28 @@ def stop(artifacts: Artifacts, reason: str) -> Ended | None:
         raise RegistryError(f"{path}: not a file; remove it by hand")
     ended, subject, shown = None, "damaged", None
     with suppress(FormatError):
-        if plan := read_plan(artifacts):
+        if (plan := read_plan(artifacts)) and (ended := _cut_short(artifacts, plan)) is None:
             ended = Ended(plan=plan, stopped=datetime.now(UTC), actor=actor(), reason=why)
             content, subject = readable(ended), plan.name
             shown = sha256(content)
             artifacts.write(artifacts.ended_abs / f"{plan.name}.json", content)
-    append(artifacts.promotions, event_of(AB_STOP, subject, why, shown), mode=artifacts.file_mode)
+    if not ended or shown:
+        append(artifacts.promotions, event_of(AB_STOP, subject, why, shown), mode=artifacts.file_mode)
     path.unlink()
     sync_folder(path.parent)
     return ended
+
+
+def _cut_short(artifacts: Artifacts, plan: Plan) -> Ended | None:
+    """Find how a test was stopped already, if all is written but the plan was not yet taken away."""
+    path = artifacts.ended_abs / f"{plan.name}.json"
+    with suppress(FormatError, OSError):
+        found, digest = _read_ended(path), sha256_of(path)
+        with closing(lines(artifacts.promotions)) as records:
+            for record, _ in records:
+                if isinstance(record, Event) and record.subject == plan.name:
+                    return found if (record.kind, record.evidence) == (AB_STOP, digest) else None
+    return None
 
 
 def ended(artifacts: Artifacts) -> list[Ended]:

@@ -142,7 +142,7 @@ def in_words(found: "AbFound") -> list[str]:
     if found.state == "stopped":
         said.append(f"  no row is dealt: {found.why}")
     for side in (found.live, found.candidate):
-        share = f", {plan.share:.0%} dealt by {plan.by}" if side.arm == ARM else ""
+        share = f", {plan.part} dealt by {plan.by}" if side.arm == ARM else ""
         said.append(f"  {side.arm:4}  {side.model_id} (sha256:{side.digest[:16]})  {side.rows} rows{share}")
     if found.state == "runs" and not found.candidate.rows and found.live.rows * plan.share > _BY_CHANCE:
         said.append("  the candidate has answered no row; what serves says why on stderr")

@@ -131,6 +131,44 @@ def test_a_test_is_in_the_log_from_its_beginning_to_its_end(artifacts: Artifacts
     assert events(artifacts) == [("ab-start", found.name, begun), ("ab-stop", found.name, sha256_of(kept))]
 
 
+@pytest.mark.parametrize("before", ["unlink", "append"])
+def test_a_stop_that_was_cut_short_is_recognised(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    found = plan()
+    ab.start(artifacts, found)
+    with monkeypatch.context() as broken:
+        broken.setattr(*((Path, "unlink") if before == "unlink" else (ab, "append")), fails)
+        with pytest.raises(OSError, match="Input/output"):
+            ab.stop(artifacts, "seen enough")
+    done = ab.stop(artifacts, "once more")
+    assert done
+    assert done.reason == ("seen enough" if before == "unlink" else "once more")
+    assert (read_plan(artifacts), ended(artifacts)) == (None, [done])
+    kept_as = artifacts.ended_abs / f"{found.name}.json"
+    assert events(artifacts)[1:] == [("ab-stop", found.name, sha256_of(kept_as))]
+
+
+def test_a_plan_that_was_put_back_is_stopped_anew(artifacts: Artifacts) -> None:
+    found = plan()
+    ab.start(artifacts, found)
+    first = ab.stop(artifacts, "seen enough")
+    ab.start(artifacts, found)
+    second = ab.stop(artifacts, "once more")
+    assert first != second
+    assert [kind for kind, *_ in events(artifacts)] == ["ab-start", "ab-stop"] * 2
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.004, "0.4%"), (0.1, "10%"), (0.5, "50%"), (1 / 3, "33.3%"), (0.00005, "0.005%")]
+)
+def test_a_small_share_is_not_nothing(share: float, said: str) -> None:
+    assert str(plan(share=share)).endswith(f" beside 1700000000, {said} of the rows")
+
+
 def test_one_test_runs_at_a_time(artifacts: Artifacts) -> None:
     first = plan()
     ab.start(artifacts, first)
