@@ -5,7 +5,7 @@ One runs at a time. Its plan is one small file that every adapter looks at; noth
 
 import hashlib
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -15,12 +15,13 @@ import msgspec
 from ..artifacts import Artifacts, ModelId
 from ..errors import FormatError, RefusedError, RegistryError
 from ..storage.atomic import sync_folder
-from ..storage.digests import Sha256, sha256
+from ..storage.digests import Sha256, sha256, sha256_of
 from ..storage.paths import is_file, is_folder, is_link, is_there
 from ..storage.row_keys import canonical
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
+from ..storage.text import first_line
 from .actor import actor, one_line_reason
-from .chain import Intent, append
+from .chain import Event, Intent, append, lines
 from .events import event_of
 from .kinds import AB_START, AB_STOP
 
@@ -87,9 +88,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             return f"{change.to} is live now, and not {self.live}"
         return f"{self.live} went live again after the test began, and a change of the live model ends a test"
 
+    @property
+    def part(self) -> str:
+        """The share for people."""
+        return f"{100 * self.share:.3g}%"
+
     def __str__(self) -> str:
         """Say it in a line."""
-        return f"{self.name}: {self.candidate} beside {self.live}, {self.share:.0%} of the {self.by}s"
+        return f"{self.name}: {self.candidate} beside {self.live}, {self.part} of the {self.by}s"
 
 
 class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -183,6 +189,8 @@ def start(artifacts: Artifacts, plan: Plan) -> None:
 def stop(artifacts: Artifacts, reason: str) -> Ended | None:
     """End the test that runs, and keep what it was; the caller holds the lock.
 
+    One whose end is in the log, while its plan still lies there, keeps that end.
+
     Returns
     -------
     Ended or None
@@ -202,39 +210,55 @@ def stop(artifacts: Artifacts, reason: str) -> Ended | None:
         raise RegistryError(f"{path}: not a file; remove it by hand")
     ended, subject, shown = None, "damaged", None
     with suppress(FormatError):
-        if plan := read_plan(artifacts):
+        if (plan := read_plan(artifacts)) and (ended := _cut_short(artifacts, plan)) is None:
             ended = Ended(plan=plan, stopped=datetime.now(UTC), actor=actor(), reason=why)
             content, subject = readable(ended), plan.name
             shown = sha256(content)
             artifacts.write(artifacts.ended_abs / f"{plan.name}.json", content)
-    append(artifacts.promotions, event_of(AB_STOP, subject, why, shown), mode=artifacts.file_mode)
+    if not ended or shown:
+        append(artifacts.promotions, event_of(AB_STOP, subject, why, shown), mode=artifacts.file_mode)
     path.unlink()
     sync_folder(path.parent)
     return ended
 
 
-def ended(artifacts: Artifacts) -> list[Ended]:
-    """Read the tests that were stopped, the last one first.
+def _cut_short(artifacts: Artifacts, plan: Plan) -> Ended | None:
+    """Find how a test was stopped already, if all is written but the plan was not yet taken away."""
+    path = artifacts.ended_abs / f"{plan.name}.json"
+    with suppress(FormatError, OSError):
+        found, digest = _read_ended(path), sha256_of(path)
+        with closing(lines(artifacts.promotions)) as records:
+            for record, _ in records:
+                if isinstance(record, Event) and record.subject == plan.name:
+                    return found if (record.kind, record.evidence) == (AB_STOP, digest) else None
+    return None
 
-    Raises
-    ------
-    FormatError
-        If one of the files is not what `stop` wrote.
-    """
-    return sorted((_read_ended(path) for path in _kept(artifacts)), key=lambda each: each.stopped, reverse=True)
+
+def ended(artifacts: Artifacts) -> list[Ended]:
+    """Read the tests that were stopped, the last one first; what cannot be read is passed over."""
+    return kept(artifacts)[0]
+
+
+def kept(artifacts: Artifacts) -> tuple[list[Ended], dict[Path, str]]:
+    """Read the tests that were stopped, the last one first, and say of files that are not as `stop` wrote them why."""
+    folder = artifacts.ended_abs
+    found, odd = list[Ended](), dict[Path, str]()
+    for path in sorted(folder.glob("ab-*.json")) if is_folder(folder) else ():
+        try:
+            found.append(_read_ended(path))
+        except FormatError as error:
+            odd[path] = first_line(error)
+        except OSError as error:
+            odd[path] = f"{path}: {error.strerror or error}"
+    return sorted(found, key=lambda each: each.stopped, reverse=True), odd
 
 
 def _read_ended(path: Path) -> Ended:
     return typed(parse_json(read_bytes(path, limit=_LONGEST), str(path)), Ended, str(path))
 
 
-def _kept(artifacts: Artifacts) -> list[Path]:
-    folder = artifacts.ended_abs
-    return sorted(folder.glob("ab-*.json")) if is_folder(folder) else []
-
-
 def last_of(artifacts: Artifacts, digest: str) -> Plan | Ended | None:
-    """Find the test that runs, or ran last, of a candidate with this digest; raises as `read_plan` and `ended` do."""
+    """Find the test that runs, or ran last, of a candidate with this digest; raises as `read_plan` does."""
     running = read_plan(artifacts)
     if running and running.candidate_digest == digest:
         return running

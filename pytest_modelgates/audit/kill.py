@@ -50,6 +50,11 @@ class Killed:
     kill: Kill
     digest: str | None
 
+    @property
+    def way_on(self) -> str:
+        """The command that lets the arm go on."""
+        return f'modelgates unkill{"" if self.arm == ALL_ARMS else f" --arm {self.arm}"} --reason "…"'
+
     def __str__(self) -> str:
         """Say it on one line."""
         what = "was tripped" if self.kill.kind == TRIP else "was killed"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..monitoring.ab import AbFound
     from ..stats.arms import ArmDifference
 
+_BY_CHANCE = 10  # a candidate that is dealt so many rows on average gets some
 _WORDS = {
     "better": "better: the candidate's IC is higher than the live model's",
     "worse": "worse: the candidate's IC is lower than the live model's",
@@ -108,12 +109,15 @@ def status(arguments: argparse.Namespace) -> int:
     """
     from dataclasses import asdict
 
-    from ..audit.ab import ended, read_plan
+    from ..audit.ab import kept, read_plan
     from ..drift.verdict import as_json
     from ..monitoring.ab import ab_found
 
     artifacts = artifacts_of(arguments)
-    test = read_plan(artifacts) or next(iter(ended(artifacts)), None)
+    ended, odd = kept(artifacts)
+    for why in odd.values():
+        note(f"warning: passed over {why}")
+    test = read_plan(artifacts) or next(iter(ended), None)
     if test is None:
         if arguments.json:
             print_json(None)
@@ -135,9 +139,13 @@ def in_words(found: "AbFound") -> list[str]:
     said = [f"{plan.name}: from {plan.started:%Y-%m-%d %H:%M}{until} UTC"]
     if found.state == "over":
         said += [f"  no row is dealt any more: {found.why}", '  to end it: modelgates ab stop --reason "…"']
+    if found.state == "stopped":
+        said.append(f"  no row is dealt: {found.why}")
     for side in (found.live, found.candidate):
-        share = f", {plan.share:.0%} dealt by {plan.by}" if side.arm == ARM else ""
+        share = f", {plan.part} dealt by {plan.by}" if side.arm == ARM else ""
         said.append(f"  {side.arm:4}  {side.model_id} (sha256:{side.digest[:16]})  {side.rows} rows{share}")
+    if found.state == "runs" and not found.candidate.rows and found.live.rows * plan.share > _BY_CHANCE:
+        said.append("  the candidate has answered no row; what serves says why on stderr")
     if found.ic and found.earned:
         said.append(f"  candidate less live, a day, over {found.ic.days} days; 95 % at all times:")
         said.append(f"    IC     {_range(found.ic, '{:+.4f}')}")

@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifacts import Artifacts
+from ..artifacts import ALL_ARMS, Artifacts
 from ..audit.ab import ARM, Ended, Plan
+from ..audit.kill import killed
 from ..errors import InsufficientDataError, ModelgatesError
 from ..model.directory import ModelDirectory
 from ..model.sidecar import Sidecar
@@ -20,7 +21,7 @@ from ..stats.arms import ArmDays, ArmDifference, arm_days, difference
 from ..storage.text import first_line
 from .realised import Market, Scores, market_of
 
-State = Literal["runs", "over", "ended"]
+State = Literal["runs", "stopped", "over", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +38,10 @@ class ArmRows:
 class AbFound:
     """What a test has come to.
 
-    `state` is `over` where the plan lies there, but nothing is dealt any more, and `why` says why. `ic` and `earned`
-    are the candidate's mean less the live model's, of a day: of the IC, and of the return before costs per unit of
-    gross exposure. They are None where `not_told` says why nothing can be told yet.
+    `state` is `over` where the plan lies there, but nothing is dealt any more, and `stopped` while a kill file keeps
+    the candidate from answering; `why` says why. `ic` and `earned` are the candidate's mean less the live model's, of a
+    day: of the IC, and of the return before costs per unit of gross exposure. They are None where `not_told` says why
+    nothing can be told yet.
     """
 
     plan: Plan
@@ -163,7 +165,10 @@ def _standing(artifacts: Artifacts, plan: Plan) -> tuple[State, str | None]:
             changed = model.verify() != plan.candidate_digest
     except ModelgatesError as error:
         return "over", f"{plan.candidate} is damaged: {first_line(error)}"
-    return ("over", f"{plan.candidate} was changed since the test began") if changed else ("runs", None)
+    if changed:
+        return "over", f"{plan.candidate} was changed since the test began"
+    stopped = next((each for each in killed(artifacts) if each.arm in (ALL_ARMS, "live", ARM)), None)
+    return ("stopped", f"{stopped}; to go on: {stopped.way_on}") if stopped else ("runs", None)
 
 
 def _sidecar_of(artifacts: Artifacts, model_id: str) -> Sidecar | None:

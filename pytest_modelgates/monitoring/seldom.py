@@ -5,13 +5,14 @@ In between, what was found last stands.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import msgspec
 
 from ..artifacts import Artifacts, newest_id
-from ..audit.ab import ended, read_plan
+from ..audit.ab import kept, read_plan
 from ..audit.chain import Intent
 from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
 from ..model.directory import ModelDirectory
@@ -19,7 +20,7 @@ from ..policy.operations import Mode, ShadowRules, WatchRules
 from ..policy.policy import Policy
 from ..predictions.counting import Window, count_whole
 from ..storage.digests import sha256
-from ..storage.paths import is_folder, is_there
+from ..storage.paths import is_folder
 from ..storage.strict_json import canonical
 from ..storage.text import first_line
 from . import triggers
@@ -77,9 +78,12 @@ def _outcomes(artifacts: Artifacts) -> list[tuple[str, int]]:
 
 def _tests(artifacts: Artifacts) -> list[tuple[str, int, int]]:
     """Say which plans of A/B tests there are, and which of them ended."""
-    kept = sorted(artifacts.ended_abs.iterdir()) if is_folder(artifacts.ended_abs) else []
-    found = [(path.name, path.lstat()) for path in (artifacts.ab, *kept) if is_there(path)]
-    return [(name, file.st_size, file.st_mtime_ns) for name, file in found]
+    found = []
+    for path in (artifacts.ab, *(sorted(artifacts.ended_abs.iterdir()) if is_folder(artifacts.ended_abs) else ())):
+        with suppress(FileNotFoundError):
+            file = path.lstat()
+            found.append((path.name, file.st_size, file.st_mtime_ns))
+    return found
 
 
 def _against_promises(
@@ -95,9 +99,11 @@ def _against_promises(
             why = f"an A/B test deals its rows: {plan.name}"
             return [triggers.inconclusive(name, modes[name], why) for name in OF_OUTCOMES]
         # The trades that a split makes are those of the split, so what is held is followed anew from its end.
-        tested = max((each.stopped for each in ended(artifacts) if not each.plan.outlived(live)), default=None)
-        since = max(live.time, tested) if tested else live.time
-        first = since.astimezone(UTC).date() + timedelta(days=1 if tested else 0)
+        tests, odd = kept(artifacts)
+        ends = [each.stopped for each in tests if not each.plan.outlived(live)]
+        ends += [datetime.fromtimestamp(path.lstat().st_mtime, UTC) for path in odd]
+        since = max([live.time, *ends])
+        first = since.astimezone(UTC).date() + timedelta(days=since > live.time)
         window = Window(digest=live.digest, since=since)
         of_days = holdings_since(artifacts, policy, sidecar, "live", window, first=first)
     except (InsufficientDataError, StatisticsError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..artifacts import Artifacts
 from ..audit import ab
 from ..audit.ab import By, Ended, Plan
+from ..audit.kill import killed
 from ..audit.writer import locked
 from ..errors import RefusedError
 from ..evidence.report import StoredReport
@@ -45,6 +46,8 @@ def start_ab(
         With every reason, one a line. Nothing has changed then.
     """
     with locked(artifacts, in_force.operations.registry):
+        if stopped := next((each for each in killed(artifacts) if each.arm == ab.ARM), None):
+            raise RefusedError(f"{model_id} could answer no row: {stopped}; to let the arm go on: {stopped.way_on}")
         decided = plan_promotion(artifacts, model_id, report, in_force, now=datetime.now(UTC))
         facts = decided.facts
         if facts.live is None:

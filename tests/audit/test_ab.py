@@ -12,7 +12,7 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import ab
-from pytest_modelgates.audit.ab import By, Plan, ended, last_of, new_plan, read_plan
+from pytest_modelgates.audit.ab import By, Plan, ended, kept, last_of, new_plan, read_plan
 from pytest_modelgates.audit.chain import Event, read_history
 from pytest_modelgates.errors import FormatError, RefusedError, RegistryError
 from pytest_modelgates.storage.digests import sha256_of
@@ -131,6 +131,44 @@ def test_a_test_is_in_the_log_from_its_beginning_to_its_end(artifacts: Artifacts
     assert events(artifacts) == [("ab-start", found.name, begun), ("ab-stop", found.name, sha256_of(kept))]
 
 
+@pytest.mark.parametrize("before", ["unlink", "append"])
+def test_a_stop_that_was_cut_short_is_recognised(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    found = plan()
+    ab.start(artifacts, found)
+    with monkeypatch.context() as broken:
+        broken.setattr(*((Path, "unlink") if before == "unlink" else (ab, "append")), fails)
+        with pytest.raises(OSError, match="Input/output"):
+            ab.stop(artifacts, "seen enough")
+    done = ab.stop(artifacts, "once more")
+    assert done
+    assert done.reason == ("seen enough" if before == "unlink" else "once more")
+    assert (read_plan(artifacts), ended(artifacts)) == (None, [done])
+    kept_as = artifacts.ended_abs / f"{found.name}.json"
+    assert events(artifacts)[1:] == [("ab-stop", found.name, sha256_of(kept_as))]
+
+
+def test_a_plan_that_was_put_back_is_stopped_anew(artifacts: Artifacts) -> None:
+    found = plan()
+    ab.start(artifacts, found)
+    first = ab.stop(artifacts, "seen enough")
+    ab.start(artifacts, found)
+    second = ab.stop(artifacts, "once more")
+    assert first != second
+    assert [kind for kind, *_ in events(artifacts)] == ["ab-start", "ab-stop"] * 2
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.004, "0.4%"), (0.1, "10%"), (0.5, "50%"), (1 / 3, "33.3%"), (0.00005, "0.005%")]
+)
+def test_a_small_share_is_not_nothing(share: float, said: str) -> None:
+    assert str(plan(share=share)).endswith(f" beside 1700000000, {said} of the rows")
+
+
 def test_one_test_runs_at_a_time(artifacts: Artifacts) -> None:
     first = plan()
     ab.start(artifacts, first)
@@ -222,10 +260,19 @@ def test_a_folder_is_removed_by_hand(artifacts: Artifacts) -> None:
         ab.stop(artifacts, "no plan of mine")
 
 
-def test_a_test_that_was_kept_and_changed_is_said(artifacts: Artifacts) -> None:
-    ab.start(artifacts, plan())
-    ab.stop(artifacts, "seen enough")
-    (path,) = artifacts.ended_abs.iterdir()
+def test_a_test_that_was_kept_and_changed_is_passed_over(artifacts: Artifacts) -> None:
+    done = []
+    for _ in range(2):
+        ab.start(artifacts, plan())
+        done.append(ab.stop(artifacts, "seen enough"))
+    assert done[1]
+    path = artifacts.ended_abs / f"{done[1].plan.name}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": "never"}))
-    with pytest.raises(FormatError, match="stopped"):
-        last_of(artifacts, "c" * 64)
+    folder = artifacts.ended_abs / "ab-x.json"
+    folder.mkdir()
+    found, odd = kept(artifacts)
+    assert found == ended(artifacts) == [done[0]]
+    assert last_of(artifacts, "c" * 64) == done[0]
+    assert list(odd) == [path, folder]
+    assert odd[path].startswith(f"{path}: ")
+    assert "stopped" in odd[path]

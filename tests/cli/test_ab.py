@@ -3,16 +3,19 @@
 import json
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.ab import read_plan
+from pytest_modelgates.audit.kill import kill, unkill
 from pytest_modelgates.cli import main
 from tests.monitoring.test_ab import KNOWING, NOISE, Test
 from tests.support.ab import plan_of
-from tests.support.handmade import Registry, edited, green_report
+from tests.support.handmade import Registry, edited, green_report, log_predictions, predictions
 
 START = ("--share", "0.1", "--reason", "a canary")
 
@@ -122,6 +125,47 @@ def test_what_keeps_a_model_from_promotion_keeps_it_from_a_test(
     assert read_plan(registry.artifacts) is None
 
 
+@pytest.mark.parametrize("arm", ["ab", "live", "all"])
+def test_a_candidate_that_is_stopped_takes_no_row_which_status_says(
+    registry: Registry, capsys: pytest.CaptureFixture[str], arm: str
+) -> None:
+    ab.start(registry.artifacts, plan_of(registry.artifacts, registry.live, registry.candidate))
+    stopped = kill(registry.artifacts, arm, "the scores are wrong", "kill")
+    place = ("--artifacts", registry.artifacts.root)
+    said = run(capsys, "ab", "status", *place)[1].splitlines()
+    option = "" if arm == "all" else f" --arm {arm}"
+    why = f'{stopped}; to go on: modelgates unkill{option} --reason "…"'
+    assert said[1] == f"  no row is dealt: {why}"
+    found = json.loads(run(capsys, "ab", "status", "--json", *place)[1])
+    assert (found["state"], found["why"]) == ("stopped", why)
+    unkill(registry.artifacts, arm, "they are right")
+    assert json.loads(run(capsys, "ab", "status", "--json", *place)[1])["state"] == "runs"
+
+
+def test_no_test_begins_while_its_arm_is_killed(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = kill(registry.artifacts, "ab", "the last candidate was wrong", "kill")
+    status, _, err = run(capsys, *start(registry, *START))
+    assert (status, err) == (
+        1,
+        f"modelgates: {registry.candidate} could answer no row: {stopped}; to let the arm go on: "
+        'modelgates unkill --arm ab --reason "…"\n',
+    )
+    assert read_plan(registry.artifacts) is None
+    unkill(registry.artifacts, "ab", "another one")
+    kill(registry.artifacts, "shadow", "of no matter here", "kill")
+    assert run(capsys, *start(registry, *START))[0] == 0
+
+
+def test_a_candidate_without_a_row_is_said(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_of(registry.artifacts, registry.live, registry.candidate)
+    plan = msgspec.structs.replace(plan, started=plan.started - timedelta(hours=1))
+    ab.start(registry.artifacts, plan)
+    records = predictions(plan.live_digest, [1.0] * 40, hours=0.5, arm="live")
+    log_predictions(registry.artifacts, records)
+    said = run(capsys, "ab", "status", "--artifacts", registry.artifacts.root)[1].splitlines()
+    assert said[3] == "  the candidate has answered no row; what serves says why on stderr"
+
+
 def test_the_live_model_is_not_tested_beside_itself(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     report = green_report(registry, registry.live)
     directory = registry.artifacts.model(registry.live)
@@ -166,6 +210,20 @@ def test_a_second_test_is_refused(registry: Registry, capsys: pytest.CaptureFixt
     status, _, err = run(capsys, *start(registry, *START))
     assert status == 1
     assert 'stop it first: modelgates ab stop --reason "…"' in err
+
+
+def test_a_damaged_file_of_an_old_test_is_said_and_passed_over(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts = registry.artifacts
+    ab.start(artifacts, plan_of(artifacts, registry.live, registry.candidate))
+    done = ab.stop(artifacts, "seen enough")
+    assert done
+    (artifacts.ended_abs / "ab-x.json").write_text("{}")
+    status, out, err = run(capsys, "ab", "status", "--artifacts", artifacts.root)
+    assert (status, out.split(":")[0]) == (0, done.plan.name)
+    assert err.startswith(f"modelgates: warning: passed over {artifacts.ended_abs / 'ab-x.json'}: ")
+    assert err.count("\n") == 1
 
 
 def test_a_damaged_plan_is_said_and_taken_away(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:

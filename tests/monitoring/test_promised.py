@@ -173,6 +173,9 @@ def test_what_an_ab_test_left_of_the_rows_is_not_held_against_the_promise(regist
     early = msgspec.structs.replace(done, stopped=NOW - timedelta(days=99))
     artifacts.write(kept, readable(early))
     assert judged(registry, while_it_runs)["pnl"].finding == before["pnl"].finding
+    # One that cannot be read ended when it was written, at the latest.
+    kept.write_text("{}")
+    assert judged(registry, while_it_runs)["pnl"].finding.text.startswith("no outcome is known of rows since ")
 
 
 def test_a_damaged_plan_leaves_what_was_promised_unseen(registry: Registry) -> None:
