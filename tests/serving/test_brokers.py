@@ -26,7 +26,7 @@ from pytest_modelgates.serving.adapter import Adapter, Settings
 from pytest_modelgates.serving.dealing import Dealer
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.jetstream import JetStream
-from tests.support.ab import plan_of
+from tests.support.ab import logged_as_live, plan_of
 from tests.support.brokers import STREAM, Broker, Nats, Redis, running
 from tests.support.handmade import logged, renamed
 
@@ -191,6 +191,7 @@ def test_in_an_ab_test_each_message_is_logged_once_by_one_of_both(
     broker: Any, good_model: Path, artifacts: Artifacts
 ) -> None:
     quick_acknowledgements(broker)
+    logged_as_live(artifacts, good_model.name)
     plan = plan_of(artifacts, good_model.name, renamed(good_model, "1800000000").name)
     ab.start(artifacts, plan)
 

@@ -1,14 +1,35 @@
 """A/B tests made by hand."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.ab import By, Plan
+from pytest_modelgates.audit.chain import Commit, Intent, append
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import logged
+
+
+def logged_as_live(artifacts: Artifacts, model_id: str) -> None:
+    """Say in the log that a model went live, and point the link at it."""
+    now = datetime.now(UTC)
+    change = Intent(
+        time=now,
+        actor="somebody",
+        host="desk",
+        action="promote",
+        from_=None,
+        to=model_id,
+        digest=tree_digest(artifacts.model(model_id)),
+        report_digest=None,
+        reason="a test",
+    )
+    append(artifacts.promotions, change)
+    artifacts.latest.symlink_to(model_id)
+    append(artifacts.promotions, Commit(time=now))
 
 
 def plan_of(artifacts: Artifacts, live: str, candidate: str, *, share: float = 0.5, by: By = "row") -> Plan:
