@@ -27,7 +27,7 @@ def run(folder: Path, **inputs: str) -> Ran:
 def test_a_model_is_gated_and_its_report_page_and_junit_are_uploaded(tmp_path: Path, good_model: Path) -> None:
     ran = run(tmp_path, model=str(good_model.relative_to(tmp_path)))
     assert ran.statuses == [0, 0], ran.printed
-    assert (tmp_path / "bin" / "pip.log").read_text() == f"install --quiet {ACTION.parent}[pages]\n"
+    assert (tmp_path / "bin" / "pip.log").read_text() == f"install --quiet {ACTION.parent}[pages,sign]\n"
     report = Path(ran.outputs["report"])
     assert ran.outputs["verdict"] == "passed"
     assert read_report(report).report.modelgates.run.exit_status == 0
