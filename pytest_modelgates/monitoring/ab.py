@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -105,15 +106,9 @@ def ab_by_day(artifacts: Artifacts, test: Plan | Ended) -> AbByDay:
         market = market_of(artifacts, known) if known else None
     except ModelgatesError as error:
         not_told = first_line(error)
-    live, candidate = (
-        _side(artifacts, market, arm, model_id, digest, sidecars[model_id], Window(
-            digest=digest, since=plan.started, until=stopped
-        ))
-        for arm, model_id, digest in (
-            ("live", plan.live, plan.live_digest),
-            (ARM, plan.candidate, plan.candidate_digest),
-        )
-    )  # fmt: skip
+    read = partial(_side, artifacts, market, since=plan.started, until=stopped)
+    live = read("live", plan.live, plan.live_digest, sidecars[plan.live])
+    candidate = read(ARM, plan.candidate, plan.candidate_digest, sidecars[plan.candidate])
     ic = earned = None
     dates, arms = np.empty(0, dtype="datetime64[D]"), list[ArmDays]()
     if market is None:
@@ -194,11 +189,13 @@ def _side(
     model_id: str,
     digest: str,
     sidecar: Sidecar | None,
-    window: Window,
+    *,
+    since: datetime,
+    until: datetime | None,
 ) -> _Side:
     """Read the log of an arm."""
     tally, scores = Tally(), Scores(market) if market else None
-    records = count_whole(artifacts, arm, window, tally)
+    records = count_whole(artifacts, arm, Window(digest=digest, since=since, until=until), tally)
     for _ in scores.seen(records) if scores else records:
         pass
     return _Side(

@@ -1,4 +1,4 @@
-"""The plan of an A/B test: how it deals rows, how it begins and ends, and what is no plan."""
+"""The plan of an A/B test: how it deals rows, how it begins and ends, and which files are refused as plans."""
 
 import json
 import subprocess

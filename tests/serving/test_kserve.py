@@ -1,6 +1,6 @@
 """What the Python client of KServe sends, to the byte, and what it reads of the answers.
 
-The package `kserve` (0.21) is no part of the tests: it takes Python below 3.14 and pandas below 3, and brings
+The package `kserve` (0.21) is not installed for the tests: it takes Python below 3.14 and pandas below 3, and brings
 Kubernetes, gRPC and FastAPI, 450 MB in all. These requests are those of its `InferenceRESTClient` for protocol "v2", as
 `inference_client.py` and `InferRequest.to_rest` write them; and what is asserted is what the client reads.
 """
