@@ -252,9 +252,9 @@ class _Night:
         from ..registry.retention import old_parts, old_reports
 
         rules, now = self.in_force.operations.retention, self.now
-        found = collect(self.artifacts, self.in_force.operations.registry, keep=rules.models)
         reports = old_reports(self.artifacts, self.in_force.policy, days=rules.report_days, now=now)
         parts = old_parts(self.artifacts, days=rules.prediction_days, now=now)
+        found = collect(self.artifacts, self.in_force.operations.registry, keep=rules.models)
         for path in (*reports, *parts):
             path.unlink()
         went = [

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..artifacts import Artifacts
+from ..audit.ab import read_plan
 from ..evidence.report import name_of_run
 from ..policy.policy import Policy
 from ..predictions.parts import arms, parts
@@ -46,18 +47,26 @@ def old_reports(artifacts: Artifacts, policy: Policy, *, days: float, now: datet
 def old_parts(artifacts: Artifacts, *, days: float, now: datetime) -> list[Path]:
     """List the closed parts of the prediction log that may be deleted, and what was counted of them, oldest first.
 
+    Those since an A/B test began stay while it runs, since it is read from its first day on.
+
     Parameters
     ----------
     artifacts : Artifacts
     days : float
         Those of younger days stay [days].
     now : datetime
+
+    Raises
+    ------
+    FormatError
+        If the plan of an A/B test is damaged, so that nobody knows when it began.
     """
     found: list[Path] = []
+    test = read_plan(artifacts)
     newest = {os.path.realpath(link) for link in artifacts.newest_parts.values()}
     for part in (part for arm in arms(artifacts) for part in parts(artifacts, arm)):
         named = part.path.is_relative_to(artifacts.predictions)  # a log of version 0.1 bears no date
-        old = named and (now.date() - part.day) / _DAY > days
+        old = named and (now.date() - part.day) / _DAY > days and not (test and part.day >= test.started.date())
         if old and os.path.realpath(part.path) not in newest and closing_on_disk(part):
             found += sorted(part.path.parent.glob(f"{part.path.stem}.*"))
     return found

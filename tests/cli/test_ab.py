@@ -13,6 +13,7 @@ from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.ab import read_plan
 from pytest_modelgates.audit.kill import kill, unkill
 from pytest_modelgates.cli import main
+from pytest_modelgates.evidence.report import StoredReport, read_report
 from tests.monitoring.test_ab import KNOWING, NOISE, Test
 from tests.support.ab import plan_of
 from tests.support.handmade import Registry, edited, green_report, log_predictions, predictions
@@ -123,6 +124,24 @@ def test_what_keeps_a_model_from_promotion_keeps_it_from_a_test(
     assert err.startswith(f"modelgates: {registry.candidate} answers no live row, as it could not be promoted:\n  ")
     assert "a green run ends with 0" in err
     assert read_plan(registry.artifacts) is None
+
+
+def test_without_a_report_the_hard_gates_are_run_first(
+    registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, report = registry.artifacts.model(registry.candidate), green_report(registry)
+    asked = []
+
+    def run_gates(*asked_for: object, selection: list[str], **_: object) -> tuple[Path, StoredReport]:
+        asked.append((asked_for[0], selection))
+        return report, read_report(report)
+
+    monkeypatch.setattr("pytest_modelgates.cli.gates.run_gates_as_read", run_gates)
+    status, out, err = run(capsys, "ab", "start", directory, *START, "--policy", registry.policy_file)
+    plan = read_plan(registry.artifacts)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:2] == [f"kept: {report}", str(plan)]
+    assert asked == [(directory, ["-m", "hard"])]
 
 
 @pytest.mark.parametrize("arm", ["ab", "live", "all"])

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.chain import read_log
 from pytest_modelgates.audit.writer import locked
 from pytest_modelgates.cli import main, nightly
@@ -18,6 +19,7 @@ from pytest_modelgates.registry.store import live_id
 from pytest_modelgates.serving.drill import Drill, Shown, record_drill
 from pytest_modelgates.serving.running import Announced
 from tests.cli.test_paper import predicted, traded
+from tests.support.ab import plan_of
 from tests.support.handmade import (
     Registry,
     golden_of,
@@ -362,6 +364,28 @@ def test_old_parts_of_the_log_go_once_they_are_closed(registry: Registry, capsys
     assert not first.with_suffix(".counts").exists()
     assert second.exists()
     assert third.exists()
+
+
+@pytest.mark.usefixtures("quick_gates")
+def test_parts_since_an_ab_test_began_stay_while_it_runs(registry: Registry, capsys: Capture) -> None:
+    registry.policy_file.with_name("operations.toml").write_text("format = 1\n[retention]\nprediction_days = 10\n")
+    artifacts = registry.artifacts
+    for days in (30, 20):
+        end = datetime.now(UTC) - timedelta(days=days)
+        log_predictions(artifacts, predictions("0" * 64, [0.1, 0.2], hours=0.0, end=end, arm="ab"))
+    before, within = (part.path for part in parts(artifacts, "ab"))
+    plan = plan_of(artifacts, registry.live, registry.candidate)
+    ab.start(artifacts, msgspec.structs.replace(plan, started=datetime.now(UTC) - timedelta(days=25)))
+    night(registry)
+    assert not before.exists()
+    assert within.exists()
+    artifacts.ab.write_text("damaged")
+    night(registry)
+    assert within.exists()
+    assert "retention  BAD " in capsys.readouterr().out
+    ab.stop(artifacts, "enough")
+    night(registry)
+    assert not within.exists()
 
 
 @pytest.mark.integration
