@@ -13,7 +13,7 @@ def canonical(row_key: str) -> str:
     return f"{_spelled(time)}{mark}{name}"
 
 
-@lru_cache(2**12)  # a log has many rows of one moment
+@lru_cache(2**12)
 def _spelled(time: str) -> str:
     try:
         return in_utc(time).replace(tzinfo=None).isoformat().removesuffix("T00:00:00")
@@ -21,6 +21,7 @@ def _spelled(time: str) -> str:
         return time
 
 
+@lru_cache(2**12)  # a log has many rows of one moment
 def in_utc(text: str) -> datetime:
     """Read a time of ISO 8601; one that names no zone is in UTC."""
     moment = datetime.fromisoformat(text)
