@@ -1,4 +1,4 @@
-"""What lies in deploy/: systemd, hadolint, promtool and amtool take it, and what it runs are commands of ours."""
+"""What lies in deploy/: systemd, hadolint, promtool, amtool and Kubernetes take it; what it runs are our commands."""
 
 import configparser
 import getpass
@@ -8,15 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from pytest_modelgates.cli.main import parser
+from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.serving.adapter import Adapter
+from pytest_modelgates.serving.metrics import Metrics
 from tests.support.handmade import Registry
 
 UNITS = sorted((Path(__file__).parents[1] / "deploy").glob("*.service"))
@@ -131,12 +136,12 @@ def test_prometheus_and_alertmanager_take_their_files(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(registry: Registry, name: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a service's command line as it stands, in a folder like the container's; only the address is another.
+def running(registry: Registry, words: list[str], home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a container's command line as it stands, in a folder like its own; only the address is another.
 
     `home` is for what /tmp is there: ONNX Runtime keeps an id of the device below $HOME.
     """
-    words = ["127.0.0.1:0" if word == "0.0.0.0:8080" else word for word in OURS[name]["command"]]
+    words = ["127.0.0.1:0" if word in ("0.0.0.0:8080", "$(POD_IP):8080") else word for word in words]
     folder = registry.artifacts.root.parent
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [str(Path(sys.executable).with_name("modelgates")), *words]
@@ -162,7 +167,7 @@ def test_the_adapters_command_line_serves_and_its_health_check_holds(
     registry: Registry, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     before = beside_artifacts(registry)
-    with running(registry, "adapter", tmp_path_factory.mktemp("home")) as (process, line):
+    with running(registry, OURS["adapter"]["command"], tmp_path_factory.mktemp("home")) as (process, line):
         found = re.match(rf"{registry.live} \(live\): http://127\.0\.0\.1:(\d+)/", line)
         assert found, line
         _, program, *words = OURS["adapter"]["healthcheck"]["test"]
@@ -179,7 +184,84 @@ def test_the_watchs_command_line_looks_and_goes_on(
     registry: Registry, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     before = beside_artifacts(registry)
-    with running(registry, "watch", tmp_path_factory.mktemp("home")) as (process, line):
+    with running(registry, OURS["watch"]["command"], tmp_path_factory.mktemp("home")) as (process, line):
         assert registry.live in line
         assert process.poll() is None
+    assert beside_artifacts(registry) == before
+
+
+KUBERNETES = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8")))
+KINDS = {each["kind"]: each for each in KUBERNETES}
+POD = KINDS["Deployment"]["spec"]["template"]["spec"]
+(REPLICA,) = POD["containers"]
+
+
+@pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kubernetes_takes_each_manifest(kind: str, version: str) -> None:
+    kubernetes_validate.validate(KINDS[kind], version, strict=True)
+
+
+def test_the_manifests_name_each_other() -> None:
+    labels = KINDS["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    selectors = [KINDS[kind]["spec"]["selector"] for kind in ("Service", "Deployment", "PodDisruptionBudget")]
+    assert [each.get("matchLabels", each) for each in selectors] == [labels] * 3
+    assert {each["metadata"]["name"] for each in KUBERNETES} == {"modelgates", "desk"}
+    assert POD["volumes"][0]["persistentVolumeClaim"]["claimName"] == KINDS["PersistentVolumeClaim"]["metadata"]["name"]
+    (port,) = REPLICA["ports"]
+    assert f"$(POD_IP):{port['containerPort']}" in REPLICA["args"]
+    assert KINDS["Service"]["spec"]["ports"][0]["targetPort"] == port["name"]
+    probes = [REPLICA[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "readiness", "liveness")]
+    assert probes == [port["name"]] * 3
+    target = KINDS["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", KINDS["Deployment"]["metadata"]["name"])
+    # What is autoscaled has no number of its own, which each `kubectl apply` would go back to.
+    assert "replicas" not in KINDS["Deployment"]["spec"]
+
+
+def test_a_replica_may_write_to_the_artifacts_alone_and_has_no_rights_to_spare() -> None:
+    assert POD["automountServiceAccountToken"] is False
+    assert (POD["securityContext"]["runAsNonRoot"], POD["securityContext"]["runAsUser"]) == (True, 10001)
+    assert REPLICA["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    mounts = {mount["mountPath"]: mount.get("readOnly", False) for mount in REPLICA["volumeMounts"]}
+    assert mounts == {"/srv/desk/artifacts": False, "/srv/desk/registry": True, "/tmp": False}
+    drain = load_operations(None, policy=None)[0].serving.drain_s
+    stop = REPLICA["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert POD["terminationGracePeriodSeconds"] >= stop + drain
+
+
+def test_the_autoscaler_asks_for_what_the_adapter_counts(registry: Registry) -> None:
+    (rule,) = yaml.safe_load((DEPLOY / "prometheus-adapter.yaml").read_text("utf-8"))["rules"]["custom"]
+    (metric,) = KINDS["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
+    series = rule["seriesQuery"].partition("{")[0]
+    assert re.fullmatch(rule["name"]["matches"], series)
+    with Adapter(registry.artifacts.latest_onnx, arm="live") as adapter:
+        metrics = Metrics()
+        metrics.answered(200, 0.001)
+        assert f"\n{series}{{".encode() in metrics.text(adapter, None)
+
+
+@pytest.mark.integration
+def test_a_replicas_command_line_serves_what_its_probes_ask_for_and_not_before_its_model_verifies(
+    registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = beside_artifacts(registry)
+    with running(registry, REPLICA["args"], tmp_path_factory.mktemp("home")) as (process, line):
+        found = re.match(rf"{registry.live} \(live\): (http://127\.0\.0\.1:\d+)/", line)
+        assert found, line
+        for probe in ("startup", "readiness", "liveness"):
+            with urllib.request.urlopen(found[1] + REPLICA[f"{probe}Probe"]["httpGet"]["path"], timeout=10) as reply:
+                assert reply.status == 200
+        process.terminate()
+        assert process.wait(30) == 0
+    with registry.artifacts.latest_onnx.resolve().open("ab") as model:
+        model.write(b"\0")
+    with running(registry, REPLICA["args"], tmp_path_factory.mktemp("home")) as (process, line):
+        assert re.match(rf"modelgates: {registry.live}: model\.onnx: \d+ bytes, the manifest says \d+", line)
+        assert process.wait(30) == 1
     assert beside_artifacts(registry) == before

@@ -198,5 +198,7 @@ def refuse_words(arguments: argparse.Namespace) -> None:
     """Refuse options that mean nothing together."""
     if arguments.follow and arguments.csv is None:
         raise UsageError("--follow what? Give --csv FILE with it; --jsonl - reads what comes without it")
-    if arguments.metrics and not (arguments.follow or arguments.feed):
-        raise UsageError("--metrics is for --csv FILE --follow and --feed; --http has /metrics of its own")
+    if arguments.metrics and not (arguments.follow or arguments.feed or getattr(arguments, "workers", 1) > 1):
+        raise UsageError(
+            "--metrics is for --follow, --feed and --workers; one server of --http has /metrics of its own"
+        )

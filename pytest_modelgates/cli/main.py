@@ -1,16 +1,10 @@
-"""The command line from its first word to its exit status."""
+"""The command line: its verbs, and what becomes of one."""
 
 import argparse
-import io
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.metadata import version
 
-from ..errors import ModelgatesError, UsageError
-from ..evidence.reasons import COMMANDS
-from ..storage.text import first_line, wrapped
 from . import (
     ab,
     alerts,
@@ -35,62 +29,26 @@ from . import (
     watch,
 )
 from .options import Command, Verbs
+from .status import INTERRUPTED, answered, say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a refusal is an answer, not a traceback."""
     if sys.platform == "win32":
-        _say("needs symlinks and file locks of Linux or macOS; run it there, or in WSL")
+        say("needs symlinks and file locks of Linux or macOS; run it there, or in WSL")
         return 3
-    arguments, refused, done, failed = None, None, 0, 0
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show → still shows the rest
+    arguments = None
+
+    def command() -> int:
+        nonlocal arguments
         arguments = parser().parse_args(argv)
-        command: Command = arguments.command
-        done = command(arguments)
-        sys.stdout.flush()
-    except ModelgatesError as error:
-        _say(str(error))
-        refused = error
-        failed = 2 if isinstance(error, UsageError) else 1
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # its reader, such as `head`, has seen enough
-            place = error.filename2 or error.filename or ""  # for a rename, filename2 is the file to replace
-            _say(f"{error.strerror or error}: {place}".rstrip(": "))
-        failed = 3
-    except (ImportError, MemoryError) as error:
-        # A library that finds no memory to be loaded into says only that it cannot be imported.
-        _say(f"out of memory, or a library cannot be loaded ({first_line(error)}); see: ulimit -v, pip check")
-        failed = 3
-    except KeyboardInterrupt:
-        _say("interrupted")
-        failed = 130
-    if failed:
-        _drop_output()
-    if arguments and arguments.announces and failed != 130:
+        run: Command = arguments.command
+        return run(arguments)
+
+    status, refused = answered(command)
+    if arguments and arguments.announces and status != INTERRUPTED:
         alerts.announce(arguments, refused)  # whatever becomes of it, the exit status stays
-    return failed or done
-
-
-def _say(why: str) -> None:
-    """Say why on stderr. The exit status does not depend on whether that works."""
-    said = f"modelgates: {why}"
-    with suppress(OSError):
-        if sys.stderr.isatty():
-            # A command stays on one line, so that it can be copied.
-            said = "\n".join(line if line.strip().startswith(COMMANDS) else wrapped(line) for line in said.splitlines())
-        print(said, file=sys.stderr)
-
-
-def _drop_output() -> None:
-    """Point what cannot be written at /dev/null, so that the interpreter's final flush cannot fail."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,7 +3,9 @@
 import argparse
 import os
 import signal
+import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,15 +14,20 @@ from ..errors import FormatError, ModelgatesError, UsageError
 from ..storage.paths import is_folder, is_there
 from ..storage.text import shown
 from .feeds import Broker, Count, address, pull, refuse_words
-from .options import ARTIFACTS, Verbs, argument, artifacts_of, note, onnx_file
+from .options import ARTIFACTS, Verbs, argument, artifacts_of, count, note, onnx_file
+from .status import answered
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from ..audit.writer import LockRules
+    from ..policy.operations import ServingLimits
     from ..predictions.records import Prediction
     from ..serving.adapter import Adapter
+    from ..serving.board import Place
     from ..serving.drill import Drill
+    from ..serving.server import Server
 
 
 def register(verbs: Verbs) -> None:
@@ -46,12 +53,8 @@ def register(verbs: Verbs) -> None:
         help="with --csv, score each row as it is appended, from where the log ends, until SIGTERM or Ctrl-C (extra "
         "`feeds`)",
     )
-    metrics = argument(
-        "--metrics",
-        type=address,
-        metavar="[HOST:]PORT",
-        help="with --follow or --feed, answer /metrics for Prometheus (extra `serve`)",
-    )
+    metrics = partial(argument, "--metrics", type=address, metavar="[HOST:]PORT")
+    reads = "with --follow or --feed, answer /metrics for Prometheus (extra `serve`)"
     feed = argument(
         "--feed",
         type=Broker.at,
@@ -67,7 +70,7 @@ def register(verbs: Verbs) -> None:
         follow,
         json_lines,
         feed,
-        metrics,
+        metrics(help=f"{reads}; with --workers, the first of as many ports, each of one worker alone"),
         argument(
             "--http",
             type=address,
@@ -83,8 +86,15 @@ def register(verbs: Verbs) -> None:
             metavar="ONNX",
             help="with --http, also score each answered row with this candidate, in shadow; may be given again",
         ),
+        argument(
+            "--workers",
+            type=count,
+            default=1,
+            metavar="N",
+            help="with --http, answer with so many processes, which share the port; one that dies is started again",
+        ),
     )
-    verbs.add("shadow", shadow, onnx, csv, follow, json_lines, feed, metrics)
+    verbs.add("shadow", shadow, onnx, csv, follow, json_lines, feed, metrics(help=reads))
     stopping = (
         argument("--reason", default="", help="why, for the kill file and the audit log; required"),
         argument("--arm", default=ALL_ARMS, help="live, shadow, or the name of another arm; default: all"),
@@ -109,6 +119,8 @@ def serve(arguments: argparse.Namespace) -> int:
     if arguments.beside and arguments.http is None:
         raise UsageError("--beside shadows requests: give --http PORT, or run `modelgates shadow` on the same file")
     refuse_words(arguments)
+    if arguments.workers > 1:
+        return _supervise(arguments)
     return _score(arguments, "live") if arguments.http is None else _answer(arguments)
 
 
@@ -160,21 +172,78 @@ def _predicted(adapter: "Adapter", arguments: argparse.Namespace) -> "Iterator[P
 
 
 def _answer(arguments: argparse.Namespace) -> int:
+    server = _server(arguments)
+    server.run(*arguments.http, started=partial(_started, server, None))
+    return 0
+
+
+def _supervise(arguments: argparse.Namespace) -> int:
+    """Answer with several processes. This one loads no model, so that it needs next to nothing."""
+    from ..serving.workers import Supervisor
+
+    if arguments.http is None:
+        raise UsageError("--workers share a port: give --http PORT; a file, a pipe or a feed has one reader")
+    workers, (host, port) = arguments.workers, arguments.http
+    door, first = arguments.metrics or ("127.0.0.1", 0)
+    last = first + workers - 1
+    if first and last >= 2**16:
+        raise UsageError(
+            f"--metrics {first}: {workers} workers need the ports up to {last}, and 65535 is the last there is"
+        )
+    if first and first <= port <= last:
+        raise UsageError(f"--metrics {first}: {workers} workers need the ports up to {last}, and --http has {port}")
+    limits = _limits(arguments)
+    supervisor = Supervisor(
+        partial(_work, arguments),
+        workers,
+        address=(host, port),
+        doors=(door, first),
+        timeout_s=limits.timeout_s,
+        drain_s=limits.drain_s,
+    )
+    return supervisor.run()
+
+
+def _work(arguments: argparse.Namespace, place: "Place", shared: "socket.socket", own: "socket.socket") -> None:
+    """Answer as one of several workers, in a process of its own, until that or its supervisor is told to end."""
+    from multiprocessing import parent_process
+
+    def command() -> int:
+        parent = parent_process()
+        server = _server(arguments, place)
+        server.run_on(
+            [shared, own], started=partial(_started, server, place), until=parent.sentinel if parent else None
+        )
+        return 0
+
+    sys.exit(answered(command)[0])
+
+
+def _limits(arguments: argparse.Namespace) -> "ServingLimits":
     from ..policy.place import operations_at
+
+    return operations_at(Artifacts.of(arguments.onnx.resolve().parent)).serving
+
+
+def _server(arguments: argparse.Namespace, place: "Place | None" = None) -> "Server":
     from ..serving.server import Server
     from ..serving.settings import settings_of
 
-    limits = operations_at(Artifacts.of(arguments.onnx.resolve().parent)).serving
-    server = Server(arguments.onnx, arm="live", settings=settings_of, limits=limits, shadows=arguments.beside)
-    host, port = arguments.http
+    return Server(
+        arguments.onnx,
+        arm="live",
+        settings=settings_of,
+        limits=_limits(arguments),
+        shadows=arguments.beside,
+        place=place,
+    )
 
-    def started(host: str, port: int) -> None:
-        served = server.application.served
-        url = f"http://{shown(host, port)}/v2/models/{served.protocol.model}"
-        print(f"{served.adapter.model_id} (live): {url}", flush=True)
 
-    server.run(host, port, started=started)
-    return 0
+def _started(server: "Server", place: "Place | None", host: str, port: int) -> None:
+    served = server.application.served
+    url = f"http://{shown(host, port)}/v2/models/{served.protocol.model}"
+    worker = f"; worker {place.number} of {len(place.doors)}: http://{place.door}" if place else ""
+    print(f"{served.adapter.model_id} (live): {url}{worker}", flush=True)
 
 
 def kill(arguments: argparse.Namespace) -> int:

@@ -18,12 +18,17 @@ class _Serving(msgspec.Struct, frozen=True):
     version: str
 
 
+class _Worker(msgspec.Struct, frozen=True):
+    version: str | None
+
+
 class _Ready(msgspec.Struct, frozen=True):
     serving: _Serving
+    workers: tuple[_Worker, ...] = ()
 
 
-def serves(address: str) -> str | None:
-    """Ask a server for the id of the model that it serves; None if it does not say."""
+def serves(address: str) -> list[str]:
+    """Ask a server for the ids of the models that it serves: more than one while its workers differ, none if unsaid."""
     content = b""
     with suppress(OSError, http.client.HTTPException, ValueError):
         try:
@@ -33,8 +38,10 @@ def serves(address: str) -> str | None:
             with error:
                 content = error.read(_LONGEST)
     with suppress(msgspec.DecodeError):
-        return msgspec.json.decode(content, type=_Ready).serving.version
-    return None
+        said = msgspec.json.decode(content, type=_Ready)
+        # A worker that is being started serves what is live.
+        return [*dict.fromkeys([said.serving.version, *(each.version for each in said.workers if each.version)])]
+    return []
 
 
 def confirm(
@@ -50,12 +57,18 @@ def confirm(
         return ["no server was asked what it serves: [watch] adapters names none; the log of predictions shows it"]
     until = clock() + within_s
     found = {address: serves(address) for address in addresses}
-    while any(version != model_id for version in found.values()) and clock() < until:
+    while any(versions != [model_id] for versions in found.values()) and clock() < until:
         pause(_AGAIN_S)
-        found |= {address: serves(address) for address, version in found.items() if version != model_id}
-    return [
-        f"{address} serves {version}" + ("" if version == model_id else f", not {model_id}: look at its log")
-        if version
-        else f"{address} does not say what it serves: ask it, or start it again"
-        for address, version in found.items()
-    ]
+        found |= {address: serves(address) for address, versions in found.items() if versions != [model_id]}
+    return [_said(address, versions, model_id) for address, versions in found.items()]
+
+
+def _said(address: str, versions: list[str], model_id: str) -> str:
+    if not versions:
+        return f"{address} does not say what it serves: ask it, or start it again"
+    if versions == [model_id]:
+        return f"{address} serves {model_id}"
+    if model_id in versions:
+        others = " and ".join(version for version in versions if version != model_id)
+        return f"{address} serves {model_id}, but some of its workers {others}: {READY} says which"
+    return f"{address} serves {' and '.join(versions)}, not {model_id}: look at its log"

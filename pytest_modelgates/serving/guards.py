@@ -3,6 +3,7 @@
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,8 @@ class KillSwitch:
     -----
     ``SERVE_KILL`` counts as it is when the switch is made, because the environment of a running process cannot be
     changed from outside. It is off if it is unset, empty or ``0``. A kill file counts as long as it lies there, and
-    whatever keeps it from being looked at counts as one.
+    whatever keeps it from being looked at counts as one. `all_stopped` says whether a signal has stopped a worker, and
+    so all that share its port.
     """
 
     def __init__(self, artifacts: Artifacts, arm: str) -> None:
@@ -37,6 +39,7 @@ class KillSwitch:
         self._files = [(each, os.fspath(path)) for each, path in artifacts.kills(arm)]
         value = os.environ.get(SWITCH, "")
         self._why = "" if value in ("", "0") else f"{SWITCH}={value}): nothing is scored; unset it to go on"
+        self.all_stopped: Callable[[], bool] = lambda: False
 
     def stop(self, why: str) -> None:
         """Turn the switch on for the rest of this process, as a signal does."""
@@ -44,7 +47,7 @@ class KillSwitch:
 
     def stop_as(self, before: "KillSwitch") -> None:
         """Take over how the switch stood that this process had before, for another model."""
-        self._why = before._why or self._why
+        self._why, self.all_stopped = before._why or self._why, before.all_stopped
 
     def refuse(self) -> None:
         """Raise if the switch is on.
@@ -54,6 +57,8 @@ class KillSwitch:
         KilledError
             With who turned it on, when and why.
         """
+        if self.all_stopped():
+            self.stop("SIGUSR1")
         if self._why:
             raise KilledError(f"the kill switch is on ({self._why}")
         try:

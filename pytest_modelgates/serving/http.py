@@ -18,6 +18,7 @@ from ..predictions.records import Prediction
 from ..storage.text import cut
 from .adapter import Adapter
 from .beside import Beside
+from .board import Place
 from .metrics import Metrics
 from .named import checked_names, rows_of
 from .protocol import NOT_JSON, Protocol, RequestId, said_of
@@ -98,10 +99,14 @@ class Application:
         Largest body of a request [bytes].
     beside : Beside, optional
         Models in shadow, which are given the rows that were answered.
+    place : Place, optional
+        Of this process among the workers of its port.
     """
 
-    def __init__(self, served: Served, *, max_body: int, beside: Beside | None = None) -> None:
-        self.served, self._max_body, self._beside = served, max_body, beside
+    def __init__(
+        self, served: Served, *, max_body: int, beside: Beside | None = None, place: Place | None = None
+    ) -> None:
+        self.served, self._max_body, self._beside, self._place = served, max_body, beside, place
         self.metrics = Metrics()
         self.metrics.serves(served.adapter)
         self.trouble: str | None = None
@@ -161,6 +166,9 @@ class Application:
         if method not in ("GET", "HEAD"):
             raise RequestError(f"{method} {path}: expected GET", status=405)
         if path == "/metrics":
+            if self._place and scope["server"][1] != self._place.port:
+                each = ", ".join(f"http://{door}/metrics" for door in self._place.doors)
+                raise RequestError(f"/metrics: each worker has its own: {each}", status=404)
             if self._beside:
                 self.metrics.shadowed(self._beside)
             return Reply(
@@ -176,13 +184,17 @@ class Application:
 
     def _ready(self, served: Served) -> Reply:
         serving = {"name": served.protocol.model, "version": served.protocol.version}
+        workers = {"workers": self._place.workers} if self._place else {}
         try:
             served.adapter.switch.refuse()
         except KilledError as error:
-            return Reply(503, _encode({"ready": False, "serving": serving, "error": str(error)}))
+            return Reply(503, _encode({"ready": False, "serving": serving, "error": str(error)} | workers))
         # A model that could not be loaded keeps none from being served: the one before works.
-        trouble = {} if self.trouble is None else {"trouble": self.trouble}
-        return Reply(200, _encode({"ready": True, "serving": serving} | trouble))
+        said = [] if self.trouble is None else [self.trouble]
+        if self._place:
+            said += self._place.trouble(served.protocol.version)
+        trouble = {"trouble": "; ".join(said)} if said else {}
+        return Reply(200, _encode({"ready": True, "serving": serving} | workers | trouble))
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         if headers.get(b"content-encoding", b"identity") != b"identity":

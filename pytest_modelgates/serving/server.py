@@ -22,11 +22,13 @@ from ..predictions.records import Arm
 from ..storage.text import printable
 from .adapter import Adapter, Settings
 from .beside import Beside, refuse_other_features
+from .board import Place
 from .dealing import Dealer
 from .feeds import LIVE
 from .http import Application, Served
 from .own_panel import refuse_other_scores, rows_of_panel, scores_alike_in_every_batch
 from .running import Announced
+from .workers import listening
 
 _LOOK_S = 1.0
 _AGAIN_S = 30.0  # until a model that could not be loaded is tried again
@@ -45,6 +47,8 @@ class Server:
     limits : ServingLimits
     shadows : sequence of Path
         Models that score the same rows in shadow.
+    place : Place, optional
+        Its place among the workers that share a port.
     """
 
     def __init__(
@@ -55,14 +59,18 @@ class Server:
         settings: Callable[[Artifacts], Settings],
         limits: ServingLimits,
         shadows: Sequence[Path] = (),
+        place: Place | None = None,
     ) -> None:
         extra("uvicorn", "serve")
         self._path, self._arm, self._settings, self._limits = onnx_path, arm, settings, limits
         self._wanted = os.path.realpath(onnx_path)
         self._failed, self._not_before = "", 0.0
+        self._place = place
         served = self._opened()
+        if place:
+            served.adapter.switch.all_stopped = lambda: place.board.stopped
         self._beside = self._shadowed(served.adapter, shadows) if shadows else None
-        self.application = Application(served, max_body=int(limits.max_body_mb * 1e6), beside=self._beside)
+        self.application = Application(served, max_body=int(limits.max_body_mb * 1e6), beside=self._beside, place=place)
 
     def _shadowed(self, live: Adapter, paths: Sequence[Path]) -> Beside:
         adapters = list[Adapter]()
@@ -100,6 +108,27 @@ class Server:
         OSError
             If the port cannot be had.
         """
+        with listening(host, port) as bound:
+            self.run_on([bound], started=started)
+
+    def run_on(
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        started: Callable[[str, int], None] = lambda host, port: None,
+        until: int | None = None,
+    ) -> None:
+        """Answer as `run` does, on sockets that listen already.
+
+        Parameters
+        ----------
+        sockets : sequence of socket
+            The last one is where this process alone is reached, and so where it is announced.
+        started : callable, optional
+            Called with host and port of the first one.
+        until : int, optional
+            A descriptor; once it can be read, the process is told to end.
+        """
         import uvicorn
         import uvloop
 
@@ -117,31 +146,48 @@ class Server:
             timeout_keep_alive=int(self._limits.timeout_s) or 1,
             timeout_graceful_shutdown=int(self._limits.drain_s) or 1,
         )
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with (
-            socket.create_server((host, port), family=family, backlog=2048) as listening,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            runner.run(self._serve(_quiet_server(config), listening, started))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve(_quiet_server(config), sockets, started, until))
         self.application.served.adapter.close()
         if self._beside:
             self._beside.close(within=self._limits.drain_s)
 
-    async def _serve(self, server: Any, listening: Any, started: Callable[[str, int], None]) -> None:
+    async def _serve(
+        self, server: Any, sockets: Sequence[Any], started: Callable[[str, int], None], until: int | None
+    ) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.handle_exit, number, None)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: self.application.served.adapter.switch.stop("SIGUSR1"))
-        host, port = listening.getsockname()[:2]
-        with Announced(self.application.served.adapter.artifacts, self._arm, host, port):
-            looking = loop.create_task(self._look(server))
+        loop.add_signal_handler(signal.SIGUSR1, self._stop)
+        if until is not None:
+
+            def end() -> None:
+                loop.remove_reader(until)
+                server.handle_exit(signal.SIGTERM, None)
+
+            loop.add_reader(until, end)
+        (host, port), own = sockets[0].getsockname()[:2], sockets[-1].getsockname()[:2]
+        with Announced(self.application.served.adapter.artifacts, self._arm, *own):
+            tasks = [loop.create_task(self._look(server)), loop.create_task(self._beat())]
             started(host, port)
             try:
-                await server.serve(sockets=[listening])
+                await server.serve(sockets=[*sockets])
             finally:
-                looking.cancel()
-                with suppress(asyncio.CancelledError):
-                    await looking
+                for task in tasks:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+    def _stop(self) -> None:
+        self.application.served.adapter.switch.stop("SIGUSR1")
+        if self._place:
+            self._place.board.stop()
+
+    async def _beat(self) -> None:
+        """Tell the other workers that this one is at work, and which model it serves."""
+        while self._place:
+            self._place.board.serves(self._place.number, self.application.served.adapter.model_id)
+            await asyncio.sleep(_LOOK_S)
 
     async def _look(self, server: Any) -> None:
         """Follow the link, and cut off who takes too long."""
@@ -176,6 +222,8 @@ class Server:
             return
         self._wanted = wanted
         before = self.application.swap(served)
+        if self._place:
+            self._place.board.serves(self._place.number, served.adapter.model_id)
         with suppress(OSError):  # on a full disk its part stays as one whose writer died
             before.close()
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pytest_modelgates import __main__ as start
 from pytest_modelgates.audit.chain import Commit, Event, append, read_history, read_log
 from pytest_modelgates.cli import main
-from pytest_modelgates.cli.main import _say
+from pytest_modelgates.cli.status import say
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.errors import KilledError
@@ -1106,5 +1106,5 @@ def test_a_terminal_gets_reasons_wrapped_and_commands_whole(monkeypatch: pytest.
         (Terminal(), textwrap.wrap(reason, 60, subsequent_indent=" " * 4)),
     ):
         monkeypatch.setattr(sys, "stderr", stderr)
-        _say(f"7 is not promoted:\n{reason}\nnext:\n{long}")
+        say(f"7 is not promoted:\n{reason}\nnext:\n{long}")
         assert stderr.getvalue().splitlines() == ["modelgates: 7 is not promoted:", *lines, "next:", long]

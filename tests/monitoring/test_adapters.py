@@ -37,8 +37,11 @@ def server(*answers: tuple[int, str]) -> Iterator[str]:
         found.server_close()
 
 
-def ready(version: str, *, status: int = 200) -> tuple[int, str]:
-    return status, json.dumps({"ready": status == 200, "serving": {"name": "ridge", "version": version}})
+def ready(version: str, *workers: str | None, status: int = 200) -> tuple[int, str]:
+    said: dict[str, object] = {"ready": status == 200, "serving": {"name": "ridge", "version": version}}
+    if workers:
+        said["workers"] = [{"worker": at, "process": at, "version": each} for at, each in enumerate(workers, 1)]
+    return status, json.dumps(said)
 
 
 def confirmed(*addresses: str) -> list[str]:
@@ -56,9 +59,21 @@ def test_a_server_that_follows_the_link_is_asked_until_it_has() -> None:
         assert confirmed(address) == [f"{address} serves 1700000001"]
 
 
+def test_the_worker_that_answers_speaks_for_all_of_its_port() -> None:
+    new, old = "1700000001", "1700000002"
+    with server(ready(new, new, old), ready(old, new, old), ready(new, new, new)) as address:
+        assert confirmed(address) == [f"{address} serves {new}"]
+    with server(ready(new, new, None)) as address:
+        assert confirmed(address) == [f"{address} serves {new}"]
+    with server(ready(new, new, old)) as address:
+        assert confirmed(address) == [
+            f"{address} serves {new}, but some of its workers {old}: /v2/health/ready says which"
+        ]
+
+
 def test_a_server_that_is_killed_says_what_it_would_serve() -> None:
     with server(ready("1700000001", status=503)) as address:
-        assert serves(address + "/") == "1700000001"
+        assert serves(address + "/") == ["1700000001"]
 
 
 def test_a_server_that_stays_behind_or_does_not_answer_is_named() -> None:

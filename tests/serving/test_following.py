@@ -282,7 +282,7 @@ def test_options_that_mean_nothing_together_are_refused(capsys: pytest.CaptureFi
     assert main(["serve", "--onnx", "x", "--csv", "x", "--metrics", "1"]) == 2
     assert capsys.readouterr().err == (
         "modelgates: --follow what? Give --csv FILE with it; --jsonl - reads what comes without it\n"
-        "modelgates: --metrics is for --csv FILE --follow and --feed; --http has /metrics of its own\n"
+        "modelgates: --metrics is for --follow, --feed and --workers; one server of --http has /metrics of its own\n"
     )
 
 
