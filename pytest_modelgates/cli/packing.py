@@ -77,7 +77,7 @@ def register(verbs: Verbs) -> None:
 
 
 def pack(arguments: argparse.Namespace) -> int:
-    """Write a model directory from a model, its panel and a packing list.
+    """Write a model directory from a tabular model (one row is one number), its panel and a packing list.
 
     The panel holds rows that the model was not fitted on: for a trading signal one for each day and asset, with the
     features, the target and the return to the next day. The gates judge by them. The packing list names its columns,

@@ -37,6 +37,7 @@ class Description(TypedDict, total=False):
     volume: str | None
     nullable: Sequence[str]
     output: tuple[str, Count] | None
+    scored_class: str | int | bool | None
     code: str | None
     data: str | None
 
@@ -80,8 +81,10 @@ def check_arguments(features: object, changes: object, described: Mapping[str, A
     return checked
 
 
-def describe(proto: onnx.ModelProto, arguments: Arguments) -> Sidecar:
+def describe(proto: onnx.ModelProto, arguments: Arguments, output: tuple[str, int] | None) -> Sidecar:
     """Make the sidecar of a model: what it takes and gives by itself, the rest as described, or by default.
+
+    `output` is the one that was chosen, and its column; without, it is the last.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def describe(proto: onnx.ModelProto, arguments: Arguments) -> Sidecar:
             for name, group in features.items()
         ],
         "schema_crc32": schema_crc32(dtypes.items()),
-        "output": _output(proto, arguments.get("output")),
+        "output": _output(proto, output),
     }
     if wanted.get("time") is not None and wanted.get("trained_until") is None:
         raise PackError(

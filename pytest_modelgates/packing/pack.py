@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Unpack
@@ -32,6 +32,7 @@ from ..storage.strict_json import readable
 from ..storage.text import first_line, listed
 from ..trials.kept import kept_of, trial_id
 from ..trials.ledger import enter, enter_unknown, read_ledger, unknown_models
+from .classes import class_position, cut_zipmaps, fitted_classes
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
@@ -59,8 +60,8 @@ def pack(
     Parameters
     ----------
     model : estimator, bytes or path
-        A fitted scikit-learn or LightGBM estimator, or a ready ONNX model: its bytes, or the path of its file, whose
-        external data is then moved inside.
+        Tabular: one row is one number. A fitted estimator of scikit-learn, LightGBM, XGBoost or CatBoost, or a ready
+        ONNX model: its bytes, or the path of its file, whose external data is then moved inside.
     panel : DataFrame
         Out-of-sample rows: `time`, `asset`, the features, `target` (the return over the horizon) and ``ret_next`` (the
         next day's return). For a model that is not a signal: `time` and `asset` if there are such columns, the
@@ -97,6 +98,8 @@ def pack(
         Features that may be NaN.
     output : (str, int), optional
         Name of the ONNX output, and which of its columns is the score; the last of the last output if left out.
+    scored_class : str or int, optional
+        The class whose chance is the score; needed for a classifier of more than two classes, otherwise the second.
     code, data : str, optional
         Where the model came from: a commit, a digest.
     artifacts : path
@@ -135,8 +138,8 @@ def pack_as_described(
         raise PackError(f"artifacts: expected a path, got {type(artifacts).__name__}")
     root = Artifacts.at(Path(artifacts))
     root.refuse_other_folders()
-    proto, native = _load(model, list(arguments["features"]))
-    sidecar = describe(proto, arguments)
+    proto, native, output = _load(model, arguments)
+    sidecar = describe(proto, arguments, output)
     if sidecar.metric is not None:
         named_metric(sidecar.metric, labels=sidecar.task == "classification")
     frame, given = checked_panel(panel_of(sidecar), sidecar, needs_reference=native is None)
@@ -232,12 +235,24 @@ def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity, probe
     return {PARITY: readable(compared), BENCH: readable(timed)}
 
 
-def _load(model: Any, names: Sequence[str]) -> tuple[onnx.ModelProto, NativeScore | None]:
-    if isinstance(model, bytes):
-        return parse_onnx(model), None
-    if isinstance(model, str | Path):
-        try:
-            return onnx.load(str(model)), None
-        except Exception as error:  # onnx raises protobuf's errors and its own
-            raise PackError(f"{model}: not an ONNX model that can be read ({first_line(error)})") from error
-    return convert(model, names)
+def _load(model: Any, arguments: Arguments) -> tuple[onnx.ModelProto, NativeScore | None, tuple[str, int] | None]:
+    """Convert an estimator, or read a ready ONNX model; with the output that was declared, if any was."""
+    wanted, output = arguments.get("scored_class"), arguments.get("output")
+    if wanted is not None and output is not None:
+        raise PackError("scored_class and output both say what the score is; give one of them")
+    if isinstance(model, bytes | str | Path):
+        proto, native = parse_onnx(model) if isinstance(model, bytes) else _read(model), None
+        classes = cut_zipmaps(proto)
+        position = None if output else class_position(classes, wanted)
+    else:
+        classes = fitted_classes(model)
+        position = class_position(classes, wanted) if output is None else output[1] if classes else None
+        proto, native = convert(model, list(arguments["features"]), position)
+    return proto, native, output if output or position is None else (proto.graph.output[-1].name, position)
+
+
+def _read(path: str | Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # onnx raises protobuf's errors and its own
+        raise PackError(f"{path}: not an ONNX model that can be read ({first_line(error)})") from error

@@ -30,7 +30,7 @@ EXPLAINED = [
     pytest.param(
         ["pack"],
         [
-            "Write a model directory from a model, its panel and a packing list.",
+            "Write a model directory from a tabular model (one row is one number), its panel and a packing list.",
             "The panel holds rows that the model was not fitted on",
             "The packing list names its columns",
             "which `modelgates gate` and `modelgates promote` take",

@@ -1,0 +1,126 @@
+"""LightGBM, XGBoost and CatBoost as ONNX, whose trees split every float32 row as the libraries do."""
+
+import copy
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ..errors import PackError
+from ..extras import extra
+from ..storage.text import root_cause
+from .classes import cut_zipmaps
+from .kinds import instead
+
+GRAPH_NAME = "modelgates"
+TARGET_OPSET = 15
+# LightGBM reads a feature as 0 up to this size (kZeroThreshold in its meta.h).
+LIGHTGBM_ZERO = float(np.float32(1e-35))
+
+
+def convert_lightgbm(booster: Any, n_features: int) -> onnx.ModelProto:
+    """Convert a booster of LightGBM, from one matrix."""
+    onnxmltools, types = extra("onnxmltools"), extra("onnxmltools.convert.common.data_types")
+    inputs = [("features", types.FloatTensorType([None, n_features]))]
+    try:
+        converted: onnx.ModelProto = onnxmltools.convert_lightgbm(
+            _rounded(booster), name=GRAPH_NAME, initial_types=inputs, target_opset=TARGET_OPSET, zipmap=False
+        )
+    except Exception as error:  # the converters let any error inside them through
+        raise PackError(
+            f"onnxmltools cannot convert this LightGBM model ({root_cause(error)}); {instead(booster)}"
+        ) from error
+    return converted
+
+
+def convert_catboost(model: Any) -> onnx.ModelProto:
+    """Let an estimator of CatBoost export itself, from one matrix."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        try:
+            model.save_model(str(path), format="onnx")
+            exported = onnx.load(path)
+        except Exception as error:  # CatBoost has one error, of its C++ code's text
+            raise PackError(
+                f"CatBoost cannot export this {type(model).__name__} ({root_cause(error)}); {instead(model)}"
+            ) from error
+    cut_zipmaps(exported)
+    for entry in exported.graph.output:
+        if entry.name == "predictions":  # declared as a row of numbers, and computed as a column
+            entry.CopyFrom(onnx.helper.make_tensor_value_info(entry.name, onnx.TensorProto.FLOAT, [None, 1]))
+    return exported
+
+
+def teach_skl2onnx() -> None:
+    """Let skl2onnx convert the estimators of LightGBM and XGBoost, by themselves and as steps, with onnxmltools."""
+    # What a model consists of was imported before this is called.
+    if "lightgbm" in sys.modules:
+        _teach("lightgbm", ["LGBMRegressor", "LGBMRanker"], ["LGBMClassifier"], _lightgbm_step)
+    if "xgboost" in sys.modules:
+        regressors = ["XGBRegressor", "XGBRFRegressor", "XGBRanker"]
+        _teach("xgboost", regressors, ["XGBClassifier", "XGBRFClassifier"], _xgboost_step)
+
+
+def _teach(library: str, regressors: list[str], classifiers: list[str], step: Callable[..., None]) -> None:
+    skl2onnx, shapes = extra("skl2onnx"), extra("skl2onnx.common.shape_calculator")
+    number: tuple[Any, dict[str, Any]] = shapes.calculate_linear_regressor_output_shapes, {}
+    chances = shapes.calculate_linear_classifier_output_shapes, {"zipmap": [True, False], "nocl": [True, False]}
+    for name in [*regressors, *classifiers]:
+        shape, options = number if name in regressors else chances
+        estimator = getattr(sys.modules[library], name)
+        skl2onnx.update_registered_converter(estimator, f"Modelgates{name}", shape, step, options=options)
+
+
+def _lightgbm_step(scope: Any, operator: Any, container: Any) -> None:
+    fitted = operator.raw_operator
+    operator.raw_operator, operator.split = copy.copy(fitted), None
+    operator.raw_operator._Booster = _rounded(fitted.booster_)
+    converters = extra("onnxmltools.convert.lightgbm.operator_converters.LightGbm")
+    converters.convert_lightgbm(scope, operator, container)
+    operator.raw_operator = fitted
+
+
+def _xgboost_step(scope: Any, operator: Any, container: Any) -> None:
+    fitted = operator.raw_operator
+    # The converter reads a feature's position out of its name: f0, f1, …
+    operator.raw_operator = copy.deepcopy(fitted)
+    operator.raw_operator.get_booster().feature_names = None
+    extra("onnxmltools.convert.xgboost.operator_converters.XGBoost").convert_xgboost(scope, operator, container)
+    operator.raw_operator = fitted
+
+
+def _rounded(booster: Any) -> Any:
+    """Copy a booster of LightGBM with every threshold rounded down to float32."""
+    return extra("lightgbm").Booster(model_str=_floor_thresholds(booster.model_to_string()))
+
+
+def _floor_thresholds(text: str) -> str:
+    """Round every threshold in LightGBM's text format down to float32, and drop the sizes, which are then wrong."""
+
+    def floor(line: re.Match[str]) -> str:
+        return "threshold=" + " ".join(repr(_floor_lightgbm(float(value))) for value in line[1].split())
+
+    return re.sub(r"(?m)^threshold=(.*)$", floor, re.sub(r"(?m)^tree_sizes=.*\n", "", text))
+
+
+def _floor_lightgbm(threshold: float) -> float:
+    """Round down, and never split the values that LightGBM takes for 0."""
+    if 0 <= threshold < LIGHTGBM_ZERO:
+        return LIGHTGBM_ZERO
+    if -LIGHTGBM_ZERO <= threshold < 0:
+        return float(np.nextafter(np.float32(-LIGHTGBM_ZERO), np.float32(-1)))
+    return floor_float32(threshold)
+
+
+def floor_float32(threshold: float) -> float:
+    """Round down to a float32: for every float32 x, x <= threshold exactly if x <= the result."""
+    with np.errstate(
+        over="ignore"
+    ):  # beyond float32 lies infinity, and the next number below it is the largest float32
+        nearest = np.float32(threshold)
+    return float(np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > threshold else nearest)

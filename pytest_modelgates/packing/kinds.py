@@ -1,0 +1,21 @@
+"""Which kinds of models are packed, in words: their names, and what to do about one that no converter takes."""
+
+from typing import Any
+
+# For what no converter takes; what no ONNX can say in this form is out of scope.
+RECIPE = "pack(onnx_bytes, panel.assign(reference=model.predict(X)), …) (tabular models alone: one row is one number)"
+
+
+def named(model: object) -> str:
+    """Name a model's class with its library, since several have a `Booster`."""
+    library = type(model).__module__.partition(".")[0]
+    return type(model).__name__ if library in ("builtins", "__main__") else f"{library}.{type(model).__name__}"
+
+
+def instead(model: Any) -> str:
+    """Say what to fit or to pack in place of an estimator that no converter takes."""
+    steps = [type(step).__name__ for _, step in getattr(model, "steps", [("", model)])]
+    fit = ""
+    if hist := next((name for name in steps if name.startswith("HistGradientBoosting")), None):
+        fit = f"fit LightGBM or {hist.removeprefix('Hist')} in place of {hist}, or "
+    return f"{fit}convert it to ONNX yourself and {RECIPE}"

@@ -1,0 +1,102 @@
+"""Each kind of model that docs/models.md promises is packed, keeps the gates of parity, and is served as it scores."""
+
+import functools
+import subprocess
+import sys
+import warnings
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pytest_modelgates import pack
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.parity import PARITY_TOLERANCE
+from pytest_modelgates.serving.adapter import Adapter
+from tests.support.kinds import NUMBERS, TRIED, Kind, table
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+BY_KIND = pytest.mark.parametrize("kind", TRIED, ids=lambda kind: kind.id)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Pack a kind once; returns the fitted model and its directory."""
+
+    @functools.cache
+    def of(number: int) -> tuple[Any, Path]:
+        return pack_kind(TRIED[number], tmp_path_factory.mktemp("kind"))
+
+    return lambda kind: of(TRIED.index(kind))
+
+
+def pack_kind(kind: Kind, artifacts: Path) -> tuple[Any, Path]:
+    """Fit a kind of model and pack it; a warning that its parity is too low is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = kind.fit(kind.training())
+    directory = pack(
+        model,
+        kind.panel(),
+        features=dict.fromkeys(NUMBERS, "all"),
+        horizon=1,
+        trained_until=date(2019, 12, 31),
+        tried=1,
+        changes="A kind.",
+        artifacts=artifacts,
+        **({"nullable": ["age"]} if kind.missing else {}),
+        **kind.options,
+    )
+    return model, directory
+
+
+@BY_KIND
+def test_it_keeps_the_limits_of_parity_missing_values_and_edges_included(kind: Kind, packed: Any) -> None:
+    candidate = Candidate(packed(kind)[1])
+    assert candidate.soundness_problems(("", "ai.onnx.ml")) == []
+    assert candidate.parity_claim_problems(PARITY_TOLERANCE) == []
+    assert candidate.parity.scaled <= PARITY_TOLERANCE
+    tried = {(name, value) for probe in candidate.parity_claim.probes.rows for name, value in probe.values.items()}
+    assert {name for name, _ in tried} == set(NUMBERS)
+    assert (("age", None) in tried) == kind.missing
+
+
+@BY_KIND
+def test_it_is_served_as_it_scores_itself(kind: Kind, packed: Any, tmp_path: Path) -> None:
+    model, directory = packed(kind)
+    rows = kind.panel()[["time", "asset", *NUMBERS]]
+    rows.to_csv(tmp_path / "live.csv", index=False)
+    with Adapter(directory / "model.onnx", arm="shadow") as adapter:
+        records = list(adapter.run_csv(tmp_path / "live.csv"))
+    native = np.asarray(kind.native(model, rows), dtype=float)
+    assert [record.row_key for record in records] == [f"{row.time:%Y-%m-%d}|{row.asset}" for row in rows.itertuples()]
+    off = np.abs(np.array([record.prediction for record in records]) - native)
+    assert off.max() <= PARITY_TOLERANCE * native.std()
+
+
+@pytest.mark.integration
+def test_the_gates_of_parity_pass_on_one_of_each_library(packed: Any, tmp_path: Path) -> None:
+    some = {kind.library: kind for kind in TRIED if kind.missing}
+    directories = [packed(kind)[1] for kind in some.values()]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *(f"--model-dir={directory}" for directory in directories), "-m", "parity"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("parity.max_abs_diff     hard") == len(some)
+
+
+def test_rows_of_a_kind_are_no_rows_that_it_was_fitted_on() -> None:
+    kind = TRIED[0]
+    both = pd.concat([kind.training(), kind.panel()])
+    assert not both.duplicated(["time", "asset"]).any()
+
+
+def test_the_table_in_the_documents_is_the_one_that_was_tried() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    assert table() in page, "python -m tests.support.kinds prints what docs/models.md must hold"

@@ -1,0 +1,372 @@
+"""Kinds of models that are packed: each is fitted here, and named in a table of docs/models.md, which this writes.
+
+`python -m tests.support.kinds` prints the table.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pytest_modelgates.extras import extra
+
+LOCK = Path(__file__).parents[2] / "requirements.lock"
+NUMBERS = ["age", "last month", "n trades"]
+# CatBoost is in the lock for this Python alone.
+CATBOOST = sys.version_info < (3, 12)
+
+
+def frame(seed: int, days: int = 25) -> pd.DataFrame:
+    """Rows of twelve assets, whose names of columns have spaces: two of numbers, one of counts, and returns."""
+    generator = np.random.default_rng(seed)
+    start = "2020-01-01" if seed else "2019-01-01"
+    index = pd.MultiIndex.from_product(
+        [pd.bdate_range(start, periods=days), [f"A{number:02}" for number in range(12)]], names=["time", "asset"]
+    )
+    rows = index.to_frame(index=False)
+    rows["age"], rows["last month"] = generator.standard_normal((2, len(rows))).astype(np.float32)
+    rows["n trades"] = generator.integers(0, 9, len(rows))
+    luck = generator.standard_normal(len(rows))
+    rows["ret_next"] = 0.01 * luck + 0.002 * np.sign(rows["age"]) * rows["last month"] + 0.001 * rows["n trades"]
+    rows["target"] = rows["ret_next"]
+    return rows
+
+
+def holed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, in which one of seven has no `age`."""
+    return rows.assign(age=rows["age"].where(np.arange(len(rows)) % 7 != 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of model: how it is called, how it is fitted on rows, and what `pack` must be told of it.
+
+    `native` are its own scores of rows. `missing` says that it may meet NaN in `age`.
+    """
+
+    library: str
+    model: str
+    fit: Callable[[pd.DataFrame], Any]
+    native: Callable[[Any, pd.DataFrame], Any]
+    missing: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in the list of tests."""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.library} {self.model}".lower()).strip("-")
+
+    def training(self) -> pd.DataFrame:
+        """Rows to fit it on."""
+        return holed(frame(0)) if self.missing else frame(0)
+
+    def panel(self) -> pd.DataFrame:
+        """Rows that it was not fitted on."""
+        return holed(frame(1)) if self.missing else frame(1)
+
+
+def number(model: Any, rows: pd.DataFrame) -> Any:
+    """What a regressor or a ranker says."""
+    return model.predict(rows[NUMBERS])
+
+
+def chance(model: Any, rows: pd.DataFrame) -> Any:
+    """The chance of the second of two classes."""
+    return model.predict_proba(rows[NUMBERS])[:, 1]
+
+
+def chance_of_down(model: Any, rows: pd.DataFrame) -> Any:
+    """The chance of the first class in the order of letters."""
+    return model.predict_proba(rows[NUMBERS])[:, 0]
+
+
+def up(rows: pd.DataFrame) -> Any:
+    """Whether a return is above the median."""
+    return (rows["target"] > rows["target"].median()).astype(int)
+
+
+def thirds(rows: pd.DataFrame) -> Any:
+    """Three classes, named in text."""
+    return pd.qcut(rows["target"], 3, labels=["down", "flat", "up"]).astype(str)
+
+
+def ranks(rows: pd.DataFrame) -> Any:
+    """Five grades, for rankers."""
+    return pd.qcut(rows["target"], 5, labels=False)
+
+
+def days(rows: pd.DataFrame) -> list[int]:
+    """How many rows each day has, for rankers."""
+    return [int(count) for count in rows.groupby("time").size()]
+
+
+def estimator(module: str, name: str, **parameters: Any) -> Any:
+    """A small model, on one thread."""
+    small = {
+        "lightgbm": {"n_estimators": 12, "num_leaves": 15, "n_jobs": 1, "verbose": -1},
+        "xgboost": {"n_estimators": 12, "max_depth": 4, "n_jobs": 1},
+        "catboost": {"iterations": 12, "thread_count": 1, "verbose": False, "allow_writing_files": False},
+    }
+    return getattr(extra(module), name)(**small.get(module, {}), **parameters)
+
+
+def fitted(
+    module: str, name: str, wanted: Callable[[pd.DataFrame], Any] | str = "target", **parameters: Any
+) -> Callable[[pd.DataFrame], Any]:
+    """Say how to fit an estimator on the numbers."""
+
+    def fit(rows: pd.DataFrame) -> Any:
+        target = rows[wanted] if isinstance(wanted, str) else wanted(rows)
+        return estimator(module, name, **parameters).fit(rows[NUMBERS], target)
+
+    return fit
+
+
+def ranker(module: str, name: str) -> Callable[[pd.DataFrame], Any]:
+    """Say how to fit a ranker by day."""
+
+    def fit(rows: pd.DataFrame) -> Any:
+        by_day = {"group_id": np.repeat(np.arange(25), 12)} if module == "catboost" else {"group": days(rows)}
+        return estimator(module, name).fit(rows[NUMBERS], ranks(rows), **by_day)
+
+    return fit
+
+
+def by_columns(last: Any, *, impute: bool = False, dense: bool = False) -> Callable[[pd.DataFrame], Any]:
+    """Say how to fit a pipeline that takes columns by their names."""
+
+    def fit(rows: pd.DataFrame) -> Any:
+        pipeline, preprocessing = extra("sklearn.pipeline").make_pipeline, extra("sklearn.preprocessing")
+        scale = preprocessing.StandardScaler()
+        steps = [
+            (pipeline(extra("sklearn.impute").SimpleImputer(), scale) if impute else scale, ["last month", "age"]),
+            (preprocessing.OneHotEncoder(handle_unknown="ignore", sparse_output=not dense), ["n trades"]),
+        ]
+        chosen = extra("sklearn.compose").make_column_transformer(*steps)
+        return pipeline(chosen, last()).fit(rows[NUMBERS], rows["target"])
+
+    return fit
+
+
+def after_scaling(last: Any, wanted: Callable[[pd.DataFrame], Any] | str = "target") -> Callable[[pd.DataFrame], Any]:
+    """Say how to fit a pipeline that scales every column."""
+
+    def fit(rows: pd.DataFrame) -> Any:
+        target = rows[wanted] if isinstance(wanted, str) else wanted(rows)
+        scaler = extra("sklearn.preprocessing").StandardScaler()
+        return extra("sklearn.pipeline").make_pipeline(scaler, last()).fit(rows[NUMBERS], target)
+
+    return fit
+
+
+def calibrated(make: Callable[[], Any]) -> Callable[[pd.DataFrame], Any]:
+    """Say how to fit a classifier whose chances are calibrated."""
+
+    def fit(rows: pd.DataFrame) -> Any:
+        return extra("sklearn.calibration").CalibratedClassifierCV(make(), cv=3).fit(rows[NUMBERS], up(rows))
+
+    return fit
+
+
+def _scikit_learn() -> Iterator[Kind]:
+    def of(module: str, name: str, **parameters: Any) -> Callable[[], Any]:
+        return lambda: estimator(f"sklearn.{module}", name, **parameters)
+
+    forest = {"n_estimators": 12, "max_depth": 5, "random_state": 0}
+    down: dict[str, Any] = {"native": chance_of_down, "options": {"scored_class": "down"}}
+    three = "`scored_class` declared"
+    yield Kind(
+        library="scikit-learn",
+        model="Ridge, columns by name",
+        fit=by_columns(of("linear_model", "Ridge")),
+        native=number,
+        note="`ColumnTransformer` with `StandardScaler` and `OneHotEncoder` of a count",
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="Ridge, columns by name, missing values",
+        fit=by_columns(of("linear_model", "Ridge"), impute=True),
+        native=number,
+        missing=True,
+        note="`SimpleImputer` inside a `ColumnTransformer`",
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="RandomForestRegressor",
+        fit=fitted("sklearn.ensemble", "RandomForestRegressor", **forest),
+        native=number,
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="RandomForestClassifier, three classes",
+        fit=fitted("sklearn.ensemble", "RandomForestClassifier", thirds, **forest),
+        note=three,
+        **down,
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="LogisticRegression after StandardScaler",
+        fit=after_scaling(of("linear_model", "LogisticRegression"), up),
+        native=chance,
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="LogisticRegression, three classes",
+        fit=fitted("sklearn.linear_model", "LogisticRegression", thirds, max_iter=500),
+        note=three,
+        **down,
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="CalibratedClassifierCV of RandomForestClassifier",
+        fit=calibrated(of("ensemble", "RandomForestClassifier", **forest)),
+        native=chance,
+        note="`method='sigmoid'`",
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="CalibratedClassifierCV of LinearSVC",
+        fit=calibrated(of("svm", "LinearSVC")),
+        native=chance,
+        note="`method='sigmoid'`",
+    )
+
+
+def _lightgbm() -> Iterator[Kind]:
+    for name, wanted, native in [("LGBMRegressor", "target", number), ("LGBMClassifier", up, chance)]:
+        yield Kind(
+            library="LightGBM",
+            model=f"{name}, missing values",
+            fit=fitted("lightgbm", name, wanted),
+            native=native,
+            missing=True,
+        )
+    yield Kind(
+        library="LightGBM",
+        model="LGBMClassifier, three classes",
+        fit=fitted("lightgbm", "LGBMClassifier", thirds),
+        native=chance_of_down,
+        options={"scored_class": "down"},
+        note="`scored_class` declared",
+    )
+    yield Kind(
+        library="LightGBM",
+        model="LGBMRanker",
+        fit=ranker("lightgbm", "LGBMRanker"),
+        native=number,
+        note="its scores are signals",
+    )
+    yield Kind(
+        library="LightGBM",
+        model="LGBMRegressor as a step, columns by name",
+        fit=by_columns(lambda: estimator("lightgbm", "LGBMRegressor")),
+        native=number,
+    )
+
+
+def _xgboost() -> Iterator[Kind]:
+    for name, wanted, native in [("XGBRegressor", "target", number), ("XGBClassifier", up, chance)]:
+        yield Kind(
+            library="XGBoost",
+            model=f"{name}, missing values",
+            fit=fitted("xgboost", name, wanted),
+            native=native,
+            missing=True,
+        )
+    yield Kind(
+        library="XGBoost",
+        model="XGBClassifier, three classes",
+        fit=fitted("xgboost", "XGBClassifier", lambda rows: pd.factorize(thirds(rows), sort=True)[0]),
+        native=chance_of_down,
+        options={"scored_class": 0},
+        note="`scored_class` declared",
+    )
+    yield Kind(
+        library="XGBoost",
+        model="XGBRanker",
+        fit=ranker("xgboost", "XGBRanker"),
+        native=number,
+        note="its scores are signals",
+    )
+    yield Kind(
+        library="XGBoost",
+        model="XGBRFRegressor",
+        fit=fitted("xgboost", "XGBRFRegressor"),
+        native=number,
+    )
+    yield Kind(
+        library="XGBoost",
+        model="XGBRegressor of counts",
+        fit=fitted("xgboost", "XGBRegressor", ranks, objective="count:poisson"),
+        native=number,
+        note="`objective='count:poisson'`",
+    )
+    yield Kind(
+        library="XGBoost",
+        model="XGBRegressor as a step, columns by name",
+        fit=by_columns(lambda: estimator("xgboost", "XGBRegressor"), dense=True),
+        native=number,
+        note="with `OneHotEncoder(sparse_output=False)`",
+    )
+
+
+def _catboost() -> Iterator[Kind]:
+    for name, wanted, native in [("CatBoostRegressor", "target", number), ("CatBoostClassifier", up, chance)]:
+        yield Kind(
+            library="CatBoost",
+            model=f"{name}, missing values",
+            fit=fitted("catboost", name, wanted),
+            native=native,
+            missing=True,
+        )
+    yield Kind(
+        library="CatBoost",
+        model="CatBoostClassifier, three classes",
+        fit=fitted("catboost", "CatBoostClassifier", thirds),
+        native=chance_of_down,
+        options={"scored_class": "down"},
+        note="`scored_class` declared",
+    )
+    yield Kind(
+        library="CatBoost",
+        model="CatBoostRanker",
+        fit=ranker("catboost", "CatBoostRanker"),
+        native=number,
+        note="its scores are signals",
+    )
+
+
+KINDS = [*_scikit_learn(), *_lightgbm(), *_xgboost(), *_catboost()]
+TRIED = [kind for kind in KINDS if CATBOOST or kind.library != "CatBoost"]
+LIBRARIES = {
+    "scikit-learn": ["scikit-learn", "skl2onnx"],
+    "LightGBM": ["lightgbm", "onnxmltools"],
+    "XGBoost": ["xgboost-cpu", "onnxmltools"],
+    "CatBoost": ["catboost"],
+}
+
+
+def versions(names: list[str]) -> str:
+    """The versions of libraries that `requirements.lock` has, the older first if it has two."""
+    lock = LOCK.read_text()
+    found = {name: re.findall(rf"(?m)^{re.escape(name)}==([\w.]+)", lock) for name in names}
+    return ", ".join(f"{name.removesuffix('-cpu')} {' and '.join(sorted(given))}" for name, given in found.items())
+
+
+def table() -> str:
+    """What was tried with which versions, as Markdown."""
+    lines = []
+    for library, names in LIBRARIES.items():
+        lines += [f"| **{library}** | {versions(names)} |"]
+        lines += [f"| {kind.model} | {kind.note} |".replace("  ", " ") for kind in KINDS if kind.library == library]
+    return "\n".join(["| model | how |", "|---|---|", *lines]) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")
