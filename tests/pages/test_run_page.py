@@ -81,6 +81,11 @@ def test_a_row_beyond_the_limit_of_parity_lies_left_of_it_and_no_difference_has_
     assert "below the limit half of the rows – 99 in 100 rows 0 every row -2" in said
 
 
+@pytest.mark.parametrize("value", [-1.0, 10**400, True, "1e-9"])
+def test_what_is_recorded_of_parity_and_is_not_a_distance_has_no_bar(value: float) -> None:
+    assert "below the limit half of the rows – 99 in 100 rows – every row 1" in parity_of(1e-6, half_within=value)
+
+
 def test_an_old_report_has_the_farthest_row_alone() -> None:
     assert "below the limit half of the rows – 99 in 100 rows – every row 1" in parity_of(1e-6, max_abs_diff=1e-6)
 
