@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..predictions.records import NOT_A_RECORD, Arm
 from ..storage.atomic import make_folder
 from ..storage.lines import append_atomic, lines_from_end
 from ..storage.paths import is_file
+from ..storage.strict_json import Moment
 
 PSI, KS = "drift.psi", "drift.ks"
 
@@ -59,7 +59,7 @@ class Alarm(msgspec.Struct, frozen=True):
 class CheckLine(msgspec.Struct, frozen=True):
     """What is read of a line of the list of checks; other keys are read over."""
 
-    time: datetime
+    time: Moment
     model_id: str
     digest: str
     arm: str | None = None

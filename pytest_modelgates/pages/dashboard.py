@@ -1,7 +1,7 @@
 """The dashboard: four pages of the registry, read from heads, links and the ends of logs, and never from all rows."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -150,25 +150,28 @@ class _Bench(msgspec.Struct, frozen=True):
 def _performance(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list[str]) -> dict[str, Any]:
     charts, versions = list[Chart](), list[list[str]]()
     since = now.date() - timedelta(days=_DAYS)
-    for arm in _unless(notes, lambda: arms(artifacts), []):
-        by_day, by_model = _latencies(_unless(notes, lambda arm=arm: parts(artifacts, arm, since=since), []))  # type: ignore[misc]
-        if by_day:
-            days = sorted(by_day)
-            charts.append(
-                line(
-                    f"Latency of {arm} by day",
-                    f"Milliseconds from a row to its score, of the last {_ROWS} rows of up to {_PARTS} parts of "
-                    "the log a day: half of the rows, and 95 in 100, took less.",
-                    [str(day) for day in days],
-                    {
-                        "half": [_quantile(by_day[day], 0.5) for day in days],
-                        "95 in 100": [_quantile(by_day[day], 0.95) for day in days],
-                    },
-                )
-            )
+
+    def draw(arm: str) -> None:
+        by_day, by_model = _latencies(parts(artifacts, arm, since=since), notes)
+        if not by_day:
+            return
+        days = sorted(by_day)
+        half, most = ([_quantile(by_day[day], share) for day in days] for share in (0.5, 0.95))
         for model_id, times in sorted(by_model.items(), reverse=True):
             figures = [short(_quantile(times, share), 3) for share in (0.5, 0.95, 0.99)]
             versions.append([model_id, arm, str(len(times)), *figures])
+        charts.append(
+            line(
+                f"Latency of {arm} by day",
+                f"Milliseconds from a row to its score, of the last {_ROWS} rows of up to {_PARTS} parts of "
+                "the log a day: half of the rows, and 95 in 100, took less.",
+                [str(day) for day in days],
+                {"half": half, "95 in 100": most},
+            )
+        )
+
+    for arm in _unless(notes, lambda: arms(artifacts), []):
+        _unless(notes, lambda arm=arm: draw(arm), None)  # type: ignore[misc]
     packed = list[list[str]]()
     for model_id in model_ids(artifacts)[-MODELS:][::-1]:
         bench = _unless(notes, lambda model_id=model_id: _bench(artifacts, model_id), None)  # type: ignore[misc]
@@ -183,22 +186,27 @@ def _bench(artifacts: Artifacts, model_id: str) -> _Bench:
         return model.json(BENCH, _Bench)
 
 
-def _latencies(found: Sequence[Part]) -> tuple[dict[date, list[float]], dict[str, list[float]]]:
-    """Sample the ends of the newest parts of each day."""
+def _latencies(found: Sequence[Part], notes: list[str]) -> tuple[dict[date, list[float]], dict[str, list[float]]]:
+    """Sample the ends of the newest parts of each day; one that cannot be read is said."""
     by_day, by_model, read = dict[date, list[float]](), dict[str, list[float]](), dict[date, int]()
     for part in reversed(found):
         if part.path.suffix != JSON_LINES or part.day == date.min or read.get(part.day, 0) >= _PARTS:
             continue
         read[part.day] = read.get(part.day, 0) + 1
-        with closing(lines_from_end(part.path)) as lines:
-            for text in islice(lines, _ROWS):
-                try:
-                    record = msgspec.json.decode(text, type=Prediction)
-                except NOT_A_RECORD:  # the line that closes a part among them
-                    continue
-                by_day.setdefault(part.day, []).append(record.latency_ms)
-                by_model.setdefault(record.model_id, []).append(record.latency_ms)
+        for record in _unless(notes, lambda part=part: _newest(part), []):  # type: ignore[misc]
+            by_day.setdefault(part.day, []).append(record.latency_ms)
+            by_model.setdefault(record.model_id, []).append(record.latency_ms)
     return by_day, by_model
+
+
+def _newest(part: Part) -> list[Prediction]:
+    """Read the last rows of a part."""
+    found = list[Prediction]()
+    with closing(lines_from_end(part.path)) as lines:
+        for text in islice(lines, _ROWS):
+            with suppress(*NOT_A_RECORD):  # the line that closes a part among them
+                found.append(msgspec.json.decode(text, type=Prediction))
+    return found
 
 
 def _quantile(times: Sequence[float], share: float) -> float:

@@ -17,6 +17,7 @@ from .charts import Chart, bars, histograms, line
 
 PARITY, ABLATION = "parity.max_abs_diff", "ablation.harmless"
 NATIVE = "by the native model's scores in the panel"
+_GREATEST = 1e300
 _MOST_CHECKS = 500  # lines of the list of checks, from its end
 
 
@@ -146,17 +147,18 @@ def _parity(evidence: Evidence | None) -> Chart | None:
         f"How far the scores of ONNX Runtime are from the native ones, as a share of the spread of a day's: {said}; "
         f"the limit is {limit:g}. A bar shows by how many powers of ten that is below the limit, and lies left of 0 if "
         "it is above; where nothing differs there is none.",
-        {name: math.log10(limit / value) if value else None for name, value in apart.items()},
+        {name: math.log10(limit / value) if value and value > 0 else None for name, value in apart.items()},
         of="rows and probes",
         unit="powers of ten below the limit",
     )
 
 
 def _decay(evidence: Evidence | None) -> Chart | None:
+    detail = evidence.detail if evidence else {}
     horizons = {
-        f"{name.removeprefix('ic_')} d": float(value)
-        for name, value in (evidence.detail if evidence else {}).items()
-        if name.removeprefix("ic_").isdecimal() and isinstance(value, int | float)
+        f"{name.removeprefix('ic_')} d": value
+        for name in detail
+        if name.removeprefix("ic_").isdecimal() and (value := number(detail, name)) is not None
     }
     if len(horizons) < 2:
         return None
@@ -224,9 +226,11 @@ def distributions(check: CheckLine) -> Chart:
 
 
 def number(detail: Mapping[str, Any], name: str) -> float | None:
-    """Read a number from what was recorded with a value."""
+    """Read a number from what was recorded with a value; None if it is another thing, or too large to be drawn."""
     value = detail.get(name)
-    return float(value) if isinstance(value, int | float) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _GREATEST else None
 
 
 def _list(values: Any) -> list[float]:

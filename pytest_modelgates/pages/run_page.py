@@ -6,10 +6,12 @@ from pathlib import Path
 
 from ..artifacts import Artifacts
 from ..errors import ModelgatesError
+from ..evidence.reasons import few
 from ..evidence.report import Ledger, ModelRun, RunInfo
 from ..evidence.shown import Shown, shown_of, word_of
 from ..evidence.verdict import Judged, Verdict, advice, base_name, weigh
 from ..model.directory import CHANGES, ModelDirectory
+from ..model.sidecar import Sidecar
 from ..policy.limits import short
 from ..policy.policy import Policy
 from ..storage.digests import tree_digest
@@ -117,19 +119,17 @@ def _model(model_id: str, found: ModelRun, run: RunInfo, policy: Policy) -> _Mod
     problems += [f"{what}; give each a name of its own" for what in run.twice]
     if found.digest_before != found.digest_after:
         problems.insert(0, "the model's files changed while the gates ran; pack again, then run again")
-    if blocking:
-        said = f"Red: {counted(len(blocking), 'gate')} {'keeps' if len(blocking) == 1 else 'keep'} it from being live"
-    elif problems or run.exit_status:
-        said = f"Red: no gate blocks, but the run ended with exit status {run.exit_status}"
-    else:
-        said = "Green: no gate keeps it from being live"
+    charts, notes, changes, sidecar = _pictures(model_id, found, policy)
+    left_out = _left_out(found, sidecar, policy)
+    said, state = _verdict(len(blocking), bool(problems or run.exit_status), run.exit_status, left_out)
+    if left_out:
+        problems.append(f"did not run: {few(left_out)}; run all: modelgates gate {found.directory}")
     words = Counter(word_of(each) for each in judged)
-    charts, notes, changes = _pictures(model_id, found, policy)
     shown = [(each, row) for each in judged for row in shown_of(each, policy)]
     return _Model(
         id=model_id,
         said=said,
-        state="bad" if said.startswith("Red") else "good",
+        state=state,
         counts=f"{counted(len(judged), 'gate')}: " + ", ".join(f"{number} {word}" for word, number in words.items()),
         problems=problems,
         reasons=[_reason(each, policy) for each in sorted(judged, key=lambda each: not each.blocks) if each.why],
@@ -141,6 +141,30 @@ def _model(model_id: str, found: ModelRun, run: RunInfo, policy: Policy) -> _Mod
         facts=[("model's digest", f"sha256:{found.digest_after}"), ("directory", found.directory)],
         changes=changes,
     )
+
+
+def _left_out(found: ModelRun, sidecar: Sidecar | None, policy: Policy) -> list[str] | None:
+    """Name the gates that a model must pass and that did not run at all; None if its sidecar is not at hand."""
+    if sidecar is None:
+        return None
+    ran = {record.gate for record in found.gates}
+    return [gate for gate in policy.required_gates(sidecar) if gate not in ran]
+
+
+def _verdict(blocking: int, broken: bool, exit_status: int, left_out: list[str] | None) -> tuple[str, str]:
+    """Say in a line how a run went, and how that is coloured: green only if all ran that must."""
+    if blocking:
+        return f"Red: {counted(blocking, 'gate')} {'keeps' if blocking == 1 else 'keep'} it from being live", "bad"
+    if broken:
+        return f"Red: no gate blocks, but the run ended with exit status {exit_status}", "bad"
+    if left_out is None:
+        return "Not known: no gate that ran keeps it from being live, but nobody can tell whether all ran", "warn"
+    if left_out:
+        return (
+            f"Not complete: no gate that ran keeps it from being live, but {len(left_out)} that must run did not",
+            "warn",
+        )
+    return "Green: no gate keeps it from being live", "good"
 
 
 def _reason(judged: Judged, policy: Policy) -> _Reason:
@@ -186,15 +210,18 @@ def _short(value: str | float) -> str:
     return short(value) if isinstance(value, float) else str(value)
 
 
-def _pictures(model_id: str, found: ModelRun, policy: Policy) -> tuple[list[Chart], list[str], list[str]]:
+def _pictures(
+    model_id: str, found: ModelRun, policy: Policy
+) -> tuple[list[Chart], list[str], list[str], Sidecar | None]:
     """Draw what evidence and panel show; return also what could not be drawn and why, and what the model says."""
-    charts, notes, changes = list[Chart](), list[str](), list[str]()
+    charts, notes, changes, sidecar = list[Chart](), list[str](), list[str](), None
     directory = Path(found.directory)
     try:
         if tree_digest(directory) != found.digest_after:
             notes.append("The model's files are others by now than those that were judged: nothing is drawn of them.")
         else:
             with ModelDirectory(directory) as model:
+                sidecar = model.sidecar
                 changes = _lines(model.read(CHANGES).decode(errors="replace"))
                 drawn, not_drawn = of_panel(model, policy)
                 charts += drawn
@@ -206,7 +233,7 @@ def _pictures(model_id: str, found: ModelRun, policy: Policy) -> tuple[list[Char
         charts += of_checks(Artifacts.of(directory), found.digest_after)
     except (ModelgatesError, OSError) as error:
         notes.append(f"Not drawn of the checks for drift: {first_line(error)}.")
-    return charts, notes, changes
+    return charts, notes, changes, sidecar
 
 
 def _lines(text: str) -> list[str]:

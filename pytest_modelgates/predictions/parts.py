@@ -23,7 +23,7 @@ from ..storage.atomic import close_quietly, make_folder, rename_new, sync_folder
 from ..storage.digests import Sha256, sha256_of
 from ..storage.lines import LONGEST, append_atomic, count_lines, drop_torn_line, first, lines_from_end
 from ..storage.paths import is_file, is_folder, is_link
-from .records import NOT_A_RECORD, Arm, Prediction, checked_arm
+from .records import NOT_A_RECORD, Arm, Prediction, checked_arm, is_arm
 
 JSON_LINES, PARQUET = ".jsonl", ".parquet"
 _DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
@@ -60,8 +60,9 @@ def parts(artifacts: Artifacts, arm: Arm, *, since: date | None = None) -> list[
 
 
 def arms(artifacts: Artifacts) -> list[Arm]:
-    """List the arms that have records, in the order of their names."""
-    named = os.listdir(artifacts.predictions) if is_folder(artifacts.predictions) else []
+    """List the arms that have records, in the order of their names; a folder that no arm can be called is left out."""
+    names = os.listdir(artifacts.predictions) if is_folder(artifacts.predictions) else []
+    named = [name for name in names if is_arm(name)]
     plain = [arm for arm, path in artifacts.newest_parts.items() if _is_part(path)]
     return sorted({*plain, *(arm for arm in named if next(_files(artifacts, arm), None))})
 

@@ -23,6 +23,11 @@ CONTENT = "content:"
 Arm = Annotated[str, msgspec.Meta(pattern=ARM)]
 
 
+def is_arm(name: str) -> bool:
+    """Whether a name can name an arm."""
+    return re.match(ARM, name) is not None
+
+
 def checked_arm(name: str) -> str:
     """Return `name` if it can name an arm.
 
@@ -31,7 +36,7 @@ def checked_arm(name: str) -> str:
     FormatError
         If it cannot, because it names a folder.
     """
-    if not re.match(ARM, name):
+    if not is_arm(name):
         raise FormatError(f"{printable(name)!r} is not an arm: expected a name such as live, shadow or blue-2")
     return name
 

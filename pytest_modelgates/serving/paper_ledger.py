@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     format: Literal[1] = 1
     arm: Arm
-    capital_cents: int
+    capital_cents: Annotated[int, msgspec.Meta(gt=0)]
     opened: Moment
 
 

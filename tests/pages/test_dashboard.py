@@ -117,6 +117,42 @@ def test_latency_is_shown_by_day_and_by_version(registry: Registry) -> None:
     assert "As packing measured it" in text
 
 
+@pytest.mark.parametrize(
+    ("damaged", "why"),
+    [
+        (b"x" * 2**21 + b"\n", "a line of more than 1048576 bytes"),
+        (b'{"time":"2026-11-01T00:00:00Z"', None),
+    ],
+    ids=["a line without end", "a writer that was killed"],
+)
+def test_a_part_of_the_log_that_cannot_be_read_is_said_and_the_others_are_drawn(
+    registry: Registry, damaged: bytes, why: str | None
+) -> None:
+    log_predictions(registry.artifacts, scored(registry))
+    log_predictions(registry.artifacts, scored(registry))
+    parts(registry.artifacts, "live")[-1].path.write_bytes(damaged)
+    text = said(registry, "performance")
+    assert f"{registry.live} live 20 1 1 1" in text
+    assert why is None or why in text
+
+
+def test_a_latency_that_no_clock_gives_is_said_and_the_rest_is_shown(registry: Registry) -> None:
+    records = [msgspec.structs.replace(each, arm="shadow", latency_ms=1e308) for each in scored(registry)]
+    log_predictions(registry.artifacts, records)
+    log_predictions(registry.artifacts, scored(registry))
+    text = said(registry, "performance")
+    assert "sample reaches 1e+308 in size" in text
+    assert f"{registry.live} live 20 1 1 1" in text
+    assert "As packing measured it" in text
+
+
+def test_what_lies_among_the_arms_and_is_none_hides_no_arm(registry: Registry) -> None:
+    log_predictions(registry.artifacts, scored(registry))
+    (registry.artifacts.predictions / "lost+found").mkdir()
+    (registry.artifacts.predictions / ".snapshot").mkdir()
+    assert f"{registry.live} live 20 1 1 1" in said(registry, "performance")
+
+
 def test_quality_shows_gates_with_their_margins_and_checks_for_drift(registry: Registry) -> None:
     checked(registry)
     text = said(registry, "quality")
@@ -206,6 +242,7 @@ def test_the_newest_check_that_has_bins_is_drawn(registry: Registry) -> None:
 
 def test_lines_that_are_not_a_check_are_passed_over(registry: Registry) -> None:
     checked(registry, time="yesterday")
+    checked(registry, time="2026-11-01T00:00:00")  # of no known zone
     with registry.artifacts.drift_checks.open("ab") as file:
         file.write(b"\xff\n[]\n" + b"[" * 100_000 + b"\n")
     assert "No check for drift was made yet." in said(registry, "quality")
@@ -225,8 +262,11 @@ def test_business_draws_what_the_ledger_on_paper_says(registry: Registry, tmp_pa
     assert f"{earned:.2%} of capital" in text.partition("earned on paper after costs")[2]
     assert "Return on paper" in text
     assert {"Exposure on paper", "Drawdown on paper", "Turnover on paper"} <= set(re.findall(r"\w+ on paper", text))
+    content = registry.artifacts.paper("live").read_text()
     registry.artifacts.paper("live").write_text("{}\n")
     assert "Return on paper" not in said(registry, "business")
+    registry.artifacts.paper("live").write_text(re.sub(r'"capital_cents":\d+', '"capital_cents":0', content))
+    assert "live.jsonl, line 1: not a line of a paper ledger" in said(registry, "business")
 
 
 def test_paper_stands_against_live_by_the_days_of_the_positions(registry: Registry, tmp_path: Path) -> None:

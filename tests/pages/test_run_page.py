@@ -13,7 +13,7 @@ from pytest_modelgates.pages.render import is_page, page
 from pytest_modelgates.pages.run_page import run_page
 from pytest_modelgates.policy.limits import short
 from tests.support.gate_runs import PACKAGED, own_gate, reports_of, run
-from tests.support.handmade import evidence, record
+from tests.support.handmade import evidence, green_ledger, record
 
 from .reading import Read, is_harmless
 
@@ -81,6 +81,11 @@ def test_a_row_beyond_the_limit_of_parity_lies_left_of_it_and_no_difference_has_
     assert "below the limit half of the rows – 99 in 100 rows 0 every row -2" in said
 
 
+@pytest.mark.parametrize("value", [-1.0, 10**400, True, "1e-9"])
+def test_what_is_recorded_of_parity_and_is_not_a_distance_has_no_bar(value: float) -> None:
+    assert "below the limit half of the rows – 99 in 100 rows – every row 1" in parity_of(1e-6, half_within=value)
+
+
 def test_an_old_report_has_the_farthest_row_alone() -> None:
     assert "below the limit half of the rows – 99 in 100 rows – every row 1" in parity_of(1e-6, max_abs_diff=1e-6)
 
@@ -102,6 +107,24 @@ def test_a_page_is_harmless_and_known_as_ours(ledger: Ledger) -> None:
     (policy,) = [each["content"] for each in Read(content.decode()).all("meta") if each.get("http-equiv") is not None]
     assert str(policy).startswith("default-src 'none'; style-src 'sha256-")
     assert "script-src" not in str(policy)
+
+
+def test_a_page_is_green_only_if_every_gate_that_must_run_did(good_model: Path) -> None:
+    whole = green_ledger(good_model, PACKAGED)
+    ((model_id, run),) = whole.models.items()
+    content = run_page(whole, PACKAGED, report="report.json")
+    assert "Green: no gate keeps it from being live" in text_of(content)
+    some = msgspec.structs.replace(run, gates=run.gates[:3])
+    part = msgspec.structs.replace(whole, models={model_id: some})
+    left = [record.gate for record in run.gates[3:]]
+    said = text_of(run_page(part, PACKAGED, report="report.json"))
+    assert "Green" not in said
+    assert f"Not complete: no gate that ran keeps it from being live, but {len(left)} that must run did not" in said
+    assert f"did not run: {', '.join(left[:5])} and {len(left) - 5} more; run all: modelgates gate {good_model}" in said
+    (good_model / "CHANGES.md").chmod(0o644)
+    (good_model / "CHANGES.md").write_text("another by now")
+    said = text_of(run_page(part, PACKAGED, report="report.json"))
+    assert "Not known: no gate that ran keeps it from being live, but nobody can tell whether all ran" in said
 
 
 def spoiled(ledger: Ledger, text: str) -> Ledger:
@@ -184,11 +207,12 @@ def test_what_blocks_stands_first(ledger: Ledger) -> None:
     assert 0 <= said.index("wf.worst_fold failed") < said.index("pnl.after_costs WARN")
 
 
-def test_a_green_run_says_so(pytester: pytest.Pytester) -> None:
+def test_a_run_of_one_gate_of_a_model_without_a_sidecar_is_not_green(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, value="0")
     assert run(pytester, f"--model-dir={model}", "test_mine.py", "--gate-html=page.html").ret == 0
     content = (pytester.path / "page.html").read_bytes()
-    assert "Green: no gate keeps it from being live" in text_of(content)
+    assert "Not known: no gate that ran keeps it from being live" in text_of(content)
+    assert "Green" not in text_of(content)
     assert is_harmless(content)
 
 

@@ -19,7 +19,7 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.policy.operations import LockRules
 from pytest_modelgates.predictions.counting import Tally, Window, count_log
-from pytest_modelgates.predictions.parts import PartWriter, close_part, parts
+from pytest_modelgates.predictions.parts import PartWriter, arms, close_part, parts
 from pytest_modelgates.predictions.reading import Reading, read_part
 from pytest_modelgates.predictions.records import encode_predictions
 from pytest_modelgates.storage.digests import sha256
@@ -260,3 +260,11 @@ def test_a_line_cut_in_its_middle_is_counted_and_read_on_once_it_is_whole(artifa
     assert [record.prediction for batch in read_part(part, reading) for record in batch] == [2.0]
     assert (reading.torn, reading.lines, reading.size) == (0, 2, len(lines))
     assert msgspec.json.decode(lines.splitlines()[0])["arm"] == "shadow"
+
+
+def test_a_folder_that_no_arm_can_be_called_hides_no_arm(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    for name in ("live", "lost+found", ".snapshot"):
+        (artifacts.predictions / name / "2026-11-30").mkdir(parents=True)
+        (artifacts.predictions / name / "2026-11-30" / "x-1-0.jsonl").touch()
+    assert arms(artifacts) == ["live"]
