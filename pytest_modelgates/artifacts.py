@@ -339,6 +339,19 @@ class Artifacts:
         return self.reports(model_id) / f"{started:%Y%m%dT%H%M%S.%fZ}.json"
 
 
+def keeper_of(place: Path) -> Artifacts | None:
+    """Find the registry that keeps its own files at a place, or below which it lies; None if there is none.
+
+    A root is known by what pack and promote write into it.
+    """
+    path = place.resolve()
+    for folder in (path, *path.parents):
+        found = Artifacts(folder)
+        if (is_there(found.latest_id) or is_there(found.promotions)) and found.keeps(path):
+            return found
+    return None
+
+
 def newest_id(artifacts: Artifacts) -> str | None:
     """Read the id of the newest packed candidate; None before the first one."""
     if not is_there(artifacts.latest_id):

@@ -56,6 +56,16 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Refuse `--debug=FILE` where a registry keeps its own files, before pytest opens it."""
+    option = early_config.known_args_namespace
+    if option.model_dir and getattr(option, "debug", None):
+        from .gating.report_place import refuse_debug_file
+
+        refuse_debug_file(option)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; given a model and no path, run the shipped gates."""
     from .policy import families

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifacts import Artifacts
-from ..errors import ModelgatesError
+from ..artifacts import Artifacts, keeper_of
+from ..errors import ModelgatesError, RefusedError
 from ..storage.paths import is_folder
 from .options import (
     ARTIFACTS,
@@ -214,6 +214,11 @@ def keygen(arguments: argparse.Namespace) -> int:
     """
     from ..evidence.seal import generate_key
 
+    if keeper := keeper_of(arguments.file):
+        raise RefusedError(
+            f"{arguments.file}: the registry {keeper.root} keeps its own files there, which others may read; give the "
+            "key a place outside it, such as ~/.config/modelgates.pem"
+        )
     public = generate_key(arguments.file, p256=arguments.p256)
     print(public)
     if arguments.p256:

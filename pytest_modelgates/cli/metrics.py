@@ -31,10 +31,11 @@ def metrics(arguments: argparse.Namespace) -> int:
     them are in registry/prometheus of the repository. (extra `serve`)
     """
     from ..monitoring.exposition import exposition
+    from ..policy.place import keeps
     from ..storage.atomic import write_atomic
 
     artifacts = artifacts_of(arguments)
-    if arguments.textfile and artifacts.keeps(arguments.textfile.resolve()):
+    if arguments.textfile and keeps(artifacts, arguments.textfile):
         raise RefusedError(
             f"{arguments.textfile}: kept by the registry; give --textfile another place, such as "
             "/var/lib/node_exporter/modelgates.prom"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ..artifacts import Artifacts, newest_id
 from ..errors import InsufficientDataError, ModelgatesError, NoReference, RefusedError, StatisticsError
-from ..pages.markdown import SUMMARY_VARIABLE, append_summary, table, titled
+from ..pages.markdown import SUMMARY_VARIABLE, append_summary, summary_place, table, titled
+from ..policy.place import keeps
 from ..storage.text import counted, printable
 from .alerts import happened
 from .gates import run_gates_as_read, write_page
@@ -75,11 +76,14 @@ def nightly(arguments: argparse.Namespace) -> int:
     gate fails or a criterion is violated. What could not be measured is named, and never called good.
     """
     artifacts = artifacts_of(arguments)
+    summary = summary_place(arguments.summary)
+    if summary and keeps(artifacts, summary):
+        raise RefusedError(f"{summary}: kept by the registry; give --summary another place")
     night = _Night(artifacts, acting(artifacts, arguments), key_of(arguments), junit_of(arguments))
     lines = list(night.work(promote=arguments.promote))
     title = f"modelgates nightly, {night.now:%Y-%m-%d %H:%M} UTC"
     print("", title, *map(str, lines), sep="\n")
-    append_summary(_markdown(title, lines), arguments.summary)
+    append_summary(_markdown(title, lines), summary)
     return max(STATUS[line.outcome] for line in lines)
 
 

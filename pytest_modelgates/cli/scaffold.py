@@ -4,7 +4,8 @@ import argparse
 from importlib import resources
 from pathlib import Path
 
-from ..errors import ModelgatesError
+from ..artifacts import keeper_of
+from ..errors import ModelgatesError, RefusedError
 from ..storage.paths import is_folder
 from .options import Verbs, argument
 
@@ -46,10 +47,15 @@ def write_templates(root: Path, ci: str = "github") -> list[tuple[Path, bool]]:
     Raises
     ------
     ModelgatesError
-        If there is no such folder.
+        If there is no such folder, or a registry keeps its own files there.
     """
     if not is_folder(root):
         raise ModelgatesError(f"{root}: no such folder; make it first, or run this in your repository")
+    if keeper := keeper_of(root):
+        raise RefusedError(
+            f"{root}: the registry {keeper.root} keeps its own files there; give the repository, such as "
+            f"{keeper.root.parent}"
+        )
     done = []
     for name, place in templates(ci).items():
         path = root / place

@@ -156,7 +156,7 @@ class Run:
         self._config = config
         self._hooks: dict[str, set[str]] = {origin: set(names) for origin, names in third_party_hooks(config).items()}
         self._option = config.option
-        refuse_other_places(config.option, [Artifacts.of(directory) for directory in self.model_dirs])
+        refuse_other_places(config, [Artifacts.of(directory) for directory in self.model_dirs])
         self.page = Path(config.option.gate_html) if config.option.gate_html else None
         if self.page:
             try:

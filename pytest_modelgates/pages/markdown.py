@@ -47,6 +47,12 @@ def refusal_summary(title: str, text: str) -> str:
     return titled(title, escaped(first), bullets(line.strip() for line in more))
 
 
+def summary_place(given: Path | None = None) -> Path | None:
+    """Find the file that a summary is appended to: the one given, else the one that GitHub names; else None."""
+    name = os.environ.get(SUMMARY_VARIABLE)
+    return given or (Path(name) if name else None)
+
+
 def append_summary(text: str, place: Path | None = None) -> None:
     """Append a summary to a file: the one given, else the one that GitHub names; without either do nothing.
 
@@ -60,7 +66,6 @@ def append_summary(text: str, place: Path | None = None) -> None:
     OSError
         If the file cannot be written.
     """
-    name = place or os.environ.get(SUMMARY_VARIABLE)
-    if name:
-        with Path(name).open("a", encoding="utf-8") as file:
+    if found := summary_place(place):
+        with found.open("a", encoding="utf-8") as file:
             file.write(text)

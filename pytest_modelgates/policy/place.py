@@ -95,6 +95,17 @@ def find_place(artifacts: Artifacts, asked: Path | None = None) -> Place:
     )
 
 
+def keeps(artifacts: Artifacts, path: Path) -> bool:
+    """Whether a file written to a path would lie where the registry keeps its own: a policy and operations.toml too.
+
+    Some write through a link that lies there, and some replace it, so both places count.
+    """
+    own = find_place(artifacts).own or artifacts.named.parent / NEIGHBOUR
+    files = {os.path.realpath(own), os.path.realpath(own.with_name(NAME))}
+    places = (Path(os.path.realpath(path.parent)) / path.name, Path(os.path.realpath(path)))
+    return any(artifacts.keeps(place) or str(place) in files for place in places)
+
+
 def operations_at(artifacts: Artifacts) -> Operations:
     """Read how a registry is operated, for what only writes down; a policy that is broken or lost does not bar that."""
     place = find_place(artifacts)

@@ -55,6 +55,45 @@ def test_a_report_never_goes_where_the_registry_keeps_its_own(
     ) in result.stderr.lines
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--debug={}",
+        "--benchmark-json={}",
+        "--benchmark-storage=file://{}",
+        "--benchmark-storage={}",
+        "--benchmark-histogram={}",
+        "--benchmark-cprofile-dump={}",
+        "-olog_file={}",
+        "-ocache_dir={}",
+    ],
+)
+@pytest.mark.parametrize("place", ["artifacts/promotions.log", "artifacts/models/1700000000/new"])
+def test_nothing_else_that_pytest_writes_goes_there(pytester: pytest.Pytester, words: str, place: str) -> None:
+    model = own_gate(pytester, value="0")
+    root = pytester.path / "artifacts"
+    (root / "promotions.log").write_text("precious")
+    before = sorted(root.rglob("*"))
+    # Its cache is on, as it is for people.
+    result = pytester.runpytest_inprocess(f"--model-dir={model}", "test_mine.py", words.format(place))
+    assert result.ret == 4
+    assert (root / "promotions.log").read_text() == "precious"
+    assert sorted(root.rglob("*")) == before
+    result.stderr.fnmatch_lines([f"*{place}: the registry keeps its own files there; give a place below *"])
+
+
+@pytest.mark.parametrize("option", ["--junit-xml", "--log-file", "--gate-report", "--debug", "--benchmark-json"])
+@pytest.mark.parametrize("name", ["policy.toml", "operations.toml"])
+def test_a_policy_is_never_written_over(pytester: pytest.Pytester, option: str, name: str) -> None:
+    model = own_gate(pytester, value="0")
+    policy = pytester.path / "registry" / name
+    policy.parent.mkdir(exist_ok=True)
+    policy.write_text("format = 1\n")
+    result = run(pytester, f"--model-dir={model}", "test_mine.py", f"{option}=registry/{name}")
+    assert result.ret == 4
+    assert policy.read_text() == "format = 1\n"
+
+
 @pytest.mark.parametrize("option", ["--gate-report", "--json-report-file"])
 @pytest.mark.parametrize(
     "content", [b"", b"precious", b'{"precious": 1}', b"[]", b"\xff", None], ids=lambda content: str(content)
