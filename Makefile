@@ -11,7 +11,7 @@ MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
 CSV ?= $(ARTIFACTS)/live_data.csv
 DIRECTORY = $(ARTIFACTS)/models/$(MODEL)
 
-.PHONY: help env e2e test lint bench promote rollback shadow drift-check watch kill unkill kill-drill
+.PHONY: help env e2e test lint docs coverage bench promote rollback shadow drift-check watch kill unkill kill-drill
 .PHONY: gate\:data gate\:signal gate\:parity gate\:pnl gate\:wf candidate
 
 help: ## Show this list
@@ -37,6 +37,15 @@ lint: env ## Check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: env ## Build the pages as a site, in site/
+	$(BIN)/mkdocs build --quiet --strict
+
+coverage: env ## Run the test suite and say how much of the code it runs
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 bench: env ## Run the benchmarks
 	for name in startup statistics strict_check tables registry serving feeds records drift; do $(BIN)/python -m benchmarks.$$name; done

@@ -79,8 +79,8 @@ def known(node: ast.ImportFrom, name: str) -> bool:
     return name in PUBLIC.get(str(node.module), set()) | {"*"}
 
 
-def test_every_fixture_of_the_guide_is_there() -> None:
-    table = TEXTS["docs/guide.md"].partition("### Fixtures\n")[2].partition("\n### ")[0]
+def test_every_fixture_of_the_docs_is_there() -> None:
+    table = TEXTS["docs/reference/gating.md"].partition("## Fixtures\n")[2].partition("\n## ")[0]
     named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     sources = [path.read_text("utf-8") for path in (ROOT / "pytest_modelgates" / "gating" / "fixtures").glob("*.py")]
     there = {name for source in sources for name in re.findall(r"^def (\w+)", source, re.MULTILINE)}

@@ -133,8 +133,8 @@ def probabilistic_sharpe(sharpe: Sharpe, *, benchmark: float = 0.0) -> float:
 
     Notes
     -----
-    Phi[(SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)] [1]_, with the benchmark SR*, skewness g3 and
-    kurtosis g4. Periods are taken for independent; for others use `significance.mean_exceeds`.
+    ``Phi[(SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)]`` [1]_, with the benchmark ``SR*``, skewness g3
+    and kurtosis g4. Periods are taken for independent; for others use `significance.mean_exceeds`.
 
     References
     ----------
@@ -257,7 +257,7 @@ def minimum_track_record(sharpe: Sharpe, *, benchmark: float = 0.0, confidence: 
 
     Notes
     -----
-    1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2, equation 13 in the preprint of [1]_, with the normal
+    ``1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2``, equation 13 in the preprint of [1]_, with the normal
     quantile z of the confidence.
 
     References

@@ -1,4 +1,4 @@
-"""The kinds of records: each is one word, and the guide says the same of it."""
+"""The kinds of records: each is one word, and the page on files says the same of it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from pytest_modelgates.audit.kinds import KINDS, OF_TRIALS, SHOWN
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "files.md"
 
 
 @pytest.mark.parametrize("kind", SHOWN)
@@ -19,8 +19,8 @@ def test_no_kind_has_two_names() -> None:
     assert len(set(SHOWN)) == len(SHOWN)
 
 
-def test_the_guide_says_of_each_kind_what_its_subject_and_evidence_are() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", GUIDE.read_text("utf-8").partition("### Logs")[2], re.M)
+def test_the_page_on_files_says_of_each_kind_what_its_subject_and_evidence_are() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", PAGE.read_text("utf-8").partition("## Logs")[2], re.M)
     assert rows == [(name, kind.subject, kind.evidence) for name, kind in KINDS.items()]
 
 

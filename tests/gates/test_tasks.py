@@ -370,14 +370,13 @@ def test_the_twin_has_its_own_fault_alone(packed: dict[str, Path], tmp_path: Pat
 
 
 @pytest.mark.usefixtures("packed")  # imports pyarrow, which cannot be loaded twice, before pytester can forget it
-def test_what_the_guide_shows_works(
+def test_what_the_page_on_classifiers_shows_works(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
-    section = guide.partition("### Models that are not signals\n")[2].partition("\n### ")[0]
-    code, policy = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "classifier.md").read_text("utf-8")
+    code, policy = (page.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("python", "toml"))
     monkeypatch.chdir(pytester.path)
-    exec(compile(code, "guide", "exec"), {})  # prints where the model lies
+    exec(compile(code, "page", "exec"), {})  # prints where the model lies
     directory = pytester.path / capsys.readouterr().out.strip()
     (pytester.path / "policy.toml").write_text(policy)
     assert gates_of(pytester, directory, pytester.path / "policy.toml").ret == 0

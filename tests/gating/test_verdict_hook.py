@@ -11,7 +11,7 @@ from tests.support.gate_runs import ledger_of, own_gate, run, run_apart
 
 __all__ = ["model"]
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-gate.md"
 LISTENER = """
 import json
 
@@ -102,7 +102,7 @@ def test_who_listens_is_in_the_ledger(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.integration
 def test_the_adapter_of_the_guide_shows_verdicts_in_allure(pytester: pytest.Pytester, model: Path) -> None:
-    (code,) = re.findall(r"```python\n(import allure\n.*?)```", GUIDE.read_text("utf-8"), flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(import allure\n.*?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
     pytester.makepyfile(allure_verdicts=code)
     run_apart(pytester, "-p", "allure_verdicts", f"--model-dir={model}", "test_mine.py", "--alluredir=results")
     found = results_of(pytester.path / "results")

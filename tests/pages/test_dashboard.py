@@ -372,9 +372,10 @@ def test_each_place_that_the_guide_names_for_a_page_or_a_log_is_there(
     assert main(["outcomes", "add", str(file), "--artifacts", root]) == 0
     assert main(["drift-check", "--artifacts", root]) in (0, 1)
     assert written(registry, tmp_path / "out") == 0
-    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
-    pages = guide.partition("also in files, and told by commands:\n\n")[2].partition("\n\n")[0]
-    logs = guide.partition("### Logs\n\n")[2].partition("\n\n")[0]
+    docs = Path(__file__).parents[2] / "docs"
+    pages = (docs / "how-to" / "browser.md").read_text("utf-8").partition("and told by commands:\n\n")[2]
+    logs = (docs / "reference" / "files.md").read_text("utf-8").partition("## Logs\n\n")[2]
+    pages, logs = (text.partition("\n\n")[0] for text in (pages, logs))
     named = re.findall(r"`([^`]+)`", pages + logs)
     assert len(set(named)) == 4 + 9 + 8 + 2
     for name in named:
