@@ -14,9 +14,10 @@ from ..predictions.reading import closing_on_disk
 from ..registry.in_force import InForce
 from ..registry.store import live_change
 from ..serving.paper_ledger import read_ledger
+from ..storage.paths import is_there
 from .charts import Chart, line
 
-# What is joined: rows of the newest days of the log, and bytes of outcomes.
+# What is read: rows of the newest days of the log, and bytes of outcomes and of the ledger on paper.
 _MOST_ROWS, _MOST_BYTES = 20_000, 16 * 2**20
 _ROW = 200  # bytes of a line of a part that is still open
 
@@ -29,7 +30,11 @@ def paper(artifacts: Artifacts, charts: list[Chart], facts: Facts) -> Returns:
     """Draw what the ledger says, if there is one: what was really followed, caps and missing prices included."""
     from ..stats.risk import drawdowns
 
-    ledger = read_ledger(artifacts.paper("live"))
+    place = artifacts.paper("live")
+    if (size := place.stat().st_size if is_there(place) else 0) > _MOST_BYTES:
+        facts.append(("on paper", f"not read: a ledger of {size / 2**20:.0f} MB; see: modelgates reconcile"))
+        return {}
+    ledger = read_ledger(place)
     if ledger is None or not ledger.days:
         return {}
     capital, days = ledger.opening.capital_cents, [str(each.day) for each in ledger.days]
@@ -81,9 +86,9 @@ def realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], facts
 
     live = live_change(artifacts)
     since = _readable(parts(artifacts, "live"))
-    known = sum(path.stat().st_size for path in artifacts.outcomes.glob("*.jsonl"))
-    if since is None or known > _MOST_BYTES:
-        what = "the log: a day of it has too many rows" if since is None else f"{known / 2**20:.0f} MB of outcomes"
+    too_many = _too_many_outcomes(artifacts)
+    if since is None or too_many:
+        what = too_many or "the log: a day of it has too many rows"
         facts.append(("not read", f"{what}; see: modelgates outcomes realised"))
         return {}
     with ModelDirectory(artifacts.model(live.to)) as model:
@@ -149,6 +154,9 @@ def ab_test(artifacts: Artifacts, charts: list[Chart], facts: Facts) -> None:
     if sum(_rows(part) for arm in ("live", AB) for part in parts(artifacts, arm) if part.day >= began) > _MOST_ROWS:
         facts.append(("A/B test", f"not read: its log has more than {_MOST_ROWS} rows; see: modelgates ab status"))
         return
+    if too_many := _too_many_outcomes(artifacts):
+        facts.append(("A/B test", f"not read: {too_many}; see: modelgates ab status"))
+        return
     known = ab_by_day(artifacts, test)
     found, plan = known.found, known.found.plan
     facts += [
@@ -195,6 +203,12 @@ def against(on_paper: Returns, live: Returns) -> list[Chart]:
             {name: [*accumulate(returns[day] for day in days)] for name, returns in both.items()},
         )
     ]
+
+
+def _too_many_outcomes(artifacts: Artifacts) -> str | None:
+    """Say how many outcomes there are, if they are too many to be read while somebody waits."""
+    size = sum(path.stat().st_size for path in artifacts.outcomes.glob("*.jsonl"))
+    return f"{size / 2**20:.0f} MB of outcomes" if size > _MOST_BYTES else None
 
 
 def _readable(found: Sequence[Part]) -> date | None:

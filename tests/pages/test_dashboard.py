@@ -357,6 +357,21 @@ def test_outcomes_that_are_too_many_are_not_joined(registry: Registry, monkeypat
     (registry.artifacts.outcomes / "many.jsonl").write_bytes(b" " * 2**21)
     monkeypatch.setattr(module, "_MOST_BYTES", 2**20)
     assert "not read 2 MB of outcomes; see: modelgates outcomes realised" in said(registry, "business")
+    ab.start(registry.artifacts, plan_of(registry.artifacts, registry.live, registry.candidate))
+    assert "A/B test not read: 2 MB of outcomes; see: modelgates ab status" in said(registry, "business")
+
+
+def test_a_ledger_that_is_too_long_is_not_read(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_predictions(registry.artifacts, predicted(registry))
+    assert traded(registry, tmp_path) == 0
+    with registry.artifacts.paper("live").open("a") as file:
+        file.write(" " * 2**21)
+    monkeypatch.setattr(module, "_MOST_BYTES", 2**20)
+    text = said(registry, "business")
+    assert "on paper not read: a ledger of 2 MB; see: modelgates reconcile" in text
+    assert "Return on paper" not in text
 
 
 def test_each_place_that_the_guide_names_for_a_page_or_a_log_is_there(
