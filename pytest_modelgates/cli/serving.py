@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -243,7 +243,9 @@ def _started(server: "Server", place: "Place | None", host: str, port: int) -> N
     served = server.application.served
     url = f"http://{shown(host, port)}/v2/models/{served.protocol.model}"
     worker = f"; worker {place.number} of {len(place.doors)}: http://{place.door}" if place else ""
-    print(f"{served.adapter.model_id} (live): {url}{worker}", flush=True)
+    # A worker that is started later serves, also if nobody reads that any more.
+    with suppress(OSError) if place else nullcontext():
+        print(f"{served.adapter.model_id} (live): {url}{worker}", flush=True)
 
 
 def kill(arguments: argparse.Namespace) -> int:

@@ -168,6 +168,7 @@ class Server:
             loop.add_reader(until, end)
         (host, port), own = sockets[0].getsockname()[:2], sockets[-1].getsockname()[:2]
         with Announced(self.application.served.adapter.artifacts, self._arm, *own):
+            self._tell()
             tasks = [loop.create_task(self._look(server)), loop.create_task(self._beat())]
             started(host, port)
             try:
@@ -184,10 +185,14 @@ class Server:
             self._place.board.stop()
 
     async def _beat(self) -> None:
-        """Tell the other workers that this one is at work, and which model it serves."""
         while self._place:
-            self._place.board.serves(self._place.number, self.application.served.adapter.model_id)
+            self._tell()
             await asyncio.sleep(_LOOK_S)
+
+    def _tell(self) -> None:
+        """Tell the other workers that this one is at work, and which model it serves."""
+        if self._place:
+            self._place.board.serves(self._place.number, self.application.served.adapter.model_id)
 
     async def _look(self, server: Any) -> None:
         """Follow the link, and cut off who takes too long."""
@@ -222,8 +227,7 @@ class Server:
             return
         self._wanted = wanted
         before = self.application.swap(served)
-        if self._place:
-            self._place.board.serves(self._place.number, served.adapter.model_id)
+        self._tell()
         with suppress(OSError):  # on a full disk its part stays as one whose writer died
             before.close()
 

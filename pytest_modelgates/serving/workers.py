@@ -19,6 +19,7 @@ from ..storage.text import counted, shown
 from .board import Board, Place
 
 _LOOK_S = 0.2
+_SLEPT_S = 2.0  # between two looks: this process was stopped itself
 _EACH_S = 1.0  # between two starts of a worker, at least
 _LONGEST_S = 30.0  # until a worker that never serves is started again
 _TRIES = 5
@@ -82,6 +83,7 @@ class Supervisor:
         self._address, self._first_door = address, doors
         self._workers = [_Worker(number) for number in range(1, count + 1)]
         self._served = False
+        self._last_look = self._awake_since = time.monotonic()
 
     def run(self) -> int:
         """Give the exit status: 0 once they have drained, or that of the workers if none of them comes to serve.
@@ -104,6 +106,7 @@ class Supervisor:
                     wait([*alive, read], timeout=_LOOK_S)
                     if any(self._is_end(number) for number in numbers()):
                         return self._drained()
+                    self._note_sleep()
                     for worker in self._workers:
                         self._look(worker)
                     if (status := self._given_up()) is not None:
@@ -123,9 +126,14 @@ class Supervisor:
             if worker.process is None and now >= worker.not_before:
                 worker.started, worker.serving = now, False
                 place = Place(self._board, worker.number, self._doors)
-                worker.process = self._context.Process(target=self._work, args=(place, self._all, worker.own))
-                worker.process.start()
-                self._board.begins(worker.number, worker.process.pid or 0, failed=worker.failed)
+                process = self._context.Process(target=self._work, args=(place, self._all, worker.own))
+                try:
+                    process.start()
+                except OSError as error:  # no memory or no process to be had: those that run go on
+                    self._failed(worker, f"worker {worker.number} cannot be started ({error.strerror})", status=3)
+                    continue
+                worker.process = process
+                self._board.begins(worker.number, process.pid or 0, failed=worker.failed)
 
     def _look(self, worker: _Worker) -> None:
         if worker.process is None:
@@ -134,25 +142,38 @@ class Supervisor:
         if line.version is not None and not worker.serving:
             worker.serving = self._served = True
         if worker.process.is_alive():
-            silent = time.monotonic() - line.looked
+            silent = time.monotonic() - max(line.looked, self._awake_since)
             if not worker.serving or silent <= self._timeout_s + _SPARE_S:
                 return
             _say(f"{line} shows no sign of life for {silent:.0f} s; killed")
             worker.process.kill()
         worker.process.join()
         status, worker.process = worker.process.exitcode or 0, None
-        worker.status, how = (status if status > 0 else 3), _ended(status)
-        worker.failed = 0 if worker.serving else worker.failed + 1
-        self._board.gone(worker.number, failed=worker.failed)
+        if status == -signal.SIGUSR1:  # it came before the worker could take it
+            self._board.stop()
         if worker.serving:
+            worker.failed = 0
             worker.not_before = worker.started + _EACH_S
-            _say(f"{line} {how}; another one is started")
-            return
+            self._board.gone(worker.number, failed=0)
+            _say(f"{line} {_ended(status)}; another one is started")
+        else:
+            self._failed(worker, f"{line} {_ended(status)} before it served", status=status if status > 0 else 3)
+
+    def _failed(self, worker: _Worker, what: str, *, status: int) -> None:
+        """Note that a worker did not come to serve, and wait longer each time."""
+        worker.failed, worker.status = worker.failed + 1, status
+        self._board.gone(worker.number, failed=worker.failed)
         wait_s = min(_LONGEST_S, 2.0 ** (worker.failed - 1))
         worker.not_before = time.monotonic() + wait_s
         if self._served:
-            times = f"{counted(worker.failed, 'time')} in a row"
-            _say(f"{line} {how} before it served, {times}; tried again in {wait_s:g} s")
+            _say(f"{what}, {counted(worker.failed, 'time')} in a row; tried again in {wait_s:g} s")
+
+    def _note_sleep(self) -> None:
+        """Count no silence of the time when this process did not run either, such as after Ctrl-Z."""
+        now = time.monotonic()
+        if now - self._last_look > _SLEPT_S:
+            self._awake_since = now
+        self._last_look = now
 
     def _given_up(self) -> int | None:
         """Give the status to end with, if there is nothing that another start could be expected to change."""

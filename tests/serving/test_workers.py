@@ -1,6 +1,8 @@
 """Several workers on one port: they agree on the model, one that dies is started again, and all stop together."""
 
+import errno
 import multiprocessing
+import multiprocessing.context
 import multiprocessing.pool
 import os
 import re
@@ -228,6 +230,48 @@ def test_a_worker_without_a_sign_of_life_is_killed(
     silent, killed = capsys.readouterr().err.splitlines()[:2]
     assert re.fullmatch(r"modelgates: worker 1 \(process \d+\) shows no sign of life for 1 s; killed", silent)
     assert re.fullmatch(r"modelgates: worker 1 \(process \d+\) ended by signal 9; another one is started", killed)
+
+
+def test_a_supervisor_that_was_stopped_itself_takes_none_for_dead(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    """The clock jumps by a minute between two looks of the supervisor, as after Ctrl-Z, while its worker is at work."""
+    monkeypatch.setattr("pytest_modelgates.serving.workers._TRIES", 1)
+    monkeypatch.setenv("MODELGATES_TEST", str(tmp_path / "served"))
+    jumped = list[float]()
+
+    def clock(read: Callable[[], float] = time.monotonic) -> float:
+        if work.is_served(tmp_path) and not jumped:
+            jumped.append(60.0)
+        return read() + sum(jumped)
+
+    monkeypatch.setattr("pytest_modelgates.serving.workers.time.monotonic", clock)
+    assert supervised(work.serves_for_a_while, 1) == 1
+    assert jumped
+    said = capsys.readouterr().err
+    assert "ended with status 0; another one is started" in said
+    assert "no sign of life" not in said
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("pytest_modelgates.serving.workers._TRIES", 2)
+    monkeypatch.setenv("MODELGATES_TEST", str(tmp_path / "served"))
+    start = multiprocessing.context.SpawnProcess.start
+
+    def fails(process: multiprocessing.context.SpawnProcess) -> None:
+        if work.is_served(tmp_path):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        start(process)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", fails)
+    assert supervised(work.serves_once, 1) == 3
+    what = f"modelgates: worker 1 cannot be started ({os.strerror(errno.EAGAIN)})"
+    assert capsys.readouterr().err.splitlines()[1:3] == [
+        f"{what}, 1 time in a row; tried again in 1 s",
+        f"{what}, 2 times in a row; tried again in 2 s",
+    ]
 
 
 def test_ready_says_how_it_is_with_each_other_worker(good_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

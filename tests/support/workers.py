@@ -19,6 +19,11 @@ def crashes(place: Place, shared: socket.socket, own: socket.socket) -> None:
     os.abort()
 
 
+def is_served(folder: Path) -> bool:
+    """Whether a worker has served already."""
+    return (folder / "served").exists()
+
+
 def _first() -> bool:
     mark = Path(os.environ["MODELGATES_TEST"])
     try:
@@ -41,3 +46,11 @@ def hangs_once(place: Place, shared: socket.socket, own: socket.socket) -> None:
         sys.exit(1)
     place.board.serves(place.number, "1700000000")
     time.sleep(60)
+
+
+def serves_for_a_while(place: Place, shared: socket.socket, own: socket.socket) -> None:
+    """Serves for a second, ends, and never comes to serve again."""
+    if not _first():
+        sys.exit(1)
+    place.board.serves(place.number, "1700000000")
+    time.sleep(1)
