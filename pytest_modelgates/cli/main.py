@@ -14,6 +14,7 @@ from ..storage.text import first_line, wrapped
 from . import (
     ab,
     alerts,
+    bucket,
     compare,
     completion,
     drift,
@@ -107,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
         packing,
         gates,
         registry,
+        bucket,
         nightly,
         upkeep,
         golden,
