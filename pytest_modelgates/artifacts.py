@@ -148,6 +148,11 @@ class Artifacts:
         return self.root / "promotions.log"
 
     @property
+    def shared(self) -> Path:
+        """The copy of a bucket's log; a registry that shares no bucket has none."""
+        return self.root / "shared.log"
+
+    @property
     def verified(self) -> Path:
         """How far the audit log was verified; without it, it is verified from its beginning."""
         return self.root / ".verified"
@@ -330,7 +335,7 @@ class Artifacts:
             links["shadow"].parent,
         )
         files = (links["live"], self.verified, self.lock, self.latest_id, self.policy, self.ab)
-        begins = (self.promotions.name, _KILL)  # a log that was set aside, the kill file of an arm
+        begins = (self.promotions.name, self.shared.name, _KILL)  # a log that was set aside, the kill file of an arm
         log = place.parent == self.root and place.name.startswith(begins)
         return log or place == self.root or any(place.is_relative_to(path) for path in (*own, *files))
 

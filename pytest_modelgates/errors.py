@@ -60,6 +60,10 @@ class RefusedError(ModelgatesError):
     """A promotion or rollback is refused; the text holds every reason, one a line."""
 
 
+class BucketError(ModelgatesError):
+    """A bucket cannot be reached, answers with an error, or does not hold what it must."""
+
+
 class KilledError(ModelgatesError):
     """The kill switch is on."""
 

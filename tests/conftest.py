@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.buckets import machine, seaweedfs, some_models, wire
 from tests.support.handmade import empty_registry, first_promotion, registry
 from tests.support.once import once
 from tests.support.panels import pack_ridge
 
-__all__ = ["empty_registry", "first_promotion", "registry"]
+__all__ = ["empty_registry", "first_promotion", "machine", "registry", "seaweedfs", "some_models", "wire"]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from ..storage.digests import Sha256, sha256
 from ..storage.lines import LONGEST, append_atomic, count_lines, first, lines_from_end, lines_from_start
 from ..storage.strict_json import TOO_DEEP, Moment, canonical, parse_json
 from ..storage.text import first_line
-from .head import Head
+from .head import HEAD, Head
 from .kinds import ADOPTED, Action
 
 
@@ -62,6 +62,7 @@ class Intent(Record, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
     may_roll_back: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     way_back: Sha256 | msgspec.UnsetType | None = msgspec.UNSET  # the model that a rollback was rehearsed to
     evidence_digest: Sha256 | msgspec.UnsetType = msgspec.UNSET  # what it was decided on besides the report
+    shared: Annotated[str, msgspec.Meta(pattern=HEAD)] | msgspec.UnsetType = msgspec.UNSET  # the bucket's record of it
     reason: str
 
     @property
@@ -353,13 +354,14 @@ def live_at(path: Path, moment: datetime) -> Intent | None:
         return next((change for change in found if change.time <= moment), None)
 
 
-def append(path: Path, record: Written, *, mode: int = 0o644, after: Head | None = None) -> Head:
+def append(path: Path, record: Record, *, mode: int = 0o644, after: Head | None = None) -> Head:
     """Append a record as the next link of the chain, durably; if that fails, the log is unchanged.
 
     Parameters
     ----------
     path : Path
-    record : Intent, Commit, Abort or Event
+    record : Record
+        Such as an intent.
     mode : int
         Permissions of a new log.
     after : Head, optional

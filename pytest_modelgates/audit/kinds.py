@@ -15,6 +15,7 @@ TRIP: Final = "trip"
 UNKILL, DRILL = "unkill", "drill"
 AB_START, AB_STOP = "ab-start", "ab-stop"
 ACKNOWLEDGE = "acknowledge"
+PULL, FOLLOW = "pull", "follow"
 
 # How the kinds of the ledger of trials stand in a line.
 OF_TRIALS = b'"kind":"trial'
@@ -40,6 +41,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         AB_START: Kind("the test's name", "its plan"),
         AB_STOP: Kind("the test's name", "its plan and its end"),
         ACKNOWLEDGE: Kind("what somebody has seen", "its record or report"),
+        PULL: Kind("the model's id", "the bucket's record"),
+        FOLLOW: Kind("the live model's id", "the bucket's record that says so too"),
         RECOVER: Kind("the live model's id, or the log", "the lines set aside"),
         ADOPTED: Kind("the live model's id and digest", "the log before"),
     }

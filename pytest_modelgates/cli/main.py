@@ -8,6 +8,7 @@ from importlib.metadata import version
 from . import (
     ab,
     alerts,
+    bucket,
     compare,
     completion,
     drift,
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         packing,
         gates,
         registry,
+        bucket,
         nightly,
         upkeep,
         golden,

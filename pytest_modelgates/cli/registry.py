@@ -123,8 +123,9 @@ def promote(arguments: argparse.Namespace) -> int:
 def _promote(arguments: argparse.Namespace) -> int:
     from ..audit.writer import require_root
     from ..evidence.report import read_report
-    from ..evidence.seal import refuse_unlisted
+    from ..evidence.seal import load_key, refuse_unlisted
     from ..registry import promote as promotion
+    from ..registry.sharing import Sharing
 
     key, report = key_of(arguments), arguments.report
     if report is None and arguments.model and is_file(Path(arguments.model)):
@@ -157,6 +158,8 @@ def _promote(arguments: argparse.Namespace) -> int:
         print(f"plan: promote {model_id} in place of {plan.facts.live or 'nothing'}, by {by}")
         print(f"policy: {in_force.kept}")
         plan.refuse()
+        if sharing := Sharing.of(artifacts, in_force, load_key(key) if key else None):
+            sharing.refuse_behind()
         print("nothing speaks against it")
         return 0
     reason = arguments.reason
@@ -186,6 +189,7 @@ def rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
 def rollback(arguments: argparse.Namespace) -> int:
     """Go back to a model that was live before."""
     from ..registry import rollback as registry
+    from ..registry.sharing import tell_rollback
     from ..registry.store import past_live
     from ..storage.digests import sha256_of
 
@@ -212,7 +216,9 @@ def rollback(arguments: argparse.Namespace) -> int:
         artifacts, checked_id(model_id), in_force, reason=reason, evidence=evidence, key=key_of(arguments)
     )
     print(f"{model_id} is live again, in place of {done.change.from_ or 'nothing'} (sha256:{done.change.digest[:16]})")
-    print(f"audit log: {done.head}")
+    print(f"audit log: {done.head}", flush=True)
+    if untold := tell_rollback(artifacts, in_force, key=key_of(arguments)):  # it may take long, and the model is live
+        note(f"warning: {untold}")
     return 0
 
 

@@ -17,7 +17,8 @@ from ..errors import IntegrityError, ModelgatesError, RefusedError
 from ..policy.operations import WatchRules
 from ..registry.in_force import InForce
 from ..registry.rollback import rollback
-from ..registry.store import live_change, past_live, went_live
+from ..registry.sharing import tell_rollback
+from ..registry.store import ever_live, live_change, past_live, went_live
 from ..registry.way_back import WayBack, way_back_reasons
 from ..storage.paths import is_folder
 from ..storage.text import counted, first_line
@@ -104,7 +105,7 @@ def act(
         if name in skipped:
             bad.append(f"{name} was rolled back by the watch")
             continue
-        digest = next(change.digest for change in changes if change.to == name)
+        digest = next(ever_live(artifacts, name)).digest
         if problem := _why_not(artifacts, in_force, name, digest, rehearse):
             bad.append(problem)
             continue
@@ -117,7 +118,9 @@ def act(
                 return Deed(did="waits", text=first_line(error))
             bad.append(first_line(error))
             continue
-        return Deed(did="rolled back", to=name, text=f"audit log: {done.head}")
+        untold = tell_rollback(artifacts, in_force)
+        text = f"audit log: {done.head}" + (f"; {untold}" if untold else "")
+        return Deed(did="rolled back", to=name, text=text)
     none = "; ".join(bad) or "no other model was ever live"
     return _killed(artifacts, in_force, live, f"{why}; there is nothing to roll back to: {none}", dry=dry)
 

@@ -105,6 +105,17 @@ class RetentionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     prediction_days: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
 
 
+class BucketRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The bucket that a registry shares with others.
+
+    `url` is empty where there is none. `timeout_s` bounds a call about a record, `file_timeout_s` one about a file [s].
+    """
+
+    url: str = ""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)]
+    file_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+
+
 AlertKind = Literal["breach", "refusal", "promotion", "rollback", "kill", "trip"]
 
 
@@ -269,6 +280,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     serving: ServingLimits
     retention: RetentionRules
     paper: PaperLimits
+    bucket: BucketRules
     alerts: AlertRules
 
     @cached_property

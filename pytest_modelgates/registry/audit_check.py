@@ -6,17 +6,20 @@ of a model packed later, or in a printout. A signature shows them too.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from ..artifacts import Artifacts
-from ..audit.chain import Commit, Event, adoption, lines, signed_content
+from ..audit.chain import Commit, Event, adoption, decoded, lines, signed_content
 from ..audit.head import Head
-from ..audit.whole import Chain, read_chain, remember
+from ..audit.kinds import PULL
+from ..audit.whole import Chain, logs, read_chain, remember
 from ..errors import FormatError, IntegrityError
 from ..evidence.seal import signer
 from ..model.directory import ModelDirectory
+from ..storage.lines import lines_from_end
+from ..storage.paths import is_there
 from .store import model_ids
 
 LOST = "record {} is not the one that {} kept: the log was cut off or rewritten"
@@ -92,15 +95,32 @@ def verify_log(artifacts: Artifacts, keys: Sequence[str] | None, head: Head | No
 
 def kept_heads(artifacts: Artifacts) -> dict[str, Head]:
     """Read the ends of the log that models' manifests kept, by model; a link that was adopted since ends them."""
-    begun = adopted(artifacts)
-    found = {model_id: _kept_head(artifacts, model_id, begun) for model_id in model_ids(artifacts)}
+    begun, elsewhere = adopted(artifacts), pulled(artifacts)
+    ids = [model_id for model_id in model_ids(artifacts) if model_id not in elsewhere]
+    found = {model_id: _kept_head(artifacts, model_id, begun) for model_id in ids}
     return {model_id: head for model_id, head in found.items() if head}
 
 
 def newest_that_keeps_a_head(artifacts: Artifacts) -> str | None:
     """Find the newest model whose manifest can be read and keeps an end of the log; None if there is none."""
-    begun = adopted(artifacts)
-    return next((found for found in model_ids(artifacts)[::-1] if _kept_head(artifacts, found, begun)), None)
+    begun, elsewhere = adopted(artifacts), pulled(artifacts)
+    ids = [model_id for model_id in model_ids(artifacts)[::-1] if model_id not in elsewhere]
+    return next((found for found in ids if _kept_head(artifacts, found, begun)), None)
+
+
+def pulled(artifacts: Artifacts) -> set[str]:
+    """Name the models that came from a bucket: an end of a log that they keep is of another machine's log."""
+    found = set[str]()
+    if not is_there(artifacts.shared):
+        return found
+    for path in logs(artifacts):
+        with suppress(FormatError), closing(lines_from_end(path, holding=f'"kind":"{PULL}"'.encode())) as marked:
+            for line in marked:
+                with suppress(FormatError):
+                    record = decoded(line, "line")
+                    if isinstance(record, Event) and record.kind == PULL:
+                        found.add(record.subject)
+    return found
 
 
 def lost_heads(kept: Mapping[str, Head], chain: Chain) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
 from ..audit.actor import one_line_reason, why_denied
-from ..audit.chain import Event
+from ..audit.chain import Event, Intent
 from ..audit.writer import locked
 from ..errors import FormatError, GoneError, IntegrityError, ModelgatesError, RefusedError, RegistryError
 from ..evidence.proof import StoredProof, read_proof
@@ -32,6 +32,7 @@ from .decide import Damaged, Decision, Facts, decide
 from .golden import give_golden, panel_predictions
 from .in_force import InForce
 from .nights import nights
+from .sharing import Proposal, Sharing
 from .store import Done, change_live, is_model, state
 from .way_back import WayBack
 
@@ -231,7 +232,17 @@ def promote(
     if run and is_link(artifacts.latest):
         shadow = _shadow_records(artifacts, run.digest_before, policy)
         shadow.read()  # the log may be long, so most of it is read before others have to wait
+    sharing = Sharing.of(artifacts, in_force, private)
+    there = None
+    if sharing:
+        # Files may be large and a bucket slow, so they go before others have to wait; of a model that is refused, none.
+        plan = plan_promotion(
+            artifacts, model_id, stored, in_force, now=datetime.now(UTC), way_back=way_back, shadow=shadow
+        )
+        there = None if plan.decision.reasons else sharing.upload(model_id, [stored.content])
     with locked(artifacts, in_force.operations.registry):
+        if sharing:
+            sharing.refuse_behind()
         ledger = _count(artifacts, model_id)
         now = datetime.now(UTC)
         plan = plan_promotion(
@@ -256,7 +267,29 @@ def promote(
         # It says what was decided above, which stays true if the change below does not come to pass.
         waived = [waiver.gate for waiver in plan.decision.waivers]
         _leave_summary(artifacts, facts, in_force, now, private, waived)
-        return change_live(artifacts, change, key=private)
+        if sharing is None or there is None:
+            return change_live(artifacts, change, key=private)
+        if there[0] != facts.digest:
+            raise RegistryError(f"{model_id} was altered while it was promoted; try again")
+        return _change_live_everywhere(artifacts, *sharing.proposal(change, there[1]), private)
+
+
+def _change_live_everywhere(
+    artifacts: Artifacts, change: Intent, proposal: Proposal, private: "Ed25519PrivateKey | None"
+) -> Done:
+    """Let the bucket decide between intent and move; if this machine fails afterwards, say what the bucket has."""
+    try:
+        return change_live(artifacts, change, key=private, decide=proposal.put)
+    except (OSError, RegistryError) as error:
+        if not proposal.won:
+            raise
+        said = (
+            f"the bucket took record {proposal.record.n}, by which {change.to} is live for every machine, and this one "
+            f"failed; when it is repaired: modelgates pull"
+        )
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"{error.strerror}; {said}", error.filename) from error
+        raise RegistryError(f"{error}; {said}") from error
 
 
 def _leave_summary(

@@ -29,6 +29,7 @@ from .audit_check import kept_heads, lost_heads
 from .store import (
     ONNX_LINK,
     append_signed,
+    ever_live,
     is_model,
     link_text,
     onnx_link_broken,
@@ -37,7 +38,6 @@ from .store import (
     set_stray_end_aside,
     sound_tail,
     staged_link,
-    went_live,
 )
 
 SEE = "; see: modelgates recover"
@@ -189,7 +189,7 @@ def goldens_problem(artifacts: Artifacts) -> str | None:
 
 def _damage(artifacts: Artifacts, model_id: str) -> str | None:
     """Say what is wrong with a model that went live, in a few words; None if it is what it was then."""
-    record = first(went_live(artifacts, model_id))
+    record = first(ever_live(artifacts, model_id))
     was = record.digest if record else None
     try:
         digest = verify(artifacts.model(model_id))

@@ -19,7 +19,7 @@ from ..model.directory import verify
 from ..storage.lines import first
 from ..storage.paths import is_folder, is_link, is_there
 from .in_force import InForce
-from .store import Done, append_signed, change_live, link_text, past_live, set_stray_end_aside, sound_tail, went_live
+from .store import Done, append_signed, change_live, ever_live, link_text, past_live, set_stray_end_aside, sound_tail
 
 
 def rollback(
@@ -56,7 +56,7 @@ def rollback(
         # The live model's directory may be gone, which is when a rollback is needed most. So it is not opened here.
         if model_id == live:
             raise RefusedError(_already(artifacts, model_id))
-        record = first(went_live(artifacts, model_id))
+        record = first(ever_live(artifacts, model_id))
         was = record.digest if record else None
         if was is None or not is_folder(artifacts.model(model_id)):
             lost = "was never live" if was is None else "is not there any more"

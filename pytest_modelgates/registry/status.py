@@ -22,6 +22,7 @@ from ..storage.paths import is_file, is_folder, is_link, is_there
 from .audit_check import check_log_end, newest_that_keeps_a_head
 from .in_force import InForce
 from .recover import MOST, SEE, goldens_problem
+from .sharing import EITHER, standing
 from .store import (
     ONNX_LINK,
     is_model,
@@ -60,6 +61,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     log_read: bool = True
     ab: str | None = None
     """The A/B test whose plan lies there."""
+    bucket: str | None = None
+    """The last record that this machine has of a bucket, and whether it says the same."""
 
     @property
     def sound(self) -> bool:
@@ -84,6 +87,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             f"assurance: {self.assurance}",
             f"audit log: {self.audit_log}",
             f"policy: {self.policy}",
+            *([f"bucket: {self.bucket}"] if self.bucket else []),
             f"way back: {self.way_back}",
             *self.waivers,
             *(f"note: {note}" for note in self.notes),
@@ -138,6 +142,7 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
     level, doubts = _unless(log, lambda: check_log_end(artifacts, in_force.keys, keeps)) or ("not sound", [])
     problems += doubts
     plan = _unless(problems, lambda: read_plan(artifacts))
+    bucket = _unless(problems, lambda: _bucket(artifacts, change, problems)) if is_there(artifacts.shared) else None
     if in_force.found == "broken":
         problems.append("the policy cannot be read, and nothing is promoted until it is mended")
     return Status(
@@ -156,7 +161,20 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         notes=chain.notes,
         log_read=not damage,
         ab=str(plan) if plan else None,
+        bucket=bucket,
     )
+
+
+def _bucket(artifacts: Artifacts, change: Intent | None, problems: list[str]) -> str:
+    """Say how this machine stands to what it last heard from its bucket; nobody is asked now."""
+    found = standing(artifacts, change)
+    if found.said is None or found.agrees:
+        return f"record {found.head.n}" + (", says the same" if found.said else "")
+    if found.in_step:
+        problems.append(f"record {found.head.n} of the bucket makes {found.said.change.to} live: modelgates pull")
+    else:
+        problems.append(f"{found.apart(change)}; {EITHER}")
+    return f"record {found.head.n}, says {found.said.change.to}"
 
 
 def _way_back(artifacts: Artifacts, live: str | None, change: Intent | None) -> str:

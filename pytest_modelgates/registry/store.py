@@ -5,7 +5,7 @@ The link decides, and the log is written around its move: intent, move, commit, 
 
 import errno
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..artifacts import Artifacts, is_id
-from ..audit import ab
+from ..audit import ab, shared
 from ..audit.chain import (
     OTHER_WRITER,
     Abort,
@@ -32,7 +32,7 @@ from ..audit.chain import (
 from ..audit.head import Head
 from ..audit.whole import logs
 from ..audit.writer import link_target
-from ..errors import ModelgatesError, RegistryError
+from ..errors import FormatError, ModelgatesError, RegistryError
 from ..evidence.seal import sign
 from ..model.directory import MODEL
 from ..storage.atomic import sync_folder
@@ -118,18 +118,34 @@ def went_live(artifacts: Artifacts, to: str | None = None) -> Generator[Intent, 
         yield from committed(path, to)
 
 
+def ever_live(artifacts: Artifacts, to: str | None = None) -> Generator[Intent, None, None]:
+    """Read changes as `went_live` does, and then those that a shared bucket knows of, on whichever machine."""
+    yield from went_live(artifacts, to)
+    with suppress(FormatError), closing(shared.changes(artifacts.shared)) as found:
+        yield from (record.change for _, record in found if to in (None, record.change.to))
+
+
 def past_live(artifacts: Artifacts, live: str | None) -> Generator[str, None, None]:
     """Yield the other models that were live, the latest first and each once. Logs are read only as far as needed."""
     seen = {live}
-    with closing(went_live(artifacts)) as found:
+    with closing(ever_live(artifacts)) as found:
         for change in found:
             if change.to not in seen:
                 seen.add(change.to)
                 yield change.to
 
 
-def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey | None" = None) -> Done:
+def change_live(
+    artifacts: Artifacts,
+    change: Intent,
+    *,
+    key: "Ed25519PrivateKey | None" = None,
+    decide: Callable[[], None] | None = None,
+) -> Done:
     """Move the link and write the log: both, or neither. The caller holds the lock.
+
+    `decide` is asked between the intent and the move, and raises if the change is not to be: a bucket has the last word
+    where machines share one.
 
     After a crash the next holder of the lock finds an intent without an outcome, and settles it as the link says. An
     A/B test ends before, whatever becomes of the change. If it cannot be ended, its plan is of another change, by which
@@ -141,6 +157,8 @@ def change_live(artifacts: Artifacts, change: Intent, *, key: "Ed25519PrivateKey
     intent = append(artifacts.promotions, change, mode=artifacts.file_mode)
     try:
         require_end(artifacts, intent)
+        if decide:
+            decide()
         point_latest_at(artifacts, change.to)
         return Done(change, _commit(artifacts, key, intent))
     except BaseException:
