@@ -20,8 +20,20 @@ if TYPE_CHECKING:
     from ..serving.metrics import FeedMetrics
 
 SHOWN = 10  # refused rows on stderr
-_NATS, _REDIS = "nats", "redis"
-_KINDS = {"nats": _NATS, "tls": _NATS, "redis": _REDIS, "rediss": _REDIS}
+_NATS, _REDIS, _RABBIT, _MQTT, _KAFKA = "nats", "redis", "rabbit", "mqtt", "kafka"
+_KINDS = {
+    "nats": _NATS,
+    "tls": _NATS,
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "amqp": _RABBIT,
+    "amqps": _RABBIT,
+    "mqtt": _MQTT,
+    "mqtts": _MQTT,
+    "kafka": _KAFKA,
+}
+_TWICE = "experimental: no row is lost, but after a crash one whose message has no message_id may be logged twice"
+_CAUTIONS = {_RABBIT: _TWICE, _MQTT: _TWICE, _KAFKA: "experimental: no real broker of this kind was tried yet"}
 
 
 def address(text: str) -> tuple[str, int]:
@@ -44,22 +56,27 @@ class Broker:
 
     @classmethod
     def at(cls, text: str) -> "Broker":
-        """Read an address such as `nats://localhost:4222/PRICES` or `redis://localhost:6379/0/prices`."""
+        """Read an address such as `nats://localhost:4222/PRICES` or `amqp://localhost:5672/prices`."""
         refused = argparse.ArgumentTypeError(  # without the text, which may hold a password
-            "not the address of a stream; give nats://HOST:PORT/STREAM or redis://HOST:PORT/DB/STREAM, with "
-            "?consumer=NAME if another one reads the same"
+            "not the address of a stream; give nats://HOST:PORT/STREAM, redis://HOST:PORT/DB/STREAM, "
+            "amqp://HOST:PORT/VHOST/QUEUE, mqtt://HOST:PORT/TOPIC or kafka://HOST:PORT/TOPIC; with ?consumer=NAME if "
+            "another one reads the same, but for a queue"
         )
         try:
             parts = urlsplit(text)
             kind, host, _ = _KINDS[parts.scheme], parts.hostname, parts.port
         except (ValueError, KeyError):
             raise refused from None
-        *before, stream = parts.path.strip("/").split("/")
-        asked = parse_qs(parts.query)
-        if not (host and stream and asked.keys() <= {"consumer"} and len(before) <= (kind == _REDIS)):
+        path, asked = parts.path.strip("/"), parse_qs(parts.query)
+        *before, stream = [path] if kind == _MQTT else path.split("/")
+        if not (host and stream) or "#" in text or len(before) > (kind in (_REDIS, _RABBIT)):
             raise refused
-        if not all(database.isascii() and database.isdecimal() for database in before):
+        if not asked.keys() <= (set() if kind == _RABBIT else {"consumer"}):
             raise refused
+        if kind == _REDIS and not all(database.isascii() and database.isdecimal() for database in before):
+            raise refused
+        if kind == _KAFKA and "@" in parts.netloc:
+            raise argparse.ArgumentTypeError("a name or a password for Kafka, which is reached without; leave it out")
         place = "/".join(("", *before))
         return cls(
             kind,
@@ -69,9 +86,19 @@ class Broker:
             asked["consumer"][-1] if "consumer" in asked else None,
         )
 
+    @property
+    def caution(self) -> str | None:
+        """What people must know of it."""
+        return _CAUTIONS.get(self.kind)
+
     def opened(self, arm: "Arm") -> "Feed":
         """Make the feed of it; the consumer is called after the arm."""
         consumer = self.consumer or f"modelgates-{arm}".replace(".", "_")
+        if self.kind in _CAUTIONS:
+            from ..serving.pushed import KafkaTopic, MqttTopic, RabbitQueue
+
+            kinds = {_RABBIT: RabbitQueue, _MQTT: MqttTopic, _KAFKA: KafkaTopic}
+            return kinds[self.kind](self.server, self.shown, self.stream, consumer)
         if self.kind == _REDIS:
             from ..serving.redis_streams import RedisStream
 
@@ -158,6 +185,8 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
     source = str(arguments.csv) if arguments.csv else arguments.feed.shown
     metrics = FeedMetrics() if arguments.metrics else None
     watch, count = Watch(source, metrics), Count(source)
+    if arguments.feed and arguments.feed.caution:
+        note(f"{source}: {arguments.feed.caution}")
     at = ""
     if metrics:
         host, port = arguments.metrics

@@ -60,7 +60,8 @@ def register(verbs: Verbs) -> None:
         type=Broker.at,
         metavar="URL",
         help="score what a stream brings, a JSON object a message, until SIGTERM or Ctrl-C: nats://HOST:PORT/STREAM "
-        "(JetStream) or redis://HOST:PORT/DB/STREAM (extra `feeds`)",
+        "(JetStream), redis://HOST:PORT/DB/STREAM (extra `feeds`); experimental: amqp://HOST:PORT/VHOST/QUEUE, "
+        "mqtt://HOST:PORT/TOPIC, kafka://HOST:PORT/TOPIC (extra `faststream`)",
     )
     verbs.add(
         "serve",

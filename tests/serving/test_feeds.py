@@ -395,15 +395,21 @@ def test_one_process_alone_fills_an_arm_from_a_stream(adapter: Adapter, good_mod
 
 
 ODD = (
-    "not the address of a stream; give nats://HOST:PORT/STREAM or redis://HOST:PORT/DB/STREAM, with ?consumer=NAME if "
-    "another one reads the same"
+    "not the address of a stream; give nats://HOST:PORT/STREAM, redis://HOST:PORT/DB/STREAM, "
+    "amqp://HOST:PORT/VHOST/QUEUE, mqtt://HOST:PORT/TOPIC or kafka://HOST:PORT/TOPIC; with ?consumer=NAME if another "
+    "one reads the same, but for a queue"
 )
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "kafka://host/prices",
+        "pulsar://host/prices",
+        "kafka://host",
+        "kafka://host/a/prices",
+        "amqp://host/a/b/prices",
+        "amqp://host/prices?consumer=desk",
+        "mqtt://host/prices/#",
         "nats://ada:s3cret@host",
         "nats:///PRICES",
         "nats://host/a/PRICES",
@@ -430,6 +436,9 @@ def test_what_is_not_the_address_of_a_stream_is_refused_without_repeating_it(
         ("tls://ada:pw@h:1/P?consumer=desk", "tls://ada:pw@h:1", "tls://h:1/P", "P", "desk"),
         ("redis://h:1/0/prices", "redis://h:1/0", "redis://h:1/0/prices", "prices", None),
         ("rediss://:pw@h/eu%2Fprices", "rediss://:pw@h", "rediss://h/eu%2Fprices", "eu/prices", None),
+        ("amqps://ada:pw@h/desk/prices", "amqps://ada:pw@h/desk", "amqps://h/desk/prices", "prices", None),
+        ("mqtt://ada:pw@h/eu/+/%23", "mqtt://ada:pw@h", "mqtt://h/eu/+/%23", "eu/+/#", None),
+        ("kafka://h:9092/prices?consumer=desk", "kafka://h:9092", "kafka://h:9092/prices", "prices", "desk"),
     ],
 )
 def test_the_address_of_a_stream_is_read_and_shown_without_its_password(
@@ -437,6 +446,15 @@ def test_the_address_of_a_stream_is_read_and_shown_without_its_password(
 ) -> None:
     found = Broker.at(url)
     assert (found.server, found.shown, found.stream, found.consumer) == (server, shown, stream, consumer)
+
+
+def test_a_password_for_kafka_is_refused_without_repeating_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["serve", "--onnx", "x", "--feed", "kafka://ada:s3cret@h/prices"])
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "modelgates serve: error: argument --feed: a name or a password for Kafka, which is reached without; leave it "
+        "out"
+    )
 
 
 @pytest.mark.parametrize(("url", "library"), [("nats://h/P", "nats"), ("redis://h/p", "redis")])

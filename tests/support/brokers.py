@@ -1,8 +1,10 @@
 """Message brokers as Debian has them, each in a folder and on a port of its own, and what publishes to them."""
 
 import asyncio
+import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -11,9 +13,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import nats
 import pytest
 import redis
+import zmqtt
 
 from pytest_modelgates.cli.feeds import Broker as Address
 from pytest_modelgates.serving.feeds import Feed
@@ -26,13 +30,12 @@ class Broker:
 
     command: str
     scheme: str
+    package: str | None = None  # of Debian, if it is not called as the command
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -41,6 +44,9 @@ class Broker:
 
     def words(self) -> Sequence[object]:
         raise NotImplementedError
+
+    def environment(self) -> dict[str, str] | None:
+        return None
 
     def answers(self) -> bool:
         raise NotImplementedError
@@ -53,8 +59,11 @@ class Broker:
 
     def start(self) -> None:
         with (self.folder / "said").open("ab") as log:
-            self._process = subprocess.Popen([self.command, *map(str, self.words())], stdout=log, stderr=log)
-        until = time.monotonic() + 30
+            words = [self.command, *map(str, self.words())]
+            self._process = subprocess.Popen(
+                words, stdout=log, stderr=log, env=self.environment(), start_new_session=True
+            )
+        until = time.monotonic() + 120  # Erlang's takes 5 s, and a minute on a machine that is very busy
         while not self.answers():
             assert time.monotonic() < until, (self.folder / "said").read_text()
             time.sleep(0.01)
@@ -65,8 +74,155 @@ class Broker:
             self._process.kill()
             self._process.wait()
 
+    def end(self) -> None:
+        """Kill it for good."""
+        self.kill()
+
     def feed(self, arm: str = "live") -> Feed:
         return Address.at(self.url).opened(arm)
+
+
+class Rabbit(Broker):
+    """RabbitMQ, with the daemon by which Erlang finds its nodes on a port of its own; a test names its queue."""
+
+    command, scheme, package = "/usr/lib/rabbitmq/bin/rabbitmq-server", "amqp", "rabbitmq-server"
+    queue = STREAM
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._names, self._between = free_port(), free_port()
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    @property
+    def server(self) -> str:
+        return f"amqp://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.server}/{self.queue}"
+
+    def start(self) -> None:
+        words = ["epmd", "-port", str(self._names), "-address", "127.0.0.1"]
+        self._daemon = self._daemon or subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        super().start()
+
+    def words(self) -> Sequence[object]:
+        return []
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "HOME": str(self.folder),
+            "ERL_EPMD_PORT": str(self._names),
+            "RABBITMQ_NODENAME": "modelgates@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._between),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "base"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "none"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+
+    def kill(self) -> None:
+        """Kill the server that its script has started, too."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        super().kill()
+
+    def end(self) -> None:
+        super().end()
+        if self._daemon is not None:
+            self._daemon.kill()
+            self._daemon.wait()
+
+    def do(self, work: Any) -> Any:
+        """Run a coroutine function of a channel."""
+
+        async def done() -> Any:
+            connection = await aio_pika.connect(self.server, timeout=5)
+            async with connection:
+                return await work(await connection.channel())
+
+        return asyncio.run(done())
+
+    def answers(self) -> bool:
+        with suppress(OSError, aio_pika.exceptions.AMQPError), socket.create_connection(("127.0.0.1", self.port)):
+            self.do(_nothing)
+            return True
+        return False
+
+    def create(self) -> None:
+        self.do(lambda channel: channel.declare_queue(self.queue, durable=True))
+
+    def publish(self, contents: Sequence[bytes], ids: Sequence[str | None] = ()) -> None:
+        async def all_of_them(channel: Any) -> None:
+            kept = aio_pika.DeliveryMode.PERSISTENT
+            for content, known in itertools.zip_longest(contents, ids):
+                message = aio_pika.Message(content, message_id=known, delivery_mode=kept)
+                await channel.default_exchange.publish(message, self.queue)
+
+        self.do(all_of_them)
+
+    def waiting(self) -> int:
+        """How many messages of the queue were brought to nobody."""
+
+        async def asked(channel: Any) -> int:
+            queue = await channel.declare_queue(self.queue, passive=True)
+            return int(queue.declaration_result.message_count)
+
+        return int(self.do(asked))
+
+
+class Mosquitto(Broker):
+    """Mosquitto, which writes what it keeps to its disk when it is told, and keeps it for who has subscribed."""
+
+    command, scheme = "mosquitto", "mqtt"
+
+    def words(self) -> Sequence[object]:
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "persistence true",
+            f"persistence_location {self.folder}/",
+            "max_queued_messages 0",
+            "user root",
+        ]
+        path = self.folder / "conf"
+        path.write_text("\n".join(lines) + "\n")
+        return ["-c", path]
+
+    def answers(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
+
+    def create(self) -> None:
+        """Make the session of the reader, for nothing is kept before."""
+        feed = self.feed()
+        feed.open()
+        feed.close()
+
+    def save(self) -> None:
+        """Have it write what it keeps to its disk, and wait for that."""
+        assert self._process
+        path = self.folder / "mosquitto.db"
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        self._process.send_signal(signal.SIGUSR1)
+        until = time.monotonic() + 30
+        while not path.exists() or path.stat().st_mtime_ns == before:
+            assert time.monotonic() < until, (self.folder / "said").read_text()
+            time.sleep(0.01)
+
+    def publish(self, contents: Sequence[bytes], ids: Sequence[str | None] = ()) -> None:
+        async def all_of_them() -> None:
+            async with zmqtt.create_client("127.0.0.1", self.port, version="5.0") as client:
+                for content, known in itertools.zip_longest(contents, ids):
+                    named = zmqtt.PublishProperties(user_properties=(("message_id", known),) if known else ())
+                    await client.publish(STREAM, content, qos=zmqtt.QoS.AT_LEAST_ONCE, properties=named)
+
+        asyncio.run(all_of_them())
 
 
 class Nats(Broker):
@@ -142,6 +298,16 @@ class Redis(Broker):
             pipe.execute()
 
 
+def free_port() -> int:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def _nothing(_: object) -> None:
+    pass
+
+
 async def _unheard(_: Exception) -> None:
     pass
 
@@ -149,7 +315,8 @@ async def _unheard(_: Exception) -> None:
 def running(kind: type[Broker], folder: Path) -> Iterator[Any]:
     """Run one. Where nobody looks, a missing one may skip; in CI it fails."""
     if shutil.which(kind.command) is None:
-        missing = f"{kind.command} is not installed: apt-get install --no-install-recommends {kind.command}"
+        package = kind.package or kind.command
+        missing = f"{package} is not installed: apt-get install --no-install-recommends {package}"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     broker = kind(folder)
     try:
@@ -157,4 +324,4 @@ def running(kind: type[Broker], folder: Path) -> Iterator[Any]:
         broker.create()
         yield broker
     finally:
-        broker.kill()
+        broker.end()
