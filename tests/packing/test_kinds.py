@@ -16,7 +16,7 @@ from pytest_modelgates import pack
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.parity import PARITY_TOLERANCE
 from pytest_modelgates.serving.adapter import Adapter
-from tests.support.kinds import NUMBERS, TRIED, Kind, table
+from tests.support.kinds import SECTORS, TRIED, Kind, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 BY_KIND = pytest.mark.parametrize("kind", TRIED, ids=lambda kind: kind.id)
@@ -41,7 +41,7 @@ def pack_kind(kind: Kind, artifacts: Path) -> tuple[Any, Path]:
     directory = pack(
         model,
         kind.panel(),
-        features=dict.fromkeys(NUMBERS, "all"),
+        features=dict.fromkeys(kind.columns, "all"),
         horizon=1,
         trained_until=date(2019, 12, 31),
         tried=1,
@@ -60,15 +60,16 @@ def test_it_keeps_the_limits_of_parity_missing_values_and_edges_included(kind: K
     assert candidate.parity_claim_problems(PARITY_TOLERANCE) == []
     assert candidate.parity.scaled <= PARITY_TOLERANCE
     tried = {(name, value) for probe in candidate.parity_claim.probes.rows for name, value in probe.values.items()}
-    assert {name for name, _ in tried} == set(NUMBERS)
+    assert {name for name, _ in tried} == set(kind.columns)
     assert (("age", None) in tried) == kind.missing
 
 
 @BY_KIND
 def test_it_is_served_as_it_scores_itself(kind: Kind, packed: Any, tmp_path: Path) -> None:
     model, directory = packed(kind)
-    rows = kind.panel()[["time", "asset", *NUMBERS]]
-    rows.to_csv(tmp_path / "live.csv", index=False)
+    rows = kind.panel()[["time", "asset", *kind.columns]]
+    numbered = {"sector": rows["sector"].map(SECTORS.index)} if kind.text else {}
+    rows.assign(**numbered).to_csv(tmp_path / "live.csv", index=False)
     with Adapter(directory / "model.onnx", arm="shadow") as adapter:
         records = list(adapter.run_csv(tmp_path / "live.csv"))
     native = np.asarray(kind.native(model, rows), dtype=float)
