@@ -13,10 +13,22 @@ import pandas as pd
 import pytest
 
 from pytest_modelgates import pack
+from pytest_modelgates.errors import PackError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.parity import PARITY_TOLERANCE
 from pytest_modelgates.serving.adapter import Adapter
-from tests.support.kinds import SECTORS, TRIED, Kind, table
+from tests.support.kinds import (
+    CATBOOST,
+    NUMBERS,
+    REFUSED,
+    SECTORS,
+    TRIED,
+    Kind,
+    Refused,
+    frame,
+    table,
+    table_of_refused,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 BY_KIND = pytest.mark.parametrize("kind", TRIED, ids=lambda kind: kind.id)
@@ -78,6 +90,27 @@ def test_it_is_served_as_it_scores_itself(kind: Kind, packed: Any, tmp_path: Pat
     assert off.max() <= PARITY_TOLERANCE * native.std()
 
 
+@pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.model)
+def test_what_the_page_says_is_refused(kind: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind.model.startswith("CatBoost") and not CATBOOST:
+        pytest.skip("the lock has CatBoost for Python 3.11")
+    # scikit-learn's histograms ask for physical cores, and joblib warns where a container does not tell.
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    features = [*NUMBERS, *(["sector"] if kind.text else [])]
+    with pytest.raises(PackError, match=r"reference=model\.predict|times the spread of its scores"):
+        pack(
+            kind.fit(frame(0)),
+            frame(1),
+            features=dict.fromkeys(features, "all"),
+            horizon=1,
+            trained_until=date(2019, 12, 31),
+            changes="Refused.",
+            artifacts=tmp_path,
+            **({"categories": {"sector": SECTORS}} if kind.text else {}),
+        )
+    assert not (tmp_path / "models").exists()
+
+
 @pytest.mark.integration
 def test_the_gates_of_parity_pass_on_one_of_each_library(packed: Any, tmp_path: Path) -> None:
     some = {kind.library: kind for kind in TRIED if kind.missing}
@@ -100,4 +133,5 @@ def test_rows_of_a_kind_are_no_rows_that_it_was_fitted_on() -> None:
 
 def test_the_table_in_the_documents_is_the_one_that_was_tried() -> None:
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
-    assert table() in page, "python -m tests.support.kinds prints what docs/models.md must hold"
+    assert table() in page
+    assert table_of_refused() in page, "python -m tests.support.kinds prints what docs/models.md must hold"

@@ -417,6 +417,76 @@ def _catboost() -> Iterator[Kind]:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A kind of model that is refused, why, and what is packed instead."""
+
+    model: str
+    why: str
+    instead: str
+    fit: Callable[[pd.DataFrame], Any]
+    text: bool = False
+
+
+def _isotonic(rows: pd.DataFrame) -> Any:
+    forest = estimator("sklearn.ensemble", "RandomForestClassifier", n_estimators=12, max_depth=5, random_state=0)
+    wrapped = extra("sklearn.calibration").CalibratedClassifierCV(forest, method="isotonic", cv=3)
+    return wrapped.fit(rows[NUMBERS], up(rows))
+
+
+def _on_text_of_catboost(rows: pd.DataFrame) -> Any:
+    names = [*NUMBERS, "sector"]
+    return estimator("catboost", "CatBoostRegressor", cat_features=["sector"]).fit(rows[names], rows["target"])
+
+
+REFUSED = [
+    Refused(
+        model="HistGradientBoosting",
+        why="skl2onnx 1.20 fails on it with protobuf 7",
+        instead="LightGBM, or GradientBoosting",
+        fit=fitted("sklearn.ensemble", "HistGradientBoostingRegressor", max_iter=5),
+    ),
+    Refused(
+        model='`CalibratedClassifierCV(method="isotonic")`',
+        why="skl2onnx rounds to the nearest step",
+        instead='`method="sigmoid"`',
+        fit=_isotonic,
+    ),
+    Refused(
+        model="LGBMClassifier inside a CalibratedClassifierCV",
+        why="its raw scores are not converted",
+        instead="another one inside",
+        fit=calibrated(lambda: estimator("lightgbm", "LGBMClassifier")),
+    ),
+    Refused(
+        model="XGBoost's `dart`",
+        why="onnxmltools knows trees that all weigh 1",
+        instead="`gbtree`",
+        fit=fitted("xgboost", "XGBRegressor", booster="dart", rate_drop=0.3),
+    ),
+    Refused(
+        model="XGBoost's `gblinear`",
+        why="onnxmltools knows trees alone",
+        instead="Ridge",
+        fit=fitted("xgboost", "XGBRegressor", booster="gblinear"),
+    ),
+    Refused(
+        model="CatBoost on categories",
+        why="CatBoost exports none",
+        instead="encode them as numbers before the fit",
+        fit=_on_text_of_catboost,
+        text=True,
+    ),
+    Refused(
+        model="`OneHotEncoder(min_frequency=…)`",
+        why="skl2onnx knows no infrequent categories",
+        instead="join them before the fit",
+        fit=of_text("OneHotEncoder", min_frequency=120, handle_unknown="infrequent_if_exist"),
+        text=True,
+    ),
+]
+
+
 KINDS = [*_scikit_learn(), *_text(), *_lightgbm(), *_xgboost(), *_catboost()]
 TRIED = [kind for kind in KINDS if CATBOOST or kind.library != "CatBoost"]
 LIBRARIES = {
@@ -443,5 +513,11 @@ def table() -> str:
     return "\n".join(["| model | how |", "|---|---|", *lines]) + "\n"
 
 
+def table_of_refused() -> str:
+    """What was tried and is refused, as Markdown."""
+    lines = [f"| {kind.model} | {kind.why} | {kind.instead} |" for kind in REFUSED]
+    return "\n".join(["| model | why | instead |", "|---|---|---|", *lines]) + "\n"
+
+
 if __name__ == "__main__":
-    print(table(), end="")
+    print(table(), table_of_refused(), sep="\n", end="")
