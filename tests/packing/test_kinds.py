@@ -65,6 +65,12 @@ def pack_kind(kind: Kind, artifacts: Path) -> tuple[Any, Path]:
     return model, directory
 
 
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn's histograms ask for physical cores, and joblib warns where a container does not tell."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+
+
 @BY_KIND
 def test_it_keeps_the_limits_of_parity_missing_values_and_edges_included(kind: Kind, packed: Any) -> None:
     candidate = Candidate(packed(kind)[1])
@@ -91,11 +97,9 @@ def test_it_is_served_as_it_scores_itself(kind: Kind, packed: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.model)
-def test_what_the_page_says_is_refused(kind: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_page_says_is_refused(kind: Refused, tmp_path: Path) -> None:
     if kind.model.startswith("CatBoost") and not CATBOOST:
         pytest.skip("the lock has CatBoost for Python 3.11")
-    # scikit-learn's histograms ask for physical cores, and joblib warns where a container does not tell.
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     features = [*NUMBERS, *(["sector"] if kind.text else [])]
     with pytest.raises(PackError, match=r"reference=model\.predict|times the spread of its scores"):
         pack(

@@ -284,6 +284,32 @@ def _scikit_learn() -> Iterator[Kind]:
     )
 
 
+def _histograms() -> Iterator[Kind]:
+    for name, wanted, native in [("Regressor", "target", number), ("Classifier", up, chance)]:
+        yield Kind(
+            library="scikit-learn",
+            model=f"HistGradientBoosting{name}, missing values",
+            fit=fitted("sklearn.ensemble", f"HistGradientBoosting{name}", wanted, max_iter=12),
+            native=native,
+            missing=True,
+        )
+    yield Kind(
+        library="scikit-learn",
+        model="HistGradientBoostingClassifier, three classes",
+        fit=fitted("sklearn.ensemble", "HistGradientBoostingClassifier", thirds, max_iter=12),
+        native=chance_of_down,
+        options={"scored_class": "down"},
+        note="`scored_class` declared",
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="HistGradientBoostingRegressor of counts",
+        fit=fitted("sklearn.ensemble", "HistGradientBoostingRegressor", ranks, max_iter=12, loss="poisson"),
+        native=number,
+        note="`loss='poisson'`",
+    )
+
+
 def _text() -> Iterator[Kind]:
     declared: dict[str, Any] = {"text": True, "options": {"categories": {"sector": SECTORS}}}
     for encoder, parameters in [
@@ -441,10 +467,10 @@ def _on_text_of_catboost(rows: pd.DataFrame) -> Any:
 
 REFUSED = [
     Refused(
-        model="HistGradientBoosting",
-        why="skl2onnx 1.20 fails on it with protobuf 7",
-        instead="LightGBM, or GradientBoosting",
-        fit=fitted("sklearn.ensemble", "HistGradientBoostingRegressor", max_iter=5),
+        model="HistGradientBoosting with `categorical_features`",
+        why="not converted",
+        instead="LightGBM on categories",
+        fit=fitted("sklearn.ensemble", "HistGradientBoostingRegressor", max_iter=5, categorical_features=["n trades"]),
     ),
     Refused(
         model='`CalibratedClassifierCV(method="isotonic")`',
@@ -487,7 +513,7 @@ REFUSED = [
 ]
 
 
-KINDS = [*_scikit_learn(), *_text(), *_lightgbm(), *_xgboost(), *_catboost()]
+KINDS = [*_scikit_learn(), *_histograms(), *_text(), *_lightgbm(), *_xgboost(), *_catboost()]
 TRIED = [kind for kind in KINDS if CATBOOST or kind.library != "CatBoost"]
 LIBRARIES = {
     "scikit-learn": ["scikit-learn", "skl2onnx"],
