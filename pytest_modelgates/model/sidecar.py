@@ -15,12 +15,16 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z", max_lengt
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One input column: its numpy dtype, the group it is ablated with, and whether it may be NaN."""
+    """One input column: its numpy dtype, the group it is ablated with, and whether it may be NaN.
+
+    `categories` are what its numbers stand for, from 0 on, if they stand for text. Version 0.1 had none.
+    """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[^:\n]+\Z")]
     dtype: Literal["float32", "float64", "int32", "int64", "bool"]
     group: Annotated[str, msgspec.Meta(min_length=1)]
     nullable: bool = False
+    categories: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,6 +84,11 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def nullable(self) -> list[bool]:
         """Whether each feature may be NaN, in the same order."""
         return [feature.nullable for feature in self.features]
+
+    @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """The features that are numbers of categories, with what these are called."""
+        return {feature.name: feature.categories for feature in self.features if feature.categories}
 
     @property
     def groups(self) -> dict[str, list[int]]:

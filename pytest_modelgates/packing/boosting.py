@@ -1,4 +1,4 @@
-"""LightGBM, XGBoost and CatBoost as ONNX, whose trees split every float32 row as the libraries do."""
+"""Boosted trees as ONNX, whose trees split every float32 row as the libraries do."""
 
 import copy
 import re
@@ -15,7 +15,9 @@ from ..errors import PackError
 from ..extras import extra
 from ..storage.text import root_cause
 from .classes import cut_zipmaps
+from .histograms import convert_histograms
 from .kinds import instead
+from .rounding import floor_float32
 
 GRAPH_NAME = "modelgates"
 TARGET_OPSET = 15
@@ -57,8 +59,11 @@ def convert_catboost(model: Any) -> onnx.ModelProto:
 
 
 def teach_skl2onnx() -> None:
-    """Let skl2onnx convert the estimators of LightGBM and XGBoost, by themselves and as steps, with onnxmltools."""
+    """Let skl2onnx convert what it cannot by itself, alone or as a step of a pipeline."""
     # What a model consists of was imported before this is called.
+    if "sklearn.ensemble" in sys.modules:
+        name = "HistGradientBoosting"
+        _teach("sklearn.ensemble", [f"{name}Regressor"], [f"{name}Classifier"], convert_histograms)
     if "lightgbm" in sys.modules:
         _teach("lightgbm", ["LGBMRegressor", "LGBMRanker"], ["LGBMClassifier"], _lightgbm_step)
     if "xgboost" in sys.modules:
@@ -115,12 +120,3 @@ def _floor_lightgbm(threshold: float) -> float:
     if -LIGHTGBM_ZERO <= threshold < 0:
         return float(np.nextafter(np.float32(-LIGHTGBM_ZERO), np.float32(-1)))
     return floor_float32(threshold)
-
-
-def floor_float32(threshold: float) -> float:
-    """Round down to a float32: for every float32 x, x <= threshold exactly if x <= the result."""
-    with np.errstate(
-        over="ignore"
-    ):  # beyond float32 lies infinity, and the next number below it is the largest float32
-        nearest = np.float32(threshold)
-    return float(np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > threshold else nearest)

@@ -1,6 +1,6 @@
 """From a fitted estimator to ONNX bytes that decide every split as the native model does on float32 rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ from .precision import sum_trees_in_double
 NativeScore = Callable[[NDArray[np.floating[Any]] | pd.DataFrame], NDArray[np.float64]]
 
 
-def convert(model: Any, names: Sequence[str], position: int | None = None) -> tuple[onnx.ModelProto, NativeScore]:
+def convert(
+    model: Any, names: Sequence[str], position: int | None = None, texts: Collection[str] = ()
+) -> tuple[onnx.ModelProto, NativeScore]:
     """Convert a fitted estimator.
 
     Parameters
@@ -33,6 +35,8 @@ def convert(model: Any, names: Sequence[str], position: int | None = None) -> tu
         Features in the order the model takes them.
     position : int, optional
         Which of a classifier's classes; the second of two if left out.
+    texts : collection of str, optional
+        Features that are text.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def convert(model: Any, names: Sequence[str], position: int | None = None) -> tu
         fitted = getattr(model, "feature_names_in_", [None] * getattr(model, "n_features_in_", len(names)))
         _check_features(fitted, list(names))
         framed = hasattr(model, "feature_names_in_")
-        converted, native = _convert_sklearn(model, names), _native(model, names)
+        converted, native = _convert_sklearn(model, names, texts), _native(model, names)
     else:
         raise PackError(
             f"{named(model)} is not a model to pack: expected ONNX bytes, the path of an .onnx file, or a fitted "
@@ -141,7 +145,7 @@ def _refuse_unfitted(model: Any) -> None:
         raise PackError(f"{type(model).__name__} is not fitted ({first_line(error)}); fit it first") from error
 
 
-def _convert_sklearn(model: Any, names: Sequence[str]) -> onnx.ModelProto:
+def _convert_sklearn(model: Any, names: Sequence[str], texts: Collection[str]) -> onnx.ModelProto:
     skl2onnx, types = extra("skl2onnx"), extra("skl2onnx.common.data_types")
     classifier = extra("sklearn.base").is_classifier(model)
     if classifier and not hasattr(model, "predict_proba"):
@@ -150,7 +154,8 @@ def _convert_sklearn(model: Any, names: Sequence[str]) -> onnx.ModelProto:
             f"CalibratedClassifierCV, or {instead(model)}"
         )
     if _takes_names(model):
-        inputs = [(name, types.FloatTensorType([None, 1])) for name in names]
+        kinds = {True: types.StringTensorType, False: types.FloatTensorType}
+        inputs = [(name, kinds[name in texts]([None, 1])) for name in names]
     else:
         inputs = [("X", types.FloatTensorType([None, len(names)]))]
     teach_skl2onnx()

@@ -17,7 +17,11 @@ from ..storage.strict_json import canonical, parse_json
 from ..storage.text import listed, printable
 
 T = TypeVar("T")
-HINTS = {"trained_until": "; give a date, such as timestamp.date()", "nullable": "; give a list of feature names"}
+HINTS = {
+    "categories": "; give each feature that is text with its texts, such as {'sector': ['bank', 'tech']}",
+    "trained_until": "; give a date, such as timestamp.date()",
+    "nullable": "; give a list of feature names",
+}
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -36,6 +40,7 @@ class Description(TypedDict, total=False):
     target_neutralised: bool
     volume: str | None
     nullable: Sequence[str]
+    categories: dict[str, list[str]]
     output: tuple[str, Count] | None
     scored_class: str | int | bool | None
     code: str | None
@@ -78,7 +83,16 @@ def check_arguments(features: object, changes: object, described: Mapping[str, A
         raise PackError(
             f"nullable names {listed(map(repr, stray))}, not among the features; give a list of feature names"
         )
+    _check_categories(checked)
     return checked
+
+
+def _check_categories(checked: Arguments) -> None:
+    for name, texts in checked.get("categories", {}).items():
+        if name not in checked["features"]:
+            raise PackError(f"categories names {name!r}, not among the features; give feature names with their texts")
+        if len(set(texts)) < max(1, len(texts)):
+            raise PackError(f"categories[{name!r}] must be different texts, at least one, in the order of their codes")
 
 
 def describe(proto: onnx.ModelProto, arguments: Arguments, output: tuple[str, int] | None) -> Sidecar:
@@ -95,6 +109,12 @@ def describe(proto: onnx.ModelProto, arguments: Arguments, output: tuple[str, in
     """
     features = arguments["features"]
     dtypes, nullable = input_dtypes(proto, list(features)), arguments.get("nullable", ())
+    categories = arguments.get("categories", {})
+    if whole := [name for name in nullable if name in categories and not dtypes[name].startswith("float")]:
+        raise PackError(
+            f"nullable names {listed(map(repr, whole))}, whose text is never missing for this model: call what is "
+            "missing a category of its own"
+        )
     columns = {"time": "time", "asset": "asset"} if arguments.get("task", "signal") == "signal" else {}
     wanted = {
         "tried": None,
@@ -103,6 +123,7 @@ def describe(proto: onnx.ModelProto, arguments: Arguments, output: tuple[str, in
         **{name: value for name, value in arguments.items() if name in Sidecar.__struct_fields__},
         "features": [
             {"name": name, "dtype": dtypes[name], "group": group, "nullable": name in nullable}
+            | ({"categories": categories[name]} if name in categories else {})
             for name, group in features.items()
         ],
         "schema_crc32": schema_crc32(dtypes.items()),

@@ -18,4 +18,6 @@ def instead(model: Any) -> str:
     fit = ""
     if hist := next((name for name in steps if name.startswith("HistGradientBoosting")), None):
         fit = f"fit LightGBM or {hist.removeprefix('Hist')} in place of {hist}, or "
+    if type(model).__module__.startswith("catboost") and model.get_cat_feature_indices():
+        fit = "encode its categories as numbers before the fit, or "
     return f"{fit}convert it to ONNX yourself and {RECIPE}"

@@ -32,7 +32,9 @@ from ..storage.strict_json import readable
 from ..storage.text import first_line, listed
 from ..trials.kept import kept_of, trial_id
 from ..trials.ledger import enter, enter_unknown, read_ledger, unknown_models
+from .categories import scoring_codes, take_codes
 from .classes import class_position, cut_zipmaps, fitted_classes
+from .codes import coded
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
@@ -96,6 +98,9 @@ def pack(
         trade's share of that volume nor its impact can be measured.
     nullable : sequence of str, optional
         Features that may be NaN.
+    categories : mapping of str to sequence of str, optional
+        Features that are text in the panel, with all their texts: the first is 0 to the ONNX model, in the packed panel
+        and in live rows, the next is 1, and so on.
     output : (str, int), optional
         Name of the ONNX output, and which of its columns is the score; the last of the last output if left out.
     scored_class : str or int, optional
@@ -151,14 +156,14 @@ def pack_as_described(
     if native is not None:
         # From the rows as they were given: what the cast to float32 changes is a difference that users would meet too.
         frame[REFERENCE] = native(given)
-        scores, names = frame[REFERENCE].to_numpy(), sidecar.names
-        probes = probe(matrix(given), scores, native, session.predict, nullable=sidecar.nullable, names=names)
+        scores, names, numbers = frame[REFERENCE].to_numpy(), sidecar.names, matrix(coded(given, sidecar.categories))
+        probes = probe(numbers, scores, native, session.predict, nullable=sidecar.nullable, names=names)
     packed = Panel(frame, sidecar)
     compared = Comparison.of_panel(packed, probes)
     parity = compared.measure(session)
     _refuse_unknown_scores(session, packed, compared, parity)
     if native is not None:
-        check_conversion(parity, compared, content=content, panel=packed, given=matrix(given), native=native)
+        check_conversion(parity, compared, content=content, panel=packed, given=numbers, native=native)
     contents = {
         MODEL: content,
         SIDECAR: readable(sidecar),
@@ -238,6 +243,7 @@ def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity, probe
 def _load(model: Any, arguments: Arguments) -> tuple[onnx.ModelProto, NativeScore | None, tuple[str, int] | None]:
     """Convert an estimator, or read a ready ONNX model; with the output that was declared, if any was."""
     wanted, output = arguments.get("scored_class"), arguments.get("output")
+    names, categories = list(arguments["features"]), arguments.get("categories", {})
     if wanted is not None and output is not None:
         raise PackError("scored_class and output both say what the score is; give one of them")
     if isinstance(model, bytes | str | Path):
@@ -247,7 +253,9 @@ def _load(model: Any, arguments: Arguments) -> tuple[onnx.ModelProto, NativeScor
     else:
         classes = fitted_classes(model)
         position = class_position(classes, wanted) if output is None else output[1] if classes else None
-        proto, native = convert(model, list(arguments["features"]), position)
+        proto, native = convert(model, names, position, categories)
+        native = scoring_codes(native, names, categories)
+    take_codes(proto, categories)
     return proto, native, output if output or position is None else (proto.graph.output[-1].name, position)
 
 

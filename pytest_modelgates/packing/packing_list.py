@@ -75,7 +75,10 @@ def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) ->
 def _columns(sidecar: Sidecar) -> list[Column]:
     """Say what the columns of a panel hold; the gates judge where values are missing."""
     keys = [Column(name, "time" if name == sidecar.time else "text") for name in sidecar.keys]
-    features = [Column(feature.name, feature.dtype, nullable=True) for feature in sidecar.features]
+    features = [
+        Column(feature.name, "text" if feature.categories else feature.dtype, nullable=True)
+        for feature in sidecar.features
+    ]
     return keys + features + [Column(name, "float64", nullable=True) for name in sidecar.outcomes]
 
 

@@ -15,12 +15,15 @@ from ..model.tables import read_user_table
 from ..model.window import rows_digest
 from ..storage.rows import Column, is_time
 from ..storage.text import cut, first_line, listed, printable
+from .codes import coded
 
 MEANINGS = {
     RET_NEXT: "the return from each day's close to the next, as a share",
     BASELINE: "what the baseline predicts of each row, such as the training mean or the model in use",
     REFERENCE: "the native model's score, which a ready ONNX model needs",
 }
+# A column of more texts than this is hardly one of categories [count].
+MOST_TEXTS = 12
 
 
 def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -55,8 +58,15 @@ def checked_panel(panel: pd.DataFrame, sidecar: Sidecar, *, needs_reference: boo
     dtypes = {feature.name: feature.dtype for feature in sidecar.features}
     dtypes |= {name: "float64" for name in wanted if name in sidecar.outcomes}
     given = frame[sidecar.names]
+    frame = coded(frame, sidecar.categories)
+    for feature in sidecar.features:
+        if feature.categories and feature.dtype == "int64" and (count := int(frame[feature.name].isna().sum())):
+            raise PackError(
+                f"the panel's {feature.name!r} is missing in {count} rows; call what is missing a category of its own, "
+                "or drop these rows"
+            )
     for name, dtype in dtypes.items():
-        frame[name] = _cast(frame[name], dtype)
+        frame[name] = _cast(frame[name], dtype, feature=name in sidecar.names)
     if sidecar.time is not None:
         frame[sidecar.time] = _dates(frame[sidecar.time])
     if sidecar.asset is not None:
@@ -157,11 +167,15 @@ def matrix(features: pd.DataFrame) -> NDArray[np.floating[Any]]:
     return np.column_stack([column.to_numpy(dtype) for column in columns])
 
 
-def _cast(column: Any, dtype: str) -> Any:
+def _cast(column: Any, dtype: str, *, feature: bool = False) -> Any:
     # Python reads more numbers out of text than tables may hold: 1_000, nan, digits of any script.
     others = () if are_numbers(column.dtype) else column
     if (text := next((value for value in others if isinstance(value, str | bytes)), None)) is not None:
-        raise PackError(f"the panel's {column.name!r} holds text, such as {cut(repr(text))}; give numbers")
+        texts = sorted({value for value in column if isinstance(value, str)})
+        # Numbers that are written as text are to be read as numbers.
+        few = feature and 0 < len(texts) <= MOST_TEXTS and all(text[:1].isalpha() and text != "nan" for text in texts)
+        declare = f", or declare its texts: categories={{{column.name!r}: {texts}}}" if few else ""
+        raise PackError(f"the panel's {column.name!r} holds text, such as {cut(repr(text))}; give numbers{declare}")
     try:
         with np.errstate(over="ignore"), warnings.catch_warnings():
             # A value too large for float32 becomes an infinity, which gates refuse.

@@ -86,6 +86,9 @@ class Scorer:
         self.tensors = model.tensors
         dtypes = [feature.dtype for feature in sidecar.features]
         mixed = np.result_type(*dtypes).kind == "f"
+        self._categories = {
+            column: len(feature.categories) for column, feature in enumerate(sidecar.features) if feature.categories
+        }
         self._rounded = [column for column, dtype in enumerate(dtypes) if mixed and dtype == "int64"]
 
     def score(self, matrix: NDArray[np.generic]) -> Scored:
@@ -99,12 +102,15 @@ class Scorer:
         -------
         Scored
             A row with an infinity, or with NaN in a feature that may not be missing, is not scored, nor one with a
-            whole number that the floats beside it may have rounded; and a score that is not finite is none. If ONNX
+            whole number that the floats beside it may have rounded, nor one with a number that is none of the
+            categories of its feature; and a score that is not finite is none. If ONNX
             Runtime fails, each half of the rows is scored by itself, down to those that make it fail.
         """
         errors = {} if np.isfinite(matrix).all() else self._refused(matrix)
         if self._rounded and len(matrix):
             errors = self._inexact(matrix) | errors
+        if self._categories and len(matrix):
+            errors = self._of_no_category(matrix) | errors
         scores, failed = self._predicted(np.delete(matrix, list(errors), axis=0) if errors else matrix)
         if errors:
             kept = np.delete(np.arange(len(matrix)), list(errors)).tolist()
@@ -134,6 +140,17 @@ class Scorer:
         rows = np.flatnonzero(bad.any(axis=1)).tolist()
         columns = bad.argmax(axis=1)
         return {row: f"{SCHEMA}{self._sidecar.names[columns[row]]} is {matrix[row, columns[row]]}" for row in rows}
+
+    def _of_no_category(self, matrix: NDArray[np.generic]) -> dict[int, str]:
+        """Name the first number of each row that stands for none of the categories of its feature."""
+        why: dict[int, str] = {}
+        for column, count in reversed(self._categories.items()):
+            numbers = matrix[:, column].astype(np.float64)
+            strange = ~np.isnan(numbers) & ~np.isin(numbers, np.arange(count))
+            expected = f"expected a whole number from 0 to {count - 1}, of a category that the sidecar lists"
+            name = self._sidecar.names[column]
+            why |= {row: f"{SCHEMA}{name} is {numbers[row]:g}, {expected}" for row in np.flatnonzero(strange).tolist()}
+        return why
 
     def _inexact(self, matrix: NDArray[np.generic]) -> dict[int, str]:
         """Name the first whole number of each row that may not be the one that came."""

@@ -103,7 +103,7 @@ def test_a_class_and_an_output_are_not_both_declared(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_a_zipmap_inside_a_model_gives_chances_to_whoever_reads_them() -> None:
+def test_a_zipmap_inside_a_model_gives_chances_to_what_reads_them() -> None:
     model = onnx.load_model_from_string(with_zipmap(["down", "up"])[0])
     assert cut_zipmaps(model) == ["down", "up"]
     assert cut_zipmaps(model) is None

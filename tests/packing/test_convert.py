@@ -22,9 +22,10 @@ from pytest_modelgates.errors import PackError
 from pytest_modelgates.extras import extra
 from pytest_modelgates.model.onnx_checks import recorded_schema, soundness_problems
 from pytest_modelgates.model.session import OnnxModel
-from pytest_modelgates.packing.boosting import GRAPH_NAME, LIGHTGBM_ZERO, floor_float32
+from pytest_modelgates.packing.boosting import GRAPH_NAME, LIGHTGBM_ZERO
 from pytest_modelgates.packing.convert import convert, finish
 from pytest_modelgates.packing.kinds import RECIPE
+from pytest_modelgates.packing.rounding import floor_float32
 from tests.support.onnx_models import linear, sidecar
 
 Rows = NDArray[np.float32]
@@ -50,6 +51,11 @@ def forest(kind: str, **parameters: Any) -> Any:
     return getattr(extra("sklearn.ensemble"), kind)(n_estimators=20, max_depth=6, random_state=0, **parameters)
 
 
+def histograms(kind: str, **parameters: Any) -> Any:
+    """A few trees of scikit-learn on bins."""
+    return getattr(extra("sklearn.ensemble"), kind)(max_iter=20, random_state=0, **parameters)
+
+
 def pipeline(last: str) -> Any:
     """Scale, then score."""
     scaler = extra("sklearn.preprocessing").StandardScaler()
@@ -68,6 +74,10 @@ def splits(model: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     if hasattr(model, "booster_"):
         table = model.booster_.trees_to_dataframe().dropna(subset="threshold")
         return table["split_feature"].str.removeprefix("Column_").astype(int).to_numpy(), table["threshold"].to_numpy()
+    if hasattr(model, "_predictors"):
+        nodes = np.concatenate([tree.nodes for tree in np.ravel(model._predictors)])
+        nodes = nodes[nodes["is_leaf"] == 0]
+        return nodes["feature_idx"], nodes["num_threshold"]
     trees = [tree.tree_ for tree in np.ravel(model.estimators_)]
     features = np.concatenate([tree.feature for tree in trees])
     return features[features >= 0], np.concatenate([tree.threshold for tree in trees])[features >= 0]
@@ -91,7 +101,15 @@ TREES = {
     "extra-trees": (lambda: forest("ExtraTreesRegressor"), TARGET),
     "boosted-trees": (lambda: forest("GradientBoostingRegressor"), TARGET),
     "random-forest-classifier": (lambda: forest("RandomForestClassifier"), UP),
+    "histograms": (lambda: histograms("HistGradientBoostingRegressor"), TARGET),
+    "histograms-classifier": (lambda: histograms("HistGradientBoostingClassifier"), UP),
 }
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn's histograms ask for physical cores, and joblib warns where a container does not tell."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
 
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64], ids=["trained-on-float32", "trained-on-float64"])
@@ -289,8 +307,11 @@ REFUSED = [
         id="unfitted-pipeline",
     ),
     pytest.param(
-        lambda: extra("sklearn.ensemble").HistGradientBoostingRegressor(max_iter=2).fit(DOUBLES, TARGET),
-        "skl2onnx cannot convert HistGradientBoostingRegressor (*); fit LightGBM or GradientBoostingRegressor "
+        lambda: histograms("HistGradientBoostingRegressor", categorical_features=[1]).fit(
+            np.abs(np.round(DOUBLES)), UP
+        ),
+        "skl2onnx cannot convert HistGradientBoostingRegressor (its categorical features are not converted: "
+        "leave categorical_features out); fit LightGBM or GradientBoostingRegressor "
         f"in place of HistGradientBoostingRegressor, or convert it to ONNX yourself and {RECIPE}",
         id="histograms",
     ),
@@ -324,11 +345,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("make", "message"), REFUSED)
-def test_what_cannot_be_packed_is_refused_in_a_line(
-    make: Callable[[], Any], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # scikit-learn's histograms ask for physical cores, and joblib warns where a container does not tell.
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+def test_what_cannot_be_packed_is_refused_in_a_line(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(PackError, match=f"^{re.escape(message)}$".replace(r"\*", ".*")):
         convert(make(), NAMES)[1](DOUBLES.astype(np.float32))
 

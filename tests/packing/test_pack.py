@@ -315,9 +315,17 @@ BAD_PANELS = [
         "the panel has two columns 'a'; keep one",
         id="two-columns-of-a-name",
     ),
+    pytest.param(
+        _with(a="much"),
+        "the panel's 'a' holds text, such as 'much'; give numbers, or declare its texts: categories={'a': ['much']}",
+        id="text-much",
+    ),
+    pytest.param(
+        _with(ret_next="much"), "the panel's 'ret_next' holds text, such as 'much'; give numbers", id="text-as-return"
+    ),
     *(
         pytest.param(_with(a=text), f"the panel's 'a' holds text, such as {text!r}; give numbers", id=f"text-{text}")
-        for text in ("much", "0.5", "1_000", "１２", "nan", "")
+        for text in ("0.5", "1_000", "１２", "nan", "")
     ),
     pytest.param(
         lambda: rows().assign(a=pd.Categorical(["0.5", "1.5"] * 6)),

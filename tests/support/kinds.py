@@ -17,6 +17,8 @@ from pytest_modelgates.extras import extra
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 NUMBERS = ["age", "last month", "n trades"]
+# Neither in the order of letters nor in that of their first rows.
+SECTORS = ["tech", "bank", "food & drink"]
 # CatBoost is in the lock for this Python alone.
 CATBOOST = sys.version_info < (3, 12)
 
@@ -32,7 +34,9 @@ def frame(seed: int, days: int = 25) -> pd.DataFrame:
     rows["age"], rows["last month"] = generator.standard_normal((2, len(rows))).astype(np.float32)
     rows["n trades"] = generator.integers(0, 9, len(rows))
     luck = generator.standard_normal(len(rows))
+    rows["sector"] = generator.choice(SECTORS, len(rows))
     rows["ret_next"] = 0.01 * luck + 0.002 * np.sign(rows["age"]) * rows["last month"] + 0.001 * rows["n trades"]
+    rows["ret_next"] += 0.002 * (rows["sector"] == "bank")
     rows["target"] = rows["ret_next"]
     return rows
 
@@ -46,7 +50,7 @@ def holed(rows: pd.DataFrame) -> pd.DataFrame:
 class Kind:
     """A kind of model: how it is called, how it is fitted on rows, and what `pack` must be told of it.
 
-    `native` are its own scores of rows. `missing` says that it may meet NaN in `age`.
+    `native` are its own scores of rows. `missing` says that it may meet NaN in `age`, `text` that it takes `sector`.
     """
 
     library: str
@@ -55,7 +59,13 @@ class Kind:
     native: Callable[[Any, pd.DataFrame], Any]
     missing: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    text: bool = False
     note: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """Its features."""
+        return [*NUMBERS, "sector"] if self.text else NUMBERS
 
     @property
     def id(self) -> str:
@@ -74,6 +84,21 @@ class Kind:
 def number(model: Any, rows: pd.DataFrame) -> Any:
     """What a regressor or a ranker says."""
     return model.predict(rows[NUMBERS])
+
+
+def of_sector(model: Any, rows: pd.DataFrame) -> Any:
+    """What a regressor says that takes a sector as text."""
+    return model.predict(rows[[*NUMBERS, "sector"]])
+
+
+def of_category(model: Any, rows: pd.DataFrame) -> Any:
+    """What a regressor says that takes a sector as a category of pandas."""
+    return model.predict(categorical(rows))
+
+
+def categorical(rows: pd.DataFrame) -> pd.DataFrame:
+    """The features with the sector as a category of pandas."""
+    return rows[[*NUMBERS, "sector"]].assign(sector=pd.Categorical(rows["sector"], categories=SECTORS))
 
 
 def chance(model: Any, rows: pd.DataFrame) -> Any:
@@ -152,6 +177,27 @@ def by_columns(last: Any, *, impute: bool = False, dense: bool = False) -> Calla
         return pipeline(chosen, last()).fit(rows[NUMBERS], rows["target"])
 
     return fit
+
+
+def of_text(encoder: str, **parameters: Any) -> Callable[[pd.DataFrame], Any]:
+    """Say how to fit a pipeline that encodes a column of text."""
+
+    def fit(rows: pd.DataFrame) -> Any:
+        preprocessing = extra("sklearn.preprocessing")
+        chosen = extra("sklearn.compose").make_column_transformer(
+            (preprocessing.StandardScaler(), ["last month", "age"]),
+            (getattr(preprocessing, encoder)(**parameters), ["sector"]),
+            remainder="passthrough",
+        )
+        pipeline = extra("sklearn.pipeline").make_pipeline(chosen, estimator("sklearn.linear_model", "Ridge"))
+        return pipeline.fit(rows[[*NUMBERS, "sector"]], rows["target"])
+
+    return fit
+
+
+def on_categories(module: str, name: str, **parameters: Any) -> Callable[[pd.DataFrame], Any]:
+    """Say how to fit an estimator on a category of pandas."""
+    return lambda rows: estimator(module, name, **parameters).fit(categorical(rows), rows["target"])
 
 
 def after_scaling(last: Any, wanted: Callable[[pd.DataFrame], Any] | str = "target") -> Callable[[pd.DataFrame], Any]:
@@ -236,6 +282,61 @@ def _scikit_learn() -> Iterator[Kind]:
         native=chance,
         note="`method='sigmoid'`",
     )
+
+
+def _histograms() -> Iterator[Kind]:
+    for name, wanted, native in [("Regressor", "target", number), ("Classifier", up, chance)]:
+        yield Kind(
+            library="scikit-learn",
+            model=f"HistGradientBoosting{name}, missing values",
+            fit=fitted("sklearn.ensemble", f"HistGradientBoosting{name}", wanted, max_iter=12),
+            native=native,
+            missing=True,
+        )
+    yield Kind(
+        library="scikit-learn",
+        model="HistGradientBoostingClassifier, three classes",
+        fit=fitted("sklearn.ensemble", "HistGradientBoostingClassifier", thirds, max_iter=12),
+        native=chance_of_down,
+        options={"scored_class": "down"},
+        note="`scored_class` declared",
+    )
+    yield Kind(
+        library="scikit-learn",
+        model="HistGradientBoostingRegressor of counts",
+        fit=fitted("sklearn.ensemble", "HistGradientBoostingRegressor", ranks, max_iter=12, loss="poisson"),
+        native=number,
+        note="`loss='poisson'`",
+    )
+
+
+def _text() -> Iterator[Kind]:
+    declared: dict[str, Any] = {"text": True, "options": {"categories": {"sector": SECTORS}}}
+    for encoder, parameters in [
+        ("OneHotEncoder", {"handle_unknown": "ignore"}),
+        ("OrdinalEncoder", {}),
+        ("TargetEncoder", {"random_state": 0}),
+    ]:
+        yield Kind(
+            library="scikit-learn",
+            model=f"Ridge, text by {encoder}",
+            fit=of_text(encoder, **parameters),
+            native=of_sector,
+            note="`categories` declared",
+            **declared,
+        )
+    for library, name, more in [
+        ("LightGBM", "LGBMRegressor", {}),
+        ("XGBoost", "XGBRegressor", {"enable_categorical": True}),
+    ]:
+        yield Kind(
+            library=library,
+            model=f"{name}, categories of pandas",
+            fit=on_categories(library.lower(), name, **more),
+            native=of_category,
+            note="`categories` declared",
+            **declared,
+        )
 
 
 def _lightgbm() -> Iterator[Kind]:
@@ -342,7 +443,77 @@ def _catboost() -> Iterator[Kind]:
     )
 
 
-KINDS = [*_scikit_learn(), *_lightgbm(), *_xgboost(), *_catboost()]
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A kind of model that is refused, why, and what is packed instead."""
+
+    model: str
+    why: str
+    instead: str
+    fit: Callable[[pd.DataFrame], Any]
+    text: bool = False
+
+
+def _isotonic(rows: pd.DataFrame) -> Any:
+    forest = estimator("sklearn.ensemble", "RandomForestClassifier", n_estimators=12, max_depth=5, random_state=0)
+    wrapped = extra("sklearn.calibration").CalibratedClassifierCV(forest, method="isotonic", cv=3)
+    return wrapped.fit(rows[NUMBERS], up(rows))
+
+
+def _on_text_of_catboost(rows: pd.DataFrame) -> Any:
+    names = [*NUMBERS, "sector"]
+    return estimator("catboost", "CatBoostRegressor", cat_features=["sector"]).fit(rows[names], rows["target"])
+
+
+REFUSED = [
+    Refused(
+        model="HistGradientBoosting with `categorical_features`",
+        why="not converted",
+        instead="LightGBM on categories",
+        fit=fitted("sklearn.ensemble", "HistGradientBoostingRegressor", max_iter=5, categorical_features=["n trades"]),
+    ),
+    Refused(
+        model='`CalibratedClassifierCV(method="isotonic")`',
+        why="skl2onnx rounds to the nearest step",
+        instead='`method="sigmoid"`',
+        fit=_isotonic,
+    ),
+    Refused(
+        model="LGBMClassifier inside a CalibratedClassifierCV",
+        why="its raw scores are not converted",
+        instead="another one inside",
+        fit=calibrated(lambda: estimator("lightgbm", "LGBMClassifier")),
+    ),
+    Refused(
+        model="XGBoost's `dart`",
+        why="onnxmltools knows trees that all weigh 1",
+        instead="`gbtree`",
+        fit=fitted("xgboost", "XGBRegressor", booster="dart", rate_drop=0.3),
+    ),
+    Refused(
+        model="XGBoost's `gblinear`",
+        why="onnxmltools knows trees alone",
+        instead="Ridge",
+        fit=fitted("xgboost", "XGBRegressor", booster="gblinear"),
+    ),
+    Refused(
+        model="CatBoost on categories",
+        why="CatBoost exports none",
+        instead="encode them as numbers before the fit",
+        fit=_on_text_of_catboost,
+        text=True,
+    ),
+    Refused(
+        model="`OneHotEncoder(min_frequency=…)`",
+        why="skl2onnx knows no infrequent categories",
+        instead="join them before the fit",
+        fit=of_text("OneHotEncoder", min_frequency=120, handle_unknown="infrequent_if_exist"),
+        text=True,
+    ),
+]
+
+
+KINDS = [*_scikit_learn(), *_histograms(), *_text(), *_lightgbm(), *_xgboost(), *_catboost()]
 TRIED = [kind for kind in KINDS if CATBOOST or kind.library != "CatBoost"]
 LIBRARIES = {
     "scikit-learn": ["scikit-learn", "skl2onnx"],
@@ -368,5 +539,11 @@ def table() -> str:
     return "\n".join(["| model | how |", "|---|---|", *lines]) + "\n"
 
 
+def table_of_refused() -> str:
+    """What was tried and is refused, as Markdown."""
+    lines = [f"| {kind.model} | {kind.why} | {kind.instead} |" for kind in REFUSED]
+    return "\n".join(["| model | why | instead |", "|---|---|---|", *lines]) + "\n"
+
+
 if __name__ == "__main__":
-    print(table(), end="")
+    print(table(), table_of_refused(), sep="\n", end="")
