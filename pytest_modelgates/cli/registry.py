@@ -330,7 +330,11 @@ def _in_words(record: "Intent | Event | Unknown") -> list[str]:
                 " ".join(record.reason.split()),
             ]
             decided = record.evidence_digest
-            below = (*record.waivers, *([f"decided on sha256:{decided[:16]}"] if decided else []))
+            below = (
+                *record.waivers,
+                *([f"decided on sha256:{decided[:16]}"] if decided else []),
+                *([f"record {record.shared.partition(':')[0]} of the bucket"] if record.shared else []),
+            )
         case Event():
             words = [record.kind, record.subject, record.actor, " ".join(record.reason.split())]
             what = f"{KINDS[record.kind].evidence}, " if record.kind in KINDS else ""

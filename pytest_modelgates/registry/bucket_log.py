@@ -17,7 +17,7 @@ from ..storage.lines import LONGEST, lines_from_start
 from ..storage.paths import is_there
 
 FILES = "files"
-MOST_NEW = 100_000
+MOST_NEW, MOST_BYTES = 100_000, 2**28
 WAYS_ON = (
     "to put back what this machine has: modelgates push --restore; to begin with what the bucket has: modelgates pull "
     '--anew --reason "…"'
@@ -138,7 +138,7 @@ def read_news(bucket: Bucket, end: Head, keys: Sequence[str]) -> News:
     BucketError
         As for `new_names`, or if a record is none, does not follow on the one before, or is not signed as it must be.
     """
-    lines, found = list[bytes](), list[Placed]()
+    lines, found, size = list[bytes](), list[Placed](), 0
     for name in new_names(bucket, end):
         content = bucket.get(name, limit=LONGEST)
         if content is None:
@@ -155,6 +155,8 @@ def read_news(bucket: Bucket, end: Head, keys: Sequence[str]) -> News:
                 f"{bucket.url}: {name} does not follow on record {end.n}: one of the two was altered; see what another "
                 f"machine has; {WAYS_ON}"
             )
+        if (size := size + len(content)) > MOST_BYTES:
+            raise BucketError(f"{bucket.url}: {FOLDER} holds more than {MOST_BYTES} bytes that are new here")
         lines.append(line)
         found.append(each)
         end = each.head

@@ -183,6 +183,8 @@ def _as_own(said: Shared, in_force: InForce, head: Head, live: str | None, reaso
         actor=printable(change.actor)[:LONGEST_ACTOR],
         host=printable(change.host)[:LONGEST_ACTOR],
         from_=live,
+        # Where no key must sign, this is the word of anybody who can write to the bucket.
+        sealed_by=change.sealed_by if in_force.keys else None,
         **asdict(in_force.kept),
         reason=(f"{reason}; the bucket: {why}" if reason else why)[:LONGEST_REASON],
         shared=str(head),

@@ -209,6 +209,13 @@ def test_a_model_before_that_cannot_be_had_is_a_note(behind: Machine) -> None:
     assert fresh.live() == OLD
 
 
+def test_who_sealed_a_report_is_not_believed_where_no_key_must_sign(behind: Machine) -> None:
+    bucket = behind.folder.parent / "bucket"
+    spoiled_record(bucket, 2, lambda record: record["change"].update(sealed_by="ed25519:" + "0" * 64))
+    behind.do("pull", f"file://{bucket}")
+    assert "assurance: digest-bound, unsigned" in behind.do("status")
+
+
 def test_another_model_under_the_same_id_stays_and_is_named(behind: Machine) -> None:
     other = behind.models / OLD
     shutil.copytree(behind.models / OLDEST, other)

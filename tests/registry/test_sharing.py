@@ -145,6 +145,7 @@ def test_the_first_push_shares_what_was_promoted_before_there_was_a_bucket(machi
     assert "bucket: record 1, says the same" in machine.do("status")
     machine.do(*promotion(OLD))
     assert [record.change.to for _, record in changes(machine.root.shared)] == [OLD, OLDEST]
+    assert machine.do("log").count("\n    record 2 of the bucket\n") == 1
     shared = [without_place(change) for change in read_log(machine.root.promotions)]
     assert [record.change for _, record in changes(machine.root.shared)] == shared[::-1]
 
