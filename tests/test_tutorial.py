@@ -22,13 +22,21 @@ def test_it_takes_at_most_fifteen_commands_from_the_installation_to_a_rollback()
     assert "modelgates rollback " in "".join(step.command for step in STEPS)
 
 
+def told(text: str, reader: Reader) -> list[str]:
+    """Give what is compared. An older pytest runs gates that have parameters last, and so counts otherwise."""
+    lines = said_alike(text, reader.written).splitlines()
+    if pytest.version_tuple >= (9, 0):
+        return lines
+    return sorted(line for line in lines if not re.fullmatch(r"test_\w+\.py [.sx]+ \[ *\d+%\]", line))
+
+
 @pytest.mark.integration
 def test_every_command_prints_what_the_page_says(tmp_path: Path) -> None:
     folder = tmp_path.resolve()
     reader = Reader(folder, STEPS)
     for step in STEPS[1:]:  # what the first one installs is the environment under test
         printed = reader.type(step.command)
-        assert said_alike(printed, reader.written) == said_alike(step.printed, reader.written), step.command
+        assert told(printed, reader) == told(step.printed, reader), step.command
     assert len(reader.packed) == len(reader.written) == 2
     assert (folder / "artifacts" / "models" / "latest").readlink().name == reader.packed[0]
 
