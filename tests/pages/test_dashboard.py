@@ -412,6 +412,7 @@ def test_business_draws_how_the_difference_of_an_ab_test_went(registry: Registry
     assert "the candidate is better by its IC" in text
     for name in ("IC", "return"):
         assert f"A/B test: difference of {name}" in text
+    assert f"A/B test {test.plan}" in said(registry, "registry")
     found = ab_found(registry.artifacts, test.plan)
     assert found.ic
     assert short(found.ic.upper) in text
