@@ -126,16 +126,12 @@ def new_plan(
     RefusedError
         If no reason is given, or the share is not above 0 and at most a half.
     """
-    if not 0 < share <= MOST:
-        raise RefusedError(
-            f"a share of {share:g}: give one above 0, at most {MOST:g}; to give a candidate all rows, promote it"
-        )
-    now = datetime.now(UTC)
+    why, now = checked(share, reason), datetime.now(UTC)
     return Plan(
         name=f"ab-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
         started=now,
         actor=actor(),
-        reason=one_line_reason(reason, "A/B test"),
+        reason=why,
         candidate=candidate,
         candidate_digest=candidate_digest,
         live=live,
@@ -144,6 +140,22 @@ def new_plan(
         share=share,
         by=by,
     )
+
+
+def checked(share: float, reason: str) -> str:
+    """Give the reason of a test on one line; raises RefusedError if there is none, or the share is out of its range."""
+    if not 0 < share <= MOST:
+        raise RefusedError(
+            f"a share of {share:g}: give one above 0, at most {MOST:g}; to give a candidate all rows, promote it"
+        )
+    return one_line_reason(reason, "A/B test")
+
+
+def refuse_second(artifacts: Artifacts) -> None:
+    """Raise RefusedError if a test runs."""
+    if is_there(artifacts.ab):
+        running = read_plan(artifacts)
+        raise RefusedError(f'an A/B test runs: {running}; stop it first: modelgates ab stop --reason "…"')
 
 
 def read_plan(artifacts: Artifacts) -> Plan | None:
@@ -166,7 +178,8 @@ def read_plan(artifacts: Artifacts) -> Plan | None:
     except FormatError as error:
         if not is_there(path):  # it was stopped meanwhile
             return None
-        raise FormatError(f'{error}; take it away: modelgates ab stop --reason "…"') from error
+        what = 'take it away: modelgates ab stop --reason "…"' if is_file(path) else "remove it by hand"
+        raise FormatError(f"{error}; {what}") from error
 
 
 def start(artifacts: Artifacts, plan: Plan) -> None:
@@ -177,9 +190,7 @@ def start(artifacts: Artifacts, plan: Plan) -> None:
     RefusedError
         If one runs.
     """
-    if is_there(artifacts.ab):
-        running = read_plan(artifacts)
-        raise RefusedError(f'an A/B test runs: {running}; stop it first: modelgates ab stop --reason "…"')
+    refuse_second(artifacts)
     content = readable(plan)
     event = event_of(AB_START, plan.name, plan.reason, sha256(content))
     append(artifacts.promotions, event, mode=artifacts.file_mode)

@@ -54,7 +54,7 @@ def one_line_reason(reason: str, verb: str) -> str:
     """
     line = printable(" ".join(reason.split()))
     if not line:
-        raise RefusedError(f'a {verb} needs a reason: --reason "…"')
+        raise RefusedError(f'{"an" if verb[0] in "AEIOUaeiou" else "a"} {verb} needs a reason: --reason "…"')
     if len(line) > LONGEST_REASON:
         raise RefusedError(f"a reason of {len(line)} characters, at most {LONGEST_REASON} are logged; say it shorter")
     return line

@@ -78,13 +78,14 @@ def start(arguments: argparse.Namespace) -> int:
     """Let a candidate answer a share of the live rows; it must be fit for promotion, and `latest` does not move."""
     from ..audit.writer import require_root
     from ..evidence.seal import refuse_unlisted
-    from ..registry.ab import start_ab
+    from ..registry.ab import refuse_beforehand, start_ab
     from .gates import run_gates_as_read
 
     directory, artifacts = model_directory(arguments)
     require_root(artifacts)
     in_force, key, report = acting(artifacts, arguments), key_of(arguments), arguments.report
     refuse_unlisted(key, in_force.policy.evidence.keys)
+    refuse_beforehand(artifacts, share=arguments.share, reason=arguments.reason)
     if report is None:
         path, report = run_gates_as_read(directory, artifacts, in_force, key=key, selection=["-m", "hard"])
         print(f"kept: {path}")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..errors import RefusedError, UsageError
 from ..storage.paths import is_there
-from .options import ARTIFACTS, POLICY, Verbs, argument, artifacts_of, looking, whole
+from .feeds import address
+from .options import ARTIFACTS, POLICY, Verbs, argument, artifacts_of, looking
 
 PORT = 8765
 
@@ -18,9 +19,9 @@ def register(verbs: Verbs) -> None:
         argument("--out", type=Path, metavar="DIR", help="write the pages into this folder instead of serving them"),
         argument(
             "--port",
-            type=whole,
-            metavar="N",
-            help=f"where to serve, on 127.0.0.1 alone; default: {PORT}, and 0 takes a free one",
+            type=address,
+            metavar="[HOST:]PORT",
+            help=f"where to serve; the host is 127.0.0.1 unless given, the port {PORT}, and port 0 takes a free one",
         ),
         ARTIFACTS,
         POLICY,
@@ -28,14 +29,14 @@ def register(verbs: Verbs) -> None:
 
 
 def dashboard(arguments: argparse.Namespace) -> int:
-    """Serve four pages on this machine, or write them: registry, performance, quality, business (extra `pages`).
+    """Serve four pages, or write them: registry, performance, quality, business (extra `pages`).
 
     They are read-only, have no script and load nothing. Each is written as it is asked for, from the ends of logs and
-    the newest models. There is no password: everybody who may use this machine may read them.
+    the newest models. There is no password: everybody who may use this machine, or reach the HOST given, may read them.
     """
     from ..pages.dashboard import PAGES, one_page
     from ..pages.render import is_page, require
-    from ..pages.serve import DashboardServer
+    from ..pages.serve import HOST, DashboardServer
     from ..storage.strict_json import read_bytes
 
     require()
@@ -55,10 +56,8 @@ def dashboard(arguments: argparse.Namespace) -> int:
             artifacts.write(place, one_page(name, artifacts, in_force))
             print(place)
         return 0
-    if arguments.port is not None and arguments.port >= 2**16:
-        raise UsageError(f"--port {arguments.port}: expected at most 65535")
-    port = PORT if arguments.port is None else arguments.port
-    with DashboardServer(port, lambda name: one_page(name, artifacts, in_force)) as server:
+    host, port = arguments.port or (HOST, PORT)
+    with DashboardServer(port, lambda name: one_page(name, artifacts, in_force), host=host) as server:
         print(server.address, flush=True)
         server.serve_forever()
     return 0

@@ -1,5 +1,8 @@
 """The dashboard over HTTP: four fixed paths, read-only; no part of a request reaches the disk."""
 
+import re
+import socket
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,12 +13,12 @@ from .render import security_policy
 
 Write = Callable[[str], bytes]
 HOST = "127.0.0.1"
-_NAMES = {"127.0.0.1", "localhost"}
+_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 _SECONDS = 10  # that a request may take to arrive
 
 
 class DashboardServer(ThreadingHTTPServer):
-    """Answers on loopback alone, each page as it is now.
+    """Answers on loopback unless told otherwise, each page as it is now.
 
     Parameters
     ----------
@@ -23,26 +26,38 @@ class DashboardServer(ThreadingHTTPServer):
         0 takes a free one.
     write : callable
         Gives the bytes of a page by its name in `PAGES`.
+    host : str, optional
+        The address to listen on.
 
     Raises
     ------
     UsageError
-        If the port cannot be listened on.
+        If that cannot be listened on.
     """
 
     daemon_threads = True
 
-    def __init__(self, port: int, write: Write) -> None:
-        self.write = write
+    def __init__(self, port: int, write: Write, *, host: str = HOST) -> None:
+        self.write, self._host = write, f"[{host}]" if ":" in host else host
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            super().__init__((HOST, port), _Handler)
+            super().__init__((host, port), _Handler)
         except OSError as error:
-            raise UsageError(f"cannot listen on {HOST}:{port} ({error.strerror}); give another --port") from error
+            raise UsageError(f"cannot listen on {self._host}:{port} ({error.strerror}); give another --port") from error
 
     @property
     def address(self) -> str:
         """The address of the first page."""
-        return f"http://{HOST}:{self.server_port}/"
+        return f"http://{self._host}:{self.server_port}/"
+
+    def knows(self, name: str) -> bool:
+        """Whether a request may ask by this name: on loopback another site's could be pointed here."""
+        return self._host not in _NAMES or name.lower() in _NAMES
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that went away; a bug is shown."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -58,8 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         # Another site's name may be pointed at this address, and its scripts would then read the pages.
-        if self.headers.get("Host", "").rpartition(":")[0].lower() not in _NAMES:
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "ask by 127.0.0.1 or localhost, with the port")
+        if not self.server.knows(re.sub(r":[0-9]*\Z", "", self.headers.get("Host", ""))):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "ask by 127.0.0.1 or localhost")
             return
         name = _PATHS.get(self.path.partition("?")[0])
         if name is None:

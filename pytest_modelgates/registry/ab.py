@@ -18,6 +18,12 @@ from .promote import plan_promotion
 from .store import live_change
 
 
+def refuse_beforehand(artifacts: Artifacts, *, share: float, reason: str) -> None:
+    """Refuse what no report would change, so that nobody waits for gates in vain; raises as `start_ab` does."""
+    ab.checked(share, reason)
+    ab.refuse_second(artifacts)
+
+
 def start_ab(
     artifacts: Artifacts,
     model_id: str,

@@ -57,6 +57,13 @@ def real(random: Random) -> Matrix:
     return real_returns()[start : start + DAYS]
 
 
+def drifting(random: Random) -> Matrix:
+    """A stretch of real returns, of 20 names that also drift for weeks, by a tenth of the variance."""
+    found = real(random)
+    drift = autoregressive(random, found.shape, 0.97)
+    return found + math.sqrt(0.1) * found.std() * drift / drift.std()
+
+
 def many(random: Random) -> Matrix:
     """Invented returns of 200 names with a common factor, fat tails and volatility of its own on each day."""
     drawn = market(random, (DAYS, 200)) * random.standard_t(4, size=(DAYS, 200))
@@ -128,6 +135,15 @@ UNTOLD: dict[str, Case] = {
     ),
 }
 
+# Held for long, days share their dealings: it holds of real returns, and not of names that drift for weeks.
+HELD: dict[str, Case] = {
+    f"one model AR(0.98), {days} days held, 20 {names}, share 0.5": partial(
+        _of_rows, world=partial(one_model, returns=returns, memory=0.98, horizon=days), share=0.5
+    )
+    for names, returns, held in (("real names", real, [20]), ("names that drift", drifting, [1, 5, 10, 20]))
+    for days in held
+}
+
 
 def sizes(case: Case, *, runs: int, seed: int = 35) -> tuple[float, float]:
     """Share of experiments in which IC, and the return, are ever told apart."""
@@ -169,8 +185,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2_000)
     runs = parser.parse_args().runs
     print("| no difference | IC | return |\n|---|---|---|")
-    for name, case in (ALIKE | UNTOLD).items():
-        print(f"| {name} |" + "".join(f" {100 * share:.1f} |" for share in sizes(case, runs=runs)), flush=True)
+    for name, case in (ALIKE | UNTOLD | HELD).items():
+        some = max(runs // 10, 2) if name in HELD else runs
+        print(f"| {name} |" + "".join(f" {100 * share:.1f} |" for share in sizes(case, runs=some)), flush=True)
     print("\n| what is worse | days until it is told: median | 9 in 10 |\n|---|---|---|")
     for name, (names, share, gap) in SOON.items():
         waited = delays(names, share, gap, runs=max(runs // 20, 2))

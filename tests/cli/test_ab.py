@@ -1,8 +1,10 @@
 """`ab start`, `ab status` and `ab stop`, as people type them."""
 
 import json
+import os
 import re
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -212,23 +214,49 @@ def test_without_a_live_model_there_is_nothing_to_test_beside(
             "a share of 1: give one above 0, at most 0.5; to give a candidate all rows, promote it",
             id="all",
         ),
-        pytest.param(("--share", "0.1"), "say why: an A/B test needs a reason", id="no-reason"),
+        pytest.param(("--share", "nan", "--reason", "x"), "a share of nan: give one above 0, at most 0.5", id="nan"),
+        pytest.param(("--share", "0.1"), 'an A/B test needs a reason: --reason "…"', id="no-reason"),
     ],
 )
+@pytest.mark.parametrize("report", [True, False], ids=["with a report", "before gates are run"])
 def test_a_start_that_makes_no_sense_is_refused(
-    registry: Registry, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], why: str
+    registry: Registry,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    why: str,
+    report: bool,
 ) -> None:
-    status, _, err = run(capsys, *start(registry, *options))
+    asked = start(registry, *options)
+    if not report:
+        asked[3:5] = []
+        monkeypatch.setattr("pytest_modelgates.cli.gates.run_gates", lambda *_, **__: pytest.fail("gates were run"))
+    status, _, err = run(capsys, *asked)
     assert status == 1
-    assert why in err or "reason" in err
+    assert why in err
     assert read_plan(registry.artifacts) is None
 
 
-def test_a_second_test_is_refused(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_test_is_refused(
+    registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ab.start(registry.artifacts, plan_of(registry.artifacts, registry.live, registry.candidate))
-    status, _, err = run(capsys, *start(registry, *START))
-    assert status == 1
-    assert 'stop it first: modelgates ab stop --reason "…"' in err
+    monkeypatch.setattr("pytest_modelgates.cli.gates.run_gates", lambda *_, **__: pytest.fail("gates were run"))
+    for asked in (start(registry, *START), [*start(registry)[:3], "--policy", registry.policy_file, *START]):
+        status, _, err = run(capsys, *asked)
+        assert status == 1
+        assert 'stop it first: modelgates ab stop --reason "…"' in err
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_stop_does_not_take_away_is_to_be_removed_by_hand(
+    registry: Registry, capsys: pytest.CaptureFixture[str], make: Callable[[Path], None]
+) -> None:
+    make(registry.artifacts.ab)
+    for words in (("status",), ("stop", "--reason", "x")):
+        status, _, err = run(capsys, "ab", *words, "--artifacts", registry.artifacts.root)
+        assert status == 1
+        assert err.endswith("remove it by hand\n")
 
 
 def test_a_damaged_file_of_an_old_test_is_said_and_passed_over(

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -413,6 +414,7 @@ def test_business_draws_how_the_difference_of_an_ab_test_went(registry: Registry
     assert "the candidate is better by its IC" in text
     for name in ("IC", "return"):
         assert f"A/B test: difference of {name}" in text
+    assert f"A/B test {test.plan}" in said(registry, "registry")
     found = ab_found(registry.artifacts, test.plan)
     assert found.ic
     assert short(found.ic.upper) in text
@@ -485,9 +487,12 @@ def test_without_the_extra_the_command_names_it(
     assert "run: pip install 'pytest-modelgates[pages]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [("--port", "8765"), ("--port", "99999")], ids=["with out", "too large"])
-def test_options_that_do_not_go_together_are_said(registry: Registry, options: tuple[str, ...], tmp_path: Path) -> None:
-    assert written(registry, tmp_path, *options) == 2
+def test_options_that_do_not_go_together_are_said(registry: Registry, tmp_path: Path, capsys: Capture) -> None:
+    assert written(registry, tmp_path, "--port", "8765") == 2
+    assert "--out writes the pages and --port serves them; give one of them" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["dashboard", "--port", "99999", "--artifacts", str(registry.artifacts.root)])
+    assert "'99999' is not an address; give a port such as 8080, or 0.0.0.0:8080" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -545,6 +550,44 @@ def test_nothing_else_is_answered(
     server: DashboardServer, method: str, path: str, headers: dict[str, str], expected: int
 ) -> None:
     assert asked(server, method, path, **headers)[0] == expected
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "localhost:80"])
+def test_a_browser_that_leaves_the_port_out_is_answered(server: DashboardServer, host: str) -> None:
+    assert asked(server, "GET", "/", Host=host)[0] == 200
+
+
+def test_a_client_that_goes_away_leaves_no_traceback(server: DashboardServer, capsys: Capture) -> None:
+    for error, shown in ((BrokenPipeError(), False), (TimeoutError(), False), (ValueError("a bug"), True)):
+        try:
+            raise error
+        except type(error):
+            server.handle_error(None, ("127.0.0.1", 1))
+        assert ("Traceback" in capsys.readouterr().err) is shown
+
+
+def test_told_where_it_answers_there_by_every_name(registry: Registry) -> None:
+    with DashboardServer(0, lambda name: name.encode(), host="0.0.0.0") as found:
+        assert found.address == f"http://0.0.0.0:{found.server_port}/"
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        try:
+            assert asked(found, "GET", "/", Host="desk.example:80")[::2] == (200, b"registry")
+            assert asked(found, "GET", "/../promotions.log", Host="desk.example")[0] == 404
+        finally:
+            found.shutdown()
+            thread.join()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_the_address_of_ipv6_is_written_in_brackets() -> None:
+    with DashboardServer(0, lambda name: b"", host="::1") as found:
+        assert found.address == f"http://[::1]:{found.server_port}/"
+
+
+def test_an_address_that_is_not_this_machines_is_said() -> None:
+    with pytest.raises(UsageError, match=r"^cannot listen on 192\.0\.2\.1:1 \(.*\); give another --port$"):
+        DashboardServer(1, lambda name: b"", host="192.0.2.1")
 
 
 def test_a_port_that_is_taken_is_said(server: DashboardServer) -> None:
