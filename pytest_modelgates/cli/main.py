@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,6 +37,9 @@ from . import (
 )
 from .options import Command, Verbs
 
+_NO_VALUE = re.compile(r"--[a-z-]+=--")
+"""argparse of Python before 3.13 makes an empty list of it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a refusal is an answer, not a traceback."""
@@ -47,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show → still shows the rest
-        arguments = parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        if no_value := next((word for word in words if _NO_VALUE.fullmatch(word)), None):
+            raise UsageError(f"{no_value}: `--` ends the options and is no value of one; write another")
+        arguments = parser().parse_args(words)
         command: Command = arguments.command
         done = command(arguments)
         sys.stdout.flush()
@@ -63,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ImportError, MemoryError) as error:
         # A library that finds no memory to be loaded into says only that it cannot be imported.
         _say(f"out of memory, or a library cannot be loaded ({first_line(error)}); see: ulimit -v, pip check")
+        failed = 3
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):
+            raise
+        _say(first_line(error))  # Path.resolve of Python before 3.13
         failed = 3
     except KeyboardInterrupt:
         _say("interrupted")
