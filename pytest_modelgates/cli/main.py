@@ -1,10 +1,12 @@
 """The command line: its verbs, and what becomes of one."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from ..errors import UsageError
 from . import (
     ab,
     alerts,
@@ -32,6 +34,9 @@ from . import (
 from .options import Command, Verbs
 from .status import INTERRUPTED, answered, say
 
+_NO_VALUE = re.compile(r"--[a-z-]+=--")
+"""argparse of Python before 3.13 makes an empty list of it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a refusal is an answer, not a traceback."""
@@ -42,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         nonlocal arguments
-        arguments = parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        if no_value := next((word for word in words if _NO_VALUE.fullmatch(word)), None):
+            raise UsageError(f"{no_value}: `--` ends the options and is no value of one; write another")
+        arguments = parser().parse_args(words)
         run: Command = arguments.command
         return run(arguments)
 

@@ -253,22 +253,21 @@ class _Night:
 
     def _retention(self) -> tuple[Outcome, str]:
         from ..registry.garbage import collect
-        from ..registry.retention import old_parts, old_reports
+        from ..registry.retention import delete_each, old_parts, old_reports
 
         rules, now = self.in_force.operations.retention, self.now
         reports = old_reports(self.artifacts, self.in_force.policy, days=rules.report_days, now=now)
         parts = old_parts(self.artifacts, days=rules.prediction_days, now=now)
         found = collect(self.artifacts, self.in_force.operations.registry, keep=rules.models)
-        for path in (*reports, *parts):
-            path.unlink()
-        went = [
-            *(each.name for each in found.removed),
-            *(str(path.relative_to(self.artifacts.root)) for path in (*reports, *parts)),
-        ]
+        files, failed = delete_each((*reports, *parts))
+        went = [each.name for each in found.removed] + [self._inside(path) for path in files]
         text = f"deleted {', '.join(went)}" if went else "nothing is old enough to be deleted"
-        if found.failed:
-            return "ERROR", "; ".join([text, *(f"{name} cannot be deleted: {why}" for name, why in found.failed)])
+        if not_gone := [*found.failed, *((self._inside(path), why) for path, why in failed)]:
+            return "ERROR", "; ".join([text, *(f"{name} cannot be deleted: {why}" for name, why in not_gone)])
         return "good", text
+
+    def _inside(self, path: Path) -> str:
+        return str(path.relative_to(self.artifacts.root))
 
 
 def _markdown(title: str, lines: list[Line]) -> str:

@@ -35,6 +35,11 @@ def answered(command: Callable[[], int]) -> tuple[int, ModelgatesError | None]:
         # A library that finds no memory to be loaded into says only that it cannot be imported.
         say(f"out of memory, or a library cannot be loaded ({first_line(error)}); see: ulimit -v, pip check")
         failed = 3
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):
+            raise
+        say(first_line(error))  # Path.resolve of Python before 3.13
+        failed = 3
     except KeyboardInterrupt:
         say("interrupted")
         failed = INTERRUPTED

@@ -1,5 +1,6 @@
 """What came of the rows that were predicted: returns or labels, added once, late, or corrected with a reason."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,10 +19,10 @@ from ..errors import FormatError, IntegrityError, RefusedError
 from ..model.features import named_column, numeric_column
 from ..model.tables import read_user_table
 from ..storage.digests import Sha256, sha256, sha256_of
-from ..storage.paths import is_folder
+from ..storage.paths import is_folder, kind_of
 from ..storage.row_keys import canonical, in_utc
 from ..storage.rows import Column
-from ..storage.strict_json import Moment
+from ..storage.strict_json import Moment, read_bytes
 from ..storage.text import cut, printable
 from .counting import Tally, Window, count_log
 from .parts import arms
@@ -113,11 +114,13 @@ def read_outcomes(artifacts: Artifacts) -> Outcomes:
     Raises
     ------
     FormatError, IntegrityError
-        If a file is not one that `add_outcomes` wrote, or was changed since.
+        If the folder is none, or a file is not one that `add_outcomes` wrote, or was changed since.
     """
     found = Outcomes()
     folder = artifacts.outcomes
-    for path in sorted(folder.glob("*.jsonl")) if is_folder(folder) else ():
+    if (there := kind_of(folder)) and not is_folder(folder):
+        raise FormatError(f"{folder}: {there}, expected the folder of outcomes; move it away, and put the folder back")
+    for path in sorted(folder.glob("*.jsonl")) if there else ():
         added, outcomes = _read(path)
         found.files.append(added)
         for outcome in outcomes:
@@ -129,7 +132,7 @@ def read_outcomes(artifacts: Artifacts) -> Outcomes:
 
 
 def _read(path: Path) -> tuple[Added, list[Outcome]]:
-    first, _, lines = path.read_bytes().partition(b"\n")
+    first, _, lines = read_bytes(path, limit=sys.maxsize).partition(b"\n")
     try:
         added = msgspec.json.decode(first, type=Added)
         outcomes = msgspec.json.Decoder(Outcome).decode_lines(lines)

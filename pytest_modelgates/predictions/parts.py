@@ -22,7 +22,7 @@ from ..errors import FormatError
 from ..storage.atomic import close_quietly, make_folder, rename_new, sync_folder
 from ..storage.digests import Sha256, sha256_of
 from ..storage.lines import LONGEST, append_atomic, count_lines, drop_torn_line, first, lines_from_end
-from ..storage.paths import is_file, is_folder, is_link
+from ..storage.paths import is_file, is_folder, is_link, is_there
 from .records import NOT_A_RECORD, Arm, Prediction, checked_arm, is_arm
 
 JSON_LINES, PARQUET = ".jsonl", ".parquet"
@@ -78,7 +78,8 @@ def _files(artifacts: Artifacts, arm: Arm, since: date | None = None) -> Iterato
         packed = {name.stem for name in names if name.suffix == PARQUET}
         for name in names:
             wanted = name.suffix == PARQUET or (name.suffix == JSON_LINES and name.stem not in packed)
-            if wanted and _is_part(folder / day / name):
+            # A link or a pipe in place of a part is listed too, and what reads it says that the log is not whole.
+            if wanted and is_there(folder / day / name):
                 yield date.fromisoformat(day), folder / day / name
 
 
@@ -92,7 +93,7 @@ def _begun(path: Path) -> datetime:
     `compact` gives it to a part in Parquet as the time of its last change.
     """
     with suppress(*NOT_A_RECORD, OSError):
-        if path.suffix == JSON_LINES:
+        if path.suffix == JSON_LINES and is_file(path):
             with path.open("rb") as file:
                 return msgspec.json.decode(file.readline(LONGEST), type=Prediction).time
     with suppress(OSError):

@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import FormatError
 from ..storage.lines import LONGEST, first, lines_from_end
-from ..storage.paths import is_file
+from ..storage.paths import is_file, is_link, is_there, kind_of
 from ..storage.text import counted, first_line
 from .parts import PARQUET, Closing, Part, closing_of, is_closing
 from .records import NOT_A_RECORD, Prediction, encode_predictions
@@ -80,6 +80,12 @@ def read_part(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
         At most 256 KiB of lines.
     """
     packed = part.path.with_suffix(PARQUET)
+    place = packed if is_there(packed) else part.path
+    if is_there(place) and (is_link(place) or not is_file(place)):
+        found = "a link" if is_link(place) else kind_of(place)
+        reading.note(f"{place}: {found}, expected a part of the log, which is a file; put it back, or move it away")
+        reading.bad += 1
+        return
     if is_file(packed):  # it may have become so since the parts were listed
         yield from _read_parquet(packed, reading)
         return

@@ -1,6 +1,7 @@
 """Deleting what is old: reports that decided nothing, and closed parts of the prediction log."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..policy.policy import Policy
 from ..predictions.parts import arms, parts
 from ..predictions.reading import closing_on_disk
 from ..storage.digests import sha256_of
+from ..storage.paths import is_file
 from .store import went_live
 
 _DAY = timedelta(days=1)
@@ -33,7 +35,7 @@ def old_reports(artifacts: Artifacts, policy: Policy, *, days: float, now: datet
     """
     days = max(days, policy.promotion.parity_nights + 2)
     found = []
-    for path in artifacts.all_reports.glob("*/*"):
+    for path in filter(is_file, artifacts.all_reports.glob("*/*")):  # a pipe in the place of a report is left alone
         with suppress(ValueError):
             begun = datetime.strptime(name_of_run(path), "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
             if (now - begun) / _DAY > days:
@@ -42,6 +44,29 @@ def old_reports(artifacts: Artifacts, policy: Policy, *, days: float, now: datet
     # Of a report, the same one sealed, and the page, all stay or go: either report may be what was promoted by.
     stay = {(path.parent, name_of_run(path)) for _, path in found if sha256_of(path) in decisive}
     return [path for _, path in sorted(found) if (path.parent, name_of_run(path)) not in stay]
+
+
+def delete_each(paths: Iterable[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Delete files; one that cannot be deleted does not stop the rest.
+
+    Returns
+    -------
+    list of Path
+        What was deleted.
+    list of (Path, str)
+        What was not, and why. One that somebody else deleted meanwhile is in neither.
+    """
+    went, failed = [], []
+    for path in paths:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failed.append((path, error.strerror or str(error)))
+        else:
+            went.append(path)
+    return went, failed
 
 
 def old_parts(artifacts: Artifacts, *, days: float, now: datetime) -> list[Path]:

@@ -1,5 +1,6 @@
 """`modelgates nightly`: what is due every night, what becomes of each, and the exit status."""
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -416,3 +417,25 @@ def test_the_live_model_whose_predictions_go_elsewhere_has_no_reference_of_drift
     done = modelgates("gate", directory, cwd=registry.artifacts.root.parent)
     assert "drift.psi no reference: this is the live model, and it has predicted nothing yet" in done.stdout
     assert done.returncode == 0
+
+
+@pytest.mark.usefixtures("quick_gates")
+def test_what_cannot_be_deleted_does_not_stop_the_rest(registry: Registry, capsys: Capture) -> None:
+    registry.policy_file.with_name("operations.toml").write_text(
+        "format = 1\n[retention]\nreport_days = 30\nprediction_days = 10\n"
+    )
+    artifacts, now = registry.artifacts, datetime.now(UTC)
+    os.mkfifo(artifacts.new_report(registry.live, now - timedelta(days=50)))  # nothing waits for its writer
+    old = aged(artifacts, registry.live, 31)
+    for days in (40, 30, 0):
+        log_predictions(artifacts, predictions("0" * 64, [0.1], end=now - timedelta(days=days), arm="live"))
+    first, second, _ = (part.path for part in parts(artifacts, "live"))
+    (stays := first.with_suffix(".folder")).mkdir()
+    assert night(registry) == 3
+    names = [str(path.relative_to(artifacts.root)) for path in (old, first, second)]
+    name = stays.relative_to(artifacts.root)
+    said = summary_of(capsys)["retention"]
+    assert said.startswith("ERROR deleted ")
+    assert all(each in said for each in names)
+    assert f"; {name} cannot be deleted: " in said
+    assert not any(path.exists() for path in (old, first, second))

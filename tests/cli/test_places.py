@@ -73,3 +73,22 @@ def test_a_registry_is_no_repository(repository: Path, capsys: Capture, place: s
         f"repository, such as {repository}\n"
     )
     assert files_below(repository) == before
+
+
+@pytest.mark.parametrize(
+    "verb", [["verify", "loop/x"], ["status", "--artifacts", "loop"], ["serve", "--onnx", "loop/x"]]
+)
+def test_a_link_to_itself(repository: Path, capsys: Capture, verb: list[str]) -> None:
+    (repository / "loop").symlink_to("loop")
+    assert main([*verb, *(["--csv", "x.csv"] if verb[0] == "serve" else [])]) in (1, 3)
+    said = capsys.readouterr().err
+    assert said.startswith("modelgates: ")
+    assert "loop" in said
+
+
+@pytest.mark.parametrize("verb", [["rollback", "--reason=--"], ["recover", "--adopt-link", "--reason=--"]])
+def test_two_dashes_are_no_value(repository: Path, capsys: Capture, verb: list[str]) -> None:
+    assert main(verb) == 2
+    assert capsys.readouterr().err == (
+        "modelgates: --reason=--: `--` ends the options and is no value of one; write another\n"
+    )
