@@ -20,6 +20,7 @@ from . import (
     gates,
     golden,
     metrics,
+    mlflow,
     nightly,
     outcomes,
     packing,
@@ -70,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if failed:
         _drop_output()
     if arguments and arguments.announces and failed != 130:
-        alerts.announce(arguments, refused)  # whatever becomes of it, the exit status stays
+        alerts.announce(arguments, refused)  # whatever becomes of them, the exit status stays
+        mlflow.mirror_at_end(arguments, refused)
     return failed or done
 
 
@@ -117,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
         drift,
         watch,
         alerts,
+        mlflow,
         metrics,
         serving,
         predictions,
