@@ -6,12 +6,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+MLFLOW := mlflow==3.17.2
 ARTIFACTS ?= artifacts
 MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
 CSV ?= $(ARTIFACTS)/live_data.csv
 DIRECTORY = $(ARTIFACTS)/models/$(MODEL)
 
-.PHONY: help env e2e test lint docs coverage bench promote rollback shadow drift-check watch kill unkill kill-drill
+.PHONY: help env mlflow-server e2e test lint docs coverage bench promote rollback shadow drift-check watch kill unkill kill-drill
 .PHONY: gate\:data gate\:signal gate\:parity gate\:pnl gate\:wf candidate
 
 help: ## Show this list
@@ -25,6 +26,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+mlflow-server: env ## Install the MLflow server that some tests start, in .venv/mlflow
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/mlflow
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV)/mlflow/bin/python '$(MLFLOW)'
 
 e2e: env ## Train, pack, gate, promote, shadow, roll back, check drift: on real data
 	$(BIN)/python -m examples.sp500.e2e

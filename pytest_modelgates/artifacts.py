@@ -264,6 +264,11 @@ class Artifacts:
         return self.root / "alerts"
 
     @property
+    def mlflow(self) -> Path:
+        """What MLflow was told of what is live."""
+        return self.root / "mlflow"
+
+    @property
     def watch(self) -> Path:
         """What the watch keeps: where it stands, and what it found."""
         return self.root / "watch"
@@ -327,6 +332,7 @@ class Artifacts:
             self.outcomes,
             self.drift_checks.parent,
             self.alerts,
+            self.mlflow,
             self.watch,
             self.papers,
             self.ended_abs,

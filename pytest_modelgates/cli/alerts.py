@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..artifacts import Artifacts
 from ..errors import ModelgatesError, PolicyError, RefusedError, UsageError
 from ..storage.text import counted, first_line
-from .options import ARTIFACTS, Verbs, artifacts_of, model_directory, note
+from .options import ARTIFACTS, Verbs, artifacts_of, model_directory, note, operations_of
 
 if TYPE_CHECKING:
     from ..policy.operations import AlertRules
@@ -90,10 +90,7 @@ def announce(arguments: argparse.Namespace, refused: ModelgatesError | None) -> 
 def _announce(arguments: argparse.Namespace, refusal: ModelgatesError | None) -> None:
     if getattr(arguments, "dry_run", False) or isinstance(refusal, UsageError):
         return
-    promotes, artifacts = hasattr(arguments, "report"), None
-    with suppress(ModelgatesError):  # the command itself has said what is wrong with the folder
-        of_directory = promotes and arguments.model and not arguments.report
-        artifacts = model_directory(arguments)[1] if of_directory else artifacts_of(arguments)
+    promotes, artifacts = hasattr(arguments, "report"), acted_on(arguments)
     if artifacts is None:
         return
     try:
@@ -114,6 +111,14 @@ def _announce(arguments: argparse.Namespace, refusal: ModelgatesError | None) ->
         note(f"alerts: {alerts.in_words(sent)}")
 
 
+def acted_on(arguments: argparse.Namespace) -> Artifacts | None:
+    """Find the registry that a verb which announces has acted on; None if the verb itself found none."""
+    of_directory = hasattr(arguments, "report") and arguments.model and not arguments.report
+    with suppress(ModelgatesError):  # the command itself has said what is wrong with the folder
+        return model_directory(arguments)[1] if of_directory else artifacts_of(arguments)
+    return None
+
+
 def _model_of(artifacts: Artifacts, arguments: argparse.Namespace) -> str:
     """Find the model of a report that was refused, if the report can say it."""
     from ..evidence.report import read_report
@@ -128,18 +133,5 @@ def _model_of(artifacts: Artifacts, arguments: argparse.Namespace) -> str:
 
 
 def rules_of(artifacts: Artifacts) -> "AlertRules":
-    """Read where alerts go.
-
-    Raises
-    ------
-    PolicyError
-        If operations.toml is broken.
-    """
-    from ..policy.operations import load_operations
-    from ..policy.place import find_place
-
-    place = find_place(artifacts)
-    try:
-        return load_operations(place.operations, policy=place.own)[0].alerts
-    except PolicyError:  # a broken policy bars no alert, a broken operations.toml does
-        return load_operations(place.operations, policy=None)[0].alerts
+    """Read where alerts go; raises as `operations_of`."""
+    return operations_of(artifacts).alerts

@@ -36,6 +36,7 @@ EXAMPLES = {
     "ab stop": 'ab stop --reason "enough days"',
     "alert send": "alert send",
     "alert test": "alert test",
+    "mlflow mirror": "mlflow mirror",
     "metrics": "metrics --textfile /var/lib/node_exporter/modelgates.prom",
     "serve": "serve --onnx artifacts/models/latest.onnx --http 8080",
     "shadow": "shadow --onnx 1763884678 --csv live_data.csv",

@@ -17,6 +17,7 @@ from . import (
     gates,
     golden,
     metrics,
+    mlflow,
     nightly,
     outcomes,
     packing,
@@ -56,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     status, refused = answered(command)
     if arguments and arguments.announces and status != INTERRUPTED:
-        alerts.announce(arguments, refused)  # whatever becomes of it, the exit status stays
+        alerts.announce(arguments, refused)  # whatever becomes of them, the exit status stays
+        mlflow.mirror_at_end(arguments, refused)
     return status
 
 
@@ -85,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
         drift,
         watch,
         alerts,
+        mlflow,
         metrics,
         serving,
         predictions,

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..artifacts import Artifacts, is_id
 from ..audit.head import Head
-from ..errors import FormatError, RefusedError
+from ..errors import FormatError, PolicyError, RefusedError
 from ..storage.paths import is_file, is_folder
 from ..storage.text import printable
 from .examples import EXAMPLES
 
 if TYPE_CHECKING:
+    from ..policy.operations import Operations
     from ..registry.in_force import InForce
 
 KEY_VARIABLE = "MODELGATES_KEY"
@@ -163,6 +164,24 @@ def emergency(artifacts: Artifacts, arguments: argparse.Namespace) -> "InForce":
     from ..registry.in_force import for_emergency
 
     return _warned(for_emergency(artifacts, arguments.policy))
+
+
+def operations_of(artifacts: Artifacts) -> "Operations":
+    """Read how a registry is operated, for what only tells of it or asks another server.
+
+    Raises
+    ------
+    PolicyError
+        If operations.toml is broken.
+    """
+    from ..policy.operations import load_operations
+    from ..policy.place import find_place
+
+    place = find_place(artifacts)
+    try:
+        return load_operations(place.operations, policy=place.own)[0]
+    except PolicyError:  # a broken policy bars none of it, a broken operations.toml does
+        return load_operations(place.operations, policy=None)[0]
 
 
 def _warned(found: "InForce") -> "InForce":

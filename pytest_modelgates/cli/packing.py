@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..artifacts import Artifacts
 from ..errors import UsageError
+from ..mlflow_client import address_of_environment
 from .options import (
     ARTIFACTS,
     KEY_VARIABLE,
@@ -19,6 +20,7 @@ from .options import (
     model_directory,
     named_directory,
     note,
+    operations_of,
 )
 from .progress import working
 
@@ -31,7 +33,13 @@ def register(verbs: Verbs) -> None:
         argument(
             "model",
             type=Path,
+            nargs="?",
             help="an .onnx file, a LightGBM .txt file, or a .joblib file of your own (it runs code)",
+        ),
+        argument(
+            "--from-mlflow",
+            metavar="URI",
+            help="models:/NAME/VERSION or models:/NAME@ALIAS, in place of a file; all flavours but ONNX may run code",
         ),
         argument("--panel", type=Path, required=True, help="the rows to judge the model by, as Parquet or CSV"),
         argument("--spec", type=Path, required=True, help="packing list (TOML); modelgates init writes an example"),
@@ -83,17 +91,41 @@ def pack(arguments: argparse.Namespace) -> int:
     features, the target and the return to the next day. The gates judge by them. The packing list names its columns,
     says when training ended and how many candidates were tried.
 
+    With --from-mlflow the model is a registered one of the MLflow server that operations.toml names, [mlflow]
+    tracking_uri, or $MLFLOW_TRACKING_URI. Its flavour onnx, lightgbm, xgboost or sklearn is packed, the first of them
+    that it has. Loading any but onnx may run code that was logged: pack models of people whom you trust.
+
     Prints the directory, artifacts/models/ID, which `modelgates gate` and `modelgates promote` take.
     """
-    from ..packing.packing_list import pack_from_files
+    from ..packing.packing_list import pack_from_files, pack_from_mlflow
 
+    model, asked = arguments.model, arguments.from_mlflow
+    if (model is None) == (asked is None):
+        raise UsageError("pack which model? Give a file, or --from-mlflow models:/NAME/VERSION")
+    files: dict[str, Path] = {"panel": arguments.panel, "spec": arguments.spec, "artifacts": arguments.artifacts}
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # of what it is given, it shows the message
         with working("packing"):
-            packed = pack_from_files(arguments.model, arguments.panel, arguments.spec, artifacts=arguments.artifacts)
+            if asked is None:
+                packed = pack_from_files(model, **files)
+            else:
+                packed = pack_from_mlflow(asked, _server(Artifacts.at(arguments.artifacts)), told=note, **files)
     print(packed)
     return 0
+
+
+def _server(artifacts: Artifacts) -> str:
+    """Find the MLflow server: the registry's own, else the one that MLflow's variable names."""
+    try:
+        address = operations_of(artifacts).mlflow.address or address_of_environment()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if address is None:
+        raise UsageError(
+            "which MLflow server? Name it in operations.toml, [mlflow] tracking_uri, or in $MLFLOW_TRACKING_URI"
+        )
+    return address
 
 
 def panel(arguments: argparse.Namespace) -> int:

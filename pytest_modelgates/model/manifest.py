@@ -24,12 +24,36 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return cls(sha256=sha256(content), size=len(content))
 
 
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The version of a registered model of MLflow that a model was packed from.
+
+    `uri` is the address of the server, `flavour` that of what was loaded, and `sha256` digests the listing of all files
+    that the server gave.
+    """
+
+    store: Literal["mlflow"] = "mlflow"
+    uri: str
+    name: str
+    version: str
+    run_id: str | None
+    flavour: str
+    sha256: Sha256
+
+    def __str__(self) -> str:
+        """Name it as MLflow does."""
+        return f"models:/{self.name}/{self.version}"
+
+
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a model was made from: a commit or digest of the code and of the data, and library versions."""
+    """What a model was made from: a commit or digest of the code and of the data, and library versions.
+
+    `source` is where it was packed from, if not from a file.
+    """
 
     code: str | None = None
     data: str | None = None
     libraries: dict[str, str]
+    source: Source | msgspec.UnsetType = msgspec.UNSET  # earlier versions know none
 
 
 def installed(names: Iterable[str]) -> dict[str, str]:

@@ -8,8 +8,6 @@ import base64
 import http.client
 import os
 import re
-import signal
-import subprocess
 import sys
 import threading
 import urllib.error
@@ -24,6 +22,7 @@ import msgspec
 from ..errors import MissingExtraError
 from ..extras import extra
 from ..storage.text import printable
+from .child import answer_of
 
 LONGEST_ANSWER = 2**16  # [byte]
 UNKNOWN_URL = "not a URL that Apprise can use; its services: https://github.com/caronc/apprise"
@@ -66,31 +65,11 @@ def deliver(messages: Sequence[Message], timeout_s: float) -> dict[str, str | No
     late = "no answer in time; see [alerts] timeout_s"
     if timeout_s <= 0:
         return {message.route: late for message in messages}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    said = b""
-    try:
-        said, _ = process.communicate(msgspec.json.encode(messages), timeout=timeout_s)
-        late = f"the process that sends it ended with {process.returncode}"
-    except subprocess.TimeoutExpired:
-        _end(process)
-        said, _ = process.communicate()
-    except BaseException:
-        _end(process)
-        process.wait()
-        raise
+    said, status = answer_of(__name__, msgspec.json.encode(messages), timeout_s)
+    if status is not None:
+        late = f"the process that sends it ended with {status}"
     results = {message.route: late for message in messages} | _read(said)
     return {route: printable(problem) if problem else None for route, problem in results.items()}
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
 
 
 def _read(said: bytes) -> dict[str, str | None]:

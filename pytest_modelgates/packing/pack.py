@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Unpack
 
+import msgspec
 import numpy as np
 import onnx
 import pandas as pd
@@ -17,7 +18,7 @@ from ..artifacts import Artifacts, newest_id
 from ..audit.writer import locked
 from ..errors import FormatError, GoneError, IntegrityError, PackError, RegistryError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR, ModelDirectory
-from ..model.manifest import Lineage, installed
+from ..model.manifest import Lineage, Source, installed
 from ..model.onnx_checks import parse_onnx
 from ..model.panel import Panel
 from ..model.parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
@@ -136,7 +137,12 @@ def pack(
 
 
 def pack_as_described(
-    model: Any, panel_of: Callable[[Sidecar], pd.DataFrame], arguments: Arguments, artifacts: str | Path
+    model: Any,
+    panel_of: Callable[[Sidecar], pd.DataFrame],
+    arguments: Arguments,
+    artifacts: str | Path,
+    *,
+    source: Source | msgspec.UnsetType = msgspec.UNSET,
 ) -> Path:
     """Write a model directory as `pack` does; the panel is asked for when it is known what its columns must hold."""
     if not isinstance(artifacts, str | os.PathLike):
@@ -171,7 +177,9 @@ def pack_as_described(
         CHANGES: arguments["changes"].strip().encode() + b"\n",
         PANEL: frame.to_parquet(index=False),
     }
-    lineage = Lineage(code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES))
+    lineage = Lineage(
+        code=arguments.get("code"), data=arguments.get("data"), libraries=installed(LIBRARIES), source=source
+    )
     _refuse_another_name(root, sidecar.name)
     if sidecar.task == "signal":
         _count(root, packed, contents)

@@ -1,10 +1,13 @@
 """Packing from files: a model, a panel and a packing list."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any, Required
+
+import pandas as pd
 
 from ..errors import FormatError, MissingExtraError, PackError
 from ..extras import extra
@@ -15,7 +18,8 @@ from ..storage.rows import Column
 from ..storage.strict_json import read_bytes, typed
 from ..storage.text import first_line, printable
 from ..storage.toml import parse_toml
-from .description import Description, Name, check_arguments
+from .description import Arguments, Description, Name, check_arguments
+from .from_mlflow import fetch, load
 from .pack import pack_as_described
 
 
@@ -61,15 +65,52 @@ def pack_from_files(model: Path, panel: Path, spec: Path, *, artifacts: Path) ->
     Path
         The new model directory.
     """
+    arguments = _arguments(panel, spec)
+    return pack_as_described(_load_model(model), _reader(panel), arguments, artifacts)
+
+
+def pack_from_mlflow(
+    asked: str, address: str, panel: Path, spec: Path, *, artifacts: Path, told: Callable[[str], None]
+) -> Path:
+    """Pack a registered model of an MLflow server; its version is kept in the manifest.
+
+    Parameters
+    ----------
+    asked : str
+        ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+    address : str
+        The server.
+    panel, spec : Path
+        As for `pack_from_files`.
+    artifacts : Path
+        The artifacts root.
+    told : callable
+        Is told, before a model is loaded that may run code, that it does.
+
+    Returns
+    -------
+    Path
+        The new model directory.
+    """
+    arguments = _arguments(panel, spec)
+    with tempfile.TemporaryDirectory(prefix="modelgates-mlflow-") as folder:
+        fetched = fetch(asked, address, Path(folder))
+        if fetched.source.flavour != "onnx":
+            told(f"{fetched.source}: loading flavour {fetched.source.flavour} may run code of the one who logged it")
+        return pack_as_described(load(fetched), _reader(panel), arguments, artifacts, source=fetched.source)
+
+
+def _arguments(panel: Path, spec: Path) -> Arguments:
     wanted = read_packing_list(spec)
     if not is_file(panel):  # converting a model may take minutes
         raise FormatError(f"{panel}: no such file")
     features = {name: group for group, names in wanted["groups"].items() for name in names}
     described = {key: value for key, value in wanted.items() if key not in ("groups", "changes")}
-    arguments = check_arguments(features, wanted["changes"], described)
-    return pack_as_described(
-        _load_model(model), lambda sidecar: read_user_table(panel, _columns(sidecar)), arguments, artifacts
-    )
+    return check_arguments(features, wanted["changes"], described)
+
+
+def _reader(panel: Path) -> Callable[[Sidecar], pd.DataFrame]:
+    return lambda sidecar: read_user_table(panel, _columns(sidecar))
 
 
 def _columns(sidecar: Sidecar) -> list[Column]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ..mlflow_client import address_of
 from ..storage.digests import sha256
 from ..storage.strict_json import canonical
 from ..storage.toml_positions import Keys
@@ -171,6 +172,27 @@ class AlertRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     route: tuple[AlertRoute, ...] = ()
 
 
+class MlflowRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The MLflow server that models come from and that is told what is live; without `tracking_uri`, none.
+
+    `alias` is set on the version that is live, by nobody else. `timeout_s` is what a command may take to tell it [s].
+    """
+
+    tracking_uri: str | None = None
+    alias: Annotated[str, msgspec.Meta(pattern=r"^(?!latest\Z|v[0-9]+\Z)[a-zA-Z0-9_-]{1,64}\Z")]
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=600)]
+
+    def __post_init__(self) -> None:
+        """Refuse what is not the address of a server, in words that do not repeat it."""
+        if self.tracking_uri is not None:
+            address_of(self.tracking_uri)
+
+    @property
+    def address(self) -> str | None:
+        """The address of the server, as it is kept."""
+        return None if self.tracking_uri is None else address_of(self.tracking_uri)
+
+
 Mode = Literal["warn", "dry_run", "act"]
 
 
@@ -282,6 +304,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     paper: PaperLimits
     bucket: BucketRules
     alerts: AlertRules
+    mlflow: MlflowRules
 
     @cached_property
     def digest(self) -> str:
