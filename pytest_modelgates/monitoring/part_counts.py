@@ -6,7 +6,7 @@ Beside each part lies a file of what was counted of it, for one model and its go
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,9 +69,7 @@ class _KeptPart(msgspec.Struct, frozen=True, kw_only=True):
 
 def tasks_of(artifacts: Artifacts, arm: Arm, window: Window) -> list[Task]:
     """List the parts that may hold records of the window, the oldest first, as `count_part` takes them."""
-    # What was scored as one batch may end after the midnight that it began before.
-    since = (window.since.astimezone(UTC) - timedelta(days=1)).date() if window.since else None
-    return [(artifacts, part, window) for part in parts(artifacts, arm, since=since)]
+    return [(artifacts, part, window) for part in parts(artifacts, arm, since=window.first_day)]
 
 
 def count_part(reference: Reference, task: Task) -> PartCounts:

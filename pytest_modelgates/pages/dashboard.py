@@ -1,5 +1,6 @@
 """The dashboard: four pages of the registry, read from heads, links and the ends of logs, and never from all rows."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from ..registry.nights import nights
 from ..registry.status import listing, status
 from ..registry.store import model_ids
 from ..storage.lines import lines_from_end
+from ..storage.strict_json import read_bytes
 from ..storage.text import first_line
 from .business import ab_test, against, paper, realised
 from .charts import Chart, line
@@ -39,7 +41,9 @@ U = TypeVar("U")
 PAGES = {"registry": "Registry", "performance": "Performance", "quality": "Quality", "business": "Business"}
 MODELS, CHANGES, GATED, CHECKS = 50, 100, 10, 200
 _READ = 5_000  # records of the audit log, from its end: packing enters trials, which are not shown
-_DAYS, _PARTS, _ROWS = 30, 4, 64  # of the log of predictions: days, newest parts of each, last rows of each
+# Of the log of predictions: days, newest parts of each (those in Parquet take longer), last rows of each part.
+_DAYS, _PARTS, _PACKED, _ROWS = 30, 4, 1, 64
+_SHOWN = ["model_id", "latency_ms"]
 
 
 def dashboard(artifacts: Artifacts, in_force: InForce, *, now: datetime | None = None) -> dict[str, bytes]:
@@ -188,25 +192,34 @@ def _bench(artifacts: Artifacts, model_id: str) -> _Bench:
 
 def _latencies(found: Sequence[Part], notes: list[str]) -> tuple[dict[date, list[float]], dict[str, list[float]]]:
     """Sample the ends of the newest parts of each day; one that cannot be read is said."""
-    by_day, by_model, read = dict[date, list[float]](), dict[str, list[float]](), dict[date, int]()
+    by_day, by_model, read = dict[date, list[float]](), dict[str, list[float]](), Counter[tuple[date, str]]()
     for part in reversed(found):
-        if part.path.suffix != JSON_LINES or part.day == date.min or read.get(part.day, 0) >= _PARTS:
+        kind = part.path.suffix
+        read[part.day, kind] += 1
+        if part.day == date.min or read[part.day, kind] > (_PARTS if kind == JSON_LINES else _PACKED):
             continue
-        read[part.day] = read.get(part.day, 0) + 1
-        for record in _unless(notes, lambda part=part: _newest(part), []):  # type: ignore[misc]
-            by_day.setdefault(part.day, []).append(record.latency_ms)
-            by_model.setdefault(record.model_id, []).append(record.latency_ms)
+        for model_id, latency_ms in _unless(notes, lambda part=part: _newest(part), []):  # type: ignore[misc]
+            by_day.setdefault(part.day, []).append(latency_ms)
+            by_model.setdefault(model_id, []).append(latency_ms)
     return by_day, by_model
 
 
-def _newest(part: Part) -> list[Prediction]:
-    """Read the last rows of a part."""
-    found = list[Prediction]()
+def _newest(part: Part) -> list[tuple[str, float]]:
+    """Read model and latency of the last rows of a part."""
+    if part.path.suffix != JSON_LINES:
+        from ..storage.parquet import read_parquet  # most parts are lines, and it takes long to load
+
+        last = read_parquet(read_bytes(part.path), part.path, columns=_SHOWN)
+        rows = last.slice(max(last.num_rows - _ROWS, 0)).to_pylist()
+        found = [(row.get("model_id"), row.get("latency_ms")) for row in rows]
+        return [(name, took) for name, took in found if isinstance(name, str) and isinstance(took, float)]
+    read = list[tuple[str, float]]()
     with closing(lines_from_end(part.path)) as lines:
         for text in islice(lines, _ROWS):
             with suppress(*NOT_A_RECORD):  # the line that closes a part among them
-                found.append(msgspec.json.decode(text, type=Prediction))
-    return found
+                record = msgspec.json.decode(text, type=Prediction)
+                read.append((record.model_id, record.latency_ms))
+    return read
 
 
 def _quantile(times: Sequence[float], share: float) -> float:

@@ -5,7 +5,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -30,6 +30,14 @@ class Window:
     digest: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    @property
+    def first_day(self) -> date | None:
+        """The day whose parts are read first: what was scored as one batch may end after the midnight before it."""
+        try:
+            return (self.since.astimezone(UTC) - timedelta(days=1)).date() if self.since else None
+        except OverflowError:  # no day is before it
+            return None
 
     def holds(self, time: datetime) -> bool:
         """Whether a record that was scored at this time is asked for."""
@@ -185,9 +193,7 @@ def count_log(artifacts: Artifacts, arm: Arm, window: Window, tally: Tally) -> I
     list of Prediction
         Of one part, in the order in which they were written.
     """
-    # What was scored as one batch may end after the midnight that it began before.
-    since = (window.since.astimezone(UTC) - timedelta(days=1)).date() if window.since else None
-    for part in parts(artifacts, arm, since=since):
+    for part in parts(artifacts, arm, since=window.first_day):
         found = count_part(part, window, tally)
         if found:
             yield found

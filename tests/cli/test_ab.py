@@ -248,6 +248,17 @@ def test_a_second_test_is_refused(
         assert 'stop it first: modelgates ab stop --reason "…"' in err
 
 
+@pytest.mark.parametrize("started", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])
+def test_a_test_that_began_at_the_ends_of_time_is_read(
+    registry: Registry, capsys: pytest.CaptureFixture[str], started: str
+) -> None:
+    plan = plan_of(registry.artifacts, registry.live, registry.candidate)
+    registry.artifacts.ab.write_text(json.dumps(json.loads(msgspec.json.encode(plan)) | {"started": started}))
+    place = ("--artifacts", registry.artifacts.root)
+    assert run(capsys, "ab", "status", *place)[0] == 0
+    assert run(capsys, "predictions", "--since", "0001-01-01", *place)[0] == 0
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
 def test_what_stop_does_not_take_away_is_to_be_removed_by_hand(
     registry: Registry, capsys: pytest.CaptureFixture[str], make: Callable[[Path], None]

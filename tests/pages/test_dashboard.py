@@ -137,6 +137,21 @@ def test_a_part_of_the_log_that_cannot_be_read_is_said_and_the_others_are_drawn(
     assert why is None or why in text
 
 
+def test_latency_stays_when_parts_become_parquet(registry: Registry) -> None:
+    for _ in range(2):
+        log_predictions(registry.artifacts, scored(registry, 80))
+    before = said(registry, "performance")
+    assert f"{registry.live} live 126 1 1 1" in before  # of each part the last 64 lines, one of which closes it
+    oldest, newest = parts(registry.artifacts, "live")
+    assert compact(registry.artifacts, oldest) is None
+    assert f"{registry.live} live 127 1 1 1" in said(registry, "performance")
+    assert compact(registry.artifacts, newest) is not None  # a link leads to it
+    oldest.path.with_suffix(".parquet").write_bytes(b"PAR1")
+    text = said(registry, "performance")
+    assert f"{registry.live} live 63 1 1 1" in text
+    assert "cannot be read as Parquet" in text
+
+
 def test_a_latency_that_no_clock_gives_is_said_and_the_rest_is_shown(registry: Registry) -> None:
     records = [msgspec.structs.replace(each, arm="shadow", latency_ms=1e308) for each in scored(registry)]
     log_predictions(registry.artifacts, records)
