@@ -720,6 +720,15 @@ def test_a_model_that_becomes_unreadable_counts_as_changed(pytester: pytest.Pyte
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
+def test_a_link_to_itself_is_refused(pytester: pytest.Pytester) -> None:
+    own_gate(pytester)
+    (pytester.path / "loop").symlink_to("loop")
+    result = run(pytester, "--model-dir=loop", "test_mine.py")
+    assert result.ret == 4
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    result.stderr.fnmatch_lines(["ERROR: --model-dir=loop: no such directory"])
+
+
 def test_a_name_that_no_file_can_have_is_refused(pytester: pytest.Pytester) -> None:
     own_gate(pytester)
     result = run(pytester, f"--model-dir={'x' * 300}", "test_mine.py")

@@ -186,6 +186,18 @@ def rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
         return rehearse(artifacts.model(live), in_force.operations.hermetic)
 
 
+def _no_way_back(artifacts: Artifacts, live: str | None, before: list[str]) -> str:
+    """Say why there is no model to roll back to, given those that were live before and are not there."""
+    from ..registry.store import went_live
+    from ..storage.lines import first
+
+    if before:
+        return f"was live before, and not there any more: {', '.join(before)}; put one back from a copy of models/"
+    if live and first(went_live(artifacts, live)) is None:
+        return f"the audit log cannot be read, or does not say that {live} is live; see: modelgates recover"
+    return "no other model was ever live; there is nothing to roll back to"
+
+
 def rollback(arguments: argparse.Namespace) -> int:
     """Go back to a model that was live before."""
     from ..registry import rollback as registry
@@ -201,9 +213,10 @@ def rollback(arguments: argparse.Namespace) -> int:
     in_force = emergency(artifacts, arguments)
     if model_id is None:
         live = registry.live_by_link(artifacts)  # what the log says may be what is wrong
-        past = [name for name in past_live(artifacts, live) if is_folder(artifacts.model(name))]
+        before = list(past_live(artifacts, live))
+        past = [name for name in before if is_folder(artifacts.model(name))]
         if not past:
-            raise RefusedError("no other model was ever live; there is nothing to roll back to")
+            raise RefusedError(_no_way_back(artifacts, live, before))
         if not sys.stdin.isatty():
             raise UsageError(f"roll back to which model? Give one of {', '.join(past)}")
         print(f"live: {live or 'unknown'}\nwas live before: {', '.join(past)}")

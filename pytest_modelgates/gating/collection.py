@@ -1,5 +1,6 @@
 """Which gates a run consists of: their names, severities, families and models."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def checked_model_dirs(given: Iterable[str]) -> list[Path]:
     directories: list[Path] = []
     for name in given:
         try:
-            directory = Path(name).resolve()
+            directory = Path(os.path.realpath(name))  # `resolve` raises on a link to itself
             if not is_folder(directory):
                 raise pytest.UsageError(f"--model-dir={name}: no such directory")
             checked_id(directory.name)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -120,8 +120,10 @@ def is_time(text: str) -> bool:
     if _TIME.fullmatch(text) is None:  # Python also takes weeks, and digits without hyphens
         return False
     try:
-        datetime.fromisoformat(text)
-    except ValueError:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo:
+            found.astimezone(UTC)  # days are those of UTC, which ends with the years 1 and 9999
+    except (ValueError, OverflowError):
         return False
     return True
 
