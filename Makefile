@@ -53,7 +53,7 @@ coverage: env ## Run the test suite and say how much of the code it runs
 	$(BIN)/coverage report
 
 bench: env ## Run the benchmarks
-	for name in startup statistics strict_check tables registry serving feeds records drift; do $(BIN)/python -m benchmarks.$$name; done
+	for name in startup statistics strict_check tables registry serving feeds records drift bucket; do $(BIN)/python -m benchmarks.$$name; done
 
 candidate:
 	@test -n "$(MODEL)" || { echo "no candidate yet: pack one, or name it with MODEL=<id>" >&2; exit 2; }
