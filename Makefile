@@ -44,7 +44,7 @@ lint: env ## Check style, types and import contracts
 	$(BIN)/lint-imports --no-cache
 
 docs: env ## Build the pages as a site, in site/
-	$(BIN)/mkdocs build --quiet --strict
+	$(BIN)/mkdocs build --strict
 
 coverage: env ## Run the test suite and say how much of the code it runs
 	$(BIN)/coverage erase

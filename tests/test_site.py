@@ -57,16 +57,34 @@ class Links(HTMLParser):
         self.text += data
 
 
-def build(folder: Path) -> Path:
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder / "site"],
-        cwd=ROOT,
+def run(tree: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Build as `make docs` does, to another place."""
+    (command,) = re.findall(r"^\t\$\(BIN\)/(mkdocs build.*)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    return subprocess.run(
+        [sys.executable, "-m", *command.split(), "--site-dir", site],
+        cwd=tree,
         env={name: value for name, value in os.environ.items() if name != "REPOSITORY_URL"},
         capture_output=True,
         text=True,
     )
+
+
+def build(folder: Path) -> Path:
+    done = run(ROOT, folder / "site")
     assert done.returncode == 0, done.stderr
     return folder / "site"
+
+
+def test_a_link_or_a_heading_that_is_not_there_ends_the_build(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    for name in ("gates", "pytest_modelgates"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    glossary = tmp_path / "docs" / "glossary.md"
+    glossary.write_text(glossary.read_text("utf-8") + "\n[page](nowhere.md), [heading](gates.md#nowhere)\n", "utf-8")
+    done = run(tmp_path, tmp_path / "site")
+    assert done.returncode == 1
+    assert "Aborted with 2 warnings" in done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
