@@ -29,6 +29,7 @@ from . import (
     policy,
     predictions,
     registry,
+    reports,
     scaffold,
     serving,
     trials,
@@ -108,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     nouns = (
         packing,
         gates,
+        reports,
         registry,
         nightly,
         upkeep,
