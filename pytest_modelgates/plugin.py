@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # the types below are imported for checkers alone
 
+import argparse
 import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="=ID:GATE",
         help="run only this gate on the model of this id, as modelgates prove does; may be given several times",
     )
+    group.addoption(
+        "--gate-shard",
+        type=_shard,
+        metavar="=K/N",
+        help="run the K-th of N parts of the gates; modelgates report merge joins their reports",
+    )
     group.addoption("--strict-soft", action="store_true", help="let a soft gate that does not pass fail the run")
+
+
+def _shard(text: str) -> str:
+    from .evidence.shards import checked_shard
+
+    try:
+        return checked_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -101,6 +101,24 @@ def test_the_shipped_gates_are_found_by_their_name_in_a_checkout_too(
     assert (result.ret, len(ids(result))) == (0, count)
 
 
+def test_shards_share_the_gates_and_each_says_which_it_is(pytester: pytest.Pytester) -> None:
+    model = bare_model(pytester)
+    words = (f"--model-dir={model}", "--pyargs", "pytest_modelgates.gates", "-m", "parity or integrity")
+    whole = ids(run(pytester, *words, "--collect-only", "-q"))
+    shared = [ids(run(pytester, *words, f"--gate-shard={each}/2", "--collect-only", "-q")) for each in (1, 2)]
+    assert sorted(shared[0] + shared[1]) == sorted(whole)
+    assert all(shared)
+    report = pytester.path / "report.json"
+    run(pytester, *words, "--gate-shard=02/2", f"--gate-report={report}")
+    assert json.loads(report.read_text())["modelgates"]["run"]["shard"] == "2/2"
+
+
+def test_a_shard_that_is_not_there_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    result = run_apart(pytester, f"--model-dir={bare_model(pytester)}", "--gate-shard=3/2")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*'3/2': not a shard; give K/N, the K-th of N parts, such as 1/4"])
+
+
 def test_own_gates_run_beside_the_shipped_ones(pytester: pytest.Pytester) -> None:
     model = own_gate(pytester, value="0")
     result = run(pytester, f"--model-dir={model}", GATES / "test_integrity.py", "test_mine.py", "--collect-only", "-q")

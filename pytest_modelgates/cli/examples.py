@@ -7,6 +7,7 @@ EXAMPLES = {
     "sign": "sign artifacts/models/1763884678 --key ~/.config/modelgates.pem",
     "gate": "gate artifacts/models/1763884678",
     "gates": "gates",
+    "report merge": "report merge artifacts/models/1763884678 shard-1.json shard-2.json",
     "prove": "prove artifacts/models/1763884678",
     "keygen": "keygen ~/.config/modelgates.pem",
     "promote": "promote artifacts/models/1763884678",

@@ -44,6 +44,12 @@ def register(verbs: Verbs) -> None:
         gate,
         MODEL,
         JUNIT,
+        argument(
+            "--shard",
+            type=_shard,
+            metavar="K/N",
+            help="run the K-th of N parts; modelgates report merge joins the reports",
+        ),
         key_option("seal the report"),
         ARTIFACTS,
         POLICY,
@@ -58,6 +64,15 @@ def register(verbs: Verbs) -> None:
     )
 
 
+def _shard(text: str) -> str:
+    from ..evidence.shards import checked_shard
+
+    try:
+        return checked_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def gate(arguments: argparse.Namespace) -> int:
     """Run the gates where no conftest, ini file or plugin of yours reaches them; ends with 1 unless all is green.
 
@@ -67,7 +82,9 @@ def gate(arguments: argparse.Namespace) -> int:
     with refusals_summarised("modelgates gate"):
         directory, artifacts = model_directory(arguments)
         in_force = acting(artifacts, arguments)
-        path, stored = run_gates(directory, artifacts, in_force, key=key_of(arguments), selection=junit_of(arguments))
+        shard = [f"--gate-shard={arguments.shard}"] if arguments.shard else []
+        selection = [*junit_of(arguments), *shard]
+        path, stored = run_gates(directory, artifacts, in_force, key=key_of(arguments), selection=selection)
     print(f"kept: {path}")
     summarise(stored, in_force)
     write_page(artifacts, path, stored, in_force)

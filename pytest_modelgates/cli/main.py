@@ -26,6 +26,7 @@ from . import (
     policy,
     predictions,
     registry,
+    reports,
     scaffold,
     serving,
     trials,
@@ -75,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     nouns = (
         packing,
         gates,
+        reports,
         registry,
         bucket,
         nightly,

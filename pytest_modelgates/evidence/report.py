@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -15,6 +16,8 @@ from ..storage.strict_json import Moment, parse_json, read_bytes, typed
 from .seal import SEALED_SUFFIX, Predicate, open_statement
 
 PAGE_SUFFIX = ".html"
+# The clocks of the machines that pack, gate and promote may differ by so much.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class Evidence(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -85,7 +88,8 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     loaded and belongs to nothing installed, each as it was before its code ran; `changed` names those that are others
     by now, and `twice` says what gate files name twice. `package_digest` is that of this package's own code; `hooks`
     says who, besides pytest and this package, implements a hook that can alter a run; `optimize` is above 0 when
-    asserts were switched off; `nonce` is the random word that a hermetic run got from its parent.
+    asserts were switched off; `nonce` is the random word that a hermetic run got from its parent; `shard` says which
+    part of the gates it was given, such as 1/4.
     """
 
     started: Moment
@@ -106,6 +110,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     modules: dict[str, Sha256] = {}
     changed: tuple[str, ...] = ()
     twice: tuple[str, ...] = ()
+    shard: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*/[1-9][0-9]*\Z")] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -134,8 +134,22 @@ def prepare(
         config.addinivalue_line("markers", f"{family}: {family_of(name).about}")
         for mark in dict.fromkeys([family, family_of(name).group or family]):
             item.add_marker(mark)
+    if shard := config.option.gate_shard:
+        not_applicable += _of_other_shards([item for item in items if item not in not_applicable], shard)
     if not gates:
         raise pytest.UsageError(
             "--model-dir was given, but no gate was collected; look at the paths given and at addopts"
         )
     return not_applicable
+
+
+def _of_other_shards(items: list[pytest.Item], shard: str) -> list[pytest.Item]:
+    """Find the gates that other shards run: dealt in turn by model and name, whatever else is selected."""
+    number, total = map(int, shard.split("/"))
+    gates = [((_model_of(item), name), item) for item in items if (name := identity(item))]
+    names = sorted({key for key, _ in gates})
+    return [item for key, item in gates if names.index(key) % total != number - 1]
+
+
+def _model_of(item: pytest.Item) -> str:
+    return str(item.callspec.params["model_dir"].name)  # type: ignore[attr-defined]  # every gate has one by now

@@ -305,6 +305,7 @@ class Run:
                 modules=self._code.modules,
                 changed=self._code.changed,
                 twice=self._code.twice,
+                shard=self._option.gate_shard or msgspec.UNSET,
             ),
             models={
                 directory.name: ModelRun(

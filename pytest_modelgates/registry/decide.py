@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from ..evidence.origins import gates_that_count, is_hard, origin_reasons
 from ..evidence.proof import ProofRead, proof_reasons
 from ..evidence.reasons import Reason, few, together
-from ..evidence.report import GateRecord, Ledger, ModelRun, StoredReport
+from ..evidence.report import CLOCKS_DIFFER, GateRecord, Ledger, ModelRun, StoredReport
 from ..evidence.results import own_results, seal_problems
 from ..evidence.trust import Trust
 from ..evidence.verdict import Verdict, advice, base_name, judge, promotes, weigh
@@ -24,8 +25,6 @@ from .criteria import DRIFT, night_reasons, shadow_reasons
 from .nights import Night
 from .way_back import WayBack, way_back_reasons
 
-# The clocks of the machines that pack, gate and promote may differ by so much.
-CLOCKS_DIFFER = timedelta(minutes=5)
 COUNTS = "significance.p_adjusted"
 
 
@@ -225,6 +224,9 @@ def _run_reasons(facts: Facts, run: ModelRun, policy: Policy, *, now: datetime) 
     if info.started < facts.manifest.created - CLOCKS_DIFFER:
         found.append(f"the run began before the model was packed ({facts.manifest.created:%Y-%m-%d %H:%M:%S} UTC)")
     reasons, seal = [Reason(text, facts.gate) for text in found], f"modelgates gate {facts.directory} --key FILE"
+    if info.shard is not msgspec.UNSET:
+        merge = f"modelgates report merge {facts.directory} REPORT …, the reports of all shards"
+        reasons.append(Reason(f"the report is of shard {info.shard} alone", merge))
     if facts.stored.sealed:
         own = own_results(run, info, policy)
         reasons += [Reason(text, seal) for text in seal_problems(facts.stored.sealed, own)]

@@ -1,7 +1,9 @@
 """Every run that must not promote, and every one that must: the rows of the TOML files beside this one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from pytest_modelgates.evidence.report import read_report
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.registry.store import live_id
 from tests.refusals.deeds import Run
-from tests.refusals.rows import Case, cases_of
+from tests.refusals.rows import Case, cases_of, rows_of
 from tests.refusals.workshop import Workshop
 from tests.support.once import once
 from tests.support.panels import pack_ridge
@@ -19,6 +21,23 @@ from tests.support.warm import Server
 pytestmark = pytest.mark.integration
 
 GROUPS = ("smaller", "uncalled", "softened", "repeated", "mistaken", "imported", "stale", "tampered")
+# Rows that are run in shards each time; the others at night.
+QUICK = {
+    "smaller-by-keyword",
+    "uncalled-set-up-only",
+    "softened-skip-in-words",
+    "softened-xfail-marker",
+    "repeated-reruns",
+    "mistaken-gate-from-a-file-that-does-not-count",
+    "imported-helper-that-is-another-since",
+    "stale-old",
+    "stale-model-edited-since",
+    "tampered-evidence-removed",
+    "tampered-sealed-as-failed",
+    "legitimate-plain",
+    "legitimate-two-workers",
+    "legitimate-hard-ones-alone",
+}
 MAKES_A_REPORT = ("→ pytest --model-dir=", "→ modelgates gate ")
 
 
@@ -91,3 +110,36 @@ def test_the_good_suite_finds_the_broken_model_broken(
     assert main(["promote", "--report", str(run.report), run.model.name]) == 1
     assert "own.notes failed: measured 1 words, limit ≤ 0 → fix the model" in capfd.readouterr().err
     assert load_policy(run.root / "registry" / "policy.toml").evidence.suites == ("checks",)
+
+
+def shared(*names: str) -> list[Any]:
+    """Rows whose runs can be shared between shards: those that pytest makes, and that say nothing of a seal."""
+    cases = [replace(case, fresh=case.only_fresh) for name in names for case in rows_of(name) if not case.text("by")]
+    return [pytest.param(case, id=case.id, marks=() if case.id in QUICK else pytest.mark.slow) for case in cases]
+
+
+def promote_shards(workshop: Workshop, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[int, Run]:
+    """Run a case in two shards, merge what they left, and promote by that if it could be merged."""
+    run, reports = workshop.make_shards(case)
+    monkeypatch.chdir(run.root)
+    print(run.output)
+    status = main(["report", "merge", run.model.name, *map(str, reports)])
+    kept = sorted(run.artifacts.reports(run.model.name).glob("*.json"))
+    return (main(["promote", "--report", str(kept[-1]), run.model.name]) if kept else status), run
+
+
+@pytest.mark.parametrize("case", shared(*GROUPS))
+def test_what_proves_nothing_is_refused_from_shards_too(
+    case: Case, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, run = promote_shards(workshop, case, monkeypatch)
+    assert status != 0
+    assert live_id(run.artifacts) is None
+
+
+@pytest.mark.parametrize("case", [each for each in shared("legitimate") if "seal" not in str(each.values[0].row)])
+def test_an_honest_run_promotes_from_shards_too(
+    case: Case, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, run = promote_shards(workshop, case, monkeypatch)
+    assert (status, live_id(run.artifacts)) == (0, run.model.name)

@@ -32,12 +32,26 @@ class Workshop:
         root = self._folder(case.id.replace(".", "-")[:40])
         model = self._repository(case, root)
         run = Run(root, model, self._output(case, model, root))
+        self._afterwards(case, run)
+        return run
+
+    def _afterwards(self, case: Case, run: Run) -> None:
         for place, value in case.row.get("edit", {}).items():
             set_value(run, place, value)
         after = case.row.get("after", [])
         for name in [after] if isinstance(after, str) else after:
             DEEDS[name](run)
-        return run
+
+    def make_shards(self, case: Case) -> tuple[Run, list[Path]]:
+        """Make the repository of a case and share its run between two shards; what happens then, does to the first."""
+        root = self._folder(f"shards-{case.id.replace('.', '-')[:40]}")
+        model = self._repository(case, root)
+        output, second = self._output(case, model, root, " --gate-shard=1/2"), root / "second.json"
+        more = f"{case.text('words')} --gate-shard=2/2 --gate-report={second}"
+        run = Run(root, model, output + self._pytest(case, model, root, more))
+        self._afterwards(case, run)
+        sealed = run.report.with_suffix(".dsse.json")
+        return run, [sealed if sealed.is_file() else run.report, second]
 
     def _repository(self, case: Case, root: Path) -> Path:
         source, another = reversed(self._models) if case.text("model") == "broken" else self._models
@@ -75,7 +89,7 @@ class Workshop:
         gate = package / "gating" / "gate.py"
         gate.write_text(gate.read_text().replace("limit.contains(value)", "True"))
 
-    def _output(self, case: Case, model: Path, root: Path) -> str:
+    def _output(self, case: Case, model: Path, root: Path, more: str = "") -> str:
         if case.text("by") == "lazy":
             (root / "report.json").write_bytes(self._good_report)
             return ""
@@ -83,7 +97,7 @@ class Workshop:
             return ""
         if "first" in case.row:
             self._pytest(case, model, root, case.text("first"))
-        return self._pytest(case, model, root, case.text("words"))
+        return self._pytest(case, model, root, case.text("words") + more)
 
     def _pytest(self, case: Case, model: Path, root: Path, more: str) -> str:
         def split(text: str) -> list[str]:
