@@ -6,7 +6,7 @@ Every row takes the way of all sources: the kill switch, the schema, the model, 
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from .scorer import Rows, named_rows, unnamed_rows
 from .turns import Turn
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON, _BINARY = b"application/json", b"application/octet-stream"
