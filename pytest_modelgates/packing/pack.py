@@ -46,7 +46,8 @@ from .publish import publish
 # How long latency is measured, whatever a batch takes: with a slow model in fewer rounds [s].
 BENCH_SECONDS = 5.0
 MOST_WORDS = 200  # of what changed, in the ledger of trials [characters]
-LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "skl2onnx", "onnxmltools")
+FITTED_BY = ("scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "catboost")
+LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", *FITTED_BY, "skl2onnx", "onnxmltools")
 
 
 def pack(
