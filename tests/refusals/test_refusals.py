@@ -30,7 +30,6 @@ QUICK = {
     "repeated-reruns",
     "mistaken-gate-from-a-file-that-does-not-count",
     "imported-helper-that-is-another-since",
-    "stale-old",
     "stale-model-edited-since",
     "tampered-evidence-removed",
     "tampered-sealed-as-failed",
