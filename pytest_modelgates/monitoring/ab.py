@@ -117,7 +117,9 @@ def ab_by_day(artifacts: Artifacts, test: Plan | Ended) -> AbByDay:
         try:
             dates, arms = _days(market, plan, live, candidate)
             first, second = arms
-            ic, earned = difference(first.ic, second.ic), difference(first.earned, second.earned)
+            held = max(first.horizon, second.horizon)
+            ic = difference(first.ic, second.ic, held=held)
+            earned = difference(first.earned, second.earned, held=held)
         except ModelgatesError as error:
             not_told = first_line(error)
     found = AbFound(

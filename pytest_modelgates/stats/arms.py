@@ -19,7 +19,7 @@ from .sequential import mean_radius
 LEVEL = 0.05
 """The probability that a difference is ever told where there is none, however often one looks [share]."""
 BLOCK = 5
-"""Days whose mean is one value, since days may remember those before them [days]."""
+"""Days whose mean is one value, since days may remember those before them; more if positions are held longer [days]."""
 MIN_BLOCKS = 10
 MIN_NAMES = 5
 """The least names of an arm on a day that counts [count]."""
@@ -33,10 +33,14 @@ Told = Literal["better", "worse", "inconclusive"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ArmDays:
-    """What an arm came to on each day: IC before costs, and return per unit of gross exposure; NaN if few names."""
+    """What an arm came to on each day: IC before costs, and return per unit of gross exposure; NaN if few names.
+
+    `horizon` is how long a position is held [days].
+    """
 
     ic: Series
     earned: Series
+    horizon: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +112,18 @@ def arm_days(scores: ArrayLike, returns: ArrayLike, *, horizon: int, lag: int = 
     few = fewest < least
     few[:first] = True
     ic, gained = np.where(few, np.nan, total / horizon)
-    return ArmDays(ic=ic, earned=gained)
+    return ArmDays(ic=ic, earned=gained, horizon=horizon)
 
 
-def difference(first: ArrayLike, second: ArrayLike) -> ArmDifference:
+def difference(first: ArrayLike, second: ArrayLike, *, held: int = 1) -> ArmDifference:
     """Say how much more the second series comes to than the first, on the days that both have.
 
     Parameters
     ----------
     first, second : array_like of float, shape (n_days,)
         In order of time; NaN on a day that does not count.
+    held : int, default 1
+        How long a position is held, and so its dealing lasts; no block is shorter [days].
 
     Returns
     -------
@@ -128,13 +134,14 @@ def difference(first: ArrayLike, second: ArrayLike) -> ArmDifference:
     InsufficientDataError
         If the days make fewer than `MIN_BLOCKS` blocks, or the blocks do not differ.
     StatisticsError
-        If the series differ in length.
+        If the series differ in length, or `held` is below 1.
 
     Notes
     -----
     The mean of the blocks, and its radius by `mean_radius`: a confidence sequence [1]_. Rows that are dealt anew every
-    day make days independent of each other under no difference, whatever the returns do. Two models that differ may
-    be ahead by turns; blocks of days are there for that.
+    day make days independent of each other under no difference, whatever the returns do, if positions are held for a
+    day. Days of longer positions share their dealings, and two models that differ may be ahead by turns; blocks of days
+    are there for both.
 
     References
     ----------
@@ -143,15 +150,16 @@ def difference(first: ArrayLike, second: ArrayLike) -> ArmDifference:
     """
     days = _more(first, second)
     days = days[~np.isnan(days)]
-    count = days.size // BLOCK
+    length = _length(held)
+    count = days.size // length
     if count < MIN_BLOCKS:
         day = "day" if days.size == 1 else "days"
         raise InsufficientDataError(
             f"{days.size} {day} on which both arms have outcomes of {MIN_NAMES} names or more, at least "
-            f"{MIN_BLOCKS * BLOCK} are needed",
+            f"{MIN_BLOCKS * length} are needed",
             sample=days.size,
         )
-    blocks = finite_series(days[: count * BLOCK].reshape(count, BLOCK).mean(axis=1), name="differences", at_least=2)
+    blocks = finite_series(days[: count * length].reshape(count, length).mean(axis=1), name="differences", at_least=2)
     if is_constant(blocks):
         raise InsufficientDataError(
             f"both arms differ by {blocks[0]:g} on all days: is it one model?", sample=days.size
@@ -159,15 +167,15 @@ def difference(first: ArrayLike, second: ArrayLike) -> ArmDifference:
     # The radius takes the deviation about the mean of few blocks, which is too small by this factor.
     radius = math.sqrt(count / (count - 1)) * mean_radius(blocks, _OF_THE_RADIUS, sharpest=_SHARPEST)
     mean = float(blocks.mean())
-    return ArmDifference(mean=mean, lower=mean - radius, upper=mean + radius, days=count * BLOCK)
+    return ArmDifference(mean=mean, lower=mean - radius, upper=mean + radius, days=count * length)
 
 
-def as_it_grew(first: ArrayLike, second: ArrayLike) -> list[tuple[int, ArmDifference]]:
+def as_it_grew(first: ArrayLike, second: ArrayLike, *, held: int = 1) -> list[tuple[int, ArmDifference]]:
     """Give what `difference` said after each block of days, from the first that it could say anything at.
 
     Parameters
     ----------
-    first, second : array_like of float, shape (n_days,)
+    first, second, held
         As for `difference`.
 
     Returns
@@ -182,8 +190,15 @@ def as_it_grew(first: ArrayLike, second: ArrayLike) -> list[tuple[int, ArmDiffer
     """
     days = _more(first, second)
     both = np.flatnonzero(~np.isnan(days))
-    ends = both[BLOCK * MIN_BLOCKS - 1 :: BLOCK].tolist()
-    return [(day, difference(np.zeros(day + 1), days[: day + 1])) for day in ends]
+    ends = both[_length(held) * MIN_BLOCKS - 1 :: _length(held)].tolist()
+    return [(day, difference(np.zeros(day + 1), days[: day + 1], held=held)) for day in ends]
+
+
+def _length(held: int) -> int:
+    """Give the days of a block."""
+    if held < 1:
+        raise StatisticsError(f"held for {held} days: expected at least 1")
+    return max(BLOCK, held)
 
 
 def _more(first: ArrayLike, second: ArrayLike) -> Series:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import InsufficientDataError, StatisticsError
-from pytest_modelgates.stats.arms import BLOCK, MIN_BLOCKS, arm_days, difference
+from pytest_modelgates.stats.arms import BLOCK, MIN_BLOCKS, arm_days, as_it_grew, difference
 from pytest_modelgates.stats.holdings import simulate
 from pytest_modelgates.stats.sequential import mean_radius
 from tests.calibration.arms_sweep import ALIKE, delays, sizes
@@ -76,6 +76,20 @@ def test_the_difference_is_of_whole_blocks_of_days_that_both_have() -> None:
     radius = np.sqrt(10 / 9) * mean_radius(blocks, 0.025, sharpest=20)
     assert (found.days, found.mean) == (50, pytest.approx(days.mean()))
     assert (found.lower, found.upper) == pytest.approx((found.mean - radius, found.mean + radius))
+
+
+def test_no_block_is_shorter_than_a_position_is_held() -> None:
+    days = RANDOM.standard_normal(130)
+    found = difference(np.zeros(130), days, held=12)
+    blocks = days[:120].reshape(10, 12).mean(axis=1)
+    assert (found.days, found.mean) == (120, pytest.approx(blocks.mean()))
+    assert found.upper - found.mean == pytest.approx(np.sqrt(10 / 9) * mean_radius(blocks, 0.025, sharpest=20))
+    assert as_it_grew(np.zeros(130), days, held=12) == [(119, found)]
+    assert difference(np.zeros(130), days, held=4) == difference(np.zeros(130), days)
+    with pytest.raises(InsufficientDataError, match=r"^130 days on which .* at least 140 are needed$"):
+        difference(np.zeros(130), days, held=14)
+    with pytest.raises(StatisticsError, match=r"^held for 0 days: expected at least 1$"):
+        difference(np.zeros(130), days, held=0)
 
 
 @pytest.mark.parametrize(("gap", "told"), [(5.0, "better"), (-5.0, "worse"), (0.0, "inconclusive")])
