@@ -116,17 +116,17 @@ def test_what_the_page_says_is_refused(kind: Refused, tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_the_gates_of_parity_pass_on_one_of_each_library(packed: Any, tmp_path: Path) -> None:
-    some = {kind.library: kind for kind in TRIED if kind.missing}
-    directories = [packed(kind)[1] for kind in some.values()]
+@pytest.mark.parametrize("library", sorted({kind.library for kind in TRIED if kind.missing}))
+def test_the_gates_of_parity_pass_on_one_of_each_library(packed: Any, tmp_path: Path, library: str) -> None:
+    kind = next(kind for kind in TRIED if kind.library == library and kind.missing)
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", *(f"--model-dir={directory}" for directory in directories), "-m", "parity"],
+        [sys.executable, "-m", "pytest", f"--model-dir={packed(kind)[1]}", "-m", "parity"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
     )
-    assert run.returncode == 0, run.stdout
-    assert run.stdout.count("parity.max_abs_diff     hard") == len(some)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "parity.max_abs_diff     hard" in run.stdout
 
 
 def test_rows_of_a_kind_are_no_rows_that_it_was_fitted_on() -> None:

@@ -402,13 +402,14 @@ def test_each_place_that_the_guide_names_for_a_page_or_a_log_is_there(
     file.write_text(f"time,asset,return\n{records[0].row_key.replace('|', ',')},0.01\n")
     assert main(["outcomes", "add", str(file), "--artifacts", root]) == 0
     assert main(["drift-check", "--artifacts", root]) in (0, 1)
+    assert main(["push", f"file://{tmp_path}/bucket", "--artifacts", root]) == 0
     assert written(registry, tmp_path / "out") == 0
     docs = Path(__file__).parents[2] / "docs"
     pages = (docs / "how-to" / "browser.md").read_text("utf-8").partition("and told by commands:\n\n")[2]
     logs = (docs / "reference" / "files.md").read_text("utf-8").partition("## Logs\n\n")[2]
     pages, logs = (text.partition("\n\n")[0] for text in (pages, logs))
     named = re.findall(r"`([^`]+)`", pages + logs)
-    assert len(set(named)) == 4 + 9 + 8 + 2
+    assert len(set(named)) == 4 + 9 + 9 + 2
     for name in named:
         if name.startswith("modelgates "):
             with pytest.raises(SystemExit) as ended:
