@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 def two(wire: Between, some_models: Registry, tmp_path: Path) -> tuple[Machine, Machine]:
     """Two machines that share a folder of a bucket, where the first model is live."""
     machine = Machine(some_models.copy_to(tmp_path / "a").folder)
-    machine.shares(f"s3://models/{tmp_path.name}", timeout_s=2, file_timeout_s=5)
+    machine.shares(f"s3://models/{tmp_path.name}", timeout_s=10, file_timeout_s=10)
     other = machine.another("b")
     machine.do(*promotion(OLDEST))
     other.do("pull")
@@ -41,7 +41,7 @@ def of_records(fault: Fault) -> Callable[[str, str], Fault | None]:
 
 
 FAULTS: dict[str, tuple[Callable[[str, str], Fault | None], str]] = {
-    "away": (always("away"), "it cannot be reached, or did not answer within 2 s"),
+    "away": (always("away"), "it cannot be reached, or did not answer within 10 s"),
     "errors": (always("500"), "the server answers 500 Internal Server Error"),
     "no access": (always("403"), "the server answers 403 Forbidden"),
     "half an answer": (always("cut"), "failed: "),
