@@ -14,7 +14,7 @@ SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 def escaped(line: str) -> str:
     """Escape a line so that no text in it can begin a cell or markup of its own."""
     text = html.escape(printable(line.strip()), quote=False)
-    text = re.sub(r"[\\|`*_\[\]#~$@]|:(?=//)", r"\\\g<0>", text)  # the colon: an address becomes no link
+    text = re.sub(r"[\\|`*_\[\]#~$@]|:(?=//)|(?<=www)\.", r"\\\g<0>", text)  # the last two: an address becomes no link
     # An item of a list, or the line below a heading: its first character is written as a reference.
     begins = r"^(?:[-+](?=\s|$)|[-=](?=[-=]*$)|\d(?=\d*[.)](?:\s|$)))"
     return re.sub(begins, lambda begin: f"&#{ord(begin[0])};", text)

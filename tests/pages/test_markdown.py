@@ -37,6 +37,7 @@ def test_a_title_and_a_list_escape_too() -> None:
         ("-0.5 nat", "-0.5 nat"),
         ("1.5 /year", "1.5 /year"),
         ("$a$ @team https://e.com", "\\$a\\$ \\@team https\\://e.com"),
+        ("www.e.com", "www\\.e.com"),
     ],
 )
 def test_no_line_becomes_a_list_a_formula_a_mention_or_a_link(text: str, written: str) -> None:
