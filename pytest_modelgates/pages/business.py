@@ -163,6 +163,7 @@ def ab_test(artifacts: Artifacts, charts: list[Chart], facts: Facts) -> None:
         ("A/B test", f"{plan}; {found.state}{f': {found.why}' if found.why else ''}"),
         ("A/B rows", f"{found.live.rows} live, {found.candidate.rows} of the candidate"),
         ("A/B verdict", found.not_told or f"the candidate is {found.verdict} by its IC"),
+        ("A/B trades", "on its days, turnover and costs of the live model include the trades that the split makes"),
     ]
     if not known.arms:
         return

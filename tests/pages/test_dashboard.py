@@ -428,6 +428,7 @@ def test_business_draws_how_the_difference_of_an_ab_test_went(registry: Registry
     text = said(registry, "business")
     assert f"{test.plan.name}: {registry.candidate} beside {registry.live}, 50% of the rows; runs" in text
     assert "the candidate is better by its IC" in text
+    assert "costs of the live model include the trades that the split makes" in text
     for name in ("IC", "return"):
         assert f"A/B test: difference of {name}" in text
     assert f"A/B test {test.plan}" in said(registry, "registry")
