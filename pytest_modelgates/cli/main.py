@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nonlocal arguments
         words = sys.argv[1:] if argv is None else argv
         if no_value := next((word for word in words if _NO_VALUE.fullmatch(word)), None):
-            raise UsageError(f"{no_value}: `--` ends the options and is no value of one; write another")
+            raise UsageError(f"{no_value}: `--` ends the options, so it cannot be the value of one; write another")
         arguments = parser().parse_args(words)
         run: Command = arguments.command
         return run(arguments)

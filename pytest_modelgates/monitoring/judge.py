@@ -12,6 +12,7 @@ from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
 from ..model.directory import ModelDirectory
 from ..policy.operations import AgeRules, DriftRules, Mode, WatchRules
 from ..policy.policy import Policy
+from ..predictions.counting import Window
 from ..predictions.parts import parts
 from ..registry.criteria import DRIFT, SERVE_LATENCY
 from ..registry.in_force import InForce
@@ -218,8 +219,7 @@ def _under(mode: Mode | None, found: Finding) -> Finding:
 
 def newest_row(artifacts: Artifacts, *, since: datetime) -> datetime | None:
     """Say when the last row of the live arm was scored; None if there is none in parts of the days since a moment."""
-    day = (since.astimezone(UTC) - timedelta(days=1)).date()
-    found = map(newest_in, parts(artifacts, ARM, since=day))
+    found = map(newest_in, parts(artifacts, ARM, since=Window(since=since).first_day))
     return max((each for each in found if each), default=None)
 
 

@@ -7,7 +7,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -117,8 +117,9 @@ class Lately:
         OSError
             If a part cannot be read.
         """
-        day = (since.astimezone(UTC) - timedelta(days=1)).date()
-        there = {f"{part.day}/{part.name}": part for part in parts(self._artifacts, self._arm, since=day)}
+        window = Window(digest=self.digest, since=since)
+        found = parts(self._artifacts, self._arm, since=window.first_day)
+        there = {f"{part.day}/{part.name}": part for part in found}
         there = {name: part for name, part in there.items() if may_end_after(part, since)}
         self._seen = {name: seen for name, seen in self._seen.items() if name in there}
         self._sizes = {name: size for name, size in self._sizes.items() if name in there}
@@ -130,7 +131,7 @@ class Lately:
                     seen.tally.altered += 1
                     seen.tally.notes.append(f"{part.path}: {size} bytes, and {before} were read before; it was cut")
                     continue
-            for record in asked_for(part, Window(digest=self.digest, since=since), seen.tally, seen.reading):
+            for record in asked_for(part, window, seen.tally, seen.reading):
                 self._count(record, seen)
             self._sizes[name] = max(seen.reading.size, self._sizes.get(name, 0))
         self._minutes = {minute: sums for minute, sums in self._minutes.items() if minute >= _minute(since)}

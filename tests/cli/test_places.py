@@ -90,5 +90,5 @@ def test_a_link_to_itself(repository: Path, capsys: Capture, verb: list[str]) ->
 def test_two_dashes_are_no_value(repository: Path, capsys: Capture, verb: list[str]) -> None:
     assert main(verb) == 2
     assert capsys.readouterr().err == (
-        "modelgates: --reason=--: `--` ends the options and is no value of one; write another\n"
+        "modelgates: --reason=--: `--` ends the options, so it cannot be the value of one; write another\n"
     )

@@ -129,7 +129,7 @@ def test_of_two_that_put_the_same_record_one_is_refused_and_does_not_move(two: t
     assert theirs.live() == OLDEST
     assert isinstance(next(lines(theirs.root.promotions))[0], Abort)
     assert end_of(theirs.root.shared).n == 1
-    first.put()  # whoever wrote a record knows it again
+    first.put()  # a machine that wrote a record finds its own there
 
 
 def test_the_first_push_shares_what_was_promoted_before_there_was_a_bucket(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""RabbitMQ and Mosquitto, as Debian has them, and Kafka in FastStream's memory: none is lost, whoever is killed."""
+"""RabbitMQ and Mosquitto, as Debian has them, and Kafka in FastStream's memory: a kill of either side loses no row."""
 
 import asyncio
 import gc
