@@ -46,7 +46,9 @@ def check_conversion(
     found = f"the ONNX model differs from the estimator by {parity.scaled:.3g} times the spread of its scores"
     if not parity.scaled <= ANOTHER_MODEL:
         raise PackError(f"{found}, expected at most {PARITY_TOLERANCE:g}: {cause}")
-    warnings.warn(f"{found}, the packaged policy admits {PARITY_TOLERANCE:g}: {cause}", stacklevel=3)
+    warnings.warn(
+        f"{found}, the packaged policy admits {PARITY_TOLERANCE:g}: {cause}", stacklevel=5
+    )  # where `pack` was called
 
 
 def _cast_cause(session: OnnxModel, panel: Panel, given: NDArray[np.floating[Any]], native: NativeScore) -> str | None:

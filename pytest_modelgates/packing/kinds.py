@@ -1,9 +1,25 @@
-"""Which kinds of models are packed, in words: their names, and what to do about one that no converter takes."""
+"""Which kinds of models are packed, in words: the scope, their names, and what to do where no converter takes one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from ..errors import ModelgatesError
+
+SCOPE = "pack takes tabular models alone: one row is one number"
 # For what no converter takes; what no ONNX can say in this form is out of scope.
-RECIPE = "pack(onnx_bytes, panel.assign(reference=model.predict(X)), …) (tabular models alone: one row is one number)"
+RECIPE = "pack(onnx_bytes, panel.assign(reference=model.predict(X)), …)"
+
+
+@contextmanager
+def scoped() -> Iterator[None]:
+    """Let each refusal end with the scope; as a note, which a traceback shows as well."""
+    try:
+        yield
+    except ModelgatesError as error:
+        if SCOPE not in getattr(error, "__notes__", ()):
+            error.add_note(SCOPE)
+        raise
 
 
 def named(model: object) -> str:

@@ -39,6 +39,7 @@ from .codes import coded
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
+from .kinds import scoped
 from .panel_input import checked_panel, matrix
 from .probing import probe
 from .publish import publish
@@ -50,6 +51,7 @@ FITTED_BY = ("scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "catboost")
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", *FITTED_BY, "skl2onnx", "onnxmltools")
 
 
+@scoped()
 def pack(
     model: Any,
     panel: pd.DataFrame,

@@ -280,8 +280,7 @@ REFUSED = [
         lambda: object(),
         "object is not a model to pack: expected ONNX bytes, the path of an .onnx file, "
         "or a fitted estimator of scikit-learn, LightGBM, XGBoost or CatBoost; "
-        "convert it to ONNX yourself and pack(onnx_bytes, panel.assign(reference=model.predict(X)), …) "
-        "(tabular models alone: one row is one number)",
+        "convert it to ONNX yourself and pack(onnx_bytes, panel.assign(reference=model.predict(X)), …)",
         id="object",
     ),
     pytest.param(
