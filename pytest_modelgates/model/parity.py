@@ -1,6 +1,6 @@
 """How far ONNX Runtime is from the native model, at every batch size that production may use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,10 @@ from .sidecar import Probes
 BATCH_SIZES = (1, 32, 1024)
 # A claim is ok up to this difference, on the scale of the scores; the gate takes its limit from the policy.
 PARITY_TOLERANCE = 1e-5
+# A file is served in batches of 256 rows, a request in one of as many as it has, such as a day's assets.
+LARGEST_SERVED = 256
+# For the sizes between, a small panel is scored so many times over, or in so many rows if that is more [count].
+_TIMES_OVER, _ROWS = 4, 4096
 
 Rows = NDArray[np.generic]
 Scores = NDArray[np.float64]
@@ -101,16 +105,17 @@ class Comparison:
 
     def differences(self, model: OnnxModel, *, batch_size: int | None = None) -> Scores:
         """Score every row and subtract the native scores; NaN or infinite if either score is."""
-        return self._apart(model.predict(self.rows, batch_size=batch_size))
-
-    def _apart(self, scores: Scores) -> Scores:
-        with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
-            return np.asarray(np.abs(scores - self.native))
+        return _apart(model.predict(self.rows, batch_size=batch_size), self.native)
 
     def measure(self, model: OnnxModel) -> Parity:
-        """Score every row at every batch size and compare with the native scores."""
+        """Score every row at the three batch sizes, some at each size between, and compare with the native scores."""
         alone, *others = (model.predict(self.rows, batch_size=size) for size in BATCH_SIZES)
-        differences = np.max([self._apart(scores) for scores in (alone, *others)], axis=0)
+        differences = np.max([_apart(scores, self.native) for scores in (alone, *others)], axis=0)
+        another = np.any([scores != alone for scores in others], axis=0)
+        for batch in _batches(len(self.rows)):
+            scores = model.predict(self.rows[batch])
+            differences[batch] = np.maximum(differences[batch], _apart(scores, self.native[batch]))
+            another[batch] |= scores != alone[batch]
         scaled = differences / self.reach
         half, most = np.quantile(scaled, (0.5, 0.99), method="higher")  # NaN if any difference is
         return Parity(
@@ -121,5 +126,23 @@ class Comparison:
             scale=self.scale,
             rows=len(self.rows) - self.probes,
             probes=self.probes,
-            by_batch=int(np.any([scores != alone for scores in others], axis=0).sum()),
+            by_batch=int(another.sum()),
         )
+
+
+def _apart(scores: Scores, native: Scores) -> Scores:
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
+        return np.asarray(np.abs(scores - native))
+
+
+def _batches(rows: int) -> Iterator[NDArray[np.intp]]:
+    """Give the rows of a batch of each size from 2 to 256, one after the other, and from the first again at the end.
+
+    A size beyond the number of rows is left out. So are the larger of the others where these batches would score a
+    small panel over and over, but for the largest of all.
+    """
+    largest, scored = min(LARGEST_SERVED, rows), 0
+    for size in range(2, largest + 1):
+        if size == largest or scored + size <= max(_TIMES_OVER * rows, _ROWS):
+            yield np.arange(scored, scored + size) % rows
+            scored += size

@@ -20,6 +20,9 @@ IRREGULAR = 0.1
 _OPEN = 0.5
 # Some markets trade, and some desks rebalance, on so many days of a week; in fewer weeks the others may be missing.
 _WEEKS, _LEAST_WEEKS = (2, 3, 6), 8
+# Periods that are parts of months or made of them. Third Fridays and months of four or five weeks mostly lie 28 days
+# apart, and the 1st and 15th 14, so that by the median alone they would be lunar months and fortnights.
+_BY_MONTHS, _NEAR = (1, 2, 3, 4, 6, 12, 24, 36), 0.1
 
 
 def periods_per_year(times: ArrayLike) -> float:
@@ -34,9 +37,10 @@ def periods_per_year(times: ArrayLike) -> float:
     -------
     float
         Periods a year. The median spacing d of the distinct dates decides: for days in a row 252, or 365 if weekends
-        are among them; for longer spacing 365.25 / d, rounded, such as 52 for weeks and 12 for months. Dates that keep
-        to two, three or six days of the week make 104, 157 or 313. If a date has several times, it is that times the
-        median number of times of a date.
+        are among them; for longer spacing 365.25 / d, rounded, such as 52 for weeks. Of that and the numbers of months,
+        half months and the like within a tenth of it, such as 12 or 24, the nearest to the number of periods in a year
+        counts. Dates that keep to two, three or six days of the week make 104, 157 or 313. If a date has several times,
+        it is that times the median number of times of a date.
 
     Raises
     ------
@@ -117,23 +121,23 @@ def calendar(times: ArrayLike) -> Calendar:
     years = int((dates[-1] - dates[0]).astype(np.int64)) / _CALENDAR_YEAR
     spacing = f"{moments.size} times lie {median:g} days apart at the median"
     gaps = apart / median
+    week, kept = _week(dates)
+    # Where the dates keep to no days of the week, the spacing decides.
+    between, first = _periods_between(dates, week if median <= 1 or kept else None, median)
     if median > 1:
-        per_year = round(_CALENDAR_YEAR / median)
+        per_year = _by_months(_CALENDAR_YEAR / median, (dates.size - 1 + int(between.sum())) / years)
     else:
         # Six weekdays in a row always hold a weekend between them, so only a full week reaches 300 dates a year.
         weekends = not np.is_busday(dates).all()
         per_year = 365 if weekends and (dates.size - 1) / years > 300 else DAYS_PER_YEAR
         if per_year == DAYS_PER_YEAR:
             gaps = np.busday_count(dates[:-1], dates[1:]).astype(np.float64)
-    week, kept = _week(dates)
     if kept:
         per_year = round(_CALENDAR_YEAR * sum(week) / 7)
         gaps = np.busday_count(dates[:-1], dates[1:], weekmask=week).astype(np.float64)
     if per_year < 1:
         raise StatisticsError(f"{spacing}: less than one a year; no annual figure can be made of that")
     periods = per_year * float(np.median(times_of_a_date))
-    # Where the dates keep to no days of the week, the spacing decides.
-    between, first = _periods_between(dates, week if median <= 1 or kept else None, median)
     before_gaps = np.flatnonzero(between)
     steps = (dates.size - 1) * moments.size / dates.size
     expected = periods * years
@@ -152,6 +156,12 @@ def calendar(times: ArrayLike) -> Calendar:
     )
 
 
+def _by_months(by_spacing: float, counted: float) -> int:
+    """Round the number of periods a year, to months and the like where those are nearer to the number counted."""
+    months = [each for each in _BY_MONTHS if abs(each / by_spacing - 1) <= _NEAR]
+    return min([round(by_spacing), *months], key=lambda each: abs(each - counted))
+
+
 def _periods_between(
     dates: NDArray[np.datetime64], week: list[bool] | None, median: float
 ) -> tuple[NDArray[np.intp], Callable[[np.intp], np.datetime64]]:
@@ -162,7 +172,7 @@ def _periods_between(
     if week is None:
         step = np.timedelta64(round(median), "D")
         apart = np.diff(dates).astype(np.int64)
-        return np.rint(apart / median).astype(np.intp) - 1, lambda place: dates[place] + step
+        return np.maximum(np.rint(apart / median).astype(np.intp) - 1, 0), lambda place: dates[place] + step
     after = dates + np.timedelta64(1, "D")
     between = np.busday_count(after[:-1], dates[1:], weekmask=week) if any(week) else np.zeros(dates.size - 1)
     return between.astype(np.intp), lambda place: np.busday_offset(after[place], 0, roll="forward", weekmask=week)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from pytest_modelgates.errors import OnnxError, StatisticsError
-from pytest_modelgates.model.parity import BATCH_SIZES, Comparison, Parity
+from pytest_modelgates.model.parity import BATCH_SIZES, Comparison, Parity, _batches
 from pytest_modelgates.model.session import OnnxModel
 from tests.support.onnx_models import linear, sidecar
 
@@ -115,6 +115,22 @@ def test_a_score_that_is_nan_at_one_batch_size_only_never_passes() -> None:
     assert measure(moody("Neg"), ROWS, SCORES).scaled == 0
     assert measure(moody("Sqrt"), ROWS[:64], SCORES[:64]).scaled == 0
     assert np.isnan(measure(moody("Sqrt"), ROWS, SCORES).scaled)
+
+
+def test_a_score_that_is_nan_at_a_size_between_never_passes() -> None:
+    # 1 / (64 - rows) is infinite in batches of 64 alone. By 1, 32 and 1024, 70 rows are batches of 1, 32, 6 and 70.
+    assert np.isnan(measure(moody("Reciprocal"), ROWS, SCORES).scaled)
+    assert measure(moody("Reciprocal"), ROWS[:63], SCORES[:63]).scaled == 0
+
+
+@pytest.mark.parametrize(("rows", "largest"), [(1, 0), (2, 2), (70, 70), (9_000, 256)])
+def test_each_size_up_to_the_largest_that_a_file_is_served_in_is_measured(rows: int, largest: int) -> None:
+    batches = list(_batches(rows))
+    assert max((len(batch) for batch in batches), default=0) == largest
+    assert all(np.array_equal(np.unique(batch), np.sort(batch)) for batch in batches)  # no row twice in one batch
+    # A panel of few rows is not scored over and over for them.
+    assert sum(map(len, batches)) <= max(4 * rows, 4096) + largest
+    assert [len(batch) for batch in batches[:-1]] == list(range(2, len(batches) + 1))
 
 
 def test_a_model_of_one_batch_size_is_refused() -> None:

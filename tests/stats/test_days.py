@@ -27,6 +27,13 @@ def every(frequency: str, periods: int, start: str = "2015-01-01") -> Times:
     return pd.date_range(start, periods=periods, freq=frequency).to_numpy()
 
 
+def tens(years: int) -> Times:
+    """Give the 1st, 11th and 21st of each month."""
+    return np.array(
+        [f"{2015 + n // 12}-{n % 12 + 1:02d}-{day}" for n in range(12 * years) for day in ("01", "11", "21")], "M8[D]"
+    )
+
+
 def exchange_days() -> Times:
     """Business days of seven years without some nine holidays a year, and without two weeks of unrest."""
     days = every("B", 1827)
@@ -59,6 +66,13 @@ KNOWN = [
     pytest.param(every("MS", 40), 12, id="first-days-of-months"),
     pytest.param(every("ME", 40), 12, id="last-days-of-months"),
     pytest.param(every("BME", 40), 12, id="last-business-days-of-months"),
+    pytest.param(every("WOM-3FRI", 60), 12, id="third-fridays"),
+    pytest.param(np.delete(every("WOM-3FRI", 60), [20, 21]), 12, id="third-fridays-but-two"),
+    pytest.param(every("28D", 60), 13, id="lunar-months"),
+    pytest.param(np.delete(every("28D", 60), [3, 20, 40, 50]), 13, id="lunar-months-but-four"),
+    pytest.param(np.delete(every("2W", 80), [3, 20, 40, 50]), 26, id="fortnights-but-four"),
+    pytest.param(np.datetime64("2015-01-02") + np.cumsum([28, 28, 35] * 20), 12, id="months-of-four-or-five-weeks"),
+    pytest.param(tens(3), 36, id="thirds-of-months"),
     pytest.param(every("QE", 40), 4, id="quarters"),
     pytest.param(every("YE", 40), 1, id="years"),
     pytest.param(every("h", 24 * 100), 24 * 365, id="all-hours"),
@@ -115,6 +129,14 @@ MISSING: list[object] = [
     pytest.param(np.delete(SUNDAY_TO_THURSDAY, [5]), [4], 1, "2020-01-12", id="a-sunday"),
     pytest.param(np.delete(every("W-FRI", 60, "2020-01-03"), [7, 8]), [6], 2, "2020-02-21", id="weeks"),
     pytest.param(every("ME", 60), [], 0, None, id="months"),
+    # A row too many makes up for none that is missing.
+    pytest.param(
+        np.sort([*np.delete(every("ME", 60, "2020-01-01"), 10), np.datetime64("2023-03-05")]),
+        [9],
+        1,
+        "2020-12-01",
+        id="a-month-for-a-week",
+    ),
 ]
 
 
