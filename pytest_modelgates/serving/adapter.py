@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
 Log = Callable[[Batch, list[Prediction], Write], None]
+_latency_ms = attrgetter("latency_ms")
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
@@ -175,7 +177,7 @@ class Adapter:
         self._files.close()
         self._log.close()
 
-    def run_csv(self, path: Path, *, batch_size: int = 256) -> Iterator[Prediction]:
+    def run_csv(self, path: Path, *, batch_size: int = 1024) -> Iterator[Prediction]:
         """Score a CSV file, and log every line of it in order; one that is not a row gets a record that says why.
 
         A file that cannot be read at all leaves a single record.
@@ -321,7 +323,7 @@ class Adapter:
             return
         errors = [error for record in records if (error := record.error)]
         rejected = sum(error.startswith(SCHEMA) for error in errors)
-        latency_ms = max(record.latency_ms for record in records)
+        latency_ms = max(map(_latency_ms, records))
         if why := self._trips.add(len(records), rejected, len(errors) - rejected, latency_ms):
             try:
                 kill(self._artifacts, self._log.arm, why, TRIP)

@@ -25,7 +25,7 @@ MAX_BYTES = 2**31  # of a table
 # Numbers as text shrink to a third. What shrinks far more is a bomb, and refused beyond the first 64 MiB.
 MAX_RATIO, FREE_BYTES = 100, 2**26
 MOST_REJECTED = 2**20  # rows that are remembered; beyond, and if most rows are such, this is another file
-_BLOCK = 2**18
+_BLOCK = 2**20
 _COMMA, _NEWLINE = b",\n"
 _STRANGE = (b'"', b"\r", b"\0")
 
