@@ -185,7 +185,7 @@ def named_rows(
     if sidecar.time is not None:
         moments = {text: _moment(text) for text in set(names[sidecar.time])}
         times = [moments[text] for text in names[sidecar.time]]
-    return Rows(["|".join(key) for key in zip(*parts, strict=True)], matrix, times, _each(request, matrix))
+    return Rows([*map("|".join, zip(*parts, strict=True))], matrix, times, _each(request, matrix))
 
 
 def unnamed_rows(matrix: NDArray[np.generic], request: str | None = None) -> Rows:
