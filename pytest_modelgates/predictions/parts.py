@@ -127,7 +127,7 @@ class PartWriter:
         self._day = date.min
         self._size = self._count = 0
         self._digest = hashlib.sha256()
-        self._before = (0, 0, self._digest)  # size, count and digest before the newest records
+        self._newest = b"", 0  # records that may be taken back, and so are not in the digest yet; and their count
         self._prefix = f"{_ODD.sub('_', os.uname().nodename) or 'host'}-{os.getpid()}"
 
     @property
@@ -153,11 +153,10 @@ class PartWriter:
             file, self._file = self._file, None
             close_quietly(file)
             self._begin(day)
-        before = self._size, self._count, self._digest.copy()
         self._append(content)
-        self._digest.update(content)
+        self._digest.update(self._newest[0])
+        self._newest = content, len(records)
         self._count += len(records)
-        self._before = before
 
     def take_back(self) -> None:
         """Take back what `write` appended just now, as if it had not been called; once, and before the part is closed.
@@ -168,14 +167,16 @@ class PartWriter:
             If it cannot be taken back; then it is still in the log.
         """
         assert self._file is not None, "the part was closed since"
-        os.ftruncate(self._file, self._before[0])
-        self._size, self._count, self._digest = self._before
+        content, count = self._newest
+        os.ftruncate(self._file, self._size - len(content))
+        self._size, self._count, self._newest = self._size - len(content), self._count - count, (b"", 0)
 
     def close(self) -> None:
         """Close the part that is open, durably; the next record begins another."""
         if self._file is None:
             return
         try:
+            self._digest.update(self._newest[0])
             closing = Closing(closed=self._count, sha256=self._digest.hexdigest())
             self._append(msgspec.json.encode(closing) + b"\n")
             os.fsync(self._file)
@@ -214,7 +215,7 @@ class PartWriter:
         assert self._file is not None
         os.fchmod(self._file, self._artifacts.file_mode)
         fcntl.flock(self._file, fcntl.LOCK_EX)  # held until the end, so that others can tell a dead writer
-        self._day, self._size, self._count, self._digest = day, 0, 0, hashlib.sha256()
+        self._day, self._size, self._count, self._digest, self._newest = day, 0, 0, hashlib.sha256(), (b"", 0)
         sync_folder(folder)
         if link := self._artifacts.newest_parts.get(self.arm):
             _point(link, path, mode=self._artifacts.directory_mode)

@@ -296,9 +296,10 @@ class Adapter:
         places : sequence of int
             Where in `part` the record of each row stands.
         """
-        dealt = {row: place for row, place in enumerate(places) if part[place].arm != self.arm}
-        if self.dealer and dealt:
-            return self.dealer.writing(part, rows, dealt)
+        if self.dealer:
+            dealt = {row: place for row, place in enumerate(places) if part[place].arm != self.arm}
+            if dealt:
+                return self.dealer.writing(part, rows, dealt)
 
         def write(first: Callable[[], None] = lambda: None) -> None:
             first()
@@ -347,7 +348,7 @@ class Adapter:
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
         now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
-        if any(len(key) > _LONGEST_KEY for key in keys):
+        if max(map(len, keys), default=0) > _LONGEST_KEY:
             why = f"characters, expected at most {_LONGEST_KEY}"
             long = {row: len(key) for row, key in enumerate(keys) if len(key) > _LONGEST_KEY}
             errors = {row: f"{SCHEMA}a key of {size} {why}" for row, size in long.items()} | errors
