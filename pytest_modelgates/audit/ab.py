@@ -16,7 +16,7 @@ from ..artifacts import Artifacts, ModelId
 from ..errors import FormatError, RefusedError, RegistryError
 from ..storage.atomic import sync_folder
 from ..storage.digests import Sha256, sha256, sha256_of
-from ..storage.paths import is_file, is_folder, is_link, is_there
+from ..storage.paths import entries, is_file, is_link, is_there
 from ..storage.row_keys import canonical
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 from ..storage.text import first_line
@@ -254,7 +254,7 @@ def kept(artifacts: Artifacts) -> tuple[list[Ended], dict[Path, str]]:
     """Read the tests that were stopped, the last one first, and say of files that are not as `stop` wrote them why."""
     folder = artifacts.ended_abs
     found, odd = list[Ended](), dict[Path, str]()
-    for path in sorted(folder.glob("ab-*.json")) if is_folder(folder) else ():
+    for path in entries(folder, "ab-*.json"):
         try:
             found.append(_read_ended(path))
         except FormatError as error:

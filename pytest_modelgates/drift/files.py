@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from ..errors import FormatError, ModelgatesError
-from ..storage.paths import is_file, is_folder, is_there, kind_of
+from ..storage.paths import is_file, is_folder, is_there, kind_of, walk
 from ..storage.rows import Column
 from ..storage.tables import read_bytes, read_header, read_table
 from ..storage.text import first_line
@@ -90,6 +90,11 @@ def _matches(name: str) -> list[Path]:
         return _below(Path(name))
     if not glob.has_magic(name):
         raise FormatError(f"{name}: no such file; give files, folders, or a pattern such as 'scores/**/*.parquet'")
+    for folder in Path(name).parents:  # glob passes over those that it may not list
+        for place in filter(is_folder, map(Path, glob.glob(str(folder), recursive=True))):
+            os.scandir(place).close()
+        if not glob.has_magic(str(folder)):
+            break
     matches = sorted(map(Path, glob.glob(name, recursive=True)))
     meant = [match for match in matches if not any(map(_is_apart, {*match.parts} - {*Path(name).parts}))]
     if meant:
@@ -102,7 +107,7 @@ def _below(path: Path) -> list[Path]:
     if not is_folder(path):
         return [path]
     found = list[Path]()
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in walk(path):
         folders[:] = (name for name in folders if not _is_apart(name))
         found += [Path(folder, name) for name in names if not _is_apart(name)]
     if not found:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..storage.paths import walk
+
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -18,8 +20,8 @@ def declared_gates(folders: Iterable[Path]) -> Declared:
     """Read every ``@pytest.mark.gate("family.name")`` below these folders."""
     names: list[str | None] = []
     for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            names += _marks(path)
+        for place, _, found in walk(folder):
+            names += (mark for name in found if name.endswith(".py") for mark in _marks(Path(place, name)))
     return Declared(frozenset(name for name in names if name is not None), None not in names)
 
 

@@ -12,6 +12,7 @@ from ..errors import FormatError, SealError
 from ..model.sidecar import Count
 from ..policy.limits import Bounds, Severity
 from ..storage.digests import Sha256, sha256
+from ..storage.paths import entries
 from ..storage.strict_json import Moment, parse_json, read_bytes, typed
 from .seal import SEALED_SUFFIX, Predicate, open_statement
 
@@ -168,7 +169,7 @@ def name_of_run(path: Path) -> str:
 def reports_in(folder: Path) -> list[Path]:
     """List a model's reports, oldest first and one of each run: the plain one if it lies beside a sealed one."""
     # A sealed one sorts before the plain one.
-    return list({name_of_run(path): path for path in sorted(folder.glob("*.json"))}.values())
+    return list({name_of_run(path): path for path in entries(folder, "*.json")}.values())
 
 
 def read_report(path: Path, *, keys: Sequence[str] = ()) -> StoredReport:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from ..artifacts import Artifacts, is_id
 from ..errors import ModelgatesError
@@ -12,7 +13,7 @@ from ..evidence.report import Evidence, GateRecord, StoredReport, read_report, r
 from ..evidence.verdict import Verdict, base_name, judge
 from ..policy.policy import Policy
 from ..registry.store import went_live
-from ..storage.paths import is_folder
+from ..storage.paths import entries, is_folder
 from ..storage.text import first_line
 from .compare import compare
 from .realised import Mean
@@ -148,11 +149,15 @@ def _reports(
     artifacts: Artifacts, policy: Policy, unread: list[str], models: Sequence[str] | None
 ) -> Iterator[StoredReport]:
     """Read every report, oldest first: the sealed one of a run only where the plain one is not beside it."""
+    most = RUNS
     if models is None:
-        named = (folder.name for folder in artifacts.all_reports.glob("*/"))
-        found = [path for each in filter(is_id, named) for path in reports_in(artifacts.reports(each))]
-    else:
-        found = [path for each in models for path in reports_in(artifacts.reports(each))[-RUNS:]]
+        models, most = [name for folder in entries(artifacts.all_reports) if is_id(name := folder.name)], 0  # all
+    found = list[Path]()
+    for each in models:
+        try:
+            found += reports_in(artifacts.reports(each))[-most:]
+        except OSError as error:
+            unread.append(f"{artifacts.reports(each)}: {error.strerror or error}")
     for path in sorted(found, key=lambda path: path.name):
         try:
             yield read_report(path, keys=policy.evidence.keys)
@@ -185,7 +190,7 @@ def _trials(
     artifacts: Artifacts, policy: Policy, unread: list[str], models: Sequence[str] | None
 ) -> Iterator[tuple[str, datetime]]:
     """Give each gate that failed a twin, and when."""
-    names = {path.name.partition(".")[0] for path in artifacts.proofs.glob("*.json")}
+    names = {path.name.partition(".")[0] for path in entries(artifacts.proofs, "*.json")}
     names &= names if models is None else set(models)
     for name in sorted(filter(is_id, names)):
         stored = read_proof(artifacts.proof(name), keys=policy.evidence.keys)

@@ -17,7 +17,7 @@ from ..artifacts import Artifacts
 from ..errors import FormatError
 from ..policy.operations import AlertKind, AlertRoute
 from ..storage.digests import sha256
-from ..storage.paths import is_folder, is_there
+from ..storage.paths import entries, is_there
 from ..storage.strict_json import Moment, canonical, read_json
 
 Severity = Literal["info", "warning", "critical"]
@@ -119,7 +119,7 @@ def put(artifacts: Artifacts, alert: Alert) -> None:
 def left(artifacts: Artifacts) -> Iterator[tuple[Path, Alert | None]]:
     """Read the outbox; what cannot be read there is None."""
     folder = _outbox(artifacts)
-    for path in sorted(folder.glob("[!.]*.json")) if is_folder(folder) else ():
+    for path in entries(folder, "[!.]*.json"):
         alert = None
         with suppress(FormatError):
             alert = read_json(path, Alert)

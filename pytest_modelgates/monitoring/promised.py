@@ -19,6 +19,7 @@ from ..stats.portfolio import paper_pnl
 from ..stats.quantiles import is_constant
 from ..stats.sequential import mean_radius
 from ..storage.digests import sha256_of
+from ..storage.paths import entries
 from ..storage.text import counted, first_line
 from .triggers import Finding, inconclusive
 
@@ -54,7 +55,7 @@ def promises(artifacts: Artifacts, live: Intent, policy: Policy) -> dict[str, Pr
         with closing(went_live(artifacts, live.to)) as found:
             digest = next((change.report_digest for change in found if change.report_digest), None)
     folder = artifacts.reports(live.to)
-    for path in sorted(folder.glob("*.json"), reverse=True) if digest else ():
+    for path in reversed(entries(folder, "*.json")) if digest else ():
         if sha256_of(path) == digest:
             return _in_report(read_report(path, keys=policy.evidence.keys).report, live.to)
     raise InsufficientDataError(f"the report by which {live.to} was promoted is not in {folder}")

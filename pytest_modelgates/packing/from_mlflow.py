@@ -1,7 +1,6 @@
 """A model of an MLflow registry, brought here to be packed. Of its flavours, only ONNX is read without running code."""
 
 import importlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from ..extras import extra
 from ..mlflow_client import client_of, in_words
 from ..model.manifest import Source
 from ..storage.digests import listing_digest, sha256_of
-from ..storage.paths import is_file, is_link
+from ..storage.paths import is_file, is_link, walk
 from ..storage.text import first_line, listed, printable
 
 # What is taken if a model has several: what runs the least code while it is loaded comes first.
@@ -89,7 +88,7 @@ def fetch(asked: str, address: str, folder: Path) -> Fetched:
 
 
 def _files(folder: Path, asked: str) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in walk(folder):
         for name in names:
             path = Path(parent, name)
             if is_link(path) or not is_file(path):

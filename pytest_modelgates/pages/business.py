@@ -14,7 +14,7 @@ from ..predictions.reading import closing_on_disk
 from ..registry.in_force import InForce
 from ..registry.store import live_change
 from ..serving.paper_ledger import read_ledger
-from ..storage.paths import is_there
+from ..storage.paths import entries, is_there
 from .charts import Chart, line
 
 # What is read: rows of the newest days of the log, and bytes of outcomes and of the ledger on paper.
@@ -208,7 +208,7 @@ def against(on_paper: Returns, live: Returns) -> list[Chart]:
 
 def _too_many_outcomes(artifacts: Artifacts) -> str | None:
     """Say how many outcomes there are, if they are too many to be read while somebody waits."""
-    size = sum(path.stat().st_size for path in artifacts.outcomes.glob("*.jsonl"))
+    size = sum(path.stat().st_size for path in entries(artifacts.outcomes, "*.jsonl"))
     return f"{size / 2**20:.0f} MB of outcomes" if size > _MOST_BYTES else None
 
 

@@ -19,7 +19,7 @@ from ..errors import FormatError, IntegrityError, RefusedError
 from ..model.features import named_column, numeric_column
 from ..model.tables import read_user_table
 from ..storage.digests import Sha256, sha256, sha256_of
-from ..storage.paths import is_folder, kind_of
+from ..storage.paths import entries, is_folder, kind_of
 from ..storage.row_keys import canonical, in_utc
 from ..storage.rows import Column
 from ..storage.strict_json import Moment, read_bytes
@@ -120,7 +120,7 @@ def read_outcomes(artifacts: Artifacts) -> Outcomes:
     folder = artifacts.outcomes
     if (there := kind_of(folder)) and not is_folder(folder):
         raise FormatError(f"{folder}: {there}, expected the folder of outcomes; move it away, and put the folder back")
-    for path in sorted(folder.glob("*.jsonl")) if there else ():
+    for path in entries(folder, "*.jsonl"):
         added, outcomes = _read(path)
         found.files.append(added)
         for outcome in outcomes:

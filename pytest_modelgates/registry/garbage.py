@@ -16,7 +16,7 @@ from ..audit.writer import lock, locked
 from ..errors import FormatError, RegistryError
 from ..policy.operations import LockRules
 from ..storage.atomic import sync_folder
-from ..storage.paths import is_folder, is_there
+from ..storage.paths import is_folder, is_there, walk
 from ..storage.regular_files import open_folder
 from ..storage.text import counted
 from .store import model_ids, past_live, state
@@ -202,7 +202,7 @@ def _unread(directory: Path) -> Iterator[bool]:
 def _size(directory: Path) -> int:
     if not is_folder(directory):
         return directory.lstat().st_size
-    return sum(path.lstat().st_size for path in directory.rglob("*") if not is_folder(path))
+    return sum(Path(place, name).lstat().st_size for place, _, names in walk(directory) for name in names)
 
 
 def _delete(directory: Path) -> None:

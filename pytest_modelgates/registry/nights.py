@@ -11,6 +11,7 @@ from ..evidence.report import read_report
 from ..evidence.results import contradictions, lists_as_passed, own_results
 from ..evidence.verdict import Verdict, judge
 from ..policy.policy import Policy
+from ..storage.paths import entries, is_folder
 
 NIGHT = re.compile(r"[0-9]{8}")
 
@@ -33,8 +34,9 @@ def nights(artifacts: Artifacts, policy: Policy, *, now: datetime) -> list[Night
     oldest = first.strftime("%Y%m%d")
     runs: dict[date, list[tuple[int, bool, str, bool]]] = {}
     # A folder that did not change since then holds no report of these nights. There may be thousands of them.
-    folders = [path for path in artifacts.all_reports.glob("*/") if path.stat().st_mtime >= first.timestamp()]
-    for path in (path for folder in folders for path in folder.glob("*.json")):
+    kept = filter(is_folder, entries(artifacts.all_reports))
+    folders = [path for path in kept if path.stat().st_mtime >= first.timestamp()]
+    for path in (path for folder in folders for path in entries(folder, "*.json")):
         if not (NIGHT.match(path.stem) and oldest <= path.stem[:8] <= now.strftime("%Y%m%d")):
             continue
         try:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from ..artifacts import Artifacts
@@ -13,7 +14,7 @@ from ..policy.policy import Policy
 from ..predictions.parts import arms, parts
 from ..predictions.reading import closing_on_disk
 from ..storage.digests import sha256_of
-from ..storage.paths import is_file
+from ..storage.paths import entries, is_file
 from .store import went_live
 
 _DAY = timedelta(days=1)
@@ -35,7 +36,8 @@ def old_reports(artifacts: Artifacts, policy: Policy, *, days: float, now: datet
     """
     days = max(days, policy.promotion.parity_nights + 2)
     found = []
-    for path in filter(is_file, artifacts.all_reports.glob("*/*")):  # a pipe in the place of a report is left alone
+    reports = chain.from_iterable(map(entries, entries(artifacts.all_reports)))
+    for path in filter(is_file, reports):  # a pipe in the place of a report is left alone
         with suppress(ValueError):
             begun = datetime.strptime(name_of_run(path), "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
             if (now - begun) / _DAY > days:
@@ -93,5 +95,5 @@ def old_parts(artifacts: Artifacts, *, days: float, now: datetime) -> list[Path]
         named = part.path.is_relative_to(artifacts.predictions)  # a log of version 0.1 bears no date
         old = named and (now.date() - part.day) / _DAY > days and not (test and part.day >= test.started.date())
         if old and os.path.realpath(part.path) not in newest and closing_on_disk(part):
-            found += sorted(part.path.parent.glob(f"{part.path.stem}.*"))
+            found += entries(part.path.parent, f"{part.path.stem}.*")
     return found

@@ -1,8 +1,10 @@
-"""What lies at a path. Where that cannot be seen, these raise; pathlib's own, from Python 3.14 on, say "nothing"."""
+"""What lies at a path. Where that cannot be seen, these raise; pathlib's own, and glob and walk, say "nothing"."""
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 _NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
@@ -33,6 +35,22 @@ def kind_of(path: Path) -> str | None:
     mode = _mode(path)
     kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device") if mode else None
+
+
+def entries(folder: Path, pattern: str = "*") -> list[Path]:
+    """List what a folder holds whose name fits a pattern, in order; nothing if it leads to no folder."""
+    names = os.listdir(folder) if is_folder(folder) else ()
+    return [folder / name for name in sorted(names) if fnmatchcase(name, pattern)]
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """List a folder and those below it, as `os.walk` does; what is no folder, or is gone meanwhile, is left out."""
+
+    def refuse(error: OSError) -> None:
+        if error.errno not in _NOTHING:
+            raise error
+
+    return os.walk(folder, onerror=refuse)
 
 
 def _mode(path: Path, *, follow_symlinks: bool = True) -> int:

@@ -1,5 +1,6 @@
 """Predictions in files: which are meant, that each row counts once and exactly, and what is said of other files."""
 
+import errno
 import gzip
 import os
 import re
@@ -138,6 +139,26 @@ def test_floats_of_fewer_bits_say_how_all_are_compared(tmp_path: Path) -> None:
     pieces = pieces_of(tmp_path / "a.parquet", "prediction") + pieces_of(tmp_path / "b.parquet", "prediction")
     assert coarsest(pieces) == np.float32
     assert coarsest([]) is None
+
+
+@pytest.mark.parametrize("name", ["scores", "scores/*/*.csv", "scores/**/a.csv"])
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for folder in ("open", "closed"):
+        (tmp_path / "scores" / folder).mkdir(parents=True)
+        (tmp_path / "scores" / folder / "a.csv").touch()
+    assert [path.parent.name for path in find_files([str(tmp_path / name)])] == ["closed", "open"]
+    known = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return known(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="closed"):
+        find_files([str(tmp_path / name)])
 
 
 def test_files_are_found_by_name_pattern_and_folder_and_each_counts_once(
