@@ -296,10 +296,9 @@ class Adapter:
         places : sequence of int
             Where in `part` the record of each row stands.
         """
-        if self.dealer:
+        if self.dealer and {record.arm for record in part} - {self.arm}:
             dealt = {row: place for row, place in enumerate(places) if part[place].arm != self.arm}
-            if dealt:
-                return self.dealer.writing(part, rows, dealt)
+            return self.dealer.writing(part, rows, dealt)
 
         def write(first: Callable[[], None] = lambda: None) -> None:
             first()
@@ -317,7 +316,7 @@ class Adapter:
             return
         errors = [record.error for record in records if record.error]
         rejected = sum(error.startswith(SCHEMA) for error in errors)
-        latency_ms = max(record.latency_ms for record in records)
+        latency_ms = max([record.latency_ms for record in records])
         if why := self._trips.add(len(records), rejected, len(errors) - rejected, latency_ms):
             try:
                 kill(self._artifacts, self._log.arm, why, TRIP)
@@ -348,6 +347,7 @@ class Adapter:
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
         now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
+        model_id, digest, schema_crc32, arm = self.model_id, self.digest, self.sidecar.schema_crc32, self.arm
         if max(map(len, keys), default=0) > _LONGEST_KEY:
             why = f"characters, expected at most {_LONGEST_KEY}"
             long = {row: len(key) for row, key in enumerate(keys) if len(key) > _LONGEST_KEY}
@@ -360,12 +360,12 @@ class Adapter:
             Prediction(
                 time=now,
                 row_key=key,
-                model_id=self.model_id,
-                digest=self.digest,
-                schema_crc32=self.sidecar.schema_crc32,
+                model_id=model_id,
+                digest=digest,
+                schema_crc32=schema_crc32,
                 prediction=None if row in errors else score,
                 latency_ms=latency_ms,
-                arm=self._log.arm,
+                arm=arm,
                 error=errors.get(row),
                 row_time=moment,
                 request=request,
