@@ -20,7 +20,7 @@ from .adapter import Adapter
 from .beside import Beside
 from .board import Place
 from .metrics import Metrics
-from .named import checked_names, rows_of
+from .named import checked_names, refuse_repeated, rows_of
 from .protocol import NOT_JSON, Protocol, RequestId, said_of
 from .scorer import Rows, named_rows, unnamed_rows
 from .turns import Turn
@@ -244,6 +244,8 @@ class Application:
         except NOT_JSON as error:
             raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({said_of(error)})') from error
         rows = rows_of(asked.rows, served.adapter.sidecar, asked.id)
+        around = 1 if asked.id is None else 3  # "rows", and "id" with its value
+        refuse_repeated(body, served.adapter.sidecar, rows=len(asked.rows), around=around)
         records = await self._score(served, rows)
         said: dict[str, Any] = {
             "model_name": served.protocol.model,
