@@ -7,12 +7,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 MLFLOW := mlflow==3.17.2
+EXTRAS := alerts dask faststream feeds metrics mlflow pack pages s3 serve sign # all but ray
 ARTIFACTS ?= artifacts
 MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
 CSV ?= $(ARTIFACTS)/live_data.csv
 DIRECTORY = $(ARTIFACTS)/models/$(MODEL)
 
-.PHONY: help env mlflow-server e2e test lint docs coverage bench promote rollback shadow drift-check watch kill unkill kill-drill
+.PHONY: help env lock mlflow-server e2e test lint docs coverage bench promote rollback shadow drift-check watch kill unkill kill-drill
 .PHONY: gate\:data gate\:signal gate\:parity gate\:pnl gate\:wf candidate
 
 help: ## Show this list
@@ -26,6 +27,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+lock: env ## Bring requirements.lock in step with pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		$(addprefix --extra ,$(EXTRAS)) --group dev --output-file requirements.lock pyproject.toml
 
 mlflow-server: env ## Install the MLflow server that some tests start, in .venv/mlflow
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/mlflow

@@ -1,6 +1,6 @@
 """The adapter as a Ray Serve application: replicas that Ray scales, over the checks, guards and logs of `serve --http`.
 
-    pip install --group ray
+    pip install 'pytest-modelgates[ray,serve]'
     MODELGATES_ONNX=/srv/desk/artifacts/models/latest.onnx serve run examples.ray_serve:app
 
 Every replica verifies its model and scores its own panel before it is healthy, follows the link once a second, looks at

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..artifacts import Artifacts
 from ..errors import UsageError
 from ..mlflow_client import address_of_environment
+from ..packing.kinds import scoped
 from .options import (
     ARTIFACTS,
     KEY_VARIABLE,
@@ -84,6 +85,7 @@ def register(verbs: Verbs) -> None:
     )
 
 
+@scoped()
 def pack(arguments: argparse.Namespace) -> int:
     """Write a model directory from a tabular model (one row is one number), its panel and a packing list.
 

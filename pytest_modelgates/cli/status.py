@@ -23,7 +23,7 @@ def answered(command: Callable[[], int]) -> tuple[int, ModelgatesError | None]:
         done = command()
         sys.stdout.flush()
     except ModelgatesError as error:
-        say(str(error))
+        say("\n".join([str(error), *getattr(error, "__notes__", ())]))
         refused = error
         failed = 2 if isinstance(error, UsageError) else 1
     except OSError as error:

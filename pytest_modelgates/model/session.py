@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..errors import OnnxError
 from ..storage.text import first_line, listed
-from .onnx_checks import external_data_problems, parse_onnx
 from .sidecar import BatchTimes, Sidecar
 
 Scores = NDArray[np.float64]
@@ -23,6 +22,9 @@ _DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+# The key without which ONNX Runtime reads no tensor from another file. The library `onnx`, which says which tensor it
+# is, is loaded where the word occurs: it would make a server's start a fifth longer.
+_LOCATION = b"location"
 
 
 class Tensor(NamedTuple):
@@ -50,22 +52,25 @@ class OnnxModel:
     """
 
     def __init__(self, content: bytes, sidecar: Sidecar) -> None:
-        outside = external_data_problems(parse_onnx(content))
-        if outside:
-            raise OnnxError(f"model.onnx: {outside[0]}; pack it again, which moves such tensors inside")
+        if _LOCATION in content:
+            _refuse_outside(content)
         options = onnxruntime.SessionOptions()
         # One thread: with two, the last bits of a score depend on the batch size.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        options.add_session_config_entry(
+            "session.load_model_format", "ONNX"
+        )  # none of its own, which knows other files
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
+            outputs = [entry.name for entry in self._session.get_outputs()]
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            _refuse_outside(content)  # says more of what is no ONNX file at all
             raise OnnxError(f"model.onnx: ONNX Runtime cannot load it ({first_line(error)})") from error
         self._sidecar = sidecar
-        self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
         matrix = len(self._inputs) == 1 and (len(sidecar.features) > 1 or sidecar.names[0] not in self._inputs)
         self._matrix = next(iter(self._inputs.values())) if matrix else None
-        outputs = [entry.name for entry in self._session.get_outputs()]
         if sidecar.output.name not in outputs:
             raise OnnxError(
                 f"model.onnx: has no output {sidecar.output.name!r}, only {listed(outputs)}; choose one of them"
@@ -190,3 +195,10 @@ class OnnxModel:
                 f"expected one row each with a column {column}; choose another output or column"
             )
         return table[:, column]
+
+
+def _refuse_outside(content: bytes) -> None:
+    from .onnx_checks import external_data_problems, parse_onnx
+
+    if outside := external_data_problems(parse_onnx(content)):
+        raise OnnxError(f"model.onnx: {outside[0]}; pack it again, which moves such tensors inside")

@@ -1,6 +1,6 @@
 """From a fitted estimator to ONNX bytes that decide every split as the native model does on float32 rows."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..model.onnx_checks import CRC_KEY, FEATURES_KEY, external_data_problems
 from ..storage.strict_json import canonical
 from ..storage.text import first_line, root_cause
 from .boosting import GRAPH_NAME, TARGET_OPSET, convert_catboost, convert_lightgbm, teach_skl2onnx
+from .codes import Categories
 from .kinds import instead, named
 from .panel_input import matrix
 from .precision import sum_trees_in_double
@@ -22,7 +23,7 @@ NativeScore = Callable[[NDArray[np.floating[Any]] | pd.DataFrame], NDArray[np.fl
 
 
 def convert(
-    model: Any, names: Sequence[str], position: int | None = None, texts: Collection[str] = ()
+    model: Any, names: Sequence[str], position: int | None = None, texts: Categories | None = None
 ) -> tuple[onnx.ModelProto, NativeScore]:
     """Convert a fitted estimator.
 
@@ -35,8 +36,8 @@ def convert(
         Features in the order the model takes them.
     position : int, optional
         Which of a classifier's classes; the second of two if left out.
-    texts : collection of str, optional
-        Features that are text.
+    texts : mapping of str to sequence of str, optional
+        Features that are text, with their categories in the order of their numbers.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def convert(
         fitted = getattr(model, "feature_names_in_", [None] * getattr(model, "n_features_in_", len(names)))
         _check_features(fitted, list(names))
         framed = hasattr(model, "feature_names_in_")
-        converted, native = _convert_sklearn(model, names, texts), _native(model, names)
+        converted, native = _convert_sklearn(model, names, texts or {}), _native(model, names)
     else:
         raise PackError(
             f"{named(model)} is not a model to pack: expected ONNX bytes, the path of an .onnx file, or a fitted "
@@ -145,7 +146,7 @@ def _refuse_unfitted(model: Any) -> None:
         raise PackError(f"{type(model).__name__} is not fitted ({first_line(error)}); fit it first") from error
 
 
-def _convert_sklearn(model: Any, names: Sequence[str], texts: Collection[str]) -> onnx.ModelProto:
+def _convert_sklearn(model: Any, names: Sequence[str], texts: Categories) -> onnx.ModelProto:
     skl2onnx, types = extra("skl2onnx"), extra("skl2onnx.common.data_types")
     classifier = extra("sklearn.base").is_classifier(model)
     if classifier and not hasattr(model, "predict_proba"):
@@ -158,7 +159,7 @@ def _convert_sklearn(model: Any, names: Sequence[str], texts: Collection[str]) -
         inputs = [(name, kinds[name in texts]([None, 1])) for name in names]
     else:
         inputs = [("X", types.FloatTensorType([None, len(names)]))]
-    teach_skl2onnx()
+    teach_skl2onnx(texts)
     try:
         # Tree thresholds are rounded down by skl2onnx itself (sklearn_threshold).
         converted: onnx.ModelProto = skl2onnx.to_onnx(

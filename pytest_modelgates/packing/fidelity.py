@@ -26,8 +26,11 @@ def check_conversion(
     panel: Panel,
     given: NDArray[np.floating[Any]],
     native: NativeScore,
+    otherwise: str,
 ) -> None:
     """Refuse a conversion that scores as another model would, and warn of one that the gate of parity will refuse.
+
+    `otherwise` says what to pack instead, where no cause is found.
 
     Raises
     ------
@@ -41,12 +44,14 @@ def check_conversion(
         content,
         panel.sidecar,
         compared,
-        otherwise="the converter leaves a part of the model out: convert it in another way, and pack the ONNX bytes",
+        otherwise=f"the converter leaves a part of the model out: {otherwise}",
     )
     found = f"the ONNX model differs from the estimator by {parity.scaled:.3g} times the spread of its scores"
     if not parity.scaled <= ANOTHER_MODEL:
         raise PackError(f"{found}, expected at most {PARITY_TOLERANCE:g}: {cause}")
-    warnings.warn(f"{found}, the packaged policy admits {PARITY_TOLERANCE:g}: {cause}", stacklevel=3)
+    warnings.warn(
+        f"{found}, the packaged policy admits {PARITY_TOLERANCE:g}: {cause}", stacklevel=5
+    )  # where `pack` was called
 
 
 def _cast_cause(session: OnnxModel, panel: Panel, given: NDArray[np.floating[Any]], native: NativeScore) -> str | None:

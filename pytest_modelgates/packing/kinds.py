@@ -1,9 +1,25 @@
-"""Which kinds of models are packed, in words: their names, and what to do about one that no converter takes."""
+"""Which kinds of models are packed, in words: the scope, their names, and what to do where no converter takes one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from ..errors import ModelgatesError
+
+SCOPE = "pack takes tabular models alone: one row is one number"
 # For what no converter takes; what no ONNX can say in this form is out of scope.
-RECIPE = "pack(onnx_bytes, panel.assign(reference=model.predict(X)), …) (tabular models alone: one row is one number)"
+RECIPE = "pack(onnx_bytes, panel.assign(reference=model.predict(X)), …)"
+
+
+@contextmanager
+def scoped() -> Iterator[None]:
+    """Let each refusal end with the scope; as a note, which a traceback shows as well."""
+    try:
+        yield
+    except ModelgatesError as error:
+        if SCOPE not in getattr(error, "__notes__", ()):
+            error.add_note(SCOPE)
+        raise
 
 
 def named(model: object) -> str:
@@ -14,10 +30,32 @@ def named(model: object) -> str:
 
 def instead(model: Any) -> str:
     """Say what to fit or to pack in place of an estimator that no converter takes."""
-    steps = [type(step).__name__ for _, step in getattr(model, "steps", [("", model)])]
-    fit = ""
-    if hist := next((name for name in steps if name.startswith("HistGradientBoosting")), None):
-        fit = f"fit LightGBM or {hist.removeprefix('Hist')} in place of {hist}, or "
-    if type(model).__module__.startswith("catboost") and model.get_cat_feature_indices():
-        fit = "encode its categories as numbers before the fit, or "
-    return f"{fit}convert it to ONNX yourself and {RECIPE}"
+    recipe = RECIPE
+    if hasattr(model, "predict_proba"):
+        column = "1" if len(getattr(model, "classes_", ())) == 2 else "k"
+        recipe = RECIPE.replace("predict(X)", f"predict_proba(X)[:, {column}]")
+    fit = next((f"{advice}, or " for part in _parts(model) if (advice := _advice(part))), "")
+    return f"{fit}convert it to ONNX yourself and {recipe}"
+
+
+def _parts(model: Any) -> list[Any]:
+    """List an estimator and what it consists of."""
+    if isinstance(model, type) or not hasattr(model, "get_params"):
+        return [model]
+    return [model, *model.get_params(deep=True).values()]
+
+
+def _advice(part: Any) -> str | None:
+    """Say what to fit in place of a part, where something else is known to be packed."""
+    name = type(part).__name__
+    if name.startswith("HistGradientBoosting"):
+        return f"fit LightGBM or {name.removeprefix('Hist')} in place of {name}"
+    if type(part).__module__.startswith("catboost") and part.get_cat_feature_indices():
+        return "encode its categories as numbers before the fit"
+    if name == "CalibratedClassifierCV" and part.method == "isotonic":
+        return "fit it with method='sigmoid'"
+    if name.startswith("XGB") and getattr(part, "booster", None) == "gblinear":
+        return "fit Ridge or LogisticRegression of scikit-learn in place of gblinear"
+    if name == "OneHotEncoder" and (part.min_frequency or part.max_categories):
+        return "join rare categories before the fit"
+    return None

@@ -39,6 +39,7 @@ from .codes import coded
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
 from .fidelity import check_conversion
+from .kinds import instead, scoped
 from .panel_input import checked_panel, matrix
 from .probing import probe
 from .publish import publish
@@ -50,6 +51,7 @@ FITTED_BY = ("scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "catboost")
 LIBRARIES = ("numpy", "pandas", "onnx", "onnxruntime", *FITTED_BY, "skl2onnx", "onnxmltools")
 
 
+@scoped()
 def pack(
     model: Any,
     panel: pd.DataFrame,
@@ -170,7 +172,9 @@ def pack_as_described(
     parity = compared.measure(session)
     _refuse_unknown_scores(session, packed, compared, parity)
     if native is not None:
-        check_conversion(parity, compared, content=content, panel=packed, given=numbers, native=native)
+        check_conversion(
+            parity, compared, content=content, panel=packed, given=numbers, native=native, otherwise=instead(model)
+        )
     contents = {
         MODEL: content,
         SIDECAR: readable(sidecar),

@@ -102,7 +102,7 @@ def _begun(path: Path) -> datetime:
 
 
 class PartWriter:
-    """Writes the records of one arm: no lock and no new file between two of them.
+    """Writes the records of one arm: between two of them it takes no lock, opens no file and asks the disk nothing.
 
     A part is closed when it is full, when the UTC date changes, and by `close`. What was written survives the end of
     the process, however it ends; a power cut may take what the disk had not kept, and closed parts are kept.
@@ -127,7 +127,7 @@ class PartWriter:
         self._day = date.min
         self._size = self._count = 0
         self._digest = hashlib.sha256()
-        self._before = (0, 0, self._digest)  # size, count and digest before the newest records
+        self._newest, self._rows = b"", 0  # what can be taken back, which the digest is still without; its records
         self._prefix = f"{_ODD.sub('_', os.uname().nodename) or 'host'}-{os.getpid()}"
 
     @property
@@ -149,15 +149,16 @@ class PartWriter:
         if self._file is None or day != self._day or self._size + len(content) > self._limit:
             self.close()
             self._begin(day)
-        elif not os.fstat(self._file).st_nlink:  # somebody deleted it, and what is written now would be lost as well
+        self._append(content)
+        self._digest.update(self._newest)
+        self._newest, self._rows = content, len(records)
+        self._count += self._rows
+
+    def look(self) -> None:
+        """Let a part go that somebody deleted, for what is written into it is lost; the next record begins another."""
+        if self._file is not None and not os.fstat(self._file).st_nlink:
             file, self._file = self._file, None
             close_quietly(file)
-            self._begin(day)
-        before = self._size, self._count, self._digest.copy()
-        self._append(content)
-        self._digest.update(content)
-        self._count += len(records)
-        self._before = before
 
     def take_back(self) -> None:
         """Take back what `write` appended just now, as if it had not been called; once, and before the part is closed.
@@ -168,14 +169,16 @@ class PartWriter:
             If it cannot be taken back; then it is still in the log.
         """
         assert self._file is not None, "the part was closed since"
-        os.ftruncate(self._file, self._before[0])
-        self._size, self._count, self._digest = self._before
+        os.ftruncate(self._file, self._size - len(self._newest))
+        self._size, self._count = self._size - len(self._newest), self._count - self._rows
+        self._newest, self._rows = b"", 0
 
     def close(self) -> None:
         """Close the part that is open, durably; the next record begins another."""
         if self._file is None:
             return
         try:
+            self._digest.update(self._newest)
             closing = Closing(closed=self._count, sha256=self._digest.hexdigest())
             self._append(msgspec.json.encode(closing) + b"\n")
             os.fsync(self._file)
@@ -215,6 +218,7 @@ class PartWriter:
         os.fchmod(self._file, self._artifacts.file_mode)
         fcntl.flock(self._file, fcntl.LOCK_EX)  # held until the end, so that others can tell a dead writer
         self._day, self._size, self._count, self._digest = day, 0, 0, hashlib.sha256()
+        self._newest, self._rows = b"", 0
         sync_folder(folder)
         if link := self._artifacts.newest_parts.get(self.arm):
             _point(link, path, mode=self._artifacts.directory_mode)

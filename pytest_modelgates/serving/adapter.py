@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _LONGEST_KEY = 2000  # characters: a reader of the log takes no line of more than 2**20 bytes
 Log = Callable[[Batch, list[Prediction], Write], None]
+_latency_ms = attrgetter("latency_ms")
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
@@ -175,7 +177,7 @@ class Adapter:
         self._files.close()
         self._log.close()
 
-    def run_csv(self, path: Path, *, batch_size: int = 256) -> Iterator[Prediction]:
+    def run_csv(self, path: Path, *, batch_size: int = 1024) -> Iterator[Prediction]:
         """Score a CSV file, and log every line of it in order; one that is not a row gets a record that says why.
 
         A file that cannot be read at all leaves a single record.
@@ -246,11 +248,14 @@ class Adapter:
         for batch in batches:
             if self.dealer:
                 self.dealer.look()
-            records = [*zip(batch.lines, self._scored(batch.rows), strict=True)] if batch.lines else []
-            records += [(row.line, self._rejected(row, batch.messages)) for row in batch.rejected]
-            order = sorted(range(len(records)), key=lambda place: records[place][0])
-            part = [records[place][1] for place in order]
-            places = sorted(range(len(order)), key=order.__getitem__)[: len(batch.lines)]
+            part = self._scored(batch.rows) if batch.lines else []
+            places: Sequence[int] = range(len(part))
+            if batch.rejected:
+                lines = [*batch.lines, *(row.line for row in batch.rejected)]
+                order = sorted(range(len(lines)), key=lines.__getitem__)
+                part += [self._rejected(row, batch.messages) for row in batch.rejected]
+                part = [part[place] for place in order]
+                places = sorted(range(len(order)), key=order.__getitem__)[: len(batch.lines)]
             log(batch, part, self._writing(part, batch.rows, places))
             yield from part
 
@@ -279,6 +284,7 @@ class Adapter:
     def append(self, records: list[Prediction]) -> None:
         """Log what `scored_alone` gave; raises KilledError if the kill switch was turned on since."""
         self.switch.refuse()
+        self._log.look()
         self._log.write(records)
 
     def take_back(self) -> None:
@@ -296,9 +302,10 @@ class Adapter:
         places : sequence of int
             Where in `part` the record of each row stands.
         """
-        dealt = {row: place for row, place in enumerate(places) if part[place].arm != self.arm}
-        if self.dealer and dealt:
-            return self.dealer.writing(part, rows, dealt)
+        if self.dealer:
+            arm = self.arm
+            if dealt := {row: place for row, place in enumerate(places) if part[place].arm != arm}:
+                return self.dealer.writing(part, rows, dealt)
 
         def write(first: Callable[[], None] = lambda: None) -> None:
             first()
@@ -314,9 +321,9 @@ class Adapter:
         """See whether records that are in the log trip the arm, and stop it then."""
         if not records:
             return
-        errors = [record.error for record in records if record.error]
+        errors = [error for record in records if (error := record.error)]
         rejected = sum(error.startswith(SCHEMA) for error in errors)
-        latency_ms = max(record.latency_ms for record in records)
+        latency_ms = max(map(_latency_ms, records))
         if why := self._trips.add(len(records), rejected, len(errors) - rejected, latency_ms):
             try:
                 kill(self._artifacts, self._log.arm, why, TRIP)
@@ -347,14 +354,18 @@ class Adapter:
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
         now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
-        if any(len(key) > _LONGEST_KEY for key in keys):
+        if max(map(len, keys), default=0) > _LONGEST_KEY:
             why = f"characters, expected at most {_LONGEST_KEY}"
             long = {row: len(key) for row, key in enumerate(keys) if len(key) > _LONGEST_KEY}
             errors = {row: f"{SCHEMA}a key of {size} {why}" for row, size in long.items()} | errors
             keys = [cut(key) if row in long else key for row, key in enumerate(keys)]
-        kept = self._kept_features(rows)
         if self._rules.hash_keys:
             keys = [hashed(key) for key in keys]
+        nothing = [None] * len(keys)
+        scores: list[float | None] = scored.scores.tolist()
+        whys = [errors.get(row) for row in range(len(keys))] if errors else nothing
+        for row in errors:
+            scores[row] = None
         return [
             Prediction(
                 time=now,
@@ -362,31 +373,36 @@ class Adapter:
                 model_id=self.model_id,
                 digest=self.digest,
                 schema_crc32=self.sidecar.schema_crc32,
-                prediction=None if row in errors else score,
+                prediction=score,
                 latency_ms=latency_ms,
                 arm=self._log.arm,
-                error=errors.get(row),
+                error=why,
                 row_time=moment,
                 request=request,
-                features=kept.get(row) if kept else None,
+                features=features,
                 format=FORMAT,
             )
-            for row, (key, score, moment, request) in enumerate(
-                zip(keys, scored.scores.tolist(), rows.times, rows.requests or [None] * len(keys), strict=True)
+            for key, score, why, moment, request, features in zip(
+                keys,
+                scores,
+                whys,
+                rows.times,
+                rows.requests or nothing,
+                self._kept_features(rows) or nothing,
+                strict=True,
             )
         ]
 
-    def _kept_features(self, rows: Rows) -> dict[int, list[float | None]]:
+    def _kept_features(self, rows: Rows) -> list[list[float | None] | None]:
         """Take the features of a share of the rows: of the same rows in every arm, since the key decides."""
         share = self._rules.features
         if not share:
-            return {}
+            return []
+        kept: list[list[float | None] | None] = [None] * len(rows.keys)
         chosen = [row for row, key in enumerate(rows.keys) if zlib.crc32(key.encode()) < share * 2**32]
-        values = rows.matrix[chosen].astype(float).tolist()
-        return {
-            row: [None if value != value else value for value in cells]
-            for row, cells in zip(chosen, values, strict=True)
-        }
+        for row, cells in zip(chosen, rows.matrix[chosen].astype(float).tolist(), strict=True):
+            kept[row] = [None if value != value else value for value in cells]
+        return kept
 
     def _rejected(self, row: Rejected, messages: Sequence[Message]) -> Prediction:
         # Without an asset a row goes by its content, which is not known.

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from ..artifacts import ALL_ARMS, Artifacts
 from ..audit.kill import read_kill
@@ -91,23 +90,14 @@ class TripLimits:
     rows_per_s: float = 1e9
 
 
-class Batch(NamedTuple):
-    """What became of a batch: rows, those that were rejected and those without a score, whether it was slow."""
-
-    rows: int
-    rejected: int
-    failed: int
-    slow: int
-    batches: int = 1
-
-
 @dataclass(slots=True)
 class Trips:
     """Sums over the batches of the last `window_s` seconds, to a 300th of them, held against their limits."""
 
     limits: TripLimits
-    _batches: deque[tuple[float, Batch]] = field(default_factory=deque)
-    _sum: list[int] = field(default_factory=lambda: [0] * len(Batch._fields))
+    # Rows, those rejected, those without a score, slow batches, batches.
+    _batches: deque[tuple[float, list[int]]] = field(default_factory=deque)
+    _sum: list[int] = field(default_factory=lambda: [0] * 5)
 
     def add(self, rows: int, rejected: int, failed: int, latency_ms: float, *, now: float | None = None) -> str | None:
         """Add a batch, and say which limit the window exceeds; None if it exceeds none.
@@ -122,32 +112,30 @@ class Trips:
             A moment of `time.monotonic`, at which it ended [s].
         """
         limits, now = self.limits, time.monotonic() if now is None else now
-        batch = Batch(rows, rejected, failed, latency_ms > limits.latency_ms)
-        if self._batches and now - self._batches[-1][0] < limits.window_s / _STEPS:
-            begin, before = self._batches.pop()
-            merged = Batch(*(one + other for one, other in zip(before, batch, strict=True)))
-            self._batches.append((begin, merged))
-        else:
-            self._batches.append((now, batch))
-        self._sum = [total + part for total, part in zip(self._sum, batch, strict=True)]
+        if not self._batches or now - self._batches[-1][0] >= limits.window_s / _STEPS:
+            self._batches.append((now, [0] * 5))
+        newest, total = self._batches[-1][1], self._sum
+        for place, part in enumerate((rows, rejected, failed, latency_ms > limits.latency_ms, 1)):
+            newest[place] += part
+            total[place] += part
         while self._batches[0][0] < now - limits.window_s:
-            self._sum = [total - part for total, part in zip(self._sum, self._batches.popleft()[1], strict=True)]
-        total = Batch(*self._sum)
-        if total.rows < limits.min_rows:
+            for place, part in enumerate(self._batches.popleft()[1]):
+                total[place] -= part
+        rows, rejected, failed, slow, batches = total
+        if rows < limits.min_rows:
             return None
-        within = f"of {total.rows} rows within {limits.window_s:g} s"
-        if total.rejected > limits.rejected * total.rows:
-            return f"{total.rejected} {within} were rejected, more than {limits.rejected:.2%} (trips.rejected)"
-        if total.failed > limits.failed * total.rows:
-            return f"{total.failed} {within} have no finite score, more than {limits.failed:.2%} (trips.failed)"
-        if total.slow > _SLOW * total.batches:
+        within = f"of {rows} rows within {limits.window_s:g} s"
+        if rejected > limits.rejected * rows:
+            return f"{rejected} {within} were rejected, more than {limits.rejected:.2%} (trips.rejected)"
+        if failed > limits.failed * rows:
+            return f"{failed} {within} have no finite score, more than {limits.failed:.2%} (trips.failed)"
+        if slow > _SLOW * batches:
             return (
-                f"{total.slow} of {total.batches} batches within {limits.window_s:g} s took over "
+                f"{slow} of {batches} batches within {limits.window_s:g} s took over "
                 f"{limits.latency_ms:g} ms, more than one in twenty (trips.latency_ms)"
             )
-        if total.rows > limits.rows_per_s * limits.window_s:
+        if rows > limits.rows_per_s * limits.window_s:
             return (
-                f"{total.rows} rows within {limits.window_s:g} s, more than {limits.rows_per_s:g} a second "
-                "(trips.rows_per_s)"
+                f"{rows} rows within {limits.window_s:g} s, more than {limits.rows_per_s:g} a second (trips.rows_per_s)"
             )
         return None

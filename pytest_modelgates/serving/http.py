@@ -3,17 +3,16 @@
 Every row takes the way of all sources: the kill switch, the schema, the model, the kill switch again, the log.
 """
 
-import logging
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import numpy as np
 
-from ..errors import KilledError, ModelgatesError, RequestError
+from ..errors import KilledError, RequestError
 from ..predictions.records import Prediction
 from ..storage.text import cut
 from .adapter import Adapter
@@ -22,30 +21,22 @@ from .board import Place
 from .metrics import Metrics
 from .named import checked_names, refuse_repeated, rows_of
 from .protocol import NOT_JSON, Protocol, RequestId, said_of
-from .scorer import Rows, named_rows, unnamed_rows
+from .replies import BINARY, Caller, Reply, encode, refusal
+from .scorer import Rows, Unnamed, named_rows, unnamed_rows
 from .turns import Turn
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = Mapping[bytes, bytes]  # names in lower case
+# The rows that a request asks about, and what makes a reply of their records.
+Asked = tuple[Rows | Unnamed, Callable[[list[Prediction]], Reply]]
 
-_JSON, _BINARY = b"application/json", b"application/octet-stream"
 _HEADER_LENGTH = b"inference-header-content-length"
 _LONGEST_LENGTH = 18  # digits
-_log = logging.getLogger(__name__)
-_encode = msgspec.json.Encoder().encode
-_BODY_UNREAD = {404, 405, 413, 415}
 _OTHERS = {"/metrics", "/v2", "/v2/health/live", "/v2/health/ready"}  # paths that are the same for every model
 _PACKAGE = "pytest-modelgates"
-_SERVER = _encode({"name": _PACKAGE, "version": version(_PACKAGE), "extensions": ["binary_tensor_data"]})
-
-
-class Reply(NamedTuple):
-    """What is sent back: status, body, and headers but for the length."""
-
-    status: int
-    body: bytes
-    headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", _JSON),)
+_SERVER = encode({"name": _PACKAGE, "version": version(_PACKAGE), "extensions": ["binary_tensor_data"]})
 
 
 class Named(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -84,8 +75,51 @@ class Served:
         self.paths = {
             f"{base}{end}": answer
             for base in (whole, whole + version)
-            for end, answer in (("", "metadata"), ("/ready", "ready"), ("/infer", "infer"))
+            for end, answer in (("", "metadata"), ("/ready", "ready"))
         }
+        self.scoring = {"/predict": "predict", f"{whole}/infer": "infer", f"{whole}{version}/infer": "infer"}
+        self.raw = {path.encode(): by for path, by in self.scoring.items()}
+
+    def asked(self, by: str, headers: Headers, body: bytes) -> Asked:
+        """Read a request for scores; raises RequestError, whose message says what is wrong with it."""
+        return self._infer(headers, body) if by == "infer" else self._predict(body)
+
+    def _infer(self, headers: Headers, body: bytes) -> Asked:
+        stated = headers.get(_HEADER_LENGTH)
+        if stated is not None and not (stated.isdigit() and len(stated) <= _LONGEST_LENGTH):
+            raise RequestError("Inference-Header-Content-Length is not a number of bytes")
+        asked = self.protocol.read(body, None if stated is None else int(stated))
+        sidecar, request = self.adapter.sidecar, asked.request
+        rows: Rows | Unnamed = unnamed_rows(asked.matrix, request)
+        if asked.names:
+            rows = named_rows(checked_names(asked.names, sidecar), asked.matrix, sidecar, request)
+
+        def reply(records: list[Prediction]) -> Reply:
+            body, length = self.protocol.reply(asked, [record.prediction for record in records])
+            if length is None:
+                return Reply(200, body)
+            return Reply(200, body, ((b"content-type", BINARY), (_HEADER_LENGTH, b"%d" % length)))
+
+        return rows, reply
+
+    def _predict(self, body: bytes) -> Asked:
+        try:
+            asked = _named(body)
+        except NOT_JSON as error:
+            raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({said_of(error)})') from error
+
+        def reply(records: list[Prediction]) -> Reply:
+            said: dict[str, Any] = {
+                "model_name": self.protocol.model,
+                "model_version": self.protocol.version,
+                "predictions": [_answered(record, self.adapter.model_id) for record in records],
+            }
+            return Reply(200, encode(said | ({} if asked.id is None else {"id": asked.id})))
+
+        rows = rows_of(asked.rows, self.adapter.sidecar, asked.id)
+        around = 1 if asked.id is None else 3  # "rows", and "id" with its value
+        refuse_repeated(body, self.adapter.sidecar, rows=len(asked.rows), around=around)
+        return rows, reply
 
 
 class Application:
@@ -106,7 +140,7 @@ class Application:
     def __init__(
         self, served: Served, *, max_body: int, beside: Beside | None = None, place: Place | None = None
     ) -> None:
-        self.served, self._max_body, self._beside, self._place = served, max_body, beside, place
+        self.served, self.max_body, self._beside, self._place = served, max_body, beside, place
         self.metrics = Metrics()
         self.metrics.serves(served.adapter)
         self.trouble: str | None = None
@@ -121,43 +155,87 @@ class Application:
         return before.adapter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        begin = time.perf_counter()
+        """Answer one request, whose body may still be on its way."""
+        caller, path = _Awaiting(), scope["path"]
         try:
-            reply = await self._answer(scope, receive)
-        except RequestError as error:
-            reply = _refusal(error.status, str(error))
-        except KilledError as error:
-            reply = _refusal(503, str(error))
-        except OSError as error:
-            reply = _refusal(503, f"the prediction log cannot be written ({error.strerror}); nothing is given away")
-        except ModelgatesError as error:
-            reply = _refusal(503, f"nothing is given away: {error}")
+            if by := self.served.scoring.get(path):
+                if scope["method"] != "POST":
+                    raise RequestError(f"{scope['method']} {path}: expected POST", status=405)
+                headers = dict(scope["headers"])
+                self.answer(by, headers, await self._body(headers, receive), caller)
+            else:
+                self._give(caller, self._told(scope))
         except Exception as error:
-            _log.exception("%s %s", scope["method"], scope["path"])
-            reply = _refusal(500, f"the server failed ({type(error).__name__}); its own log says where")
-        self.metrics.answered(reply.status, time.perf_counter() - begin)
+            self._give(caller, refusal(error, f"{scope['method']} {path}"))
+        reply = await caller.reply
         await send(
             {
                 "type": "http.response.start",
                 "status": reply.status,
-                "headers": [*reply.headers, (b"content-length", str(len(reply.body)).encode())],
+                "headers": [*reply.headers, (b"content-length", b"%d" % len(reply.body))],
             }
         )
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
-        path, method = scope["path"], scope["method"]
+    def answer(self, by: str, headers: Headers, body: bytes, caller: Caller) -> None:
+        """Answer a request for scores: now, or with the others of this turn of the event loop.
+
+        Parameters
+        ----------
+        by : str
+            What `Served.scoring` says of its path.
+        headers : mapping of bytes to bytes
+        body : bytes
+            The whole of it.
+        caller : Caller
+            Is given the reply.
+        """
+        # The model may have been replaced while the body came in.
         served = self.served
+
+        def scored(found: list[Prediction] | Exception) -> None:
+            try:
+                if isinstance(found, Exception):
+                    raise found
+                self._note(served, rows, found)
+                reply = reply_of(found)
+            except Exception as error:
+                reply = refusal(error, by)
+            self._give(caller, reply)
+
+        try:
+            rows, reply_of = served.asked(by, headers, body)
+            dealer = served.adapter.dealer
+            if served.turn and (dealer is None or dealer.together):
+                served.turn.add(rows, scored, caller)
+                return
+            found: list[Prediction] | Exception = served.adapter.score(Rows.joined([rows]))
+        except Exception as error:
+            found = error
+        scored(found)
+
+    def _give(self, caller: Caller, reply: Reply) -> None:
+        self.metrics.answered(reply.status, time.perf_counter() - caller.begin)
+        caller.give(reply)
+
+    def _note(self, served: Served, rows: Rows | Unnamed, records: list[Prediction]) -> None:
+        """Count rows, and hand them to the models in shadow; raises if one of them has no score."""
+        dealer = served.adapter.dealer
+        wrong = [(number, record.error) for number, record in enumerate(records) if record.error]
+        self.metrics.scored(len(records), len(wrong))
+        if dealer and dealer.adapter:
+            self.metrics.dealt(Counter(record.arm for record in records))
+        if wrong:
+            number, why = wrong[0]
+            more = f"; {len(wrong) - 1} more rows have no score either" if len(wrong) > 1 else ""
+            raise RequestError(f"row {number}: {why}{more}; none of the {len(records)} rows is answered", status=422)
+        if self._beside:
+            self._beside.put(Rows.joined([rows]), served.adapter.sidecar.schema_crc32)
+
+    def _told(self, scope: Scope) -> Reply:
+        """Answer what is not about rows."""
+        path, method, served = scope["path"], scope["method"], self.served
         answer = served.paths.get(path)
-        if answer == "infer" or path == "/predict":
-            if method != "POST":
-                raise RequestError(f"{method} {path}: expected POST", status=405)
-            headers = dict(scope["headers"])
-            body = await self._body(headers, receive)
-            # The model may have been replaced while the body came in.
-            served = self.served
-            return await (self._infer(served, body, headers) if answer else self._predict(served, body))
         if answer is None and path not in _OTHERS:
             if path.startswith("/v2/models/"):
                 known = served.protocol
@@ -179,7 +257,7 @@ class Application:
         if path == "/v2":
             return Reply(200, _SERVER)
         if path == "/v2/health/live":
-            return Reply(200, _encode({"live": True}))
+            return Reply(200, encode({"live": True}))
         return self._ready(served)
 
     def _ready(self, served: Served) -> Reply:
@@ -188,19 +266,19 @@ class Application:
         try:
             served.adapter.switch.refuse()
         except KilledError as error:
-            return Reply(503, _encode({"ready": False, "serving": serving, "error": str(error)} | workers))
+            return Reply(503, encode({"ready": False, "serving": serving, "error": str(error)} | workers))
         # A model that could not be loaded keeps none from being served: the one before works.
         said = [] if self.trouble is None else [self.trouble]
         if self._place:
             said += self._place.trouble(served.protocol.version)
         trouble = {"trouble": "; ".join(said)} if said else {}
-        return Reply(200, _encode({"ready": True, "serving": serving} | workers | trouble))
+        return Reply(200, encode({"ready": True, "serving": serving} | workers | trouble))
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise RequestError("a compressed body; send it as it is", status=415)
         stated = headers.get(b"content-length", b"")
-        if stated.isdigit() and (len(stated) > _LONGEST_LENGTH or int(stated) > self._max_body):
+        if stated.isdigit() and (len(stated) > _LONGEST_LENGTH or int(stated) > self.max_body):
             raise self._too_large()
         pieces, size, more = list[bytes](), 0, True
         while more:
@@ -209,66 +287,17 @@ class Application:
                 raise RequestError("the client went away before its request was whole")
             pieces.append(message["body"])
             size += len(message["body"])
-            if size > self._max_body:
+            if size > self.max_body:
                 raise self._too_large()
             more = message.get("more_body", False)
         return b"".join(pieces)
 
     def _too_large(self) -> RequestError:
         return RequestError(
-            f"a body of more than {self._max_body} bytes; send fewer rows at a time "
+            f"a body of more than {self.max_body} bytes; send fewer rows at a time "
             "(serving.max_body_mb in operations.toml)",
             status=413,
         )
-
-    async def _infer(self, served: Served, body: bytes, headers: dict[bytes, bytes]) -> Reply:
-        stated = headers.get(_HEADER_LENGTH)
-        if stated is not None and not (stated.isdigit() and len(stated) <= _LONGEST_LENGTH):
-            raise RequestError("Inference-Header-Content-Length is not a number of bytes")
-        asked = served.protocol.read(body, None if stated is None else int(stated))
-        sidecar, request = served.adapter.sidecar, asked.request
-        if asked.names:
-            rows = named_rows(checked_names(asked.names, sidecar), asked.matrix, sidecar, request)
-        else:
-            rows = unnamed_rows(asked.matrix, request)
-        records = await self._score(served, rows)
-        scores = np.array([record.prediction for record in records], dtype=np.float64)
-        reply, length = served.protocol.reply(asked, scores)
-        if length is None:
-            return Reply(200, reply)
-        return Reply(200, reply, ((b"content-type", _BINARY), (_HEADER_LENGTH, str(length).encode())))
-
-    async def _predict(self, served: Served, body: bytes) -> Reply:
-        try:
-            asked = _named(body)
-        except NOT_JSON as error:
-            raise RequestError(f'not JSON such as {{"rows": [{{column: value, …}}, …]}} ({said_of(error)})') from error
-        rows = rows_of(asked.rows, served.adapter.sidecar, asked.id)
-        around = 1 if asked.id is None else 3  # "rows", and "id" with its value
-        refuse_repeated(body, served.adapter.sidecar, rows=len(asked.rows), around=around)
-        records = await self._score(served, rows)
-        said: dict[str, Any] = {
-            "model_name": served.protocol.model,
-            "model_version": served.protocol.version,
-            "predictions": [_answered(record, served.adapter.model_id) for record in records],
-        }
-        return Reply(200, _encode(said | ({} if asked.id is None else {"id": asked.id})))
-
-    async def _score(self, served: Served, rows: Rows) -> list[Prediction]:
-        dealer = served.adapter.dealer
-        together = served.turn if dealer is None or dealer.together else None
-        records = await together.score(rows) if together else served.adapter.score(rows)
-        wrong = [(number, record.error) for number, record in enumerate(records) if record.error]
-        self.metrics.scored(len(records), len(wrong))
-        if dealer and dealer.adapter:
-            self.metrics.dealt(Counter(record.arm for record in records))
-        if wrong:
-            number, why = wrong[0]
-            more = f"; {len(wrong) - 1} more rows have no score either" if len(wrong) > 1 else ""
-            raise RequestError(f"row {number}: {why}{more}; none of the {len(records)} rows is answered", status=422)
-        if self._beside:
-            self._beside.put(rows, served.adapter.sidecar.schema_crc32)
-        return records
 
 
 def _answered(record: Prediction, version: str) -> dict[str, Any]:
@@ -277,8 +306,17 @@ def _answered(record: Prediction, version: str) -> dict[str, Any]:
     return said if record.model_id == version else said | {"model_version": record.model_id}
 
 
-def _refusal(status: int, why: str) -> Reply:
-    content = (b"content-type", _JSON)
-    # What was not read of the body would be taken for the next request.
-    headers = (content, (b"connection", b"close")) if status in _BODY_UNREAD else (content,)
-    return Reply(status, _encode({"error": why}), headers)
+class _Awaiting:
+    """A caller whose reply is awaited."""
+
+    def __init__(self) -> None:
+        self.begin = time.perf_counter()
+        self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    @property
+    def disconnected(self) -> bool:
+        return self.reply.done()
+
+    def give(self, reply: Reply) -> None:
+        if not self.disconnected:
+            self.reply.set_result(reply)

@@ -5,8 +5,10 @@ The protocol is that of the KServe project, with the binary tensors of Triton In
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -14,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RequestError
-from ..model.session import Scores, Tensor
+from ..model.session import Tensor
 from ..storage.strict_json import TOO_DEEP
 from ..storage.text import cut, listed
 
 DATATYPES = {"float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
 MOST_ROWS = 2**16  # of a request, which others wait for
 _LENGTH = 4  # bytes before each string of a binary tensor
+_KEPT, _SHORT = 256, 2048  # headers of binary requests that are kept as read, and bytes of the longest of them
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # Of a request; it stands in the log beside each of its rows.
 RequestId = Annotated[str, msgspec.Meta(max_length=256)]
@@ -58,6 +61,15 @@ class InferRequest(msgspec.Struct, kw_only=True):
     id: RequestId | None = None
     outputs: list[OutputTensor] | None = None
     parameters: Parameters | None = None
+
+
+class Heading(NamedTuple):
+    """What the JSON of a request says: its tensors, each with dtype, rows and columns, and how the answer is wanted."""
+
+    tensors: list[tuple[InputTensor, str, int, int]]
+    keys: list[str]
+    request: str | None
+    binary: bool
 
 
 class Asked(NamedTuple):
@@ -104,6 +116,11 @@ class Protocol:
     tensors: Sequence[Tensor]
     keys: Sequence[str]
     output: str
+    _known: Callable[[bytes], Heading] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # A client sends the same header before other numbers, and it is read once.
+        object.__setattr__(self, "_known", lru_cache(_KEPT)(self._heading))
 
     def metadata(self) -> bytes:
         """Say what the model takes and gives."""
@@ -138,20 +155,11 @@ class Protocol:
         size = len(body) if header_length is None else header_length
         if not 0 <= size <= len(body):
             raise RequestError(f"Inference-Header-Content-Length is {size}, the body has {len(body)} bytes")
-        try:
-            request = _decode(memoryview(body)[:size])
-        except NOT_JSON as error:
-            raise RequestError(f"not a request of the Open Inference Protocol in JSON ({said_of(error)})") from error
+        heading = (self._known if header_length is not None and size <= _SHORT else self._heading)(body[:size])
         found = dict[str, NDArray[Any]]()
         place = size
-        for tensor in request.inputs:
-            if tensor.name in found:
-                raise RequestError(f"input {cut(tensor.name)!r} appears twice; give it once")
-            dtype, columns = self._wanted(tensor)
-            rows = self._rows(tensor, columns)
+        for tensor, dtype, rows, columns in heading.tensors:
             length = tensor.parameters.binary_data_size if tensor.parameters else None
-            if length is not None and bytes(tensor.data):
-                raise RequestError(f"input {tensor.name!r} has data and binary_data_size; give one of them")
             if length is None:
                 found[tensor.name] = _from_json(tensor, dtype, rows, columns)
                 continue
@@ -166,22 +174,54 @@ class Protocol:
             raise RequestError(
                 f"{len(body) - place} bytes follow the last tensor; a tensor states its binary_data_size"
             )
-        return self._asked(request, found)
+        tensors = [found[tensor.name] for tensor in self.tensors]
+        matrix = tensors[0] if len(tensors) == 1 else np.hstack(tensors)
+        names = {key: found[key][:, 0].tolist() for key in heading.keys}
+        return Asked(matrix, names, heading.request, heading.binary)
 
-    def reply(self, asked: Asked, scores: Scores) -> tuple[bytes, int | None]:
-        """Write a reply, and say how many bytes of it are JSON if binary tensors follow."""
+    def reply(self, asked: Asked, scores: Sequence[float | None]) -> tuple[bytes, int | None]:
+        """Write a reply to a request all of whose rows have scores; say how many bytes are JSON if a tensor follows."""
         output: dict[str, Any] = {"name": self.output, "datatype": "FP64", "shape": [len(scores), 1]}
         content = b""
         if asked.binary:
-            content = scores.astype("<f8").tobytes()
+            content = struct.pack(f"<{len(scores)}d", *scores)
             output["parameters"] = {"binary_data_size": len(content)}
         else:
-            output["data"] = scores.tolist()
+            output["data"] = scores
         said: dict[str, Any] = {"model_name": self.model, "model_version": self.version, "outputs": [output]}
         if asked.request is not None:
             said["id"] = asked.request
         header = _encode(said)
         return header + content, len(header) if asked.binary else None
+
+    def _heading(self, content: bytes) -> Heading:
+        try:
+            request = _decode(content)
+        except NOT_JSON as error:
+            raise RequestError(f"not a request of the Open Inference Protocol in JSON ({said_of(error)})") from error
+        found = dict[str, tuple[InputTensor, str, int, int]]()
+        for tensor in request.inputs:
+            if tensor.name in found:
+                raise RequestError(f"input {cut(tensor.name)!r} appears twice; give it once")
+            dtype, columns = self._wanted(tensor)
+            if tensor.parameters and tensor.parameters.binary_data_size is not None and bytes(tensor.data):
+                raise RequestError(f"input {tensor.name!r} has data and binary_data_size; give one of them")
+            found[tensor.name] = tensor, dtype, self._rows(tensor, columns), columns
+        if missing := [tensor.name for tensor in self.tensors if tensor.name not in found]:
+            raise RequestError(f"input {missing[0]!r} is missing")
+        if len({rows for _, _, rows, _ in found.values()}) != 1:
+            shapes = ", ".join(f"{cut(name)} {rows}" for name, (_, _, rows, _) in found.items())
+            raise RequestError(f"the inputs differ in their number of rows: {shapes}")
+        keys = [key for key in self.keys if key in found]
+        if keys and len(keys) != len(self.keys):
+            raise RequestError(f"of the row keys only {listed(keys)} came; give all of {listed(self.keys)}, or none")
+        binary = bool(request.parameters and request.parameters.binary_data_output)
+        for output in request.outputs or ():
+            if output.name != self.output:
+                raise RequestError(f"no output is called {cut(output.name)!r}; the model gives {self.output!r}")
+            if output.parameters and output.parameters.binary_data is not None:
+                binary = output.parameters.binary_data
+        return Heading([*found.values()], keys, request.id, binary)
 
     def _wanted(self, tensor: InputTensor) -> tuple[str, int]:
         for known in self.tensors:
@@ -208,25 +248,6 @@ class Protocol:
                 f"expected [n, {columns}] for at most {MOST_ROWS} rows"
             )
         return shape[0]
-
-    def _asked(self, request: InferRequest, found: dict[str, NDArray[Any]]) -> Asked:
-        if missing := [tensor.name for tensor in self.tensors if tensor.name not in found]:
-            raise RequestError(f"input {missing[0]!r} is missing")
-        if len({len(values) for values in found.values()}) != 1:
-            shapes = ", ".join(f"{cut(name)} {len(values)}" for name, values in found.items())
-            raise RequestError(f"the inputs differ in their number of rows: {shapes}")
-        keys = [key for key in self.keys if key in found]
-        if keys and len(keys) != len(self.keys):
-            raise RequestError(f"of the row keys only {listed(keys)} came; give all of {listed(self.keys)}, or none")
-        binary = bool(request.parameters and request.parameters.binary_data_output)
-        for output in request.outputs or ():
-            if output.name != self.output:
-                raise RequestError(f"no output is called {cut(output.name)!r}; the model gives {self.output!r}")
-            if output.parameters and output.parameters.binary_data is not None:
-                binary = output.parameters.binary_data
-        tensors = [found[tensor.name] for tensor in self.tensors]
-        matrix = tensors[0] if len(tensors) == 1 else np.hstack(tensors)
-        return Asked(matrix, {key: found[key][:, 0].tolist() for key in keys}, request.id, binary)
 
 
 def said_of(error: Exception) -> str:

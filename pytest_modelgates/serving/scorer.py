@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,16 +42,15 @@ class Rows:
     requests: list[str | None] | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
-        """Put the rows of several requests together, in their order."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            [key for part in parts for key in part.keys],
-            np.concatenate([part.matrix for part in parts]),
-            [time for part in parts for time in part.times],
-            [request for part in parts for request in part.requests or [None] * len(part.keys)],
-        )
+    def joined(cls, parts: Sequence["Rows | Unnamed"]) -> "Rows":
+        """Put the rows of several requests together, in their order, and name those that have no name yet."""
+        matrix = parts[0].matrix if len(parts) == 1 else np.concatenate([part.matrix for part in parts])
+        requests = [request for part in parts for request in part.requests or [None] * len(part.matrix)]
+        if all(isinstance(part, Unnamed) for part in parts):
+            return cls(_contents(matrix), matrix, [None] * len(matrix), requests)
+        named = [cls.joined([part]) if isinstance(part, Unnamed) else part for part in parts]
+        keys, times = [key for part in named for key in part.keys], [time for part in named for time in part.times]
+        return cls(keys, matrix, times, requests)
 
     def taken(self, rows: Sequence[int]) -> "Rows":
         """Take some of the rows, in the order given."""
@@ -61,6 +61,13 @@ class Rows:
             [self.times[row] for row in rows],
             asked and [asked[row] for row in rows],
         )
+
+
+class Unnamed(NamedTuple):
+    """Rows that go by what they hold; which moment they are of, nobody said."""
+
+    matrix: NDArray[np.generic]
+    requests: list[str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class Scorer:
             categories of its feature; and a score that is not finite is none. If ONNX
             Runtime fails, each half of the rows is scored by itself, down to those that make it fail.
         """
-        errors = {} if np.isfinite(matrix).all() else self._refused(matrix)
+        errors = {} if _is_finite(matrix) else self._refused(matrix)
         if self._rounded and len(matrix):
             errors = self._inexact(matrix) | errors
         if self._categories and len(matrix):
@@ -119,9 +126,11 @@ class Scorer:
             errors = {kept[row]: why for row, why in failed.items()} | errors
         else:
             errors = failed
+        if _is_finite(scores):
+            return Scored(scores, errors)
         odd = np.flatnonzero(~np.isfinite(scores)).tolist()
         errors = {row: f"model: the score is {scores[row]}" for row in odd} | errors
-        return Scored(np.where(np.isfinite(scores), scores, np.nan) if odd else scores, errors)
+        return Scored(np.where(np.isfinite(scores), scores, np.nan), errors)
 
     def _predicted(self, matrix: NDArray[np.generic]) -> tuple[Scores, dict[int, str]]:
         """Ask the model, and say why a row has no score where ONNX Runtime fails on it."""
@@ -163,6 +172,10 @@ class Scorer:
         }
 
 
+def _is_finite(values: NDArray[np.generic]) -> bool:
+    return int(np.count_nonzero(np.isfinite(values))) == values.size  # at half the price of all(), for a single row
+
+
 def named_rows(
     names: Mapping[str, list[str]], matrix: NDArray[np.generic], sidecar: Sidecar, request: str | None = None
 ) -> Rows:
@@ -185,12 +198,12 @@ def named_rows(
     if sidecar.time is not None:
         moments = {text: _moment(text) for text in set(names[sidecar.time])}
         times = [moments[text] for text in names[sidecar.time]]
-    return Rows(["|".join(key) for key in zip(*parts, strict=True)], matrix, times, _each(request, matrix))
+    return Rows([*map("|".join, zip(*parts, strict=True))], matrix, times, _each(request, matrix))
 
 
-def unnamed_rows(matrix: NDArray[np.generic], request: str | None = None) -> Rows:
-    """Name rows by what they hold, and say of none which moment it is of."""
-    return Rows(_contents(matrix), matrix, [None] * len(matrix), _each(request, matrix))
+def unnamed_rows(matrix: NDArray[np.generic], request: str | None = None) -> Unnamed:
+    """Leave rows to be named by what they hold, once they are put together with others."""
+    return Unnamed(matrix, _each(request, matrix))
 
 
 def _each(request: str | None, matrix: NDArray[np.generic]) -> list[str | None] | None:
@@ -208,6 +221,10 @@ def _contents(matrix: NDArray[np.generic]) -> list[str]:
     """Digest what rows hold, so that two logs can be paired: -0 is 0, and one NaN is as another."""
     # By its number, a row would share its name with one of the next file; a customer comes again tomorrow.
     rows = matrix + 0
-    if rows.dtype.kind == "f":
-        rows[np.isnan(rows)] = np.nan
-    return [f"{CONTENT}{hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest()}" for row in rows]
+    if rows.dtype.kind == "f" and np.count_nonzero(missing := np.isnan(rows)):
+        rows[missing] = np.nan
+    content, size = rows.tobytes(), rows.itemsize * rows.shape[1]
+    return [
+        CONTENT + hashlib.blake2b(content[start : start + size], digest_size=8).hexdigest()
+        for start in range(0, len(content), size)
+    ]

@@ -32,7 +32,6 @@ from .workers import listening
 
 _LOOK_S = 1.0
 _AGAIN_S = 30.0  # until a model that could not be loaded is tried again
-_MAX_HEAD = 2**20  # bytes of a request before its body, some of which may come with it
 
 
 class Server:
@@ -132,9 +131,11 @@ class Server:
         import uvicorn
         import uvloop
 
+        from .connection import Connection
+
         config = uvicorn.Config(
             self.application,
-            http=_bounded_protocol(),
+            http=Connection,
             lifespan="off",
             ws="none",
             access_log=False,
@@ -243,41 +244,6 @@ class Server:
             return self._opened()
         except Exception as error:
             return error
-
-
-def _bounded_protocol() -> type:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    class Bounded(HttpToolsProtocol):
-        """Knows since when a request is under way, and refuses one whose head has no end."""
-
-        def connection_made(self, transport: Any) -> None:
-            self.since: float | None = time.monotonic()
-            self._in_head, self._received, self.answered = True, 0, False
-            super().connection_made(transport)
-
-        def data_received(self, data: bytes) -> None:
-            self._received += len(data)
-            if self._in_head and self._received > _MAX_HEAD:
-                self.send_400_response("Request head too large.")
-                return
-            super().data_received(data)
-
-        def on_message_begin(self) -> None:
-            self.since, self.answered = time.monotonic(), False
-            self._in_head, self._received = True, 0
-            super().on_message_begin()
-
-        def on_headers_complete(self) -> None:
-            self._in_head, self._received = False, 0
-            super().on_headers_complete()
-
-        def on_response_complete(self) -> None:
-            # A reply may wait long for its reader, and holds memory and a connection until it is gone.
-            self.answered = not self.pipeline
-            super().on_response_complete()
-
-    return Bounded
 
 
 def _quiet_server(config: Any) -> Any:

@@ -1,15 +1,26 @@
 """Requests that come in at the same turn of the event loop are scored in one call; none waits for a later one."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from ..predictions.records import Prediction
 from .adapter import Adapter
-from .scorer import Rows
+from .replies import Caller
+from .scorer import Rows, Unnamed
 
 _MOST = 256  # rows of a call that is made for several requests
 
-Waiting = tuple[Rows, asyncio.Future[list[Prediction]]]
+# Is told the records of its rows, or what kept them from being scored or logged.
+Scored = Callable[[list[Prediction] | Exception], None]
+
+
+class Waiting(NamedTuple):
+    """A request whose rows are to be scored."""
+
+    rows: Rows | Unnamed
+    scored: Scored
+    caller: Caller
 
 
 class Turn:
@@ -24,37 +35,34 @@ class Turn:
         self._adapter = adapter
         self._waiting = list[Waiting]()
 
-    async def score(self, rows: Rows) -> list[Prediction]:
-        """Score rows together with those of other requests; raises as `Adapter.score` does."""
-        loop = asyncio.get_running_loop()
+    def add(self, rows: Rows | Unnamed, scored: Scored, caller: Caller) -> None:
+        """Score rows together with those of other requests, at the end of this turn."""
         if not self._waiting:
-            loop.call_soon(self.end)
-        future: asyncio.Future[list[Prediction]] = loop.create_future()
-        self._waiting.append((rows, future))
-        return await future
+            asyncio.get_running_loop().call_soon(self.end)
+        self._waiting.append(Waiting(rows, scored, caller))
 
     def end(self) -> None:
         """Score what has come in."""
-        waiting = [(rows, future) for rows, future in self._waiting if not future.done()]  # a client may have gone
-        self._waiting = []
+        waiting, self._waiting = [each for each in self._waiting if not each.caller.disconnected], []
         for group in _groups(waiting):
             try:
-                records = self._adapter.score(Rows.joined([rows for rows, _ in group]))
+                records = self._adapter.score(Rows.joined([each.rows for each in group]))
             except Exception as error:
-                for _, future in group:
-                    future.set_exception(error)
+                for each in group:
+                    each.scored(error)
                 continue
             start = 0
-            for rows, future in group:
-                future.set_result(records[start : start + len(rows.keys)])
-                start += len(rows.keys)
+            for each in group:
+                end = start + len(each.rows.matrix)
+                each.scored(records[start:end])
+                start = end
 
 
 def _groups(waiting: list[Waiting]) -> Iterator[list[Waiting]]:
     """Cut requests into groups of so many rows; a larger one is a group by itself."""
     group, size = list[Waiting](), 0
     for each in waiting:
-        rows = len(each[0].keys)
+        rows = len(each.rows.matrix)
         if group and size + rows > _MOST:
             yield group
             group, size = [], 0

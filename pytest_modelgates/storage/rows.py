@@ -1,19 +1,18 @@
 """What a row and a cell of a table may be. Nothing is guessed: a cell is of its column's kind, or it is refused."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from .text import cut
 
 Kind = Literal["text", "time", "bool", "float32", "float64", "int32", "int64"]
-TEXTS = ("text", "time")
+TEXTS, REALS = ("text", "time"), ("float32", "float64")
 # The values of a column's cells, and why some are refused; their values mean nothing.
 Converted = tuple[NDArray[Any], dict[int, str]]
 
@@ -26,8 +25,6 @@ _TIME = re.compile(
     re.ASCII,
 )
 _IN_REAL = b"0123456789+-.eE"
-_IN_REALS = _IN_REAL + b","
-_json_reals = msgspec.json.Decoder(list[float]).decode
 _TRUTH = {b"True": True, b"TRUE": True, b"true": True, b"False": False, b"FALSE": False, b"false": False}
 _NOTHING = {b"na", b"nan", b"n/a", b"none", b"null", b"nil", b"-", b"?", b"#n/a"}
 _EXPECTED = {
@@ -106,11 +103,14 @@ def values_of(cells: Sequence[bytes], column: Column) -> Converted:
     """
     if column.kind in TEXTS:
         # Days and assets repeat, so each is looked at once, and kept once.
-        texts = {cell: cell.decode() for cell in set(cells)}
-        good = {cell for cell, text in texts.items() if (text and column.kind == "text") or is_time(text)}
-        good |= {b""} if column.nullable else set()
-        bad = {row: _why(cell, column) for row, cell in enumerate(cells) if cell not in good}
-        return np.array([texts[cell] for cell in cells], dtype=object), bad
+        distinct = [*set(cells)]
+        texts = dict(
+            zip(distinct, b"\n".join(distinct).decode().split("\n"), strict=False)
+        )  # "" alone if there is none
+        wrong = {b""} if column.kind == "text" else {cell for cell, text in texts.items() if not is_time(text)}
+        wrong = {cell for cell in wrong & texts.keys() if cell or not column.nullable}
+        bad = {row: _why(cell, column) for row, cell in enumerate(cells) if cell in wrong} if wrong else {}
+        return np.array([*map(texts.__getitem__, cells)], dtype=object), bad
     values = _at_once(cells, column)
     return (values, {}) if values is not None else _one_by_one(cells, column)
 
@@ -145,44 +145,62 @@ def _at_once(cells: Sequence[bytes], column: Column) -> NDArray[Any] | None:
         pass  # an empty cell, or too large a number
     if column.kind.startswith("int"):
         return None
-    values = _reals(cells, nullable=column.nullable)
-    return values if values is not None and _fits(values, column) else None
-
-
-def _reals(cells: Sequence[bytes], *, nullable: bool) -> NDArray[np.float64] | None:
-    """Convert real numbers; JSON writes most of them alike, and its parser is many times faster than `float`."""
-    if (values := _from_json(b",".join(cells))) is not None:
-        return values
     try:
-        numbers = map(float, [cell or b"nan" for cell in cells] if nullable else cells)
-        return np.fromiter(numbers, np.float64, len(cells))
+        numbers = map(float, [cell or b"nan" for cell in cells] if column.nullable else cells)
+        values = np.fromiter(numbers, np.float64, len(cells))
     except ValueError:
         return None
+    return values if _fits(values, column) else None
 
 
-def _from_json(written: bytes) -> NDArray[np.float64] | None:
-    """Convert numbers between commas; None if one is not as JSON has it: an empty cell, .5, +1, or -0 without a point.
+def reals_of(
+    content: bytes, ends: NDArray[np.intp], columns: Mapping[int, Column]
+) -> dict[int, NDArray[np.float64]] | None:
+    """Convert columns of real numbers at once, to what `values_of` makes of each.
 
-    Of -0, JSON's parser would lose the sign.
+    Parameters
+    ----------
+    content : bytes
+        Cells, each with one byte after it.
+    ends : ndarray of int, shape (n_rows, n_columns)
+        Where each cell ends.
+    columns : mapping of int to Column
+        Those that are wanted, by their places.
+
+    Returns
+    -------
+    dict of int to ndarray, or None
+        By their places, without those that must be looked at cell by cell; None if these may be any.
     """
+    import pyarrow as pa  # here, since it takes long to load
+
+    real = [place for place, column in columns.items() if column.kind in REALS]
+    # Arrow's cells lie end to end. So a byte between two of ours is one too, null like all that is not to be read.
+    edges = np.zeros(2 * ends.size + 1, dtype=np.int32)
+    edges[1::2] = ends.ravel()
+    edges[2::2] = edges[1::2] + 1
+    missing = (edges[:-1:2] == edges[1::2]).reshape(ends.shape)
+    read = np.zeros((*ends.shape, 2), dtype=bool)
+    read[:, real, 0] = ~missing[:, real]
+    buffers = [pa.py_buffer(each) for each in (np.packbits(read, bitorder="little"), edges, content)]
     try:
-        values = np.array(_json_reals(b"[%b]" % written), dtype=np.float64)
-    except msgspec.DecodeError:
+        found = pa.Array.from_buffers(pa.string(), read.size, buffers).cast(pa.float64())
+    except pa.ArrowInvalid:
         return None
-    return None if not written or (not values.all() and b"-0," in written + b",") else values
-
-
-def reals_of(rows: Sequence[bytes], kind: Kind, *, columns: int) -> NDArray[np.float64] | None:
-    """Convert rows of real numbers between commas at once; None if one of them must be looked at by itself."""
-    written = b",".join(rows)
-    if not kind.startswith("float") or written.translate(None, _IN_REALS):
-        return None
-    values = _from_json(written)
-    if values is None or values.size != len(rows) * columns or not _fits(values, Column("", kind)):
-        return None
-    values = values.reshape(len(rows), columns)
+    # It takes what `_REAL` has, or less, and the words for NaN and infinity.
+    values = np.frombuffer(found.buffers()[1], np.float64)[: read.size : 2].reshape(ends.shape)
+    with np.errstate(over="ignore"):
+        held = np.isfinite(values.astype(np.float32))
+    if missing.any() or not held.all():
+        values = np.where(missing, np.nan, values)
+        wide, nullable = np.zeros((2, ends.shape[1]), dtype=bool)
+        for place in real:
+            wide[place], nullable[place] = columns[place].kind == "float64", columns[place].nullable
+        held = np.where(missing, nullable, held | (wide & np.isfinite(values)))
     # A column that may be written as whole numbers is one of integers.
-    return None if (values == np.rint(values)).all(axis=0).any() else values
+    sound = held.all(axis=0) & (values != np.rint(values)).any(axis=0)
+    real = [place for place in real if sound[place]]
+    return dict(zip(real, np.ascontiguousarray(values.T[real]), strict=True))
 
 
 def _fits(values: NDArray[Any], column: Column) -> bool:

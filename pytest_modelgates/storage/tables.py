@@ -8,7 +8,7 @@ import gzip
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -18,14 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from .rows import TEXTS, BadRowError, Column, Converted, fields_of, reals_of, values_of
+from .rows import LONGEST_LINE, REALS, TEXTS, BadRowError, Column, Converted, fields_of, reals_of, values_of
 from .text import counted, cut, first_line
 
 MAX_BYTES = 2**31  # of a table
 # Numbers as text shrink to a third. What shrinks far more is a bomb, and refused beyond the first 64 MiB.
 MAX_RATIO, FREE_BYTES = 100, 2**26
 MOST_REJECTED = 2**20  # rows that are remembered; beyond, and if most rows are such, this is another file
-_BLOCK = 2**18
+_BLOCK = 2**20
+_COMMA, _NEWLINE = b",\n"
 _STRANGE = (b'"', b"\r", b"\0")
 
 
@@ -151,13 +152,11 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
     # An empty part each, for a table without a row.
     lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
     rejected = list[Rejected]()
-    for block, first in _blocks(content, start):
-        feed = _feed(block, wanted) if places == list(range(len(names))) else None
-        if feed:
-            read, bad = feed, list[Rejected]()
-            numbers = np.arange(first, first + len(read[0][0]), dtype=np.int64)
-        else:
-            numbers, cells, bad = _divided(block, first, len(names))
+    by_place = dict(zip(places, wanted, strict=True))
+    for block, numbers in _blocks(content, start):
+        read, bad = _regular(block, len(numbers), by_place, len(names)), list[Rejected]()
+        if read is None:
+            numbers, cells, bad = _divided(block, numbers, len(names))
             read = [values_of(cells[place :: len(names)], column) for place, column in zip(places, wanted, strict=True)]
         spoiled = _spoiled(wanted, read, numbers)
         rejected += sorted([*bad, *spoiled.values()], key=lambda each: each.line)
@@ -175,45 +174,57 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
     return Table(wanted, np.concatenate(lines), by_name, rejected)
 
 
-def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, int]]:
-    """Divide what follows the header into blocks of whole lines, each with the number of its first line."""
+def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+    r"""Divide what follows the header into blocks of lines that end with \n, with the number of each line."""
     number = 2
     while start < len(content):
         end = content.find(b"\n", start + _BLOCK) + 1 or len(content)
         block = content[start:end]
-        yield block, number
-        number += block.count(b"\n")
-        start = end
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n")
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        after = number + int((np.frombuffer(block, np.uint8) == _NEWLINE).sum())  # `block.count` takes longer
+        yield block, np.arange(number, after)
+        start, number = end, after
 
 
-def _feed(block: bytes, wanted: Sequence[Column]) -> list[Converted] | None:
-    """Convert a block as feeds mostly have it: names first, then real numbers; None if anything in it is otherwise."""
-    names = [column for column in wanted if column.kind in TEXTS]
-    kinds = {column.kind for column in wanted[len(names) :]}
-    if not names or list(wanted[: len(names)]) != names or len(kinds) != 1:
+def _regular(block: bytes, rows: int, wanted: Mapping[int, Column], width: int) -> list[Converted] | None:
+    """Convert a block with real numbers of which each line is a row, and no field quoted; None if it may be another."""
+    if not any(column.kind in REALS for column in wanted.values()):
         return None
+    if len(block) > LONGEST_LINE or any(mark in block for mark in _STRANGE) or not _is_utf8(block):
+        return None
+    marks = np.frombuffer(block, np.uint8)
+    found = np.flatnonzero((marks == _COMMA) | (marks == _NEWLINE))
+    if len(found) != rows * width or (marks[found[width - 1 :: width]] != _NEWLINE).any():
+        return None
+    if width == 1 and (np.diff(found, prepend=-1) == 1).any():  # blank lines, not empty cells
+        return None
+    ends = found.reshape(rows, width)
+    if (reals := reals_of(block, ends, wanted)) is None:
+        return None
+
+    def cells(place: int) -> list[bytes]:
+        begins = ends[:, place - 1] + 1 if place else np.append(0, ends[:-1, -1] + 1)
+        return [block[begin:end] for begin, end in zip(begins.tolist(), ends[:, place].tolist(), strict=True)]
+
+    return [
+        (reals[place], {}) if place in reals else values_of(cells(place), column) for place, column in wanted.items()
+    ]
+
+
+def _divided(
+    block: bytes, numbers: NDArray[np.int64], width: int
+) -> tuple[NDArray[np.int64], list[bytes], list[Rejected]]:
+    """Divide lines into fields, all in one list, with the number of each line; those that are not a row come apart."""
     block = block.removesuffix(b"\n")
     lines = block.split(b"\n")
-    if any(mark in block for mark in _STRANGE) or {line.count(b",") for line in lines} != {len(wanted) - 1}:
-        return None
-    divided = [line.split(b",", len(names)) for line in lines]
-    values = reals_of([cells[-1] for cells in divided], kinds.pop(), columns=len(wanted) - len(names))
-    if values is None or not _is_utf8(block):
-        return None
-    read = [values_of([cells[place] for cells in divided], column) for place, column in enumerate(names)]
-    return [*read, *((column, {}) for column in np.ascontiguousarray(values.T))]
-
-
-def _divided(block: bytes, first: int, width: int) -> tuple[NDArray[np.int64], list[bytes], list[Rejected]]:
-    """Divide lines into fields, all in one list, with the number of each line; those that are not a row come apart."""
-    block = block.replace(b"\r\n", b"\n").removesuffix(b"\n")
-    lines = block.split(b"\n")
-    numbers = np.arange(first, first + len(lines), dtype=np.int64)
     ordinary = not any(mark in block for mark in _STRANGE) and _is_utf8(block)
     if ordinary and all(lines) and {line.count(b",") for line in lines} == {width - 1}:
         return numbers, block.replace(b"\n", b",").split(b","), []
     sound, cells, bad = list[int](), list[bytes](), list[Rejected]()
-    for number, line in enumerate(lines, start=first):
+    for number, line in zip(numbers.tolist(), lines, strict=True):
         try:
             fields = _row(line, width)
         except BadRowError as error:

@@ -21,6 +21,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.model.directory import MANIFEST
 from pytest_modelgates.model.manifest import Manifest, Source
 from pytest_modelgates.monitoring.mirror import mirror
+from pytest_modelgates.packing.kinds import SCOPE
 from pytest_modelgates.policy.operations import MlflowRules
 from pytest_modelgates.policy.place import NEIGHBOUR
 from pytest_modelgates.registry.store import link_text
@@ -225,7 +226,8 @@ def free_port() -> int:
 def test_a_server_that_is_away_is_named(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     done = Desk(tmp_path, address).pack("models:/onnx/1")
-    assert done.stderr == f"modelgates: models:/onnx/1: {address} does not give it (the server cannot be reached)\n"
+    why = f"models:/onnx/1: {address} does not give it (the server cannot be reached)"
+    assert done.stderr == f"modelgates: {why}\n{SCOPE}\n"
     assert done.returncode == 1
 
 
@@ -283,7 +285,7 @@ def test_a_model_that_is_not_named_is_used_wrongly(
     if variable:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
     assert main(["pack", *words, "--panel", "panel.parquet", "--spec", "packing.toml"]) == 2
-    assert capsys.readouterr().err == f"modelgates: {why}\n"
+    assert capsys.readouterr().err == f"modelgates: {why}\n{SCOPE}\n"
 
 
 def come_from(registry: Registry, address: str, version: str = "1") -> None:

@@ -93,15 +93,15 @@ class Registry:
         for model_id in {path.name for path in self.models.glob("1*")} | ({live} if live else set()):
             found += self.model_problems(model_id) or self.trial_problems(model_id)
         try:
-            logged, under_way = self.logged()
+            logged, under_way, promoted = self.logged()
         except (ValueError, KeyError) as error:
             return [*found, f"the log holds a line that does not belong there: {error}"]
         if agree and live not in (logged, under_way):
             found.append(f"the log says {logged}, latest says {live}, and no change to that is under way")
-        found += self._attestation_problems(logged)
+        found += self._attestation_problems(logged if logged in promoted else None)
         return found + (self._golden_problems(logged) if logged else [])
 
-    def _attestation_problems(self, logged: str | None) -> list[str]:
+    def _attestation_problems(self, promoted: str | None) -> list[str]:
         """Whether what a promotion leaves is torn or of other bytes, or is missing though it was committed."""
         folder, found = self.artifacts / "attestations", []
         for path in folder.glob("1*.json"):
@@ -117,14 +117,17 @@ class Registry:
             there = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in model.glob("*")}
             if result != "PASSED" or (there and files != there):
                 found.append(f"{path.name} says what is not so")
-        if logged and not (folder / f"{logged}.json").exists():
-            found.append(f"{logged} was promoted, and left no attestation")
+        if promoted and not (folder / f"{promoted}.json").exists():
+            found.append(f"{promoted} was promoted, and left no attestation")
         return found
 
-    def logged(self) -> tuple[str | None, str | None]:
-        """What the log says is live, and what will be if the last change is finished; a torn last line is none."""
+    def logged(self) -> tuple[str | None, str | None, set[str]]:
+        """What the log says is live, what will be if the last change is finished, and what was promoted.
+
+        A torn last line is none.
+        """
         content = self.log.read_bytes() if self.log.exists() else b""
-        logged, opened, previous = None, None, None
+        logged, opened, previous, promoted = None, None, None, set()
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
             record = json.loads(line)
             if (record["n"], record["prev"]) != (number, previous):
@@ -133,9 +136,10 @@ class Registry:
                 raise ValueError(f"{record['record']} as line {number}")
             if record["record"] == "commit":
                 logged = opened["to"]
+                promoted |= {logged} if opened["action"] == "promote" else set()
             opened = record if record["record"] == "intent" else None
             previous = hashlib.sha256(line).hexdigest()
-        return logged, opened["to"] if opened else logged
+        return logged, opened["to"] if opened else logged, promoted
 
     def events(self) -> int:
         """How many events of the drill the log holds."""

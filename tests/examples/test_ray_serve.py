@@ -24,7 +24,9 @@ from tests.support.panels import pack_ridge
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow,
-    pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="Ray is not installed: pip install --group ray"),
+    pytest.mark.skipif(
+        not importlib.util.find_spec("ray"), reason="Ray is not installed: pip install 'pytest-modelgates[ray]'"
+    ),
 ]
 
 ROOT = Path(__file__).parents[2]

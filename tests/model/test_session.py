@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -165,6 +166,23 @@ def test_data_outside_the_file_are_refused_even_where_they_could_be_read(
     message = "model.onnx: tensor 'weights' lies outside the file (external data); pack it again, "
     message += "which moves such tensors inside"
     with pytest.raises(OnnxError, match=f"^{re.escape(message)}$"):
+        OnnxModel(content, sidecar("a", "b"))
+
+
+def test_a_feature_may_be_called_as_the_key_of_data_outside_the_file() -> None:
+    model = linear([1, 2], columns=("location", "b"))
+    ready = OnnxModel(model.SerializeToString(), sidecar("location", "b"))
+    np.testing.assert_allclose(ready.predict(ROWS.astype(np.float32)), ROWS @ [1.0, 2.0])
+
+
+def test_a_model_in_the_format_of_onnx_runtime_is_refused(tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(linear([1, 2]).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    content = (tmp_path / "model.ort").read_bytes()
+    assert content[4:8] == b"ORTM"
+    with pytest.raises(OnnxError, match=r"^model\.onnx: not an ONNX file"):
         OnnxModel(content, sidecar("a", "b"))
 
 

@@ -98,7 +98,7 @@ def test_a_ready_model_of_three_classes_must_say_which(tmp_path: Path) -> None:
 
 
 def test_a_class_and_an_output_are_not_both_declared(tmp_path: Path) -> None:
-    with pytest.raises(PackError, match=r"^scored_class and output both say what the score is; give one of them$"):
+    with pytest.raises(PackError, match=r"^scored_class and output both say what the score is; give one of them\n"):
         pack_ready(tmp_path, scored_class="up", output=("score", 0))
 
 

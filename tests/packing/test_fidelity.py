@@ -79,7 +79,7 @@ def test_a_feature_of_which_float32_leaves_too_few_digits_is_named(tmp_path: Pat
     target = rows[:, 1] - 1.7e9
     message = (
         "the model takes float32, in which values of 'b' lie 128 apart while they spread by 2[0-9]{2}: "
-        "subtract a constant from it before the fit$"
+        "subtract a constant from it before the fit\n"
     )
     with pytest.raises(PackError, match=message):
         packed(tmp_path, linear("Ridge").fit(rows, target), rows, target)
@@ -147,7 +147,7 @@ def split(model: Any) -> float:
 
 def test_missing_values_that_onnx_sends_elsewhere_are_refused_though_the_panel_has_none(tmp_path: Path) -> None:
     model = forest("RandomForestClassifier").fit(holed(), UP)
-    message = "only rows with NaN differ: fill missing values before the model, or take the features out of nullable$"
+    message = "only rows with NaN differ: fill missing values before the model, or take the features out of nullable\n"
     for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
         with pytest.raises(PackError, match=message):
             packed(tmp_path, model, rows, target=UP, nullable=NAMES)
@@ -169,7 +169,7 @@ def test_missing_values_are_probed_for_the_gates_too(tmp_path: Path) -> None:
 def test_nan_that_the_estimator_refuses_and_onnx_scores_is_refused(tmp_path: Path) -> None:
     message = (
         "^NaN may stand in 'a', 'b', 'c', and ONNX Runtime scores such rows, but no row says what the native model "
-        "makes of them: give the panel rows with NaN there, or take the names out of nullable$"
+        "makes of them: give the panel rows with NaN there, or take the names out of nullable\n"
     )
     with pytest.raises(PackError, match=message):
         packed(tmp_path, forest("GradientBoostingRegressor").fit(ROWS, TARGET), nullable=NAMES)
@@ -178,7 +178,7 @@ def test_nan_that_the_estimator_refuses_and_onnx_scores_is_refused(tmp_path: Pat
 
 def test_a_part_that_the_converter_leaves_out_is_refused_at_once(tmp_path: Path) -> None:
     model = trees(linear_tree=True).fit(ROWS, TARGET)
-    message = "the converter leaves a part of the model out: convert it in another way, and pack the ONNX bytes$"
+    message = r"the converter leaves a part of the model out: convert it to ONNX yourself and pack\(onnx_bytes, .*…\)\n"
     with pytest.raises(PackError, match=message):
         packed(tmp_path / "artifacts", model)
     assert not (tmp_path / "artifacts").exists()
@@ -189,7 +189,7 @@ def test_values_that_the_panel_lacks_are_named_if_only_they_differ(tmp_path: Pat
     zeros[::3, 0] = 0
     model = trees(zero_as_missing=True).fit(zeros, TARGET)
     message = (
-        r"only rows that the panel lacks differ, most with [ab] = -?(0\.0|1e-40): convert the model in another way$"
+        r"only rows that the panel lacks differ, most with [ab] = -?(0\.0|1e-40): convert the model in another way\n"
     )
     for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
         with pytest.raises(PackError, match=message):

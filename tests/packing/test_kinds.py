@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from onnx import helper, numpy_helper
 
 from pytest_modelgates import pack
 from pytest_modelgates.errors import PackError
@@ -25,10 +26,14 @@ from tests.support.kinds import (
     TRIED,
     Kind,
     Refused,
+    fitted,
     frame,
+    numbered,
     table,
     table_of_refused,
+    up,
 )
+from tests.support.onnx_models import linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 BY_KIND = pytest.mark.parametrize("kind", TRIED, ids=lambda kind: kind.id)
@@ -97,22 +102,60 @@ def test_it_is_served_as_it_scores_itself(kind: Kind, packed: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.model)
-def test_what_the_page_says_is_refused(kind: Refused, tmp_path: Path) -> None:
+def test_what_the_page_says_is_refused_in_a_line_and_what_that_advises_is_packed(kind: Refused, tmp_path: Path) -> None:
     if kind.model.startswith("CatBoost") and not CATBOOST:
         pytest.skip("the lock has CatBoost for Python 3.11")
-    features = [*NUMBERS, *(["sector"] if kind.text else [])]
-    with pytest.raises(PackError, match=r"reference=model\.predict|times the spread of its scores"):
-        pack(
-            kind.fit(frame(0)),
-            frame(1),
-            features=dict.fromkeys(features, "all"),
-            horizon=1,
-            trained_until=date(2019, 12, 31),
-            changes="Refused.",
-            artifacts=tmp_path,
-            **({"categories": {"sector": SECTORS}} if kind.text else {}),
-        )
+    described: dict[str, Any] = {
+        "features": dict.fromkeys([*NUMBERS, *(["sector"] if kind.text else [])], "all"),
+        "horizon": 1,
+        "trained_until": date(2019, 12, 31),
+        "changes": "Refused.",
+        "artifacts": tmp_path,
+        **({"categories": {"sector": SECTORS}} if kind.text else {}),
+    }
+    with pytest.raises(PackError) as refused:
+        pack(kind.fit(frame(0)), frame(1), **described)
+    said = str(refused.value)
+    assert f"{kind.advice}convert it to ONNX yourself and pack(onnx_bytes, " in said
+    assert "\n" not in said
     assert not (tmp_path / "models").exists()
+    panel = frame(1)
+    if kind.numbered:
+        panel["sector"] = numbered(panel)["sector"]
+        del described["categories"]
+    assert Candidate(pack(kind.other(frame(0)), panel, **described)).parity.scaled <= PARITY_TOLERANCE
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("XGBRegressor", "target"), ("XGBClassifier", up)])
+def test_the_line_that_a_refusal_prints_packs_the_model(name: str, wanted: Any, tmp_path: Path) -> None:
+    model, panel = fitted("xgboost", name, wanted, booster="gblinear")(frame(0)), frame(1)
+    described: dict[str, Any] = {
+        "features": dict.fromkeys(NUMBERS, "all"),
+        "horizon": 1,
+        "trained_until": date(2019, 12, 31),
+        "changes": "By the recipe.",
+        "artifacts": tmp_path,
+    }
+    with pytest.raises(PackError, match=r"gblinear has no trees\); fit .* yourself and pack\(.*\)\n") as refused:
+        pack(model, panel, **described)
+    printed = str(refused.value).partition("yourself and ")[2]
+    given = {"onnx_bytes": by_hand(model), "X": panel[NUMBERS], "panel": panel, "model": model, "pack": pack}
+    directory = eval(printed.replace("…", "**described"), {**given, "described": described})
+    assert Candidate(directory).parity.scaled <= PARITY_TOLERANCE
+
+
+def by_hand(model: Any) -> bytes:
+    """A linear model of XGBoost as ONNX."""
+    proto = linear(model.coef_.ravel())
+    none = pd.DataFrame(0.0, index=[0], columns=NUMBERS)
+    bias = np.asarray(model.predict(none, output_margin=True), dtype=np.float32)
+    proto.graph.initializer.append(numpy_helper.from_array(bias, "bias"))
+    proto.graph.node[-1].output[0] = "product"
+    chances = hasattr(model, "predict_proba")
+    proto.graph.node.append(helper.make_node("Add", ["product", "bias"], ["sum" if chances else "score"]))
+    if chances:
+        proto.graph.node.append(helper.make_node("Sigmoid", ["sum"], ["score"]))
+    return bytes(proto.SerializeToString())
 
 
 @pytest.mark.integration

@@ -7,6 +7,7 @@ import pytest
 
 from pytest_modelgates.errors import PackError
 from pytest_modelgates.model.directory import ModelDirectory
+from pytest_modelgates.packing.kinds import SCOPE
 from tests.support.panels import invented_panel, pack_ridge
 
 
@@ -26,7 +27,7 @@ def test_every_model_of_a_root_has_the_name_of_the_newest(tmp_path: Path) -> Non
         f"name: 'model', but the models of {root} are called 'equities-5d'; give that name, or pack into another "
         "artifacts root"
     )
-    with pytest.raises(PackError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(PackError, match=f"^{re.escape(message)}\n{SCOPE}$"):
         pack_ridge(root, invented_panel(seed=2))
     assert name_of(pack_ridge(root, invented_panel(seed=2), name="equities-5d")) == "equities-5d"
 

@@ -32,6 +32,7 @@ from pytest_modelgates.errors import FormatError, GoneError, ModelgatesError, Pa
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import FILES, ModelDirectory, verify
 from pytest_modelgates.packing import publish
+from pytest_modelgates.packing.kinds import SCOPE
 from pytest_modelgates.registry.status import listing
 from pytest_modelgates.registry.store import model_ids
 from pytest_modelgates.storage.atomic import rename_new, write_atomic
@@ -68,6 +69,11 @@ def pack_ready(artifacts: Path, panel: pd.DataFrame | None = None, model: Any = 
     }
     ready = linear([10, 1]).SerializeToString() if model is None else model
     return pack(ready, rows() if panel is None else panel, **(given | changes))
+
+
+def refusal(message: str) -> str:
+    """A pattern of all that a refusal of `pack` says: the message, in which * stands for anything, and the scope."""
+    return rf"^{re.escape(message)}\n{SCOPE}$".replace(r"\*", ".*")
 
 
 def flaws(directory: Path) -> list[str]:
@@ -392,7 +398,7 @@ BAD_PANELS = [
 def test_panels_that_cannot_be_packed_are_refused_in_a_line(
     tmp_path: Path, make: Callable[[], pd.DataFrame], message: str
 ) -> None:
-    with pytest.raises(PackError, match=f"^{re.escape(message)}$".replace(r"\*", ".*")):
+    with pytest.raises(PackError, match=refusal(message)):
         pack_ready(tmp_path / "artifacts", make())
     assert not (tmp_path / "artifacts").exists()
 
@@ -401,7 +407,7 @@ def test_panels_that_cannot_be_packed_are_refused_in_a_line(
 def test_values_that_a_dtype_does_not_hold_are_refused(tmp_path: Path, dtype: str, value: float) -> None:
     panel = rows().assign(a=value, reference=0.0)
     message = f"the panel's 'a' (holds 12 values that {dtype} cannot hold; fix them|cannot be {dtype} .*)"
-    with pytest.raises(PackError, match=f"^{message}$"):
+    with pytest.raises(PackError, match=f"^{message}\n{SCOPE}$"):
         pack_ready(tmp_path, panel, linear([10, 1], dtype=dtype).SerializeToString())
 
 
@@ -550,7 +556,7 @@ BAD_ARGUMENTS = [
 def test_arguments_that_cannot_be_true_are_refused(
     tmp_path: Path, change: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=f"^{re.escape(message)}$".replace(r"\*", ".*")) as refused:
+    with pytest.raises(kind, match=refusal(message)) as refused:
         pack_ready(**({"artifacts": tmp_path / "artifacts"} | change))
     assert "sidecar" not in str(refused.value), "nobody wrote a sidecar"
     assert len(str(refused.value)) < 300
@@ -612,7 +618,7 @@ BAD_MODELS = [
 def test_models_that_cannot_be_packed_are_refused_in_a_line(
     tmp_path: Path, make: Callable[[Path], Any], message: str
 ) -> None:
-    with pytest.raises(ModelgatesError, match=f"^{re.escape(message)}$".replace(r"\*", ".*")):
+    with pytest.raises(ModelgatesError, match=refusal(message)):
         pack_ready(tmp_path / "artifacts", model=make(tmp_path))
     assert not (tmp_path / "artifacts").exists()
 
@@ -688,7 +694,7 @@ def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Artifacts, "write", forget)
     message = f"{tmp_path}/models: the files read back are not those that were written; check the disk"
-    with pytest.raises(PackError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(PackError, match=refusal(message)):
         pack_ready(tmp_path)
     assert os.listdir(tmp_path / "models") == []
 
@@ -697,7 +703,7 @@ def test_a_rename_that_only_says_that_it_was_done_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish, "rename_new", lambda source, target: None)
-    with pytest.raises(GoneError, match=r"no such directory$"):
+    with pytest.raises(GoneError, match=f"no such directory\n{SCOPE}$"):
         pack_ready(tmp_path)
     assert os.listdir(tmp_path / "models") == []
 

@@ -21,6 +21,7 @@ from pytest_modelgates.errors import FormatError, PackError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.model.tables import read_user_table
+from pytest_modelgates.packing.kinds import SCOPE
 from pytest_modelgates.packing.packing_list import pack_from_files, read_packing_list
 from pytest_modelgates.storage.rows import Column
 from tests.support.onnx_models import linear
@@ -278,6 +279,8 @@ def test_files_that_cannot_be_packed_are_refused_in_a_line(
     assert main(["pack", str(model), f"--panel={panel}", f"--spec={tmp_path / 'packing_list.toml'}"]) == 1
     said = capsys.readouterr().err
     assert re.search(f"^modelgates: {pattern[1:]}", said, re.MULTILINE)
+    assert said.endswith(f"\n{SCOPE}\n")
+    assert said.count("\n") <= 10
     assert not (tmp_path / "artifacts").exists()
 
 
@@ -328,4 +331,4 @@ def test_columns_of_whole_numbers_reach_the_native_model_as_they_are(tmp_path: P
 def test_a_packing_list_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(_onnx(tmp_path / "model")), f"--panel={_csv(tmp_path / 'panel')}", f"--spec={tmp_path / 'none.toml'}"]
     assert main(["pack", *files]) == 1
-    assert capsys.readouterr().err == f"modelgates: {tmp_path / 'none.toml'}: no such file\n"
+    assert capsys.readouterr().err == f"modelgates: {tmp_path / 'none.toml'}: no such file\n{SCOPE}\n"

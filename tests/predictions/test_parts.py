@@ -1,5 +1,6 @@
 """Parts of the prediction log: who writes them, when one ends, and what became of a log of version 0.1."""
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -69,6 +70,31 @@ def test_what_was_taken_back_was_never_in_the_part(artifacts: Artifacts, part_by
     for part in parts(artifacts, "shadow"):
         *lines, closing = part.path.read_bytes().splitlines(keepends=True)
         assert json.loads(closing) == {"closed": len(lines), "sha256": sha256(b"".join(lines))}
+
+
+def test_between_two_records_the_disk_is_asked_nothing_but_to_take_the_next(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = predictions(DIGEST, [0.5, None, 1.5], hours=0, end=NOON)
+    with writer(artifacts) as log:
+        log.write(records[:1])
+        with monkeypatch.context() as patch:
+            for name in ("open", "stat", "lstat", "fstat", "fsync", "mkdir", "listdir"):
+                patch.delattr(os, name)
+            patch.delattr(fcntl, "flock")
+            log.write(records[1:])
+    assert logged(artifacts, "shadow") == records
+
+
+def test_after_a_look_nothing_goes_into_a_part_that_was_deleted(artifacts: Artifacts) -> None:
+    records = predictions(DIGEST, [0.5, None, 1.5], hours=0, end=NOON)
+    with writer(artifacts) as log:
+        for record in records:
+            log.look()
+            log.write([record])
+            if record is records[1]:
+                parts(artifacts, "shadow")[0].path.unlink()
+    assert logged(artifacts, "shadow") == records[2:]
 
 
 def test_nothing_is_made_before_the_first_record(artifacts: Artifacts) -> None:

@@ -341,7 +341,7 @@ KEYS = [
 def test_what_would_overrun_the_reader_or_the_log_is_refused(
     application: Application, good_model: Path, path: str, body: object, says: str
 ) -> None:
-    application._max_body = 10**6
+    application.max_body = 10**6
     reply = ask(application, path, body)
     assert reply[0] == (422 if "a key of" in says else 400)
     assert says in said(reply)["error"]

@@ -84,7 +84,7 @@ def test_binary_strings_have_their_length_before_them() -> None:
 
 def test_replies_are_json_or_binary_as_asked() -> None:
     scores = np.array([0.25, -1.0])
-    body, length = ONE.reply(asked(X, id="7"), scores)
+    body, length = ONE.reply(asked(X, id="7"), scores.tolist())
     assert length is None
     assert json.loads(body) == {
         "model_name": "model",
@@ -96,7 +96,7 @@ def test_replies_are_json_or_binary_as_asked() -> None:
         {"parameters": {"binary_data_output": True}},
         {"outputs": [{"name": "score", "parameters": {"binary_data": True}}]},
     ):
-        body, length = ONE.reply(asked(X, **more), scores)
+        body, length = ONE.reply(asked(X, **more), scores.tolist())
         assert length is not None
         assert json.loads(body[:length])["outputs"][0]["parameters"] == {"binary_data_size": 16}
         assert body[length:] == scores.tobytes()
@@ -181,7 +181,7 @@ def test_a_header_longer_than_the_body_is_refused(length: int) -> None:
     ],
 )
 def test_strings_that_are_none_are_refused(content: bytes, says: str) -> None:
-    body, size = binary([(ASSET, content)])
+    body, size = binary([(ASSET, content), (TIME, b""), (X, bytes(16))])
     with pytest.raises(RequestError, match=f"^{re.escape(says)}$"):
         ONE.read(body, size)
 
@@ -195,14 +195,30 @@ def test_strings_that_are_none_are_refused(content: bytes, says: str) -> None:
     ],
 )
 def test_nothing_is_converted_from_one_kind_to_another(entry: dict[str, Any], says: str) -> None:
+    kinds = {"a": "FP64", "b": "INT64", "c": "BOOL"}
+    inputs = {name: {"name": name, "shape": [1, 1], "datatype": kind, "data": []} for name, kind in kinds.items()}
+    inputs["a"]["data"] = [0]
+    inputs["b"]["data"] = [0]
+    inputs[entry["name"]] |= entry
     with pytest.raises(RequestError, match=f"^{re.escape(says)}"):
-        asked(entry | {"shape": [1, 1]}, protocol=MANY)
+        asked(*inputs.values(), protocol=MANY)
 
 
 def test_a_truth_value_is_one_bit() -> None:
-    body, size = binary([({"name": "c", "shape": [1, 1], "datatype": "BOOL"}, b"\2")])
+    kinds = (("a", "FP64", bytes(8)), ("b", "INT64", bytes(8)), ("c", "BOOL", b"\2"))
+    body, size = binary([({"name": name, "shape": [1, 1], "datatype": kind}, data) for name, kind, data in kinds])
     with pytest.raises(RequestError, match=r"^input 'c': a truth value that is neither 0 nor 1$"):
         MANY.read(body, size)
+
+
+def test_a_header_that_is_sent_again_is_read_with_the_numbers_that_follow_it() -> None:
+    for number in (1, 2, 3):
+        body, size = binary([(X, np.full(4, number, dtype="<f4").tobytes())], id="7")
+        found = ONE.read(body, size)
+        assert (found.matrix.tolist(), found.request) == ([[number] * 2] * 2, "7")
+        for wrong, says in ((body[:-1], "15 are left"), (body + b"\0", "1 bytes follow the last tensor")):
+            with pytest.raises(RequestError, match=says):
+                ONE.read(wrong, size)
 
 
 @given(st.binary(max_size=200), st.none() | st.integers(0, 200))

@@ -1,9 +1,8 @@
 """Requests of one turn of the event loop are scored in one call, and each has its own answer."""
 
 import asyncio
-from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,8 @@ from pytest_modelgates.proving.twins import make_twin
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.http import Application, Served
 from pytest_modelgates.serving.own_panel import rows_of_panel, scores_alike_in_every_batch
-from pytest_modelgates.serving.scorer import Rows
+from pytest_modelgates.serving.replies import Reply
+from pytest_modelgates.serving.scorer import Rows, Unnamed
 from pytest_modelgates.serving.turns import Turn
 from tests.support.handmade import logged, renamed
 
@@ -42,20 +42,41 @@ def adapter(good_model: Path) -> Counted:
 def rows(*values: float, request: str | None = None) -> Rows:
     matrix = np.array([[value, 0] for value in values], dtype=np.float32)
     keys = [f"2026-01-02|{value}" for value in values]
-    return Rows(keys, matrix, [None] * len(values), request and [request] * len(values))
+    return Rows(keys, matrix, [None] * len(values), None if request is None else [request] * len(values))
 
 
-def together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
-    async def gather() -> list[Any]:
-        return await asyncio.gather(*work, return_exceptions=True)
+@dataclass
+class Asking:
+    """A request, and what it is told."""
 
-    return asyncio.run(gather())
+    rows: Rows | Unnamed
+    disconnected: bool = False
+    begin: float = 0.0
+    told: list[list[Prediction] | Exception] = field(default_factory=list)
+
+    def give(self, reply: Reply) -> None:
+        raise AssertionError(reply)
+
+
+def together(turn: Turn, *parts: Rows | Unnamed, gone: int | None = None) -> list[list[Prediction] | Exception]:
+    """Ask in one turn of an event loop, from which one client may go, and give what each is told."""
+    asking = [Asking(rows) for rows in parts]
+
+    async def ask() -> None:
+        for each in asking:
+            turn.add(each.rows, each.told.append, each)
+        if gone is not None:
+            asking[gone].disconnected = True
+        await asyncio.sleep(0)
+
+    asyncio.run(ask())
+    return [told for each in asking for told in each.told]
 
 
 def test_each_request_has_its_own_rows_of_one_call(adapter: Counted, good_model: Path) -> None:
     turn = Turn(adapter)
     asked = [rows(1, 2, request="a"), rows(3), rows(4, request="b")]
-    found = together(*(turn.score(each) for each in asked))
+    found = [records for records in together(turn, *asked) if isinstance(records, list)]
     assert adapter.calls == (4,)
     assert [[record.row_key for record in records] for records in found] == [each.keys for each in asked]
     records = logged(Artifacts.of(good_model), "live")
@@ -63,31 +84,38 @@ def test_each_request_has_its_own_rows_of_one_call(adapter: Counted, good_model:
     assert [record.request for record in records] == ["a", "a", None, "b"]
     alone = [adapter.score(each) for each in asked]
     assert [record.prediction for part in alone for record in part] == [record.prediction for record in records]
-    together(turn.score(rows(5)))
-    assert adapter.calls[4:] == (1,)
+    together(turn, rows(5, 6))
+    assert adapter.calls[-1:] == (2,)
 
 
 def test_a_call_has_so_many_rows_and_a_larger_request_one_of_its_own(adapter: Counted) -> None:
-    turn, sizes = Turn(adapter), [100, 100, 100, 300, 1]
-    found = together(*(turn.score(rows(*range(size))) for size in sizes))
-    assert [len(records) for records in found] == sizes
+    sizes = [100, 100, 100, 300, 1]
+    found = together(Turn(adapter), *(rows(*range(size)) for size in sizes))
+    assert [len(records) for records in found if isinstance(records, list)] == sizes
     assert adapter.calls == (200, 100, 300, 1)
 
 
 def test_what_keeps_rows_from_being_scored_is_said_to_every_request(adapter: Counted) -> None:
     adapter.broken = KilledError("by ada: drill")
-    assert together(*(Turn(adapter).score(rows(value)) for value in (1, 2))) == [adapter.broken] * 2
+    assert together(Turn(adapter), rows(1), rows(2)) == [adapter.broken] * 2
+
+
+def test_rows_without_a_name_go_by_what_they_hold_beside_those_that_have_one(adapter: Counted) -> None:
+    ones, twos = (np.array([[value, 0]], dtype=np.float32) for value in (1, 2))
+    nameless = [Unnamed(ones), Unnamed(twos, ["c"])]
+    apart = [record.row_key for each in nameless for record in adapter.score(Rows.joined([each]))]
+    assert len({*apart}) == 2
+    assert all(key.startswith("content:") for key in apart)
+    for parts, keys, asked in (
+        (nameless, apart, [None, "c"]),
+        ([nameless[0], rows(3), nameless[1]], [apart[0], *rows(3).keys, apart[1]], [None, None, "c"]),
+    ):
+        records = [record for told in together(Turn(adapter), *parts) if isinstance(told, list) for record in told]
+        assert [(record.row_key, record.request) for record in records] == list(zip(keys, asked, strict=True))
 
 
 def test_a_client_that_went_away_is_not_scored(adapter: Counted) -> None:
-    async def leave() -> None:
-        turn = Turn(adapter)
-        gone, stays = (asyncio.ensure_future(turn.score(rows(value))) for value in (1, 2))
-        await asyncio.sleep(0)
-        gone.cancel()
-        await stays
-
-    asyncio.run(leave())
+    assert len(together(Turn(adapter), rows(1), rows(2), gone=0)) == 1
     assert adapter.calls == (1,)
 
 
@@ -95,16 +123,17 @@ def test_what_waits_is_scored_by_the_model_that_it_came_to(adapter: Counted, goo
     other = Counted(renamed(good_model, "1800000000") / "model.onnx", arm="live")
     application = Application(Served(adapter, together=True), max_body=1)
 
-    async def swap() -> list[Prediction]:
-        turn = application.served.turn
-        assert turn
-        waiting = asyncio.ensure_future(turn.score(rows(1)))
-        await asyncio.sleep(0)
-        application.swap(Served(other, together=True)).close()
-        return await waiting
+    asking = Asking(rows(1))
 
-    (record,) = asyncio.run(swap())
-    assert (record.model_id, adapter.calls, other.calls) == (good_model.name, (1,), ())
+    async def swap() -> None:
+        assert application.served.turn
+        application.served.turn.add(asking.rows, asking.told.append, asking)
+        application.swap(Served(other, together=True)).close()
+
+    asyncio.run(swap())
+    ((record,),) = (told for told in asking.told if isinstance(told, list))
+    assert record.model_id == good_model.name
+    assert (adapter.calls, other.calls) == ((1,), ())
 
 
 def test_a_model_whose_scores_depend_on_the_batch_is_known_by_them(good_model: Path, tmp_path: Path) -> None:

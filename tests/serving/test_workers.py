@@ -17,16 +17,19 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.kill import kill
 from pytest_modelgates.cli import main
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.board import Board, Place
 from pytest_modelgates.serving.http import Application, Served
 from pytest_modelgates.serving.workers import Supervisor
+from tests.serving.test_dealing import ask as ask_rows
 from tests.serving.test_http import ask
 from tests.serving.test_server import ROW, Running, flip
 from tests.support import workers as work
-from tests.support.handmade import logged, renamed
+from tests.support.ab import keys_of, plan_of
+from tests.support.handmade import Registry, logged, renamed
 
 Capture = pytest.CaptureFixture[str]
 
@@ -167,6 +170,25 @@ def test_a_kill_reaches_all_of_them_and_a_signal_those_to_come(latest: Path) -> 
             503,
             "the kill switch is on (SIGUSR1): nothing is scored; start again to go on",
         )
+
+
+@pytest.mark.integration
+def test_each_deals_a_row_to_the_arm_that_the_others_do_and_shadows_what_it_answers(registry: Registry) -> None:
+    artifacts = registry.artifacts
+    plan = plan_of(artifacts, registry.live, registry.candidate)
+    ab.start(artifacts, plan)
+    with serving(
+        artifacts.latest_onnx, 2, "--beside", str(artifacts.model(registry.candidate) / "model.onnx")
+    ) as server:
+        first, second = (ask_rows(door, "2026-01-02") for door in server.doors)
+        assert first == second
+        assert {row.get("model_version") for row in first} == {None, plan.candidate}
+        for row in first:
+            assert row.get("model_version") == (plan.candidate if plan.takes(str(row["row_key"])) else None)
+    assert server.process.returncode == 0
+    twice = sorted([str(row["row_key"]) for row in first] * 2)
+    assert keys_of([*logged(artifacts, "live"), *logged(artifacts, ab.ARM)]) == twice
+    assert keys_of(logged(artifacts, "shadow")) == twice
 
 
 @pytest.mark.integration

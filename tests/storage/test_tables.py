@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import FormatError
@@ -322,3 +322,79 @@ def test_a_small_file_that_becomes_a_large_one_is_not_unpacked_to_its_end(
 def test_a_name_of_any_length_is_cut_in_a_message() -> None:
     with pytest.raises(FormatError, match=r"^it: two columns are called 'x{40}…'; keep one, or rename one$"):
         read(f"{'x' * 99},{'x' * 99}\n")
+
+
+HOSTILE = [
+    *("1e5", "1E5", " 1", "1 ", "1.", ".5", "+1", "+.5", "-0", "-0.0", "00012.5", "0x1", "1_0", "1d5", "1e", "1e+5"),
+    *("nan", "NaN", "inf", "-inf", "infinity", "nan(1)", "1e39", "-1e999", "1e-999", "", "-", ".", "--1", "1-", "+-1"),
+    *("9" * 400, f"0.{'0' * 400}1", f"{'1' * 400}.5", "4.9e-324", "2.4703282292062328e-324", "1.4e-45", "7e-46"),
+    *("١", "1,", "1\t", "\v1", "True", "é", '"1"', '"1', "1\r", "\0", "9007199254740993", "16777217.0", "8388609.5"),
+]
+NARROW = st.floats(allow_nan=False, allow_infinity=False, width=32)
+WIDE = st.floats(allow_nan=False, allow_infinity=False)
+SMALL = st.integers(-3, 3).map(str) | st.integers(-3, 3).map(float).map(str)
+FIGURES = st.text("0123456789+-.eE", max_size=12)
+ORDINARY = NARROW.map(lambda value: repr(np.float32(value).item())) | WIDE.map(repr) | WIDE.map("{:.17f}".format)
+
+
+def drawn_table(data: st.DataObject) -> tuple[bytes, list[Column]]:
+    """A table of ordinary numbers, in which some cells are not."""
+    width = data.draw(st.integers(1, 4))
+    kinds = st.sampled_from(["float32", "float64"]) | st.sampled_from(["text", "time", "int64", "bool"])
+    wanted = [
+        Column(f"c{place}", data.draw(kinds), data.draw(st.booleans()))
+        for place in range(width)
+        if not place or data.draw(st.integers(0, 5))
+    ]
+    odd = data.draw(st.sampled_from([0, 0, 1, 3]))
+    lines = [",".join(f"c{place}" for place in range(width))]
+    of_kind = {"text": st.sampled_from(["A", "é", "B B"]), "time": st.just("2026-01-31"), "bool": st.just("True")}
+    cells = {column.name: of_kind.get(column.kind, ORDINARY | SMALL) for column in wanted}
+    for _ in range(data.draw(st.integers(1, 8))):
+        lines.append(",".join(data.draw(cells.get(f"c{place}", ORDINARY)) for place in range(width)))
+    for _ in range(odd):
+        line = data.draw(st.integers(1, len(lines) - 1))
+        fields = lines[line].split(",")
+        fields[data.draw(st.integers(0, len(fields) - 1))] = data.draw(st.sampled_from(HOSTILE) | FIGURES)
+        lines[line] = ",".join(fields)
+    ends = data.draw(st.sampled_from(["\n", "\r\n"]))
+    return (ends.join(lines) + data.draw(st.sampled_from(["", ends]))).encode(), wanted
+
+
+@settings(deadline=None, max_examples=200)
+@given(data=st.data())
+def test_a_block_that_is_read_at_once_is_read_as_cell_by_cell(data: st.DataObject) -> None:
+    content, wanted = drawn_table(data)
+    at_once = read_table(content, wanted, "it")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "_regular", lambda *_: None)
+        one_by_one = read_table(content, wanted, "it")
+    assert at_once.rejected == one_by_one.rejected
+    assert at_once.lines.tolist() == one_by_one.lines.tolist()
+    for name, values in one_by_one.values.items():
+        found = at_once.values[name]
+        assert found.dtype == values.dtype
+        assert found.tolist() == values.tolist() if values.dtype == object else found.tobytes() == values.tobytes()
+    assert at_once.matrix().tobytes() == one_by_one.matrix().tobytes()
+
+
+@pytest.mark.parametrize("cell", [cell for cell in HOSTILE if not set(cell) & set(',"\r\0')])
+def test_a_cell_among_ordinary_numbers_is_what_float_makes_of_its_digits_or_refused(cell: str) -> None:
+    text = f"time,asset,momentum,value\n2026-01-31,A,0.25,1.5\n2026-01-31,B,{cell},2.5\n"
+    table = read(text, *FEED)
+    digits = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", cell)
+    with np.errstate(over="ignore"):
+        expected = np.float32(float(cell)) if digits else np.float32(np.inf)
+    if np.isfinite(expected):
+        assert table.matrix()[1].tobytes() == np.array([expected, 2.5], np.float32).tobytes()
+    else:
+        assert [(each.line, each.column) for each in table.rejected] == [(3, "momentum")]
+        assert table.matrix().tolist() == [[0.25, 1.5]]
+
+
+def test_an_ordinary_feed_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_divided", None)
+    text = "time,asset,momentum,value\n2026-01-31,A,0.25,1e-5\r\n2026-01-31,é,0,-.5\n2026-01-31,B,,2"
+    table = read(text, *FEED[:2], Column("momentum", "float32", nullable=True), FEED[3])
+    np.testing.assert_array_equal(table.matrix(), np.float32([[0.25, 1e-5], [0, -0.5], [np.nan, 2]]))
+    assert table.values["asset"].tolist() == ["A", "é", "B"]

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,11 @@ def of_category(model: Any, rows: pd.DataFrame) -> Any:
 def categorical(rows: pd.DataFrame) -> pd.DataFrame:
     """The features with the sector as a category of pandas."""
     return rows[[*NUMBERS, "sector"]].assign(sector=pd.Categorical(rows["sector"], categories=SECTORS))
+
+
+def numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """The features with the sector as a number."""
+    return rows[[*NUMBERS, "sector"]].assign(sector=rows["sector"].map(SECTORS.index))
 
 
 def chance(model: Any, rows: pd.DataFrame) -> Any:
@@ -308,6 +314,16 @@ def _histograms() -> Iterator[Kind]:
         native=number,
         note="`loss='poisson'`",
     )
+    yield Kind(
+        library="scikit-learn",
+        model="HistGradientBoostingClassifier, numbers as categories",
+        fit=fitted(
+            "sklearn.ensemble", "HistGradientBoostingClassifier", up, max_iter=12, categorical_features=["n trades"]
+        ),
+        native=chance,
+        missing=True,
+        note="`categorical_features`",
+    )
 
 
 def _text() -> Iterator[Kind]:
@@ -326,13 +342,14 @@ def _text() -> Iterator[Kind]:
             **declared,
         )
     for library, name, more in [
+        ("scikit-learn", "HistGradientBoostingRegressor", {"categorical_features": "from_dtype", "max_iter": 12}),
         ("LightGBM", "LGBMRegressor", {}),
         ("XGBoost", "XGBRegressor", {"enable_categorical": True}),
     ]:
         yield Kind(
             library=library,
             model=f"{name}, categories of pandas",
-            fit=on_categories(library.lower(), name, **more),
+            fit=on_categories("sklearn.ensemble" if more.get("max_iter") else library.lower(), name, **more),
             native=of_category,
             note="`categories` declared",
             **declared,
@@ -340,6 +357,21 @@ def _text() -> Iterator[Kind]:
 
 
 def _lightgbm() -> Iterator[Kind]:
+    for boosting, more in [("dart", {"drop_rate": 0.5}), ("rf", {"bagging_freq": 1, "bagging_fraction": 0.6})]:
+        yield Kind(
+            library="LightGBM",
+            model=f"LGBMRegressor by {boosting}",
+            fit=fitted("lightgbm", "LGBMRegressor", boosting_type=boosting, **more),
+            native=number,
+            note=f"`boosting_type='{boosting}'`",
+        )
+    yield Kind(
+        library="LightGBM",
+        model="CalibratedClassifierCV of LGBMClassifier",
+        fit=calibrated(lambda: estimator("lightgbm", "LGBMClassifier")),
+        native=chance,
+        note="`method='sigmoid'`",
+    )
     for name, wanted, native in [("LGBMRegressor", "target", number), ("LGBMClassifier", up, chance)]:
         yield Kind(
             library="LightGBM",
@@ -397,6 +429,13 @@ def _xgboost() -> Iterator[Kind]:
     )
     yield Kind(
         library="XGBoost",
+        model="XGBRegressor by dart",
+        fit=fitted("xgboost", "XGBRegressor", booster="dart", rate_drop=0.3),
+        native=number,
+        note="`booster='dart'`",
+    )
+    yield Kind(
+        library="XGBoost",
         model="XGBRFRegressor",
         fit=fitted("xgboost", "XGBRFRegressor"),
         native=number,
@@ -445,18 +484,24 @@ def _catboost() -> Iterator[Kind]:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """A kind of model that is refused, why, and what is packed instead."""
+    """A kind of model that is refused, why, and what is packed instead: in the page, in the refusal, and fitted.
+
+    `text` says that it takes `sector`, and `numbered` that what is packed instead takes it as a number.
+    """
 
     model: str
     why: str
     instead: str
+    advice: str
     fit: Callable[[pd.DataFrame], Any]
+    other: Callable[[pd.DataFrame], Any]
     text: bool = False
+    numbered: bool = False
 
 
-def _isotonic(rows: pd.DataFrame) -> Any:
+def _calibrated_forest(rows: pd.DataFrame, *, method: str) -> Any:
     forest = estimator("sklearn.ensemble", "RandomForestClassifier", n_estimators=12, max_depth=5, random_state=0)
-    wrapped = extra("sklearn.calibration").CalibratedClassifierCV(forest, method="isotonic", cv=3)
+    wrapped = extra("sklearn.calibration").CalibratedClassifierCV(forest, method=method, cv=3)
     return wrapped.fit(rows[NUMBERS], up(rows))
 
 
@@ -467,47 +512,38 @@ def _on_text_of_catboost(rows: pd.DataFrame) -> Any:
 
 REFUSED = [
     Refused(
-        model="HistGradientBoosting with `categorical_features`",
-        why="not converted",
-        instead="LightGBM on categories",
-        fit=fitted("sklearn.ensemble", "HistGradientBoostingRegressor", max_iter=5, categorical_features=["n trades"]),
-    ),
-    Refused(
         model='`CalibratedClassifierCV(method="isotonic")`',
-        why="skl2onnx rounds to the nearest step",
+        why="its steps magnify what float32 rounds; skl2onnx takes the nearest one",
         instead='`method="sigmoid"`',
-        fit=_isotonic,
-    ),
-    Refused(
-        model="LGBMClassifier inside a CalibratedClassifierCV",
-        why="its raw scores are not converted",
-        instead="another one inside",
-        fit=calibrated(lambda: estimator("lightgbm", "LGBMClassifier")),
-    ),
-    Refused(
-        model="XGBoost's `dart`",
-        why="onnxmltools knows trees that all weigh 1",
-        instead="`gbtree`",
-        fit=fitted("xgboost", "XGBRegressor", booster="dart", rate_drop=0.3),
+        advice="fit it with method='sigmoid', or ",
+        fit=partial(_calibrated_forest, method="isotonic"),
+        other=partial(_calibrated_forest, method="sigmoid"),
     ),
     Refused(
         model="XGBoost's `gblinear`",
         why="onnxmltools knows trees alone",
-        instead="Ridge",
+        instead="Ridge or LogisticRegression",
+        advice="fit Ridge or LogisticRegression of scikit-learn in place of gblinear, or ",
         fit=fitted("xgboost", "XGBRegressor", booster="gblinear"),
+        other=fitted("sklearn.linear_model", "Ridge"),
     ),
     Refused(
         model="CatBoost on categories",
         why="CatBoost exports none",
         instead="encode them as numbers before the fit",
+        advice="encode its categories as numbers before the fit, or ",
         fit=_on_text_of_catboost,
+        other=lambda rows: estimator("catboost", "CatBoostRegressor").fit(numbered(rows), rows["target"]),
         text=True,
+        numbered=True,
     ),
     Refused(
         model="`OneHotEncoder(min_frequency=…)`",
         why="skl2onnx knows no infrequent categories",
         instead="join them before the fit",
+        advice="join rare categories before the fit, or ",
         fit=of_text("OneHotEncoder", min_frequency=120, handle_unknown="infrequent_if_exist"),
+        other=of_text("OneHotEncoder", handle_unknown="ignore"),
         text=True,
     ),
 ]
