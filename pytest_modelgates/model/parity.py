@@ -16,7 +16,7 @@ from .sidecar import Probes
 BATCH_SIZES = (1, 32, 1024)
 # A claim is ok up to this difference, on the scale of the scores; the gate takes its limit from the policy.
 PARITY_TOLERANCE = 1e-5
-# A file is served in batches of 256 rows, a request in one of as many as it has, such as a day's assets.
+# A feed is served in batches of up to 256 rows, a request in one of as many as it has, such as a day's assets.
 LARGEST_SERVED = 256
 # For the sizes between, a small panel is scored so many times over, or in so many rows if that is more [count].
 _TIMES_OVER, _ROWS = 4, 4096

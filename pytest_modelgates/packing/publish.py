@@ -33,7 +33,11 @@ def publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineag
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    _note_newest(artifacts, directory.name)
+    try:
+        _note_newest(artifacts, directory.name)
+    except OSError as error:
+        why = f"{directory.name} is packed, but could not be noted as the newest ({error.strerror or error})"
+        raise OSError(error.errno, why, str(artifacts.latest_id)) from error
     return directory
 
 

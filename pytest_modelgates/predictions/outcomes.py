@@ -165,8 +165,8 @@ def add_outcomes(
     FormatError
         If the file cannot be read, names a row twice, or lacks a value.
     RefusedError
-        If the file was added before, if it would correct a row without a reason, or if nobody predicted any of its
-        rows.
+        If the file was added before, if it would correct a row without a reason, if nobody predicted any of its rows,
+        or if the clock was set back since others were added.
     """
     kind, outcomes = _outcomes_in(source, keys)
     digest = sha256_of(source)
@@ -184,6 +184,12 @@ def add_outcomes(
                 raise RefusedError(f"{source}: was added on {added.added:%Y-%m-%d %H:%M} UTC already; nothing to do")
             if added.kind != kind:
                 raise RefusedError(f"{source}: holds {kind}, and what was added before holds {added.kind}; keep to one")
+        now = datetime.now(UTC)
+        if before.files and now <= (last := max(added.added for added in before.files)):
+            raise RefusedError(
+                f"{source}: the clock says {now:%Y-%m-%d %H:%M:%S} UTC, and outcomes were added at "
+                f"{last:%Y-%m-%d %H:%M:%S}: which are the newer ones could not be told; set the clock right"
+            )
         changed = [one for one in outcomes if before.values.get(one.row_key, one.value) != one.value]
         if changed and not reason:
             known = before.values[changed[0].row_key]
@@ -193,7 +199,7 @@ def add_outcomes(
             )
         lines = msgspec.json.Encoder().encode_lines(outcomes)
         header = Added(
-            added=datetime.now(UTC),
+            added=now,
             actor=actor(),
             kind=kind,
             rows=len(outcomes),

@@ -28,6 +28,7 @@ TRIALS = re.compile(r"[0-9a-f]{64}\.npy")
 ATTESTATIONS = re.compile(r"[0-9]{10,12}(\.dsse)?\.json")
 ENDED_ABS = re.compile(r"ab-.+\.json")
 EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.parquet")
+OUTCOMES = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{16}\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ def _leftovers(artifacts: Artifacts) -> list[Path]:
         (artifacts.trials, TRIALS),
         (artifacts.attestations, ATTESTATIONS),
         (artifacts.ended_abs, ENDED_ABS),
+        (artifacts.outcomes, OUTCOMES),
     )
     for folder, names in places:
         if is_folder(folder):

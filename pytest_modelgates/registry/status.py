@@ -158,11 +158,19 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         killed=[str(each) for each in killed(artifacts)],
         newest=newest,
         problems=problems,
-        notes=chain.notes,
+        notes=[*chain.notes, *_not_noted(artifacts, newest, live)],
         log_read=not damage,
         ab=str(plan) if plan else None,
         bucket=bucket,
     )
+
+
+def _not_noted(artifacts: Artifacts, newest: str | None, live: str | None) -> Iterator[str]:
+    """Name a candidate that is newer than the one noted as the newest: a pack was cut short, or a copy was put here."""
+    last = model_ids(artifacts)[-1:] if newest else []
+    # What came from a bucket and went live is no candidate.
+    if newest and last and int(last[0]) > int(newest) and last[0] not in (live, *past_live(artifacts, live)):
+        yield f"{last[0]} is newer than {artifacts.latest_id} says; if that is the candidate, write its id there"
 
 
 def _bucket(artifacts: Artifacts, change: Intent | None, problems: list[str]) -> str:

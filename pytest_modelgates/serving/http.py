@@ -19,7 +19,7 @@ from .adapter import Adapter
 from .beside import Beside
 from .board import Place
 from .metrics import Metrics
-from .named import checked_names, rows_of
+from .named import checked_names, refuse_repeated, rows_of
 from .protocol import NOT_JSON, Protocol, RequestId, said_of
 from .replies import BINARY, Caller, Reply, encode, refusal
 from .scorer import Rows, Unnamed, named_rows, unnamed_rows
@@ -116,7 +116,10 @@ class Served:
             }
             return Reply(200, encode(said | ({} if asked.id is None else {"id": asked.id})))
 
-        return rows_of(asked.rows, self.adapter.sidecar, asked.id), reply
+        rows = rows_of(asked.rows, self.adapter.sidecar, asked.id)
+        around = 1 if asked.id is None else 3  # "rows", and "id" with its value
+        refuse_repeated(body, self.adapter.sidecar, rows=len(asked.rows), around=around)
+        return rows, reply
 
 
 class Application:

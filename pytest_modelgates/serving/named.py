@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..errors import RequestError
 from ..model.sidecar import Feature, Sidecar
 from ..storage.rows import is_time
+from ..storage.strict_json import repeated_key
 from ..storage.text import cut, listed
 from .protocol import MOST_ROWS
 from .scorer import Rows, named_rows
@@ -30,6 +31,24 @@ def checked_names(names: dict[str, list[str]], sidecar: Sidecar) -> dict[str, li
             if not text:
                 raise RequestError(f"row {number}: {key} is empty")
     return names
+
+
+def refuse_repeated(content: bytes, sidecar: Sidecar, *, rows: int = 1, around: int = 0) -> None:
+    """Refuse JSON in which a row gives a column twice, of which one would be scored and the other lost.
+
+    Parameters
+    ----------
+    content : bytes
+        The JSON that `rows` rows were read from, with `around` further keys and values in quotes.
+
+    Raises
+    ------
+    RequestError
+        If a key stands twice in an object.
+    """
+    each = 2 * len(sidecar.keys) + len(sidecar.names)  # what names a row is in quotes, too
+    if (twice := repeated_key(content, texts=rows * each + around)) is not None:
+        raise RequestError(f"column {cut(twice)!r} appears twice; give it once")
 
 
 def rows_of(rows: list[dict[str, Any]], sidecar: Sidecar, request: str | None = None) -> Rows:

@@ -17,7 +17,7 @@ from ..model.sidecar import Sidecar
 from ..storage.rows import Column
 from ..storage.tables import Rejected, read_bytes, read_header, read_table
 from ..storage.text import cut, listed, printable
-from .named import rows_of
+from .named import refuse_repeated, rows_of
 from .protocol import NOT_JSON, said_of
 from .scorer import Rows, named_rows
 
@@ -172,8 +172,12 @@ def _batch(lines: list[bytes], before: int, sidecar: Sidecar) -> Batch:
     for number, line in enumerate(lines, start=before + 1):
         try:
             found[number] = _object(line)
+            refuse_repeated(line, sidecar)
         except NOT_JSON as error:
             rejected.append(Rejected(number, None, f"not a JSON object ({said_of(error)})"))
+        except RequestError as error:
+            del found[number]
+            rejected.append(Rejected(number, None, str(error)))
     try:
         return Batch(rows_of([*found.values()], sidecar), [*found], rejected)
     except RequestError:

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -80,6 +81,27 @@ def parse_json(content: bytes, source: str) -> Any:
     except RecursionError as error:
         raise FormatError(f"{source}: {TOO_DEEP}") from error
     return value
+
+
+def repeated_key(content: bytes, *, texts: int) -> str | None:
+    """Name a key that an object of sound JSON holds twice, of which decoders take the last; None if there is none.
+
+    Parameters
+    ----------
+    content : bytes
+    texts : int
+        How many keys and values in quotes it has, if there is none. It is parsed again only if it has more quotes.
+    """
+    if content.count(b'"') <= 2 * texts:
+        return None
+    found: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        found.extend(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+
+    with suppress(RecursionError):
+        json.loads(content.decode(), parse_int=float, object_pairs_hook=note)
+    return found[0] if found else None
 
 
 def _odd_places(value: Any, place: str) -> Iterator[str]:

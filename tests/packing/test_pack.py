@@ -1,5 +1,6 @@
 """Packing: the directory it writes, whole or not at all, and what it refuses."""
 
+import errno
 import fcntl
 import json
 import os
@@ -669,6 +670,22 @@ def test_the_newest_id_never_goes_back(tmp_path: Path) -> None:
             newest.write_text(noted)
         directory = pack_ready(tmp_path)
         assert newest.read_text() == (then or f"{directory.name}\n")
+
+
+def test_a_model_that_cannot_be_noted_as_the_newest_is_said_to_be_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Artifacts, path: Path, content: bytes) -> None:
+        if path.name == "latest_id.txt":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_atomic(path, content)
+
+    monkeypatch.setattr(Artifacts, "write", refuse)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        pack_ready(tmp_path)
+    (packed,) = (tmp_path / "models").iterdir()
+    why = f"{packed.name} is packed, but could not be noted as the newest (No space left on device)"
+    assert (raised.value.strerror, raised.value.filename) == (why, str(tmp_path / "latest_id.txt"))
 
 
 def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

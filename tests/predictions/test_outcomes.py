@@ -81,6 +81,18 @@ def test_a_correction_needs_a_reason_and_keeps_what_was_said(artifacts: Artifact
     assert found.files[1].reason == "the exchange busted a trade"
 
 
+def test_a_clock_that_was_set_back_makes_no_old_outcome_the_newer_one(
+    artifacts: Artifacts, table: Callable[..., Path]
+) -> None:
+    add(artifacts, table(0.01, -0.02))
+    (file,) = artifacts.outcomes.iterdir()
+    file.write_bytes(re.sub(rb'"added":"[0-9]{4}', b'"added":"2100', file.read_bytes(), count=1))
+    corrected = table(0.01, 0.5, name="other.csv")
+    message = r"the clock says .* UTC, and outcomes were added at 2100-.*: which are the newer ones could not be told"
+    with pytest.raises(RefusedError, match=message):
+        add(artifacts, corrected, reason="a split")
+
+
 def test_a_registry_keeps_to_returns_or_to_labels(artifacts: Artifacts, table: Callable[..., Path]) -> None:
     add(artifacts, table(0.01))
     labels = table(1, kind="label", name="labels.csv")

@@ -164,14 +164,16 @@ def test_files_that_killed_commands_left_among_goldens_and_logs_go_too(registry:
         artifacts.golden / f".{registry.live}.parquet.{'a' * 16}",
         artifacts.root / f".promotions.log.{'b' * 16}",
         artifacts.ended_abs / f".ab-20260101T000000Z-00000000.json.{'c' * 16}",
+        artifacts.outcomes / f".20261130T160528.208962Z-{'d' * 16}.jsonl.{'e' * 16}",
     ]
     stays = [artifacts.golden / ".hidden", artifacts.root / f".notes.{'b' * 16}", artifacts.golden / f".x.{'0' * 16}"]
     artifacts.ended_abs.mkdir()
+    artifacts.outcomes.mkdir()
     for path in (*left, *stays):
         path.write_bytes(b"123")
     assert gc(registry, 0) == 0
     assert f"golden/.metadata.json.{'0' * 16}  3 bytes\n" in capsys.readouterr().out
-    assert [path.exists() for path in (*left, *stays)] == [False] * 4 + [True] * 3
+    assert [path.exists() for path in (*left, *stays)] == [False] * 5 + [True] * 3
 
 
 def test_why_a_model_is_kept_is_said(crowded: Registry, capsys: Capture) -> None:

@@ -121,6 +121,17 @@ def test_status_says_that_the_newest_model_which_keeps_a_head_is_not_there(regis
     ]
 
 
+def test_status_names_a_candidate_that_was_not_noted_as_the_newest(registry: Registry) -> None:
+    registry.artifacts.latest_id.write_text(f"{registry.live}\n")
+    found = status(registry.artifacts, registry.in_force)
+    said = f"{registry.candidate} is newer than {registry.artifacts.latest_id} says; if that is the candidate, "
+    assert (found.notes, found.problems) == ([f"{said}write its id there"], [])
+    # A newer model that was live and is not any more came from a bucket.
+    registry.artifacts.latest_id.write_text("1000000000\n")
+    registry.artifacts.model(registry.candidate).rename(registry.artifacts.root / "away")
+    assert status(registry.artifacts, registry.in_force).notes == []
+
+
 def test_status_names_a_change_that_was_cut_short(registry: Registry) -> None:
     append(registry.artifacts.promotions, second(registry))
     point_latest_at(registry.artifacts, registry.candidate)

@@ -129,6 +129,12 @@ def test_it_says_what_it_is(application: Application, path: str, says: dict[str,
 REFUSED: list[tuple[str, object, int, str]] = [
     ("/predict", b"{", 400, 'not JSON such as {"rows": [{column: value, …}, …]} ('),
     ("/predict", {"rows": [ROW], "batch": 1}, 400, 'not JSON such as {"rows": [{column: value, …}, …]} ('),
+    (
+        "/predict",
+        json.dumps({"rows": [ROW, ROW]}).encode().replace(b'"value"', b'"momentum": 1, "value"', 1),
+        400,
+        "column 'momentum' appears twice; give it once",
+    ),
     ("/predict", {"rows": [ROW, {"time": "x"}]}, 400, "row 1: column 'asset' is missing"),
     (
         "/predict",

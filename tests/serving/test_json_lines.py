@@ -74,6 +74,20 @@ def test_a_line_that_is_not_a_row_has_its_record_in_its_place(adapter: Adapter, 
     assert [record.row_key for record in found[5:]] == ["2026-01-02|A", "*", "soon|A", "2026-01-02|B"]
 
 
+def test_a_row_that_gives_a_column_twice_is_refused_and_one_with_quotes_in_its_name_is_not(
+    adapter: Adapter, tmp_path: Path
+) -> None:
+    twice = lines(ROW).replace(b'"value"', b'"momentum": 7.0, "value"')
+    renamed = lines(ROW).replace(b'"asset"', b'"asset": "B", "\\u0061sset"')
+    assert b'"\\u0061sset"' in renamed
+    content = twice + renamed + lines(ROW | {"asset": 'the "A"'})
+    assert [record.error for record in scored(adapter, content, tmp_path)] == [
+        "schema: line 1: column 'momentum' appears twice; give it once",
+        "schema: line 2: column 'asset' appears twice; give it once",
+        None,
+    ]
+
+
 def test_the_last_line_may_lack_its_end_and_an_endless_one_is_skipped(adapter: Adapter, tmp_path: Path) -> None:
     assert [record.error for record in scored(adapter, lines(ROW)[:-1], tmp_path)] == [None]
     content = lines(ROW) + b"x" * 3 * 2**20 + b"\n" + lines(ROW | {"asset": "B"}) + b"{\n" + b"y" * 2**21

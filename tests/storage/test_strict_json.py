@@ -22,6 +22,7 @@ from pytest_modelgates.storage.strict_json import (
     read_bytes,
     read_json,
     readable,
+    repeated_key,
     typed,
 )
 
@@ -182,3 +183,20 @@ def test_a_path_through_a_file_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FormatError, match="no such file"):
         read_bytes(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize(
+    ("content", "texts", "twice"),
+    [
+        (b'{"a": 1, "b": "x"}', 3, None),
+        (b'{"a": 1, "a": 2}', 1, "a"),
+        (b'{"a": "x", "\\u0061": 2}', 1, "a"),
+        (b'[{"a": 1}, {"a": 2, "b": 1, "b": 1}]', 3, "b"),
+        (b'{"a": "say \\"a\\": 1"}', 2, None),
+        (b'{"a": ' + b"9" * 5000 + b', "a": 1e999}', 1, "a"),
+        (b'{"a": "x", "b": ' + b"[" * 90_000 + b"]" * 90_000 + b"}", 1, None),
+    ],
+    ids=["once", "twice", "escaped", "in-a-list", "quotes-in-a-text", "huge-numbers", "deep"],
+)
+def test_a_key_that_an_object_holds_twice_is_named(content: bytes, texts: int, twice: str | None) -> None:
+    assert repeated_key(content, texts=texts) == twice
