@@ -11,6 +11,7 @@ import pytest
 
 import pytest_modelgates.drift
 from pytest_modelgates.policy.load import load_policy
+from pytest_modelgates.policy.operations import load_operations
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "coming-from-scripts.md").read_text("utf-8")
@@ -38,6 +39,7 @@ DAYS = [
     ("tail -F artifacts/shadow/predictions.jsonl", 124, None),
     ("modelgates compare", 0, None),
     ("python registry/compare_shadow_vs_prod.py", 0, None),
+    ("modelgates golden set ID --from log", 0, "first"),
     ("make drift-check", 0, None),
     ("modelgates drift-check", 0, None),
     ("make gate:data gate:signal gate:parity gate:pnl gate:wf", 0, None),
@@ -117,6 +119,17 @@ def test_each_limit_of_the_page_is_the_policys() -> None:
     asked = POLICY.promotion
     assert (asked.parity_nights, asked.shadow_hours, asked.drift_psi) == (7, 24, 0.25)
     assert POLICY.slo["drift.ks"].below == 0.05
+
+
+def test_each_trigger_of_the_page_is_one_of_the_watch_by_the_policys_limit() -> None:
+    watch, triggers = load_operations(None, policy=None)[0].watch, cells("What rolls back")
+    for _, limit, here in triggers:
+        for section in re.findall(r"`\[watch\.(\w+)\]`", here):
+            assert getattr(watch, section).mode == ("warn" if section == "shadow" else "act")
+        for name in re.findall(r"`(\w+\.\w+)`", here):
+            slo = POLICY.slo[name]
+            assert (slo.at_least if "<" in limit else slo.at_most) == float(re.findall(r"[<>] ([\d.]+)", limit)[0])
+    assert len(triggers) == 4
 
 
 def test_each_import_of_the_page_works() -> None:

@@ -36,6 +36,8 @@ KEPT = (
     *("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
     *("GITHUB_ACTIONS", "GITHUB_WORKSPACE"),
 )
+# What a terminal shows, as pytest reads it; where the output is read by a program, it gets no colours.
+OF_TERMINALS = ("TERM", "NO_COLOR", "FORCE_COLOR", "PY_COLORS")
 
 
 def run_gates(
@@ -150,7 +152,8 @@ def run_limited(
     HermeticError
         If it ran out of time.
     """
-    kept = {key: value for key, value in os.environ.items() if key in KEPT}
+    wanted = KEPT if quiet else (*KEPT, *OF_TERMINALS)
+    kept = {key: value for key, value in os.environ.items() if key in wanted}
     kept |= {"HOME": str(folder), "COLUMNS": str(shutil.get_terminal_size((100, 24)).columns)}
     memory, seconds = int(limits.memory_gib * 2**30), limits.minutes * 60
     # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces

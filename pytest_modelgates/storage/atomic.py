@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from .paths import is_folder, is_there
+from .paths import is_folder, is_there, kind_of
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
 # From linux/fcntl.h, linux/fs.h and, of macOS, sys/stdio.h.
@@ -27,10 +27,19 @@ def write_atomic(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mo
             file.flush()
             os.fsync(file.fileno())
         staged.replace(path)
-    except BaseException:
+    except BaseException as error:
         staged.unlink(missing_ok=True)
+        if isinstance(error, IsADirectoryError):
+            raise in_the_way(path) from error
         raise
     sync_folder(path.parent)
+
+
+def in_the_way(path: Path, *, folder: bool = False) -> OSError:
+    """Say that something of another kind lies where a file, or a folder, is to be written, and what to do."""
+    found = kind_of(path) or "a link that leads nowhere"
+    wanted, code = ("a folder", errno.ENOTDIR) if folder else ("a file", errno.EISDIR)
+    return OSError(code, f"{found}, expected {wanted}; move it away", str(path))
 
 
 def close_quietly(descriptor: int) -> None:
@@ -49,8 +58,10 @@ def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
     make_folder(path.parent, mode=mode)
     try:
         path.mkdir()
-    except FileExistsError:  # another process made it, or it is a file, which the next step refuses
-        return
+    except FileExistsError as error:
+        if is_folder(path):  # another process made it
+            return
+        raise in_the_way(path, folder=True) from error
     path.chmod(mode)
     sync_folder(path.parent)
 

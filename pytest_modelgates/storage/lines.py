@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import FormatError
-from .atomic import FILE_MODE, close_quietly, make_folder, sync_folder
+from .atomic import FILE_MODE, close_quietly, in_the_way, make_folder, sync_folder
 
 T = TypeVar("T")
 
+_NO_FILE = "a folder, pipe or socket, expected a regular file"
 BLOCK, LONGEST, READ_AHEAD = 2**14, 2**20, 2**18
 
 
@@ -31,8 +32,15 @@ def append_atomic(path: Path, content: bytes, *, durable: bool = False, mode: in
         Permissions of a new file, whatever the umask.
     """
     make_folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.ENXIO, errno.ENOENT):  # a link may lead into a folder that is not
+            raise
+        raise in_the_way(path) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise in_the_way(path)
         # A full disk or a quota may cut a write short, so processes take turns by a lock; closing releases it.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
@@ -68,12 +76,15 @@ def _opened(path: Path) -> Iterator[int | None]:
         yield None
         return
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno == errno.ENOTDIR:
+            raise in_the_way(path.parent, folder=True) from error
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise
-        raise FormatError(f"{path}: a link, expected the log itself; see: modelgates recover") from error
+        found = "a link, expected the log itself" if error.errno == errno.ELOOP else _NO_FILE
+        raise FormatError(f"{path}: {found}; see: modelgates recover") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FormatError(f"{path}: a folder or pipe, expected a regular file; see: modelgates recover")
+            raise FormatError(f"{path}: {_NO_FILE}; see: modelgates recover")
         yield descriptor
     finally:
         close_quietly(descriptor)

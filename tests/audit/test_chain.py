@@ -423,8 +423,8 @@ def test_what_could_not_be_read_again_is_not_written(log: Path) -> None:
     [
         pytest.param(lambda path: path.symlink_to("precious"), "a link, expected the log itself", id="link"),
         pytest.param(lambda path: path.symlink_to("nowhere"), "a link, expected the log itself", id="dangling-link"),
-        pytest.param(os.mkfifo, "a folder or pipe, expected a regular file", id="pipe"),
-        pytest.param(os.mkdir, "a folder or pipe, expected a regular file", id="folder"),
+        pytest.param(os.mkfifo, "a folder, pipe or socket, expected a regular file", id="pipe"),
+        pytest.param(os.mkdir, "a folder, pipe or socket, expected a regular file", id="folder"),
     ],
 )
 def test_only_a_plain_file_is_a_log(

@@ -381,7 +381,9 @@ def test_where_nothing_can_be_kept_an_alert_goes_out_all_the_same(
     assert run(registry, "kill", "--reason", "x") == 0
     assert service.titles == ["model: every arm was killed"]
     said = capsys.readouterr().err
-    assert "; what was sent may be sent again, since that cannot be kept: Is a directory" in said
+    assert (
+        "; what was sent may be sent again, since that cannot be kept: a folder, expected a file; move it away" in said
+    )
 
 
 def test_a_damaged_log_keeps_no_kill_from_being_told(registry: Registry, service: Webhook, capsys: Capture) -> None:

@@ -728,7 +728,8 @@ def test_a_file_in_a_folders_place_ends_with_three(registry: Registry, capsys: C
     csv = registry.artifacts.root / "live.csv"
     csv.write_text("time,asset,momentum,value\n2026-01-02,A,1,2\n")
     assert main(["shadow", "--onnx", str(model), "--csv", str(csv)]) == 3
-    assert capsys.readouterr().err.startswith("modelgates: Not a directory: ")
+    said = f"modelgates: a file, expected a folder; move it away: {registry.artifacts.root / 'shadow'}\n"
+    assert capsys.readouterr().err == said
 
 
 def test_output_that_cannot_be_written_ends_with_three(registry: Registry, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import HermeticLimits, load_operations
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.policy.sections import Waiver
-from pytest_modelgates.proving.hermetic import run_gates, seal_report
+from pytest_modelgates.proving.hermetic import run_gates, run_limited, seal_report
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import evidence, green_ledger, green_run, modelgates, record, stored_report
 
@@ -47,6 +47,31 @@ def hostile(folder: Path) -> dict[str, str]:
         "PYTHONOPTIMIZE": "2",
         "PYTHONPATH": str(folder),
     }
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("wish", "coloured"), [("NO_COLOR", False), ("FORCE_COLOR", True)])
+def test_people_get_the_colours_that_they_ask_for_and_programs_none(
+    good_model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], wish: str, coloured: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "PY_COLORS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(wish, "1")
+    for quiet in (False, True):
+        run_gates(good_model, POLICY, LIMITS, policy_file=None, root=good_model, selection=QUICK, quiet=quiet)
+        assert ("\x1b[" in capfd.readouterr().out) == (coloured and not quiet)
+
+
+def test_a_terminal_reaches_a_child_whose_output_people_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    show = [
+        sys.executable,
+        "-Ic",
+        f"import os; open({str(tmp_path / 'seen')!r}, 'w').write(str(os.environ.get('TERM')))",
+    ]
+    for quiet, seen in ((False, "dumb"), (True, "None")):
+        assert run_limited(show, tmp_path, LIMITS, what="this", quiet=quiet)[0] == 0
+        assert (tmp_path / "seen").read_text() == seen
 
 
 @pytest.mark.integration

@@ -279,7 +279,7 @@ LOST = [
     pytest.param(lose_the_first_line, "{log}: line 1: record 2 does not follow on the line before it", id="first-line"),
     pytest.param(change_an_old_line, "{log}: line 3: record 3 does not follow on the line before it", id="old-line"),
     pytest.param(all_ends_of_two_bytes, "{log}: line 1: a line end of two bytes (CR and LF), not as it was", id="crlf"),
-    pytest.param(folder_for_the_log, "{log}: a folder or pipe, expected a regular file", id="folder"),
+    pytest.param(folder_for_the_log, "{log}: a folder, pipe or socket, expected a regular file", id="folder"),
     pytest.param(copy_back, "promotions.log says {live} is live, latest points at {candidate}", id="old-copy"),
 ]
 
