@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # What scoring a row needs. A library that is added here must not reach a broker.
-SCORING = {"msgspec", "numpy", "onnx", "onnxruntime", "pandas", "pyarrow"}  # the last reads parts of the log
+SCORING = {"msgspec", "numpy", "onnx", "onnxruntime", "pandas", "pyarrow"}  # the last reads numbers and parts
 
 
 def source_of(module: str) -> Path | None:
