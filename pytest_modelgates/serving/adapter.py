@@ -260,7 +260,7 @@ class Adapter:
         Returns
         -------
         list of Prediction
-            In the order of the rows; `latency_ms` is the time of the whole batch.
+            In the order of the rows; `latency_ms` is the time that the model took for those it was given at once.
 
         Raises
         ------
@@ -343,10 +343,14 @@ class Adapter:
         return [found[row] for row in range(len(rows.keys))]
 
     def _records(self, rows: Rows) -> list[Prediction]:
-        begin = time.perf_counter_ns()
-        scored = self._scorer.score(rows.matrix)
-        latency_ms = (time.perf_counter_ns() - begin) / 1e6
-        now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
+        scores, latencies_ms, errors = list[float](), list[float](), dict[int, str]()
+        for size in rows.calls or [len(rows.keys)]:
+            start, begin = len(scores), time.perf_counter_ns()
+            scored = self._scorer.score(rows.matrix[start : start + size])
+            latencies_ms += [(time.perf_counter_ns() - begin) / 1e6] * size
+            scores += scored.scores.tolist()
+            errors |= {start + row: why for row, why in scored.errors.items()}
+        now, keys = datetime.now(UTC), rows.keys
         model_id, digest, schema_crc32, arm = self.model_id, self.digest, self.sidecar.schema_crc32, self.arm
         if max(map(len, keys), default=0) > _LONGEST_KEY:
             why = f"characters, expected at most {_LONGEST_KEY}"
@@ -372,8 +376,8 @@ class Adapter:
                 features=kept.get(row) if kept else None,
                 format=FORMAT,
             )
-            for row, (key, score, moment, request) in enumerate(
-                zip(keys, scored.scores.tolist(), rows.times, rows.requests or [None] * len(keys), strict=True)
+            for row, (key, score, latency_ms, moment, request) in enumerate(
+                zip(keys, scores, latencies_ms, rows.times, rows.requests or [None] * len(keys), strict=True)
             )
         ]
 
