@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -360,26 +361,29 @@ class Adapter:
         kept = self._kept_features(rows)
         if self._rules.hash_keys:
             keys = [hashed(key) for key in keys]
-        return [
+        records = [
             Prediction(
                 time=now,
                 row_key=key,
                 model_id=model_id,
                 digest=digest,
                 schema_crc32=schema_crc32,
-                prediction=None if row in errors else score,
+                prediction=score,
                 latency_ms=latency_ms,
                 arm=arm,
-                error=errors.get(row),
                 row_time=moment,
                 request=request,
-                features=kept.get(row) if kept else None,
                 format=FORMAT,
             )
-            for row, (key, score, latency_ms, moment, request) in enumerate(
-                zip(keys, scores, latencies_ms, rows.times, rows.requests or [None] * len(keys), strict=True)
+            for key, score, latency_ms, moment, request in zip(
+                keys, scores, latencies_ms, rows.times, rows.requests or [None] * len(keys), strict=True
             )
         ]
+        for row, why in errors.items():
+            records[row] = msgspec.structs.replace(records[row], prediction=None, error=why)
+        for row, values in kept.items():
+            records[row] = msgspec.structs.replace(records[row], features=values)
+        return records
 
     def _kept_features(self, rows: Rows) -> dict[int, list[float | None]]:
         """Take the features of a share of the rows: of the same rows in every arm, since the key decides."""
