@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -265,7 +266,7 @@ class Adapter:
         Returns
         -------
         list of Prediction
-            In the order of the rows; `latency_ms` is the time of the whole batch.
+            In the order of the rows; `latency_ms` is the time that the model took for those it was given at once.
 
         Raises
         ------
@@ -350,24 +351,24 @@ class Adapter:
         return [found[row] for row in range(len(rows.keys))]
 
     def _records(self, rows: Rows) -> list[Prediction]:
-        begin = time.perf_counter_ns()
-        scored = self._scorer.score(rows.matrix)
-        latency_ms = (time.perf_counter_ns() - begin) / 1e6
-        now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
+        scores, latencies_ms, errors = list[float](), list[float](), dict[int, str]()
+        for size in rows.calls or [len(rows.keys)]:
+            start, begin = len(scores), time.perf_counter_ns()
+            scored = self._scorer.score(rows.matrix[start : start + size])
+            latencies_ms += [(time.perf_counter_ns() - begin) / 1e6] * size
+            scores += scored.scores.tolist()
+            errors |= {start + row: why for row, why in scored.errors.items()}
+        now, keys = datetime.now(UTC), rows.keys
         model_id, digest, schema_crc32, arm = self.model_id, self.digest, self.sidecar.schema_crc32, self.arm
         if max(map(len, keys), default=0) > _LONGEST_KEY:
             why = f"characters, expected at most {_LONGEST_KEY}"
             long = {row: len(key) for row, key in enumerate(keys) if len(key) > _LONGEST_KEY}
             errors = {row: f"{SCHEMA}a key of {size} {why}" for row, size in long.items()} | errors
             keys = [cut(key) if row in long else key for row, key in enumerate(keys)]
+        kept = self._kept_features(rows)
         if self._rules.hash_keys:
             keys = [hashed(key) for key in keys]
-        nothing = [None] * len(keys)
-        scores: list[float | None] = scored.scores.tolist()
-        whys = [errors.get(row) for row in range(len(keys))] if errors else nothing
-        for row in errors:
-            scores[row] = None
-        return [
+        records = [
             Prediction(
                 time=now,
                 row_key=key,
@@ -377,33 +378,31 @@ class Adapter:
                 prediction=score,
                 latency_ms=latency_ms,
                 arm=arm,
-                error=why,
                 row_time=moment,
                 request=request,
-                features=features,
                 format=FORMAT,
             )
-            for key, score, why, moment, request, features in zip(
-                keys,
-                scores,
-                whys,
-                rows.times,
-                rows.requests or nothing,
-                self._kept_features(rows) or nothing,
-                strict=True,
+            for key, score, latency_ms, moment, request in zip(
+                keys, scores, latencies_ms, rows.times, rows.requests or [None] * len(keys), strict=True
             )
         ]
+        for row, why in errors.items():
+            records[row] = msgspec.structs.replace(records[row], prediction=None, error=why)
+        for row, values in kept.items():
+            records[row] = msgspec.structs.replace(records[row], features=values)
+        return records
 
-    def _kept_features(self, rows: Rows) -> list[list[float | None] | None]:
+    def _kept_features(self, rows: Rows) -> dict[int, list[float | None]]:
         """Take the features of a share of the rows: of the same rows in every arm, since the key decides."""
         share = self._rules.features
         if not share:
-            return []
-        kept: list[list[float | None] | None] = [None] * len(rows.keys)
+            return {}
         chosen = [row for row, key in enumerate(rows.keys) if zlib.crc32(key.encode()) < share * 2**32]
-        for row, cells in zip(chosen, rows.matrix[chosen].astype(float).tolist(), strict=True):
-            kept[row] = [None if value != value else value for value in cells]
-        return kept
+        values = rows.matrix[chosen].astype(float).tolist()
+        return {
+            row: [None if value != value else value for value in cells]
+            for row, cells in zip(chosen, values, strict=True)
+        }
 
     def _rejected(self, row: Rejected, messages: Sequence[Message]) -> Prediction:
         # Without an asset a row goes by its content, which is not known.

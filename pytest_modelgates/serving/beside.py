@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import KilledError, RefusedError
 from .adapter import Adapter
-from .scorer import Rows
+from .scorer import Rows, Unnamed
 
 _MOST = 2**16  # rows that wait
 _TOGETHER = 256  # rows of a call
@@ -30,15 +30,15 @@ class Beside:
 
     def __init__(self, adapters: list[Adapter]) -> None:
         self._adapters = adapters
-        self._waiting, self._count, self._lock = deque[tuple[str, Rows]](), 0, threading.Lock()
+        self._waiting, self._count, self._lock = deque[tuple[str, Rows | Unnamed]](), 0, threading.Lock()
         self._come, self._closed = threading.Event(), False
         self.scored = self.dropped = self.failed = 0
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def put(self, rows: Rows, schema_crc32: str) -> None:
+    def put(self, rows: Rows | Unnamed, schema_crc32: str) -> None:
         """Hand over rows that were answered by a model with this schema."""
-        size = len(rows.keys)
+        size = len(rows.matrix)
         with self._lock:
             if self._count + size > _MOST:
                 self.dropped += size * len(self._adapters)
@@ -69,11 +69,11 @@ class Beside:
     def _taken(self) -> Iterator[tuple[str, Rows]]:
         """Take what waits, in calls of so many rows, each of one schema."""
         while self._waiting:
-            schema_crc32, group, size = self._waiting[0][0], list[Rows](), 0
+            schema_crc32, group, size = self._waiting[0][0], list[Rows | Unnamed](), 0
             while self._waiting and self._waiting[0][0] == schema_crc32 and (not group or size < _TOGETHER):
                 rows = self._waiting.popleft()[1]
                 group.append(rows)
-                size += len(rows.keys)
+                size += len(rows.matrix)
             with self._lock:
                 self._count -= size
             yield schema_crc32, Rows.joined(group)

@@ -92,6 +92,7 @@ class Connection(HttpToolsProtocol):
             and len(length) <= _LONGEST_LENGTH
             and int(length) <= max_body
             and b"content-encoding" not in headers
+            and b"transfer-encoding" not in headers
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
             and (self.cycle is None or self.cycle.response_complete)
@@ -111,7 +112,9 @@ class Connection(HttpToolsProtocol):
         """Answer a request that is whole."""
         exchange = self.cycle
         if isinstance(exchange, Exchange):
-            self.config.app.answer(exchange.by, exchange.headers, b"".join(exchange.pieces), exchange)
+            body = b"".join(exchange.pieces)
+            exchange.pieces.clear()  # the connection may lie idle for long
+            self.config.app.answer(exchange.by, exchange.headers, body, exchange)
         else:
             super().on_message_complete()
 

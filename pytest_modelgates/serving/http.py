@@ -56,12 +56,12 @@ class Served:
     ----------
     adapter : Adapter
     together : bool
-        Whether its scores do not depend on the batch, so that requests may be scored together.
+        Whether its scores do not depend on the batch, so that requests may be scored in one call.
     """
 
     def __init__(self, adapter: Adapter, *, together: bool = False) -> None:
         self.adapter = adapter
-        self.turn = Turn(adapter) if together else None
+        self.turn = Turn(adapter, together=together)
         sidecar = adapter.sidecar
         self.protocol = Protocol(
             model=sidecar.name,
@@ -147,8 +147,7 @@ class Application:
 
     def swap(self, served: Served) -> Adapter:
         """Serve another model from the next request on, and hand back the adapter before."""
-        if self.served.turn:
-            self.served.turn.end()
+        self.served.turn.end()
         served.adapter.switch.stop_as(self.served.adapter.switch)
         before, self.served, self.trouble = self.served, served, None
         self.metrics.serves(served.adapter)
@@ -178,7 +177,7 @@ class Application:
         await send({"type": "http.response.body", "body": reply.body})
 
     def answer(self, by: str, headers: Headers, body: bytes, caller: Caller) -> None:
-        """Answer a request for scores: now, or with the others of this turn of the event loop.
+        """Answer a request for scores, with the others of this turn of the event loop; a wrong one is refused now.
 
         Parameters
         ----------
@@ -205,14 +204,10 @@ class Application:
 
         try:
             rows, reply_of = served.asked(by, headers, body)
-            dealer = served.adapter.dealer
-            if served.turn and (dealer is None or dealer.together):
-                served.turn.add(rows, scored, caller)
-                return
-            found: list[Prediction] | Exception = served.adapter.score(Rows.joined([rows]))
         except Exception as error:
-            found = error
-        scored(found)
+            scored(error)
+        else:
+            served.turn.add(rows, scored, caller)
 
     def _give(self, caller: Caller, reply: Reply) -> None:
         self.metrics.answered(reply.status, time.perf_counter() - caller.begin)
@@ -230,7 +225,7 @@ class Application:
             more = f"; {len(wrong) - 1} more rows have no score either" if len(wrong) > 1 else ""
             raise RequestError(f"row {number}: {why}{more}; none of the {len(records)} rows is answered", status=422)
         if self._beside:
-            self._beside.put(Rows.joined([rows]), served.adapter.sidecar.schema_crc32)
+            self._beside.put(rows, served.adapter.sidecar.schema_crc32)
 
     def _told(self, scope: Scope) -> Reply:
         """Answer what is not about rows."""

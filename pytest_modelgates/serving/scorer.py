@@ -34,32 +34,43 @@ class Rows:
         Which moment each row is of.
     requests : list of str or None, optional
         What brought each row; left out where nothing has a name.
+    calls : list of int, optional
+        How many of the rows, in their order, the model is given at a time; all at once if left out.
     """
 
     keys: list[str]
     matrix: NDArray[np.generic]
     times: list[datetime | None]
     requests: list[str | None] | None = None
+    calls: list[int] | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence["Rows | Unnamed"]) -> "Rows":
-        """Put the rows of several requests together, in their order, and name those that have no name yet."""
+    def joined(cls, parts: Sequence["Rows | Unnamed"], *, apart: bool = False) -> "Rows":
+        """Put the rows of several requests together, in their order, and name those that have no name yet.
+
+        The model is given them all at once, or each part by itself, as `apart` says.
+        """
+        calls = [len(part.matrix) for part in parts] if apart else None
         matrix = parts[0].matrix if len(parts) == 1 else np.concatenate([part.matrix for part in parts])
         requests = [request for part in parts for request in part.requests or [None] * len(part.matrix)]
         if all(isinstance(part, Unnamed) for part in parts):
-            return cls(_contents(matrix), matrix, [None] * len(matrix), requests)
+            return cls(_contents(matrix), matrix, [None] * len(matrix), requests, calls)
         named = [cls.joined([part]) if isinstance(part, Unnamed) else part for part in parts]
         keys, times = [key for part in named for key in part.keys], [time for part in named for time in part.times]
-        return cls(keys, matrix, times, requests)
+        return cls(keys, matrix, times, requests, calls)
 
     def taken(self, rows: Sequence[int]) -> "Rows":
         """Take some of the rows, in the order given."""
-        asked = self.requests
+        asked, calls = self.requests, self.calls
+        if calls:
+            call_of = np.repeat(np.arange(len(calls)), calls)[list(rows)]
+            calls = [size for size in np.bincount(call_of).tolist() if size]
         return Rows(
             [self.keys[row] for row in rows],
             self.matrix[list(rows)],
             [self.times[row] for row in rows],
             asked and [asked[row] for row in rows],
+            calls,
         )
 
 

@@ -1,4 +1,4 @@
-"""Requests that come in at the same turn of the event loop are scored in one call; none waits for a later one."""
+"""Requests that come in at the same turn of the event loop are answered at once; none waits for a later one."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from .adapter import Adapter
 from .replies import Caller
 from .scorer import Rows, Unnamed
 
-_MOST = 256  # rows of a call that is made for several requests
+_MOST = 256  # rows of several requests that are logged at once
 
 # Is told the records of its rows, or what kept them from being scored or logged.
 Scored = Callable[[list[Prediction] | Exception], None]
@@ -24,29 +24,34 @@ class Waiting(NamedTuple):
 
 
 class Turn:
-    """The requests of one turn of the event loop, for a model whose scores do not depend on the batch.
+    """The requests of one turn of the event loop: looked at the kill switch for, and logged, at once.
 
     Parameters
     ----------
     adapter : Adapter
+    together : bool
+        Whether the model's scores do not depend on the batch, so that it may be given the rows of all requests in one
+        call. So must those of an A/B test's candidate not.
     """
 
-    def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
+    def __init__(self, adapter: Adapter, *, together: bool) -> None:
+        self._adapter, self._together = adapter, together
         self._waiting = list[Waiting]()
 
     def add(self, rows: Rows | Unnamed, scored: Scored, caller: Caller) -> None:
-        """Score rows together with those of other requests, at the end of this turn."""
+        """Score rows with those of other requests, at the end of this turn."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.end)
         self._waiting.append(Waiting(rows, scored, caller))
 
     def end(self) -> None:
         """Score what has come in."""
+        dealer = self._adapter.dealer
+        apart = not (self._together and (dealer is None or dealer.together))
         waiting, self._waiting = [each for each in self._waiting if not each.caller.disconnected], []
         for group in _groups(waiting):
             try:
-                records = self._adapter.score(Rows.joined([each.rows for each in group]))
+                records = self._adapter.score(Rows.joined([each.rows for each in group], apart=apart))
             except Exception as error:
                 for each in group:
                     each.scored(error)

@@ -61,7 +61,6 @@ def test_a_connection_ends_when_the_client_or_the_time_says_so(good_model: Path)
     with serving(good_model / "model.onnx", "[serving]\ntimeout_s = 2\n") as server:
         for asked in (predict("a", "Connection: close"), predict("a", version="1.0")):
             found, seconds = until_closed(server, asked)
-            assert found.count(b"connection: close") == 1
             assert (ids(found), seconds < 1.5) == (["a"], True)
         found, seconds = until_closed(server, predict("a"))
         assert b"connection: close" not in found

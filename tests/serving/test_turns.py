@@ -74,7 +74,7 @@ def together(turn: Turn, *parts: Rows | Unnamed, gone: int | None = None) -> lis
 
 
 def test_each_request_has_its_own_rows_of_one_call(adapter: Counted, good_model: Path) -> None:
-    turn = Turn(adapter)
+    turn = Turn(adapter, together=True)
     asked = [rows(1, 2, request="a"), rows(3), rows(4, request="b")]
     found = [records for records in together(turn, *asked) if isinstance(records, list)]
     assert adapter.calls == (4,)
@@ -90,14 +90,40 @@ def test_each_request_has_its_own_rows_of_one_call(adapter: Counted, good_model:
 
 def test_a_call_has_so_many_rows_and_a_larger_request_one_of_its_own(adapter: Counted) -> None:
     sizes = [100, 100, 100, 300, 1]
-    found = together(Turn(adapter), *(rows(*range(size)) for size in sizes))
+    found = together(Turn(adapter, together=True), *(rows(*range(size)) for size in sizes))
     assert [len(records) for records in found if isinstance(records, list)] == sizes
     assert adapter.calls == (200, 100, 300, 1)
 
 
+@pytest.mark.parametrize("alike", [False, True])
+def test_a_model_whose_scores_depend_on_the_batch_is_given_each_request_by_itself(
+    good_model: Path, tmp_path: Path, alike: bool
+) -> None:
+    twin = tmp_path / "artifacts" / "models" / "900000000000"
+    make_twin(good_model, twin, batch_mean)
+    parts = [rows(1, 2, request="a"), rows(3), rows(4, 7)]
+    adapter = Counted(twin / "model.onnx", arm="live")
+    alone = [record.prediction for part in parts for record in adapter.scored_alone(part)]
+    told = together(Turn(adapter, together=alike), *parts)
+    found = [record.prediction for records in told if isinstance(records, list) for record in records]
+    assert adapter.calls == (5,)  # looked at the kill switch for, and logged, at once
+    assert (found == alone) is not alike
+    whole = Rows.joined(parts, apart=True)
+    assert whole.taken([1, 2, 4]).calls == [1, 1, 1]
+    dealt = [record.prediction for record in adapter.scored_alone(whole.taken([0, 1, 3, 4]))]
+    assert dealt == [alone[row] for row in (0, 1, 3, 4)]
+
+
+def test_an_error_is_that_of_the_row_whichever_call_it_is_in(adapter: Counted) -> None:
+    parts = [rows(1), rows(2, np.inf), rows(3)]
+    told = together(Turn(adapter, together=False), *parts)
+    errors = [[record.error for record in records] for records in told if isinstance(records, list)]
+    assert errors == [[None], [None, "schema: momentum is inf"], [None]]
+
+
 def test_what_keeps_rows_from_being_scored_is_said_to_every_request(adapter: Counted) -> None:
     adapter.broken = KilledError("by ada: drill")
-    assert together(Turn(adapter), rows(1), rows(2)) == [adapter.broken] * 2
+    assert together(Turn(adapter, together=True), rows(1), rows(2)) == [adapter.broken] * 2
 
 
 def test_rows_without_a_name_go_by_what_they_hold_beside_those_that_have_one(adapter: Counted) -> None:
@@ -110,12 +136,17 @@ def test_rows_without_a_name_go_by_what_they_hold_beside_those_that_have_one(ada
         (nameless, apart, [None, "c"]),
         ([nameless[0], rows(3), nameless[1]], [apart[0], *rows(3).keys, apart[1]], [None, None, "c"]),
     ):
-        records = [record for told in together(Turn(adapter), *parts) if isinstance(told, list) for record in told]
+        records = [
+            record
+            for told in together(Turn(adapter, together=True), *parts)
+            if isinstance(told, list)
+            for record in told
+        ]
         assert [(record.row_key, record.request) for record in records] == list(zip(keys, asked, strict=True))
 
 
 def test_a_client_that_went_away_is_not_scored(adapter: Counted) -> None:
-    assert len(together(Turn(adapter), rows(1), rows(2), gone=0)) == 1
+    assert len(together(Turn(adapter, together=True), rows(1), rows(2), gone=0)) == 1
     assert adapter.calls == (1,)
 
 
@@ -126,7 +157,6 @@ def test_what_waits_is_scored_by_the_model_that_it_came_to(adapter: Counted, goo
     asking = Asking(rows(1))
 
     async def swap() -> None:
-        assert application.served.turn
         application.served.turn.add(asking.rows, asking.told.append, asking)
         application.swap(Served(other, together=True)).close()
 
