@@ -1,6 +1,6 @@
 """What the triggers of the watch look at: the log of predictions, the golden, and the live model's own files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -82,9 +82,18 @@ class Judge:
         return self._lately.sizes
 
     def judge(
-        self, in_force: InForce, live: Intent, modes: Mapping[str, Mode], *, now: datetime, level: float
+        self,
+        in_force: InForce,
+        live: Intent,
+        modes: Mapping[str, Mode],
+        *,
+        now: datetime,
+        level: float,
+        keep: Callable[[Mapping[str, Held]], None],
     ) -> list[Finding]:
         """Hold every trigger; each that chance may set off spends so much, and drift what it has of its own.
+
+        `keep` keeps what triggers found, for a look that is made in case this one is killed.
 
         Raises
         ------
@@ -97,7 +106,7 @@ class Judge:
         # What stands may have been found under another mode.
         stands = [_under(modes.get(name), each.finding) for name, each in self.held.items()]
         log = Shared()  # drift and the last hours are of the same lines
-        drift = self._drift(policy, in_force.operations.drift, rules, live, modes["drift"], before, log, now=now)
+        drift = self._drift(policy, in_force.operations.drift, rules, live, modes["drift"], before, log, keep, now=now)
         return [
             *self._of_log(policy, rules, live, modes, log, now=now, level=level),
             drift,
@@ -149,6 +158,7 @@ class Judge:
         mode: Mode,
         before: Held | None,
         log: Shared,
+        keep: Callable[[Mapping[str, Held]], None],
         *,
         now: datetime,
     ) -> Finding:
@@ -169,6 +179,8 @@ class Judge:
             f"{live.digest} {live.time} {check.over_time['all']['since']}"  # ends with the model, or by acknowledgement
         )
         if check.over_time["window"] is not None:
+            if found.beyond:  # once it is recorded, its rows are not new to any look
+                keep(self.held | {"drift": Held(of=of, finding=found)})
             record(self._artifacts, check)  # raises where it cannot be kept: what was spent would be spent again
         elif before and before.of == of:
             found = _under(mode, before.finding)

@@ -3,7 +3,7 @@
 One look at a time: who looks holds a lock of its own. The registry's lock is taken by what changes the registry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -196,7 +196,11 @@ class Watch:
         if self._judge is None or self._judge.is_of_another(live, in_force):
             self._judge = Judge(self.artifacts, live, in_force.policy, self.rescore, sizes=sizes, held=kept.held)
         level = look_level((now - kept.spent) / _DAY, days) * (1 - DRIFT_SHARE) / len(BY_CHANCE)
-        found = self._judge.judge(in_force, live, modes, now=now, level=level)
+
+        def keep(held: Mapping[str, Held]) -> None:
+            self.artifacts.write(_state(self.artifacts), canonical(msgspec.structs.replace(kept, held=dict(held))))
+
+        found = self._judge.judge(in_force, live, modes, now=now, level=level, keep=keep)
         # Findings of outcomes stand until there are others; those of the log until it has more.
         anew = {
             name for name, each in self._judge.held.items() if name not in kept.held or kept.held[name].of != each.of

@@ -1,9 +1,11 @@
 """The watch where something else goes wrong as well: two at once, an end in mid-rollback, a full disk, a dead route."""
 
+import json
 import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +79,19 @@ main(sys.argv[1:])
     # The cool-down begins with the rollback, even if another process completed it in the log.
     (change,) = own_rollbacks(went_live(drifted.artifacts), now=live_change(drifted.artifacts).time)
     assert change == live_change(drifted.artifacts).time
+
+
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.crash)])
+def test_wherever_a_look_is_killed_the_next_one_settles_it_and_one_rollback_is_made(
+    drifted: Registry, every: int
+) -> None:
+    root = drifted.artifacts.root.parent
+    command = [sys.executable, "-m", "tests.crash.watched", root, drifted.live, drifted.candidate, str(every)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each for each in found if each["wrong"] or each["status"] != 9] == []
+    assert len(found) * every > 40
 
 
 def test_on_a_full_disk_nothing_is_done_and_it_is_said(drifted: Registry) -> None:
