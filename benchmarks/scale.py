@@ -10,7 +10,6 @@ process, and the supervisor takes at most a hundredth of a core.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -68,7 +67,7 @@ class Server:
         """Send requests, and note processor time and rate."""
         processes = self.processes()
         before, begin = sum(map(processor_time, processes)), time.perf_counter()
-        asyncio.run(load(self.port, requests, count))
+        load(self.port, requests, count)
         self.per_s.append(count / (time.perf_counter() - begin))
         self.cost_us.append((sum(map(processor_time, processes)) - before) / count * 1e6)
 

@@ -1,7 +1,7 @@
 """Counts of a sample over a grid of the golden's own order statistics. They are exact, and they add up."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from .buckets import Buckets
 from .columns import Column, chunks, column, comparable, widened
 
 POINTS = 16_384
-_LARGE = 2**18  # values from which on a table is worth its making
+_LARGE = 2**18  # values that were counted from which on a table is worth its making
 # The points of a golden of so many values are taken from so many of them.
 _LONG, _DRAWN = 2**21, 2**19
 Integers = NDArray[np.int64]
@@ -110,6 +110,7 @@ class Grid:
     points: Column
     golden: Counts
     whole: bool
+    _seen: list[int] = field(default_factory=lambda: [0], repr=False)
 
     @classmethod
     def of(cls, golden: ArrayLike, *, points: int = POINTS) -> "Grid":
@@ -205,7 +206,9 @@ class Grid:
             If they cannot be read.
         """
         given = column(values, name="current")
-        return sum((self._count(chunk, large=given.size >= _LARGE) for chunk in chunks(given)), start=self.none())
+        self._seen[0] += given.size
+        large = self._seen[0] >= _LARGE  # in all, since the table is kept
+        return sum((self._count(chunk, large=large) for chunk in chunks(given)), start=self.none())
 
     def _count(self, chunk: Column, *, large: bool) -> Counts:
         """Count at most 2^20 values: many of them by a table, if there is one, and others by sorting."""

@@ -14,7 +14,7 @@ from .counts import Counts, Grid, Integers
 PSEUDOCOUNT = 0.5
 LEVEL = 0.05  # of the critical value
 _FEWEST = 20  # values of the golden in a bin of those that are not frequent, where there are enough
-_BLOCK = 2**15
+_BLOCK = 2**16
 
 
 def contributions(
@@ -119,22 +119,25 @@ class Bins:
         It gives what `of_counts` gives, and is faster than to count over the grid.
         """
         given = column(values, name="current")
-        sums, finite = np.zeros(self.edges.size, dtype=np.int64), 0
-        memory = np.empty(_BLOCK, dtype=bool)  # that is used again is in the processor's cache
-        for chunk in chunks(given, size=_BLOCK):
-            lowest, numbers_here = 0, chunk.size
-            with np.errstate(over="ignore", invalid="ignore"):
+        sums, finite = [0] * self.edges.size, 0
+        sides = [
+            (compare, np.flatnonzero(self.edges % 2 == side)) for side, compare in enumerate((np.less, np.less_equal))
+        ]
+        memory = np.empty(_BLOCK * self.edges.size, dtype=bool)  # that is used again is in the processor's cache
+        with np.errstate(over="ignore", invalid="ignore"):
+            for chunk in chunks(given, size=_BLOCK):
+                lowest, numbers_here = 0, chunk.size
                 # NaN and infinity show in the sum; so do numbers near the largest, which does no harm.
-                all_finite = chunk.dtype.kind != "f" or np.isfinite(chunk.sum())
-            if not all_finite:
-                lowest = int(np.count_nonzero(chunk == -np.inf))
-                numbers_here = int(np.count_nonzero(chunk < np.inf)) - lowest
-            finite += numbers_here
-            points, chunk = _unordered(self.thresholds, chunk)
-            for place, (edge, point) in enumerate(zip(self.edges.tolist(), points, strict=True)):
-                compare = np.less_equal if edge % 2 else np.less
-                found = compare(chunk, point, out=memory[: chunk.size] if chunk.dtype != object else None)
-                sums[place] += np.count_nonzero(found) - lowest
+                if chunk.dtype.kind == "f" and not math.isfinite(chunk.sum()):
+                    lowest = int(np.count_nonzero(chunk == -np.inf))
+                    numbers_here = int(np.count_nonzero(chunk < np.inf)) - lowest
+                finite += numbers_here
+                points, chunk = _unordered(self.thresholds, chunk)
+                for compare, places in sides:
+                    found = memory[: places.size * chunk.size].reshape(places.size, chunk.size)
+                    compare(chunk, _at(points[places], chunk.dtype, compare)[:, None], out=found)
+                    for place, each in zip(places.tolist(), found, strict=True):
+                        sums[place] += int(np.count_nonzero(each)) - lowest
         return self.of_pieces(np.diff(sums, prepend=0, append=finite)), given.size - finite
 
     def of_pieces(self, pieces: Integers) -> Integers:
@@ -144,10 +147,22 @@ class Bins:
         return counts
 
 
+def _at(points: Column, dtype: np.dtype[Any], compare: np.ufunc) -> Column:
+    """Give edges as floats of fewer bits, the last ones up to them or the first from them on; others as they are.
+
+    No number of so few bits lies between the two, so that each is on the same side of both.
+    """
+    if dtype != np.float32 or points.dtype != np.float64:
+        return points  # numpy compares them as the wider of the two
+    near = points.astype(dtype)
+    beyond, way = (near > points, -np.inf) if compare is np.less_equal else (near < points, np.inf)
+    return np.where(beyond, np.nextafter(near, dtype.type(way)), near)
+
+
 def _unordered(points: Column, values: Column) -> tuple[Column, Column]:
     """Bring edges and values to a dtype in which each comparison is exact."""
     if values.dtype.kind == "f" and points.dtype == np.float64:
-        return points, values  # numpy compares them as the wider of the two
+        return points, values
     return comparable(points, np.sort(values))
 
 

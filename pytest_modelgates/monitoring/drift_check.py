@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ..drift.verdict import DriftLimits, DriftReport, as_json
 from ..errors import FormatError, RefusedError, StatisticsError
 from ..policy.operations import DriftRules, LockRules
 from ..policy.policy import Policy
-from ..predictions.counting import Tally, Window, count_whole, days_of, refuse_incomplete, values_of
+from ..predictions.counting import Read, Tally, Window, count_whole, days_of, refuse_incomplete, values_of
 from ..predictions.records import checked_arm
 from ..registry.events import record_event
 from ..registry.store import live_change
@@ -108,6 +109,7 @@ def check_log(
     engine: Engine = here,
     rules: DriftRules | None = None,
     now: datetime | None = None,
+    read: Read | None = None,
 ) -> Check:
     """Compare a model's predictions in the log with its golden.
 
@@ -123,6 +125,8 @@ def check_log(
         Take a check of all of them as one look of many, with this budget of false alarms.
     now : datetime, optional
         When that is; by default now.
+    read : callable, optional
+        Reads parts of the log for others too, in this process.
 
     Raises
     ------
@@ -140,14 +144,15 @@ def check_log(
         try:
             live = live_change(artifacts).time
             known = before(artifacts, model_id, digest, reference.grid.golden.grid, now=now, live=live)
-            looking = Looking(artifacts, digest, reference, known, live=live)
+            looking = Looking(reference, known, live=live)
         except (FormatError, OSError) as error:
             words = over_time_in_words(None, why_not(error), 0)
     if asked.last is None:
         tasks = tasks_of(artifacts, asked.arm, window)
-        found = engine(count_part, tasks, reference)
+        tasks = looking.tasks(tasks) if looking else tasks
+        found = engine(partial(count_part, read=read) if read else count_part, tasks, reference)
         if looking:
-            found = looking.beside([part for _, part, _ in tasks], found)
+            found = looking.beside([part for _, part, *_ in tasks], found)
         drift.add(add_parts(found, reference, tally))
         refuse_incomplete(tally, asked.arm)
     else:

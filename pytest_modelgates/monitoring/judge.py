@@ -14,6 +14,7 @@ from ..policy.operations import AgeRules, DriftRules, Mode, WatchRules
 from ..policy.policy import Policy
 from ..predictions.counting import Window
 from ..predictions.parts import parts
+from ..predictions.sharing import Shared
 from ..registry.criteria import DRIFT, SERVE_LATENCY
 from ..registry.in_force import InForce
 from ..registry.way_back import PARITY
@@ -95,9 +96,10 @@ class Judge:
         self.held = seldom(self._artifacts, policy, rules, live, modes, self.held, now=now)
         # What stands may have been found under another mode.
         stands = [_under(modes.get(name), each.finding) for name, each in self.held.items()]
-        drift = self._drift(policy, in_force.operations.drift, rules, live, modes["drift"], before, now=now)
+        log = Shared()  # drift and the last hours are of the same lines
+        drift = self._drift(policy, in_force.operations.drift, rules, live, modes["drift"], before, log, now=now)
         return [
-            *self._of_log(policy, rules, live, modes, now=now, level=level),
+            *self._of_log(policy, rules, live, modes, log, now=now, level=level),
             drift,
             self._scores(policy, rules, live, modes[SCORES]),
             *stands,
@@ -111,6 +113,7 @@ class Judge:
         rules: WatchRules,
         live: Intent,
         modes: Mapping[str, Mode],
+        log: Shared,
         *,
         now: datetime,
         level: float,
@@ -119,7 +122,7 @@ class Judge:
         self._back = _back(rules)
         begin = {name: max(live.time, now - timedelta(hours=getattr(rules, name).window_h)) for name in BY_CHANCE}
         try:
-            problem = self._lately.read(min(begin.values()))
+            problem = self._lately.read(min(begin.values()), read=log.read)
         except (ModelgatesError, OSError) as error:
             problem = first_line(error)
         if problem:
@@ -145,13 +148,14 @@ class Judge:
         live: Intent,
         mode: Mode,
         before: Held | None,
+        log: Shared,
         *,
         now: datetime,
     ) -> Finding:
         """Look at drift once more, with the drift's share of the budget; without a new row, what was found stands."""
         own = DriftRules(days_per_false_alarm=budget.days_per_false_alarm / DRIFT_SHARE)
         try:
-            check = check_log(self._artifacts, policy, rules=own, now=now)
+            check = check_log(self._artifacts, policy, rules=own, now=now, read=log.read)
         except InsufficientDataError as error:
             return triggers.unseen("drift", mode, first_line(error))
         except StatisticsError as error:

@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
 
 from ..artifacts import Artifacts
-from ..predictions.counting import Tally, Window, asked_for
+from ..predictions.columns import Columns, moment
+from ..predictions.counting import Read, Tally, Window, asked_columns
 from ..predictions.parts import JSON_LINES, Part, parts
-from ..predictions.reading import Reading
-from ..predictions.records import Arm, Prediction
+from ..predictions.reading import Reading, read_columns
+from ..predictions.records import Arm
 from .looks import may_end_after
 
 _SAMPLED = 1000  # rows with features that are kept
 _STEP = math.log(1.02)  # of the latencies that are counted
+_MINUTE_US = 60_000_000
 _SCHEMA = "schema: "  # begins the error of a row that no model was asked about, as serving writes it
 
 
@@ -76,7 +79,7 @@ class _Seen:
     part: Part
     reading: Reading = field(default_factory=Reading)
     tally: Tally = field(default_factory=Tally)
-    last: tuple[datetime, float] | None = None
+    last: tuple[int, float] | None = None
 
 
 class Lately:
@@ -109,8 +112,14 @@ class Lately:
         """How far each part was read that may still hold records of the window [bytes]."""
         return dict(self._sizes)
 
-    def read(self, since: datetime) -> str | None:
+    def read(self, since: datetime, *, read: Read = read_columns) -> str | None:
         """Read what is new, forget what was before a moment, and say what the log lacks; None if it is whole.
+
+        Parameters
+        ----------
+        since : datetime
+        read : callable, optional
+            Reads a part.
 
         Raises
         ------
@@ -131,8 +140,8 @@ class Lately:
                     seen.tally.altered += 1
                     seen.tally.notes.append(f"{part.path}: {size} bytes, and {before} were read before; it was cut")
                     continue
-            for record in asked_for(part, window, seen.tally, seen.reading):
-                self._count(record, seen)
+            for columns in asked_columns(part, window, seen.tally, seen.reading, read=read):
+                self._count(columns, seen)
             self._sizes[name] = max(seen.reading.size, self._sizes.get(name, 0))
         self._minutes = {minute: sums for minute, sums in self._minutes.items() if minute >= _minute(since)}
         notes = [note for seen in self._seen.values() if not seen.tally.complete for note in seen.tally.notes]
@@ -152,23 +161,36 @@ class Lately:
         self._sample.clear()
         return found
 
-    def _count(self, record: Prediction, seen: _Seen) -> None:
-        sums = self._minutes.setdefault(_minute(record.time), Sums())
-        sums.rows += 1
-        if record.prediction is None:
-            rejected = (record.error or "").startswith(_SCHEMA)
-            sums.rejected += rejected
-            sums.failed += not rejected
-        elif record.features is not None:
-            row = Sampled(key=record.row_key, features=record.features, prediction=record.prediction)
-            self._sample.append(row)
-        batch = (record.time, record.latency_ms)
+    def _count(self, found: Columns, seen: _Seen) -> None:
+        minutes = found.time // _MINUTE_US
+        rejected = np.zeros(len(found), dtype=bool)
+        for place, record in found.records.items():
+            if record.prediction is None:
+                rejected[place] = (record.error or "").startswith(_SCHEMA)
+            elif record.features is not None:
+                row = Sampled(key=record.row_key, features=record.features, prediction=record.prediction)
+                self._sample.append(row)
         # The rows of a batch stand together; a row that no model was asked about took no time.
-        if record.latency_ms > 0 and batch != seen.last:
-            seen.last = batch
-            sums.batches += 1
-            sums.slow += record.latency_ms > self.slow_ms
-            sums.times[math.ceil(math.log(record.latency_ms) / _STEP)] += 1
+        asked = np.flatnonzero(found.latency_ms > 0)
+        times, took = found.time[asked], found.latency_ms[asked]
+        before = seen.last or (None, math.nan)
+        new = np.ones(asked.size, dtype=bool)
+        new[1:] = (times[1:] != times[:-1]) | (took[1:] != took[:-1])
+        if asked.size:
+            new[0] = before != (times[0], took[0])
+            seen.last = (int(times[-1]), float(took[-1]))
+        batches = asked[new]
+        steps = np.ceil(np.log(found.latency_ms[batches]) / _STEP).astype(np.int64)
+        for minute in np.unique(minutes).tolist():
+            sums = self._minutes.setdefault(moment(minute * _MINUTE_US), Sums())
+            of_it = minutes == minute
+            sums.rows += int(np.count_nonzero(of_it))
+            sums.rejected += int(np.count_nonzero(rejected & of_it))
+            sums.failed += int(np.count_nonzero(found.failed & ~rejected & of_it))
+            mine = of_it[batches]
+            sums.batches += int(np.count_nonzero(mine))
+            sums.slow += int(np.count_nonzero(found.latency_ms[batches[mine]] > self.slow_ms))
+            sums.times.update(steps[mine].tolist())
 
 
 def _minute(time: datetime) -> datetime:

@@ -17,14 +17,14 @@ from ..audit.kinds import ACKNOWLEDGE
 from ..drift.over_time import Next, OverTime, Seen, look
 from ..drift.summary import Reference, Summary
 from ..errors import FormatError, RefusedError
-from ..predictions.counting import CLOCKS, Tally, Window, count_part, days_of, values_of
+from ..predictions.counting import CLOCKS, Tally
 from ..predictions.parts import JSON_LINES, Part
 from ..predictions.records import NOT_A_RECORD, Prediction
 from ..storage.digests import sha256
 from ..storage.lines import lines_from_end
 from ..storage.strict_json import Moment
 from ..storage.text import counted, first_line
-from .part_counts import PartCounts
+from .part_counts import PartCounts, Task
 
 _record = msgspec.json.Decoder(Prediction)
 
@@ -135,49 +135,40 @@ class Looking:
 
     Parameters
     ----------
-    artifacts : Artifacts
-    digest : str
-        The model's.
     reference : Reference
-        Its golden.
+        The model's golden.
     known : Before
     live : datetime
         When it went live.
     """
 
-    def __init__(
-        self, artifacts: Artifacts, digest: str, reference: Reference, known: Before, *, live: datetime
-    ) -> None:
-        self._known, self._reference, self._digest = known, reference, digest
+    def __init__(self, reference: Reference, known: Before, *, live: datetime) -> None:
+        self._known, self._reference = known, reference
         begin = known.since or live
         self._left = known.left or Next(spent=begin, window=known.since, mark=known.since)
         times = {time for time in (known.since, self._left.window, self._left.mark) if time}
         self._since: dict[datetime, Summary] = {time: reference.none() for time in times}
 
+    def tasks(self, tasks: Iterable[Task]) -> list[Task]:
+        """Have parts counted from those moments on, too, that lie within them."""
+        return [
+            (artifacts, part, window, tuple(time for time in self._since if _is_within(part, time)))
+            for artifacts, part, window, _ in tasks
+        ]
+
     def beside(self, parts: Iterable[Part], found: Iterable[PartCounts]) -> Iterator[PartCounts]:
         """Pass on what was counted of parts, and count what the look needs of it."""
         for part, counts in zip(parts, found, strict=True):
-            self.add(part, counts.summary)
+            self.add(part, counts)
             yield counts
 
-    def add(self, part: Part, summary: Summary) -> None:
-        """Add a part, of which all rows add up to `summary`."""
-        within = []
+    def add(self, part: Part, counts: PartCounts) -> None:
+        """Add what was counted of a part."""
         for time, so_far in self._since.items():
-            if _is_of_days_before(part, time):
-                continue
-            if part.begun >= time:
-                self._since[time] = so_far + summary
-            elif may_end_after(part, time):
-                within.append(time)
-        if not (within and summary.counts.rows):
-            return
-        # What is kept of a part is not by the hour, so it is read again; at most it is a day, or `part_mb`.
-        records = count_part(part, Window(digest=self._digest, since=min(within)), Tally())
-        for time in within:
-            if newest := [record for record in records if record.time >= time]:
-                counts = self._reference.count(values_of([newest]), days=days_of(newest))
-                self._since[time] = self._since[time] + counts
+            if time in counts.since:
+                self._since[time] = so_far + counts.since[time]
+            elif part.begun >= time and not _is_of_days_before(part, time):
+                self._since[time] = so_far + counts.summary
 
     def found(
         self, everything: Summary, tally: Tally, *, now: datetime, days_per_alarm: float, least: float
@@ -208,6 +199,11 @@ def _is_of_days_before(part: Part, time: datetime) -> bool:
     """Whether its folder says so, whatever became of the time of a file when it was copied."""
     # As `count_log` does: what was scored as one batch may end after the midnight that it began before.
     return part.day != date.min and part.day < (time.astimezone(UTC) - timedelta(days=1)).date()
+
+
+def _is_within(part: Part, time: datetime) -> bool:
+    """Whether a part may have rows from before a moment and from after it."""
+    return part.begun < time and not _is_of_days_before(part, time) and may_end_after(part, time)
 
 
 def may_end_after(part: Part, time: datetime) -> bool:

@@ -1,23 +1,24 @@
 """Which records of the prediction log count, and what became of every line of it."""
 
-import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, StatisticsError
+from .columns import Columns, microseconds, moment, row_numbers
 from .parts import Part, parts
-from .reading import MOST_NOTES, Reading, read_part
+from .reading import MOST_NOTES, Reading, read_columns, read_part
 from .records import Arm, Prediction
 
 T = TypeVar("T")
+Numbered = tuple[NDArray[np.uint64], NDArray[np.int64]]  # rows, and how often each came
 
 CLOCKS = timedelta(minutes=5)  # by which the clocks of two machines may differ
 _SAMPLED = 2**16
@@ -101,12 +102,12 @@ class Tally:
         """Take the rows of one part that count, for the share of those that come again."""
         self._rows.add(keys)
 
-    def add_part(self, other: "Tally", rows: tuple[int, list[int]]) -> None:
+    def add_part(self, other: "Tally", rows: tuple[int, NDArray[np.uint64]]) -> None:
         """Add what became of the lines of one part, and a sample of its rows that count."""
         for name in NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.notes += other.notes[: MOST_NOTES - len(self.notes)]
-        self._rows.add_sample(*rows)
+        self._rows.add_numbers(rows[1], mask=rows[0])
 
     @property
     def complete(self) -> bool:
@@ -125,53 +126,62 @@ def tally_of(numbers: Mapping[str, int]) -> Tally:
 NUMBERS = [each.name for each in fields(Tally) if each.type is int]
 
 
-def row_number(key: str) -> int:
-    """Give a number of 64 bits for a row: the checksum of its key, which is quick, and 32 bits more."""
-    encoded = key.encode()
-    return int.from_bytes(hashlib.blake2b(encoded, digest_size=4).digest()) << 32 | zlib.crc32(encoded)
-
-
 class Distinct:
-    """Counts how often rows come again in little memory: beyond so many only those whose checksum ends in zeros."""
+    """Counts how often rows come again in little memory: beyond so many only those whose number ends in zeros."""
 
     def __init__(self, most: int = _SAMPLED) -> None:
         self._mask, self._most = 0, most
-        self._times = Counter[int]()
+        self._rows = _sorted([])
+        self._new: list[Numbered] = []
 
     @property
     def repeated(self) -> float:
         """The share of the rows that had come before; exact while all are kept."""
-        seen = self._times.total()
-        return 1 - len(self._times) / seen if seen else 0.0
+        rows, times = self._counted()
+        return 1 - rows.size / int(times.sum()) if rows.size else 0.0
 
     def add(self, keys: Iterable[str]) -> None:
         """Take the rows of one part, each once."""
-        self.add_numbers(row_number(key) for key in keys if not zlib.crc32(key.encode()) & self._mask)
+        self.add_numbers(row_numbers(list(keys)))
 
-    def add_numbers(self, rows: Iterable[int]) -> None:
-        """Take the rows of one part, each once, by their numbers."""
-        for row in rows:
-            if not row & self._mask:
-                self._times[row] += 1
-                if len(self._times) > self._most:
-                    self._halve()
-
-    def _halve(self) -> None:
-        self._mask = 2 * self._mask + 1
-        self._times = Counter({row: times for row, times in self._times.items() if not row & self._mask})
+    def add_numbers(self, rows: NDArray[np.uint64], *, mask: int = 0) -> None:
+        """Take the rows of one part, each once, by their numbers; all that end in so many zeros."""
+        self._mask = max(self._mask, mask)
+        while (rows := self._taken(rows)).size > self._most:
+            self._mask = 2 * self._mask + 1
+        self._new.append((rows, np.ones(rows.size, dtype=np.int64)))
+        if sum(rows.size for rows, _ in self._new) > self._most:
+            self._counted()
 
     @property
-    def sample(self) -> tuple[int, list[int]]:
+    def sample(self) -> tuple[int, NDArray[np.uint64]]:
         """Which rows were kept, for another to take."""
-        return self._mask, [*self._times]
+        rows, _ = self._counted()
+        return self._mask, rows
 
-    def add_sample(self, mask: int, rows: Iterable[int]) -> None:
-        """Take the rows that were kept of one part, each once."""
-        while self._mask < mask:
-            self._halve()
-        self._times.update(row for row in rows if not row & self._mask)
-        while len(self._times) > self._most:
-            self._halve()
+    def _taken(self, rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        taken: NDArray[np.uint64] = rows[rows & np.uint64(self._mask) == 0]
+        return taken
+
+    def _counted(self) -> Numbered:
+        """Count each of the rows that were taken, and halve them as long as they are too many."""
+        if self._new:
+            self._rows, self._new = _sorted([self._rows, *self._new]), []
+        rows, times = self._rows
+        while (kept := rows & np.uint64(self._mask) == 0).sum() > self._most:
+            self._mask = 2 * self._mask + 1
+        self._rows = rows[kept], times[kept]
+        return self._rows
+
+
+def _sorted(found: list[Numbered]) -> Numbered:
+    """Add up how often each row came."""
+    rows = np.concatenate([np.empty(0, dtype=np.uint64), *(rows for rows, _ in found)])
+    times = np.concatenate([np.empty(0, dtype=np.int64), *(times for _, times in found)])
+    order = np.argsort(rows)
+    rows = rows[order]
+    first = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])[: rows.size])
+    return rows[first], np.add.reduceat(times[order], first) if first.size else times
 
 
 def count_log(artifacts: Artifacts, arm: Arm, window: Window, tally: Tally) -> Iterator[list[Prediction]]:
@@ -234,20 +244,63 @@ def count_part(part: Part, window: Window, tally: Tally) -> list[Prediction]:
 
 def asked_for(part: Part, window: Window, tally: Tally, reading: Reading) -> Iterator[Prediction]:
     """Read the records of a part that are in the window, those of rows that failed among them."""
-    before, bad, notes = reading.lines - (reading.closing is not None), reading.bad, len(reading.notes)
     latest = datetime.now(UTC) + CLOCKS
-    for batch in read_part(part, reading):
-        for record in batch:
-            if window.digest is not None and record.digest != window.digest:
-                tally.others += 1
-            elif record.time > latest:
-                tally.future += 1
-                reading.note(f"{part.path}: a record of {record.time:%Y-%m-%d %H:%M} UTC, which is yet to come")
-            elif not window.holds(record.time):
-                tally.outside += 1
-            else:
-                tally.failed += record.prediction is None
-                yield record
+    with _tallied(part, tally, reading):
+        for batch in read_part(part, reading):
+            for record in batch:
+                if window.digest is not None and record.digest != window.digest:
+                    tally.others += 1
+                elif record.time > latest:
+                    tally.future += 1
+                    _note_future(part, record.time, reading)
+                elif not window.holds(record.time):
+                    tally.outside += 1
+                else:
+                    tally.failed += record.prediction is None
+                    yield record
+
+
+class Read(Protocol):
+    """Reads a model's records of a part as `read_columns` does."""
+
+    def __call__(self, part: Part, reading: Reading, model: str) -> Iterator[Columns]:
+        """Read on."""
+
+
+def asked_columns(
+    part: Part, window: Window, tally: Tally, reading: Reading, *, read: Read = read_columns
+) -> Iterator[Columns]:
+    """Read the same as columns; the window names the model."""
+    assert window.digest is not None
+    latest = microseconds(datetime.now(UTC) + CLOCKS)
+    with _tallied(part, tally, reading):
+        for found in read(part, reading, window.digest):
+            tally.others += found.others
+            future, outside = found.time > latest, np.zeros(len(found), dtype=bool)
+            for time in found.time[future][:MOST_NOTES].tolist():
+                _note_future(part, moment(time), reading)
+            if window.since:
+                outside |= found.time < microseconds(window.since)
+            if window.until:
+                outside |= found.time >= microseconds(window.until)
+            outside &= ~future
+            tally.future += int(np.count_nonzero(future))
+            tally.outside += int(np.count_nonzero(outside))
+            if (left := future | outside).any():
+                found = found.taken(np.flatnonzero(~left))
+            tally.failed += int(np.count_nonzero(found.failed))
+            yield found
+
+
+def _note_future(part: Part, time: datetime, reading: Reading) -> None:
+    reading.note(f"{part.path}: a record of {time:%Y-%m-%d %H:%M} UTC, which is yet to come")
+
+
+@contextmanager
+def _tallied(part: Part, tally: Tally, reading: Reading) -> Iterator[None]:
+    """Add to the tally what became of the lines that are read meanwhile."""
+    before, bad, notes = reading.lines - (reading.closing is not None), reading.bad, len(reading.notes)
+    yield
     tally.lines += reading.lines - (reading.closing is not None) - before
     tally.bad += reading.bad - bad
     tally.parts += 1

@@ -1,12 +1,13 @@
 """Reading a part of the prediction log: in batches, from an offset, past lines that are not records."""
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,12 +15,14 @@ from ..errors import FormatError
 from ..storage.lines import LONGEST, first, lines_from_end
 from ..storage.paths import is_file, is_link, is_there, kind_of
 from ..storage.text import counted, first_line
+from .columns import Columns, columns_of
 from .parts import PARQUET, Closing, Part, closing_of, is_closing
 from .records import NOT_A_RECORD, Prediction, encode_predictions
 
-_BLOCK, _ROWS = 2**18, 1000
+_BLOCK, _LARGE, _ROWS = 2**18, 2**21, 1000
 MOST_NOTES = 20
 CLOSING = b"closing"  # in the metadata of a part in Parquet: the line that closed it
+_CLOSES = b'{"closed":'  # begins that line
 _MISSING = {"prediction": None}
 
 _decoder = msgspec.json.Decoder(Prediction)
@@ -59,6 +62,16 @@ class Reading:
         """SHA-256 of the lines that were read."""
         return str(self._digest.hexdigest())
 
+    def copy(self) -> "Reading":
+        """Give another that goes on from here."""
+        return replace(self, notes=list(self.notes), _digest=self._digest.copy())
+
+    def go_to(self, other: "Reading") -> None:
+        """Stand where another does."""
+        at = other.copy()
+        for name in ("lines", "size", "torn", "bad", "altered", "closing", "notes", "_digest"):
+            setattr(self, name, getattr(at, name))
+
     def note(self, text: str) -> None:
         """Keep a note, unless there are many already."""
         if len(self.notes) < MOST_NOTES:
@@ -79,25 +92,75 @@ def read_part(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
     list of Prediction
         At most 256 KiB of lines.
     """
+    packed = _packed(part, reading)
+    if packed:
+        yield from _read_parquet(packed, reading)
+    elif packed is None:
+        for block in _blocks(part, reading, _BLOCK):
+            yield _records(block, part, reading)
+
+
+def read_columns(part: Part, reading: Reading, model: str, *, until: int | None = None) -> Iterator[Columns]:
+    """Read the records of a model as `read_part` does, as columns.
+
+    Parameters
+    ----------
+    part : Part
+    reading : Reading
+        Moves along. A new one reads from the beginning.
+    model : str
+        Its digest.
+    until : int, optional
+        Where a line ends that is the last to be read [bytes]; by default all are read.
+    """
+    packed = _packed(part, reading)
+    if packed:
+        for records in _read_parquet(packed, reading):
+            yield Columns.of(records, model)
+    elif packed is None:
+        for block in _blocks(part, reading, _LARGE, until=until):
+            # Beside the line that closes a part, all others would be read one by one.
+            last = block.rfind(b"\n", 0, -1) + 1
+            cut = last if block.startswith(_CLOSES, last) else 0
+            for lines in filter(None, (block[:cut], block[cut:])):
+                yield _columns(lines, part, reading, model)
+
+
+def _columns(block: bytes, part: Part, reading: Reading, model: str) -> Columns:
+    found = None if reading.closing else columns_of(block, model)
+    if found is None:
+        return Columns.of(_records(block, part, reading), model)
+    reading.lines += len(found) + found.others
+    reading.size += len(block)
+    reading._digest.update(block)
+    return found
+
+
+def _packed(part: Part, reading: Reading) -> Path | Literal[False] | None:
+    """Give the Parquet that a part was turned into; None if it is lines, and False if it cannot be read."""
     packed = part.path.with_suffix(PARQUET)
     place = packed if is_there(packed) else part.path
     if is_there(place) and (is_link(place) or not is_file(place)):
         found = "a link" if is_link(place) else kind_of(place)
         reading.note(f"{place}: {found}, expected a part of the log, which is a file; put it back, or move it away")
         reading.bad += 1
-        return
-    if is_file(packed):  # it may have become so since the parts were listed
-        yield from _read_parquet(packed, reading)
-        return
+        return False
+    return packed if is_file(packed) else None  # it may have become so since the parts were listed
+
+
+def _blocks(part: Part, reading: Reading, size: int, *, until: int | None = None) -> Iterator[bytes]:
+    """Read whole lines, so many bytes at a time; who takes them moves the reading along."""
     # A link or a pipe in the place of a part is not followed, nor waited for.
     descriptor = os.open(part.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    with open(descriptor, "rb", buffering=0) as file:
         file.seek(reading.size)
+        left = math.inf if until is None else until - reading.size
         rest = b""
-        while block := file.read(_BLOCK):
+        while block := file.read(int(min(size, left))):
+            left -= len(block)
             whole, newline, rest = (rest + block).rpartition(b"\n")
             if newline:
-                yield _records(whole + newline, part, reading)
+                yield whole + newline
             if len(rest) > LONGEST:
                 reading.note(f"{part.path}, line {reading.lines + 1}: longer than {LONGEST} bytes; not read further")
                 reading.bad += 1

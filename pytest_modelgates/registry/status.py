@@ -168,7 +168,7 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
 def _not_noted(artifacts: Artifacts, newest: str | None, live: str | None) -> Iterator[str]:
     """Name a candidate that is newer than the one noted as the newest: a pack was cut short, or a copy was put here."""
     last = model_ids(artifacts)[-1:] if newest else []
-    # What came from a bucket and went live is no candidate.
+    # What came from a bucket and went live was never a candidate here.
     if newest and last and int(last[0]) > int(newest) and last[0] not in (live, *past_live(artifacts, live)):
         yield f"{last[0]} is newer than {artifacts.latest_id} says; if that is the candidate, write its id there"
 

@@ -354,6 +354,7 @@ class Adapter:
         scored = self._scorer.score(rows.matrix)
         latency_ms = (time.perf_counter_ns() - begin) / 1e6
         now, errors, keys = datetime.now(UTC), scored.errors, rows.keys
+        model_id, digest, schema_crc32, arm = self.model_id, self.digest, self.sidecar.schema_crc32, self.arm
         if max(map(len, keys), default=0) > _LONGEST_KEY:
             why = f"characters, expected at most {_LONGEST_KEY}"
             long = {row: len(key) for row, key in enumerate(keys) if len(key) > _LONGEST_KEY}
@@ -370,12 +371,12 @@ class Adapter:
             Prediction(
                 time=now,
                 row_key=key,
-                model_id=self.model_id,
-                digest=self.digest,
-                schema_crc32=self.sidecar.schema_crc32,
+                model_id=model_id,
+                digest=digest,
+                schema_crc32=schema_crc32,
                 prediction=score,
                 latency_ms=latency_ms,
-                arm=self._log.arm,
+                arm=arm,
                 error=why,
                 row_time=moment,
                 request=request,

@@ -81,6 +81,7 @@ class Asked(NamedTuple):
     binary: bool
 
 
+_LITTLE = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES}
 _decode = msgspec.json.Decoder(InferRequest).decode
 _encode = msgspec.json.Encoder().encode
 _KINDS: dict[str, type] = {"f": float, "i": int, "b": bool, "t": str}
@@ -117,10 +118,12 @@ class Protocol:
     keys: Sequence[str]
     output: str
     _known: Callable[[bytes], Heading] = field(init=False)
+    _head: Callable[[int], bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        # A client sends the same header before other numbers, and it is read once.
+        # A client sends the same header before other numbers, and it is read once; so with what is written.
         object.__setattr__(self, "_known", lru_cache(_KEPT)(self._heading))
+        object.__setattr__(self, "_head", lru_cache(_KEPT)(self._binary_head))
 
     def metadata(self) -> bytes:
         """Say what the model takes and gives."""
@@ -156,7 +159,7 @@ class Protocol:
         if not 0 <= size <= len(body):
             raise RequestError(f"Inference-Header-Content-Length is {size}, the body has {len(body)} bytes")
         heading = (self._known if header_length is not None and size <= _SHORT else self._heading)(body[:size])
-        found = dict[str, NDArray[Any]]()
+        found: dict[str, NDArray[Any]] = {}
         place = size
         for tensor, dtype, rows, columns in heading.tensors:
             length = tensor.parameters.binary_data_size if tensor.parameters else None
@@ -181,18 +184,18 @@ class Protocol:
 
     def reply(self, asked: Asked, scores: Sequence[float | None]) -> tuple[bytes, int | None]:
         """Write a reply to a request all of whose rows have scores; say how many bytes are JSON if a tensor follows."""
-        output: dict[str, Any] = {"name": self.output, "datatype": "FP64", "shape": [len(scores), 1]}
-        content = b""
-        if asked.binary:
-            content = struct.pack(f"<{len(scores)}d", *scores)
-            output["parameters"] = {"binary_data_size": len(content)}
-        else:
-            output["data"] = scores
+        if not asked.binary:
+            return self._said(len(scores), {"data": scores}, asked.request), None
+        head = self._head(len(scores)) if asked.request is None else self._binary_head(len(scores), asked.request)
+        return head + struct.pack(f"<{len(scores)}d", *scores), len(head)
+
+    def _binary_head(self, rows: int, request: str | None = None) -> bytes:
+        return self._said(rows, {"parameters": {"binary_data_size": 8 * rows}}, request)
+
+    def _said(self, rows: int, values: dict[str, Any], request: str | None) -> bytes:
+        output = {"name": self.output, "datatype": "FP64", "shape": [rows, 1]} | values
         said: dict[str, Any] = {"model_name": self.model, "model_version": self.version, "outputs": [output]}
-        if asked.request is not None:
-            said["id"] = asked.request
-        header = _encode(said)
-        return header + content, len(header) if asked.binary else None
+        return _encode(said if request is None else said | {"id": request})
 
     def _heading(self, content: bytes) -> Heading:
         try:
@@ -289,7 +292,7 @@ def _from_json(tensor: InputTensor, dtype: str, rows: int, columns: int) -> NDAr
 def _from_binary(content: bytes, tensor: InputTensor, dtype: str, rows: int, columns: int) -> NDArray[Any]:
     if dtype == "text":
         return np.array(_texts(content, tensor.name, rows), dtype=object).reshape(rows, columns)
-    little = np.dtype(dtype).newbyteorder("<")
+    little = _LITTLE[dtype]
     if len(content) != rows * columns * little.itemsize:
         raise RequestError(
             f"input {tensor.name!r} has {len(content)} bytes, "

@@ -44,7 +44,7 @@ def entries(folder: Path, pattern: str = "*") -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """List a folder and those below it, as `os.walk` does; what is no folder, or is gone meanwhile, is left out."""
+    """List a folder and those below it, as `os.walk` does; one that is gone, or never was a folder, is left out."""
 
     def refuse(error: OSError) -> None:
         if error.errno not in _NOTHING:

@@ -104,9 +104,8 @@ def values_of(cells: Sequence[bytes], column: Column) -> Converted:
     if column.kind in TEXTS:
         # Days and assets repeat, so each is looked at once, and kept once.
         distinct = [*set(cells)]
-        texts = dict(
-            zip(distinct, b"\n".join(distinct).decode().split("\n"), strict=False)
-        )  # "" alone if there is none
+        decoded = b"\n".join(distinct).decode().split("\n")  # of none it makes one
+        texts = dict(zip(distinct, decoded, strict=False))
         wrong = {b""} if column.kind == "text" else {cell for cell, text in texts.items() if not is_time(text)}
         wrong = {cell for cell in wrong & texts.keys() if cell or not column.nullable}
         bad = {row: _why(cell, column) for row, cell in enumerate(cells) if cell in wrong} if wrong else {}

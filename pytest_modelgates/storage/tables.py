@@ -149,9 +149,7 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
     place_of = {name: place for place, name in enumerate(names)}
     wanted = tuple(column for column in columns if column.name in place_of)
     places = [place_of[column.name] for column in wanted]
-    # An empty part each, for a table without a row.
-    lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
-    rejected = list[Rejected]()
+    lines, parts, rejected = list[NDArray[np.int64]](), list[list[NDArray[Any]]](), list[Rejected]()
     by_place = dict(zip(places, wanted, strict=True))
     for block, numbers in _blocks(content, start):
         read, bad = _regular(block, len(numbers), by_place, len(names)), list[Rejected]()
@@ -169,6 +167,8 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
         kept = np.delete(np.arange(len(numbers)), list(spoiled)) if spoiled else slice(None)
         lines.append(numbers[kept])
         parts.append([values[kept] for values, _ in read])
+    if not parts:  # a table without a line
+        lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
     columnwise = map(np.concatenate, zip(*parts, strict=True))
     by_name = {column.name: values for column, values in zip(wanted, columnwise, strict=True)}
     return Table(wanted, np.concatenate(lines), by_name, rejected)
@@ -184,7 +184,7 @@ def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, NDArray[np.int6
             block = block.replace(b"\r\n", b"\n")
         if not block.endswith(b"\n"):
             block += b"\n"
-        after = number + int((np.frombuffer(block, np.uint8) == _NEWLINE).sum())  # `block.count` takes longer
+        after = number + int(np.count_nonzero(np.frombuffer(block, np.uint8) == _NEWLINE))  # `count` takes longer
         yield block, np.arange(number, after)
         start, number = end, after
 
@@ -196,7 +196,9 @@ def _regular(block: bytes, rows: int, wanted: Mapping[int, Column], width: int) 
     if len(block) > LONGEST_LINE or any(mark in block for mark in _STRANGE) or not _is_utf8(block):
         return None
     marks = np.frombuffer(block, np.uint8)
-    found = np.flatnonzero((marks == _COMMA) | (marks == _NEWLINE))
+    after = marks == _COMMA
+    after |= marks == _NEWLINE
+    found = np.flatnonzero(after)
     if len(found) != rows * width or (marks[found[width - 1 :: width]] != _NEWLINE).any():
         return None
     if width == 1 and (np.diff(found, prepend=-1) == 1).any():  # blank lines, not empty cells

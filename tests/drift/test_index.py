@@ -236,3 +236,18 @@ def test_one_bin_has_no_critical_value_and_an_empty_side_an_infinite_one() -> No
 def test_fewer_than_two_bins_are_refused() -> None:
     with pytest.raises(StatisticsError, match=r"^bins is 1: give 2 or more$"):
         psi(UNIFORM, UNIFORM, bins=1)
+
+
+def test_values_of_fewer_bits_are_on_their_side_of_each_edge() -> None:
+    """0.1 rounded to 24 bits is above 0.1."""
+    rng = np.random.default_rng(14)
+    golden = np.concatenate([rng.standard_normal(2000), np.full(400, 0.1), np.full(400, -0.3), [1e300, -1e300]])
+    grid = Grid.of(golden)
+    chosen = Bins.of(grid)
+    near = chosen.thresholds.astype(np.float32)
+    current = np.concatenate([near, *(np.nextafter(near, np.float32(way)) for way in (-np.inf, np.inf))])
+    current = np.append(current, np.array([np.inf, -np.inf, np.nan, 3.4e38, -3.4e38], dtype=np.float32))
+    counts, missing = chosen.of_values(current)
+    expected, _ = chosen.of_values(current.astype(np.float64))
+    assert counts.tolist() == expected.tolist() == chosen.of_counts(grid.count(current)).tolist()
+    assert missing == 3

@@ -12,7 +12,8 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.monitoring import lately
 from pytest_modelgates.monitoring.lately import Lately, Sums
 from pytest_modelgates.policy.operations import LockRules
-from pytest_modelgates.predictions.counting import Tally, Window
+from pytest_modelgates.predictions.columns import Columns
+from pytest_modelgates.predictions.counting import Read, Tally, Window
 from pytest_modelgates.predictions.parts import Part, PartWriter, parts
 from pytest_modelgates.predictions.reading import Reading
 from pytest_modelgates.predictions.records import Prediction
@@ -74,14 +75,14 @@ def test_the_quantile_is_at_most_two_per_cent_too_long(artifacts: Artifacts) -> 
 
 def test_what_was_read_once_is_not_read_again(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[str]()
-    real = lately.asked_for
+    real = lately.asked_columns
 
-    def counting(part: Part, window: Window, tally: Tally, reading: Reading) -> Iterator[Prediction]:
-        for record in real(part, window, tally, reading):
-            seen.append(part.name)
-            yield record
+    def counting(part: Part, window: Window, tally: Tally, reading: Reading, *, read: Read) -> Iterator[Columns]:
+        for columns in real(part, window, tally, reading, read=read):
+            seen.extend([part.name] * len(columns))
+            yield columns
 
-    monkeypatch.setattr(lately, "asked_for", counting)
+    monkeypatch.setattr(lately, "asked_columns", counting)
     log_predictions(artifacts, rows(50, minutes_ago=180))
     found = reader(artifacts)
     with PartWriter(artifacts, "live", RULES) as log:

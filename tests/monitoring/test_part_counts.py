@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,13 +39,14 @@ def artifacts(tmp_path: Path) -> Artifacts:
 def read_bytes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many bytes of lines were decoded."""
     found = [0]
-    decode = reading._records
+    blocks = reading._blocks
 
-    def counting(block: bytes, *rest: object) -> list[Prediction]:
-        found[0] += len(block)
-        return decode(block, *rest)  # type: ignore[arg-type]
+    def counting(*given: Any, **more: Any) -> Iterator[bytes]:
+        for block in blocks(*given, **more):
+            found[0] += len(block)
+            yield block
 
-    monkeypatch.setattr(reading, "_records", counting)
+    monkeypatch.setattr(reading, "_blocks", counting)
     return iter([found])  # type: ignore[arg-type]
 
 
@@ -129,6 +131,26 @@ def test_an_open_part_is_read_on(artifacts: Artifacts, read_bytes: Iterator[list
     summary, tally = summed(artifacts)
     assert (summary.counts.rows, tally.replaced, tally.closed) == (300, 10, 1)
     assert numbers(summary, tally) == at_once(artifacts)
+
+
+def test_rows_from_a_moment_on_are_counted_and_an_open_part_is_not_read_again(
+    artifacts: Artifacts, read_bytes: Iterator[list[int]]
+) -> None:
+    (found,) = read_bytes
+    mine = predictions(MODEL, VALUES, arm="live", hours=0)
+    moments = tuple(mine[200].time + timedelta(microseconds=shift) for shift in (-(10**9), 0, 10**9))
+    with PartWriter(artifacts, "live", RULES) as log:
+        log.write(mine)
+        for closed in (False, False, True, True):
+            if closed:
+                log.close()
+            before = found[0]
+            ((of, part, window, _),) = tasks_of(artifacts, "live", ALL)
+            counts = count_part(REFERENCE, (of, part, window, moments))
+            if not closed and before:
+                assert found[0] == before
+            rows = [counts.since[time].counts.rows if time in counts.since else 0 for time in moments]
+            assert rows == [sum(record.time >= time for record in mine) for time in moments]
 
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -226,7 +248,7 @@ SPOILED = [
     pytest.param(lambda content: content[: len(content) // 2], id="cut-short"),
     pytest.param(lambda content: b"\xff" * 99, id="noise"),
     pytest.param(lambda content: content.replace(MODEL.encode(), OTHER.encode()), id="of-another-model"),
-    pytest.param(lambda content: content.replace(b"\xa6format\x01", b"\xa6format\x02"), id="of-a-later-version"),
+    pytest.param(lambda content: content.replace(b"\xa6format\x02", b"\xa6format\x03"), id="of-a-later-version"),
     pytest.param(lambda content: content.replace(b"counted", b"counter"), id="other-numbers"),
 ]
 
