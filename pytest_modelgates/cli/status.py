@@ -36,9 +36,12 @@ def answered(command: Callable[[], int]) -> tuple[int, ModelgatesError | None]:
         say(f"out of memory, or a library cannot be loaded ({first_line(error)}); see: ulimit -v, pip check")
         failed = 3
     except RuntimeError as error:
-        if not str(error).startswith("Symlink loop"):
+        if str(error).startswith("can't start new thread"):
+            say("no further thread can be started; see: ulimit -u, and the limit of processes of this container")
+        elif str(error).startswith("Symlink loop"):
+            say(first_line(error))  # Path.resolve of Python before 3.13
+        else:
             raise
-        say(first_line(error))  # Path.resolve of Python before 3.13
         failed = 3
     except KeyboardInterrupt:
         say("interrupted")

@@ -18,8 +18,8 @@ BATCH_SIZES = (1, 32, 1024)
 PARITY_TOLERANCE = 1e-5
 # A feed is served in batches of up to 256 rows, a request in one of as many as it has, such as a day's assets.
 LARGEST_SERVED = 256
-# For the sizes between, a small panel is scored so many times over, or in so many rows if that is more [count].
-_TIMES_OVER, _ROWS = 4, 4096
+# For the sizes between, the panel is scored once more at the most, or in so many rows if that is more [count].
+_ROWS = 4096
 
 Rows = NDArray[np.generic]
 Scores = NDArray[np.float64]
@@ -138,11 +138,11 @@ def _apart(scores: Scores, native: Scores) -> Scores:
 def _batches(rows: int) -> Iterator[NDArray[np.intp]]:
     """Give the rows of a batch of each size from 2 to 256, one after the other, and from the first again at the end.
 
-    A size beyond the number of rows is left out. So are the larger of the others where these batches would score a
-    small panel over and over, but for the largest of all.
+    A size beyond the number of rows is left out. So are the larger of the others where these batches would score the
+    panel over and over, since a row of some models costs milliseconds; but the largest of all is not.
     """
     largest, scored = min(LARGEST_SERVED, rows), 0
     for size in range(2, largest + 1):
-        if size == largest or scored + size <= max(_TIMES_OVER * rows, _ROWS):
+        if size == largest or scored + size <= max(rows, _ROWS):
             yield np.arange(scored, scored + size) % rows
             scored += size

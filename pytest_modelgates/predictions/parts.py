@@ -19,7 +19,7 @@ import msgspec
 from ..artifacts import ALL_ARMS, Artifacts
 from ..audit.writer import LockRules, lock
 from ..errors import FormatError
-from ..storage.atomic import close_quietly, make_folder, rename_new, sync_folder
+from ..storage.atomic import close_quietly, make_folder, naming, rename_new, sync_folder
 from ..storage.digests import Sha256, sha256_of
 from ..storage.lines import LONGEST, append_atomic, count_lines, drop_torn_line, first, lines_from_end
 from ..storage.paths import is_file, is_folder, is_link, is_there
@@ -202,7 +202,8 @@ class PartWriter:
                 done += os.write(self._file, content[done:])
         except BaseException:
             os.ftruncate(self._file, self._size)  # nobody else writes here
-            raise
+            with naming(self.place):  # here, since it costs nothing where all goes well
+                raise
         self._size += len(content)
 
     def _begin(self, day: date) -> None:

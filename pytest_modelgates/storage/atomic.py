@@ -5,7 +5,8 @@ import errno
 import os
 import secrets
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .paths import is_folder, is_there, kind_of
@@ -21,7 +22,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mo
     # The process id would not do: two threads share it, and so may two containers on one volume.
     staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with staged.open("wb") as file:
+        with naming(path), staged.open("wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
@@ -40,6 +41,17 @@ def in_the_way(path: Path, *, folder: bool = False) -> OSError:
     found = kind_of(path) or "a link that leads nowhere"
     wanted, code = ("a folder", errno.ENOTDIR) if folder else ("a file", errno.EISDIR)
     return OSError(code, f"{found}, expected {wanted}; move it away", str(path))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error that names no file name this one: writing and syncing do not say which disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def close_quietly(descriptor: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import FormatError
-from .atomic import FILE_MODE, close_quietly, in_the_way, make_folder, sync_folder
+from .atomic import FILE_MODE, close_quietly, in_the_way, make_folder, naming, sync_folder
 
 T = TypeVar("T")
 
@@ -51,10 +51,12 @@ def append_atomic(path: Path, content: bytes, *, durable: bool = False, mode: in
         wanted = b"\n" + content if torn else content
         rest = memoryview(wanted)
         try:
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            with naming(path):
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                if durable:
+                    os.fsync(descriptor)
             if durable:
-                os.fsync(descriptor)
                 if os.pread(descriptor, len(wanted), size) != wanted:
                     raise OSError(errno.EIO, "What was written is not there; do not trust this disk", str(path))
                 if not size:

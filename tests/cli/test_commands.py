@@ -713,12 +713,15 @@ def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_a_full_disk_does_not_tear_a_prediction_log(registry: Registry, rows: Path) -> None:
+    header, *lines = rows.read_text().splitlines(keepends=True)
+    rows.write_text("".join([header, *lines * 6]))
     done = modelgates(
-        *("serve", "--onnx", registry.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(90_000)
+        *("serve", "--onnx", registry.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(500_000)
     )
     assert done.returncode == 3
+    assert f"File too large: {registry.artifacts.root}" in done.stderr
     (part,) = parts(registry.artifacts, "live")
-    assert 0 < len(logged(registry.artifacts, "live")) < 400
+    assert 0 < len(logged(registry.artifacts, "live")) < 2400
     assert part.path.read_bytes().endswith(b"\n")
 
 
@@ -1015,6 +1018,12 @@ def test_json_goes_to_whatever_takes_the_output(registry: Registry, monkeypatch:
             3,
             "out of memory, or a library cannot be loaded (MemoryError); see: ulimit -v, pip check",
             id="no-memory",
+        ),
+        pytest.param(
+            RuntimeError("can't start new thread"),
+            3,
+            "no further thread can be started; see: ulimit -u, and the limit of processes of this container",
+            id="no-thread",
         ),
         pytest.param(KeyboardInterrupt(), 130, "interrupted", id="interrupt"),
     ],

@@ -28,7 +28,7 @@ def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_else(tmp_path: 
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); write_atomic(Path(sys.argv[1]), bytes(2000))"
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "file"], capture_output=True, text=True)
-    assert "File too large" in done.stderr
+    assert f"File too large: '{tmp_path / 'file'}'" in done.stderr
     assert os.listdir(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
 

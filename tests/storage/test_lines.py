@@ -1,6 +1,8 @@
 """Logs, read from their ends; `test_records.py` tests that appending keeps lines whole."""
 
+import errno
 import fcntl
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.audit.head import head_of
 from pytest_modelgates.storage.digests import sha256
-from pytest_modelgates.storage.lines import BLOCK, lines_from_end
+from pytest_modelgates.storage.lines import BLOCK, append_atomic, lines_from_end
 
 
 @given(lines=st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), max_size=9), torn=st.booleans())
@@ -58,3 +60,13 @@ def test_a_pack_waits_for_a_line_that_may_yet_be_taken_back(tmp_path: Path) -> N
         writer.truncate(len(line) + 1)
         fcntl.flock(writer, fcntl.LOCK_UN)
         assert read.result(30) == f"1:{sha256(line)}"
+
+
+def test_an_error_of_writing_names_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        append_atomic(tmp_path / "log", b"1\n")
+    assert raised.value.filename == str(tmp_path / "log")
