@@ -1,6 +1,6 @@
 """How far ONNX Runtime is from the native model, at every batch size that production may use."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from ..stats.spread import spread
+from .blocks import Rows, in_blocks
 from .panel import Panel
 from .probes import probe_rows
 from .session import OnnxModel
@@ -17,7 +18,6 @@ BATCH_SIZES = (1, 32, 1024)
 # A claim is ok up to this difference, on the scale of the scores; the gate takes its limit from the policy.
 PARITY_TOLERANCE = 1e-5
 
-Rows = NDArray[np.generic]
 Scores = NDArray[np.float64]
 
 
@@ -45,12 +45,12 @@ class Parity:
 class Comparison:
     """The rows on which two models are compared: those of the panel, then the probes.
 
-    `native` holds the native model's scores, `reach` what a difference of each row is measured against, and `scale` the
-    spread of a typical day. The last two depend on the panel alone. `probes` counts the probes, and `changes` says of
-    each what makes it one, if that is known.
+    `blocks` gives them in blocks whose size every batch size divides. `native` holds the native model's scores, `reach`
+    what a difference of each row is measured against, and `scale` the spread of a typical day. The last two depend on
+    the panel alone. `probes` counts the probes, and `changes` says of each what makes it one, if that is known.
     """
 
-    rows: Rows
+    blocks: Callable[[], Iterator[Rows]]
     native: Scores
     reach: Scores
     scale: float
@@ -59,13 +59,18 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, rows: Rows, reference: Scores, days: ArrayLike | None = None, probes: tuple[Rows, Scores] | None = None
+        cls,
+        rows: Rows | Callable[[], Iterator[Rows]],
+        reference: Scores,
+        days: ArrayLike | None = None,
+        probes: tuple[Rows, Scores] | None = None,
     ) -> "Comparison":
         """Put the rows of a panel together with probes.
 
         Parameters
         ----------
-        rows : ndarray, shape (n_rows, n_features)
+        rows : ndarray, shape (n_rows, n_features), or callable
+            A function gives them in parts, as often as it is called.
         reference : ndarray, shape (n_rows,)
             The native model's scores of these rows.
         days : array_like, shape (n_rows,), optional
@@ -78,39 +83,50 @@ class Comparison:
         StatisticsError
             Without rows, or if a native score is beyond 1e100.
         """
-        if not len(rows):
+        if not len(reference):
             raise StatisticsError(
                 "no rows to compare ONNX Runtime with the native model on; pack a panel that has some"
             )
-        more, known = probes or (rows[:0], np.empty(0))
-        with np.errstate(over="ignore"):  # what is too large for the model's input is an infinity there too
-            compared = np.concatenate([rows, more.astype(rows.dtype)]) if len(more) else rows
+        more, known = probes or (np.empty((0, 0)), np.empty(0))
+        parts = rows if callable(rows) else lambda: iter([rows])
+
+        def blocks() -> Iterator[Rows]:
+            return in_blocks(_followed_by(parts(), more))
+
         native = np.append(reference, known)
         if not np.isfinite(native).all():  # nothing is near to such a score
-            return cls(compared, native, np.full(len(native), np.nan), np.nan, len(more))
-        found = spread(reference, np.zeros(len(rows)) if days is None else days)
+            return cls(blocks, native, np.full(len(native), np.nan), np.nan, len(more))
+        found = spread(reference, np.zeros(len(reference)) if days is None else days)
         beyond = np.maximum(np.abs(known - found.middle), found.typical)
-        return cls(compared, native, np.append(found.reach, beyond), found.typical, len(more))
+        return cls(blocks, native, np.append(found.reach, beyond), found.typical, len(more))
 
     @classmethod
     def of_panel(cls, panel: Panel, probes: Probes) -> "Comparison":
         """Put the rows of a panel together with the probes that packing kept."""
         more = probe_rows(probes, panel.sidecar.names)
-        found = cls.of(panel.features, panel.native_scores, panel.day_codes, more)
+        found = cls.of(panel.blocks, panel.native_scores, panel.day_codes, more)
         return replace(found, changes=tuple(probe.values for probe in probes.rows))
 
     def differences(self, model: OnnxModel, *, batch_size: int | None = None) -> Scores:
         """Score every row and subtract the native scores; NaN or infinite if either score is."""
-        return self._apart(model.predict(self.rows, batch_size=batch_size))
+        scores = (model.predict(rows, batch_size=batch_size) for rows in self.blocks())
+        return _apart(np.concatenate([*scores]), self.native)
 
-    def _apart(self, scores: Scores) -> Scores:
-        with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
-            return np.asarray(np.abs(scores - self.native))
+    def where(self, chosen: NDArray[np.bool_]) -> Iterator[Rows]:
+        """Some of the rows, in parts."""
+        start = 0
+        for rows in self.blocks():
+            yield rows[chosen[start : start + len(rows)]]
+            start += len(rows)
 
     def measure(self, model: OnnxModel) -> Parity:
         """Score every row at every batch size and compare with the native scores."""
-        alone, *others = (model.predict(self.rows, batch_size=size) for size in BATCH_SIZES)
-        differences = np.max([self._apart(scores) for scores in (alone, *others)], axis=0)
+        differences, by_batch, start = np.empty(len(self.native)), 0, 0
+        for rows in self.blocks():
+            alone, *others = (model.predict(rows, batch_size=size) for size in BATCH_SIZES)
+            here = slice(start, start := start + len(rows))
+            differences[here] = np.max([_apart(scores, self.native[here]) for scores in (alone, *others)], axis=0)
+            by_batch += int(np.any([scores != alone for scores in others], axis=0).sum())
         scaled = differences / self.reach
         half, most = np.quantile(scaled, (0.5, 0.99), method="higher")  # NaN if any difference is
         return Parity(
@@ -119,7 +135,20 @@ class Comparison:
             scaled_half=float(half),
             scaled_p99=float(most),
             scale=self.scale,
-            rows=len(self.rows) - self.probes,
+            rows=len(self.native) - self.probes,
             probes=self.probes,
-            by_batch=int(np.any([scores != alone for scores in others], axis=0).sum()),
+            by_batch=by_batch,
         )
+
+
+def _apart(scores: Scores, native: Scores) -> Scores:
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which counts as a difference
+        return np.asarray(np.abs(scores - native))
+
+
+def _followed_by(parts: Iterator[Rows], more: Rows) -> Iterator[Rows]:
+    for rows in parts:
+        yield rows
+    if len(more):
+        with np.errstate(over="ignore"):  # what is too large for the model's input is an infinity there too
+            yield more.astype(rows.dtype)
