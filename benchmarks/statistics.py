@@ -210,7 +210,7 @@ def signal_gates(panel: Panel, predict: Callable[[np.ndarray], np.ndarray]) -> t
     begin = time.perf_counter()
 
     def without(positions: list[int]) -> np.ndarray:
-        scores = predict(panel.neutralised(positions))
+        scores = predict(np.concatenate([*panel.blocks(neutral=positions)]))
         return simulate(panel.by_day(scores), panel.returns, horizon=5, cost_bps=2).ic_net
 
     series = {group: without(positions) for group, positions in panel.sidecar.groups.items()}

@@ -94,7 +94,7 @@ def test_returns_plausible(panel: Panel, gate: Gate) -> None:
             "data.repeated_names": len(copies),
             "data.clipped_returns": found.clipped,
         },
-        sample=len(panel.frame),
+        sample=panel.rows,
         by_slo={
             "data.returns_plausible": {"first": impossible[0]} if impossible else {},
             "data.constant_names": {"first": still[0]} if still else {},
@@ -142,7 +142,7 @@ def test_holes(panel: Panel, gate: Gate) -> None:
         known["first"] = panel.row(*found.places[0].tolist())
     gate.check_each(
         {"data.holes": found.share, "data.holes_p": found.p_value},
-        sample=len(panel.frame),
+        sample=panel.rows,
         by_slo={"data.holes": known, "data.holes_p": known},
     )
 
@@ -161,7 +161,7 @@ def test_survivors(panel: Panel, gate: Gate) -> None:
     gate.check(
         panel.share_of_survivors,
         sample=panel.returns.shape[1],
-        doubt_miss=why_nobody_left(rows=len(panel.frame), periods_per_year=panel.calendar.periods_per_year),
+        doubt_miss=why_nobody_left(rows=panel.rows, periods_per_year=panel.calendar.periods_per_year),
     )
 
 
@@ -170,4 +170,4 @@ def test_survivors(panel: Panel, gate: Gate) -> None:
 def test_repeated_rows(panel: Panel, gate: Gate) -> None:
     """Hardly a row of a model that is not a signal comes twice."""
     share, first = panel.share_of_repeated_rows()
-    gate.check(share, sample=len(panel.frame), first_row=first)
+    gate.check(share, sample=panel.rows, first_row=first)

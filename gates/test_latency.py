@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used a
 @pytest.mark.gate("latency.onnx_p95_ms")
 def test_onnx_p95(candidate: Candidate, gate: Gate, benchmark: BenchmarkFixture) -> None:
     """Five batches of 32 rows in a hundred may be slower than the limit, no more."""
-    rows = candidate.panel.features[:32]
+    rows = candidate.panel.head(32)
     check_p95_ms(gate, benchmark, lambda: candidate.model.predict(rows))
 
 

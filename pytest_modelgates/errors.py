@@ -32,6 +32,10 @@ class FormatError(ModelgatesError):
     """A file does not have the form it must have."""
 
 
+class UnreadableError(FormatError):
+    """A file cannot be decoded, or not in the memory that may be used; what it holds is unknown."""
+
+
 class IntegrityError(ModelgatesError):
     """A model directory is not, byte for byte, what its manifest says."""
 

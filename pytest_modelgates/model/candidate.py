@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..stats.copy_effects import rows_at_thresholds
+from ..storage.digested_file import DigestedFile
 from ..storage.digests import sha256, tree_digest
 from .causes import likely_cause
-from .directory import MODEL, PANEL, PARITY, ModelDirectory
+from .directory import MODEL, PARITY, ModelDirectory
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
 from .panel import Panel
@@ -20,6 +21,9 @@ from .probes import uncompared_nan
 from .session import OnnxModel
 from .sidecar import ParityClaim, Sidecar
 from .trees import split_thresholds
+
+# Rows that are looked at together where no model sees them.
+_MANY = 2**16
 
 
 class Candidate:
@@ -75,12 +79,16 @@ class Candidate:
     @cached_property
     def panel(self) -> Panel:
         """The out-of-sample rows."""
-        return Panel.read(self._files.read(PANEL), self.sidecar)
+        return Panel.read(self._panel_file, self.sidecar)
+
+    @cached_property
+    def _panel_file(self) -> DigestedFile:
+        return self._files.panel_file()
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
         """ONNX Runtime's score of every row of the panel, shape (n_rows,)."""
-        return self.model.predict(self.panel.features)
+        return self.model.predict_blocks(self.panel.blocks())
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -104,7 +112,9 @@ class Candidate:
     def rows_at_splits(self) -> int | None:
         """How many rows lie within a float32 step of a split of a tree; None if the trees see other columns."""
         splits = split_thresholds(parse_onnx(self.onnx_bytes), self.sidecar.names)
-        return None if splits is None else int(rows_at_thresholds(self.panel.features, splits).sum())
+        if splits is None:
+            return None
+        return sum(int(rows_at_thresholds(rows, splits).sum()) for rows in self.panel.blocks(_MANY))
 
     @cached_property
     def seed(self) -> int:
@@ -119,7 +129,7 @@ class Candidate:
     @cached_property
     def panel_digest(self) -> str:
         """SHA-256 of the panel's file."""
-        return sha256(self._files.read(PANEL))
+        return self._panel_file.sha256
 
     def missing_files(self) -> list[str]:
         """Names that are missing, unexpected, or not regular files."""
@@ -154,6 +164,6 @@ class Candidate:
             problems.append(f"claims batch sizes {claim.batch_sizes}, measured {BATCH_SIZES}")
         problems += [
             f"no compared row has NaN in {name}, where the sidecar admits it"
-            for name in uncompared_nan(self.model, self.sidecar, self.panel.features, self.comparison.rows)
+            for name in uncompared_nan(self.model, self.sidecar, self.comparison.blocks(), rows=parity.rows)
         ]
         return problems

@@ -45,14 +45,14 @@ def likely_cause(content: bytes, sidecar: Sidecar, compared: Comparison, *, othe
         What was found, and what to do about it, on one line.
     """
     model, graph = OnnxModel(content, sidecar), parse_onnx(content)
-    scores = model.predict(compared.rows)
+    scores = model.predict_blocks(compared.blocks())
     off = _off(scores, compared)
     if not off.any():
         return "a row's score depends on the rows beside it: convert the model so that each row is scored alone"
-    native, rows = compared.native, compared.rows
+    native = compared.native
     if bad := int((~np.isfinite(scores) | ~np.isfinite(native)).sum()):
         return f"{bad} rows have a score that is NaN or infinite: look for missing or huge values in them"
-    if rows.dtype.kind == "f" and np.isnan(rows[off]).any(axis=1).all():
+    if all(rows.dtype.kind == "f" and np.isnan(rows).any(axis=1).all() for rows in compared.where(off)):
         return "only rows with NaN differ: fill missing values before the model, or take the features out of nullable"
     panel = slice(len(native) - compared.probes)
     if not off[panel].any():
@@ -70,7 +70,7 @@ def likely_cause(content: bytes, sidecar: Sidecar, compared: Comparison, *, othe
             "take a constant out of the target, or score the rarer class"
         )
     splits = split_thresholds(graph, sidecar.names)
-    if splits and rows_at_thresholds(rows[off], splits).all():
+    if splits and all(rows_at_thresholds(rows, splits).all() for rows in compared.where(off)):
         return (
             f"all {off.sum()} rows that differ lie at a split of a tree: give the native model float32 rows, and round "
             "thresholds down to float32, as modelgates pack does"
@@ -103,7 +103,7 @@ def _other_outputs(graph: onnx.ModelProto, sidecar: Sidecar) -> Iterator[Sidecar
 
 def _agrees(content: bytes, described: Sidecar, compared: Comparison) -> bool:
     try:
-        return not _off(OnnxModel(content, described).predict(compared.rows), compared).any()
+        return not _off(OnnxModel(content, described).predict_blocks(compared.blocks()), compared).any()
     except OnnxError:  # the output has no such column, or holds no numbers
         return False
 

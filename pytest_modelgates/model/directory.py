@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 import weakref
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,11 +12,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ..errors import FormatError, GoneError, IntegrityError
+from ..storage.digested_file import DigestedFile
 from ..storage.digests import listing_digest, sha256
 from ..storage.regular_files import (
     MAX_FILE_BYTES,
     digest_regular,
     is_regular,
+    most_bytes,
     open_folder,
     open_regular,
     why_not_regular,
@@ -63,6 +65,7 @@ class ModelDirectory:
         self.directory, self.model_id = directory, directory.name
         self._digests: dict[str, str] = {}
         self._kept: dict[str, bytes] = {}
+        self._kept_panel: DigestedFile | None = None
         gone = GoneError(f"{directory}: no such directory")
         try:
             self._folder = open_folder(directory)
@@ -117,13 +120,38 @@ class ModelDirectory:
 
     def verified(self, name: str) -> bytes:
         """Read a file, and refuse it unless its bytes are those that the manifest lists."""
+        return self._as_listed(name, self.read)
+
+    def panel_file(self) -> DigestedFile:
+        """Open the panel, which may be larger than memory; it can be read after the directory is closed.
+
+        Raises
+        ------
+        FormatError
+            If it is missing, not a regular file, or too large.
+        IntegrityError
+            If its bytes are not those of the first time.
+        """
+        if kept := self._kept_panel:
+            self._kept_panel = None
+            return kept
+        source = self.directory / PANEL
+        with open_regular(self._folder, PANEL, source, limit=most_bytes(PANEL)) as file:
+            opened = DigestedFile(file.fileno(), f"{self.model_id}: {PANEL}")
+        self._note(PANEL, opened.sha256)
+        return opened
+
+    def verified_panel(self) -> DigestedFile:
+        """Open the panel, and refuse it unless its bytes are those that the manifest lists."""
+        return self._as_listed(PANEL, lambda _: self.panel_file())
+
+    def _as_listed(self, name: str, take: Callable[[str], T]) -> T:
         entry = self.manifest.files.get(name)
-        content = self.read(name) if entry else b""
-        if entry is None or self._digests[name] != entry.sha256:
-            raise IntegrityError(
-                f"{self.model_id}: {name} is not the file that {MANIFEST} lists; run modelgates verify"
-            )
-        return content
+        if entry is not None:
+            content = take(name)
+            if self._digests[name] == entry.sha256:
+                return content
+        raise IntegrityError(f"{self.model_id}: {name} is not the file that {MANIFEST} lists; run modelgates verify")
 
     def json(self, name: str, kind: type[T], *, limit: int = MAX_JSON_BYTES) -> T:
         """Read a JSON file strictly as a type."""
@@ -215,7 +243,11 @@ class ModelDirectory:
         return found
 
     def _digest(self, name: str, size: int, *, keep: bool) -> str:
-        limit = min(size, MAX_FILE_BYTES)
+        limit = min(size, most_bytes(name))
+        if keep and name == PANEL:
+            self._kept_panel = None  # of an earlier call
+            self._kept_panel = self.panel_file()
+            return self._digests[name]
         if keep:
             self._kept.pop(name, None)  # of an earlier call, and perhaps no longer what lies there
             self._kept[name] = self.read(name, limit=limit)

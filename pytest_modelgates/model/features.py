@@ -15,6 +15,8 @@ from .sidecar import Sidecar
 if TYPE_CHECKING:
     import pandas as pd  # a server takes `bad_cells` alone, and starts in half the time without
 
+    from ..storage.parquet import ParquetRows
+
 
 def feature_matrix(frame: "pd.DataFrame", sidecar: Sidecar, *, source: str) -> NDArray[np.generic]:
     """Take the features out of a frame, for the gates and for serving alike.
@@ -42,14 +44,14 @@ def feature_matrix(frame: "pd.DataFrame", sidecar: Sidecar, *, source: str) -> N
     return np.column_stack([numeric_column(frame, name, source=source) for name in sidecar.names])
 
 
-def numeric_column(frame: "pd.DataFrame", name: str, *, source: str) -> NDArray[np.generic]:
+def numeric_column(frame: "pd.DataFrame | ParquetRows", name: str, *, source: str) -> NDArray[np.generic]:
     """Take a column out of a frame; it must be there and hold numbers."""
     column = named_column(frame, name, source=source)
     require_numbers(name, column.dtype, source=source)
     return np.asarray(column.to_numpy())
 
 
-def named_column(frame: "pd.DataFrame", name: str, *, source: str) -> "pd.Series":
+def named_column(frame: "pd.DataFrame | ParquetRows", name: str, *, source: str) -> "pd.Series":
     """Take a column out of a frame; it must be there, once."""
     if name not in frame:
         raise FormatError(f"{source}: has no column {name!r}; it holds {listed(frame, most=20)}")

@@ -1,62 +1,164 @@
 """The panel: out-of-sample rows of keys, features, outcomes and the native model's scores."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import FormatError
+from ..errors import FormatError, UnreadableError
 from ..stats.attendance import Holes, holes, share_of_survivors
 from ..stats.days import Calendar, calendar
 from ..stats.left_out import LeftOut, left_out
 from ..stats.plausible import ReturnSizes, return_sizes
 from ..stats.target import TargetAgreement, target_agreement
-from ..storage.parquet import count_rows, read_frame
+from ..storage.parquet import Content, ParquetRows, read_frame
 from ..storage.text import printable
 from . import panel_checks
+from .blocks import BLOCK, in_blocks
 from .directory import PANEL, SIDECAR
-from .features import feature_matrix, named_column, numeric_column
+from .features import feature_matrix, named_column, numeric_column, require_numbers
 from .sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
-from .window import rows_digest, window_problems
+from .window import digest_of_codes, window_problems
 
 Matrix = NDArray[np.float64]
+# Rows of a frame that are made a matrix at a time.
+_PIECE = 2**16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Panel:
-    """Rows in the order of the file, with what is needed to lay them out by day and asset."""
+    """Rows in the order of the file, with what is needed to lay them out by day and asset.
 
-    frame: pd.DataFrame
+    A panel that is read from a file may be larger than memory: a column is decoded when it is asked for, and features
+    come in blocks of rows. `frame` and `features` are the whole, for which there must be room.
+    """
+
+    given: pd.DataFrame | ParquetRows
     sidecar: Sidecar
 
     @classmethod
-    def read(cls, content: bytes, sidecar: Sidecar, *, columns: list[str] | None = None) -> "Panel":
-        """Read `evaluation.parquet` from its bytes, all columns or some; each use checks the columns that it needs."""
-        # A file may bring row labels of its own.
-        return cls(read_frame(content, PANEL, columns=columns).reset_index(drop=True), sidecar)
+    def read(cls, content: Content, sidecar: Sidecar) -> "Panel":
+        """Take `evaluation.parquet`, as bytes or open; each use reads and checks the columns that it needs."""
+        return cls(ParquetRows(content, PANEL), sidecar)
 
-    @staticmethod
-    def rows(content: bytes) -> int:
-        """Count the rows of `evaluation.parquet` by its footer."""
-        return count_rows(content, PANEL)
+    @cached_property
+    def frame(self) -> "pd.DataFrame":
+        """All columns at once.
+
+        Raises
+        ------
+        UnreadableError
+            If they would take more than a quarter of the memory that may be used.
+        """
+        if isinstance(self.given, pd.DataFrame):
+            return self.given
+        try:
+            return self.given.read()
+        except UnreadableError as error:
+            raise UnreadableError(f"{error}; panel.column(name) and panel.blocks() need less") from error
+
+    @property
+    def source(self) -> "pd.DataFrame | ParquetRows":
+        """Where columns are taken from: the frame once it was asked for, which may have been changed since."""
+        return self.__dict__.get("frame", self.given)
+
+    def require_readable(self) -> "Panel":
+        """Decode what has one value a row, for callers that judge nothing of a panel that cannot be read.
+
+        Raises
+        ------
+        UnreadableError, IntegrityError
+            If it cannot be decoded in the memory that may be used, or changed since it was opened.
+        """
+        for name in {*self.sidecar.keys, *self.sidecar.outcomes}:
+            if name in self.source:
+                _ = self.source[name]
+        return self
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.source)
 
     def column(self, name: str | None) -> "pd.Series":
         """One column, which the sidecar must name and the panel must have."""
         if name is None:
             raise FormatError(f"{SIDECAR}: names no such column, as a {self.sidecar.task} model need not")
-        return named_column(self.frame, name, source=PANEL)
+        return named_column(self.source, name, source=PANEL)
+
+    def dtype(self, name: str) -> object:
+        """The dtype of a column, which must be there."""
+        source = self.source
+        return source.dtype(name) if isinstance(source, ParquetRows) and name in source else self.column(name).dtype
 
     def numbers(self, name: str) -> NDArray[np.generic]:
         """One column, which must be there and hold numbers."""
-        return numeric_column(self.frame, name, source=PANEL)
+        return numeric_column(self.source, name, source=PANEL)
 
     @cached_property
     def features(self) -> NDArray[np.generic]:
         """Features in sidecar order, shape (n_rows, n_features)."""
         return feature_matrix(self.frame, self.sidecar, source=PANEL)
+
+    def blocks(self, size: int = BLOCK, *, neutral: Collection[int] = ()) -> Iterator[NDArray[np.generic]]:
+        """Features in sidecar order, so many rows at a time.
+
+        Parameters
+        ----------
+        size : int, default BLOCK
+            Rows of each block; the last one has those that are left.
+        neutral : collection of int
+            Positions of features that are replaced by their cross-sectional median of each day.
+
+        Returns
+        -------
+        iterator of ndarray, shape (size, n_features)
+            The same blocks however the file is divided.
+        """
+        dtype = self._feature_dtype
+        medians = {position: self._medians(position) for position in neutral}
+
+        def matrices() -> Iterator[NDArray[np.generic]]:
+            start = 0
+            for piece in self.pieces(self.sidecar.names):
+                matrix = feature_matrix(piece, self.sidecar, source=PANEL).astype(dtype, copy=False)
+                for position, of_day in medians.items():
+                    matrix[:, position] = of_day[self.day_codes[start : start + len(matrix)]]
+                start += len(matrix)
+                yield matrix
+
+        return in_blocks(matrices(), size)
+
+    def pieces(self, columns: list[str]) -> "Iterator[pd.DataFrame]":
+        """Some columns, a part of the rows at a time."""
+        if isinstance(source := self.source, ParquetRows):
+            return source.pieces(columns)
+        return (source[columns].iloc[start : start + _PIECE] for start in range(0, len(source), _PIECE))
+
+    def head(self, rows: int) -> NDArray[np.generic]:
+        """The features of the first rows."""
+        return next(self.blocks(rows), np.empty((0, len(self.sidecar.names))))
+
+    @cached_property
+    def _feature_dtype(self) -> "np.dtype[np.generic]":
+        """The one dtype that all features fit into; each must be there and hold numbers."""
+        dtypes: list[Any] = []
+        for name in self.sidecar.names:
+            require_numbers(name, found := self.dtype(name), source=PANEL)
+            dtypes.append(found)
+        return np.result_type(*dtypes)
+
+    def feature(self, position: int) -> NDArray[np.generic]:
+        """One feature of all rows, in the dtype of the matrix."""
+        return self.numbers(self.sidecar.names[position]).astype(self._feature_dtype, copy=False)
+
+    def _medians(self, position: int) -> NDArray[np.generic]:
+        """The median of a feature on each day."""
+        return np.asarray(pd.Series(self.feature(position)).groupby(self.day_codes).median())
 
     @cached_property
     def native_scores(self) -> Matrix:
@@ -85,39 +187,40 @@ class Panel:
         return np.asarray(column.to_numpy())
 
     @cached_property
-    def _dates(self) -> NDArray[np.datetime64]:
-        """The day of every row, whatever its hour: markets do not close together."""
-        return self.times.astype("datetime64[D]")
+    def _days(self) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
+        """The day of every row, whatever its hour, as its place among the days: markets do not close together."""
+        codes, days = pd.factorize(self.times.astype("datetime64[D]").astype(np.int64), sort=True)
+        return np.asarray(codes, dtype=np.int64), np.asarray(days, dtype=np.int64).astype("datetime64[D]")
 
     @cached_property
     def day_codes(self) -> NDArray[np.int64]:
         """Which day each row belongs to, counted from the first; one day for all rows if the sidecar names no time."""
         if self.sidecar.time is None:
-            return np.zeros(len(self.frame), dtype=np.int64)
-        return np.unique(self._dates, return_inverse=True)[1].astype(np.int64)
+            return np.zeros(self.rows, dtype=np.int64)
+        return self._days[0]
 
     @cached_property
     def days(self) -> "pd.DatetimeIndex":
         """The days, ascending."""
-        return pd.DatetimeIndex(np.unique(self._dates))
+        return pd.DatetimeIndex(self._days[1])
 
-    @cached_property
+    @property
     def asset_codes(self) -> NDArray[np.int64]:
         """Which asset each row belongs to."""
+        return self._assets[0]
+
+    @cached_property
+    def _assets(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Which asset each row belongs to, and what the assets are called by their code."""
         column = self.column(self.sidecar.asset)
         try:
-            codes = np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
+            codes, names = pd.factorize(column, sort=True)
         except TypeError as error:  # lists, dicts
             raise FormatError(
                 f"evaluation.parquet: {self.sidecar.asset} holds a value that is not a name ({error}); pack again"
             ) from error
         self._refuse_missing(column)
-        return codes
-
-    @cached_property
-    def _assets(self) -> list[str]:
-        """What the assets are called, by their code."""
-        return [str(name) for name in np.unique(np.asarray(self.column(self.sidecar.asset), dtype=object))]
+        return np.asarray(codes, dtype=np.int64), pd.Series(names).astype(str).tolist()
 
     @cached_property
     def returns(self) -> Matrix:
@@ -167,22 +270,14 @@ class Panel:
     @cached_property
     def rows_digest(self) -> str:
         """Digest of what cannot be chosen about the rows: times, assets, and returns (targets, if not a signal)."""
-        names = None if self.sidecar.asset is None else self.column(self.sidecar.asset).astype(str).tolist()
+        codes, names = (np.zeros(self.rows, dtype=np.int64), [""]) if self.sidecar.asset is None else self._assets
         returns = self.numbers(RET_NEXT) if self.sidecar.task == "signal" else self.outcome
-        return rows_digest(self.times, names, np.asarray(returns, dtype=np.float64))
-
-    def neutralised(self, positions: list[int]) -> NDArray[np.generic]:
-        """Copy the features with some columns set to their cross-sectional median of each day."""
-        rows = np.array(self.features)
-        for position in positions:
-            column = pd.Series(rows[:, position])
-            rows[:, position] = column.groupby(self.day_codes).transform("median").to_numpy()
-        return rows
+        return digest_of_codes(self.times, codes, names, np.asarray(returns, dtype=np.float64))
 
     def schema(self) -> list[tuple[str, str]]:
         """Name and dtype of the columns between the keys and the outcomes: the features as the file has them."""
         outer = {*self.sidecar.keys, *self.sidecar.outcomes}
-        return [(str(name), str(dtype)) for name, dtype in self.frame.dtypes.items() if name not in outer]
+        return [(str(name), str(dtype)) for name, dtype in self.source.dtypes.items() if name not in outer]
 
     # The gates on data and schema call these.
     column_problems = panel_checks.column_problems
@@ -228,10 +323,15 @@ class Panel:
         """The share of the names that never leave the panel."""
         return share_of_survivors(self.returns)
 
-    @cached_property
+    @property
     def features_by_day(self) -> Mapping[str, Matrix]:
         """Each feature by day and asset, laid out when it is asked for, as all together would fill the memory."""
-        return FeaturesByDay(self)
+        return Features(self, self.by_day)
+
+    @property
+    def features_by_name(self) -> Mapping[str, Matrix]:
+        """Each feature of all rows, taken when it is asked for."""
+        return Features(self, lambda column: column)
 
     def day(self, index: int) -> str:
         """Write the date of a day of the matrices."""
@@ -239,7 +339,7 @@ class Panel:
 
     def asset(self, code: int) -> str:
         """Write the name of an asset of the matrices."""
-        return printable(self._assets[code])
+        return printable(self._assets[1][code])
 
     def row(self, day: int, asset: int) -> str:
         """Write the date and the name of a cell of the matrices."""
@@ -252,16 +352,15 @@ class Panel:
             )
 
 
-class FeaturesByDay(Mapping[str, Matrix]):
-    """Name of each feature to its values by day and asset, in the order of the sidecar."""
+class Features(Mapping[str, Matrix]):
+    """Name of each feature to its values, laid out in some way, in the order of the sidecar."""
 
-    def __init__(self, panel: Panel) -> None:
-        self._panel = panel
+    def __init__(self, panel: Panel, lay_out: Callable[[Matrix], Matrix]) -> None:
+        self._panel, self._lay_out = panel, lay_out
 
     def __getitem__(self, name: str) -> Matrix:
         """Lay one feature out."""
-        column = self._panel.features[:, self._panel.sidecar.names.index(name)]
-        return self._panel.by_day(np.asarray(column, dtype=np.float64))
+        return self._lay_out(np.asarray(self._panel.feature(self._panel.sidecar.names.index(name)), dtype=np.float64))
 
     def __iter__(self) -> Iterator[str]:
         """Name the features."""
@@ -272,7 +371,7 @@ class FeaturesByDay(Mapping[str, Matrix]):
         return len(self._panel.sidecar.names)
 
 
-def read_native_scores(content: bytes) -> Matrix:
-    """Read the native model's score of every row from the bytes of `evaluation.parquet`, and no other column."""
+def read_native_scores(content: Content) -> Matrix:
+    """Read the native model's score of every row from `evaluation.parquet`, and no other column."""
     scores = numeric_column(read_frame(content, PANEL, columns=[REFERENCE]), REFERENCE, source=PANEL)
     return np.asarray(scores, dtype=np.float64)

@@ -1,6 +1,7 @@
 """What may be wrong with a panel, a line for each flaw: its columns, their dtypes, their values, its rows."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +9,6 @@ import pandas as pd
 
 from ..stats.repeats import repeated_days as days_alike
 from ..stats.repeats import repeated_names as names_alike
-from ..storage.text import printable
 from .features import are_numbers, bad_cells
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SAMPLE, _TWINS = 5000, 0.9
 
 def column_problems(panel: "Panel") -> list[str]:
     """Columns that are missing, unexpected or out of order."""
-    found, expected = list(map(str, panel.frame)), panel.sidecar.panel_columns
+    found, expected = list(map(str, panel.source)), panel.sidecar.panel_columns
     problems = [f"{name} is missing from the panel" for name in expected if name not in found]
     problems += [f"{name} does not belong in the panel" for name in found if name not in expected]
     if not problems and found != expected:
@@ -41,11 +41,11 @@ def dtype_problems(panel: "Panel") -> list[str]:
     """Columns whose dtype is not the sidecar's; outcomes are float64, times are dates."""
     wanted = {feature.name: feature.dtype for feature in panel.sidecar.features}
     wanted |= dict.fromkeys(panel.sidecar.outcomes, "float64")
-    found = {name: str(panel.column(name).dtype) for name in wanted}
+    found = {name: str(panel.dtype(name)) for name in wanted}
     problems = [f"{name} is {found[name]}, expected {dtype}" for name, dtype in wanted.items() if found[name] != dtype]
     time = panel.sidecar.time
-    if time is not None and not pd.api.types.is_datetime64_dtype(panel.column(time).dtype):
-        problems.append(f"{time} is {panel.column(time).dtype}, expected dates without a time zone")
+    if time is not None and not pd.api.types.is_datetime64_dtype(dtype := panel.dtype(time)):
+        problems.append(f"{time} is {dtype}, expected dates without a time zone")
     return problems
 
 
@@ -57,9 +57,10 @@ def not_finite(panel: "Panel") -> list[str]:
         if missing := int(panel.column(name).isna().sum()):
             problems.append(f"{name} is missing in {missing} rows")
     for name in [*panel.sidecar.names, *panel.sidecar.outcomes]:
-        if not are_numbers(panel.column(name).dtype):
-            problems.append(f"{name} is {panel.column(name).dtype}, expected numbers")
-        elif bad := int(bad_cells(panel.numbers(name), nullable=nullable.get(name, False)).sum()):
+        column = panel.column(name)
+        if not are_numbers(column.dtype):
+            problems.append(f"{name} is {column.dtype}, expected numbers")
+        elif bad := int(bad_cells(np.asarray(column), nullable=nullable.get(name, False)).sum()):
             problems.append(f"{name} in {bad} rows")
     return problems
 
@@ -67,8 +68,7 @@ def not_finite(panel: "Panel") -> list[str]:
 def repeated_rows(panel: "Panel") -> list[str]:
     """Rows whose asset already has a row that day, since the same evidence a minute later would count twice."""
     twice = pd.DataFrame({"day": panel.day_codes, "asset": panel.asset_codes}).duplicated()
-    assets = panel.column(panel.sidecar.asset)
-    return [f"{_date(panel, int(row))}{printable(str(assets[row]))}" for row in np.flatnonzero(twice)]
+    return [f"{_date(panel, row)}{panel.asset(panel.asset_codes[row])}" for row in np.flatnonzero(twice).tolist()]
 
 
 def unordered_rows(panel: "Panel") -> list[str]:
@@ -104,20 +104,47 @@ def share_of_repeated_rows(panel: "Panel") -> tuple[float, int | None]:
     100,000 make the interquartile range of a column. Such rows, and equal ones without keys, may be different cases if
     columns have few values: they count only if they are ten times as many as chance explains.
     """
-    content = panel.frame[[*panel.sidecar.names, panel.sidecar.target]]
-    again = panel.frame[[*panel.sidecar.keys, *content]].duplicated().to_numpy(copy=True)
-    if not panel.sidecar.keys:
-        again[:] = False
-    names = None if panel.sidecar.asset is None else panel.asset_codes
-    exact = _again(content, names)
-    if exact.any() and exact.sum() >= _TIMES * _by_chance(content, exact, at_least=0):
+    columns, keys = [*panel.sidecar.names, panel.sidecar.target], panel.sidecar.keys
+    again, exact = np.zeros((2, panel.rows), dtype=bool)
+    # Of a long panel only rows whose hashes are alike are taken whole.
+    rows = np.arange(panel.rows) if panel.rows <= _MOST_ROWS else _hashed_alike(panel, columns)
+    content, names = _taken(panel, columns, rows), None if panel.sidecar.asset is None else panel.asset_codes[rows]
+    if keys:
+        known = pd.DataFrame({name: panel.column(name).to_numpy()[rows] for name in keys})
+        again[rows] = pd.concat([known, content], axis=1).duplicated()
+    exact[rows] = _again(content, names)
+    if exact.any() and exact.sum() >= _TIMES * _by_chance(lambda sample: _taken(panel, columns, sample), exact):
         again |= exact
-    for offset in (0.0, 0.5) if len(content) <= _MOST_ROWS else ():
+    for offset in (0.0, 0.5) if len(rows) == panel.rows else ():
         blurred = _cells(content, offset)
         alike = _again(blurred, names)
-        if alike.sum() > exact.sum() and alike.sum() >= _TIMES * _by_chance(blurred, alike, at_least=2 / _CELLS):
+        if alike.sum() > exact.sum() and alike.sum() >= _TIMES * _by_chance(
+            blurred.iloc.__getitem__, alike, at_least=2 / _CELLS
+        ):
             again |= alike
     return float(again.mean()) if len(again) else 0.0, int(again.argmax()) if again.any() else None
+
+
+def _hashed_alike(panel: "Panel", columns: list[str]) -> "NDArray[np.intp]":
+    """Find the rows that may equal another one, since their hashes do."""
+    hashes = []
+    for piece in panel.pieces(columns):
+        values = piece.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 equals 0
+        values[np.isnan(values)] = np.nan  # of which there are many
+        hashes.append(pd.util.hash_pandas_object(pd.DataFrame(values), index=False).to_numpy())
+    return np.flatnonzero(pd.Series(np.concatenate(hashes)).duplicated(keep=False))
+
+
+def _taken(panel: "Panel", columns: list[str], rows: "NDArray[np.intp]") -> pd.DataFrame:
+    """Take some rows, whose numbers ascend."""
+    start, parts = 0, []
+    for piece in panel.pieces(columns):
+        low, high = np.searchsorted(rows, [start, start + len(piece)])
+        parts.append(piece.iloc[rows[low:high] - start])
+        start += len(piece)
+    if not parts:
+        return pd.DataFrame({name: panel.column(name) for name in columns})
+    return pd.concat(parts, ignore_index=True)
 
 
 def _again(rows: pd.DataFrame, names: "NDArray[np.int64] | None") -> "NDArray[np.bool_]":
@@ -131,19 +158,21 @@ def _again(rows: pd.DataFrame, names: "NDArray[np.int64] | None") -> "NDArray[np
     return again
 
 
-def _by_chance(rows: pd.DataFrame, again: "NDArray[np.bool_]", *, at_least: float) -> float:
+def _by_chance(
+    take: "Callable[[NDArray[np.intp]], pd.DataFrame]", again: "NDArray[np.bool_]", *, at_least: float = 0.0
+) -> float:
     """Count pairs of rows that chance makes alike, if columns that rank rows otherwise do not depend on each other.
 
     Two rows share a value of a column as often as two of the different rows do, and in `at_least` of all cases.
     """
-    different = rows[~again]
+    different = np.flatnonzero(~again)
     if len(different) < _FEW_ROWS:
         return math.inf
-    sample = different.iloc[:: -(-len(different) // _SAMPLE)]
+    sample = take(different[:: -(-len(different) // _SAMPLE)])
     pairs = len(sample) * (len(sample) - 1) / 2
     shared = {name: sum(c * (c - 1) / 2 for c in sample[name].value_counts(dropna=False)) / pairs for name in sample}
     ranks = sample.corr(method="spearman").abs()
-    expected, kept = len(rows) * (len(rows) - 1) / 2, list[str]()
+    expected, kept = len(again) * (len(again) - 1) / 2, list[str]()
     for name in sorted(shared, key=shared.__getitem__):
         if not (ranks.loc[name, kept] > _TWINS).any():
             kept.append(name)

@@ -1,13 +1,15 @@
 """How far ONNX Runtime is from the native model, at every batch size that production may use."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from ..stats.spread import spread
+from .blocks import Rows, in_blocks
 from .panel import Panel
 from .probes import probe_rows
 from .session import OnnxModel
@@ -21,7 +23,6 @@ LARGEST_SERVED = 256
 # For the sizes between, the panel is scored once more at the most, or in so many rows if that is more [count].
 _ROWS = 4096
 
-Rows = NDArray[np.generic]
 Scores = NDArray[np.float64]
 
 
@@ -49,12 +50,12 @@ class Parity:
 class Comparison:
     """The rows on which two models are compared: those of the panel, then the probes.
 
-    `native` holds the native model's scores, `reach` what a difference of each row is measured against, and `scale` the
-    spread of a typical day. The last two depend on the panel alone. `probes` counts the probes, and `changes` says of
-    each what makes it one, if that is known.
+    `blocks` gives them in blocks whose size every batch size divides. `native` holds the native model's scores, `reach`
+    what a difference of each row is measured against, and `scale` the spread of a typical day. The last two depend on
+    the panel alone. `probes` counts the probes, and `changes` says of each what makes it one, if that is known.
     """
 
-    rows: Rows
+    blocks: Callable[[], Iterator[Rows]]
     native: Scores
     reach: Scores
     scale: float
@@ -63,13 +64,18 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, rows: Rows, reference: Scores, days: ArrayLike | None = None, probes: tuple[Rows, Scores] | None = None
+        cls,
+        rows: Rows | Callable[[], Iterator[Rows]],
+        reference: Scores,
+        days: ArrayLike | None = None,
+        probes: tuple[Rows, Scores] | None = None,
     ) -> "Comparison":
         """Put the rows of a panel together with probes.
 
         Parameters
         ----------
-        rows : ndarray, shape (n_rows, n_features)
+        rows : ndarray, shape (n_rows, n_features), or callable
+            A function gives them in parts, as often as it is called.
         reference : ndarray, shape (n_rows,)
             The native model's scores of these rows.
         days : array_like, shape (n_rows,), optional
@@ -82,38 +88,54 @@ class Comparison:
         StatisticsError
             Without rows, or if a native score is beyond 1e100.
         """
-        if not len(rows):
+        if not len(reference):
             raise StatisticsError(
                 "no rows to compare ONNX Runtime with the native model on; pack a panel that has some"
             )
-        more, known = probes or (rows[:0], np.empty(0))
-        with np.errstate(over="ignore"):  # what is too large for the model's input is an infinity there too
-            compared = np.concatenate([rows, more.astype(rows.dtype)]) if len(more) else rows
+        more, known = probes or (np.empty((0, 0)), np.empty(0))
+        parts = rows if callable(rows) else lambda: iter([rows])
+
+        def blocks() -> Iterator[Rows]:
+            return in_blocks(_followed_by(parts(), more))
+
         native = np.append(reference, known)
         if not np.isfinite(native).all():  # nothing is near to such a score
-            return cls(compared, native, np.full(len(native), np.nan), np.nan, len(more))
-        found = spread(reference, np.zeros(len(rows)) if days is None else days)
+            return cls(blocks, native, np.full(len(native), np.nan), np.nan, len(more))
+        found = spread(reference, np.zeros(len(reference)) if days is None else days)
         beyond = np.maximum(np.abs(known - found.middle), found.typical)
-        return cls(compared, native, np.append(found.reach, beyond), found.typical, len(more))
+        return cls(blocks, native, np.append(found.reach, beyond), found.typical, len(more))
 
     @classmethod
     def of_panel(cls, panel: Panel, probes: Probes) -> "Comparison":
         """Put the rows of a panel together with the probes that packing kept."""
         more = probe_rows(probes, panel.sidecar.names)
-        found = cls.of(panel.features, panel.native_scores, panel.day_codes, more)
+        found = cls.of(panel.blocks, panel.native_scores, panel.day_codes, more)
         return replace(found, changes=tuple(probe.values for probe in probes.rows))
 
     def differences(self, model: OnnxModel, *, batch_size: int | None = None) -> Scores:
         """Score every row and subtract the native scores; NaN or infinite if either score is."""
-        return _apart(model.predict(self.rows, batch_size=batch_size), self.native)
+        scores = (model.predict(rows, batch_size=batch_size) for rows in self.blocks())
+        return _apart(np.concatenate([*scores]), self.native)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Iterator[Rows]:
+        """Some of the rows, in parts."""
+        start = 0
+        for rows in self.blocks():
+            yield rows[chosen[start : start + len(rows)]]
+            start += len(rows)
 
     def measure(self, model: OnnxModel) -> Parity:
         """Score every row at the three batch sizes, some at each size between, and compare with the native scores."""
-        alone, *others = (model.predict(self.rows, batch_size=size) for size in BATCH_SIZES)
-        differences = np.max([_apart(scores, self.native) for scores in (alone, *others)], axis=0)
-        another = np.any([scores != alone for scores in others], axis=0)
-        for batch in _batches(len(self.rows)):
-            scores = model.predict(self.rows[batch])
+        alone, differences = np.empty((2, len(self.native)))
+        another, start = np.zeros(len(self.native), dtype=bool), 0
+        for rows in self.blocks():
+            here = slice(start, start := start + len(rows))
+            alone[here], *others = (model.predict(rows, batch_size=size) for size in BATCH_SIZES)
+            differences[here] = np.max([_apart(scores, self.native[here]) for scores in (alone[here], *others)], axis=0)
+            another[here] = np.any([scores != alone[here] for scores in others], axis=0)
+        first = np.concatenate([*islice(self.blocks(), _ROWS // max(BATCH_SIZES))])
+        for batch in _batches(len(first), most=max(len(self.native), _ROWS)):
+            scores = model.predict(first[batch])
             differences[batch] = np.maximum(differences[batch], _apart(scores, self.native[batch]))
             another[batch] |= scores != alone[batch]
         scaled = differences / self.reach
@@ -124,7 +146,7 @@ class Comparison:
             scaled_half=float(half),
             scaled_p99=float(most),
             scale=self.scale,
-            rows=len(self.rows) - self.probes,
+            rows=len(self.native) - self.probes,
             probes=self.probes,
             by_batch=int(another.sum()),
         )
@@ -135,7 +157,15 @@ def _apart(scores: Scores, native: Scores) -> Scores:
         return np.asarray(np.abs(scores - native))
 
 
-def _batches(rows: int) -> Iterator[NDArray[np.intp]]:
+def _followed_by(parts: Iterator[Rows], more: Rows) -> Iterator[Rows]:
+    for rows in parts:
+        yield rows
+    if len(more):
+        with np.errstate(over="ignore"):  # what is too large for the model's input is an infinity there too
+            yield more.astype(rows.dtype)
+
+
+def _batches(rows: int, *, most: int) -> Iterator[NDArray[np.intp]]:
     """Give the rows of a batch of each size from 2 to 256, one after the other, and from the first again at the end.
 
     A size beyond the number of rows is left out. So are the larger of the others where these batches would score the
@@ -143,6 +173,6 @@ def _batches(rows: int) -> Iterator[NDArray[np.intp]]:
     """
     largest, scored = min(LARGEST_SERVED, rows), 0
     for size in range(2, largest + 1):
-        if size == largest or scored + size <= max(rows, _ROWS):
+        if size == largest or scored + size <= most:
             yield np.arange(scored, scored + size) % rows
             scored += size

@@ -1,6 +1,6 @@
 """Rows that serving admits though a panel need not have them: as `parity.json` keeps them, and which are missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,17 +45,19 @@ def as_probes(bases: Rows, rows: Sequence[tuple[int, dict[str, float], float]]) 
     )
 
 
-def uncompared_nan(model: OnnxModel, sidecar: Sidecar, rows: Rows, compared: Rows, *, trials: int = 16) -> list[str]:
+def uncompared_nan(
+    model: OnnxModel, sidecar: Sidecar, compared: Iterable[Rows], *, rows: int, trials: int = 16
+) -> list[str]:
     """Find features that may be NaN, though no compared row says what the native model makes of that.
 
     Parameters
     ----------
     model : OnnxModel
     sidecar : Sidecar
-    rows : ndarray, shape (n_rows, n_features)
-        Rows of the panel.
-    compared : ndarray, shape (n_compared, n_features)
-        Rows whose native score is known.
+    compared : iterable of ndarray, shape (n, n_features)
+        Rows whose native score is known, in parts: those of the panel come first.
+    rows : int
+        How many of them are of the panel.
     trials : int, default 16
         Of how many rows NaN is tried.
 
@@ -65,10 +67,18 @@ def uncompared_nan(model: OnnxModel, sidecar: Sidecar, rows: Rows, compared: Row
         Names of features. One whose NaN leaves ONNX Runtime without a finite score is not among them: such a score is
         never served.
     """
-    found = []
-    chosen = rows[np.linspace(0, len(rows) - 1, min(trials, len(rows))).astype(int)].astype(np.float64)
+    if not any(sidecar.nullable):
+        return []
+    wanted, start = np.linspace(0, rows - 1, min(trials, rows)).astype(int), 0
+    missing, parts, found = np.zeros(len(sidecar.names), dtype=bool), list[Rows](), list[str]()
+    for block in compared:
+        missing |= np.isnan(block).any(axis=0)
+        low, high = np.searchsorted(wanted, [start, start + len(block)])
+        parts.append(block[wanted[low:high] - start])
+        start += len(block)
+    chosen = np.concatenate(parts).astype(np.float64)
     for position, feature in enumerate(sidecar.features):
-        if not feature.nullable or np.isnan(compared[:, position]).any():
+        if not feature.nullable or missing[position]:
             continue
         holed = chosen.copy()
         holed[:, position] = np.nan

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,6 +139,10 @@ class OnnxModel:
             return self._batch(rows) if len(rows) else np.empty(0)
         starts = range(0, len(rows), batch_size)
         return np.concatenate([np.empty(0), *(self._batch(rows[start : start + batch_size]) for start in starts)])
+
+    def predict_blocks(self, blocks: Iterable[NDArray[np.generic]]) -> Scores:
+        """Score rows that come in blocks, each block at once; see `predict`."""
+        return np.concatenate([np.empty(0), *map(self.predict, blocks)])
 
     def _batch(self, rows: NDArray[np.generic]) -> Scores:
         try:

@@ -1,5 +1,6 @@
 """Which days a panel covers, and whether it is the one that a desk keeps: days may not be chosen to suit a model."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date
 from math import ceil
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..storage.digests import sha256
 from ..storage.strict_json import canonical
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def window_problems(
     if wanted is not None and panel.rows_digest != wanted:
         assets = "" if panel.sidecar.asset is None else f" of {panel.asset_codes.max() + 1} assets"
         problems.append(
-            f"is {panel.rows_digest}, {len(panel.frame)} rows{assets} from {first} to {last}, expected {wanted}: other "
+            f"is {panel.rows_digest}, {panel.rows} rows{assets} from {first} to {last}, expected {wanted}: other "
             "times, assets or returns"
         )
     return problems
@@ -115,13 +115,19 @@ def rows_digest(times: NDArray[np.datetime64], assets: Sequence[str] | None, ret
         rows sorted by time and asset, of all times as int64 microseconds since 1970, all positions among the names as
         int64, and all returns as float64, little-endian.
     """
-    texts = pd.Series([""] * len(times) if assets is None else assets, dtype=object)
-    codes, names = pd.factorize(texts, sort=True)
+    codes, names = pd.factorize(pd.Series([""] * len(times) if assets is None else assets, dtype=object))
+    return digest_of_codes(times, np.asarray(codes, dtype=np.int64), list(names), returns)
+
+
+def digest_of_codes(
+    times: NDArray[np.datetime64], codes: NDArray[np.int64], names: Sequence[str], returns: NDArray[np.float64]
+) -> str:
+    """Digest as `rows_digest` does; `codes` say which of `names` each row is of."""
+    places, sorted_names = pd.factorize(np.asarray(names, dtype=object), sort=True)
+    codes = places[codes]
     order = np.lexsort((codes, times))
-    columns = (
-        times.astype("datetime64[us]")[order].astype("<i8"),
-        codes[order].astype("<i8"),
-        (returns + 0.0)[order].astype("<f8"),  # -0.0 is the same return as 0.0
-    )
-    head = canonical(list(names))  # with its newline
-    return "sha256:" + sha256(head + b"".join(column.tobytes() for column in columns))
+    digest = hashlib.sha256(canonical(list(sorted_names)))  # with its newline
+    digest.update(times.astype("datetime64[us]")[order].astype("<i8").data)
+    digest.update(codes[order].astype("<i8").data)
+    digest.update((returns[order] + 0.0).astype("<f8").data)  # -0.0 is the same return as 0.0
+    return "sha256:" + digest.hexdigest()

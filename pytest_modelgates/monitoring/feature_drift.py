@@ -69,7 +69,7 @@ def check_features(artifacts: Artifacts, policy: Policy, *, last: int | None = N
     live = live_change(artifacts)
     with ModelDirectory(artifacts.model(live.to)) as model:
         model.verify(keep={PANEL})
-        panel = Panel.read(model.verified(PANEL), model.sidecar)
+        panel = Panel.read(model.verified_panel(), model.sidecar)
         now, unread = _rows_in_log(artifacts, live.digest, model.sidecar.names, last)
     if now is None:
         raise InsufficientDataError(

@@ -69,6 +69,6 @@ def _panel_days(artifacts: Artifacts, model_id: str) -> NDArray[np.datetime64] |
 
     with suppress(ModelgatesError, OSError), ModelDirectory(artifacts.model(model_id)) as model:
         if time := model.sidecar.time:
-            times = read_parquet(model.verified(PANEL), PANEL, columns=[time])[time]
+            times = read_parquet(model.verified_panel(), PANEL, columns=[time])[time]
             return np.asarray(times.to_numpy().astype("datetime64[D]"))
     return None

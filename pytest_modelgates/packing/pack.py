@@ -225,7 +225,7 @@ def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Compariso
         raise PackError(
             f"the ONNX model or the native model gives scores that are not finite; look for NaN in the panel{hint}"
         )
-    if missing := uncompared_nan(session, sidecar, panel.features, compared.rows):
+    if missing := uncompared_nan(session, sidecar, compared.blocks(), rows=panel.rows):
         raise PackError(
             f"NaN may stand in {listed(map(repr, missing))}, and ONNX Runtime scores such rows, but no row says what "
             "the native model makes of them: give the panel rows with NaN there, or take the names out of nullable"

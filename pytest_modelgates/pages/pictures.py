@@ -8,7 +8,7 @@ from typing import Any
 from ..artifacts import Artifacts
 from ..errors import ModelgatesError
 from ..evidence.report import Evidence, GateRecord
-from ..model.directory import PANEL, ModelDirectory
+from ..model.directory import ModelDirectory
 from ..monitoring.checks import CheckLine, checks
 from ..policy.limits import short
 from ..policy.policy import Policy
@@ -40,7 +40,7 @@ def of_panel(model: ModelDirectory, policy: Policy) -> tuple[list[Chart], list[s
     sidecar = model.sidecar
     if sidecar.task != "signal":
         return [], [f"positions of a {sidecar.task} model, which has none"]
-    panel = Panel.read(model.read(PANEL), sidecar)
+    panel = Panel.read(model.panel_file(), sidecar)
     rate = policy.costs.borrow_bps_per_year
     costs = policy.costs.charged(days_per_year=periods_per_year(panel.days) if rate else DAYS_PER_YEAR)
     volume = None if panel.volume is None else panel.volume / policy.costs.capital

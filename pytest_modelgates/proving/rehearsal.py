@@ -55,13 +55,13 @@ def score_golden_rows(directory: Path) -> WayBack:
         with ModelDirectory(directory) as files:
             digest = files.verify(keep={MODEL, PANEL})
             model = OnnxModel(files.verified(MODEL), files.sidecar)
-            compared = Comparison.of_panel(Panel.read(files.verified(PANEL), files.sidecar), Probes())
+            compared = Comparison.of_panel(Panel.read(files.verified_panel(), files.sidecar), Probes())
             difference = float((compared.differences(model) / compared.reach).max())
     except (ModelgatesError, OSError) as error:
         return WayBack(model_id=directory.name, problem=first_line(error).removeprefix(f"{directory.name}: "))
     if not math.isfinite(difference):
         return WayBack(model_id=directory.name, problem="it scores golden rows as NaN or infinite")
-    return WayBack(model_id=directory.name, digest=digest, rows=len(compared.rows), difference=difference)
+    return WayBack(model_id=directory.name, digest=digest, rows=len(compared.native), difference=difference)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def score_again(directory: Path, rows: Sequence[Sampled]) -> Rescored:
         with ModelDirectory(directory) as files:
             digest, sidecar = files.verify(keep={MODEL, PANEL}), files.sidecar
             model = OnnxModel(files.verified(MODEL), sidecar)
-            panel = Panel.read(files.verified(PANEL), sidecar)
+            panel = Panel.read(files.verified_panel(), sidecar)
             dtype = np.result_type(*(feature.dtype for feature in sidecar.features))
             given = [[math.nan if value is None else value for value in row.features] for row in rows]
             scores = model.predict(np.array(given, dtype=np.float64).astype(dtype))

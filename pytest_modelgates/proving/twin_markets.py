@@ -103,7 +103,7 @@ def against_group(target: Path, group: str) -> None:
 
 def _contribution(candidate: Candidate, positions: list[int]) -> tuple[Matrix, Matrix, int]:
     whole, first = positions_of(candidate, candidate.panel.features)
-    return whole, positions_of(candidate, candidate.panel.neutralised(positions))[0], first
+    return whole, positions_of(candidate, np.concatenate([*candidate.panel.blocks(neutral=positions)]))[0], first
 
 
 def many_trials(target: Path) -> None:

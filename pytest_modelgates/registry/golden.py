@@ -66,7 +66,7 @@ class _Found:
 
 def panel_predictions(model: ModelDirectory) -> np.ndarray:
     """Read a model's panel predictions, which are its golden."""
-    return read_native_scores(model.verified(PANEL))
+    return read_native_scores(model.verified_panel())
 
 
 def set_golden(

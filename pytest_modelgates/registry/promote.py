@@ -191,7 +191,7 @@ def _count(artifacts: Artifacts, model_id: str) -> list[Event]:
     with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(directory) as model:
         if trial := trial_of(model):
             why = f"first seen when {model_id} was to be promoted"
-            enter(artifacts, ledger, trial, lambda: kept_of(Panel.read(model.verified(PANEL), model.sidecar)), why)
+            enter(artifacts, ledger, trial, lambda: kept_of(Panel.read(model.verified_panel(), model.sidecar)), why)
     return ledger
 
 
@@ -201,7 +201,7 @@ def _seen(artifacts: Artifacts, ledger: list[Event] | None, model: ModelDirector
         return 1
     ledger = read_ledger(artifacts) if ledger is None else ledger
     return seen_on(
-        artifacts, ledger, lambda: market_of(Panel.read(model.verified(PANEL), model.sidecar)), trial, before=before
+        artifacts, ledger, lambda: market_of(Panel.read(model.verified_panel(), model.sidecar)), trial, before=before
     ).count
 
 

@@ -26,6 +26,7 @@ from ..model.session import OnnxModel, Scores, Tensor
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
 from ..storage.atomic import make_folder
+from ..storage.digested_file import DigestedFile
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from ..storage.text import cut
@@ -143,9 +144,9 @@ class Adapter:
         """What the model takes."""
         return self._scorer.tensors
 
-    def file(self, name: str) -> bytes:
-        """Read another file of the model directory, as the manifest lists it."""
-        return self._files.verified(name)
+    def panel_file(self) -> DigestedFile:
+        """Open the model's panel, as the manifest lists it."""
+        return self._files.verified_panel()
 
     def tried(self, matrix: NDArray[np.generic]) -> Scores:
         """Score rows that are not live ones, and log none; NaN where there is no score."""

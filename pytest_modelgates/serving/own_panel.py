@@ -1,13 +1,10 @@
 """A model on rows of its own panel, before it serves: whether it scores as the gates saw it, in batches of any size."""
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
 
 from ..errors import IntegrityError
-from ..model.directory import PANEL
 from ..model.sidecar import REFERENCE
 from .adapter import Adapter
 
@@ -18,9 +15,9 @@ _FAR = 1e-3  # of a score, far beyond what parity admits
 
 def rows_of_panel(adapter: Adapter) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     """Read the first rows of the model's own panel, and what the native model said of them."""
-    content, names = adapter.file(PANEL), adapter.sidecar.names
-    with parquet.ParquetFile(io.BytesIO(content)) as file:
-        rows = next(file.iter_batches(_GOLDEN_ROWS, columns=[*names, REFERENCE])).to_pydict()
+    names = adapter.sidecar.names
+    with parquet.ParquetFile(adapter.panel_file()) as file:
+        rows = next(file.iter_batches(_GOLDEN_ROWS, columns=[*names, REFERENCE], use_threads=False)).to_pydict()
     dtype = np.result_type(*(feature.dtype for feature in adapter.sidecar.features))
     native = np.array(rows.pop(REFERENCE), dtype=np.float64)
     return np.column_stack([np.array(rows[name], dtype=dtype) for name in names]), native

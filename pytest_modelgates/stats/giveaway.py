@@ -1,6 +1,6 @@
 """Whether a single feature gives a target away: it is the target, a code of it, or missing where it holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +24,16 @@ class Giveaway:
     column: str | None
 
 
-def giveaway(features: ArrayLike, outcome: ArrayLike, *, names: Sequence[str], classes: bool) -> Giveaway:
+def giveaway(features: Mapping[str, ArrayLike], outcome: ArrayLike, *, classes: bool) -> Giveaway:
     """Find the single feature that gives most of the target away.
 
     Parameters
     ----------
-    features : array_like of float, shape (n_rows, n_features)
-        NaN means that there is no value; that there is none is looked at as a feature of its own.
+    features : mapping of str to array_like of float, shape (n_rows,)
+        Name and values of each feature; each is asked for once, and let go. NaN means that there is no value; that
+        there is none is looked at as a feature of its own.
     outcome : array_like of float, shape (n_rows,)
         The target: 0 or 1 if there are classes.
-    names : sequence of str, length n_features
-        Names of the features.
     classes : bool
         Whether the outcome is a class.
 
@@ -56,11 +55,12 @@ def giveaway(features: ArrayLike, outcome: ArrayLike, *, names: Sequence[str], c
     .. [1] J. A. Hanley and B. J. McNeil, The meaning and use of the area under a receiver operating characteristic
        (ROC) curve, Radiology 143:29, 1982.
     """
-    target, matrix = finite_series(outcome, name="outcome"), numbers(features, name="features")
-    same_shape(matrix, np.empty((target.size, len(names))), "features and outcome by name")
+    target = finite_series(outcome, name="outcome")
     alone = _auc if classes else _rank_correlation
     best, found = 0.0, None
-    for name, column in zip(names, matrix.T, strict=True):
+    for name, values in features.items():
+        column = numbers(values, name=name)
+        same_shape(column, target, f"{name} and outcome")
         there = ~np.isnan(column)
         candidates = [(name, alone(column[there], target[there]))]
         if candidates[0][1] and there.sum() >= 2 * _ROWS * _BINS:

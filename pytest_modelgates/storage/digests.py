@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from ..errors import FormatError
-from .regular_files import digest_regular, open_folder, open_regular
+from .regular_files import digest_regular, most_bytes, open_folder, open_regular
 
 
 def sha256(content: bytes) -> str:
@@ -42,8 +42,8 @@ def listing(folder: Path) -> dict[str, str]:
 
 def _digest_in(folder: int, name: str) -> str:
     try:
-        with open_regular(folder, name, name) as file:
-            return digest_regular(file)
+        with open_regular(folder, name, name, limit=most_bytes(name)) as file:
+            return digest_regular(file, limit=most_bytes(name))
     except FormatError:
         return "not a file"
 

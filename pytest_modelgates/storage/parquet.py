@@ -1,31 +1,36 @@
-"""Parquet from its bytes: bounded by its footer before anything of it is decoded."""
+"""Parquet, bounded by its footer before anything of it is decoded: whole, or a column or some rows at a time."""
 
 import io
 import resource
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import FormatError
+from ..errors import FormatError, ModelgatesError, UnreadableError
 from .text import first_line, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+Content = bytes | io.RawIOBase
+
 # What gates may use unless operations.toml says otherwise.
 _MEMORY = 16 * 2**30
 _BYTES_EACH = 8  # of a value, such as a float64
+_PIECE = 2**16  # rows decoded at a time
 
 
-def read_parquet(content: bytes, source: object, *, columns: Sequence[str] | None = None) -> pa.Table:
+def read_parquet(content: Content, source: object, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read all columns or some.
 
     Parameters
     ----------
-    content : bytes
+    content : bytes or file
         The file.
     source : object
         What messages call it.
@@ -38,20 +43,122 @@ def read_parquet(content: bytes, source: object, *, columns: Sequence[str] | Non
         If it is not Parquet, two columns have one name, or its values at 8 bytes each exceed a quarter of the memory
         that this process may use: a hermetic run has its own limit, any other that of the shell, else 16 GiB.
     """
+    return _read(_open(content, source), source, columns)
+
+
+def read_frame(content: Content, source: object, *, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Read all columns or some as a frame; see `read_parquet`."""
+    return _frame(read_parquet(content, source, columns=columns), source)
+
+
+class ParquetRows:
+    """The rows of a Parquet file: its columns by name, each decoded when it is asked for, and rows in pieces.
+
+    It stands in for a frame that is larger than memory: it has the same names, dtypes, columns and length.
+
+    Parameters
+    ----------
+    content : bytes or file
+    source : object
+        What messages call it.
+
+    Raises
+    ------
+    UnreadableError
+        If it is not Parquet, or two columns have one name; later also if what is asked for cannot be decoded, or its
+        values at 8 bytes each exceed a quarter of the memory that this process may use.
+    """
+
+    def __init__(self, content: Content, source: object) -> None:
+        self._file, self._source = _open(content, source), source
+        empty = self._as_frame(self._file.schema_arrow.empty_table())
+        self._names = list(empty)
+        # Only these keep their dtype whatever values are missing.
+        self._dtypes = {name: dtype for name, dtype in empty.dtypes.items() if getattr(dtype, "kind", "O") == "f"}
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __getitem__(self, name: str) -> "pd.Series":
+        column = self.read([name])[name]
+        self._dtypes[name] = column.dtype
+        return column
+
+    def dtype(self, name: str) -> object:
+        """The dtype of a column; where it depends on whether values are missing, the column is read."""
+        return self._dtypes[name] if name in self._dtypes else self[name].dtype
+
+    @property
+    def dtypes(self) -> dict[str, object]:
+        """The dtype of each column by its name."""
+        return {name: self.dtype(name) for name in self}
+
+    def read(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+        """Read all columns or some at once, without the row labels that a file may bring."""
+        return self._as_frame(_read(self._file, self._source, columns))
+
+    def pieces(self, columns: Sequence[str]) -> "Iterator[pd.DataFrame]":
+        """Read some columns of a row group at a time, or of a part of one."""
+        footer, most, groups = self._file.metadata, _memory() // 4, range(self._file.num_row_groups)
+        for group in groups:
+            if (size := _decoded_bytes(footer, columns, [group])) > most:
+                raise UnreadableError(
+                    f"{self._source}: row group {group} has {size} bytes when decoded, expected at most {most}, a "
+                    "quarter of the memory that may be used; write smaller row groups, such as with "
+                    f"row_group_size=100_000, or allow more: {_ALLOW}"
+                )
+        dtypes = {name: self.dtype(name) for name in columns}
+        for group in groups:
+            # Groups are not read together, for many columns of as many rows as a piece has might be more than a group.
+            batches = self._file.iter_batches(_PIECE, row_groups=[group], columns=list(columns), use_threads=False)
+            while (batch := _reading(self._source, partial(next, batches, None))) is not None:
+                frame = self._as_frame(pa.Table.from_batches([batch]))
+                yield frame.astype({name: dtype for name, dtype in dtypes.items() if frame[name].dtype != dtype})
+
+    def _as_frame(self, table: pa.Table) -> "pd.DataFrame":
+        return _frame(table, self._source).reset_index(drop=True)
+
+
+_ALLOW = "[hermetic] memory_gib in operations.toml for a hermetic run, else ulimit -v"
+
+
+def _open(content: Content, source: object) -> pq.ParquetFile:
+    # Without pyarrow's threads: one that lets go of `content` while Python ends would abort the process.
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
+    opened = _reading(source, lambda: pq.ParquetFile(file, pre_buffer=False))
+    names = _reading(source, lambda: opened.schema_arrow.names)
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise _no_parquet(source, ValueError(f"two columns are called {printable(twice[0])!r}"))
+    return opened
+
+
+def _read(file: pq.ParquetFile, source: object, columns: Sequence[str] | None) -> pa.Table:
+    size, most = _reading(source, lambda: _decoded_bytes(file.metadata, columns)), _memory() // 4
+    if size > most:
+        raise UnreadableError(
+            f"{source}: {size} bytes when decoded, expected at most {most}, a quarter of the memory that may be used; "
+            f"give fewer rows, or allow more: {_ALLOW}"
+        )
+    return _reading(source, lambda: file.read(columns, use_threads=False))
+
+
+def _frame(table: pa.Table, source: object) -> "pd.DataFrame":
+    return _reading(source, lambda: table.to_pandas(use_threads=False))
+
+
+def _reading(source: object, read: Callable[[], T]) -> T:
     try:
-        # Without pyarrow's threads: one that lets go of `content` while Python ends would abort the process.
-        file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
-        if twice := [name for name, times in Counter(file.schema_arrow.names).items() if times > 1]:
-            raise ValueError(f"two columns are called {printable(twice[0])!r}")
-        size, most = _decoded_bytes(file.metadata, columns), _memory() // 4
-        if size <= most:
-            return file.read(columns, use_threads=False)
+        return read()
+    except ModelgatesError:  # of the file itself, whose bytes have changed
+        raise
     except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
         raise _no_parquet(source, error) from error
-    raise FormatError(
-        f"{source}: {size} bytes when decoded, expected at most {most}, a quarter of the memory that may be used; "
-        "give fewer rows, or allow more: [hermetic] memory_gib in operations.toml for a hermetic run, else ulimit -v"
-    )
 
 
 def _memory() -> int:
@@ -60,31 +167,14 @@ def _memory() -> int:
     return _MEMORY if limit == resource.RLIM_INFINITY else limit
 
 
-def read_frame(content: bytes, source: object, *, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Read all columns or some as a frame; see `read_parquet`."""
-    table = read_parquet(content, source, columns=columns)
-    try:
-        return table.to_pandas(use_threads=False)
-    except Exception as error:  # of values that pandas cannot hold
-        raise _no_parquet(source, error) from error
-
-
-def count_rows(content: bytes, source: object) -> int:
-    """Count the rows by the footer."""
-    try:
-        return int(pq.read_metadata(io.BytesIO(content)).num_rows)
-    except Exception as error:  # as above
-        raise _no_parquet(source, error) from error
-
-
 def _no_parquet(source: object, error: Exception) -> FormatError:
-    return FormatError(f"{source}: cannot be read as Parquet ({first_line(error)})")
+    return UnreadableError(f"{source}: cannot be read as Parquet ({first_line(error)})")
 
 
-def _decoded_bytes(footer: pq.FileMetaData, columns: Sequence[str] | None) -> int:
+def _decoded_bytes(footer: pq.FileMetaData, columns: Sequence[str] | None, groups: Sequence[int] | None = None) -> int:
     """Count the values of the columns; a list has more than its column has rows, so each chunk says how many."""
     values = 0
-    for group in map(footer.row_group, range(footer.num_row_groups)):
+    for group in map(footer.row_group, range(footer.num_row_groups) if groups is None else groups):
         for chunk in map(group.column, range(group.num_columns)):
             path = chunk.path_in_schema
             if columns is None or any(path == name or path.startswith(f"{name}.") for name in columns):

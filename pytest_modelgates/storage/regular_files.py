@@ -14,6 +14,8 @@ from ..errors import FormatError
 
 # Protobuf, and so an ONNX file, cannot hold more.
 MAX_FILE_BYTES = 2**31
+# A table in Parquet is read a piece at a time.
+MAX_TABLE_BYTES = 2**37
 NOT_REGULAR = "not a regular file with one name (a link, folder or device)"
 _CHUNK = 2**20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -21,6 +23,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # errno values from opening a symlink, a socket, or a device node without a device.
 _ODD = {errno.ELOOP, errno.ENXIO, errno.ENODEV}
+
+
+def most_bytes(name: str) -> int:
+    """How large a file of this name may be [bytes]."""
+    return MAX_TABLE_BYTES if name.endswith(".parquet") else MAX_FILE_BYTES
 
 
 def open_folder(path: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError, ModelgatesError
+from ..errors import FormatError, IntegrityError, ModelgatesError, UnreadableError
 from ..model.directory import MODEL, PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..model.sidecar import RET_NEXT
@@ -102,6 +102,8 @@ def kept_of(panel: Panel) -> Kept:
     """Follow the native scores on the panel; nothing about a panel is refused here, for the gates judge it."""
     try:
         rows = _followed(panel)
+    except (UnreadableError, IntegrityError):  # nobody knows what it holds
+        raise
     except ModelgatesError:
         rows = np.empty(0, dtype=ROW)
     return Kept(rows, market_of(panel))
@@ -112,6 +114,8 @@ def market_of(panel: Panel) -> Hashes:
     try:
         returns = np.asarray(panel.numbers(RET_NEXT), dtype=np.float64)
         return market_hashes(panel.times, panel.asset_codes, returns)
+    except (UnreadableError, IntegrityError):
+        raise
     except ModelgatesError:
         return np.empty(0, dtype=np.uint64)
 

@@ -17,7 +17,7 @@ from ..audit.events import event_of
 from ..audit.kinds import ADDED, OF_TRIALS, TRIAL
 from ..audit.whole import logs
 from ..errors import FormatError, GoneError, IntegrityError
-from ..model.directory import PANEL, ModelDirectory
+from ..model.directory import ModelDirectory
 from ..model.panel import Panel
 from ..stats.families import Hashes, one_family
 from ..storage.digests import sha256
@@ -119,7 +119,7 @@ def unknown_models(artifacts: Artifacts, ledger: list[Event], *, besides: str | 
             trial = trial_of(model)
             if trial and trial not in known:
                 known.add(trial)
-                found = trial, Panel.read(model.verified(PANEL), model.sidecar)
+                found = trial, Panel.read(model.verified_panel(), model.sidecar).require_readable()
         if found:
             yield found
 
@@ -155,7 +155,7 @@ def keep_data_of(artifacts: Artifacts, model_id: str) -> str:
         If the model is not there, or its panel cannot be read.
     """
     with ModelDirectory(artifacts.model(model_id)) as model:
-        market = market_of(Panel.read(model.verified(PANEL), model.sidecar))
+        market = market_of(Panel.read(model.verified_panel(), model.sidecar))
     if not market.size:
         raise FormatError(
             f"{model_id}: its panel does not tell its market data, for which a name needs 21 days; leave --model out"

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.panel_checks import share_of_repeated_rows
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.stats.giveaway import giveaway
@@ -89,13 +90,13 @@ def honest(random: Random) -> Table:
 def refusals(table: Table) -> set[str]:
     """Name the gates that refuse a table, by the limits of the packaged policy."""
     names = list(table.features)
-    told = giveaway(table.features.to_numpy(), table.target, names=names, classes=table.classes)
+    told = giveaway(table.features, table.target, classes=table.classes)
     frame, keys = table.features.assign(target=table.target), list[str]()
     if table.asset is not None:
         frame, keys = frame.assign(day=frame.groupby(table.asset).cumcount(), asset=table.asset), ["day", "asset"]
     sidecar = SimpleNamespace(names=names, target="target", keys=keys, asset="asset" if keys else None)
-    panel = SimpleNamespace(frame=frame, sidecar=sidecar, asset_codes=table.asset)
-    values = dict(zip(GATES, (share_of_repeated_rows(panel)[0], told.value), strict=True))  # type: ignore[arg-type]
+    panel = Panel(frame, sidecar)  # type: ignore[arg-type]
+    values = dict(zip(GATES, (share_of_repeated_rows(panel)[0], told.value), strict=True))
     return {gate for gate, value in values.items() if not LIMITS.limit(gate).contains(value)}
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelgates.errors import FormatError
+from pytest_modelgates.errors import FormatError, UnreadableError
 from pytest_modelgates.model.panel import Panel, read_native_scores
 from tests.support.onnx_models import sidecar
 
@@ -336,7 +336,7 @@ def test_truth_values_beside_numbers_stay_numbers() -> None:
 
 def test_a_neutralised_feature_is_its_median_of_the_day() -> None:
     panel = panel_of(rows())
-    neutral = panel.neutralised([1])
+    (neutral,) = panel.blocks(neutral=[1])
     assert neutral[:, 0].tolist() == panel.features[:, 0].tolist()
     assert neutral[:, 1].tolist() == [2.5] * 4 + [6.5] * 4 + [10.5] * 4
 
@@ -365,8 +365,8 @@ GARBAGE = [
 
 @pytest.mark.parametrize("content", GARBAGE)
 def test_what_is_no_parquet_is_refused_in_a_line(content: bytes) -> None:
-    with pytest.raises(FormatError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
-        Panel.read(content, SIDECAR)
+    with pytest.raises(UnreadableError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
+        Panel.read(content, SIDECAR).not_finite()
     with pytest.raises(FormatError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
         read_native_scores(content)
 

@@ -63,9 +63,9 @@ def test_nan_that_is_admitted_and_scored_must_be_in_a_row_whose_native_score_is_
     rows = np.ones((40, 2), np.float32)
     holed = rows.copy()
     holed[3, 0] = np.nan
-    assert uncompared_nan(forgiving(), sidecar("a", "b", nullable=True), rows, rows) == ["a"]
-    assert uncompared_nan(forgiving(), sidecar("a", "b", nullable=True), rows, holed) == []
-    assert uncompared_nan(forgiving(), sidecar("a", "b"), rows, rows) == []
+    assert uncompared_nan(forgiving(), sidecar("a", "b", nullable=True), [rows], rows=40) == ["a"]
+    assert uncompared_nan(forgiving(), sidecar("a", "b", nullable=True), [holed], rows=40) == []
+    assert uncompared_nan(forgiving(), sidecar("a", "b"), [rows], rows=40) == []
 
 
 def test_a_model_of_whole_numbers_makes_some_number_of_nan() -> None:
@@ -73,4 +73,4 @@ def test_a_model_of_whole_numbers_makes_some_number_of_nan() -> None:
         linear([1, 1], dtype="int64").SerializeToString(), sidecar("a", "b", dtype="int64", nullable=True)
     )
     rows = np.ones((3, 2), np.int64)
-    assert uncompared_nan(model, sidecar("a", "b", dtype="int64", nullable=True), rows, rows) == ["a", "b"]
+    assert uncompared_nan(model, sidecar("a", "b", dtype="int64", nullable=True), [rows], rows=3) == ["a", "b"]

@@ -157,7 +157,7 @@ def test_missing_values_that_onnx_sends_elsewhere_are_refused_though_the_panel_h
 def test_missing_values_are_probed_for_the_gates_too(tmp_path: Path) -> None:
     model = trees().fit(holed(), TARGET)
     candidate = packed(tmp_path, model, nullable=NAMES)
-    probed = candidate.comparison.rows[len(ROWS) :]
+    probed = np.concatenate([*candidate.comparison.blocks()])[len(ROWS) :]
     assert np.isnan(probed).any(axis=0).all()
     assert candidate.parity.probes == len(probed)
     assert candidate.parity_claim_problems(1e-5) == []

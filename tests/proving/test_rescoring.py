@@ -60,7 +60,7 @@ def test_what_cannot_be_scored_is_a_problem_that_is_named(good_model: Path) -> N
 def test_a_row_is_kept_as_the_model_got_it(good_model: Path) -> None:
     with ModelDirectory(good_model) as files:
         files.verify(keep={PANEL})
-        panel = Panel.read(files.verified(PANEL), files.sidecar)
+        panel = Panel.read(files.verified_panel(), files.sidecar)
     (row,) = served_rows(good_model, 1)
     assert isinstance(row, Sampled)
     assert row.features == panel.features[0].astype(float).tolist()

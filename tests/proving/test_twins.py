@@ -331,7 +331,7 @@ def test_perturbing_changes_what_any_model_decides(any_model: Path, tmp_path: Pa
 def test_any_model_would_do_better_without_the_punished_group(any_model: Path, tmp_path: Path, group: str) -> None:
     twin = twin_of(any_model, tmp_path, lambda target: against_group(target, group))
     without = {
-        name: position(twin, twin.panel.neutralised(positions)).ic_net
+        name: position(twin, np.concatenate([*twin.panel.blocks(neutral=positions)])).ic_net
         for name, positions in twin.sidecar.groups.items()
     }
     found = ablate(position(twin).ic_net, without, margin=0.001, margin_share=0.05, horizon=1)

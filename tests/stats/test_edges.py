@@ -155,7 +155,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     leakage.look_ahead: {"scores": SCORES, "features": {"a": SCORES}, "returns": RETURNS, "horizon": 2},
     leakage.one_day_later: {"scores": SCORES, "returns": RETURNS, "horizon": 2},
     leakage.steadiness: {"net": SERIES, "periods_per_year": 252.0},
-    giveaway.giveaway: {"features": MATRIX, "outcome": SERIES[:60], "names": ["a", "b", "c"], "classes": False},
+    giveaway.giveaway: {"features": {"a": SERIES[:60]}, "outcome": SERIES[60:120], "classes": False},
     left_out.left_out: {"target": RETURNS, "features": {"a": SCORES}, "returns": RETURNS, "horizon": 2, "gaps": [5, 9]},
     markets.closed_days: {"returns": np.where(SCORES > 2, np.nan, SCORES)},
     overfitting.overfitting: {"returns": MATRIX, "blocks": 4},

@@ -66,7 +66,7 @@ def served_rows(directory: Path, count: int) -> list[Any]:
 
     with ModelDirectory(directory) as files:
         files.verify(keep={PANEL})
-        panel = Panel.read(files.verified(PANEL), files.sidecar)
+        panel = Panel.read(files.verified_panel(), files.sidecar)
     rows, scores = panel.features[:count].astype(float).tolist(), panel.native_scores[:count].tolist()
     return [
         Sampled(key=f"row {number}", features=features, prediction=score)

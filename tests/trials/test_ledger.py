@@ -9,17 +9,20 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Event, read_history, tail
 from pytest_modelgates.audit.lock import locked_file
-from pytest_modelgates.errors import RegistryError
-from pytest_modelgates.model.directory import MODEL, PANEL, ModelDirectory
+from pytest_modelgates.errors import RegistryError, UnreadableError
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.directory import MANIFEST, MODEL, PANEL, ModelDirectory
+from pytest_modelgates.model.manifest import FileEntry
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.storage.strict_json import canonical
-from pytest_modelgates.trials.kept import market_of, trial_id
-from pytest_modelgates.trials.ledger import Seen, read_ledger, seen_on
+from pytest_modelgates.trials.kept import kept_of, market_of, trial_id
+from pytest_modelgates.trials.ledger import Seen, read_ledger, seen_on, unknown_models
 from tests.gates.test_signal import measured
 from tests.support.panels import invented_panel, pack_ridge
 
@@ -34,7 +37,7 @@ def panel(seed: int = 1) -> pd.DataFrame:
 def seen(directory: Path, artifacts: Path | None = None) -> Seen:
     with ModelDirectory(directory) as model:
         files, sidecar = model.manifest.files, model.sidecar
-        market = market_of(Panel.read(model.verified(PANEL), sidecar))
+        market = market_of(Panel.read(model.verified_panel(), sidecar))
     own = trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
     root = Artifacts.at(artifacts or directory.parent.parent)
     return seen_on(root, read_ledger(root), lambda: market, own)
@@ -307,3 +310,25 @@ def test_what_cannot_be_changed_can_be_counted(tmp_path: Path) -> None:
     before = [(path, path.stat().st_mtime_ns) for path in paths]
     assert seen(model).count == 1
     assert [(path, path.stat().st_mtime_ns) for path in [root, *root.rglob("*")]] == before
+
+
+def test_a_model_whose_panel_cannot_be_decoded_is_no_trial_of_a_ledger_that_lacks_it(tmp_path: Path) -> None:
+    """Of a footer that can be read, and a column that cannot."""
+    artifacts = Artifacts.at(tmp_path / "artifacts")
+    sound, damaged = (pack_ridge(artifacts.root, panel(seed)) for seed in (1, 2))
+    content = bytearray((damaged / PANEL).read_bytes())
+    chunk = parquet.ParquetFile(damaged / PANEL).metadata.row_group(0).column(5)
+    assert chunk.path_in_schema == "ret_next"
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + 40] = b"\xff" * 40
+    (damaged / PANEL).write_bytes(content)
+    with ModelDirectory(damaged) as model:
+        files = model.manifest.files | {PANEL: FileEntry.of(bytes(content))}
+        (damaged / MANIFEST).write_bytes(canonical(msgspec.structs.replace(model.manifest, files=files)))
+    with ModelDirectory(damaged) as model:
+        lost = Panel.read(model.verified_panel(), model.sidecar)
+    for ask in (market_of, kept_of, Panel.require_readable):
+        with pytest.raises(UnreadableError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
+            ask(lost)
+    found = list(unknown_models(artifacts, []))
+    assert [panel.rows_digest for _, panel in found] == [Candidate(sound).panel.rows_digest]
