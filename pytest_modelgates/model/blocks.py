@@ -9,6 +9,8 @@ Rows = NDArray[np.generic]
 
 BLOCK = 1024
 """Rows that a panel is scored in at a time, the largest batch that parity is measured with [rows]."""
+SHORT_BLOCK = 256
+"""Rows that are scored at a time, at the most, where a block is not full; parity is measured at each size up to it."""
 
 
 def in_blocks(pieces: Iterable[Rows], size: int = BLOCK) -> Iterator[Rows]:

@@ -9,17 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from ..stats.spread import spread
-from .blocks import Rows, in_blocks
+from .blocks import BLOCK, SHORT_BLOCK, Rows, in_blocks
 from .panel import Panel
 from .probes import probe_rows
 from .session import OnnxModel
 from .sidecar import Probes
 
-BATCH_SIZES = (1, 32, 1024)
+BATCH_SIZES = (1, 32, BLOCK)
 # A claim is ok up to this difference, on the scale of the scores; the gate takes its limit from the policy.
 PARITY_TOLERANCE = 1e-5
-# A feed is served in batches of up to 256 rows, a request in one of as many as it has, such as a day's assets.
-LARGEST_SERVED = 256
 # For the sizes between, the panel is scored once more at the most, or in so many rows if that is more [count].
 _ROWS = 4096
 
@@ -133,7 +131,7 @@ class Comparison:
             alone[here], *others = (model.predict(rows, batch_size=size) for size in BATCH_SIZES)
             differences[here] = np.max([_apart(scores, self.native[here]) for scores in (alone[here], *others)], axis=0)
             another[here] = np.any([scores != alone[here] for scores in others], axis=0)
-        first = np.concatenate([*islice(self.blocks(), _ROWS // max(BATCH_SIZES))])
+        first = np.concatenate([*islice(self.blocks(), _ROWS // BLOCK)])
         for batch in _batches(len(first), most=max(len(self.native), _ROWS)):
             scores = model.predict(first[batch])
             differences[batch] = np.maximum(differences[batch], _apart(scores, self.native[batch]))
@@ -171,7 +169,7 @@ def _batches(rows: int, *, most: int) -> Iterator[NDArray[np.intp]]:
     A size beyond the number of rows is left out. So are the larger of the others where these batches would score the
     panel over and over, since a row of some models costs milliseconds; but the largest of all is not.
     """
-    largest, scored = min(LARGEST_SERVED, rows), 0
+    largest, scored = min(SHORT_BLOCK, rows), 0
     for size in range(2, largest + 1):
         if size == largest or scored + size <= most:
             yield np.arange(scored, scored + size) % rows

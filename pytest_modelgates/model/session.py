@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import OnnxError
 from ..storage.text import first_line, listed
+from .blocks import BLOCK, SHORT_BLOCK
 from .sidecar import BatchTimes, Sidecar
 
 Scores = NDArray[np.float64]
@@ -123,7 +125,8 @@ class OnnxModel:
         rows : ndarray, shape (n_rows, n_features)
             Features in sidecar order.
         batch_size : int, optional
-            Rows given to ONNX Runtime at a time; all at once if left out.
+            Rows given to ONNX Runtime at a time. If left out, 1024 while there are so many, and then at most 256: the
+            numbers that parity is measured with.
 
         Returns
         -------
@@ -135,10 +138,12 @@ class OnnxModel:
         OnnxError
             If ONNX Runtime fails, or the output does not hold one score a row.
         """
-        if batch_size is None or 0 < len(rows) <= batch_size:
-            return self._batch(rows) if len(rows) else np.empty(0)
-        starts = range(0, len(rows), batch_size)
-        return np.concatenate([np.empty(0), *(self._batch(rows[start : start + batch_size]) for start in starts)])
+        if 0 < len(rows) <= (batch_size or SHORT_BLOCK):
+            return self._batch(rows)
+        large, size = batch_size or BLOCK, batch_size or SHORT_BLOCK
+        rest = len(rows) - len(rows) % large
+        starts = [*range(0, rest, large), *range(rest, len(rows), size), len(rows)]
+        return np.concatenate([np.empty(0), *(self._batch(rows[start:end]) for start, end in pairwise(starts))])
 
     def predict_blocks(self, blocks: Iterable[NDArray[np.generic]]) -> Scores:
         """Score rows that come in blocks, each block at once; see `predict`."""

@@ -62,6 +62,19 @@ def test_truth_values_are_scored_as_such() -> None:
     assert model.predict(np.array([[True, False], [True, True]])).tolist() == [10, 11]
 
 
+@pytest.mark.parametrize(
+    ("rows", "sizes"), [(1, [1]), (256, [256]), (700, [256, 256, 188]), (1024, [1024]), (2100, [1024, 1024, 52])]
+)
+def test_rows_are_given_to_onnx_runtime_in_numbers_that_parity_is_measured_with(
+    rows: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, given = OnnxModel(linear([10, 1]).SerializeToString(), sidecar("a", "b")), list[int]()
+    monkeypatch.setattr(model, "_batch", lambda batch: given.append(len(batch)) or batch[:, 0].astype(float))
+    features = np.arange(2.0 * rows).reshape(rows, 2)
+    assert model.predict(features).tolist() == features[:, 0].tolist()
+    assert given == sizes
+
+
 def test_no_rows_give_no_scores() -> None:
     assert loaded(linear([1, 2])).predict(np.empty((0, 2), np.float32)).shape == (0,)
 
