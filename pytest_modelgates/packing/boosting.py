@@ -140,7 +140,7 @@ def _rounded(booster: Any) -> Any:
     """Copy a booster of LightGBM with every threshold rounded down to float32, and a mean of trees as their sum."""
     text = _floor_thresholds(booster.model_to_string())
     if "\naverage_output\n" in text:
-        trees = booster.num_trees() // booster.num_model_per_iteration()
+        trees = len(re.findall(r"(?m)^Tree=", text)) // booster.num_model_per_iteration()
         text = _divide_leaves(text.replace("\naverage_output\n", "\n"), trees)
     return extra("lightgbm").Booster(model_str=text)
 

@@ -69,7 +69,7 @@ def test_setting_a_golden_is_an_event_whose_evidence_is_its_file(registry: Regis
 
 def test_the_event_comes_before_the_golden_so_that_none_changes_unseen(registry: Registry) -> None:
     (registry.artifacts.golden / f"{registry.candidate}.parquet").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="a folder, expected a file; move it away"):
         set_golden(registry.artifacts, registry.candidate, None, RULES)
     assert read_history(registry.artifacts.promotions)[-1].kind == GOLDEN_SET
 
