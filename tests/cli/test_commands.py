@@ -713,15 +713,15 @@ def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_a_full_disk_does_not_tear_a_prediction_log(registry: Registry, rows: Path) -> None:
-    header, *lines = rows.read_text().splitlines(keepends=True)
-    rows.write_text("".join([header, *lines * 6]))
+    header, *lines = rows.read_text().splitlines()
+    rows.write_text("\n".join([header, *lines * 6, ""]))
     done = modelgates(
         *("serve", "--onnx", registry.artifacts.latest_onnx, "--csv", rows), preexec_fn=lambda: limited(500_000)
     )
     assert done.returncode == 3
     assert f"File too large: {registry.artifacts.root}" in done.stderr
     (part,) = parts(registry.artifacts, "live")
-    assert 0 < len(logged(registry.artifacts, "live")) < 2400
+    assert 0 < len(logged(registry.artifacts, "live")) < 6 * len(lines)
     assert part.path.read_bytes().endswith(b"\n")
 
 
