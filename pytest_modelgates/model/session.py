@@ -66,7 +66,7 @@ class OnnxModel:
             self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
             outputs = [entry.name for entry in self._session.get_outputs()]
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            _refuse_outside(content)  # says more of what is no ONNX file at all
+            _refuse_outside(content)  # says more where it is not an ONNX file
             raise OnnxError(f"model.onnx: ONNX Runtime cannot load it ({first_line(error)})") from error
         self._sidecar = sidecar
         matrix = len(self._inputs) == 1 and (len(sidecar.features) > 1 or sidecar.names[0] not in self._inputs)
