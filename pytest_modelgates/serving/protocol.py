@@ -202,7 +202,7 @@ class Protocol:
             request = _decode(content)
         except NOT_JSON as error:
             raise RequestError(f"not a request of the Open Inference Protocol in JSON ({said_of(error)})") from error
-        found = dict[str, tuple[InputTensor, str, int, int]]()
+        found: dict[str, tuple[InputTensor, str, int, int]] = {}
         for tensor in request.inputs:
             if tensor.name in found:
                 raise RequestError(f"input {cut(tensor.name)!r} appears twice; give it once")
