@@ -23,6 +23,7 @@ from pytest_modelgates.monitoring.watch import Watch
 from pytest_modelgates.predictions.counting import Tally, Window, asked_columns, count_log
 from pytest_modelgates.predictions.parts import parts
 from pytest_modelgates.predictions.reading import Reading
+from pytest_modelgates.predictions.records import FORMAT
 from pytest_modelgates.registry.store import live_change
 from tests.support.handmade import Registry, golden_of, log_predictions, predictions, promote_first
 
@@ -44,7 +45,8 @@ def write(registry: Registry, rows: int, end: datetime, rng: np.random.Generator
     for number in range(parts):
         values = rng.choice(golden, OF_A_PART).tolist()
         until = end - timedelta(hours=0.4 * (parts - 1 - number))
-        log_predictions(registry.artifacts, predictions(digest, values, arm="live", end=until, hours=0.39))
+        scored = predictions(digest, values, arm="live", end=until, hours=0.39, row_time=until, format=FORMAT)
+        log_predictions(registry.artifacts, scored)
 
 
 def not_asked(*_: object, **__: object) -> None:

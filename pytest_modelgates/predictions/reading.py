@@ -154,7 +154,7 @@ def _blocks(part: Part, reading: Reading, size: int, *, until: int | None = None
     descriptor = os.open(part.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as file:
         file.seek(reading.size)
-        left = math.inf if until is None else until - reading.size
+        left = math.inf if until is None else max(0, until - reading.size)
         rest = b""
         while block := file.read(int(min(size, left))):
             left -= len(block)

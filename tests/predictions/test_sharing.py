@@ -118,3 +118,12 @@ def test_little_is_kept_for_the_next(log: PartWriter, read_bytes: list[int], mon
     sizes = [part.path.stat().st_size for part in found]
     assert read_bytes[0] == 2 * sizes[0] + 2 * sizes[1], "each pass drives out the one before"
     assert sum(map(len, read_columns(found[1], Reading(), MODEL))) == 60
+
+
+def test_who_is_further_than_the_end_reads_nothing(log: PartWriter) -> None:
+    (part,) = parts(log._artifacts, "live")
+    at = Reading()
+    list(read_columns(part, at, MODEL))
+    write(log, 100, 120)
+    assert list(read_columns(part, at, MODEL, until=at.size - 10)) == []
+    assert sum(map(len, read_columns(part, at, MODEL))) == 20
