@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..artifacts import Artifacts, newest_id
+from ..artifacts import Artifacts, is_id, newest_id
 from ..audit.head import head_of
 from ..errors import ModelgatesError, PackError
 from ..model.directory import MANIFEST, ModelDirectory
@@ -46,6 +46,8 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
     files = {name: FileEntry.of(content) for name, content in contents.items()}
     while True:
         created = datetime.now(UTC).replace(microsecond=0)
+        if not is_id(str(int(created.timestamp()))):
+            raise PackError(f"the clock says {created:%Y-%m-%d %H:%M} UTC, and a model's id is the time; set it right")
         directory = artifacts.model(str(int(created.timestamp())))
         manifest = Manifest(
             id=directory.name,

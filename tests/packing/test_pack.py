@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -686,6 +686,19 @@ def test_a_model_that_cannot_be_noted_as_the_newest_is_said_to_be_packed(
     (packed,) = (tmp_path / "models").iterdir()
     why = f"{packed.name} is packed, but could not be noted as the newest (No space left on device)"
     assert (raised.value.strerror, raised.value.filename) == (why, str(tmp_path / "latest_id.txt"))
+
+
+def test_a_clock_whose_time_is_no_id_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Stopped":
+            return cls(1970, 1, 1, 0, 5, tzinfo=tz)
+
+    monkeypatch.setattr(publish, "datetime", Stopped)
+    message = "the clock says 1970-01-01 00:05 UTC, and a model's id is the time; set it right"
+    with pytest.raises(PackError, match=f"^{message}"):
+        pack_ready(tmp_path)
+    assert os.listdir(tmp_path / "models") == []
 
 
 def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
