@@ -27,6 +27,8 @@ from .window import digest_of_codes, window_problems
 Matrix = NDArray[np.float64]
 # Rows of a frame that are made a matrix at a time.
 _PIECE = 2**16
+# What gates need of memory for a row at most, whatever its features: `python -m benchmarks.panel` measures it.
+_BYTES_A_ROW = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +44,16 @@ class Panel:
 
     @classmethod
     def read(cls, content: Content, sidecar: Sidecar) -> "Panel":
-        """Take `evaluation.parquet`, as bytes or open; each use reads and checks the columns that it needs."""
-        return cls(ParquetRows(content, PANEL), sidecar)
+        """Take `evaluation.parquet`, as bytes or open; each use reads and checks the columns that it needs.
+
+        Raises
+        ------
+        UnreadableError
+            If it is not Parquet, or statistics of so many rows would take more memory than may be used.
+        """
+        given = ParquetRows(content, PANEL)
+        given.require_room(_BYTES_A_ROW)
+        return cls(given, sidecar)
 
     @cached_property
     def frame(self) -> "pd.DataFrame":

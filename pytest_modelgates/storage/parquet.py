@@ -94,6 +94,14 @@ class ParquetRows:
         """The dtype of a column; where it depends on whether values are missing, the column is read."""
         return self._dtypes[name] if name in self._dtypes else self[name].dtype
 
+    def require_room(self, each: int) -> None:
+        """Refuse more rows than the memory that may be used has room for, at so many bytes each."""
+        if len(self) > (most := _memory() // each):
+            raise UnreadableError(
+                f"{self._source}: {len(self)} rows, expected at most {most}: each takes some {each} bytes of the "
+                f"memory that may be used, however few its columns; give fewer rows, or allow more: {_ALLOW}"
+            )
+
     @property
     def dtypes(self) -> dict[str, object]:
         """The dtype of each column by its name."""

@@ -82,10 +82,14 @@ def test_scores_and_parity_are_the_same_to_the_last_bit(candidate: Candidate, pa
 def test_nothing_of_it_reads_all_features_at_once(
     candidate: Candidate, panels: tuple[Panel, Panel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With room for a column and for a row group, but not for the whole."""
+    """With room for a column and for a row group, but neither for the whole nor for what statistics may take."""
     monkeypatch.setattr(parquet, "_memory", lambda: 4 * 8 * panels[0].rows)
     content = grouped(panels[0].frame, 300)
-    panel = Panel.read(content, candidate.sidecar)
+    with pytest.raises(
+        UnreadableError, match=r"^evaluation\.parquet: 1400 rows, expected at most 224: each takes some "
+    ):
+        Panel.read(content, candidate.sidecar)
+    panel = Panel(parquet.ParquetRows(content, PANEL), candidate.sidecar)
     list(of_panel(panel))
     Comparison.of_panel(panel, candidate.parity_claim.probes).measure(candidate.model)
     message = r"^evaluation\.parquet: 78400 bytes when decoded, expected at most 11200, .+; panel\.column\(name\) and "
@@ -94,7 +98,7 @@ def test_nothing_of_it_reads_all_features_at_once(
     with pytest.raises(UnreadableError, match=message):
         _ = panel.features
     with pytest.raises(UnreadableError, match=r"^evaluation\.parquet: row group 0 has 22400 bytes when decoded"):
-        next(Panel.read(grouped(panels[0].frame, 1400), candidate.sidecar).blocks())
+        next(Panel(parquet.ParquetRows(grouped(panels[0].frame, 1400), PANEL), candidate.sidecar).blocks())
 
 
 @given(sizes=st.lists(st.integers(0, 9), max_size=9), size=st.integers(1, 12))

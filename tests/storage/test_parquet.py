@@ -94,6 +94,19 @@ def test_columns_and_rows_come_one_part_at_a_time() -> None:
     assert np.concatenate([piece["a"] for piece in pieces]).tolist() == list(range(100))
 
 
+def test_more_rows_than_statistics_have_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_memory", lambda: 999)
+    rows = ParquetRows(written(**TWO), "it")
+    rows.require_room(9)
+    message = (
+        "it: 100 rows, expected at most 99: each takes some 10 bytes of the memory that may be used, however few its "
+        "columns; give fewer rows, or allow more: [hermetic] memory_gib in operations.toml for a hermetic run, else "
+        "ulimit -v"
+    )
+    with pytest.raises(UnreadableError, match=f"^{re.escape(message)}$"):
+        rows.require_room(10)
+
+
 KINDS = {
     "whole": pa.array([2**53 + 1] * 99 + [None]),
     "filled": pa.array([2**53 + 1] * 100),
