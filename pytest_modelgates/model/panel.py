@@ -28,7 +28,7 @@ Matrix = NDArray[np.float64]
 # Rows of a frame that are made a matrix at a time.
 _PIECE = 2**16
 # What gates need of memory for a row at most, whatever its features: `python -m benchmarks.panel` measures it.
-_BYTES_A_ROW = 200
+_BYTES_A_ROW = 350
 
 
 @dataclass(frozen=True, eq=False)

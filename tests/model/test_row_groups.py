@@ -86,7 +86,7 @@ def test_nothing_of_it_reads_all_features_at_once(
     monkeypatch.setattr(parquet, "_memory", lambda: 4 * 8 * panels[0].rows)
     content = grouped(panels[0].frame, 300)
     with pytest.raises(
-        UnreadableError, match=r"^evaluation\.parquet: 1400 rows, expected at most 224: each takes some "
+        UnreadableError, match=r"^evaluation\.parquet: 1400 rows, expected at most 128: each takes some "
     ):
         Panel.read(content, candidate.sidecar)
     panel = Panel(parquet.ParquetRows(content, PANEL), candidate.sidecar)
