@@ -291,7 +291,8 @@ class Dealer:
 
 def _refuse_without_log(artifacts: Artifacts) -> None:
     folder = artifacts.predictions / ARM
-    make_folder(folder, mode=artifacts.directory_mode)
+    with suppress(NotADirectoryError):
+        make_folder(folder, mode=artifacts.directory_mode)
     if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
         raise ModelgatesError(
             f"{folder}: not a folder that can be written to, where its rows are logged; take away what lies there, or "

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ..errors import FormatError
 from .atomic import FILE_MODE, close_quietly, in_the_way, make_folder, naming, sync_folder
+from .paths import is_link
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def append_atomic(path: Path, content: bytes, *, durable: bool = False, mode: in
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     except OSError as error:
-        if error.errno not in (errno.EISDIR, errno.ENXIO, errno.ENOENT):  # a link may lead into a folder that is not
+        if error.errno not in (errno.EISDIR, errno.ENXIO) and not (error.errno == errno.ENOENT and is_link(path)):
             raise
         raise in_the_way(path) from error
     try:
