@@ -13,13 +13,14 @@ from ..storage.digested_file import DigestedFile
 from ..storage.digests import sha256, tree_digest
 from .causes import likely_cause
 from .directory import MODEL, PARITY, ModelDirectory
+from .first_rows import ROWS, kept_rows
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
 from .panel import Panel
 from .parity import BATCH_SIZES, PARITY_TOLERANCE, Comparison, Parity
 from .probes import uncompared_nan
 from .session import OnnxModel
-from .sidecar import ParityClaim, Sidecar
+from .sidecar import FirstRows, ParityClaim, Sidecar
 from .trees import split_thresholds
 
 # Rows that are looked at together where no model sees them.
@@ -100,6 +101,11 @@ class Candidate:
         """How far ONNX Runtime is from the native model on every row and probe, at every batch size."""
         return self.comparison.measure(self.model)
 
+    @property
+    def first_rows(self) -> FirstRows:
+        """The first rows of the panel, as `parity.json` keeps them."""
+        return kept_rows(self.panel.head(ROWS), self.panel.native_scores, self.sidecar)
+
     @cached_property
     def cause(self) -> dict[str, Any]:
         """Why ONNX Runtime is likely to differ from the native model; empty if it hardly does."""
@@ -148,7 +154,7 @@ class Candidate:
         return recorded_schema(self.onnx_bytes)
 
     def parity_claim_problems(self, tolerance: float) -> list[str]:
-        """Compare `parity.json` with what is measured here: its verdict, rows, batch sizes, difference and probes."""
+        """Compare `parity.json` with what is measured here: its verdict, rows, batch sizes and difference."""
         claim, parity = self.parity_claim, self.parity
         agrees = abs(claim.max_abs_diff - parity.max_abs_diff) <= tolerance * self.comparison.reach.max()
         problems = (
@@ -160,6 +166,8 @@ class Candidate:
             )
         if claim.rows != parity.rows:
             problems.append(f"claims {claim.rows} rows, the panel has {parity.rows}")
+        if claim.first not in (FirstRows(), self.first_rows):
+            problems.append("keeps other first rows than the panel's")
         if claim.batch_sizes != BATCH_SIZES:
             problems.append(f"claims batch sizes {claim.batch_sizes}, measured {BATCH_SIZES}")
         problems += [

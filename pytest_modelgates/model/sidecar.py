@@ -135,10 +135,20 @@ class Probes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rows: tuple[Probe, ...] = ()
 
 
+class FirstRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The first rows of the panel and the native model's scores, as little-endian numbers in Base64.
+
+    Features are in sidecar order, row after row, in the dtype that all of them fit into; scores are float64.
+    """
+
+    rows: bytes = b""
+    native: bytes = b""
+
+
 class ParityClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The content of `parity.json`: how far ONNX was from the native model when it was packed.
 
-    Version 0.1 wrote no probes.
+    Version 0.1 wrote no probes and no rows.
     """
 
     format: Literal[1] = 1
@@ -148,6 +158,7 @@ class ParityClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     runtime: str
     batch_sizes: tuple[Positive, ...]
     probes: Probes = Probes()
+    first: FirstRows = FirstRows()
 
 
 class BatchTimes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 import onnx
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..artifacts import Artifacts, newest_id
 from ..audit.writer import locked
 from ..errors import FormatError, GoneError, IntegrityError, PackError, RegistryError
 from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR, ModelDirectory
+from ..model.first_rows import kept_rows
 from ..model.manifest import Lineage, Source, installed
 from ..model.onnx_checks import parse_onnx
 from ..model.panel import Panel
@@ -178,7 +178,7 @@ def pack_as_described(
     contents = {
         MODEL: content,
         SIDECAR: readable(sidecar),
-        **_claims(session, packed.features, parity, probes),
+        **_claims(session, packed, parity, probes),
         CHANGES: arguments["changes"].strip().encode() + b"\n",
         PANEL: frame.to_parquet(index=False),
     }
@@ -232,8 +232,9 @@ def _refuse_unknown_scores(session: OnnxModel, panel: Panel, compared: Compariso
         )
 
 
-def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity, probes: Probes) -> dict[str, bytes]:
+def _claims(session: OnnxModel, panel: Panel, parity: Parity, probes: Probes) -> dict[str, bytes]:
     """Write down what was measured of parity, and measure latency, for the gates to measure again."""
+    rows = panel.features
     runtime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
     compared = ParityClaim(
         ok=parity.scaled <= PARITY_TOLERANCE,
@@ -242,6 +243,7 @@ def _claims(session: OnnxModel, rows: NDArray[np.generic], parity: Parity, probe
         runtime=runtime,
         batch_sizes=BATCH_SIZES,
         probes=probes,
+        first=kept_rows(rows, panel.native_scores, panel.sidecar),
     )
     timed = BenchClaim(
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

@@ -42,7 +42,8 @@ def _restate(source: Path, target: Path) -> None:
             parity = new.parity
             if np.isfinite(parity.max_abs_diff):
                 ok, worst = parity.scaled <= PARITY_TOLERANCE, parity.max_abs_diff
-                claim = msgspec.structs.replace(new.parity_claim, ok=ok, max_abs_diff=worst, rows=parity.rows)
+                known = {"ok": ok, "max_abs_diff": worst, "rows": parity.rows, "first": new.first_rows}
+                claim = msgspec.structs.replace(new.parity_claim, **known)
                 (target / PARITY).write_bytes(readable(claim))
     except ModelgatesError:
         pass  # a twin that cannot be scored has no parity to state

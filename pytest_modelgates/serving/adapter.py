@@ -21,8 +21,9 @@ from ..audit.kill import kill
 from ..audit.kinds import TRIP
 from ..audit.writer import settle
 from ..errors import FormatError, GoneError, ModelgatesError
-from ..model.directory import MODEL, ModelDirectory
+from ..model.directory import MODEL, PARITY, ModelDirectory
 from ..model.session import OnnxModel, Scores, Tensor
+from ..model.sidecar import FirstRows, ParityClaim
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
 from ..storage.atomic import make_folder
@@ -111,7 +112,7 @@ class Adapter:
     ) -> None:
         # The directory stays open, so that garbage collection leaves it alone.
         self._files = _open_model(onnx_path)
-        self.digest = self._files.verify(keep={MODEL})
+        self.digest = self._files.verify(keep={MODEL, PARITY})
         self.model_id = self._files.model_id
         self.sidecar = self._files.sidecar
         self._scorer = Scorer(OnnxModel(self._files.verified(MODEL), self.sidecar), self.sidecar)
@@ -143,6 +144,10 @@ class Adapter:
     def tensors(self) -> list[Tensor]:
         """What the model takes."""
         return self._scorer.tensors
+
+    def first_rows(self) -> FirstRows:
+        """Read the first rows of the model's panel, as packing kept them; an earlier version kept none."""
+        return self._files.json(PARITY, ParityClaim).first
 
     def panel_file(self) -> DigestedFile:
         """Open the model's panel, as the manifest lists it."""

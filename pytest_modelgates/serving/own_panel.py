@@ -2,22 +2,28 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from pyarrow import parquet
 
 from ..errors import IntegrityError
+from ..model.first_rows import ROWS, rows_kept
 from ..model.sidecar import REFERENCE
 from .adapter import Adapter
 
-_GOLDEN_ROWS = 256
 _BATCHES = (1, 2, 3, 8, 32, 256)
 _FAR = 1e-3  # of a score, far beyond what parity admits
 
 
 def rows_of_panel(adapter: Adapter) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     """Read the first rows of the model's own panel, and what the native model said of them."""
+    first = adapter.first_rows()
+    return rows_kept(first, adapter.sidecar) if first.rows else _rows_in_file(adapter)
+
+
+def _rows_in_file(adapter: Adapter) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    from pyarrow import parquet  # here, since it is long to load, and few models need it
+
     names = adapter.sidecar.names
     with parquet.ParquetFile(adapter.panel_file()) as file:
-        rows = next(file.iter_batches(_GOLDEN_ROWS, columns=[*names, REFERENCE], use_threads=False)).to_pydict()
+        rows = next(file.iter_batches(ROWS, columns=[*names, REFERENCE], use_threads=False)).to_pydict()
     dtype = np.result_type(*(feature.dtype for feature in adapter.sidecar.features))
     native = np.array(rows.pop(REFERENCE), dtype=np.float64)
     return np.column_stack([np.array(rows[name], dtype=dtype) for name in names]), native

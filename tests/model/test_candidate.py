@@ -11,7 +11,7 @@ import pytest
 
 from pytest_modelgates.errors import FormatError, OnnxError
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.sidecar import ParityClaim
+from pytest_modelgates.model.sidecar import FirstRows, ParityClaim
 from pytest_modelgates.storage.strict_json import canonical
 
 
@@ -78,6 +78,12 @@ CLAIMS = [
     pytest.param(_claim(ok=False), ["claims ok = False, measured * against a limit of 1e-05"], id="other-verdict"),
     pytest.param(_claim(rows=7), ["claims 7 rows, the panel has 15000"], id="other-rows"),
     pytest.param(
+        _claim(first=FirstRows(rows=b"12345678", native=b"12345678")),
+        ["keeps other first rows than the panel's"],
+        id="other-first-rows",
+    ),
+    pytest.param(_claim(first=FirstRows()), [], id="no-first-rows"),  # as earlier versions wrote it
+    pytest.param(
         _claim(batch_sizes=(1, 32)), ["claims batch sizes (1, 32), measured (1, 32, 1024)"], id="other-batches"
     ),
 ]
@@ -103,5 +109,6 @@ def test_a_claim_about_another_models_panel_does_not_hold(good_model: Path) -> N
     assert [line.partition(",")[0] for line in fresh.parity_claim_problems(1e-5)] == [
         f"claims a difference of {fresh.parity_claim.max_abs_diff:.3g}",
         "claims ok = True",
+        "keeps other first rows than the panel's",
     ]
     assert fresh.changed_files()[0].startswith("evaluation.parquet: ")

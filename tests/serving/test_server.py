@@ -323,7 +323,7 @@ def test_the_model_before_is_let_go(good_model: Path) -> None:
         assert server.application.served.adapter.model_id == target
         assert opened_below(link.parent) == [str(link.parent / target)]
     with pytest.raises(OSError, match="Bad file descriptor"):
-        before.file("CHANGES.md")
+        before.panel_file()
 
 
 def test_a_part_that_cannot_be_closed_keeps_no_model_from_being_served(

@@ -4,11 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.errors import KilledError
+from pytest_modelgates.model.candidate import Candidate
+from pytest_modelgates.model.sidecar import FirstRows
 from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.proving.twin_models import batch_mean
 from pytest_modelgates.proving.twins import make_twin
@@ -18,6 +21,7 @@ from pytest_modelgates.serving.own_panel import rows_of_panel, scores_alike_in_e
 from pytest_modelgates.serving.replies import Reply
 from pytest_modelgates.serving.scorer import Rows, Unnamed
 from pytest_modelgates.serving.turns import Turn
+from pytest_modelgates.storage.strict_json import readable
 from tests.support.handmade import logged, renamed
 
 
@@ -164,6 +168,27 @@ def test_what_waits_is_scored_by_the_model_that_it_came_to(adapter: Counted, goo
     ((record,),) = (told for told in asking.told if isinstance(told, list))
     assert record.model_id == good_model.name
     assert (adapter.calls, other.calls) == ((1,), ())
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_the_panel_is_read_only_for_a_model_that_an_earlier_version_packed(
+    earlier: bool, good_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_rows(twin: Path) -> None:
+        claim = msgspec.structs.replace(Candidate(twin).parity_claim, first=FirstRows())
+        (twin / "parity.json").write_bytes(readable(claim))
+
+    directory, opened = good_model, list[Adapter]()
+    if earlier:
+        make_twin(good_model, directory := tmp_path / "artifacts" / "models" / "900000000000", without_rows)
+    panel_file = Adapter.panel_file
+    monkeypatch.setattr(Adapter, "panel_file", lambda self: opened.append(self) or panel_file(self))
+    with Adapter(directory / "model.onnx", arm="live") as adapter:
+        rows, native = rows_of_panel(adapter)
+    assert bool(opened) == earlier
+    panel = Candidate(good_model).panel
+    assert rows.tolist() == panel.head(256).tolist()
+    assert native.tolist() == panel.native_scores[:256].tolist()
 
 
 def test_a_model_whose_scores_depend_on_the_batch_is_known_by_them(good_model: Path, tmp_path: Path) -> None:
