@@ -8,7 +8,6 @@ status and list take at most 10 ms longer beside 10,000 old models and 100,000 l
 promote 30 ms, because it looks through the whole log for trials.
 """
 
-import fcntl
 import os
 import shutil
 import stat
@@ -90,14 +89,13 @@ def there_and_back(registry: Registry, report: Path) -> float:
     return taken
 
 
-def syncs_of(action: Callable[[], object]) -> list[str]:
-    """List the syncs that an action asks for, in order: of a folder, a new file, or one to which a line was added."""
-    kinds: list[str] = []
+def syncs_of(action: Callable[[], object]) -> list[bool]:
+    """List the syncs that an action asks for, in order: true for a folder, false for a file."""
+    kinds: list[bool] = []
     sync = os.fsync
 
     def noted(descriptor: int) -> None:
-        added = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND
-        kinds.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "line" if added else "new")
+        kinds.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
         sync(descriptor)
 
     with mock.patch.object(os, "fsync", noted):
@@ -105,18 +103,16 @@ def syncs_of(action: Callable[[], object]) -> list[str]:
     return kinds
 
 
-def floor(model: Path, syncs: list[str], place: Path) -> None:
+def floor(model: Path, syncs: list[bool], place: Path) -> None:
     """Hash a model, and ask for such syncs, each of something that was just changed."""
     sha256_of(model)
-    for number, kind in enumerate(syncs):
-        path = place if kind == "folder" else place / kind
-        if kind == "folder" and syncs[number - 1] == "new":
-            os.replace(place / "new", place / "kept")
-        elif kind == "folder":
+    for number, of_folder in enumerate(syncs):
+        path = place if of_folder else place / "line"
+        if of_folder:
             (place / str(number)).symlink_to("nowhere")
             os.replace(place / str(number), place / "link")
         else:
-            with path.open("wb" if kind == "new" else "ab") as file:
+            with path.open("ab") as file:
                 file.write(b"one line of a log\n")
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)

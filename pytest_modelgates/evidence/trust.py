@@ -56,15 +56,12 @@ class Trust:
         return self.gates | self.modules | self.editable
 
 
-def trust(policy: Policy, root: Path, loaded: Iterable[str] = (), *, package: str | None = None) -> Trust:
-    """Digest the code that counts here; `loaded` are the modules that a report, or a proof, lists.
-
-    `package` is the digest of this package's code, if it was just taken.
-    """
+def trust(policy: Policy, root: Path, loaded: Iterable[str] = ()) -> Trust:
+    """Digest the code that counts here; `loaded` are the modules that a report, or a proof, lists."""
     rules = policy.evidence
     named = [root / name for name in rules.plugins if name.endswith(".py")]
     return Trust(
-        package=package or package_digest(),
+        package=package_digest(),
         gates=_digests(suite_folders(policy, root)),
         modules=_digests(module_folders(policy, root)),
         editable=frozenset(_editable_digests(loaded)),

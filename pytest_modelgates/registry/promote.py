@@ -1,9 +1,7 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
-import errno
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +17,7 @@ from ..evidence.reasons import next_commands
 from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key, seal
 from ..evidence.summary import verification_summary
-from ..evidence.trust import package_digest, trust
+from ..evidence.trust import trust
 from ..model.directory import PANEL, ModelDirectory
 from ..model.manifest import installed
 from ..model.panel import Panel
@@ -124,7 +122,7 @@ def gather(
     found = state(artifacts)
     live = found.live
     try:
-        with ModelDirectory(directory) as model, _package_beside() as package:
+        with ModelDirectory(directory) as model:
             digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
             manifest, sidecar, files = model.manifest, model.sidecar, model.digests
             seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
@@ -144,7 +142,7 @@ def gather(
         live_digest=found.change.digest if found.change else None,
         live_name=_name_of(artifacts, live) if live else None,
         stored=stored,
-        trusted=trust(policy, in_force.place.repository, loaded, package=package.result()),
+        trusted=trust(policy, in_force.place.repository, loaded),
         proof=proof,
         denied=why_denied("promote", policy.registry.may_promote),
         seen=seen,
@@ -155,17 +153,6 @@ def gather(
     if shadow is None or shadow.digest != digest:
         shadow = _shadow_records(artifacts, digest, policy)
     return replace(facts, nights=nights(artifacts, policy, now=now), shadow=shadow.read())
-
-
-@contextmanager
-def _package_beside() -> Iterator[Future[str]]:
-    """Digest this package's code in a thread: hashing a large model leaves Python idle for longer than that takes."""
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            digesting = thread.submit(package_digest)
-        except RuntimeError as error:  # Python could not start a thread
-            raise OSError(errno.EAGAIN, "No thread left to digest the package's code with") from error
-        yield digesting
 
 
 def _name_of(artifacts: Artifacts, model_id: str) -> str | None:

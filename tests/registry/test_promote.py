@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,19 +65,6 @@ def refusal(registry: Registry, report: Path, capsys: pytest.CaptureFixture[str]
     assert by_report(registry, report, *more) == 1
     assert registry.state() == before
     return capsys.readouterr().err
-
-
-def test_without_a_thread_to_digest_with_the_machine_has_failed(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def exhausted(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    report, before = green_report(registry), registry.state()
-    monkeypatch.setattr(threading.Thread, "start", exhausted)
-    assert by_report(registry, report) == 3
-    assert capsys.readouterr().err == "modelgates: No thread left to digest the package's code with\n"
-    assert registry.state() == before
 
 
 def test_a_first_model_goes_live_by_its_own_gates(
