@@ -124,15 +124,17 @@ def _weigh_trees(booster: Any) -> None:
     kind = json.loads(booster.save_config())["learner"]["learner_train_param"]["booster"]
     if kind == "gblinear":
         raise NotImplementedError("its booster gblinear has no trees")
-    if kind != "dart":
-        return
     document = json.loads(booster.save_raw("json"))
     given = document["learner"]["gradient_booster"]
-    for tree, weight in zip(given["gbtree"]["model"]["trees"], given["weight_drop"], strict=True):
+    trees = given.get("gbtree", given)  # DART's were wrapped so before XGBoost 3.4, which keeps the weights beside them
+    weights = given.get("weight_drop") or trees["model"].pop("weight_drop", None)
+    if not weights:
+        return
+    for tree, weight in zip(trees["model"]["trees"], weights, strict=True):
         for node, child in enumerate(tree["left_children"]):
             if child == -1:  # a leaf keeps its value where others have their threshold
                 tree["split_conditions"][node] *= weight
-    document["learner"]["gradient_booster"] = given["gbtree"] | {"name": "gbtree"}
+    document["learner"]["gradient_booster"] = trees | {"name": "gbtree"}
     booster.load_model(bytearray(json.dumps(document).encode()))
 
 

@@ -197,7 +197,8 @@ def test_rules_and_dashboard_ask_for_nothing_that_is_never_written() -> None:
     """A name that nothing writes would be an alert that can never fire."""
     source = Path(__file__).parents[2] / "pytest_modelgates"
     texts = [(source / name).read_text() for name in ("monitoring/exposition.py", "serving/metrics.py")]
-    written = {f"modelgates_{name}" for text in texts for name in re.findall(r'\(\s*"([a-z_]+)",\s*"[A-Z1]', text)}
+    found = [name for text in texts for name in re.findall(r'\(\s*"(?:modelgates_)?([a-z_]+)",\s*"[A-Z1]', text)]
+    written = {f"modelgates_{name}" for name in found}
     written |= {f"modelgates_paper_{name}" for name in re.findall(r'"([a-z_]+)": \("', texts[0])} | {
         "modelgates_paper_booked_seconds"
     }

@@ -293,7 +293,8 @@ def test_a_drill_that_is_cut_short_leaves_nothing_stopped_or_says_so(artifacts: 
         assert main(["unkill", "--reason", "no drill runs", "--artifacts", str(artifacts.root)]) == 0
     else:
         assert process.returncode == 130
-        assert said.splitlines() == [
+        # http.client says something before, if the signal meets it while it makes a reply.
+        assert said.splitlines()[-2:] == [
             "modelgates: the drill was cut short and shows nothing; nothing is left stopped",
             "modelgates: interrupted",
         ]
