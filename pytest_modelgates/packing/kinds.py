@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import ModelgatesError
+from ..errors import IntegrityError, ModelgatesError
 
 SCOPE = "pack takes tabular models alone: one row is one number"
 # For what no converter takes; what no ONNX can say in this form is out of scope.
@@ -16,6 +16,8 @@ def scoped() -> Iterator[None]:
     """Let each refusal end with the scope; as a note, which a traceback shows as well."""
     try:
         yield
+    except IntegrityError:  # of files that are not what was written: no refusal of a model
+        raise
     except ModelgatesError as error:
         if SCOPE not in getattr(error, "__notes__", ()):
             error.add_note(SCOPE)

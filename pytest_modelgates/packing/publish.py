@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..artifacts import Artifacts, is_id, newest_id
 from ..audit.head import head_of
-from ..errors import ModelgatesError, PackError
+from ..errors import IntegrityError, ModelgatesError, PackError
 from ..model.directory import MANIFEST, ModelDirectory
 from ..model.manifest import FileEntry, Lineage, Manifest
 from ..storage.atomic import make_folder, rename_new
@@ -60,7 +60,9 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
         artifacts.write(staging / MANIFEST, stated)
         written = {name: entry.sha256 for name, entry in files.items()} | {MANIFEST: sha256(stated)}
         if listing(staging) != written:
-            raise PackError(f"{artifacts.models}: the files read back are not those that were written; check the disk")
+            raise IntegrityError(
+                f"{artifacts.models}: the files read back are not those that were written; check the disk"
+            )
         try:
             rename_new(staging, directory)
         except FileExistsError:

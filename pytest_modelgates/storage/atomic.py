@@ -44,13 +44,13 @@ def in_the_way(path: Path, *, folder: bool = False) -> OSError:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(file: object) -> Iterator[None]:
     """Let an error that names no file name this one: writing and syncing do not say which disk is full."""
     try:
         yield
     except OSError as error:
         if error.filename is None:
-            error.filename = str(path)
+            error.filename = str(file)
         raise
 
 

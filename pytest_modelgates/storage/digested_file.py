@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from ..errors import IntegrityError
+from .atomic import naming
 
 _PIECE = 2**18
 
@@ -35,7 +36,7 @@ class DigestedFile(io.RawIOBase):
         whole = hashlib.sha256()
         # A file that grows is read no further than it reached at the beginning; then its digest is a wrong one.
         for start in range(0, os.fstat(descriptor).st_size + 1, _PIECE):
-            piece = os.pread(self._descriptor, _PIECE, start)
+            piece = self._read(start)
             whole.update(piece)
             self._digests.append(hashlib.sha256(piece).digest())
             self._size += len(piece)
@@ -83,8 +84,12 @@ class DigestedFile(io.RawIOBase):
 
     def _piece(self, index: int) -> bytes:
         if self._last[0] != index:
-            piece = os.pread(self._descriptor, _PIECE, index * _PIECE)
+            piece = self._read(index * _PIECE)
             if hashlib.sha256(piece).digest() != self._digests[index]:
                 raise IntegrityError(f"{self._source} changed while it was in use; leave a packed model alone")
             self._last = index, piece
         return self._last[1]
+
+    def _read(self, start: int) -> bytes:
+        with naming(self._source):
+            return os.pread(self._descriptor, _PIECE, start)

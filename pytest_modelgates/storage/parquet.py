@@ -166,6 +166,8 @@ def _reading(source: object, read: Callable[[], T]) -> T:
     except ModelgatesError:  # of the file itself, whose bytes have changed
         raise
     except Exception as error:  # pyarrow raises ArrowInvalid, OSError and others on damaged files
+        if isinstance(error, OSError) and error.errno:  # of the disk
+            raise
         raise _no_parquet(source, error) from error
 
 

@@ -28,7 +28,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Commit, append
 from pytest_modelgates.audit.events import event_of
 from pytest_modelgates.drift import save_golden_predictions
-from pytest_modelgates.errors import FormatError, GoneError, ModelgatesError, PackError
+from pytest_modelgates.errors import FormatError, GoneError, IntegrityError, ModelgatesError, PackError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import FILES, ModelDirectory, verify
 from pytest_modelgates.packing import publish
@@ -707,7 +707,7 @@ def test_a_disk_that_keeps_other_bytes_publishes_nothing(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Artifacts, "write", forget)
     message = f"{tmp_path}/models: the files read back are not those that were written; check the disk"
-    with pytest.raises(PackError, match=refusal(message)):
+    with pytest.raises(IntegrityError, match=f"^{re.escape(message)}$"):  # without a scope: the disk is to blame
         pack_ready(tmp_path)
     assert os.listdir(tmp_path / "models") == []
 
@@ -716,7 +716,7 @@ def test_a_rename_that_only_says_that_it_was_done_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish, "rename_new", lambda source, target: None)
-    with pytest.raises(GoneError, match=f"no such directory\n{SCOPE}$"):
+    with pytest.raises(GoneError, match="no such directory$"):
         pack_ready(tmp_path)
     assert os.listdir(tmp_path / "models") == []
 

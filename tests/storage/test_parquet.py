@@ -1,5 +1,6 @@
 """Parquet is bounded by its footer, before anything of it is decoded."""
 
+import errno
 import io
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from pytest_modelgates.errors import FormatError, UnreadableError
 from pytest_modelgates.storage import parquet
+from pytest_modelgates.storage.digested_file import DigestedFile
 from pytest_modelgates.storage.parquet import ParquetRows, read_frame, read_parquet
 
 
@@ -144,3 +146,16 @@ def test_what_is_decoded_at_once_is_bounded_and_not_the_whole(monkeypatch: pytes
     )
     with pytest.raises(UnreadableError, match=f"^{re.escape(message)}$"):
         next(ParquetRows(content, "it").pieces(["a", "b"]))
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"a": [1.0, 2.0]}), tmp_path / "a.parquet")
+    with (tmp_path / "a.parquet").open("rb") as file:
+        opened = DigestedFile(file.fileno(), "a.parquet")
+
+    def failing(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("pytest_modelgates.storage.digested_file.os.pread", failing)
+    with pytest.raises(OSError, match=r"^\[Errno 5\] Input/output error: 'a\.parquet'$"):
+        read_frame(opened, "a.parquet")
