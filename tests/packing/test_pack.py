@@ -716,7 +716,7 @@ def test_a_rename_that_only_says_that_it_was_done_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish, "rename_new", lambda source, target: None)
-    with pytest.raises(GoneError, match="no such directory$"):
+    with pytest.raises(GoneError, match=r"no such directory$"):
         pack_ready(tmp_path)
     assert os.listdir(tmp_path / "models") == []
 
