@@ -97,6 +97,7 @@ class Broker:
         if self.kind in _CAUTIONS:
             from ..serving.pushed import KafkaTopic, MqttTopic, RabbitQueue
 
+            kinds: dict[str, Callable[[str, str, str, str], Feed]]
             kinds = {_RABBIT: RabbitQueue, _MQTT: MqttTopic, _KAFKA: KafkaTopic}
             return kinds[self.kind](self.server, self.shown, self.stream, consumer)
         if self.kind == _REDIS:

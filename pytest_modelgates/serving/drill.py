@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -192,7 +193,7 @@ def _read(artifacts: Artifacts, digest: str) -> Drill | None:
         return None
 
 
-class _Asked:
+class _Asked(ABC):
     """An adapter that is looked at before, while and after it is stopped."""
 
     ended = False
@@ -205,17 +206,17 @@ class _Asked:
         self.resumed_s: float | None = None
         self.why: str | None = None
 
+    @abstractmethod
     def prepare(self) -> str | None:
         """Say why it can show nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stopped(self, ours: Killed) -> bool:
         """Whether it is stopped for our reason."""
-        raise NotImplementedError
 
+    @abstractmethod
     def resumed(self) -> bool:
         """Whether it is at work again."""
-        raise NotImplementedError
 
     def begin(self) -> None:
         """Measure from now on."""

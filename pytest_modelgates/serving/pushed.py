@@ -10,6 +10,7 @@ import hashlib
 import logging
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -33,7 +34,7 @@ _FOR_EVER_S = 2**32 - 1  # as MQTT writes it
 _NUMBERS = 2**16  # more than MQTT has for messages without an acknowledgement
 
 
-class Pushed:
+class Pushed(ABC):
     """One queue or topic, as a `Feed`.
 
     Parameters
@@ -163,21 +164,21 @@ class Pushed:
         place, number = self._place(known)
         return Message(f"{self.name}:{place}", content, f"message {place}", number)
 
+    @abstractmethod
     def _errors(self) -> tuple[type[Exception], ...]:
         """Name what its client raises."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _made(self, **options: Any) -> Any:
         """Make FastStream's broker."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _subscriber(self, **options: Any) -> Any:
         """Make FastStream's subscriber."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _messages(self, brought: Any) -> Iterator[Message]:
         """Read what FastStream brought."""
-        raise NotImplementedError
 
     async def _waiting(self) -> int | None:
         """Ask how much waits; None if the broker does not say."""

@@ -72,7 +72,7 @@ class Hung(BaseException):
 
 @pytest.fixture
 def watched(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """A registry, in whose repository one is, that keeps something in most places; no verb may wait for ever."""
+    """Stand in the repository of a registry that keeps something in most places; no verb may hang."""
     repository = registry.artifacts.root.parent
     monkeypatch.chdir(repository)
     directory = registry.artifacts.model(registry.live)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ from pytest_modelgates.serving.feeds import Feed
 STREAM = "PRICES"
 
 
-class Broker:
+class Broker(ABC):
     """One that can be killed and started again; what it took survives."""
 
     command: str
@@ -42,20 +43,20 @@ class Broker:
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}/{STREAM}"
 
-    def words(self) -> Sequence[object]:
-        raise NotImplementedError
+    @abstractmethod
+    def words(self) -> Sequence[object]: ...
 
     def environment(self) -> dict[str, str] | None:
         return None
 
-    def answers(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def answers(self) -> bool: ...
 
-    def create(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def create(self) -> None: ...
 
-    def publish(self, contents: Sequence[bytes]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def publish(self, contents: Sequence[bytes]) -> None: ...
 
     def start(self) -> None:
         with (self.folder / "said").open("ab") as log:
