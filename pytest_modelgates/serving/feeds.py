@@ -5,6 +5,7 @@ Knows no broker and no kind of file: what brings the messages is behind `Feed`.
 
 import base64
 import fcntl
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from .sources import Batch, Message
 
 _MOST = 256  # rows of a batch
 _WAIT_S = 0.5  # until the kill switch is looked at again while nothing comes
+_MOST_FORGOTTEN = 2**16  # messages that were acknowledged, and are brought again after a crash of the broker
 _AGAIN_S = 1.0  # until what failed is tried again
 LIVE = "live"
 
@@ -223,18 +225,11 @@ class Pull:
         """Read from the log which messages it has, as far back as any can come again."""
         self._seen = Seen()  # a stream that was made anew has the same numbers again
         feed, newest, oldest = self._feed, None, None
-        for places in places_by_part(self._artifacts, self._arm, feed.name, since=feed.since):
-            again = found = False
-            for place in places:
-                newest, oldest, found = newest or place, place, True
-                if feed.ordered:
-                    break
-                number = sequence_of(place)
-                if number is not None and (feed.floor is None or number > feed.floor):
-                    self._seen.add(number)
-                    again = True
-            if found and (feed.floor is None or not again):
+        for place in self._back_to(math.inf if feed.floor is None else feed.floor, self._arm):
+            newest, oldest = newest or place, place
+            if feed.ordered:
                 break
+            self._add(place)
         # A broker that forgot the place brings some of them again, and they are dropped.
         after = newest if feed.ordered else oldest
         there = after is not None and feed.seek(after)
@@ -249,22 +244,35 @@ class Pull:
         feed, found = self._feed, set[str]()
         if self._arm != LIVE:
             return found
-        bound = _number(after)
-        if not feed.ordered and feed.floor is not None:
-            bound = feed.floor
-        for places in places_by_part(self._artifacts, AB, feed.name, since=feed.since):
-            again = found_any = False
-            for place in places:
-                found_any, number = True, _number(place)
-                if number > bound:
-                    again = True
-                    if feed.ordered:
-                        found.add(f"{feed.name}:{place}")
-                    else:
-                        self._seen.add(number)
-            if found_any and not again:  # a part without any of the stream is another writer's
-                break
+        bound = _number(after) if feed.ordered or feed.floor is None else feed.floor
+        for place in self._back_to(bound, AB):
+            if not feed.ordered:
+                self._add(place)
+            elif _number(place) > bound:
+                found.add(f"{feed.name}:{place}")
         return found
+
+    def _back_to(self, bound: float, arm: Arm) -> Iterator[str]:
+        """Go through the places in an arm's log, newest first, until no older part has one above a number.
+
+        If the broker does not say up to where nothing comes again, there are many of them, too: the numbers may have
+        no order, and after a crash it may have forgotten what was acknowledged to several processes.
+        """
+        feed, count = self._feed, 0
+        enough = 0 if feed.ordered or feed.floor is not None else _MOST_FORGOTTEN
+        for places in places_by_part(self._artifacts, arm, feed.name, since=feed.since):
+            before, above = count, False
+            for place in places:
+                count += 1
+                above = above or _number(place) > bound
+                yield place
+            if before < count and count >= enough and not above:  # a part without any place is another writer's
+                return
+
+    def _add(self, place: str) -> None:
+        number = sequence_of(place)
+        if number is not None:
+            self._seen.add(number)
 
     def _fetched(self) -> Sequence[Message]:
         try:

@@ -98,6 +98,21 @@ def pull(model: Path, feed: Feed, watched: Until, arm: str = "live") -> list[Pre
         return list(adapter.run_feed(feed, watched))
 
 
+def started(model: Path) -> ab.Plan:
+    """Start an A/B test of the live model with a copy of it."""
+    artifacts = Artifacts.of(model)
+    logged_as_live(artifacts, model.name)
+    plan = plan_of(artifacts, model.name, renamed(model, "1800000000").name)
+    ab.start(artifacts, plan)
+    return plan
+
+
+def pull_both(model: Path, feed: Feed, watched: Until) -> list[Prediction]:
+    with Adapter(model / "model.onnx", arm="live") as adapter:
+        adapter.dealer = Dealer(adapter, lambda _: Settings())
+        return list(adapter.run_feed(feed, watched))
+
+
 def test_messages_are_logged_once_with_their_place(broker: Any, good_model: Path, artifacts: Artifacts) -> None:
     broker.publish(rows(0, 300))
     watched = Until(300)
@@ -191,14 +206,7 @@ def test_in_an_ab_test_each_message_is_logged_once_by_one_of_both(
     broker: Any, good_model: Path, artifacts: Artifacts
 ) -> None:
     quick_acknowledgements(broker)
-    logged_as_live(artifacts, good_model.name)
-    plan = plan_of(artifacts, good_model.name, renamed(good_model, "1800000000").name)
-    ab.start(artifacts, plan)
-
-    def pull_both(feed: Feed, watched: Until) -> list[Prediction]:
-        with Adapter(good_model / "model.onnx", arm="live") as adapter:
-            adapter.dealer = Dealer(adapter, lambda _: Settings())
-            return list(adapter.run_feed(feed, watched))
+    plan = started(good_model)
 
     def died(_: object) -> None:
         raise SystemError
@@ -207,15 +215,15 @@ def test_in_an_ab_test_each_message_is_logged_once_by_one_of_both(
     feed = broker.feed()
     feed.commit = died
     with pytest.raises(SystemError):
-        pull_both(feed, Until(40))
+        pull_both(good_model, feed, Until(40))
     broker.publish(rows(40, 60))
-    assert names(pull_both(broker.feed(), Until(20))) == list(range(40, 60))
+    assert names(pull_both(good_model, broker.feed(), Until(20))) == list(range(40, 60))
     if isinstance(broker, Nats):
         broker.do(lambda stream: stream.delete_consumer(STREAM, "modelgates-live"))
     else:
         broker.client.xgroup_destroy(STREAM, "modelgates-live")
     broker.publish(rows(60, 70))
-    assert names(pull_both(broker.feed(), Until(10))) == list(range(60, 70))
+    assert names(pull_both(good_model, broker.feed(), Until(10))) == list(range(60, 70))
     ours, theirs = (logged(artifacts, arm) for arm in ("live", "ab"))
     assert sorted(names(ours + theirs)) == list(range(70))
     assert all(plan.takes(record.row_key) for record in theirs)

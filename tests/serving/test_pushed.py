@@ -29,7 +29,7 @@ from pytest_modelgates.predictions.parts import PartWriter
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.pushed import KafkaTopic
 from pytest_modelgates.serving.sources import Message
-from tests.serving.test_brokers import Until, names, pull, row, rows
+from tests.serving.test_brokers import Until, names, pull, pull_both, row, rows, started
 from tests.support.brokers import STREAM, Mosquitto, Rabbit, running
 from tests.support.handmade import logged
 
@@ -117,6 +117,33 @@ def test_what_was_logged_and_not_acknowledged_is_dropped_by_its_id_and_logged_ag
     assert [found.count(number) for number in (*range(8), 10, 11)] == [1] * 10
     assert found.count(8) > 1, "it has no id by which it could be known again"
     assert watched.repeated == 8
+
+
+@brokers
+def test_what_the_broker_forgot_is_known_from_older_parts_of_the_log(
+    rabbit: Rabbit, good_model: Path, artifacts: Artifacts
+) -> None:
+    # After a crash it may have lost what was acknowledged, to an earlier process as well.
+    for begin in (0, 10):
+        rabbit.publish(rows(begin, begin + 10), ids(begin, begin + 10))
+        pull(good_model, rabbit.feed(), Until(10))
+    rabbit.publish(rows(0, 21), ids(0, 21))
+    pull(good_model, rabbit.feed(), watched := Until(1))
+    assert sorted(names(logged(artifacts, "live"))) == list(range(21))
+    assert watched.repeated == 20
+
+
+@brokers
+def test_what_an_ab_test_logged_is_known_again(rabbit: Rabbit, good_model: Path, artifacts: Artifacts) -> None:
+    started(good_model)
+    rabbit.publish(rows(0, 40), ids(0, 40))
+    pull_both(good_model, rabbit.feed(), Until(40))
+    rabbit.publish(rows(0, 41), ids(0, 41))
+    pull_both(good_model, rabbit.feed(), Until(1))
+    ours, theirs = (names(logged(artifacts, arm)) for arm in ("live", "ab"))
+    assert ours
+    assert theirs
+    assert sorted(ours + theirs) == list(range(41))
 
 
 @brokers
