@@ -30,7 +30,7 @@ from sklearn.linear_model import Ridge
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pytest_modelgates import pack
-from pytest_modelgates.model.directory import MANIFEST, MODEL, PANEL, PARITY, ModelDirectory
+from pytest_modelgates.model.directory import MANIFEST, MODEL, PANEL, PARITY, LocalDirectory
 from pytest_modelgates.model.manifest import FileEntry
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.model.sidecar import ParityClaim
@@ -70,7 +70,7 @@ def packed(root: Path, rows: int, features: int) -> Path:
             tried=1,
             artifacts=root,
         )
-    with ModelDirectory(directory) as files:
+    with LocalDirectory(directory) as files:
         sidecar, manifest = files.sidecar, files.manifest
         onnx, claim = OnnxModel(files.read(MODEL), sidecar), files.json(PARITY, ParityClaim)
     waiting: list[pd.DataFrame] = []

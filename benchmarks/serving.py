@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.model.directory import MODEL, ModelDirectory
+from pytest_modelgates.model.directory import MODEL, LocalDirectory
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.predictions.parts import PartWriter
@@ -96,7 +96,7 @@ def main() -> int:
     kept = []
     with tempfile.TemporaryDirectory() as name:
         directory = packed(Path(name))
-        with ModelDirectory(directory) as files:
+        with LocalDirectory(directory) as files:
             content, sidecar = files.read(MODEL), files.sidecar
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1

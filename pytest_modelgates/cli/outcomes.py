@@ -43,13 +43,13 @@ def register(verbs: Verbs) -> None:
 
 def add(arguments: argparse.Namespace) -> int:
     """Add what came of rows; ends with 1 if nobody predicted any of them."""
-    from ..model.directory import ModelDirectory
+    from ..model.directory import LocalDirectory
     from ..predictions.outcomes import add_outcomes
     from ..registry.store import live_change
 
     artifacts = artifacts_of(arguments)
     rules = acting(artifacts, arguments).operations.registry
-    with ModelDirectory(artifacts.model(arguments.model or live_change(artifacts).to)) as model:
+    with LocalDirectory(artifacts.model(arguments.model or live_change(artifacts).to)) as model:
         keys = model.sidecar.keys
     if len(keys) < 2:
         lacks = "a time and a name" if not keys else "a name" if model.sidecar.time else "a time"
@@ -91,7 +91,7 @@ def realised(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from ..drift.verdict import as_json
-    from ..model.directory import ModelDirectory
+    from ..model.directory import LocalDirectory
     from ..monitoring import realised as monitoring
     from ..predictions.counting import Window
     from ..predictions.records import checked_arm
@@ -100,7 +100,7 @@ def realised(arguments: argparse.Namespace) -> int:
     artifacts = artifacts_of(arguments)
     policy = looking(artifacts, arguments).policy
     model_id = arguments.model or live_change(artifacts).to
-    with ModelDirectory(artifacts.model(model_id)) as model:
+    with LocalDirectory(artifacts.model(model_id)) as model:
         sidecar, digest = model.sidecar, model.verify()
     window = Window(digest=digest, since=arguments.since, until=arguments.until)
     found = monitoring.realised(artifacts, policy, sidecar, model_id, checked_arm(arguments.arm), window)

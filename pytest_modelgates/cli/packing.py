@@ -155,13 +155,13 @@ def verify(arguments: argparse.Namespace) -> int:
     With --signature also that a known key signed exactly these files, under this model's id.
     """
     from ..errors import IntegrityError
-    from ..model.directory import ModelDirectory
+    from ..model.directory import LocalDirectory
 
     directory = named_directory(arguments).resolve()
     if arguments.public_key and arguments.signature is None:
         raise UsageError("--public-key checks a signature; add --signature")
     try:
-        with ModelDirectory(directory) as model:
+        with LocalDirectory(directory) as model:
             print(f"{directory.name}: sound, sha256:{model.verify()}")
             if arguments.signature is not None:
                 print(_signature_in_words(arguments, directory, model.digests))
@@ -191,7 +191,7 @@ def sign(arguments: argparse.Namespace) -> int:
     Neither gates nor promotion ask for this signature.
     """
     from ..evidence.model_signature import sign_model
-    from ..model.directory import ModelDirectory
+    from ..model.directory import LocalDirectory
 
     directory, artifacts = model_directory(arguments)
     key = key_of(arguments)
@@ -199,7 +199,7 @@ def sign(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"sign with which key? Give --key FILE or ${KEY_VARIABLE}; make one: modelgates keygen --p256 FILE"
         )
-    with ModelDirectory(directory) as model:
+    with LocalDirectory(directory) as model:
         model.verify()
         content = sign_model(directory.name, model.digests, key)
     place = artifacts.signature(directory.name)

@@ -60,7 +60,7 @@ def paper(arguments: argparse.Namespace) -> int:
     Positions, costs and capital are those of the gates, and caps stand under [paper] of operations.toml. Days that the
     ledger has are left alone, so the file may grow, and a run that was cut short is continued.
     """
-    from ..model.directory import ModelDirectory
+    from ..model.directory import LocalDirectory
     from ..predictions.records import checked_arm
     from ..registry.store import live_change
     from ..serving.paper import trade_on_paper
@@ -70,7 +70,7 @@ def paper(arguments: argparse.Namespace) -> int:
     found = looking(artifacts, arguments)
     policy, operations = found.policy, found.operations
     live = live_change(artifacts).to
-    with ModelDirectory(artifacts.model(live)) as model:
+    with LocalDirectory(artifacts.model(live)) as model:
         sidecar = model.sidecar
     if sidecar.task != "signal" or not (sidecar.time and sidecar.asset):
         raise RefusedError(f"{live}: not a signal whose rows name a time and an asset, so nothing can be traded by it")
@@ -78,7 +78,7 @@ def paper(arguments: argparse.Namespace) -> int:
 
     def horizon_of(model_id: str) -> int:
         try:
-            with ModelDirectory(artifacts.model(model_id)) as model:
+            with LocalDirectory(artifacts.model(model_id)) as model:
                 return model.sidecar.horizon
         except GoneError as error:
             raise RefusedError(

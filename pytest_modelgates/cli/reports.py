@@ -33,7 +33,7 @@ def merge(arguments: argparse.Namespace) -> int:
     from ..evidence.report import Report, StoredReport, read_report
     from ..evidence.seal import SEALED_SUFFIX, refuse_unlisted
     from ..evidence.shards import merge as merge_parts
-    from ..model.directory import ModelDirectory
+    from ..model.directory import LocalDirectory
     from ..proving.hermetic import seal_report
     from ..storage.strict_json import readable, typed
 
@@ -48,7 +48,7 @@ def merge(arguments: argparse.Namespace) -> int:
     }
     if key and (plain := [name for name, part in parts.items() if part.sealed_by is None]):
         raise RefusedError(f"{listed(plain)}: not sealed, and a sealed report is made of sealed ones; drop --key")
-    with ModelDirectory(directory) as model:
+    with LocalDirectory(directory) as model:
         digest, required = model.verify(), policy.required_gates(model.sidecar)
     merged = merge_parts(parts, directory.name, digest, required, policy, now=now)
     content = readable(merged)

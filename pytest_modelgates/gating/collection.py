@@ -9,7 +9,7 @@ import pytest
 from ..artifacts import Artifacts, checked_id
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..evidence.verdict import base_name
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..model.sidecar import Sidecar, Task
 from ..policy.families import family_of
 from ..policy.limits import Severity
@@ -73,7 +73,7 @@ def read_first(directory: Path) -> tuple[str, Sidecar | None]:
 def read_sidecar(directory: Path) -> Sidecar | None:
     """Read the sidecar of a model; None if it cannot be read, so that its gates run and fail."""
     try:
-        with ModelDirectory(directory) as model:
+        with LocalDirectory(directory) as model:
             return model.sidecar
     except (FormatError, IntegrityError):
         return None

@@ -12,7 +12,7 @@ from ..stats.copy_effects import rows_at_thresholds
 from ..storage.digested_file import DigestedFile
 from ..storage.digests import sha256, tree_digest
 from .causes import likely_cause
-from .directory import MODEL, PARITY, ModelDirectory
+from .directory import MODEL, PARITY, LocalDirectory, ModelDirectory
 from .first_rows import ROWS, kept_rows
 from .manifest import Manifest
 from .onnx_checks import parse_onnx, recorded_schema, soundness_problems
@@ -35,17 +35,19 @@ class Candidate:
     directory : Path
     digest : str, optional
         Its digest, if the caller has taken it already.
+    files : ModelDirectory, optional
+        Where its bytes come from, if not from the directory.
     """
 
-    def __init__(self, directory: Path, *, digest: str | None = None) -> None:
+    def __init__(self, directory: Path, *, digest: str | None = None, files: ModelDirectory | None = None) -> None:
         self.directory = directory
-        self._digest = digest
+        self._digest, self._given = digest, files
         self.model_id = directory.name
         self.artifacts = Artifacts.of(directory)
 
     @cached_property
     def _files(self) -> ModelDirectory:
-        return ModelDirectory(self.directory)
+        return self._given or LocalDirectory(self.directory)
 
     @cached_property
     def digest(self) -> str:

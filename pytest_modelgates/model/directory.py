@@ -1,15 +1,19 @@
-"""A model directory, opened once: whatever happens to its path, all that is hashed and loaded is from one directory."""
+"""A model directory: bytes by name, and whether they are what its manifest lists; and the one on a local disk.
+
+The local one is opened once: whatever happens to its path, all that is hashed and loaded is from one directory.
+"""
 
 import errno
 import fcntl
 import os
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from ..errors import FormatError, GoneError, IntegrityError
 from ..storage.digested_file import DigestedFile
@@ -44,46 +48,58 @@ MAX_MANIFEST_BYTES = 2**20
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-class ModelDirectory:
-    """One model directory, opened once; a shared lock on it tells garbage collection that it is in use.
+class ModelDirectory(Protocol):
+    """The files of one model: their bytes by name, and whether they are what its manifest lists.
 
-    Every file is reached through the open directory. A file that was read or digested once must stay the same, so what
-    is loaded after `verify` is what was verified.
+    Whatever reads a model takes one of these. An implementation says where the files lie, as `LocalDirectory` does for
+    a disk: it subclasses this, sets the attributes, and defines the abstract methods. How they are checked is written
+    here, once for all. A file that was read or digested once must stay the same, so that what is loaded after `verify`
+    is what was verified; so an implementation gives `noted` the digest of whatever it hands out.
 
-    Parameters
+    Attributes
     ----------
-    directory : Path
-        The directory itself, not a link to it.
-
-    Raises
-    ------
-    GoneError
-        If there is no such directory, or it is moved away while it is being opened.
+    model_id : str
+    digests : dict of str
+        SHA-256 of every file that was read or digested so far, by its name: of all after `verify`.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory, self.model_id = directory, directory.name
-        self._digests: dict[str, str] = {}
-        self._kept: dict[str, bytes] = {}
-        self._kept_panel: DigestedFile | None = None
-        gone = GoneError(f"{directory}: no such directory")
-        try:
-            self._folder = open_folder(directory)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                raise
-            raise gone from error
-        self._close = weakref.finalize(self, os.close, self._folder)
-        try:
-            fcntl.flock(self._folder, fcntl.LOCK_SH)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        # Garbage collection may have moved it away before we had the lock.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.lstat(directory), os.fstat(self._folder)):
-                return
-        raise gone
+    model_id: str
+    digests: dict[str, str]
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let the files go: they may be deleted now."""
+
+    @abstractmethod
+    def entries(self) -> dict[str, os.stat_result]:
+        """Say what lies there now: its kind and size, by name; what a link leads to does not count."""
+
+    @abstractmethod
+    def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
+        """Read a file of at most `limit` bytes.
+
+        Raises
+        ------
+        FormatError
+            If it is missing, not a regular file, or too large.
+        IntegrityError
+            If its bytes are not those of the first time.
+        """
+
+    @abstractmethod
+    def panel_file(self) -> DigestedFile:
+        """Open the panel, which may be larger than memory; it can be read after the directory is closed.
+
+        Raises as `read` does.
+        """
+
+    @abstractmethod
+    def digest(self, name: str, size: int, *, keep: bool) -> str:
+        """Give the SHA-256 of a file of at most `size` bytes, which stays in memory if it is to be kept."""
+
+    def place(self, name: str) -> str:
+        """Say in a message where a file lies."""
+        return f"{self.model_id}/{name}"
 
     def __enter__(self) -> Self:
         return self
@@ -93,53 +109,9 @@ class ModelDirectory:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the directory, which releases its lock."""
-        self._close()
-
-    def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
-        """Read a file of at most `limit` bytes.
-
-        Bytes that `verify` kept are handed over once, without a second read.
-
-        Raises
-        ------
-        FormatError
-            If it is missing, not a regular file, or too large.
-        IntegrityError
-            If its bytes are not those of the first time.
-        """
-        kept = self._kept.pop(name, None)
-        if kept is not None and len(kept) <= limit:
-            return kept
-        with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
-            # read(n) allocates n bytes up front, so it gets the file's size and not the limit.
-            content = file.read(os.fstat(file.fileno()).st_size + 1)
-        self._note(name, sha256(content))
-        return content
-
     def verified(self, name: str) -> bytes:
         """Read a file, and refuse it unless its bytes are those that the manifest lists."""
         return self._as_listed(name, self.read)
-
-    def panel_file(self) -> DigestedFile:
-        """Open the panel, which may be larger than memory; it can be read after the directory is closed.
-
-        Raises
-        ------
-        FormatError
-            If it is missing, not a regular file, or too large.
-        IntegrityError
-            If its bytes are not those of the first time.
-        """
-        if kept := self._kept_panel:
-            self._kept_panel = None
-            return kept
-        source = self.directory / PANEL
-        with open_regular(self._folder, PANEL, source, limit=most_bytes(PANEL)) as file:
-            opened = DigestedFile(file.fileno(), f"{self.model_id}: {PANEL}")
-        self._note(PANEL, opened.sha256)
-        return opened
 
     def verified_panel(self) -> DigestedFile:
         """Open the panel, and refuse it unless its bytes are those that the manifest lists."""
@@ -149,13 +121,13 @@ class ModelDirectory:
         entry = self.manifest.files.get(name)
         if entry is not None:
             content = take(name)
-            if self._digests[name] == entry.sha256:
+            if self.digests[name] == entry.sha256:
                 return content
         raise IntegrityError(f"{self.model_id}: {name} is not the file that {MANIFEST} lists; run modelgates verify")
 
     def json(self, name: str, kind: type[T], *, limit: int = MAX_JSON_BYTES) -> T:
         """Read a JSON file strictly as a type."""
-        source = str(self.directory / name)
+        source = self.place(name)
         return typed(parse_json(self.read(name, limit=limit), source), kind, source)
 
     @cached_property
@@ -170,7 +142,7 @@ class ModelDirectory:
 
     def file_set_problems(self) -> list[str]:
         """Compare the names in the directory with the fixed set; only regular files may lie there."""
-        found = self._entries()
+        found = self.entries()
         problems = [f"{name}: missing" for name in FILES if name not in found]
         unexpected = sorted(set(found) - set(FILES))
         problems += [f"{printable(name)}: does not belong in a model directory" for name in unexpected]
@@ -179,7 +151,7 @@ class ModelDirectory:
 
     def digest_problems(self, *, keep: Collection[str] = ()) -> list[str]:
         """Compare size and SHA-256 of every file with the manifest; a file of another size is not read."""
-        manifest, found, problems = self.manifest, self._entries(), []
+        manifest, found, problems = self.manifest, self.entries(), []
         if manifest.id != self.model_id:
             problems.append(f"{MANIFEST}: written for model {printable(manifest.id)}, found in {self.model_id}")
         expected = set(FILES) - {MANIFEST}
@@ -192,7 +164,7 @@ class ModelDirectory:
                 problems.append(f"{name}: missing")
             elif (size := found[name].st_size) != entry.size:
                 problems.append(f"{name}: {size} bytes, the manifest says {entry.size}")
-            elif (digest := self._digest(name, entry.size, keep=name in keep)) != entry.sha256:
+            elif (digest := self.digest(name, entry.size, keep=name in keep)) != entry.sha256:
                 problems.append(f"{name}: SHA-256 {digest[:12]}…, the manifest says {entry.sha256[:12]}…")
         return problems
 
@@ -224,44 +196,119 @@ class ModelDirectory:
         problems = self.problems(keep=keep)
         if problems:
             raise IntegrityError("\n".join(f"{self.model_id}: {problem}" for problem in problems))
-        return listing_digest(self._digests)
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of every file that was read or digested so far, by its name: of all after `verify`."""
-        return dict(self._digests)
+        return listing_digest(self.digests)
 
     def _schema_problems(self) -> list[str]:
         stated, crc = self.sidecar.schema_crc32, sidecar_crc32(self.sidecar)
         return [] if crc == stated else [f"{SIDECAR}: schema_crc32 {stated}, its features give {crc}"]
 
-    def _entries(self) -> dict[str, os.stat_result]:
+    def noted(self, name: str, digest: str) -> str:
+        """Take note of a file's digest.
+
+        Raises
+        ------
+        IntegrityError
+            If it was another one the first time.
+        """
+        if self.digests.setdefault(name, digest) != digest:
+            raise IntegrityError(f"{self.model_id}: {name} changed while it was in use; leave a packed model alone")
+        return digest
+
+
+class LocalDirectory(ModelDirectory):
+    """One model directory on a disk, opened once; a shared lock on it tells garbage collection that it is in use.
+
+    Every file is reached through the open directory.
+
+    Parameters
+    ----------
+    directory : Path
+        The directory itself, not a link to it.
+
+    Raises
+    ------
+    GoneError
+        If there is no such directory, or it is moved away while it is being opened.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.model_id = directory, directory.name
+        self.digests: dict[str, str] = {}
+        self._kept: dict[str, bytes] = {}
+        self._kept_panel: DigestedFile | None = None
+        gone = GoneError(f"{directory}: no such directory")
+        try:
+            self._folder = open_folder(directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            raise gone from error
+        self._close = weakref.finalize(self, os.close, self._folder)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_SH)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        # Garbage collection may have moved it away before we had the lock.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(directory), os.fstat(self._folder)):
+                return
+        raise gone
+
+    def close(self) -> None:
+        """Close the directory, which releases its lock."""
+        self._close()
+
+    def place(self, name: str) -> str:
+        """Name the path."""
+        return str(self.directory / name)
+
+    def read(self, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
+        """Read a file; bytes that `verify` kept are handed over once, without a second read."""
+        kept = self._kept.pop(name, None)
+        if kept is not None and len(kept) <= limit:
+            return kept
+        with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
+            # read(n) allocates n bytes up front, so it gets the file's size and not the limit.
+            content = file.read(os.fstat(file.fileno()).st_size + 1)
+        self.noted(name, sha256(content))
+        return content
+
+    def panel_file(self) -> DigestedFile:
+        """Open the panel; see `ModelDirectory`."""
+        if kept := self._kept_panel:
+            self._kept_panel = None
+            return kept
+        source = self.directory / PANEL
+        with open_regular(self._folder, PANEL, source, limit=most_bytes(PANEL)) as file:
+            opened = DigestedFile(file.fileno(), f"{self.model_id}: {PANEL}")
+        self.noted(PANEL, opened.sha256)
+        return opened
+
+    def entries(self) -> dict[str, os.stat_result]:
+        """Say what lies there now; see `ModelDirectory`."""
         found = {}
         for name in os.listdir(self._folder):
             with suppress(FileNotFoundError):
                 found[name] = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
         return found
 
-    def _digest(self, name: str, size: int, *, keep: bool) -> str:
+    def digest(self, name: str, size: int, *, keep: bool) -> str:
+        """Give the SHA-256 of a file; see `ModelDirectory`."""
         limit = min(size, most_bytes(name))
         if keep and name == PANEL:
             self._kept_panel = None  # of an earlier call
             self._kept_panel = self.panel_file()
-            return self._digests[name]
+            return self.digests[name]
         if keep:
             self._kept.pop(name, None)  # of an earlier call, and perhaps no longer what lies there
             self._kept[name] = self.read(name, limit=limit)
-            return self._digests[name]
+            return self.digests[name]
         with open_regular(self._folder, name, self.directory / name, limit=limit) as file:
-            return self._note(name, digest_regular(file, limit=size))
-
-    def _note(self, name: str, digest: str) -> str:
-        if self._digests.setdefault(name, digest) != digest:
-            raise IntegrityError(f"{self.model_id}: {name} changed while it was in use; leave a packed model alone")
-        return digest
+            return self.noted(name, digest_regular(file, limit=size))
 
 
 def verify(directory: Path) -> str:
     """Return the digest of a sound model directory; see `ModelDirectory.verify`."""
-    with ModelDirectory(directory) as model:
+    with LocalDirectory(directory) as model:
         return model.verify()

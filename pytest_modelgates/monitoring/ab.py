@@ -13,7 +13,7 @@ from ..artifacts import ALL_ARMS, Artifacts
 from ..audit.ab import ARM, Ended, Plan
 from ..audit.kill import killed
 from ..errors import InsufficientDataError, ModelgatesError
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..model.sidecar import Sidecar
 from ..predictions.counting import Tally, Window, count_whole
 from ..predictions.records import Arm
@@ -158,7 +158,7 @@ def _standing(artifacts: Artifacts, plan: Plan) -> tuple[State, str | None]:
     if not is_model(directory):
         return "over", f"{plan.candidate} is gone: no directory {directory}"
     try:
-        with ModelDirectory(directory) as model:
+        with LocalDirectory(directory) as model:
             changed = model.verify() != plan.candidate_digest
     except ModelgatesError as error:
         return "over", f"{plan.candidate} is damaged: {first_line(error)}"
@@ -170,7 +170,7 @@ def _standing(artifacts: Artifacts, plan: Plan) -> tuple[State, str | None]:
 
 def _sidecar_of(artifacts: Artifacts, model_id: str) -> Sidecar | None:
     try:
-        with ModelDirectory(artifacts.model(model_id)) as model:
+        with LocalDirectory(artifacts.model(model_id)) as model:
             return model.sidecar
     except ModelgatesError:
         return None

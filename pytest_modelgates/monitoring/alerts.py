@@ -19,7 +19,7 @@ from ..audit.kill import Killed, killed
 from ..audit.kinds import KILL, TRIP, UNKILL
 from ..audit.lock import locked_file
 from ..errors import FormatError, ModelgatesError
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.operations import AlertRoute, AlertRules
 from ..registry.store import link_text
 from ..storage.atomic import make_folder
@@ -199,7 +199,7 @@ def _breach(
 def model_name(artifacts: Artifacts, model_id: str | None) -> str:
     """Read what a model is called; `model` if that is not known."""
     if model_id and is_id(model_id):
-        with suppress(ModelgatesError, OSError), ModelDirectory(artifacts.model(model_id)) as model:
+        with suppress(ModelgatesError, OSError), LocalDirectory(artifacts.model(model_id)) as model:
             return model.sidecar.name
     return "model"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, ModelgatesError, RegistryError
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.policy import Policy
 from ..predictions.counting import Window, count_whole
 from ..predictions.records import Prediction
@@ -78,7 +78,7 @@ def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison
     """
     if not is_model(model_dir):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
-    with ModelDirectory(model_dir) as model:
+    with LocalDirectory(model_dir) as model:
         digest, sidecar = model.verify(), model.sidecar
     live = live_change(artifacts)
     ours, theirs = Latencies(), Latencies()
@@ -96,7 +96,7 @@ def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison
     found = agreement(shadow, served)
     if market:
         try:
-            with ModelDirectory(artifacts.model(live.to)) as model:
+            with LocalDirectory(artifacts.model(live.to)) as model:
                 horizon = model.sidecar.horizon
             more = earned_more(market, policy, (first, sidecar.horizon), (second, horizon))
         except ModelgatesError as error:

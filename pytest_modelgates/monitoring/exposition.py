@@ -11,7 +11,7 @@ from ..errors import FormatError, ModelgatesError
 from ..evidence.report import StoredReport, read_report, reports_in
 from ..evidence.verdict import Verdict, base_name, judge
 from ..extras import extra
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.policy import Policy
 from ..predictions.counting import Window
 from ..registry.in_force import InForce
@@ -73,7 +73,7 @@ def exposition(artifacts: Artifacts, in_force: InForce) -> bytes:
     if found.live and found.digest:
         gauges.set("live_since_seconds", "When the live model was promoted or rolled back to.", found.since)
         try:
-            with ModelDirectory(artifacts.model(found.live)) as model:
+            with LocalDirectory(artifacts.model(found.live)) as model:
                 sidecar = model.sidecar
         except (ModelgatesError, OSError):  # `status` has counted it as a problem
             return gauges.text()

@@ -11,7 +11,7 @@ from ..drift.frames import ColumnReading, compare_frames
 from ..drift.joint import ByAsset, JointReport, compare_by_asset
 from ..drift.verdict import DriftLimits
 from ..errors import InsufficientDataError, StatisticsError
-from ..model.directory import PANEL, ModelDirectory
+from ..model.directory import PANEL, LocalDirectory
 from ..model.panel import Panel
 from ..policy.policy import Policy
 from ..predictions.counting import Rows, Tally, Window, asked_for, days_of, refuse_incomplete
@@ -67,7 +67,7 @@ def check_features(artifacts: Artifacts, policy: Policy, *, last: int | None = N
         If features of no row were kept, or the log is not whole.
     """
     live = live_change(artifacts)
-    with ModelDirectory(artifacts.model(live.to)) as model:
+    with LocalDirectory(artifacts.model(live.to)) as model:
         model.verify(keep={PANEL})
         panel = Panel.read(model.verified_panel(), model.sidecar)
         now, unread = _rows_in_log(artifacts, live.digest, model.sidecar.names, last)

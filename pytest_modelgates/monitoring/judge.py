@@ -9,7 +9,7 @@ from ..artifacts import Artifacts
 from ..audit.chain import Intent
 from ..drift.versions import golden_metadata
 from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.operations import AgeRules, DriftRules, Mode, WatchRules
 from ..policy.policy import Policy
 from ..predictions.counting import Window
@@ -241,7 +241,7 @@ def newest_row(artifacts: Artifacts, *, since: datetime) -> datetime | None:
 
 def trained_until(artifacts: Artifacts, model_id: str) -> datetime | None:
     """Say until which day a model was trained; None if it does not say."""
-    with ModelDirectory(artifacts.model(model_id)) as model:
+    with LocalDirectory(artifacts.model(model_id)) as model:
         day = model.sidecar.trained_until
     return datetime(day.year, day.month, day.day, tzinfo=UTC) if day else None
 

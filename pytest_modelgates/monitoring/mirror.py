@@ -16,7 +16,7 @@ from ..artifacts import Artifacts
 from ..audit.chain import Commit, Event, Intent, Line, Unknown, changes, lines
 from ..audit.lock import locked_file
 from ..errors import FormatError, GoneError, IntegrityError
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..model.manifest import Source
 from ..policy.operations import MlflowRules
 from ..storage.atomic import make_folder
@@ -128,7 +128,7 @@ def _wanted(
 def _source(artifacts: Artifacts, change: Intent, address: str, mirrored: Mirrored) -> Source | None:
     """Read where the model that went live came from; None if not from this server, or if nobody can tell."""
     try:
-        with ModelDirectory(artifacts.model(change.to)) as model:
+        with LocalDirectory(artifacts.model(change.to)) as model:
             source = model.manifest.lineage.source
             if isinstance(source, msgspec.UnsetType) or source.uri != address:
                 return None

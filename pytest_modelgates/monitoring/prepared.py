@@ -64,10 +64,10 @@ def prepared_golden(
 
 def _panel_days(artifacts: Artifacts, model_id: str) -> NDArray[np.datetime64] | None:
     """Read the day of each row of a model's panel; None if its panel is gone, or has no times."""
-    from ..model.directory import PANEL, ModelDirectory
+    from ..model.directory import PANEL, LocalDirectory
     from ..storage.parquet import read_parquet
 
-    with suppress(ModelgatesError, OSError), ModelDirectory(artifacts.model(model_id)) as model:
+    with suppress(ModelgatesError, OSError), LocalDirectory(artifacts.model(model_id)) as model:
         if time := model.sidecar.time:
             times = read_parquet(model.verified_panel(), PANEL, columns=[time])[time]
             return np.asarray(times.to_numpy().astype("datetime64[D]"))

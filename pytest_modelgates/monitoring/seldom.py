@@ -15,7 +15,7 @@ from ..artifacts import Artifacts, newest_id
 from ..audit.ab import kept, read_plan
 from ..audit.chain import Intent
 from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.operations import Mode, ShadowRules, WatchRules
 from ..policy.policy import Policy
 from ..predictions.counting import Window, count_whole
@@ -90,7 +90,7 @@ def _against_promises(
     artifacts: Artifacts, policy: Policy, rules: WatchRules, live: Intent, modes: Mapping[str, Mode]
 ) -> list[Finding]:
     try:
-        with ModelDirectory(artifacts.model(live.to)) as model:
+        with LocalDirectory(artifacts.model(live.to)) as model:
             sidecar = model.sidecar
         if sidecar.task != "signal":
             return [triggers.inconclusive(name, modes[name], "the live model is not a signal") for name in OF_OUTCOMES]
@@ -129,7 +129,7 @@ def _in_shadow(artifacts: Artifacts, policy: Policy, rules: ShadowRules, live: I
         candidate = newest_id(artifacts)
         if candidate in (None, live.to):
             return triggers.inconclusive(SHADOW, rules.mode, "no candidate was packed since")
-        with ModelDirectory(artifacts.model(str(candidate))) as model:
+        with LocalDirectory(artifacts.model(str(candidate))) as model:
             digest = model.verify()
         ours = count_whole(artifacts, "shadow", Window(digest=digest, since=since))
         first = next(ours, None)

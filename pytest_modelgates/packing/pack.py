@@ -16,7 +16,7 @@ import pandas as pd
 from ..artifacts import Artifacts, newest_id
 from ..audit.writer import locked
 from ..errors import FormatError, GoneError, IntegrityError, PackError, RegistryError
-from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR, ModelDirectory
+from ..model.directory import BENCH, CHANGES, MODEL, PANEL, PARITY, SIDECAR, LocalDirectory
 from ..model.first_rows import kept_rows
 from ..model.manifest import Lineage, Source, installed
 from ..model.onnx_checks import parse_onnx
@@ -196,7 +196,7 @@ def _refuse_another_name(artifacts: Artifacts, name: str) -> None:
     known = None
     with suppress(FormatError, IntegrityError, GoneError, RegistryError):  # a model that cannot be read bars no other
         if newest := newest_id(artifacts):
-            with ModelDirectory(artifacts.model(newest)) as model:
+            with LocalDirectory(artifacts.model(newest)) as model:
                 known = model.sidecar.name
     if known not in (None, name):
         raise PackError(

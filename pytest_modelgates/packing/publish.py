@@ -12,7 +12,7 @@ from pathlib import Path
 from ..artifacts import Artifacts, is_id, newest_id
 from ..audit.head import head_of
 from ..errors import IntegrityError, ModelgatesError, PackError
-from ..model.directory import MANIFEST, ModelDirectory
+from ..model.directory import MANIFEST, LocalDirectory
 from ..model.manifest import FileEntry, Lineage, Manifest
 from ..storage.atomic import make_folder, rename_new
 from ..storage.digests import listing, sha256
@@ -25,7 +25,7 @@ def publish(artifacts: Artifacts, contents: Mapping[str, bytes], lineage: Lineag
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=artifacts.models))
     try:
         # The staging directory stays locked until it is published; gc takes an unlocked one for a killed pack's.
-        with ModelDirectory(staging):
+        with LocalDirectory(staging):
             for name, content in contents.items():
                 artifacts.write(staging / name, content)
             staging.chmod(artifacts.directory_mode)
@@ -68,7 +68,7 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
         except FileExistsError:
             clock.sleep(1 - clock.time() % 1)
         else:
-            ModelDirectory(directory).close()  # raises if nothing is there
+            LocalDirectory(directory).close()  # raises if nothing is there
             return directory
 
 

@@ -7,7 +7,7 @@ from itertools import accumulate, groupby, pairwise
 from ..artifacts import Artifacts
 from ..audit.ab import ARM as AB
 from ..audit.ab import Ended, ended, read_plan
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.limits import short
 from ..predictions.parts import Part, parts
 from ..predictions.reading import closing_on_disk
@@ -91,7 +91,7 @@ def realised(artifacts: Artifacts, in_force: InForce, charts: list[Chart], facts
         what = too_many or "the log: a day of it has too many rows"
         facts.append(("not read", f"{what}; see: modelgates outcomes realised"))
         return {}
-    with ModelDirectory(artifacts.model(live.to)) as model:
+    with LocalDirectory(artifacts.model(live.to)) as model:
         sidecar = model.sidecar
     window = Window(
         digest=live.digest, since=datetime(since.year, since.month, since.day, tzinfo=UTC) if since > date.min else None

@@ -15,7 +15,7 @@ from ..audit.chain import Event, Intent, Unknown, happened
 from ..audit.kinds import TRIAL
 from ..errors import ModelgatesError
 from ..evidence.verdict import Verdict, base_name
-from ..model.directory import BENCH, ModelDirectory
+from ..model.directory import BENCH, LocalDirectory
 from ..monitoring.checks import PSI, checks
 from ..monitoring.liveness import GateHistory, liveness
 from ..policy.limits import short
@@ -186,7 +186,7 @@ def _performance(artifacts: Artifacts, in_force: InForce, now: datetime, notes: 
 
 
 def _bench(artifacts: Artifacts, model_id: str) -> _Bench:
-    with ModelDirectory(artifacts.model(model_id)) as model:
+    with LocalDirectory(artifacts.model(model_id)) as model:
         return model.json(BENCH, _Bench)
 
 

@@ -10,7 +10,7 @@ from ..evidence.reasons import few
 from ..evidence.report import Ledger, ModelRun, RunInfo
 from ..evidence.shown import Shown, shown_of, word_of
 from ..evidence.verdict import Judged, Verdict, advice, base_name, weigh
-from ..model.directory import CHANGES, ModelDirectory
+from ..model.directory import CHANGES, LocalDirectory
 from ..model.sidecar import Sidecar
 from ..policy.limits import short
 from ..policy.policy import Policy
@@ -220,7 +220,7 @@ def _pictures(
         if tree_digest(directory) != found.digest_after:
             notes.append("The model's files are others by now than those that were judged: nothing is drawn of them.")
         else:
-            with ModelDirectory(directory) as model:
+            with LocalDirectory(directory) as model:
                 sidecar = model.sidecar
                 changes = _lines(model.read(CHANGES).decode(errors="replace"))
                 drawn, not_drawn = of_panel(model, policy)

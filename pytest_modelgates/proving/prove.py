@@ -12,7 +12,7 @@ from ..evidence.proof import ControlRun, Proof, suite_digest
 from ..evidence.report import GateRecord
 from ..evidence.trust import suite_folders, trust
 from ..evidence.verdict import Verdict, base_name, judge
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
 from ..storage.digests import tree_digest
@@ -45,7 +45,7 @@ def prove(directory: Path, policy: Policy, limits: HermeticLimits, *, policy_fil
     ProofError
         If a twin cannot be made, or model or gates changed during the run.
     """
-    model, known = ModelDirectory(directory), trust(policy, root)
+    model, known = LocalDirectory(directory), trust(policy, root)
     digest, required = model.verify(), policy.required_gates(model.sidecar)
     changes = {gate: _changes(gate, directory, policy, root) for gate in required}
     # One twin serves every gate that it is meant for.

@@ -45,14 +45,14 @@ def rehearse(directory: Path, limits: HermeticLimits) -> WayBack:
 
 def score_golden_rows(directory: Path) -> WayBack:
     """Verify and load a model, score its panel, and compare with the native scores, which are its golden."""
-    from ..model.directory import MODEL, PANEL, ModelDirectory
+    from ..model.directory import MODEL, PANEL, LocalDirectory
     from ..model.panel import Panel
     from ..model.parity import Comparison
     from ..model.session import OnnxModel
     from ..model.sidecar import Probes
 
     try:
-        with ModelDirectory(directory) as files:
+        with LocalDirectory(directory) as files:
             digest = files.verify(keep={MODEL, PANEL})
             model = OnnxModel(files.verified(MODEL), files.sidecar)
             compared = Comparison.of_panel(Panel.read(files.verified_panel(), files.sidecar), Probes())

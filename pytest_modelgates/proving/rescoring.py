@@ -52,14 +52,14 @@ def rescore(directory: Path, rows: Sequence[Sampled], limits: HermeticLimits) ->
 
 def score_again(directory: Path, rows: Sequence[Sampled]) -> Rescored:
     """Verify and load a model, score rows, and compare with what was served."""
-    from ..model.directory import MODEL, PANEL, ModelDirectory
+    from ..model.directory import MODEL, PANEL, LocalDirectory
     from ..model.panel import Panel
     from ..model.session import OnnxModel
     from ..stats.ranks import daily_rank_ic
     from ..stats.spread import spread
 
     try:
-        with ModelDirectory(directory) as files:
+        with LocalDirectory(directory) as files:
             digest, sidecar = files.verify(keep={MODEL, PANEL}), files.sidecar
             model = OnnxModel(files.verified(MODEL), sidecar)
             panel = Panel.read(files.verified_panel(), sidecar)

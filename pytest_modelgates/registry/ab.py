@@ -10,7 +10,7 @@ from ..audit.kill import killed
 from ..audit.writer import locked
 from ..errors import RefusedError
 from ..evidence.report import StoredReport
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..policy.operations import LockRules
 from .decide import Facts
 from .in_force import InForce
@@ -65,7 +65,7 @@ def start_ab(
             raise RefusedError(f"{model_id} answers no live row, as it could not be promoted:\n{lines}")
         assert isinstance(facts, Facts), "a damaged model is refused"
         assert facts.live_digest, "a live model has a digest"
-        with ModelDirectory(artifacts.model(facts.live)) as model:
+        with LocalDirectory(artifacts.model(facts.live)) as model:
             served = model.sidecar
         sidecar = facts.sidecar
         if sidecar.schema_crc32 != served.schema_crc32:

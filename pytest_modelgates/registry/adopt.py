@@ -20,7 +20,7 @@ from ..audit.writer import link_target, lock
 from ..drift.versions import golden_metadata
 from ..errors import ModelgatesError, RefusedError
 from ..evidence.seal import load_key, sign
-from ..model.directory import ModelDirectory, verify
+from ..model.directory import LocalDirectory, verify
 from ..storage.atomic import sync_folder
 from ..storage.digests import sha256, sha256_of
 from ..storage.lines import first
@@ -103,7 +103,7 @@ def _give_golden(artifacts: Artifacts, model_id: str, digest: str) -> Iterator[s
     """Save the golden of a model that has none, since no promotion did; without it, adoption stands all the same."""
     try:
         if model_id not in golden_metadata(artifacts.golden).goldens:
-            with ModelDirectory(artifacts.model(model_id)) as model:
+            with LocalDirectory(artifacts.model(model_id)) as model:
                 values = panel_predictions(model)
             give_golden(artifacts, model_id, values, digest)
             yield f"save the golden of {model_id}"

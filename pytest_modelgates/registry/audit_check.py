@@ -17,7 +17,7 @@ from ..audit.kinds import PULL
 from ..audit.whole import Chain, logs, read_chain, remember
 from ..errors import FormatError, IntegrityError
 from ..evidence.seal import signer
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..storage.lines import lines_from_end
 from ..storage.paths import is_there
 from .store import model_ids
@@ -136,7 +136,7 @@ def adopted(artifacts: Artifacts) -> datetime | None:
 
 def _kept_head(artifacts: Artifacts, model_id: str, begun: datetime | None) -> Head | None:
     try:
-        with ModelDirectory(artifacts.model(model_id)) as model:
+        with LocalDirectory(artifacts.model(model_id)) as model:
             manifest = model.manifest
     except (FormatError, IntegrityError, PermissionError):
         return None  # `modelgates verify` says what is wrong with the manifest

@@ -20,7 +20,7 @@ from ..drift.golden import COLUMN, golden_content, made_for, put_golden, version
 from ..drift.versions import DIGITS, Origin, Version, golden_metadata
 from ..errors import FormatError, RefusedError, StatisticsError
 from ..evidence.seal import load_key
-from ..model.directory import PANEL, ModelDirectory
+from ..model.directory import PANEL, LocalDirectory, ModelDirectory
 from ..model.features import numeric_column
 from ..model.panel import read_native_scores
 from ..model.tables import read_user_table
@@ -193,7 +193,7 @@ def read_version(artifacts: Artifacts, named: str, model_id: str, version: Versi
 
 def _verified(artifacts: Artifacts, model_id: str, *, panel: bool) -> tuple[str, np.ndarray | None]:
     """Verify a model; its digest, and its panel predictions if they are asked for."""
-    with ModelDirectory(artifacts.model(model_id)) as model:
+    with LocalDirectory(artifacts.model(model_id)) as model:
         digest = model.verify(keep={PANEL} if panel else set())
         return digest, panel_predictions(model) if panel else None
 

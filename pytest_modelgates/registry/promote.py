@@ -18,7 +18,7 @@ from ..evidence.report import StoredReport, read_report
 from ..evidence.seal import load_key, seal
 from ..evidence.summary import verification_summary
 from ..evidence.trust import trust
-from ..model.directory import PANEL, ModelDirectory
+from ..model.directory import PANEL, LocalDirectory, ModelDirectory
 from ..model.manifest import installed
 from ..model.panel import Panel
 from ..policy.policy import Policy
@@ -122,7 +122,7 @@ def gather(
     found = state(artifacts)
     live = found.live
     try:
-        with ModelDirectory(directory) as model:
+        with LocalDirectory(directory) as model:
             digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
             manifest, sidecar, files = model.manifest, model.sidecar, model.digests
             seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
@@ -156,7 +156,7 @@ def gather(
 
 
 def _name_of(artifacts: Artifacts, model_id: str) -> str | None:
-    with suppress(ModelgatesError, OSError), ModelDirectory(artifacts.model(model_id)) as model:
+    with suppress(ModelgatesError, OSError), LocalDirectory(artifacts.model(model_id)) as model:
         return model.sidecar.name
     return None
 
@@ -175,7 +175,7 @@ def _count(artifacts: Artifacts, model_id: str) -> list[Event]:
         return ledger
     state(artifacts)  # raises where link and log contradict each other; there nothing is written
     # What cannot be read cannot be judged either.
-    with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(directory) as model:
+    with suppress(FormatError, IntegrityError, GoneError), LocalDirectory(directory) as model:
         if trial := trial_of(model):
             why = f"first seen when {model_id} was to be promoted"
             enter(artifacts, ledger, trial, lambda: kept_of(Panel.read(model.verified_panel(), model.sidecar)), why)

@@ -20,7 +20,7 @@ from ..audit.kinds import FOLLOW, PULL, RECOVER
 from ..audit.shared import Shared, changes, end_of
 from ..audit.writer import locked
 from ..errors import BucketError, FormatError, IntegrityError, ModelgatesError, RefusedError, RegistryError
-from ..model.directory import FILES, MANIFEST, MAX_MANIFEST_BYTES, ModelDirectory, verify
+from ..model.directory import FILES, MANIFEST, MAX_MANIFEST_BYTES, LocalDirectory, verify
 from ..model.manifest import Manifest
 from ..storage.atomic import make_folder, rename_new, sync_folder
 from ..storage.bucket import Bucket
@@ -165,7 +165,7 @@ def _follow(artifacts: Artifacts, in_force: InForce, head: Head, said: Shared, *
         return None
     if not found.in_step and not reason:
         raise RefusedError(f"{found.apart(now.change)}; nothing is chosen here. {EITHER[0].upper()}{EITHER[1:]}")
-    with ModelDirectory(artifacts.model(said.change.to)) as model:
+    with LocalDirectory(artifacts.model(said.change.to)) as model:
         if (digest := model.verify()) != said.change.digest:
             raise _another(artifacts, said, digest)
         golden = panel_predictions(model)
@@ -225,7 +225,7 @@ def _fetched(artifacts: Artifacts, bucket: Bucket, record: Shared) -> Iterator[P
     make_folder(artifacts.models, mode=artifacts.directory_mode)
     staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=artifacts.models))
     try:
-        with ModelDirectory(staging):  # gc takes an unlocked one for one that a killed command left
+        with LocalDirectory(staging):  # gc takes an unlocked one for one that a killed command left
             folder = staging / model_id  # a model directory is verified under its own name
             folder.mkdir()
             for name in manifest.files:

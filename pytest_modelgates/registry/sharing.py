@@ -19,7 +19,7 @@ from ..audit.shared import Shared, changes, end_of, name_of, signed_content, wit
 from ..audit.writer import locked
 from ..errors import BucketError, IntegrityError, ModelgatesError, RefusedError, RegistryError
 from ..evidence.seal import load_key, sign
-from ..model.directory import FILES, MANIFEST, ModelDirectory
+from ..model.directory import FILES, MANIFEST, LocalDirectory
 from ..storage.bucket import Bucket
 from ..storage.digests import sha256
 from ..storage.lines import LONGEST, drop_torn_line, first, lines_from_start
@@ -336,7 +336,7 @@ class Sharing:
 
 
 def _put_model(bucket: Bucket, directory: Path) -> tuple[str, str]:
-    with ModelDirectory(directory) as model:
+    with LocalDirectory(directory) as model:
         digest = model.verify()
         for name in FILES:
             _put_file(bucket, model.read(name))

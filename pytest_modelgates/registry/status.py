@@ -16,7 +16,7 @@ from ..audit.lock import is_locked, no_lock
 from ..audit.whole import Chain, read_chain, remember, remembered
 from ..audit.writer import link_target
 from ..errors import FormatError, IntegrityError, ModelgatesError
-from ..model.directory import CHANGES, ModelDirectory, verify
+from ..model.directory import CHANGES, LocalDirectory, verify
 from ..storage.lines import first
 from ..storage.paths import is_file, is_folder, is_link, is_there
 from .audit_check import check_log_end, newest_that_keeps_a_head
@@ -250,7 +250,7 @@ def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
 
 def _row(directory: Path) -> Row:
     try:
-        with ModelDirectory(directory) as model:
+        with LocalDirectory(directory) as model:
             created, text = model.manifest.created, model.read(CHANGES).decode(errors="replace")
     except (FormatError, IntegrityError, PermissionError) as error:
         return Row(id=directory.name, created=None, state="damaged", changes=str(error))

@@ -21,7 +21,7 @@ from ..audit.kill import kill
 from ..audit.kinds import TRIP
 from ..audit.writer import settle
 from ..errors import FormatError, GoneError, ModelgatesError
-from ..model.directory import MODEL, PARITY, ModelDirectory
+from ..model.directory import MODEL, PARITY, LocalDirectory
 from ..model.session import OnnxModel, Scores, Tensor
 from ..model.sidecar import FirstRows, ParityClaim
 from ..predictions.parts import PartWriter
@@ -46,7 +46,7 @@ _latency_ms = attrgetter("latency_ms")
 ANY_ROW = "*"  # in place of a key, where a record is about a whole file or a row that has none
 
 
-def _open_model(onnx_path: Path) -> ModelDirectory:
+def _open_model(onnx_path: Path) -> LocalDirectory:
     """Open the model directory that a path leads to; follow the path again if the directory was just deleted."""
     refuse_linked_models(onnx_path)
     while True:
@@ -56,7 +56,7 @@ def _open_model(onnx_path: Path) -> ModelDirectory:
         try:
             if path.name != MODEL:
                 raise GoneError(path)
-            return ModelDirectory(path.parent)
+            return LocalDirectory(path.parent)
         except GoneError:
             if Path(os.path.realpath(onnx_path)) == path:
                 raise FormatError(

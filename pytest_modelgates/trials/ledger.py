@@ -17,7 +17,7 @@ from ..audit.events import event_of
 from ..audit.kinds import ADDED, OF_TRIALS, TRIAL
 from ..audit.whole import logs
 from ..errors import FormatError, GoneError, IntegrityError
-from ..model.directory import ModelDirectory
+from ..model.directory import LocalDirectory
 from ..model.panel import Panel
 from ..stats.families import Hashes, one_family
 from ..storage.digests import sha256
@@ -115,7 +115,7 @@ def unknown_models(artifacts: Artifacts, ledger: list[Event], *, besides: str | 
     for name in _ids(artifacts):
         found = None
         # What cannot be read cannot be judged either.
-        with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(name)) as model:
+        with suppress(FormatError, IntegrityError, GoneError), LocalDirectory(artifacts.model(name)) as model:
             trial = trial_of(model)
             if trial and trial not in known:
                 known.add(trial)
@@ -128,7 +128,7 @@ def models_here(artifacts: Artifacts) -> dict[str, list[str]]:
     """Find the ids of the model directories that are here, by the trial that each is; several may be the same one."""
     found: dict[str, list[str]] = {}
     for name in _ids(artifacts):
-        with suppress(FormatError, IntegrityError, GoneError), ModelDirectory(artifacts.model(name)) as model:
+        with suppress(FormatError, IntegrityError, GoneError), LocalDirectory(artifacts.model(name)) as model:
             if trial := trial_of(model):
                 found.setdefault(trial, []).append(name)
     return found
@@ -154,7 +154,7 @@ def keep_data_of(artifacts: Artifacts, model_id: str) -> str:
     FormatError, IntegrityError, GoneError
         If the model is not there, or its panel cannot be read.
     """
-    with ModelDirectory(artifacts.model(model_id)) as model:
+    with LocalDirectory(artifacts.model(model_id)) as model:
         market = market_of(Panel.read(model.verified_panel(), model.sidecar))
     if not market.size:
         raise FormatError(

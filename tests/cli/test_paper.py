@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pytest_modelgates.cli import main
-from pytest_modelgates.model.directory import ModelDirectory
+from pytest_modelgates.model.directory import LocalDirectory, ModelDirectory
 from pytest_modelgates.predictions.records import Prediction
 from tests.support.handmade import Registry, log_predictions, predictions
 
@@ -113,7 +113,7 @@ def test_a_model_that_is_gone_and_one_that_is_no_signal_are_refused(
     )
     assert traded(registry, tmp_path) == 1
     assert "1600000000 has predicted, and its directory is gone, so nobody knows" in capsys.readouterr().err
-    with ModelDirectory(registry.artifacts.model(registry.live)) as model:
+    with LocalDirectory(registry.artifacts.model(registry.live)) as model:
         sidecar = model.sidecar
     monkeypatch.setattr(
         ModelDirectory, "sidecar", msgspec.structs.replace(sidecar, task="regression", metric="r2", horizon=0)

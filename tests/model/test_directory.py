@@ -23,7 +23,14 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.errors import FormatError, GoneError, IntegrityError
 from pytest_modelgates.model import directory as directories
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.directory import FILES, MANIFEST, MAX_MANIFEST_BYTES, ModelDirectory, verify
+from pytest_modelgates.model.directory import (
+    FILES,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    LocalDirectory,
+    ModelDirectory,
+    verify,
+)
 from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.storage.digests import sha256, tree_digest
 from pytest_modelgates.storage.regular_files import MAX_FILE_BYTES, digest_regular, open_regular
@@ -209,7 +216,7 @@ def test_a_path_that_is_not_a_directory_of_its_own_is_not_opened(
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("nowhere", "file", "file/below", "link"):
         with pytest.raises(GoneError, match=f"^{re.escape(str(tmp_path / name))}: no such directory$"):
-            ModelDirectory(tmp_path / name)
+            LocalDirectory(tmp_path / name)
     assert main(["verify", str(tmp_path / "nowhere")]) == 1
     assert capsys.readouterr().out == f"{tmp_path / 'nowhere'}: no such directory\n"
 
@@ -217,23 +224,23 @@ def test_a_path_that_is_not_a_directory_of_its_own_is_not_opened(
 def test_a_model_under_another_id_is_not_sound(good_model: Path) -> None:
     copy = good_model.with_name("1000000000")
     shutil.copytree(good_model, copy)
-    assert ModelDirectory(copy).problems() == [
+    assert LocalDirectory(copy).problems() == [
         f"manifest.json: written for model {good_model.name}, found in 1000000000"
     ]
 
 
 def test_verified_bytes_are_those_of_the_manifest(good_model: Path) -> None:
-    assert ModelDirectory(good_model).verified("model.onnx") == (good_model / "model.onnx").read_bytes()
+    assert LocalDirectory(good_model).verified("model.onnx") == (good_model / "model.onnx").read_bytes()
     _flip_last_bit(good_model)
     message = f"{good_model.name}: model.onnx is not the file that manifest.json lists; run modelgates verify"
     with pytest.raises(IntegrityError, match=f"^{re.escape(message)}$"):
-        ModelDirectory(good_model).verified("model.onnx")
+        LocalDirectory(good_model).verified("model.onnx")
 
 
 def test_a_file_that_the_manifest_does_not_list_is_never_used(good_model: Path) -> None:
     (good_model / "other").write_bytes(b"")
     with pytest.raises(IntegrityError, match=r"other is not the file that manifest\.json lists"):
-        ModelDirectory(good_model).verified("other")
+        LocalDirectory(good_model).verified("other")
 
 
 ORDERS: list[tuple[Callable[[ModelDirectory], object], Callable[[ModelDirectory], object]]] = [
@@ -246,7 +253,7 @@ ORDERS: list[tuple[Callable[[ModelDirectory], object], Callable[[ModelDirectory]
 def test_what_was_read_once_is_what_is_read_ever_after(
     good_model: Path, first: Callable[[ModelDirectory], object], then: Callable[[ModelDirectory], object]
 ) -> None:
-    model = ModelDirectory(good_model)
+    model = LocalDirectory(good_model)
     first(model)
     content = (good_model / "CHANGES.md").read_bytes()
     (good_model / "CHANGES.md").write_bytes(content.swapcase())
@@ -259,7 +266,7 @@ def test_what_was_read_once_is_what_is_read_ever_after(
 
 def test_an_open_model_is_read_to_its_end_wherever_it_is_moved(good_model: Path) -> None:
     """By then another directory lies at its path."""
-    model = ModelDirectory(good_model)
+    model = LocalDirectory(good_model)
     content = (good_model / "model.onnx").read_bytes()
     good_model.rename(good_model.with_name("away"))
     good_model.mkdir()
@@ -281,7 +288,7 @@ def _may_delete(directory: Path) -> bool:
 
 
 def test_a_model_in_use_is_leased_until_it_is_let_go(good_model: Path) -> None:
-    with ModelDirectory(good_model), ModelDirectory(good_model) as second:
+    with LocalDirectory(good_model), LocalDirectory(good_model) as second:
         assert not _may_delete(good_model)
     assert _may_delete(good_model)
     second.close()
@@ -307,7 +314,7 @@ def test_a_model_moved_away_before_the_lease_was_had_is_gone(
 
     monkeypatch.setattr(fcntl, "flock", moved)
     with pytest.raises(GoneError, match=f"{good_model.name}: no such directory$"):
-        ModelDirectory(good_model)
+        LocalDirectory(good_model)
 
 
 @pytest.mark.parametrize(("code", "skipped"), [(errno.EOPNOTSUPP, True), (errno.ENOSYS, True), (errno.EIO, False)])
@@ -373,7 +380,7 @@ def test_what_is_verified_to_be_used_is_opened_once(
 
 def test_kept_bytes_are_handed_over_once_and_are_those_that_were_digested(good_model: Path) -> None:
     content = (good_model / "model.onnx").read_bytes()
-    with ModelDirectory(good_model) as model:
+    with LocalDirectory(good_model) as model:
         assert model.verify(keep={"model.onnx"}) == tree_digest(good_model)
         _flip_last_bit(good_model)
         assert model.verified("model.onnx") == content
@@ -382,7 +389,7 @@ def test_kept_bytes_are_handed_over_once_and_are_those_that_were_digested(good_m
 
 
 def test_kept_bytes_are_no_way_around_a_cap(good_model: Path) -> None:
-    with ModelDirectory(good_model) as model:
+    with LocalDirectory(good_model) as model:
         model.verify(keep={"CHANGES.md"})
         with pytest.raises(FormatError, match=r"CHANGES\.md: 19 bytes, expected at most 18$"):
             model.read("CHANGES.md", limit=18)
@@ -437,7 +444,7 @@ def test_more_than_protobuf_can_hold_is_not_read(good_model: Path) -> None:
         file.truncate(MAX_FILE_BYTES + 1)
     message = f"{good_model}/model.onnx: 2147483649 bytes, expected at most 2147483648"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
-        ModelDirectory(good_model).read("model.onnx")
+        LocalDirectory(good_model).read("model.onnx")
     assert re.fullmatch("[0-9a-f]{64}", tree_digest(good_model))
 
 
@@ -450,7 +457,7 @@ def test_a_manifest_has_a_cap(good_model: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_every_verification_reads_the_files_anew(good_model: Path) -> None:
-    with ModelDirectory(good_model) as model:
+    with LocalDirectory(good_model) as model:
         model.verify(keep={"model.onnx"})
         model.verify(keep={"model.onnx"})
         for name in ("model.onnx", "sidecar.json"):

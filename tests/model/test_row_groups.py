@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pytest_modelgates.errors import IntegrityError, UnreadableError
 from pytest_modelgates.model.blocks import in_blocks
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.directory import PANEL, ModelDirectory
+from pytest_modelgates.model.directory import PANEL, LocalDirectory
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.parity import Comparison
 from pytest_modelgates.stats.leakage import look_ahead
@@ -169,7 +169,7 @@ def test_a_file_is_read_from_anywhere_and_is_the_one_that_was_digested(tmp_path:
 
 @pytest.mark.parametrize("ask", [lambda panel: panel.frame, lambda panel: panel.returns, lambda panel: panel.head(1)])
 def test_a_panel_that_changes_between_two_parts_is_refused(good_model: Path, ask: Callable[[Panel], object]) -> None:
-    with ModelDirectory(good_model) as files:
+    with LocalDirectory(good_model) as files:
         panel = Panel.read(files.verified_panel(), files.sidecar)
         content = bytearray((good_model / PANEL).read_bytes())
         content[100] ^= 1

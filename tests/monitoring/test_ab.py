@@ -14,7 +14,7 @@ from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit import ab
 from pytest_modelgates.audit.ab import By, Plan
 from pytest_modelgates.errors import InsufficientDataError
-from pytest_modelgates.model.directory import ModelDirectory
+from pytest_modelgates.model.directory import LocalDirectory
 from pytest_modelgates.monitoring.ab import ab_found, difference_of
 from pytest_modelgates.predictions.outcomes import add_outcomes
 from pytest_modelgates.predictions.records import Prediction
@@ -48,7 +48,7 @@ class Test:
 
     def log(self, live: np.ndarray, candidate: np.ndarray, *, days: int = DAYS) -> None:
         """Log each row by the model that it is dealt to."""
-        with ModelDirectory(self.artifacts.model(self.registry.live)) as model:
+        with LocalDirectory(self.artifacts.model(self.registry.live)) as model:
             crc = model.sidecar.schema_crc32
         plan, arms = self.plan, dict[str, list[Prediction]]()
         for key, ours, theirs in zip(self.keys[: days * NAMES], live.ravel(), candidate.ravel(), strict=False):
@@ -88,7 +88,7 @@ def test_the_difference_is_that_of_the_days_of_each_arm(test: Test) -> None:
     test.add()
     found = ab_found(test.artifacts, test.plan)
     taken = np.array([test.plan.takes(key) for key in test.keys]).reshape(DAYS, NAMES)
-    with ModelDirectory(test.artifacts.model(test.registry.live)) as model:
+    with LocalDirectory(test.artifacts.model(test.registry.live)) as model:
         horizon = model.sidecar.horizon
     live = arm_days(np.where(taken, np.nan, NOISE), RETURNS, horizon=horizon)
     candidate = arm_days(np.where(taken, KNOWING, np.nan), RETURNS, horizon=horizon)
@@ -116,7 +116,7 @@ def test_it_is_told_which_is_better(test: Test, live: np.ndarray, candidate: np.
 def test_rows_that_the_live_model_answered_in_the_candidates_place_do_not_count(test: Test) -> None:
     test.log(NOISE, KNOWING)
     plan = test.plan
-    with ModelDirectory(test.artifacts.model(test.registry.live)) as model:
+    with LocalDirectory(test.artifacts.model(test.registry.live)) as model:
         crc = model.sidecar.schema_crc32
     instead = [
         Prediction(
@@ -192,7 +192,7 @@ def promoted(test: Test) -> None:
 
 def another_live(test: Test) -> None:
     other = renamed(test.artifacts.model(test.registry.live), "1700000001")
-    with ModelDirectory(other) as model:
+    with LocalDirectory(other) as model:
         digest = model.verify()
     change = test.registry.in_force.intent(
         "promote", from_=test.registry.live, to=other.name, digest=digest, reason="a test", time=datetime.now(UTC)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.errors import PackError
-from pytest_modelgates.model.directory import ModelDirectory
+from pytest_modelgates.model.directory import LocalDirectory
 from pytest_modelgates.packing.kinds import SCOPE
 from tests.support.panels import invented_panel, pack_ridge
 
 
 def name_of(directory: Path) -> str:
-    with ModelDirectory(directory) as model:
+    with LocalDirectory(directory) as model:
         return model.sidecar.name
 
 

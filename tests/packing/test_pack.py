@@ -30,7 +30,7 @@ from pytest_modelgates.audit.events import event_of
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.errors import FormatError, GoneError, IntegrityError, ModelgatesError, PackError
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.directory import FILES, ModelDirectory, verify
+from pytest_modelgates.model.directory import FILES, LocalDirectory, verify
 from pytest_modelgates.packing import publish
 from pytest_modelgates.packing.kinds import SCOPE
 from pytest_modelgates.registry.status import listing
@@ -81,7 +81,7 @@ def flaws(directory: Path) -> list[str]:
     candidate = Candidate(directory)
     panel = candidate.panel
     return [
-        *ModelDirectory(directory).problems(),
+        *LocalDirectory(directory).problems(),
         *candidate.soundness_problems(("", "ai.onnx.ml")),
         *candidate.model.input_problems(),
         *panel.column_problems(),
@@ -766,7 +766,7 @@ import os, signal, sys, warnings
 from pathlib import Path
 
 sys.path[:0] = {path!r}
-from pytest_modelgates.model.directory import ModelDirectory
+from pytest_modelgates.model.directory import LocalDirectory
 from tests.packing.test_pack import pack_ready
 
 root, at, counting = Path(sys.argv[1]), -1, [0]
@@ -803,7 +803,7 @@ while True:
     if counting[0] < step:
         break
     left = os.listdir(artifacts / "models") if (artifacts / "models").exists() else []
-    whole = [name for name in left if not ModelDirectory(artifacts / "models" / name).problems()]
+    whole = [name for name in left if not LocalDirectory(artifacts / "models" / name).problems()]
     assert left == whole, f"step {step} left {left}"
     # Making a folder that already exists may fail, and packing then goes on to its end.
     assert denied or (artifacts / "latest_id.txt").exists()
@@ -860,7 +860,7 @@ def test_a_killed_pack_leaves_no_directory_or_a_whole_one(tmp_path: Path) -> Non
     }
     for step, ids in found.items():
         for model_id in ids:
-            assert ModelDirectory(tmp_path / str(step) / "models" / model_id).problems() == []
+            assert LocalDirectory(tmp_path / str(step) / "models" / model_id).problems() == []
     # The last steps make the directory's name durable and note the newest id.
     assert all(step > steps - 5 for step, ids in found.items() if ids)
     staged = [entry for step in found for entry in (tmp_path / str(step)).glob("models/.staging-*")]

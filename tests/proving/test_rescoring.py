@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pytest_modelgates.model.directory import PANEL, ModelDirectory
+from pytest_modelgates.model.directory import PANEL, LocalDirectory
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.monitoring.lately import Sampled
 from pytest_modelgates.policy.load import load_policy
@@ -58,7 +58,7 @@ def test_what_cannot_be_scored_is_a_problem_that_is_named(good_model: Path) -> N
 
 
 def test_a_row_is_kept_as_the_model_got_it(good_model: Path) -> None:
-    with ModelDirectory(good_model) as files:
+    with LocalDirectory(good_model) as files:
         files.verify(keep={PANEL})
         panel = Panel.read(files.verified_panel(), files.sidecar)
     (row,) = served_rows(good_model, 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.evidence.report import GateRecord, Ledger
 from pytest_modelgates.evidence.trust import trust
-from pytest_modelgates.model.directory import MANIFEST, SIDECAR, ModelDirectory
+from pytest_modelgates.model.directory import MANIFEST, SIDECAR, LocalDirectory
 from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.load import load_policy
@@ -201,7 +201,7 @@ RUNS = [
 
 @pytest.mark.parametrize("minutes", [0, 4.9, 5.1])
 def test_clocks_of_two_machines_may_differ_by_five_minutes(packed_once: Path, minutes: float) -> None:
-    ahead, packed = timedelta(minutes=minutes), ModelDirectory(packed_once).manifest.created
+    ahead, packed = timedelta(minutes=minutes), LocalDirectory(packed_once).manifest.created
     now = datetime.now(UTC)
     early = green_ledger(packed_once, POLICY, started=packed - ahead, finished=now)
     late = green_ledger(packed_once, POLICY, finished=now + ahead)

@@ -14,7 +14,7 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.drift import save_golden_predictions
 from pytest_modelgates.drift.golden import put_golden, version_content
 from pytest_modelgates.drift.versions import golden_metadata
-from pytest_modelgates.model.directory import ModelDirectory
+from pytest_modelgates.model.directory import LocalDirectory
 from pytest_modelgates.registry.garbage import collect
 from pytest_modelgates.registry.status import status
 from pytest_modelgates.registry.store import live_id, model_ids, point_latest_at
@@ -177,7 +177,7 @@ def test_files_that_killed_commands_left_among_goldens_and_logs_go_too(registry:
 
 
 def test_why_a_model_is_kept_is_said(crowded: Registry, capsys: Capture) -> None:
-    with ModelDirectory(crowded.artifacts.model(OLD[0])):
+    with LocalDirectory(crowded.artifacts.model(OLD[0])):
         assert gc(crowded, 1) == 0
         assert f"kept {OLD[2]}: among the newest 1\n" in (said := capsys.readouterr().out)
         assert f"kept {OLD[0]}: a process has it open\n" in said
@@ -186,7 +186,7 @@ def test_why_a_model_is_kept_is_said(crowded: Registry, capsys: Capture) -> None
 def test_what_was_put_back_beside_its_own_trash_goes_again(crowded: Registry) -> None:
     trash = crowded.artifacts.models / f".trash-{OLD[0]}-0"
     shutil.copytree(crowded.artifacts.model(OLD[0]), trash)
-    with ModelDirectory(trash):  # an open folder stays
+    with LocalDirectory(trash):  # an open folder stays
         removed = collect(crowded.artifacts, crowded.rules, keep=0).removed
     assert [folder.name for folder in removed] == [OLD[0], OLD[2]]
     assert [folder.name for folder in collect(crowded.artifacts, crowded.rules, keep=0).removed] == [trash.name]

@@ -25,7 +25,7 @@ from pytest_modelgates.evidence.report import (
     StoredReport,
 )
 from pytest_modelgates.evidence.trust import package_digest, shipped_gates
-from pytest_modelgates.model.directory import MANIFEST, PANEL, SIDECAR, ModelDirectory
+from pytest_modelgates.model.directory import MANIFEST, PANEL, SIDECAR, LocalDirectory
 from pytest_modelgates.model.manifest import Manifest
 from pytest_modelgates.model.sidecar import Sidecar
 from pytest_modelgates.policy.limits import Slo
@@ -191,7 +191,7 @@ def edited(path: Path, *keys: object, value: object) -> Path:
 
 def golden_of(directory: Path) -> list[float]:
     """A model's predictions on its panel."""
-    with ModelDirectory(directory) as model:
+    with LocalDirectory(directory) as model:
         model.verify(keep={PANEL})
         return panel_predictions(model).tolist()
 

@@ -60,11 +60,11 @@ def pack_ridge(
 
 def served_rows(directory: Path, count: int) -> list[Any]:
     """Give the first rows of a model's panel as the log keeps them, with what the native model said of each."""
-    from pytest_modelgates.model.directory import PANEL, ModelDirectory
+    from pytest_modelgates.model.directory import PANEL, LocalDirectory
     from pytest_modelgates.model.panel import Panel
     from pytest_modelgates.monitoring.lately import Sampled
 
-    with ModelDirectory(directory) as files:
+    with LocalDirectory(directory) as files:
         files.verify(keep={PANEL})
         panel = Panel.read(files.verified_panel(), files.sidecar)
     rows, scores = panel.features[:count].astype(float).tolist(), panel.native_scores[:count].tolist()

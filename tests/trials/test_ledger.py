@@ -16,7 +16,7 @@ from pytest_modelgates.audit.chain import Event, read_history, tail
 from pytest_modelgates.audit.lock import locked_file
 from pytest_modelgates.errors import RegistryError, UnreadableError
 from pytest_modelgates.model.candidate import Candidate
-from pytest_modelgates.model.directory import MANIFEST, MODEL, PANEL, ModelDirectory
+from pytest_modelgates.model.directory import MANIFEST, MODEL, PANEL, LocalDirectory
 from pytest_modelgates.model.manifest import FileEntry
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.registry.garbage import collect
@@ -35,7 +35,7 @@ def panel(seed: int = 1) -> pd.DataFrame:
 
 
 def seen(directory: Path, artifacts: Path | None = None) -> Seen:
-    with ModelDirectory(directory) as model:
+    with LocalDirectory(directory) as model:
         files, sidecar = model.manifest.files, model.sidecar
         market = market_of(Panel.read(model.verified_panel(), sidecar))
     own = trial_id(model=files[MODEL].sha256, panel=files[PANEL].sha256, horizon=sidecar.horizon)
@@ -254,7 +254,7 @@ def test_while_nothing_went_live_a_manifest_keeps_no_head_of_trials(tmp_path: Pa
     root = tmp_path / "artifacts"
     models = [pack_ridge(root, panel(), weights=(1, weight)) for weight in range(2)]
     for model in models:
-        with ModelDirectory(model) as files:
+        with LocalDirectory(model) as files:
             assert files.manifest.audit_head is None
 
 
@@ -322,10 +322,10 @@ def test_a_model_whose_panel_cannot_be_decoded_is_no_trial_of_a_ledger_that_lack
     start = chunk.dictionary_page_offset or chunk.data_page_offset
     content[start : start + 40] = b"\xff" * 40
     (damaged / PANEL).write_bytes(content)
-    with ModelDirectory(damaged) as model:
+    with LocalDirectory(damaged) as model:
         files = model.manifest.files | {PANEL: FileEntry.of(bytes(content))}
         (damaged / MANIFEST).write_bytes(canonical(msgspec.structs.replace(model.manifest, files=files)))
-    with ModelDirectory(damaged) as model:
+    with LocalDirectory(damaged) as model:
         lost = Panel.read(model.verified_panel(), model.sidecar)
     for ask in (market_of, kept_of, Panel.require_readable):
         with pytest.raises(UnreadableError, match=r"^evaluation\.parquet: cannot be read as Parquet \(.+\)$"):
