@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,8 @@ from typing import Annotated
 import msgspec
 
 from .errors import FormatError, RegistryError
-from .storage.atomic import FOLDER_MODE, write_atomic
+from .storage.atomic import FOLDER_MODE
+from .storage.disk import LOCAL, Disk, Log
 from .storage.paths import is_folder, is_link, is_there
 from .storage.strict_json import read_bytes
 
@@ -45,10 +46,12 @@ class Artifacts:
     """The artifacts root, and what lies where below it; files written there get the root's permissions.
 
     `named` is the root as the user named it, perhaps through a link: what lies beside the root is looked for there.
+    `disk` is asked for all that moves the link, writes the log and looks after models.
     """
 
     root: Path
     named: Path = field(default=Path(), compare=False)
+    disk: Disk = field(default=LOCAL, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.named == Path():
@@ -76,7 +79,7 @@ class Artifacts:
     def named_by(self, path: Path) -> "Artifacts":
         """The same root, as the path to something in its folder ``models`` names it."""
         models = next((folder for folder in _absolute(path).parents if folder.name == "models"), None)
-        return Artifacts(self.root, models.parent) if models and models.parent.resolve() == self.root else self
+        return replace(self, named=models.parent) if models and models.parent.resolve() == self.root else self
 
     def refuse_other_folders(self) -> None:
         """Refuse a folder inside a registry as its root.
@@ -110,8 +113,8 @@ class Artifacts:
         return self.directory_mode & 0o666
 
     def write(self, path: Path, content: bytes) -> None:
-        """Write a file below the root, whole or not at all; see `write_atomic`."""
-        write_atomic(path, content, mode=self.file_mode, folder_mode=self.directory_mode)
+        """Write a file below the root, whole or not at all; see `storage.atomic.write_atomic`."""
+        self.disk.write(path, content, mode=self.file_mode, folder_mode=self.directory_mode)
 
     @property
     def models(self) -> Path:
@@ -144,8 +147,13 @@ class Artifacts:
 
     @property
     def promotions(self) -> Path:
-        """The audit log."""
+        """The audit log's path."""
         return self.root / "promotions.log"
+
+    @property
+    def log(self) -> Log:
+        """The audit log."""
+        return self.disk.log(self.promotions)
 
     @property
     def shared(self) -> Path:

@@ -193,7 +193,7 @@ def start(artifacts: Artifacts, plan: Plan) -> None:
     refuse_second(artifacts)
     content = readable(plan)
     event = event_of(AB_START, plan.name, plan.reason, sha256(content))
-    append(artifacts.promotions, event, mode=artifacts.file_mode)
+    append(artifacts.log, event, mode=artifacts.file_mode)
     artifacts.write(artifacts.ab, content)
 
 
@@ -227,7 +227,7 @@ def stop(artifacts: Artifacts, reason: str) -> Ended | None:
             shown = sha256(content)
             artifacts.write(artifacts.ended_abs / f"{plan.name}.json", content)
     if not ended or shown:
-        append(artifacts.promotions, event_of(AB_STOP, subject, why, shown), mode=artifacts.file_mode)
+        append(artifacts.log, event_of(AB_STOP, subject, why, shown), mode=artifacts.file_mode)
     path.unlink()
     sync_folder(path.parent)
     return ended
@@ -238,7 +238,7 @@ def _cut_short(artifacts: Artifacts, plan: Plan) -> Ended | None:
     path = artifacts.ended_abs / f"{plan.name}.json"
     with suppress(FormatError, OSError):
         found, digest = _read_ended(path), sha256_of(path)
-        with closing(lines(artifacts.promotions)) as records:
+        with closing(lines(artifacts.log)) as records:
             for record, _ in records:
                 if isinstance(record, Event) and record.subject == plan.name:
                     return found if (record.kind, record.evidence) == (AB_STOP, digest) else None

@@ -16,7 +16,8 @@ import msgspec
 from ..artifacts import ModelId
 from ..errors import FormatError, RegistryError
 from ..storage.digests import Sha256, sha256
-from ..storage.lines import LONGEST, append_atomic, count_lines, first, lines_from_end, lines_from_start
+from ..storage.disk import Log, log_of
+from ..storage.lines import LONGEST, first
 from ..storage.strict_json import TOO_DEEP, Moment, canonical, parse_json
 from ..storage.text import first_line
 from .head import HEAD, Head
@@ -186,12 +187,12 @@ def plain(record: Line) -> Any:
     return record.content if isinstance(record, Unknown) else record
 
 
-def lines(path: Path, *, skip: int = 0) -> Generator[tuple[Line, str], None, None]:
+def lines(log: Path | Log, *, skip: int = 0) -> Generator[tuple[Line, str], None, None]:
     """Read records with their digests, the newest first, as they are asked for; a torn last line does not count.
 
     Parameters
     ----------
-    path : Path
+    log : Path or Log
     skip : int, default 0
         Read as if this many lines at the end were not there.
 
@@ -201,7 +202,8 @@ def lines(path: Path, *, skip: int = 0) -> Generator[tuple[Line, str], None, Non
         At the first line that is not a record, or not the one that the line after it was chained to.
     """
     after: Line | None = None
-    with closing(lines_from_end(path)) as found:
+    log = log_of(log)
+    with closing(log.from_end()) as found:
         for back, line in enumerate(found):
             if back < skip:
                 continue
@@ -209,19 +211,19 @@ def lines(path: Path, *, skip: int = 0) -> Generator[tuple[Line, str], None, Non
                 record, digest = decoded(line, "line"), sha256(line)
             except FormatError as error:
                 # Counting reads the whole log, so it is done only for the message.
-                number, what = count_lines(path) - back, str(error).removeprefix("line: ")
-                raise FormatError(f"{path}, line {number}: {what}; see: modelgates recover") from error
+                number, what = log.count() - back, str(error).removeprefix("line: ")
+                raise FormatError(f"{log}, line {number}: {what}; see: modelgates recover") from error
             if after is not None and (record.n, digest) != (after.n - 1, after.prev):
-                raise FormatError(f"{path}: the chain breaks before record {after.n}; see: modelgates recover")
+                raise FormatError(f"{log}: the chain breaks before record {after.n}; see: modelgates recover")
             yield record, digest
             after = record
     if after is not None and (after.n, after.prev) != (1, None):
         raise FormatError(
-            f"{path}: begins with record {after.n}, so the lines before it are lost; see: modelgates recover"
+            f"{log}: begins with record {after.n}, so the lines before it are lost; see: modelgates recover"
         )
 
 
-def committed(path: Path, to: str | None = None) -> Generator[Intent, None, None]:
+def committed(log: Path | Log, to: str | None = None) -> Generator[Intent, None, None]:
     """Read changes that took place, the newest first, past whatever else is wrong with the log.
 
     Each is believed by itself: a whole record, followed by the commit that is chained to it. Damage before, between and
@@ -229,13 +231,13 @@ def committed(path: Path, to: str | None = None) -> Generator[Intent, None, None
 
     Parameters
     ----------
-    path : Path
+    log : Path or Log
     to : str, optional
         Only those that made this model live.
     """
     after, wanted = b"", f'"to":"{to}"'.encode() if to else b'"record":"intent"'
     # What lies before a line that never ends is lost.
-    with suppress(FormatError), closing(lines_from_end(path)) as found:
+    with suppress(FormatError), closing(log_of(log).from_end()) as found:
         for line in map(_plain_end, found):
             # Decoding takes a hundred times as long as this, and a log may hold millions of lines.
             if wanted in line and sha256(line).encode() in after:
@@ -267,27 +269,27 @@ class Stray:
         )
 
 
-def stray_end(path: Path) -> Stray | None:
+def stray_end(log: Path | Log) -> Stray | None:
     """Find what follows the last record; None if nothing does, or if no line is a record."""
-    count, size, what = 0, 0, ""
-    with closing(lines_from_end(path)) as found:
+    log, count, size, what = log_of(log), 0, 0, ""
+    with closing(log.from_end()) as found:
         for line in found:
             try:
                 decoded(line, "line")
             except FormatError as error:
                 what = str(error).removeprefix("line: ")
             else:
-                return Stray(count, count_lines(path) - count + 1, size, what) if count else None
+                return Stray(count, log.count() - count + 1, size, what) if count else None
             count, size = count + 1, size + len(line) + 1
     return None
 
 
-def tail(path: Path, *, skip: int = 0) -> Tail:
+def tail(log: Path | Log, *, skip: int = 0) -> Tail:
     """Read the end of the log, back to the last change that took place; `skip` as for `lines`."""
     end: Head | None = None
     opened: Intent | None = None
     outcome: Line | None = None
-    with closing(lines(path, skip=skip)) as found:
+    with closing(lines(log, skip=skip)) as found:
         for record, digest in found:
             end = end or Head(record.n, digest)
             if isinstance(record, Event | Unknown):
@@ -300,16 +302,16 @@ def tail(path: Path, *, skip: int = 0) -> Tail:
     return Tail(end or EMPTY, opened, None)
 
 
-def changes(path: Path) -> Generator[Intent, None, None]:
+def changes(log: Path | Log) -> Generator[Intent, None, None]:
     """Read promotions and rollbacks that took place, the newest first, as they are asked for."""
-    with closing(happened(path)) as found:
+    with closing(happened(log)) as found:
         yield from (record for record in found if isinstance(record, Intent))
 
 
-def happened(path: Path) -> Generator[Intent | Event | Unknown, None, None]:
+def happened(log: Path | Log) -> Generator[Intent | Event | Unknown, None, None]:
     """Read what took place, the newest first, as it is asked for; a change stands where it began."""
     outcome: Line | None = None
-    with closing(lines(path)) as found:
+    with closing(lines(log)) as found:
         for record, _ in found:
             if isinstance(record, Event | Unknown):
                 yield record
@@ -319,10 +321,10 @@ def happened(path: Path) -> Generator[Intent | Event | Unknown, None, None]:
             outcome = record
 
 
-def adoption(path: Path) -> Event | None:
+def adoption(log: Path | Log) -> Event | None:
     """Find the record by which a log was begun anew from the link; None if it began otherwise."""
     with suppress(FormatError):
-        line = first(lines_from_start(path))
+        line = first(log_of(log).from_start())
         record = decoded(line, "line 1") if line else None
         if isinstance(record, Event) and record.kind == ADOPTED:
             return record
@@ -338,28 +340,28 @@ def chained(*records: Written) -> bytes:
     return lines
 
 
-def read_log(path: Path) -> list[Intent]:
+def read_log(log: Path | Log) -> list[Intent]:
     """Read every promotion and rollback that took place, oldest first."""
-    return list(changes(path))[::-1]
+    return list(changes(log))[::-1]
 
 
-def read_history(path: Path) -> list[Intent | Event | Unknown]:
+def read_history(log: Path | Log) -> list[Intent | Event | Unknown]:
     """Read everything that took place, oldest first: changes, events, and what only a later version knows."""
-    return list(happened(path))[::-1]
+    return list(happened(log))[::-1]
 
 
-def live_at(path: Path, moment: datetime) -> Intent | None:
+def live_at(log: Path | Log, moment: datetime) -> Intent | None:
     """Find the change that had made its model live at a moment."""
-    with closing(changes(path)) as found:
+    with closing(changes(log)) as found:
         return next((change for change in found if change.time <= moment), None)
 
 
-def append(path: Path, record: Record, *, mode: int = 0o644, after: Head | None = None) -> Head:
+def append(log: Path | Log, record: Record, *, mode: int = 0o644, after: Head | None = None) -> Head:
     """Append a record as the next link of the chain, durably; if that fails, the log is unchanged.
 
     Parameters
     ----------
-    path : Path
+    log : Path or Log
     record : Record
         Such as an intent.
     mode : int
@@ -377,15 +379,16 @@ def append(path: Path, record: Record, *, mode: int = 0o644, after: Head | None 
     RegistryError
         If the record is too long to be read again, or another process has written although this one has the lock.
     """
-    before, digest = first(lines(path)) or (None, None)
+    log = log_of(log)
+    before, digest = first(lines(log)) or (None, None)
     end = Head(before.n, digest) if before else EMPTY
     if (after and end != after) or (isinstance(record, Intent | Event) and isinstance(before, Intent)):
-        raise RegistryError(OTHER_WRITER.format(path))
+        raise RegistryError(OTHER_WRITER.format(log))
     record = msgspec.structs.replace(record, n=before.n + 1 if before else 1, prev=digest)
     content = canonical(record)
     if len(content) > LONGEST:
         raise RegistryError(f"a record of {len(content)} bytes, expected at most {LONGEST}: give a shorter reason")
-    append_atomic(path, content, durable=True, mode=mode)
+    log.append(content, mode=mode)
     return Head(record.n, sha256(content[:-1]))
 
 

@@ -9,7 +9,8 @@ import msgspec
 
 from ..errors import FormatError
 from ..storage.digests import sha256
-from ..storage.lines import first, lines_from_end
+from ..storage.disk import Log, log_of
+from ..storage.lines import first
 from ..storage.strict_json import parse_json, typed
 from .kinds import GOLDEN_SET, OF_TRIALS
 
@@ -42,13 +43,14 @@ class _Numbered(msgspec.Struct):
     n: Annotated[int, msgspec.Meta(ge=1)]
 
 
-def head_of(log: Path) -> str | None:
+def head_of(log: Path | Log) -> str | None:
     """Read where the audit log ends, as a `Head` is printed; None if it is empty or holds only trials and goldens.
 
     Where nothing went live yet, a model may be packed to be copied to another registry, whose log is not this one.
     """
-    line = first(lines_from_end(log, after_writers=True))
-    if line is None or all(any(kind in older for kind in PREPARING) for older in lines_from_end(log)):
+    log = log_of(log)
+    line = first(log.from_end(after_writers=True))
+    if line is None or all(any(kind in older for kind in PREPARING) for older in log.from_end()):
         return None
     try:
         return str(Head(typed(parse_json(line, str(log)), _Numbered, str(log)).n, sha256(line)))

@@ -19,6 +19,7 @@ from ..artifacts import ALL_ARMS, Artifacts
 from ..errors import FormatError, RefusedError, RegistryError
 from ..storage.atomic import FILE_MODE, rename_new, sync_folder
 from ..storage.digests import sha256
+from ..storage.disk import Log
 from ..storage.paths import is_file, is_link, is_there
 from ..storage.strict_json import Moment, parse_json, read_bytes, readable, typed
 from ..storage.text import printable
@@ -155,7 +156,7 @@ def _made_by_hand(path: Path) -> Kill:
 def log_kills(artifacts: Artifacts) -> None:
     """Add the events that the audit log lacks of the kill files that lie there. The caller holds the lock."""
     for each in killed(artifacts):
-        if each.digest is None or _is_logged(artifacts.promotions, each):
+        if each.digest is None or _is_logged(artifacts.log, each):
             continue
         said = each.kill
         # Whatever somebody wrote into the file, it must bar nobody from writing the log.
@@ -168,10 +169,10 @@ def log_kills(artifacts: Artifacts) -> None:
             evidence=each.digest,
             reason=printable(" ".join(said.reason.split()))[:LONGEST_REASON] or "no reason given",
         )
-        append(artifacts.promotions, event, mode=artifacts.file_mode)
+        append(artifacts.log, event, mode=artifacts.file_mode)
 
 
-def _is_logged(log: Path, each: Killed) -> bool:
+def _is_logged(log: Log, each: Killed) -> bool:
     """Whether the event is in the log; it cannot be older than the kill file, unless that is of the future."""
     now = datetime.now(UTC)
     with closing(lines(log)) as found:
@@ -201,7 +202,7 @@ def unkill(artifacts: Artifacts, arm: str, reason: str) -> None:
         raise RegistryError(f"{odd[0]}: not a file, though it stops {arm}; remove it by hand")
     for path in paths:
         append(
-            artifacts.promotions,
+            artifacts.log,
             event_of(UNKILL, arm, reason, read_kill(arm, path).digest),
             mode=artifacts.file_mode,
         )

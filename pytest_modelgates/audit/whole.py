@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,9 +12,8 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..errors import FormatError
-from ..storage.digests import Sha256, sha256, sha256_of
-from ..storage.lines import lines_from_start
-from ..storage.paths import is_file
+from ..storage.digests import Sha256, sha256
+from ..storage.disk import Log, log_of
 from ..storage.strict_json import Moment, canonical, read_json
 from .chain import EMPTY, Abort, Commit, Event, Intent, Line, Unknown, adoption, decoded
 from .head import Head
@@ -112,7 +110,7 @@ class Chain:
             self.problems.append(problem)
 
 
-def read_chain(path: Path, *, heads: Collection[Head] = (), known: Verified | None = None) -> Chain:
+def read_chain(log: Path | Log, *, heads: Collection[Head] = (), known: Verified | None = None) -> Chain:
     """Read the whole log, a line at a time, and compare every line with the one before it.
 
     A cut tail and a chain that was written anew do not show here: compare the digests with a head that was kept
@@ -120,26 +118,27 @@ def read_chain(path: Path, *, heads: Collection[Head] = (), known: Verified | No
 
     Parameters
     ----------
-    path : Path
+    log : Path or Log
     heads : collection of Head
         Heads that were kept elsewhere, to be looked for.
     known : Verified, optional
         How far the log was verified before. If it still begins so, only the rest is decoded, and the signatures of its
         beginning are not listed.
     """
-    entry = _entry(path)
+    log = log_of(log)
+    entry = log.entry()
     if known and entry and known.is_of(entry) and not heads:
         found = Chain(verified=known)
         found._go_on_from(known)
         return found
-    return (known and _read(path, entry, heads, known)) or _read(path, entry, heads, None) or Chain()
+    return (known and _read(log, entry, heads, known)) or _read(log, entry, heads, None) or Chain()
 
 
-def _read(path: Path, entry: os.stat_result | None, heads: Collection[Head], known: Verified | None) -> Chain | None:
+def _read(log: Log, entry: os.stat_result | None, heads: Collection[Head], known: Verified | None) -> Chain | None:
     """Read the log; None if it does not begin as it is known to."""
     found, digest = Chain(), hashlib.sha256()
     size, numbers = 0, {head.n for head in heads}
-    for number, line in enumerate(lines_from_start(path), start=1):
+    for number, line in enumerate(log.from_start(), start=1):
         digest.update(line)
         digest.update(b"\n")
         size += len(line) + 1
@@ -169,14 +168,6 @@ def _read(path: Path, entry: os.stat_result | None, heads: Collection[Head], kno
     return found
 
 
-def _entry(path: Path) -> os.stat_result | None:
-    try:
-        entry = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return entry if stat.S_ISREG(entry.st_mode) else None
-
-
 def _tag(record: Line) -> str:
     return repr(record.kind) if isinstance(record, Unknown) else type(record).__name__.lower()
 
@@ -196,14 +187,15 @@ def remember(artifacts: Artifacts, found: Chain) -> None:
             artifacts.write(artifacts.verified, canonical(found.verified))
 
 
-def logs(artifacts: Artifacts) -> Iterator[Path]:
+def logs(artifacts: Artifacts) -> Iterator[Log]:
     """List the audit log and those that it replaced when a link was adopted, if they are what they were then."""
-    path: Path | None = artifacts.promotions
-    while path:
-        yield path
-        first = adoption(path)
-        before = set_aside(artifacts, first.evidence) if first and first.evidence else None
-        path = before if before and is_file(before) and first and sha256_of(before) == first.evidence else None
+    log: Log | None = artifacts.log
+    while log:
+        yield log
+        first, log = adoption(log), None
+        if first and first.evidence and artifacts.disk.is_file(path := set_aside(artifacts, first.evidence)):
+            before = artifacts.disk.log(path)
+            log = before if before.sha256() == first.evidence else None
 
 
 def set_aside(artifacts: Artifacts, digest: str) -> Path:

@@ -3,8 +3,6 @@
 All that is added to the audit log goes through here, whether it moves the link or not.
 """
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,12 +10,8 @@ from typing import Protocol
 
 from ..artifacts import Artifacts, checked_id
 from ..errors import RegistryError
-from ..storage.atomic import sync_folder
-from ..storage.lines import drop_torn_line
-from ..storage.paths import is_folder, is_there
 from .chain import Abort, Commit, append, tail
 from .kill import log_kills
-from .lock import locked_file, quiet_file, refuse_network
 
 
 class LockRules(Protocol):
@@ -60,24 +54,25 @@ def lock(artifacts: Artifacts, rules: LockRules, *, writes: bool = True) -> Iter
     """Hold the registry's lock, and leave a change that was cut short as it is; who does not write makes no file."""
     require_root(artifacts)
     if not writes:
-        with quiet_file(artifacts.lock, timeout_s=rules.lock_timeout_s):
+        with artifacts.disk.quiet(artifacts.lock, timeout_s=rules.lock_timeout_s):
             yield
         return
     if not rules.network_file_system:
         for folder in (artifacts.root, artifacts.models):  # models/, where the link lies, may be a mount of its own
-            refuse_network(folder)
-    with locked_file(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
+            artifacts.disk.refuse_network(folder)
+    with artifacts.disk.locked(artifacts.lock, timeout_s=rules.lock_timeout_s, mode=artifacts.file_mode):
         yield
 
 
 def require_root(artifacts: Artifacts) -> None:
     """Refuse a folder that is not an artifacts root: it would look like an empty registry, and be written to."""
     artifacts.refuse_other_folders()
-    if not is_folder(artifacts.root):
+    disk = artifacts.disk
+    if not disk.is_folder(artifacts.root):
         raise RegistryError(f"{artifacts.root}: no such artifacts folder; pack a model first, or give --artifacts")
     # A root that `init` made holds the pointer to its policy before it holds a model.
-    if not (is_folder(artifacts.models) or is_there(artifacts.policy)):
-        if is_there(artifacts.promotions):
+    if not (disk.is_folder(artifacts.models) or disk.is_there(artifacts.policy)):
+        if disk.is_there(artifacts.promotions):
             raise RegistryError(
                 f"{artifacts.models}: no such folder, though {artifacts.promotions} is there; put it back from a copy"
             )
@@ -95,14 +90,11 @@ def link_target(artifacts: Artifacts) -> str | None:
     RegistryError
         If `latest` is not a link, or what it says is not a model id.
     """
-    try:
-        target = os.readlink(artifacts.latest)
-    except FileNotFoundError:
+    target = artifacts.disk.link_text(artifacts.latest)
+    if target is None:
+        if artifacts.disk.is_other(artifacts.latest):
+            raise RegistryError(f"{artifacts.latest} is not a symlink; see: modelgates recover")
         return None
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise RegistryError(f"{artifacts.latest} is not a symlink; see: modelgates recover") from error
     try:
         return checked_id(target)
     except RegistryError as error:
@@ -119,8 +111,8 @@ def finish_interrupted(artifacts: Artifacts) -> None:
     RegistryError
         If the link names neither the model before nor the one after.
     """
-    drop_torn_line(artifacts.promotions)
-    end = tail(artifacts.promotions)
+    artifacts.log.drop_torn()
+    end = tail(artifacts.log)
     change = end.open
     if change is None:
         return
@@ -131,8 +123,8 @@ def finish_interrupted(artifacts: Artifacts) -> None:
             f"{target or 'nothing'}; see: modelgates recover"
         )
     # The crash may have come before the link's move was durable.
-    sync_folder(artifacts.models)
+    artifacts.disk.sync(artifacts.models)
     if target == change.to:
-        append(artifacts.promotions, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode, after=end.head)
+        append(artifacts.log, Commit(time=datetime.now(UTC)), mode=artifacts.file_mode, after=end.head)
     else:
-        append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
+        append(artifacts.log, Abort(time=datetime.now(UTC)), after=end.head)

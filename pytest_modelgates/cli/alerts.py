@@ -58,7 +58,7 @@ def test(arguments: argparse.Namespace) -> int:
     from ..monitoring.alerts import model_name, try_routes
     from ..registry.store import link_text
 
-    results = try_routes(rules, model_name(artifacts, link_text(artifacts.latest)))
+    results = try_routes(rules, model_name(artifacts, link_text(artifacts)))
     for name, problem in results.items():
         print(f"{name}: {'not sent: ' + problem if problem else 'sent'}")
     return 1 if any(results.values()) else 0

@@ -179,7 +179,7 @@ def rehearsed(artifacts: Artifacts, in_force: "InForce") -> "WayBack | None":
     from ..proving.rehearsal import rehearse
     from ..registry.store import link_text
 
-    live = link_text(artifacts.latest)
+    live = link_text(artifacts)
     if not live or not is_id(live):
         return None
     with working("rehearsing a rollback"):
@@ -284,19 +284,19 @@ def log(arguments: argparse.Namespace) -> int:
     artifacts = artifacts_of(arguments)
     if arguments.verify or arguments.head:
         return _verify_log(arguments, artifacts)
-    for odd in read_chain(artifacts.promotions, known=remembered(artifacts)).notes:
+    for odd in read_chain(artifacts.log, known=remembered(artifacts)).notes:
         note(f"note: {odd}")
-    link = link_text(artifacts.latest)
-    if link and first(changes(artifacts.promotions)) is None:
+    link = link_text(artifacts)
+    if link and first(changes(artifacts.log)) is None:
         note(f"latest points at {link}, and the log knows no change; see: modelgates recover")
     if arguments.at is not None:
-        found = live_at(artifacts.promotions, arguments.at)
+        found = live_at(artifacts.log, arguments.at)
         if arguments.json:
             print_json({"live": found.to if found else None})
         else:
             print(found.to if found else "nothing was live then")
         return 0
-    history = read_history(artifacts.promotions)
+    history = read_history(artifacts.log)
     # A registry packs far more models than it promotes; `modelgates trials` shows these.
     shown = [record for record in history if not (isinstance(record, Event) and record.kind == TRIAL)]
     if arguments.kind:

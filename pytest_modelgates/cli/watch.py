@@ -101,9 +101,9 @@ def _look_and_announce(watching: "Watch", artifacts: "Artifacts", arguments: arg
 
 def _look(watching: "Watch", artifacts: "Artifacts", arguments: argparse.Namespace) -> int:
     """Look once, and print what was found; whatever cannot be seen or kept is said, and ends with 3."""
-    from ..audit.lock import locked_file
     from ..monitoring.watch import lock_of
     from ..monitoring.watch_words import in_words
+    from ..storage.lock import locked_file
 
     try:
         in_force = acting(artifacts, arguments)

@@ -104,7 +104,7 @@ def _event(artifacts: Artifacts, folder: Path, model_id: str, content: bytes) ->
     event = event_of(GOLDEN_SET, model_id, "from Python", sha256(content))
     with locked(artifacts, _PackagedRules()):
         now = msgspec.structs.replace(event, time=datetime.now(UTC))
-        append(artifacts.promotions, now, mode=artifacts.file_mode)
+        append(artifacts.log, now, mode=artifacts.file_mode)
         yield
 
 

@@ -155,7 +155,7 @@ def _standing(artifacts: Artifacts, plan: Plan) -> tuple[State, str | None]:
     if why := plan.outlived(live_change(artifacts)):
         return "over", why
     directory = artifacts.model(plan.candidate)
-    if not is_model(directory):
+    if not is_model(artifacts, plan.candidate):
         return "over", f"{plan.candidate} is gone: no directory {directory}"
     try:
         with LocalDirectory(directory) as model:

@@ -17,13 +17,13 @@ from ..artifacts import ALL_ARMS, Artifacts, is_id
 from ..audit.chain import Commit, Event, Intent, Line, Unknown, lines
 from ..audit.kill import Killed, killed
 from ..audit.kinds import KILL, TRIP, UNKILL
-from ..audit.lock import locked_file
 from ..errors import FormatError, ModelgatesError
 from ..model.directory import LocalDirectory
 from ..policy.operations import AlertRoute, AlertRules
 from ..registry.store import link_text
 from ..storage.atomic import make_folder
 from ..storage.digests import sha256
+from ..storage.lock import locked_file
 from ..storage.text import counted, listed, printable
 from .delivery import Message, deliver
 from .outbox import Alert, State, keys_of, left, put, read_state, write_state
@@ -283,7 +283,7 @@ def _take_up(
     def name(model_id: str | None) -> str:
         return names.setdefault(model_id, model_name(artifacts, model_id))
 
-    live = link_text(artifacts.latest)
+    live = link_text(artifacts)
     for record, digest in records:
         if isinstance(record, Intent):
             for on in [each for each in state.firing.values() if each.kind == "breach" and each.model_id != record.to]:
@@ -348,7 +348,7 @@ def _news(
 
 
 def _behind(artifacts: Artifacts, seen: str | None, horizon: datetime) -> Iterator[tuple[Line, str]]:
-    with closing(lines(artifacts.promotions)) as records:
+    with closing(lines(artifacts.log)) as records:
         for record, digest in records:
             if digest == seen or (seen is None and record.time < horizon):
                 return

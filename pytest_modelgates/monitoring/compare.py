@@ -76,7 +76,7 @@ def compare(artifacts: Artifacts, policy: Policy, model_dir: Path) -> Comparison
     InsufficientDataError, StatisticsError
         As `agreement` does.
     """
-    if not is_model(model_dir):
+    if not is_model(artifacts, model_dir.name):
         raise RegistryError(f"{model_dir.name} is unknown: no directory {model_dir}")
     with LocalDirectory(model_dir) as model:
         digest, sidecar = model.verify(), model.sidecar

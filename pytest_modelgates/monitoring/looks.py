@@ -121,7 +121,7 @@ def _is_past(check: _Line, now: datetime) -> bool:
 
 def _acknowledged(artifacts: Artifacts, model_id: str, *, now: datetime) -> Event | None:
     kind = f'"kind":"{ACKNOWLEDGE}"'.encode()
-    with closing(lines_from_end(artifacts.promotions, holding=kind)) as found:
+    with closing(artifacts.log.from_end(holding=kind)) as found:
         for line in found:
             with suppress(*NOT_A_RECORD):
                 event = msgspec.json.decode(line, type=Event)

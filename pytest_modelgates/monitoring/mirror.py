@@ -14,13 +14,13 @@ import msgspec
 
 from ..artifacts import Artifacts
 from ..audit.chain import Commit, Event, Intent, Line, Unknown, changes, lines
-from ..audit.lock import locked_file
 from ..errors import FormatError, GoneError, IntegrityError
 from ..model.directory import LocalDirectory
 from ..model.manifest import Source
 from ..policy.operations import MlflowRules
 from ..storage.atomic import make_folder
 from ..storage.digests import Sha256
+from ..storage.lock import locked_file
 from ..storage.paths import is_there
 from ..storage.strict_json import canonical, read_json
 from ..storage.text import first_line, listed, printable
@@ -81,7 +81,7 @@ def mirror(artifacts: Artifacts, rules: MlflowRules, *, again: bool = False) -> 
         state = _state(artifacts, rules.address, mirrored)
         found, end = _behind(artifacts, state.seen)
         if not found and again:
-            with closing(changes(artifacts.promotions)) as all_of_them:
+            with closing(changes(artifacts.log)) as all_of_them:
                 found = [*islice(all_of_them, 1)]
         wanted, names = _wanted(artifacts, rules.alias, found, state, mirrored)
         if wanted.versions or wanted.aliased:
@@ -160,7 +160,7 @@ def _behind(artifacts: Artifacts, seen: str | None) -> tuple[list[Intent], str |
     found: list[Intent] = []
     end: str | None = None
     outcome: Line | None = None
-    with closing(lines(artifacts.promotions)) as records:
+    with closing(lines(artifacts.log)) as records:
         for record, digest in records:
             if digest == seen:
                 break

@@ -53,7 +53,7 @@ def _claim(artifacts: Artifacts, staging: Path, contents: Mapping[str, bytes], l
             id=directory.name,
             created=created,
             lineage=lineage,
-            audit_head=head_of(artifacts.promotions),
+            audit_head=head_of(artifacts.log),
             files=files,
         )
         stated = canonical(manifest)

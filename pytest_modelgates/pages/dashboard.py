@@ -98,7 +98,7 @@ def _registry(artifacts: Artifacts, in_force: InForce, now: datetime, notes: lis
     history, promotion = list[_Change](), in_force.policy.promotion
 
     def read_history() -> None:
-        with closing(happened(artifacts.promotions)) as found:
+        with closing(happened(artifacts.log)) as found:
             for record in islice(found, _READ):
                 if isinstance(record, Event) and record.kind == TRIAL:
                     continue

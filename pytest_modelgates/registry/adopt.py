@@ -1,7 +1,6 @@
 """Beginning the audit log anew from the link, in the open: the way on when the log is lost, damaged or contradicted."""
 
 import errno
-import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,10 +20,8 @@ from ..drift.versions import golden_metadata
 from ..errors import ModelgatesError, RefusedError
 from ..evidence.seal import load_key, sign
 from ..model.directory import LocalDirectory, verify
-from ..storage.atomic import sync_folder
-from ..storage.digests import sha256, sha256_of
+from ..storage.digests import sha256
 from ..storage.lines import first
-from ..storage.paths import is_file, is_link, is_there
 from ..storage.text import first_line
 from .golden import give_golden, panel_predictions
 from .in_force import InForce
@@ -74,19 +71,20 @@ def adopt_link(artifacts: Artifacts, in_force: InForce, *, reason: str, key: Pat
             )
         did = []
         before = None
-        if is_file(path) and not is_link(path):
-            before = sha256_of(path)
+        disk = artifacts.disk
+        if disk.is_file(path) and not disk.is_link(path):
+            before = artifacts.log.sha256()
             aside = set_aside(artifacts, before)
             with suppress(FileExistsError):  # a crash came between this and the next step
-                os.link(path, aside)
-            if not is_file(aside):  # the trials of the log before would be lost with it
+                disk.keep_as(path, aside)
+            if not disk.is_file(aside):  # the trials of the log before would be lost with it
                 raise OSError(errno.EIO, "The log before was not kept", str(aside))
             did.append(f"keep the log before, sha256:{before}, as {aside}")
-        elif is_there(path):
+        elif disk.is_there(path):
             aside = path.with_name(f"{path.name}.moved-{int(time.time())}")
-            path.rename(aside)
+            disk.rename(path, aside)
             did.append(f"move what lies in the place of {path.name} to {aside}")
-        sync_folder(path.parent)
+        disk.sync(path.parent)
         now = datetime.now(UTC)
         event = event_of(ADOPTED, f"{model_id} sha256:{digest}", reason, before)
         change = in_force.intent("adopt", from_=None, to=model_id, digest=digest, reason=reason, time=now)

@@ -18,7 +18,6 @@ from ..audit.whole import Chain, logs, read_chain, remember
 from ..errors import FormatError, IntegrityError
 from ..evidence.seal import signer
 from ..model.directory import LocalDirectory
-from ..storage.lines import lines_from_end
 from ..storage.paths import is_there
 from .store import model_ids
 
@@ -48,7 +47,7 @@ def check_log_end(artifacts: Artifacts, keys: Sequence[str] | None, newest: str 
     end: int | None = None
     last: Commit | Event | None = None
     holds = False
-    with closing(lines(artifacts.promotions)) as found:
+    with closing(lines(artifacts.log)) as found:
         for record, digest in found:
             end = end or record.n
             # An event without a signature says nothing about the one of the change before it.
@@ -82,7 +81,7 @@ class Checked:
 def verify_log(artifacts: Artifacts, keys: Sequence[str] | None, head: Head | None = None) -> Checked:
     """Judge the whole log: every line, every signature, and the heads that all models and the caller kept."""
     kept = kept_heads(artifacts)
-    chain = read_chain(artifacts.promotions, heads=[*kept.values(), *([head] if head else [])])
+    chain = read_chain(artifacts.log, heads=[*kept.values(), *([head] if head else [])])
     remember(artifacts, chain)
     problems = [*chain.problems, *lost_heads(kept, chain)]
     for record in chain.signed:
@@ -113,8 +112,8 @@ def pulled(artifacts: Artifacts) -> set[str]:
     found = set[str]()
     if not is_there(artifacts.shared):
         return found
-    for path in logs(artifacts):
-        with suppress(FormatError), closing(lines_from_end(path, holding=f'"kind":"{PULL}"'.encode())) as marked:
+    for log in logs(artifacts):
+        with suppress(FormatError), closing(log.from_end(holding=f'"kind":"{PULL}"'.encode())) as marked:
             for line in marked:
                 with suppress(FormatError):
                     record = decoded(line, "line")
@@ -130,7 +129,7 @@ def lost_heads(kept: Mapping[str, Head], chain: Chain) -> list[str]:
 
 def adopted(artifacts: Artifacts) -> datetime | None:
     """Find out when the log was begun anew from the link; None for a log that began with a promotion."""
-    first = adoption(artifacts.promotions)
+    first = adoption(artifacts.log)
     return first.time if first else None
 
 

@@ -1,11 +1,7 @@
 """Deleting old models: never the live one, the one before it, a candidate, or one that is tested or that is read."""
 
-import fcntl
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -15,9 +11,7 @@ from ..audit.ab import read_plan
 from ..audit.writer import lock, locked
 from ..errors import FormatError, RegistryError
 from ..policy.operations import LockRules
-from ..storage.atomic import sync_folder
-from ..storage.paths import is_folder, is_there, walk
-from ..storage.regular_files import open_folder
+from ..storage.disk import Disk
 from ..storage.text import counted
 from .store import model_ids, past_live, state
 
@@ -76,21 +70,21 @@ def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool 
     """
     if keep < 0:
         raise RegistryError(f"cannot keep {keep} models; give 0 or more")
-    found = Collected()
+    found, disk = Collected(), artifacts.disk
     with lock(artifacts, rules, writes=False) if dry_run else locked(artifacts, rules):
-        if not is_folder(artifacts.models):
+        if not disk.is_folder(artifacts.models):
             return found
         models = [artifacts.models / name for name in _expendable(artifacts, keep, found)]
         for path in [*models, *_old_goldens(artifacts, keep, found), *_leftovers(artifacts)]:
             name = path.name if path.parent == artifacts.models else str(path.relative_to(artifacts.root))
             try:
-                with _unread(path) if is_folder(path) else nullcontext(enter_result=True) as free:
+                with disk.unread(path) if disk.is_folder(path) else nullcontext(enter_result=True) as free:
                     if free:
-                        size = _size(path)
+                        size = disk.size(path)
                         if not dry_run:
-                            _delete(path)
+                            _delete(disk, path)
                         found.removed.append(Removed(name, size))
-                    elif is_there(path):
+                    elif disk.is_there(path):
                         found.kept.append((name, "a process has it open"))
             except FileNotFoundError:  # a pack has just renamed its staging folder
                 continue
@@ -128,7 +122,9 @@ def _old_goldens(artifacts: Artifacts, keep: int, found: Collected) -> list[Path
     """Find the files of goldens that were in force before; what no list names is kept, since a list may be lost."""
     folder = artifacts.earlier_goldens
     there = (
-        {path.stem: path for path in folder.iterdir() if EARLIER_FILE.fullmatch(path.name)} if is_folder(folder) else {}
+        {Path(name).stem: folder / name for name in artifacts.disk.files(folder) if EARLIER_FILE.fullmatch(name)}
+        if artifacts.disk.is_folder(folder)
+        else {}
     )
     if not there:
         return []
@@ -152,12 +148,8 @@ def _old_goldens(artifacts: Artifacts, keep: int, found: Collected) -> list[Path
 
 def _leftovers(artifacts: Artifacts) -> list[Path]:
     """Find what killed commands left: folders of models, and files that were not yet renamed to their place."""
-    with os.scandir(artifacts.models) as entries:
-        folders = [
-            Path(entry.path)
-            for entry in entries
-            if entry.name.startswith((TRASH, STAGING)) and entry.is_dir(follow_symlinks=False)
-        ]
+    disk = artifacts.disk
+    folders = [artifacts.models / name for name in disk.folders(artifacts.models) if name.startswith((TRASH, STAGING))]
     files = []
     # Who writes here has the lock, which we have now. Reports and the like are written without it.
     places = (
@@ -170,53 +162,22 @@ def _leftovers(artifacts: Artifacts) -> list[Path]:
         (artifacts.outcomes, OUTCOMES),
     )
     for folder, names in places:
-        if is_folder(folder):
-            with os.scandir(folder) as entries:
-                files += [
-                    Path(entry.path)
-                    for entry in entries
-                    if (match := STAGED.fullmatch(entry.name))
-                    and names.fullmatch(match[1])
-                    and entry.is_file(follow_symlinks=False)
-                ]
+        if disk.is_folder(folder):
+            files += [
+                folder / name
+                for name in disk.files(folder)
+                if (match := STAGED.fullmatch(name)) and names.fullmatch(match[1])
+            ]
     return [*sorted(folders), *sorted(files)]
 
 
-@contextmanager
-def _unread(directory: Path) -> Iterator[bool]:
-    """Lock a directory, so that no reader opens it; False if one already has, or the directory is gone."""
-    try:
-        descriptor = open_folder(directory)
-    except FileNotFoundError:  # a pack has just renamed its staging folder
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except BlockingIOError:
-            free = False
-        yield free
-    finally:
-        os.close(descriptor)
-
-
-def _size(directory: Path) -> int:
-    if not is_folder(directory):
-        return directory.lstat().st_size
-    return sum(Path(place, name).lstat().st_size for place, _, names in walk(directory) for name in names)
-
-
-def _delete(directory: Path) -> None:
-    if not is_folder(directory):
-        directory.unlink()
-        return
-    # Rename first, so that a reader sees a whole model or none.
-    trash = directory
-    if not directory.name.startswith(TRASH):
+def _delete(disk: Disk, path: Path) -> None:
+    trash = path
+    # Rename a folder first, so that a reader sees a whole model or none.
+    if disk.is_folder(path) and not path.name.startswith(TRASH):
         # This model may have been deleted once, restored by hand, and its old trash not yet removed.
-        places = (directory.with_name(f"{TRASH}{directory.name}-{number}") for number in count())
-        trash = next(place for place in places if not is_there(place))
-        directory.rename(trash)
-        sync_folder(trash.parent)
-    shutil.rmtree(trash)
+        places = (path.with_name(f"{TRASH}{path.name}-{number}") for number in count())
+        trash = next(place for place in places if not disk.is_there(place))
+        disk.rename(path, trash)
+        disk.sync(trash.parent)
+    disk.remove(trash)

@@ -23,7 +23,6 @@ from ..model.manifest import installed
 from ..model.panel import Panel
 from ..policy.policy import Policy
 from ..predictions.following import Follower
-from ..storage.paths import is_link
 from ..storage.text import printable
 from ..trials.kept import kept_of, market_of, trial_of
 from ..trials.ledger import enter, read_ledger, seen_on
@@ -33,7 +32,7 @@ from .golden import give_golden, panel_predictions
 from .in_force import InForce
 from .nights import nights
 from .sharing import Proposal, Sharing
-from .store import Done, change_live, is_model, state
+from .store import Done, change_live, is_model, link_text, state
 from .way_back import WayBack
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def gather(
     """Read all that a promotion is decided by; raises as `plan_promotion` does."""
     policy = in_force.policy
     directory = artifacts.model(model_id)
-    if not is_model(directory):
+    if not is_model(artifacts, model_id):
         raise RegistryError(f"{model_id} is unknown: no directory {directory}")
     stored = read_report(report, keys=policy.evidence.keys) if isinstance(report, Path) else report
     found = state(artifacts)
@@ -171,7 +170,7 @@ def _count(artifacts: Artifacts, model_id: str) -> list[Event]:
     Return the ledger as it was before.
     """
     directory, ledger = artifacts.model(model_id), read_ledger(artifacts)
-    if not is_model(directory):
+    if not is_model(artifacts, model_id):
         return ledger
     state(artifacts)  # raises where link and log contradict each other; there nothing is written
     # What cannot be read cannot be judged either.
@@ -229,7 +228,7 @@ def promote(
     policy = in_force.policy
     stored = read_report(report, keys=policy.evidence.keys) if isinstance(report, Path) else report
     run, shadow = stored.report.modelgates.models.get(model_id), None
-    if run and is_link(artifacts.latest):
+    if run and link_text(artifacts):
         shadow = _shadow_records(artifacts, run.digest_before, policy)
         shadow.read()  # the log may be long, so most of it is read before others have to wait
     sharing = Sharing.of(artifacts, in_force, private)

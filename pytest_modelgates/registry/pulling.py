@@ -144,7 +144,7 @@ def _keep(artifacts: Artifacts, end: Head, news: News, *, anew: bool, reason: st
     copy = artifacts.shared
     if anew and is_there(copy):
         digest = sha256_of(copy)
-        append(artifacts.promotions, event_of(RECOVER, copy.name, reason, digest), mode=artifacts.file_mode)
+        append(artifacts.log, event_of(RECOVER, copy.name, reason, digest), mode=artifacts.file_mode)
         copy.rename(copy.with_name(f"{copy.name}.{digest[:16]}"))
         sync_folder(copy.parent)
     drop_torn_line(copy)
@@ -161,7 +161,7 @@ def _follow(artifacts: Artifacts, in_force: InForce, head: Head, said: Shared, *
     if found.agrees:
         if not found.in_step:
             why = reason or f"record {head.n} of the bucket makes {said.change.to} live too"
-            append(artifacts.promotions, event_of(FOLLOW, said.change.to, why, head.digest), mode=artifacts.file_mode)
+            append(artifacts.log, event_of(FOLLOW, said.change.to, why, head.digest), mode=artifacts.file_mode)
         return None
     if not found.in_step and not reason:
         raise RefusedError(f"{found.apart(now.change)}; nothing is chosen here. {EITHER[0].upper()}{EITHER[1:]}")
@@ -290,7 +290,7 @@ def _copy(artifacts: Artifacts, bucket: Bucket, manifest: Manifest, name: str, p
 def _settle_in(artifacts: Artifacts, record: Shared, folder: Path, url: str, head: Head) -> None:
     """Give a model that was fetched its place, and tell the log where it is from. The caller holds the lock."""
     model_id = record.change.to
-    append(artifacts.promotions, event_of(PULL, model_id, f"from {url}", head.digest), mode=artifacts.file_mode)
+    append(artifacts.log, event_of(PULL, model_id, f"from {url}", head.digest), mode=artifacts.file_mode)
     sync_folder(folder)
     try:
         rename_new(folder, artifacts.model(model_id))

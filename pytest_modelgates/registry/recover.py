@@ -22,8 +22,8 @@ from ..errors import FormatError, ModelgatesError
 from ..model.directory import verify
 from ..policy.operations import LockRules
 from ..storage.digests import sha256
-from ..storage.lines import drop_torn_line, first, read_end, torn_bytes
-from ..storage.paths import is_file, is_folder, is_link, is_there
+from ..storage.disk import staged_link
+from ..storage.lines import first
 from ..storage.strict_json import parse_json, read_bytes
 from .audit_check import kept_heads, lost_heads
 from .store import (
@@ -37,7 +37,6 @@ from .store import (
     point_latest_at,
     set_stray_end_aside,
     sound_tail,
-    staged_link,
 )
 
 SEE = "; see: modelgates recover"
@@ -94,7 +93,7 @@ def diagnose(artifacts: Artifacts) -> Findings:
     found = Findings()
     try:
         chain, kept = _read(artifacts)
-        damage = chain.older_problems if stray_end(artifacts.promotions) else chain.problems
+        damage = chain.older_problems if stray_end(artifacts.log) else chain.problems
         found.problems = [f"{artifacts.promotions}: {problem}" for problem in damage[:MOST]]
         found.problems += lost_heads(kept, chain)
         end = sound_tail(artifacts)
@@ -102,10 +101,10 @@ def diagnose(artifacts: Artifacts) -> Findings:
         found.problems, found.contradicted = found.problems or [str(error).removesuffix(SEE)], True
         found.problems += _ways_on(artifacts, None)
         return found
-    link, logged = link_text(artifacts.latest), end.change.to if end.change else None
+    link, logged = link_text(artifacts), end.change.to if end.change else None
     live = link if end.open and link == end.open.to else logged
-    claims = link if link and is_id(link) and is_model(artifacts.model(link)) else None
-    if (claims and claims != live) or (live is None and is_there(artifacts.latest)):
+    claims = link if link and is_id(link) and is_model(artifacts, link) else None
+    if (claims and claims != live) or (live is None and artifacts.disk.is_there(artifacts.latest)):
         found.problems.append(
             f"promotions.log says {live or 'nothing'} is live, latest points at {link or 'nothing that is a model'}"
         )
@@ -124,34 +123,33 @@ def diagnose(artifacts: Artifacts) -> Findings:
 
 def _read(artifacts: Artifacts) -> tuple[Chain, dict[str, Head]]:
     kept = kept_heads(artifacts)
-    return read_chain(artifacts.promotions, heads=list(kept.values()), known=remembered(artifacts)), kept
+    return read_chain(artifacts.log, heads=list(kept.values()), known=remembered(artifacts)), kept
 
 
 def _log_steps(artifacts: Artifacts, end: Tail, link: str | None, found: Findings) -> Iterator[Step]:
-    path = artifacts.promotions
-    torn, stray = torn_bytes(path), stray_end(path)
+    log = artifacts.log
+    torn, stray = log.torn(), stray_end(log)
     if torn:
-        yield Step(f"cut off the {torn} bytes that a crash left behind the log's end", lambda: drop_torn_line(path))
+        yield Step(f"cut off the {torn} bytes that a crash left behind the log's end", log.drop_torn)
     if stray:
-        found.evidence = sha256(read_end(path, torn + stray.size)[: stray.size])
-        yield Step(stray.in_words(path, found.evidence), lambda: set_stray_end_aside(artifacts))
+        found.evidence = sha256(log.end(torn + stray.size)[: stray.size])
+        yield Step(stray.in_words(artifacts.promotions, found.evidence), lambda: set_stray_end_aside(artifacts))
     if end.open and link == end.open.to:
         yield Step(f"finish the {end.open.action} to {link} that was cut short", lambda: finish_interrupted(artifacts))
     elif end.open:
         text = f"forget the {end.open.action} to {end.open.to} that was cut short"
-        yield Step(text, lambda: append(path, Abort(time=datetime.now(UTC)), after=end.head))
+        yield Step(text, lambda: append(log, Abort(time=datetime.now(UTC)), after=end.head))
 
 
 def _link_steps(artifacts: Artifacts, live: str | None) -> Iterator[Step]:
-    places = (artifacts.latest, artifacts.latest_onnx)
+    places, disk = (artifacts.latest, artifacts.latest_onnx), artifacts.disk
     for place in (*places, *map(staged_link, places)):
-        wanted = place in places
-        if is_there(place) and (not is_link(place) if wanted else is_folder(place) and not is_link(place)):
+        if disk.is_other(place) and (place in places or disk.is_folder(place)):
             aside = place.with_name(f"{place.name}.moved-{int(time.time())}")
-            yield Step(f"move what lies in the place of {place.name} to {aside}", partial(place.rename, aside))
+            yield Step(f"move what lies in the place of {place.name} to {aside}", partial(disk.rename, place, aside))
     if live is None:
         return
-    link = link_text(artifacts.latest)
+    link = link_text(artifacts)
     if link != live:
         was = f"points at {link!r}" if link else "is missing or not a link"
         text = f"point latest at {live}, which the log says is live; it {was}"
@@ -176,9 +174,9 @@ def _live_problems(artifacts: Artifacts, live: str | None) -> Iterator[str]:
 def goldens_problem(artifacts: Artifacts) -> str | None:
     """Say what is wrong with the list of goldens, without which no promotion can save its own; None if nothing is."""
     path = artifacts.golden_metadata
-    if not is_there(path):
+    if not artifacts.disk.is_there(path):
         return None
-    if not is_file(path):
+    if not artifacts.disk.is_file(path):
         return f"{path}: not a regular file"
     try:  # as JSON only: its types would bring NumPy along
         parse_json(read_bytes(path), str(path))
@@ -211,7 +209,7 @@ def _back(artifacts: Artifacts, live: str | None) -> str | None:
 def _ways_on(artifacts: Artifacts, end: Tail | None) -> Iterator[str]:
     """List what a person may choose where log and link cannot both be right."""
     yield f"{ARROW}put the newest copy of {artifacts.promotions} back, and look again: modelgates recover"
-    link = link_text(artifacts.latest)
+    link = link_text(artifacts)
     claims = link if link and is_id(link) and not _damage(artifacts, link) else None
     if claims:
         yield f'{ARROW}or keep {claims} live, and begin a new log: modelgates recover --adopt-link --reason "…"'

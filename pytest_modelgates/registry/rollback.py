@@ -17,9 +17,18 @@ from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
 from ..storage.lines import first
-from ..storage.paths import is_folder, is_link, is_there
 from .in_force import InForce
-from .store import Done, append_signed, change_live, ever_live, link_text, past_live, set_stray_end_aside, sound_tail
+from .store import (
+    Done,
+    append_signed,
+    change_live,
+    ever_live,
+    is_model,
+    link_text,
+    past_live,
+    set_stray_end_aside,
+    sound_tail,
+)
 
 
 def rollback(
@@ -58,9 +67,9 @@ def rollback(
             raise RefusedError(_already(artifacts, model_id))
         record = first(ever_live(artifacts, model_id))
         was = record.digest if record else None
-        if was is None or not is_folder(artifacts.model(model_id)):
+        if was is None or not artifacts.disk.is_folder(artifacts.model(model_id)):
             lost = "was never live" if was is None else "is not there any more"
-            past = ", ".join(name for name in past_live(artifacts, live) if is_folder(artifacts.model(name)))
+            past = ", ".join(name for name in past_live(artifacts, live) if is_model(artifacts, name))
             where = past or "none; see: modelgates recover"
             raise RefusedError(f"{model_id} {lost}; rollback goes to one of: {where}")
         digest = verify(artifacts.model(model_id))
@@ -81,17 +90,17 @@ def rollback(
 
 def live_by_link(artifacts: Artifacts) -> str | None:
     """Read which model the link names; None if it leads elsewhere or is missing."""
-    if is_there(artifacts.latest) and not is_link(artifacts.latest):
+    if artifacts.disk.is_other(artifacts.latest):
         link_target(artifacts)  # says what lies there
-    live = link_text(artifacts.latest)
+    live = link_text(artifacts)
     return live if live and is_id(live) else None
 
 
 def _settle(artifacts: Artifacts, live: str | None) -> None:
     """Settle a change that was cut short, wherever the link leads now."""
-    end = tail(artifacts.promotions)
+    end = tail(artifacts.log)
     if end.open and live not in (end.open.to, end.open.from_):
-        append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=end.head)
+        append(artifacts.log, Abort(time=datetime.now(UTC)), after=end.head)
     else:
         finish_interrupted(artifacts)
 

@@ -87,7 +87,7 @@ def _in_step(artifacts: Artifacts, change: Intent | None) -> bool:
                 return True
             heads.add(head)
     digests = {head.digest for head in heads}
-    with closing(lines(artifacts.promotions)) as log:
+    with closing(lines(artifacts.log)) as log:
         for line, _ in log:
             if isinstance(line, Event) and line.kind == FOLLOW and line.evidence in digests:
                 return True
@@ -319,7 +319,7 @@ class Sharing:
             if found.agrees:
                 if not found.in_step:
                     so_too = f"record {found.head.n} of the bucket makes {live} live too"
-                    append(artifacts.promotions, event_of(FOLLOW, live, so_too, _digest_of_last(artifacts)))
+                    append(artifacts.log, event_of(FOLLOW, live, so_too, _digest_of_last(artifacts)))
                 return None
             if found.said and found.in_step:
                 raise RefusedError(f"record {found.head.n} of the bucket makes {found.said.change.to} live; {BEHIND}")

@@ -12,13 +12,13 @@ from ..artifacts import Artifacts, newest_id
 from ..audit.ab import read_plan
 from ..audit.chain import EMPTY, Intent, Tail
 from ..audit.kill import killed
-from ..audit.lock import is_locked, no_lock
 from ..audit.whole import Chain, read_chain, remember, remembered
 from ..audit.writer import link_target
 from ..errors import FormatError, IntegrityError, ModelgatesError
 from ..model.directory import CHANGES, LocalDirectory, verify
+from ..storage.disk import staged_link
 from ..storage.lines import first
-from ..storage.paths import is_file, is_folder, is_link, is_there
+from ..storage.lock import no_lock
 from .audit_check import check_log_end, newest_that_keeps_a_head
 from .in_force import InForce
 from .recover import MOST, SEE, goldens_problem
@@ -31,7 +31,6 @@ from .store import (
     onnx_link_broken,
     past_live,
     sound_tail,
-    staged_link,
     state,
     went_live,
 )
@@ -110,7 +109,7 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
     Of a log that was verified before and only grew since, the rest is read.
     """
     problems: list[str] = []
-    chain = _unless(problems, lambda: read_chain(artifacts.promotions, known=remembered(artifacts))) or Chain()
+    chain = _unless(problems, lambda: read_chain(artifacts.log, known=remembered(artifacts))) or Chain()
     remember(artifacts, chain)
     damage = [f"{artifacts.promotions}: {problem}" for problem in chain.problems]
     problems += [f"{problem}{SEE}" for problem in damage[:MOST]]
@@ -120,9 +119,9 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
     live = _unless(problems, lambda: link_target(artifacts))
     _unless(log, lambda: state(artifacts))
     newest = _unless(problems, lambda: newest_id(artifacts))
-    if newest and not is_model(artifacts.model(newest)):
+    if newest and not is_model(artifacts, newest):
         problems.append(f"{artifacts.latest_id}: names a model that is not there; write the newest model's id into it")
-    if end.open and not is_locked(artifacts.lock) and _unless(log, lambda: sound_tail(artifacts)) == end:
+    if end.open and not artifacts.disk.is_locked(artifacts.lock) and _unless(log, lambda: sound_tail(artifacts)) == end:
         # Read again, because a writer may have ended between the first look at the log and the one at the lock.
         problems.append(
             f"a {end.open.action} to {end.open.to} was cut short; the next change settles it, or: modelgates recover"
@@ -142,7 +141,11 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
     level, doubts = _unless(log, lambda: check_log_end(artifacts, in_force.keys, keeps)) or ("not sound", [])
     problems += doubts
     plan = _unless(problems, lambda: read_plan(artifacts))
-    bucket = _unless(problems, lambda: _bucket(artifacts, change, problems)) if is_there(artifacts.shared) else None
+    bucket = (
+        _unless(problems, lambda: _bucket(artifacts, change, problems))
+        if artifacts.disk.is_there(artifacts.shared)
+        else None
+    )
     if in_force.found == "broken":
         problems.append("the policy cannot be read, and nothing is promoted until it is mended")
     return Status(
@@ -190,7 +193,7 @@ def _way_back(artifacts: Artifacts, live: str | None, change: Intent | None) -> 
     back = first(past_live(artifacts, live)) if live else None
     if back is None:
         return "none"
-    if not is_model(artifacts.model(back)):
+    if not is_model(artifacts, back):
         return f"{back}, which is not there any more"
     rehearsed = change is not None and change.from_ == back and isinstance(change.way_back, str)
     return f"{back}, {'rehearsed at the promotion' if rehearsed else 'not rehearsed'}"
@@ -208,12 +211,13 @@ def _policy_of(in_force: InForce, change: Intent | None) -> str:
 
 def _odd_places(artifacts: Artifacts, live: str | None) -> Iterator[str]:
     """Name what lies where only the registry's own links and files should."""
+    disk = artifacts.disk
     if live is not None and onnx_link_broken(artifacts):
         yield f"{artifacts.latest_onnx} does not lead to {ONNX_LINK}{SEE}"
     for staged in map(staged_link, (artifacts.latest, artifacts.latest_onnx)):
-        if is_folder(staged) and not is_link(staged):
+        if disk.is_folder(staged) and not disk.is_link(staged):
             yield f"{staged}: a folder, where the link is made before it is moved{SEE}"
-    if is_there(artifacts.lock) and (is_link(artifacts.lock) or not is_file(artifacts.lock)):
+    if disk.is_there(artifacts.lock) and (disk.is_link(artifacts.lock) or not disk.is_file(artifacts.lock)):
         yield str(no_lock(artifacts.lock))
     if problem := goldens_problem(artifacts):
         yield f"{problem}{SEE}"
@@ -230,7 +234,7 @@ def _unless(problems: list[str], ask: Callable[[], T]) -> T | None:
 
 def listing(artifacts: Artifacts, *, last: int | None = None) -> list[Row]:
     """List model directories, oldest first; only the newest `last` of them if that is given."""
-    live, ids = link_text(artifacts.latest), model_ids(artifacts)
+    live, ids = link_text(artifacts), model_ids(artifacts)
     rows = [_row(artifacts.model(model_id)) for model_id in (ids[-last:] if last else ids)]
     # No model was promoted before it was packed, so the log need not be read further back.
     oldest = min((row.created for row in rows if row.created), default=None)

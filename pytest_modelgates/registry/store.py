@@ -4,12 +4,10 @@ The link decides, and the log is written around its move: intent, move, commit, 
 """
 
 import errno
-import os
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,10 +33,7 @@ from ..audit.writer import link_target
 from ..errors import FormatError, ModelgatesError, RegistryError
 from ..evidence.seal import sign
 from ..model.directory import MODEL
-from ..storage.atomic import sync_folder
 from ..storage.digests import sha256
-from ..storage.lines import drop_end, drop_torn_line, read_end
-from ..storage.paths import is_folder, is_link, is_there
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -63,9 +58,9 @@ class Done:
     head: Head
 
 
-def link_text(path: Path) -> str | None:
-    """Read a link's text, unchecked; None if there is no link."""
-    return os.readlink(path) if is_link(path) else None
+def link_text(artifacts: Artifacts) -> str | None:
+    """Read what `latest` says, unchecked; None if there is no link."""
+    return artifacts.disk.link_text(artifacts.latest)
 
 
 def live_id(artifacts: Artifacts) -> str | None:
@@ -77,7 +72,7 @@ def live_id(artifacts: Artifacts) -> str | None:
         If `latest` is not a link, or does not lead to a model directory beside it.
     """
     target = link_target(artifacts)
-    if target is not None and not is_folder(artifacts.model(target)):
+    if target is not None and not artifacts.disk.is_folder(artifacts.model(target)):
         raise RegistryError(f"{artifacts.latest} points at {target}, which is not there; roll back to a model that is")
     return target
 
@@ -92,9 +87,9 @@ def state(artifacts: Artifacts) -> State:
     """
     # A change writes to the log before and after it moves the link. If the log's end is the same before and after we
     # read the link, both belong to the same moment.
-    log, target, after = tail(artifacts.promotions), link_target(artifacts), tail(artifacts.promotions)
+    log, target, after = tail(artifacts.log), link_target(artifacts), tail(artifacts.log)
     while after != log:
-        log, target, after = after, link_target(artifacts), tail(artifacts.promotions)
+        log, target, after = after, link_target(artifacts), tail(artifacts.log)
     logged = log.change.to if log.change else None
     if target not in (logged, log.open.to if log.open else logged):
         raise RegistryError(
@@ -114,8 +109,8 @@ def went_live(artifacts: Artifacts, to: str | None = None) -> Generator[Intent, 
 
     What needs the order of all changes must verify the log first.
     """
-    for path in logs(artifacts):
-        yield from committed(path, to)
+    for log in logs(artifacts):
+        yield from committed(log, to)
 
 
 def ever_live(artifacts: Artifacts, to: str | None = None) -> Generator[Intent, None, None]:
@@ -151,10 +146,10 @@ def change_live(
     A/B test ends before, whatever becomes of the change. If it cannot be ended, its plan is of another change, by which
     no row is dealt.
     """
-    if is_there(artifacts.ab):
+    if artifacts.disk.is_there(artifacts.ab):
         with suppress(OSError, ModelgatesError):
             ab.stop(artifacts, f"{change.to} goes live ({change.action})")
-    intent = append(artifacts.promotions, change, mode=artifacts.file_mode)
+    intent = append(artifacts.log, change, mode=artifacts.file_mode)
     try:
         require_end(artifacts, intent)
         if decide:
@@ -165,15 +160,15 @@ def change_live(
         # If putting the link back fails as well, the next holder of the lock settles the change. And if another process
         # has written since, it has settled ours, and the link is its business.
         with suppress(OSError, ModelgatesError):
-            if tail(artifacts.promotions).head == intent:
-                _point(artifacts, change.from_)
-                append(artifacts.promotions, Abort(time=datetime.now(UTC)), after=intent)
+            if tail(artifacts.log).head == intent:
+                artifacts.disk.point(artifacts.latest, change.from_)
+                append(artifacts.log, Abort(time=datetime.now(UTC)), after=intent)
         raise
 
 
 def require_end(artifacts: Artifacts, head: Head) -> None:
     """Refuse to go on if the log does not end where this process left it."""
-    if tail(artifacts.promotions).head != head:
+    if tail(artifacts.log).head != head:
         raise RegistryError(OTHER_WRITER.format(artifacts.promotions))
 
 
@@ -186,16 +181,16 @@ def append_signed(
 ) -> Head:
     """Append a record that vouches for the log up to here, if there is a key. The caller holds the lock."""
     if key:
-        end = tail(artifacts.promotions).head
+        end = tail(artifacts.log).head
         record = msgspec.structs.replace(record, n=end.n + 1, prev=end.digest)
         record = msgspec.structs.replace(record, signature=sign(signed_content(record), key))
-    return append(artifacts.promotions, record, mode=artifacts.file_mode, after=after)
+    return append(artifacts.log, record, mode=artifacts.file_mode, after=after)
 
 
 def sound_tail(artifacts: Artifacts) -> Tail:
     """Read the end of the log as if no lines that are not records followed on it."""
-    stray = stray_end(artifacts.promotions)
-    return tail(artifacts.promotions, skip=stray.lines if stray else 0)
+    stray = stray_end(artifacts.log)
+    return tail(artifacts.log, skip=stray.lines if stray else 0)
 
 
 def set_stray_end_aside(artifacts: Artifacts) -> tuple[str, str] | None:
@@ -206,15 +201,15 @@ def set_stray_end_aside(artifacts: Artifacts) -> tuple[str, str] | None:
     tuple of str, or None
         In words what was done, and the digest of the lines.
     """
-    path = artifacts.promotions
-    drop_torn_line(path)
-    stray = stray_end(path)
+    path, log = artifacts.promotions, artifacts.log
+    log.drop_torn()
+    stray = stray_end(log)
     if stray is None:
         return None
-    content = read_end(path, stray.size)
+    content = log.end(stray.size)
     digest = sha256(content)
     artifacts.write(path.with_name(f"{path.name}.stray-{digest[:16]}"), content)
-    drop_end(path, stray.size)
+    log.drop_end(stray.size)
     return stray.in_words(path, digest), digest
 
 
@@ -223,54 +218,28 @@ def point_latest_at(artifacts: Artifacts, model_id: str) -> None:
     # `latest.onnx` leads through `latest` and never changes. It comes first, so that nothing is left to fail once
     # `latest` has moved.
     if onnx_link_broken(artifacts):
-        _link(artifacts.latest_onnx, ONNX_LINK)
-    _point(artifacts, model_id)
-    if os.readlink(artifacts.latest) != model_id:
+        artifacts.disk.point(artifacts.latest_onnx, ONNX_LINK)
+    artifacts.disk.point(artifacts.latest, model_id)
+    if link_text(artifacts) != model_id:
         raise OSError(errno.EIO, f"Does not point at {model_id} after the link was moved", str(artifacts.latest))
 
 
 def onnx_link_broken(artifacts: Artifacts) -> bool:
     """Whether `latest.onnx`, which servers open, does not lead through `latest`."""
-    return not (is_link(artifacts.latest_onnx) and os.readlink(artifacts.latest_onnx) == ONNX_LINK)
-
-
-def _point(artifacts: Artifacts, model_id: str | None) -> None:
-    if model_id is None:
-        artifacts.latest.unlink(missing_ok=True)
-    else:
-        _link(artifacts.latest, model_id)
-    sync_folder(artifacts.models)
-
-
-def staged_link(path: Path) -> Path:
-    """Where a link is made before it is moved to its place; a fixed name will do, as the lock admits one writer."""
-    return path.with_name(f".{path.name}.new")
-
-
-def _link(path: Path, target: str) -> None:
-    staged = staged_link(path)
-    if is_folder(staged) and not is_link(staged):
-        raise RegistryError(f"{staged}: a folder, where the link is made before it is moved; see: modelgates recover")
-    if is_folder(path) and not is_link(path):
-        raise RegistryError(f"{path}: a folder, expected a link; see: modelgates recover")
-    staged.unlink(missing_ok=True)
-    staged.symlink_to(target)
-    staged.replace(path)
+    return artifacts.disk.link_text(artifacts.latest_onnx) != ONNX_LINK
 
 
 def model_ids(artifacts: Artifacts) -> list[str]:
     """List the id of every model directory, oldest first."""
-    if not is_folder(artifacts.models):
-        return []
-    with os.scandir(artifacts.models) as entries:
-        return sorted(
-            (entry.name for entry in entries if is_id(entry.name) and entry.is_dir(follow_symlinks=False)), key=int
-        )
+    disk = artifacts.disk
+    names = disk.folders(artifacts.models) if disk.is_folder(artifacts.models) else []
+    return sorted((name for name in names if is_id(name)), key=int)
 
 
-def is_model(directory: Path) -> bool:
-    """Whether a path is a directory, not a link to one, and named as a model."""
-    return is_id(directory.name) and is_folder(directory) and not is_link(directory)
+def is_model(artifacts: Artifacts, model_id: str) -> bool:
+    """Whether a name is that of a directory, not of a link to one, and a model's."""
+    directory, disk = artifacts.models / model_id, artifacts.disk
+    return is_id(model_id) and disk.is_folder(directory) and not disk.is_link(directory)
 
 
 def live_change(artifacts: Artifacts) -> Intent:

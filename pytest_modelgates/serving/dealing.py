@@ -223,7 +223,7 @@ class Dealer:
         if live.digest != plan.live_digest:
             why = f"it compares with {plan.live}, and {live.model_id} is served"
             return _Found(file, plan, trouble=f"A/B test {plan}: {why}, which gets all rows; {_STOP}")
-        if why_not := plan.outlived(tail(live.artifacts.promotions).change):
+        if why_not := plan.outlived(tail(live.artifacts.log).change):
             raise ModelgatesError(why_not)
         folder = _folder(live.artifacts, plan)
         path = live.artifacts.model(plan.candidate) / MODEL

@@ -163,7 +163,7 @@ def record_drill(artifacts: Artifacts, found: Drill, reason: str = "") -> None:
     digest = sha256(content)
     artifacts.write(artifacts.drills / f"{digest}.json", content)
     said = f"{found}: {reason}" if reason.strip() else str(found)
-    append(artifacts.promotions, event_of(DRILL, ALL_ARMS, said, digest), mode=artifacts.file_mode)
+    append(artifacts.log, event_of(DRILL, ALL_ARMS, said, digest), mode=artifacts.file_mode)
 
 
 def _words(reason: str) -> str:
@@ -175,7 +175,7 @@ def last_drill(artifacts: Artifacts) -> Drill | None:
     """Find the newest drill that proved the switch on every server; None if the log has none whose file is there."""
     if not is_there(artifacts.promotions):
         return None
-    with closing(lines(artifacts.promotions)) as records:
+    with closing(lines(artifacts.log)) as records:
         for record, _ in records:
             if isinstance(record, Event) and record.kind == DRILL and record.evidence:
                 found = _read(artifacts, record.evidence)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
-from ..audit.lock import locked_file
 from ..errors import InsufficientDataError, RefusedError, StatisticsError
 from ..policy.operations import PaperLimits
 from ..predictions.counting import Tally, Window, asked_for, refuse_incomplete
@@ -26,6 +25,7 @@ from ..stats.costs import Costs, daily_cost
 from ..stats.holdings import rank_weights
 from ..storage.atomic import make_folder
 from ..storage.lines import drop_torn_line
+from ..storage.lock import locked_file
 from ..storage.row_keys import canonical
 from ..storage.text import cut
 from .guards import KillSwitch

@@ -21,7 +21,6 @@ from ..model.directory import LocalDirectory
 from ..model.panel import Panel
 from ..stats.families import Hashes, one_family
 from ..storage.digests import sha256
-from ..storage.lines import lines_from_end
 from ..storage.paths import is_folder
 from ..storage.strict_json import read_bytes
 from .kept import ROW, Kept, market_of, trial_of
@@ -60,8 +59,8 @@ def read_ledger(artifacts: Artifacts) -> list[Event]:
 
 def _entries(artifacts: Artifacts) -> Iterator[Event]:
     known = set[str]()
-    for path in logs(artifacts):
-        with closing(lines_from_end(path, holding=OF_TRIALS)) as found:
+    for log in logs(artifacts):
+        with closing(log.from_end(holding=OF_TRIALS)) as found:
             for line in found:
                 with suppress(FormatError):
                     event = decoded(line, "line")
@@ -102,7 +101,7 @@ def enter(artifacts: Artifacts, ledger: list[Event], trial: str, kept: Callable[
     digest = sha256(content)
     # The file comes first: an event whose file a crash has kept from being written would count on any data.
     artifacts.write(artifacts.trial(digest), content)
-    append(artifacts.promotions, event_of(TRIAL, trial, reason, digest), mode=artifacts.file_mode)
+    append(artifacts.log, event_of(TRIAL, trial, reason, digest), mode=artifacts.file_mode)
     return True
 
 

@@ -83,7 +83,7 @@ class Desk:
 
     @property
     def live(self) -> str | None:
-        return link_text(self.artifacts.latest)
+        return link_text(self.artifacts)
 
 
 def operate(artifacts: Artifacts, address: str | None, *, timeout_s: float = 120) -> None:
@@ -312,7 +312,7 @@ def test_a_server_that_does_not_answer_costs_a_promotion_no_more_than_its_time(
         operate(registry.artifacts, address, timeout_s=0.5)
         come_from(registry, address)
         assert promote(registry) == 0
-    assert link_text(registry.artifacts.latest) == registry.candidate
+    assert link_text(registry.artifacts) == registry.candidate
     why = "no answer in time; see [mlflow] timeout_s; left for the next command, or for: modelgates mlflow mirror"
     assert capsys.readouterr().err.endswith(f"modelgates: MLflow: {why}\n")
     assert not (registry.artifacts.mlflow / "state.json").exists()

@@ -47,7 +47,7 @@ def test_a_calm_model_ends_with_0_and_a_breach_with_1(watched: Registry, capsys:
     assert main(words(watched, "--json")) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["deed"]["did"], said["deed"]["to"]) == ("rolled back", watched.live)
-    assert link_text(watched.artifacts.latest) == watched.live
+    assert link_text(watched.artifacts) == watched.live
 
 
 def test_a_model_that_does_not_load_is_not_gone_back_to(watched: Registry, capsys: Capture) -> None:
@@ -58,7 +58,7 @@ def test_a_model_that_does_not_load_is_not_gone_back_to(watched: Registry, capsy
     said = capsys.readouterr().out
     assert "\n  killed:\n    arm live was killed by modelgates-watch on " in said
     assert f"there is no way back to {watched.live}: model.onnx" in " ".join(said.split())
-    assert link_text(watched.artifacts.latest) == watched.candidate
+    assert link_text(watched.artifacts) == watched.candidate
 
 
 def test_what_was_really_served_is_scored_alike_by_another_process(watched: Registry, capsys: Capture) -> None:
@@ -101,7 +101,7 @@ def test_without_the_registrys_policy_nothing_is_judged_nor_done(watched: Regist
     said = capsys.readouterr().err
     assert said.startswith("modelgates: cannot see: ")
     assert "policy" in said
-    assert link_text(watched.artifacts.latest) == watched.candidate
+    assert link_text(watched.artifacts) == watched.candidate
 
 
 @pytest.mark.parametrize("text", ["60", "0s", "1d", "-5s", "1.5h", ""])
@@ -143,7 +143,7 @@ def test_the_loop_goes_on_past_what_it_cannot_see_and_tells_people(watched: Regi
 
 def roll_back_in_a_loop(watched: Registry) -> None:
     """Look each second while first the link is missing, and then the model drifts."""
-    latest = link_text(watched.artifacts.latest)
+    latest = link_text(watched.artifacts)
     watched.artifacts.latest.unlink()
     command = [sys.executable, "-m", "pytest_modelgates", *words(watched, "--every", "1s")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -100,10 +100,10 @@ def forked(what: Callable[[], None]) -> int:
 def wrong_afterwards(root: Path, live: str, candidate: str, now: datetime) -> list[str]:
     """Look again, unharmed, and say what is not as it should be."""
     artifacts = Artifacts(root / "artifacts")
-    found = [] if (at := link_text(artifacts.latest)) in (live, candidate) else [f"{at} is live after the end"]
+    found = [] if (at := link_text(artifacts)) in (live, candidate) else [f"{at} is live after the end"]
     if forked(lambda: look(root, now + timedelta(minutes=1))):
         found.append("the next look failed")
-    if (at := link_text(artifacts.latest)) != live:
+    if (at := link_text(artifacts)) != live:
         found.append(f"{at} is live after the next look")
     found += [f"the log: {problem}" for problem in read_chain(artifacts.promotions).problems]
     if state(artifacts).open is not None:

@@ -36,7 +36,7 @@ def live_one_day(root: Path, day: int) -> None:
         pack_ridge(artifacts.root, invented_panel(seed=1), weights=weights, tried=day + 1, changes=f"Day {day}.")
     csv = root / "today.csv"
     feed(day).to_csv(csv, index=False)
-    live, newest = link_text(artifacts.latest), newest_id(artifacts)
+    live, newest = link_text(artifacts), newest_id(artifacts)
     assert newest
     verbs = [["nightly", "--promote"], ["watch"]]
     if newest != live:
@@ -46,7 +46,7 @@ def live_one_day(root: Path, day: int) -> None:
     for verb, *words in verbs:
         place = [] if verb in ("serve", "shadow") else [f"--artifacts={artifacts.root}"]
         status = main([verb, *words, *place])
-        print(f"== day {day}: {verb} ended with {status}; live: {link_text(artifacts.latest)}", flush=True)
+        print(f"== day {day}: {verb} ended with {status}; live: {link_text(artifacts)}", flush=True)
 
 
 if __name__ == "__main__":

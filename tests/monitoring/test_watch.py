@@ -94,7 +94,7 @@ class Desk:
 
     @property
     def live(self) -> str | None:
-        return link_text(self.registry.artifacts.latest)
+        return link_text(self.registry.artifacts)
 
 
 @pytest.fixture

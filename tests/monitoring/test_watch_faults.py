@@ -45,7 +45,7 @@ def test_of_watches_at_once_one_rolls_back(drifted: Registry) -> None:
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: modelgates(*words(drifted)), range(4)))
     assert sorted(each.returncode for each in done) == [0, 0, 0, 1], [each.stderr for each in done]
-    assert (len(own(drifted)), link_text(drifted.artifacts.latest)) == (1, drifted.live)
+    assert (len(own(drifted)), link_text(drifted.artifacts)) == (1, drifted.live)
     assert is_sound(drifted)
 
 
@@ -71,10 +71,10 @@ main(sys.argv[1:])
     done = subprocess.run([sys.executable, "-c", code, *words(drifted)], capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
     moved = death == "behind the link"
-    assert link_text(drifted.artifacts.latest) == (drifted.live if moved else drifted.candidate)
+    assert link_text(drifted.artifacts) == (drifted.live if moved else drifted.candidate)
     after = modelgates(*words(drifted))
     assert after.returncode == (0 if moved else 1), after.stderr
-    assert link_text(drifted.artifacts.latest) == drifted.live
+    assert link_text(drifted.artifacts) == drifted.live
     assert is_sound(drifted)
     # The cool-down begins with the rollback, even if another process completed it in the log.
     (change,) = own_rollbacks(went_live(drifted.artifacts), now=live_change(drifted.artifacts).time)
@@ -104,7 +104,7 @@ def test_on_a_full_disk_nothing_is_done_and_it_is_said(drifted: Registry) -> Non
     assert done.stderr.startswith("modelgates: cannot see: File too large")
     assert drifted.state() == before
     assert modelgates(*words(drifted)).returncode == 1
-    assert link_text(drifted.artifacts.latest) == drifted.live
+    assert link_text(drifted.artifacts) == drifted.live
 
 
 def test_where_nobody_takes_alerts_the_rollback_takes_place_and_they_wait(drifted: Registry) -> None:
@@ -112,6 +112,6 @@ def test_where_nobody_takes_alerts_the_rollback_takes_place_and_they_wait(drifte
     operations.write_text('[alerts]\ntimeout_s = 30\n[[alerts.route]]\nalertmanager = "http://127.0.0.1:1"\n')
     done = modelgates(*words(drifted))
     assert done.returncode == 1
-    assert link_text(drifted.artifacts.latest) == drifted.live
+    assert link_text(drifted.artifacts) == drifted.live
     assert "modelgates: alerts: route 1 (alertmanager): " in done.stderr
     assert " alerts left for the next command, or for: modelgates alert send\n" in done.stderr

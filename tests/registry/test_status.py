@@ -16,12 +16,12 @@ from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.model import directory
 from pytest_modelgates.policy.load import load_policy
-from pytest_modelgates.registry import status as status_of
 from pytest_modelgates.registry.audit_check import verify_log
 from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.status import listing, status
 from pytest_modelgates.registry.store import point_latest_at
 from pytest_modelgates.storage.digests import tree_digest
+from pytest_modelgates.storage.disk import LocalDisk
 from tests.support.handmade import Registry
 from tests.support.panels import invented_panel, pack_ridge
 
@@ -192,7 +192,7 @@ def test_a_change_that_ends_while_status_looks_was_not_cut_short(
         append(registry.artifacts.promotions, Commit(time=datetime.now(UTC)), after=own)
         return False
 
-    monkeypatch.setattr(status_of, "is_locked", ends)
+    monkeypatch.setattr(LocalDisk, "is_locked", staticmethod(ends))
     assert status(registry.artifacts, registry.in_force).problems == []
 
 

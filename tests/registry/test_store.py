@@ -304,7 +304,7 @@ def test_only_directories_named_as_models_are_models(artifacts: Artifacts) -> No
     (artifacts.models / "1700000005").symlink_to("1700000001")
     (artifacts.models / "1700000006").write_text("")
     assert model_ids(artifacts) == ["1700000001", "1700000002"]
-    assert not is_model(artifacts.models / "1700000005")
+    assert not is_model(artifacts, "1700000005")
     assert model_ids(Artifacts(artifacts.root / "none")) == []
 
 

@@ -18,7 +18,6 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Event, read_history
 from pytest_modelgates.audit.kill import drilling, kill, killed
-from pytest_modelgates.audit.lock import locked_file
 from pytest_modelgates.cli import main
 from pytest_modelgates.errors import RefusedError, RegistryError
 from pytest_modelgates.policy.operations import LockRules
@@ -26,6 +25,7 @@ from pytest_modelgates.serving import running as running_module
 from pytest_modelgates.serving.drill import Drill, Shown, drill, last_drill, record_drill
 from pytest_modelgates.serving.guards import KillSwitch
 from pytest_modelgates.serving.running import Announced, running
+from pytest_modelgates.storage.lock import locked_file
 from tests.serving.test_server import ROW, serving
 from tests.support.handmade import logged
 

@@ -18,11 +18,11 @@ import pytest
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Event, read_history
 from pytest_modelgates.audit.kill import kill, killed
-from pytest_modelgates.audit.lock import locked_file
 from pytest_modelgates.errors import KilledError
 from pytest_modelgates.serving.adapter import Adapter, Settings
 from pytest_modelgates.serving.guards import KillSwitch, TripLimits, Trips
 from pytest_modelgates.serving.scorer import Rows
+from pytest_modelgates.storage.lock import locked_file
 from tests.support.handmade import logged
 
 

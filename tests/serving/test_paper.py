@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.kill import kill
-from pytest_modelgates.audit.lock import locked_file
 from pytest_modelgates.errors import (
     FormatError,
     InsufficientDataError,
@@ -32,6 +31,7 @@ from pytest_modelgates.serving.paper_ledger import Day, Ledger, Limits, Opening,
 from pytest_modelgates.serving.prices import Quotes, read_prices
 from pytest_modelgates.stats.costs import Costs
 from pytest_modelgates.stats.holdings import evaluate_positions, rank_weights, tranche_weights
+from pytest_modelgates.storage.lock import locked_file
 from tests.serving.test_drill import RULES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,13 +13,13 @@ from pyarrow import parquet
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Event, read_history, tail
-from pytest_modelgates.audit.lock import locked_file
 from pytest_modelgates.errors import RegistryError, UnreadableError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import MANIFEST, MODEL, PANEL, LocalDirectory
 from pytest_modelgates.model.manifest import FileEntry
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.registry.garbage import collect
+from pytest_modelgates.storage.lock import locked_file
 from pytest_modelgates.storage.strict_json import canonical
 from pytest_modelgates.trials.kept import kept_of, market_of, trial_id
 from pytest_modelgates.trials.ledger import Seen, read_ledger, seen_on, unknown_models

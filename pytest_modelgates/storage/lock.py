@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import RegistryError
-from ..storage.atomic import close_quietly
-from ..storage.paths import is_there
-from ..storage.text import printable
+from .atomic import close_quietly
+from .paths import is_there
+from .text import printable
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "fuse.glusterfs")
 MOUNTS = Path("/proc/self/mountinfo")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pytest_modelgates.artifacts import Artifacts
-from pytest_modelgates.audit import lock
-from pytest_modelgates.audit.lock import file_system, is_locked, locked_file, refuse_network
 from pytest_modelgates.audit.writer import locked
 from pytest_modelgates.errors import RegistryError
 from pytest_modelgates.policy.operations import load_operations
+from pytest_modelgates.storage import lock
+from pytest_modelgates.storage.lock import file_system, is_locked, locked_file, refuse_network
 
 
 def test_whoever_waits_too_long_is_told_who_holds_it(tmp_path: Path) -> None:
