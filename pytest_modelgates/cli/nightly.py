@@ -141,6 +141,7 @@ class _Night:
         path, stored = run_gates_as_read(
             directory, self.artifacts, self.in_force, key=self.key, selection=self.selection
         )
+        print(f"kept: {path}")
         write_page(self.artifacts, path, stored, self.in_force)
         ledger = stored.report.modelgates
         found = results_of(ledger.models[model_id], self.in_force.policy, day=ledger.run.started.date())

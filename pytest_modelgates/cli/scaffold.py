@@ -11,13 +11,16 @@ from .options import Verbs, argument
 
 # Each file's name in the package, where it must not begin with a dot, and its place in the repository.
 CI = {
-    "github": {"nightly.yml": ".github/workflows/modelgates-nightly.yml"},
+    "github": {
+        "nightly.yml": ".github/workflows/modelgates-nightly.yml",
+        "action.yml": ".github/actions/modelgates/action.yml",
+    },
     "gitlab": {"gitlab-ci.yml": ".gitlab-ci.yml"},
 }
 
 
 def templates(ci: str = "github") -> dict[str, str]:
-    """List the templates with their places, one file of CI among them."""
+    """List the templates with their places, those of CI among them."""
     return {
         "policy.toml": "registry/policy.toml",
         "operations.toml": "registry/operations.toml",
@@ -81,7 +84,7 @@ def register(verbs: Verbs) -> None:
             "--ci",
             choices=tuple(CI),
             default="github",
-            help="whose file of CI is written: a workflow, or .gitlab-ci.yml; default: github",
+            help="whose file of CI is written: a workflow and its action, or .gitlab-ci.yml; default: github",
         ),
     )
 

@@ -19,6 +19,7 @@ from .classes import cut_zipmaps
 from .codes import Categories
 from .histograms import convert_histograms
 from .kinds import instead
+from .one_hot import teach_one_hot
 from .rounding import floor_float32
 
 GRAPH_NAME = "modelgates"
@@ -70,6 +71,8 @@ def teach_skl2onnx(categories: Categories) -> None:
             convert_histograms(scope, operator, container, categories=categories)
 
         _teach("sklearn.ensemble", [f"{name}Regressor"], [f"{name}Classifier"], histograms_step)
+    if "sklearn.preprocessing" in sys.modules:
+        teach_one_hot()
     if "lightgbm" in sys.modules:
         _teach("lightgbm", ["LGBMRegressor", "LGBMRanker"], ["LGBMClassifier"], _lightgbm_step)
     if "xgboost" in sys.modules:

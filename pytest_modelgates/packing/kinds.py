@@ -58,6 +58,4 @@ def _advice(part: Any) -> str | None:
         return "fit it with method='sigmoid'"
     if name.startswith("XGB") and getattr(part, "booster", None) == "gblinear":
         return "fit Ridge or LogisticRegression of scikit-learn in place of gblinear"
-    if name == "OneHotEncoder" and (part.min_frequency or part.max_categories):
-        return "join rare categories before the fit"
     return None

@@ -1,14 +1,19 @@
 """A model is named by its id or by its path, whatever the verb."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from pytest_modelgates.cli import main
+from pytest_modelgates.cli.examples import EXAMPLES
+from pytest_modelgates.cli.main import parser
+from tests.cli.test_help import verbs
 from tests.support.handmade import Registry
 
 Capture = pytest.CaptureFixture[str]
 
+MODEL = "MODEL"  # where it is not the last word
 VERBS = [
     ["verify"],
     ["golden", "show"],
@@ -19,13 +24,31 @@ VERBS = [
     ["compare"],
     ["rollback", "--reason", "tried"],
     ["trials", "add", "3", "--reason", "elsewhere", "--model"],
+    ["outcomes", "add", "none.csv", "--reason", "late", "--model"],
+    ["sign"],
+    ["report", "merge", MODEL, "none.json"],
+    ["ab", "start", "--share", "0.1", "--report", "none.json", "--reason", "tried"],
 ]
+# Each is tried here in another way, or takes the file of a model.
+OTHERS = ["pack", "gate", "prove", "promote", "golden diff"]
 
 
 def said(registry: Registry, capsys: Capture, *words: object) -> tuple[int, str, str]:
-    status = main([*map(str, words), "--artifacts", str(registry.artifacts.root)])
+    *verb, model = map(str, words)
+    given = [model if word == MODEL else word for word in verb] if MODEL in verb else [*verb, model]
+    status = main([*given, "--artifacts", str(registry.artifacts.root)])
     found = capsys.readouterr()
     return status, found.out, found.err
+
+
+def test_every_verb_that_takes_a_model_is_tried() -> None:
+    tried = [" ".join(verb) for verb in VERBS]
+    takes = {
+        " ".join(verb)
+        for verb in verbs(parser())
+        if {"model", "a"} & set(vars(parser().parse_args(shlex.split(EXAMPLES[" ".join(verb)]))))
+    }
+    assert {verb for verb in takes if not any(each.startswith(verb) for each in tried)} == set(OTHERS)
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

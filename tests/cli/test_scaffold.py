@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pytest_modelgates.cli import main
-from pytest_modelgates.cli.scaffold import CI, templates, write_templates
+from pytest_modelgates.cli.scaffold import templates, write_templates
 from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.model.directory import verify
 from pytest_modelgates.packing.packing_list import read_packing_list
@@ -122,7 +122,7 @@ def test_what_is_generated_is_ignored_and_the_rule_itself_is_not(tmp_path: Path)
 
 def test_the_nightly_workflow_keeps_what_the_streak_is_computed_from() -> None:
     text = (resources.files("pytest_modelgates") / "cli" / "templates" / "nightly.yml").read_text()
-    assert 0 < text.index("modelgates shadow --onnx ") < text.index("run: modelgates nightly --junitxml=junit.xml\n")
+    assert 0 < text.index("command: nightly\n") < text.index("modelgates shadow --onnx ")
     assert "name: model_${{ github.run_id }}\n" in text
     assert "            artifacts/models/*/manifest.json\n            artifacts/reports\n" in text
     assert text.count("path: artifacts\n") == 2
@@ -131,7 +131,7 @@ def test_the_nightly_workflow_keeps_what_the_streak_is_computed_from() -> None:
 @pytest.mark.parametrize(
     ("ci", "place"), [("github", ".github/workflows/modelgates-nightly.yml"), ("gitlab", ".gitlab-ci.yml")]
 )
-def test_one_file_of_ci_is_written_and_keeps_junit_and_reports(tmp_path: Path, ci: str, place: str) -> None:
+def test_one_ci_is_written_and_keeps_junit_and_reports(tmp_path: Path, ci: str, place: str) -> None:
     assert main(["init", str(tmp_path), "--ci", ci]) == 0
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(
         templates(ci).values()
@@ -139,15 +139,19 @@ def test_one_file_of_ci_is_written_and_keeps_junit_and_reports(tmp_path: Path, c
     parsed = yaml.safe_load((tmp_path / place).read_text())
     (job,) = (parsed.get("jobs") or parsed).values()
     if ci == "github":
-        steps = [step.get("run", "") for step in job["steps"]]
+        # The action keeps JUnit XML; tests/cli/test_action.py runs it.
+        (given,) = [step["with"] for step in job["steps"] if step["uses"] == "./.github/actions/modelgates"]
+        commands = [*given["prepare"].splitlines(), f"modelgates {given['command']}"]
         kept = job["steps"][-1]["with"]["path"].split()
     else:
-        steps, kept = job["script"], [*job["artifacts"]["paths"], job["artifacts"]["reports"]["junit"]]
-    assert [step for step in steps if step.startswith("modelgates nightly --junitxml=junit.xml")]
-    assert {"junit.xml", "artifacts/reports", "artifacts/models/*/manifest.json"} <= set(kept)
+        commands, kept = job["script"], [*job["artifacts"]["paths"], job["artifacts"]["reports"]["junit"]]
+        assert "junit.xml" in kept
+    assert {"artifacts/reports", "artifacts/models/*/manifest.json"} <= set(kept)
     # Both run the same commands, so that neither is forgotten.
-    ours = [step.partition(" --summary")[0] for step in steps if step.startswith(("modelgates", "python pack", "pip"))]
-    (other,) = CI["github"]
-    workflow = yaml.safe_load((resources.files("pytest_modelgates") / "cli" / "templates" / other).read_text())
-    theirs = [step["run"] for step in workflow["jobs"]["gates"]["steps"] if "run" in step]
-    assert ours == theirs
+    shown = [command.partition(" --junitxml")[0] for command in commands]
+    shadow = '"artifacts/models/$(cat artifacts/latest_id.txt)/model.onnx" --csv artifacts/live_data.csv'
+    assert [command for command in shown if command.startswith(("modelgates", "python"))] == [
+        "python pack_example.py",
+        f"modelgates shadow --onnx {shadow}",
+        "modelgates nightly",
+    ]

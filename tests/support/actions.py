@@ -27,7 +27,7 @@ def run_action(action: Path, folder: Path, inputs: dict[str, str], environment: 
     given = {name: entry.get("default", "") for name, entry in spec["inputs"].items()} | inputs
     assert set(given) == set(spec["inputs"]), "an input that the action does not have"
     temp = folder / "runner"
-    temp.mkdir()
+    temp.mkdir(exist_ok=True)
     values = {f"inputs.{name}": value for name, value in given.items()}
     values |= {"github.action_path": str(action.parent), "runner.temp": str(temp)}
 

@@ -328,17 +328,19 @@ def _histograms() -> Iterator[Kind]:
 
 def _text() -> Iterator[Kind]:
     declared: dict[str, Any] = {"text": True, "options": {"categories": {"sector": SECTORS}}}
+    joined = {"min_frequency": 120, "handle_unknown": "infrequent_if_exist"}
     for encoder, parameters in [
         ("OneHotEncoder", {"handle_unknown": "ignore"}),
+        ("OneHotEncoder", joined),
         ("OrdinalEncoder", {}),
         ("TargetEncoder", {"random_state": 0}),
     ]:
         yield Kind(
             library="scikit-learn",
-            model=f"Ridge, text by {encoder}",
+            model=f"Ridge, text by {encoder}{', rare ones joined' if parameters == joined else ''}",
             fit=of_text(encoder, **parameters),
             native=of_sector,
-            note="`categories` declared",
+            note="`min_frequency`, `categories` declared" if parameters == joined else "`categories` declared",
             **declared,
         )
     for library, name, more in [
@@ -536,15 +538,6 @@ REFUSED = [
         other=lambda rows: estimator("catboost", "CatBoostRegressor").fit(numbered(rows), rows["target"]),
         text=True,
         numbered=True,
-    ),
-    Refused(
-        model="`OneHotEncoder(min_frequency=…)`",
-        why="skl2onnx knows no infrequent categories",
-        instead="join them before the fit",
-        advice="join rare categories before the fit, or ",
-        fit=of_text("OneHotEncoder", min_frequency=120, handle_unknown="infrequent_if_exist"),
-        other=of_text("OneHotEncoder", handle_unknown="ignore"),
-        text=True,
     ),
 ]
 
