@@ -194,7 +194,10 @@ class Panel:
                 f"evaluation.parquet: {self.sidecar.time} is {column.dtype}, expected dates without a zone; pack again"
             )
         self._refuse_missing(column)
-        return np.asarray(column.to_numpy())
+        times = np.asarray(column.to_numpy())
+        if beyond := panel_checks.years_beyond(times):
+            raise FormatError(f"evaluation.parquet: {self.sidecar.time} {beyond}; pack again")
+        return times
 
     @cached_property
     def _days(self) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import PackError
 from ..model.features import are_numbers
+from ..model.panel_checks import years_beyond
 from ..model.sidecar import BASELINE, REFERENCE, RET_NEXT, Sidecar
 from ..model.tables import read_user_table
 from ..model.window import rows_digest
@@ -204,4 +205,6 @@ def _dates(column: Any) -> Any:
         raise PackError(
             f"the panel's {column.name!r} is {dates.dtype}; give local dates without a time zone: .dt.tz_localize(None)"
         )
+    if beyond := years_beyond(dates.to_numpy()):
+        raise PackError(f"the panel's {column.name!r} {beyond}")
     return dates

@@ -1,7 +1,9 @@
 """Deleting old models: never the live one, the one before it, a candidate, or one that is tested or that is read."""
 
+import os
 import re
-from contextlib import closing, nullcontext
+import time
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -17,12 +19,8 @@ from .store import model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"
 STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
-GOLDENS, LOGS = re.compile(r"metadata\.json|[0-9]{10,12}\.parquet"), re.compile(r"promotions\.log.*|ab\.json")
-TRIALS = re.compile(r"[0-9a-f]{64}\.npy")
-ATTESTATIONS = re.compile(r"[0-9]{10,12}(\.dsse)?\.json")
-ENDED_ABS = re.compile(r"ab-.+\.json")
+_DAY_S = 86_400  # no write takes so long
 EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.parquet")
-OUTCOMES = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{16}\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def collect(artifacts: Artifacts, rules: LockRules, *, keep: int, dry_run: bool 
         if not disk.is_folder(artifacts.models):
             return found
         models = [artifacts.models / name for name in _expendable(artifacts, keep, found)]
-        for path in [*models, *_old_goldens(artifacts, keep, found), *_leftovers(artifacts)]:
+        for path in [*models, *_old_goldens(artifacts, keep, found), *_leftovers(artifacts, found)]:
             name = path.name if path.parent == artifacts.models else str(path.relative_to(artifacts.root))
             try:
                 with disk.unread(path) if disk.is_folder(path) else nullcontext(enter_result=True) as free:
@@ -146,28 +144,26 @@ def _old_goldens(artifacts: Artifacts, keep: int, found: Collected) -> list[Path
     return [there[name] for name in old if name in there and name not in stay]
 
 
-def _leftovers(artifacts: Artifacts) -> list[Path]:
+def _leftovers(artifacts: Artifacts, found: Collected) -> list[Path]:
     """Find what killed commands left: folders of models, and files that were not yet renamed to their place."""
-    disk = artifacts.disk
-    folders = [artifacts.models / name for name in disk.folders(artifacts.models) if name.startswith((TRASH, STAGING))]
-    files = []
-    # Who writes here has the lock, which we have now. Reports and the like are written without it.
-    places = (
-        (artifacts.golden, GOLDENS),
-        (artifacts.earlier_goldens, EARLIER_FILE),
-        (artifacts.root, LOGS),
-        (artifacts.trials, TRIALS),
-        (artifacts.attestations, ATTESTATIONS),
-        (artifacts.ended_abs, ENDED_ABS),
-        (artifacts.outcomes, OUTCOMES),
-    )
-    for folder, names in places:
-        if disk.is_folder(folder):
-            files += [
-                folder / name
-                for name in disk.files(folder)
-                if (match := STAGED.fullmatch(name)) and names.fullmatch(match[1])
-            ]
+    there = artifacts.disk.folders(artifacts.models)
+    folders = [artifacts.models / name for name in there if name.startswith((TRASH, STAGING))]
+
+    def unseen(error: OSError) -> None:
+        found.failed.append((os.path.relpath(error.filename, artifacts.root), error.strerror or str(error)))
+
+    files, old = list[Path](), time.time() - _DAY_S
+    for place, below, names in os.walk(artifacts.root, onerror=unseen):
+        if place == str(artifacts.root):
+            below.remove(artifacts.models.name)
+        for path in (Path(place, name) for name in names):
+            if (match := STAGED.fullmatch(path.name)) is None:
+                continue
+            of = path.with_name(match[1])
+            if artifacts.keeps(of) or of.is_relative_to(artifacts.all_reports):
+                with suppress(FileNotFoundError):  # whoever writes a report without the lock has just renamed it
+                    if path.lstat().st_mtime < old:
+                        files.append(path)
     return [*sorted(folders), *sorted(files)]
 
 

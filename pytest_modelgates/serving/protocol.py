@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import RequestError
 from ..model.session import Tensor
-from ..storage.strict_json import TOO_DEEP
+from ..storage.strict_json import TOO_DEEP, repeated_key
 from ..storage.text import cut, listed
 
 DATATYPES = {"float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
@@ -29,7 +29,7 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 RequestId = Annotated[str, msgspec.Meta(max_length=256)]
 
 
-class Parameters(msgspec.Struct, kw_only=True):
+class Parameters(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a client asks of a tensor, or of all of them; other parameters are not ours and are read over."""
 
     binary_data: bool | None = None
@@ -37,7 +37,7 @@ class Parameters(msgspec.Struct, kw_only=True):
     binary_data_output: bool | None = None
 
 
-class InputTensor(msgspec.Struct, kw_only=True):
+class InputTensor(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A tensor of a request."""
 
     name: str
@@ -47,14 +47,14 @@ class InputTensor(msgspec.Struct, kw_only=True):
     parameters: Parameters | None = None
 
 
-class OutputTensor(msgspec.Struct, kw_only=True):
+class OutputTensor(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A tensor that a client asks for."""
 
     name: str
     parameters: Parameters | None = None
 
 
-class InferRequest(msgspec.Struct, kw_only=True):
+class InferRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A request, without its binary tensors."""
 
     inputs: list[InputTensor]
@@ -202,6 +202,10 @@ class Protocol:
             request = _decode(content)
         except NOT_JSON as error:
             raise RequestError(f"not a request of the Open Inference Protocol in JSON ({said_of(error)})") from error
+        # Written anew, it has as many quotes, unless a key came twice, is not ours, or something is escaped.
+        texts = 0 if b"\\" in content else _encode(request).count(b'"') // 2
+        if (twice := repeated_key(content, texts=texts)) is not None:
+            raise RequestError(f"key {cut(twice)!r} appears twice; give it once")
         found: dict[str, tuple[InputTensor, str, int, int]] = {}
         for tensor in request.inputs:
             if tensor.name in found:

@@ -74,7 +74,7 @@ class Announced:
     def __enter__(self) -> "Announced":
         """Write the file. It has its name only once it is locked, so that nobody takes it for one left over."""
         path = self._artifacts.running / self._name
-        staged = path.with_name(f".{path.name}")
+        staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             make_folder(path.parent, mode=self._artifacts.directory_mode)
             self._file = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._artifacts.file_mode)

@@ -19,7 +19,7 @@ IRREGULAR = 0.1
 # On a day of the week that has rows in fewer weeks than this, the market is closed.
 _OPEN = 0.5
 # Some markets trade, and some desks rebalance, on so many days of a week; in fewer weeks the others may be missing.
-_WEEKS, _LEAST_WEEKS = (2, 3, 6), 8
+_WEEKS, _LEAST_WEEKS = (2, 3, 4, 6), 8
 # Periods that are parts of months or made of them. Third Fridays and months of four or five weeks mostly lie 28 days
 # apart, and the 1st and 15th 14, so that by the median alone they would be lunar months and fortnights.
 _BY_MONTHS, _NEAR = (1, 2, 3, 4, 6, 12, 24, 36), 0.1
@@ -39,8 +39,8 @@ def periods_per_year(times: ArrayLike) -> float:
         Periods a year. The median spacing d of the distinct dates decides: for days in a row 252, or 365 if weekends
         are among them; for longer spacing 365.25 / d, rounded, such as 52 for weeks. Of that and the numbers of months,
         half months and the like within a tenth of it, such as 12 or 24, the nearest to the number of periods in a year
-        counts. Dates that keep to two, three or six days of the week make 104, 157 or 313. If a date has several times,
-        it is that times the median number of times of a date.
+        counts. Dates that keep to two, three, four or six days of the week make 104, 157, 209 or 313. If a date has
+        several times, it is that times the median number of times of a date.
 
     Raises
     ------
@@ -181,8 +181,8 @@ def _periods_between(
 def _week(dates: NDArray[np.datetime64]) -> tuple[list[bool], bool]:
     """Tell the days of the week, from Monday on, on which the market is open, and whether they are its frequency.
 
-    They are if the dates keep to two, three or six of them. Otherwise a day on which at least half of the weeks have
-    rows is open.
+    They are if the dates keep to two, three, four or six of them. Otherwise a day on which at least half of the weeks
+    have rows is open.
     """
     weekdays = (dates.astype(np.int64) + 3) % 7  # day 0 of numpy is a Thursday; Monday is 0 here
     found, span = np.bincount(weekdays, minlength=7), int((dates[-1] - dates[0]).astype(np.int64))

@@ -263,6 +263,18 @@ def test_a_row_without_time_or_asset_is_a_flaw_and_lands_in_no_matrix(column: st
             ask()
 
 
+def test_years_that_no_date_can_have_are_named() -> None:
+    frame = rows()
+    frame["time"] = (frame["time"].to_numpy() + np.timedelta64(8000 * 365, "D").astype("timedelta64[s]")).astype(
+        "M8[s]"
+    )
+    panel = panel_of(frame)
+    message = "evaluation.parquet: time holds times of the year 10\\d+, expected years from 1 to 9999; pack again"
+    for ask in (lambda: panel.days, lambda: panel.returns, panel.overlapping_rows):
+        with pytest.raises(FormatError, match=f"^{message}$"):
+            ask()
+
+
 def test_the_row_of_no_asset_would_have_taken_another_ones_place() -> None:
     # Without a code of its own, the row would land on the last asset, which has no row that day.
     frame = rows().drop(7).reset_index(drop=True)

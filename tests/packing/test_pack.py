@@ -363,6 +363,14 @@ BAD_PANELS = [
         "the panel's 'time' is datetime64[*, Asia/Tokyo]; give local dates without a time zone: .dt.tz_localize(None)",
         id="time-zone",
     ),
+    *(
+        pytest.param(
+            lambda year=year: rows().assign(time=np.datetime64(f"{year}-06-01", "s")),
+            f"the panel's 'time' holds times of the year {said}, expected years from 1 to 9999",
+            id=f"year-{said}",
+        )
+        for year, said in (("10000", "10000"), ("0000", "0"), ("-0044", "-44"))
+    ),
     pytest.param(_with(time="01/02/2020"), "the panel's 'time' does not hold ISO dates (*)", id="day-or-month-first"),
     pytest.param(
         lambda: rows().assign(time=["2020-01-01T00:00:00+09:00", "2020-01-01T00:00:00-05:00"] * 6),

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -157,23 +158,54 @@ def test_what_cannot_be_deleted_stops_nothing_and_is_named(
     assert live_id(crowded.artifacts) == crowded.live
 
 
-def test_files_that_killed_commands_left_among_goldens_and_logs_go_too(registry: Registry, capsys: Capture) -> None:
-    artifacts = registry.artifacts
+def test_files_that_killed_commands_left_anywhere_go_after_a_day(registry: Registry, capsys: Capture) -> None:
+    artifacts, number = registry.artifacts, "0" * 16
     left = [
-        artifacts.golden / f".metadata.json.{'0' * 16}",
-        artifacts.golden / f".{registry.live}.parquet.{'a' * 16}",
-        artifacts.root / f".promotions.log.{'b' * 16}",
-        artifacts.ended_abs / f".ab-20260101T000000Z-00000000.json.{'c' * 16}",
-        artifacts.outcomes / f".20261130T160528.208962Z-{'d' * 16}.jsonl.{'e' * 16}",
+        artifacts.golden / f".metadata.json.{number}",
+        artifacts.earlier_goldens / f".{'0' * 64}.parquet.{number}",
+        artifacts.root / f".promotions.log.{number}",
+        artifacts.root / f".latest_id.txt.{number}",
+        artifacts.root / f".KILL.live.{number}",
+        artifacts.ended_abs / f".ab-20260101T000000Z-00000000.json.{number}",
+        artifacts.outcomes / f".20261130T160528.208962Z-{number}.jsonl.{number}",
+        artifacts.predictions / "live" / "2026-01-01" / f".vm-1-0.parquet.{number}",
+        artifacts.watch / f".state.json.{number}",
+        artifacts.signatures / f".{registry.live}.sigstore.json.{number}",
+        artifacts.reports(registry.live) / f".20260101T000000.000000Z.html.{number}",
     ]
-    stays = [artifacts.golden / ".hidden", artifacts.root / f".notes.{'b' * 16}", artifacts.golden / f".x.{'0' * 16}"]
-    artifacts.ended_abs.mkdir()
-    artifacts.outcomes.mkdir()
-    for path in (*left, *stays):
+    link = artifacts.root / f".predictions.jsonl.{number}"
+    others = [artifacts.golden / ".hidden", artifacts.root / f".notes.{number}", artifacts.model(registry.live) / "x"]
+    for path in (*left, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"123")
+    link.symlink_to("nowhere")
+    yesterday = time.time() - 86_410
+    for path in (*left, *others, link):
+        os.utime(path, (yesterday, yesterday), follow_symlinks=False)
+    fresh = artifacts.golden / f".metadata.json.{'f' * 16}"  # a command may be writing it
+    fresh.write_bytes(b"123")
     assert gc(registry, 0) == 0
-    assert f"golden/.metadata.json.{'0' * 16}  3 bytes\n" in capsys.readouterr().out
-    assert [path.exists() for path in (*left, *stays)] == [False] * 5 + [True] * 3
+    assert f"golden/.metadata.json.{number}  3 bytes\n" in capsys.readouterr().out
+    assert [path for path in (*left, link) if os.path.lexists(path)] == []
+    assert [path for path in (*others, fresh) if not path.exists()] == []
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_stops_nothing(
+    registry: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (registry.artifacts.models / ".staging-abc").mkdir()
+    scan = os.scandir
+
+    def barred(path: str) -> object:
+        if str(path) == str(registry.artifacts.golden):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "scandir", barred)
+        assert gc(registry, 0) == 3
+    assert "golden cannot be deleted: Permission denied" in capsys.readouterr().err
+    assert not (registry.artifacts.models / ".staging-abc").exists()
 
 
 def test_why_a_model_is_kept_is_said(crowded: Registry, capsys: Capture) -> None:
@@ -260,10 +292,3 @@ def test_goldens_that_no_list_names_are_kept(changed: Registry, capsys: Capture,
     }
     assert said[content] in capsys.readouterr().out
     assert golden_files(changed) == before
-
-
-def test_what_killed_commands_left_among_earlier_goldens_goes(changed: Registry) -> None:
-    left = changed.artifacts.golden / "earlier" / f".{'0' * 64}.parquet.{'a' * 16}"
-    left.write_bytes(b"123")
-    assert gc(changed, 9) == 0
-    assert not left.exists()

@@ -112,6 +112,34 @@ def test_metadata_names_what_the_model_takes() -> None:
     assert said["parameters"] == {"schema_crc32": "00000000", "row_keys": ""}
 
 
+TWICE = [
+    pytest.param(b'{"inputs":[%s],"id":"1","id":"2"}', "id", id="of-the-request"),
+    pytest.param(b'{"inputs":[],"inputs":[%s]}', "inputs", id="the-inputs"),
+    pytest.param(b'{"inputs":[%s],"id":"\\u0022\\u0022","id":"1"}', "id", id="beside-escaped-quotes"),
+    pytest.param(b'{"inputs":[%s],"parameters":{"ours":1,"ours":2}}', "ours", id="in-parameters-that-are-not-ours"),
+]
+
+
+@pytest.mark.parametrize(("body", "key"), TWICE)
+def test_a_key_that_comes_twice_is_refused(body: bytes, key: str) -> None:
+    with pytest.raises(RequestError, match=f"^key '{key}' appears twice; give it once$"):
+        ONE.read(body % json.dumps(X).encode(), None)
+
+
+def test_a_tensor_that_has_its_data_twice_is_refused_in_json_and_before_binary_data() -> None:
+    body = json.dumps({"inputs": [X | {"other": 0}]}).encode().replace(b'"other": 0', b'"data": [0, 0, 0, 0]')
+    with pytest.raises(RequestError, match="key 'data' appears twice"):
+        ONE.read(body, None)
+    sent, size = binary([(X, bytes(16))])
+    header = sent[:size].replace(b'"shape"', b'"shape": [1, 2], "shape"')
+    with pytest.raises(RequestError, match="key 'shape' appears twice"):
+        ONE.read(header + sent[size:], len(header))
+
+
+def test_keys_that_are_not_ours_nulls_and_escapes_are_read_over() -> None:
+    assert asked(TIME, X | {"parameters": {"a": None}}, ASSET, id=None, parameters={"x": {"y": '"'}}).names
+
+
 BAD: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
     ([], {}, "input 'X' is missing"),
     ([X, X], {}, "input 'X' appears twice; give it once"),

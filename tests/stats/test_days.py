@@ -56,6 +56,7 @@ KNOWN = [
     pytest.param(every("W-FRI", 100), 52, id="weeks"),
     pytest.param(weekly("Mon Wed Fri", 300), 157, id="three-days-a-week"),
     pytest.param(weekly("Tue Thu", 300), 104, id="two-days-a-week"),
+    pytest.param(weekly("Mon Tue Wed Thu", 600), 209, id="monday-to-thursday"),
     pytest.param(weekly("Mon Tue Wed Thu Fri Sat", 600), 313, id="monday-to-saturday"),
     pytest.param(np.delete(weekly("Tue Fri", 300), [3, 90, 91, 200]), 104, id="two-days-a-week-but-four"),
     pytest.param(

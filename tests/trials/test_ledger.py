@@ -1,5 +1,6 @@
 """The ledger of trials: what counts as one, and that nothing makes it count less."""
 
+import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -285,6 +286,7 @@ def test_garbage_collection_keeps_trials_and_takes_what_a_killed_pack_left_among
     kept = sorted((root / "trials").iterdir())
     left = root / "trials" / f".{kept[0].name}.0123456789abcdef"
     left.write_bytes(b"half")
+    os.utime(left, (0, 0))
 
     class Rules:
         lock_timeout_s, network_file_system = 1.0, False
