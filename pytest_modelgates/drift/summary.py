@@ -137,11 +137,13 @@ def _of_days(bins: Bins, values: Column, days: NDArray[np.int64]) -> dict[int, I
     """Count the finite values of each day in each piece of the bins."""
     number = values.astype(np.float64)  # how rows of one day resemble each other is an estimate, which rounding keeps
     finite = np.isfinite(number)
-    found, place = np.unique(days[finite], return_inverse=True)
-    odd = bins.edges % 2 == 1
-    above, from_on = bins.thresholds[odd].astype(np.float64), bins.thresholds[~odd].astype(np.float64)
-    piece: NDArray[Any] = np.searchsorted(above, number[finite], side="left")
-    piece = piece + np.searchsorted(from_on, number[finite], side="right")
+    if not finite.all():
+        number, days = number[finite], days[finite]
+    begins = np.append(True, days[1:] != days[:-1])[: days.size]  # rows of a day mostly stand together
+    found, place = np.unique(days[begins], return_inverse=True)
     width = bins.edges.size + 1
-    counts = np.bincount(place * width + piece, minlength=found.size * width).reshape(found.size, width)
+    cell = (width * place)[np.cumsum(begins) - 1]
+    for edge, threshold in zip(bins.edges.tolist(), bins.thresholds.astype(np.float64).tolist(), strict=True):
+        cell += number > threshold if edge % 2 else number >= threshold
+    counts = np.bincount(cell, minlength=found.size * width).reshape(found.size, width)
     return dict(zip(found.tolist(), counts.astype(np.int64), strict=True))

@@ -230,8 +230,7 @@ def _last(rows: Rows, own: Tally) -> Rows:
     """Leave the last prediction of each row, where something names it."""
     last: Rows = rows
     named = rows["row"][~rows["alike"]]
-    ordered = np.sort(named)
-    if (ordered[1:] == ordered[:-1]).any():
+    if _any_twice(named):
         places = np.flatnonzero(~rows["alike"])[::-1]
         keep = rows["alike"].copy()
         keep[places[np.unique(named[::-1], return_index=True)[1]]] = True
@@ -239,6 +238,18 @@ def _last(rows: Rows, own: Tally) -> Rows:
     own.replaced += rows.size - last.size
     own.counted = last.size
     return last
+
+
+def _any_twice(numbers: NDArray[np.uint64]) -> bool:
+    """Say whether a number comes again; their last bits are as good as random."""
+    size = 2 ** (4 * numbers.size).bit_length()
+    place = (numbers & np.uint64(size - 1)).astype(np.intp)
+    last = np.empty(size, dtype=np.intp)  # what is at a place that no number has is not looked at
+    last[place] = np.arange(numbers.size)
+    newest = last[place]
+    earlier = np.flatnonzero(newest != np.arange(numbers.size))  # another has its place
+    ordered = np.sort(numbers[earlier])
+    return bool((numbers[earlier] == numbers[newest[earlier]]).any() or (ordered[1:] == ordered[:-1]).any())
 
 
 def _summary_of(rows: Rows, reference: Reference) -> Summary:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -26,9 +27,11 @@ UNDATED = int(np.iinfo(np.int64).min)
 _EPOCH, _DAY_US = datetime(1970, 1, 1, tzinfo=UTC), 86_400_000_000
 _MOMENT = len("2026-01-31T12:34:56.123456Z")  # the point and six digits are left out where they are 0
 _MINUTE, _SHORT = len("2026-01-31T12:34"), len("2026-01-31T12:34:56Z")
-_DIGITS = [1, 2, 4, 5, 6, 7, 8, 9]  # of what follows the minute
-_OF_DIGITS = 10.0 ** np.arange(7, -1, -1)  # [us]; floats are exact here
-_NUMBER, _KEY, _REQUEST = 26, 128, 80  # the longest values that are looked for [bytes]
+_AFTER_POINT = len(".123456Z")
+_POINT = (ord(".") - ord("0")) % 256
+_OF_DIGITS = np.array([1e7, 1e6, 0, 1e5, 1e4, 1e3, 100, 10, 1])  # and the point [us]; floats are exact here
+ROOM = 4096  # behind a block, into which one looks for what a line would hold [bytes]
+_WIDE, _KEY, _REQUEST, _TAIL = 32, 128, 80, 256  # no value or end of a line that is looked for is so long [bytes]
 _TRIED = 20  # lines that are tried for how all are written
 _FIRST, _ROW_KEY, _LATENCY = b'{"time":"', b'","row_key":"', b',"latency_ms":'
 _WRITTEN = re.compile(
@@ -194,23 +197,27 @@ def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return words ^ (words >> np.uint64(33))
 
 
-def columns_of(block: bytes, model: str) -> Columns | None:
+def columns_of(block: bytes | bytearray, model: str, *, size: int | None = None) -> Columns | None:
     """Read whole lines; None if one of them is not a record, or most are written otherwise.
 
     Parameters
     ----------
-    block : bytes
-        Ends with a newline.
+    block : bytes or bytearray
+        Lines, the last of which ends with a newline.
     model : str
         The digest of the model whose records are taken.
+    size : int, optional
+        Only so many bytes of the block are lines, and at least `ROOM` follow, whatever these are.
     """
-    written = _written(block)
+    if size is None:
+        block, size = block + bytes(ROOM), len(block)
+    written = _written(block, size)
     if written is None:
         return None
-    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8, count=size) == ord("\n"))
     starts = np.append(0, ends[:-1] + 1)
     try:
-        regular, found = _regular(block + bytes(2 * _KEY), written, starts, ends)
+        regular, found = _regular(block, written, starts, ends)
         odd = np.flatnonzero(~regular)
         if found is None or 2 * odd.size > ends.size:
             return None
@@ -229,11 +236,11 @@ def columns_of(block: bytes, model: str) -> Columns | None:
     return found
 
 
-def _written(block: bytes) -> _Writing | None:
+def _written(block: bytes | bytearray, size: int) -> _Writing | None:
     """Say how the first line that is a plain record is written."""
     begin = 0
     for _ in range(_TRIED):
-        end = block.find(b"\n", begin) + 1
+        end = block.find(b"\n", begin, size) + 1
         if not end:
             return None
         if found := _WRITTEN.fullmatch(block, begin, end):
@@ -246,107 +253,145 @@ def _written(block: bytes) -> _Writing | None:
                 day, before = before + day, b'"'
             if request:
                 request, before = before + request, b'"'
-            return _Writing(digest, model, day, request, before + last)
+            return _Writing(digest, model, day, request, before + last) if len(model) < ROOM // 2 else None
         begin = end
     return None
 
 
-def _regular(block: bytes, written: _Writing, starts: Places, ends: Places) -> tuple[NDArray[np.bool_], Columns | None]:
+def _regular(
+    block: bytes | bytearray, written: _Writing, starts: Places, ends: Places
+) -> tuple[NDArray[np.bool_], Columns | None]:
     """Read the lines that are written alike, and say which are; None if a value of one is none.
 
-    The block ends in zeros, so that what is looked for in a line that is written otherwise is not beyond it.
-
     A value is what lies between two texts that are the same in all lines. These stand one after the other from the
-    beginning of a line to its end, so that nothing else is in it.
+    beginning of a line to its end, so that nothing else is in it. What follows the score is read once where lines have
+    it from the line before, as those of a batch do.
     """
-    text, regular = np.frombuffer(block, dtype=np.uint8), np.ones(starts.size, dtype=bool)
-    # From the end of the line backwards.
-    end = ends - len(written.end)
-    regular &= _stands(block, end, written.end)
-    if written.request:
-        size = _before(block, end, _REQUEST, '"')
-        regular &= _values(block, end - size, size)[1]
-        end = end - size - len(written.request)
-        regular &= _stands(block, end, written.request)
-    day_long, day = text[end - 8] == ord("."), end
-    if written.day:
-        day = end - np.where(day_long, _MOMENT, _SHORT)
-        end = day - len(written.day)
-        regular &= _stands(block, end, written.day)
-    latency_size = _before(block, end, _NUMBER, ":")
-    latency = end - latency_size
-    end = latency - len(_LATENCY)
-    regular &= _stands(block, end, _LATENCY)
-    score_size = _before(block, end, _NUMBER, ":")
-    score = end - score_size
-    end = score - len(written.model)
-    regular &= _stands(block, end, written.model)
-    # From its beginning.
-    regular &= _stands(block, starts, _FIRST)
     time = starts + len(_FIRST)
-    time_long = text[time + _MOMENT - 1] == ord("Z")
-    key = time + np.where(time_long, _MOMENT, _SHORT) + len(_ROW_KEY)
+    text = np.frombuffer(block, dtype=np.uint8)
+    moment_size = _moment_size(text[time + _MOMENT - 1], "Z")
+    key = time + moment_size + len(_ROW_KEY)
+    regular = _stands(block, starts, _FIRST)
     regular &= _stands(block, key - len(_ROW_KEY), _ROW_KEY)
-    size = end - key
-    regular &= (size >= 0) & (size < _KEY)
-    keys, plain = _values(block, key, np.clip(size, 0, _KEY - 1))
-    regular &= plain
+    for width in (_WIDE, _KEY):
+        keys = _texts(block, key, width)
+        key_size = _until(keys, '"')
+        if key_size.all():
+            break
+    within = _within(key_size, width)
+    regular &= (key_size > 0) & _plain(keys, within)
+    keys *= within
+    score = key + key_size + len(written.model)
+    regular &= _stands(block, score - len(written.model), written.model)
+    score_size = _until(_texts(block, score, _WIDE), ",")
+    tail = score + score_size
+    regular &= (score_size > 0) & (tail < ends) & (ends <= tail + _TAIL)
     if not regular.all():
-        keys, time_long, day_long = keys[regular], time_long[regular], day_long[regular]
-        time, size, day = time[regular], size[regular], day[regular]
-        score, score_size, latency, latency_size = (
-            each[regular] for each in (score, score_size, latency, latency_size)
+        keys, time, key_size, score, score_size, tail, ends = (
+            each[regular] for each in (keys, time, key_size, score, score_size, tail, ends)
         )
     if not time.size:
         return regular, None
-    times = _moments_of(block, time, time_long)
-    days = _moments_of(block, day, day_long) if written.day else _days_in(keys)
-    scores = _numbers_of(block, score, score_size)
-    # Rows of one batch have one latency.
-    new = _changes(_texts(block, latency, _whole_words(_NUMBER)))
-    latencies = _numbers_of(block, latency[new], latency_size[new])
-    if times is None or days is None or scores is None or latencies is None:
+    new = _changes(_cut(block, tail, ends - tail))
+    new[1:] |= np.diff(ends - tail) != 0
+    alike, latencies, days = _tails(block, written, tail[new], ends[new])
+    of_tail = np.cumsum(new) - 1
+    if not alike.all():
+        own = alike[of_tail]
+        regular[regular] = own
+        keys, time, key_size, score, score_size, of_tail = (
+            each[own] for each in (keys, time, key_size, score, score_size, (np.cumsum(alike) - 1)[of_tail])
+        )
+    if latencies is None or days is None or not time.size:
+        return regular, None
+    times, scores = _moments_of(block, time, moment_size), _numbers_of(block, score, score_size)
+    if times is None or scores is None:
         return regular, None
     return regular, Columns(
         time=times,
-        row=_hashed(keys, size),
+        row=_hashed(keys, key_size),
         alike=_by_content(keys),
         prediction=scores,
-        latency_ms=latencies[np.cumsum(new) - 1],
-        day=days // _DAY_US if written.day else days,
+        latency_ms=latencies[of_tail],
+        day=days[of_tail] // _DAY_US if written.day else _days_in(keys),
         others=0,
         records={},
     )
 
 
-def _texts(block: bytes, starts: Places, width: int) -> Bytes:
+def _tails(
+    block: bytes | bytearray, written: _Writing, starts: Places, ends: Places
+) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None, Numbers | None]:
+    """Read what follows the score from its end backwards: which are written alike, and the values of these."""
+    end = ends - len(written.end)
+    alike = _stands(block, end, written.end)
+    if written.request:
+        size = _until(_texts(block, end - _REQUEST, _REQUEST)[:, ::-1], '"')
+        end = end - size
+        alike &= _plain(_texts(block, end, _REQUEST), _within(size, _REQUEST))
+        end = end - len(written.request)
+        alike &= _stands(block, end, written.request)
+    day, day_size = end, 0
+    if written.day:
+        day_size = _moment_size(np.frombuffer(block, dtype=np.uint8)[end - _AFTER_POINT], ".")
+        day = end - day_size
+        end = day - len(written.day)
+        alike &= _stands(block, end, written.day)
+    latency = starts + len(_LATENCY)
+    alike &= _stands(block, starts, _LATENCY)
+    alike &= (latency < end) & (end < latency + _WIDE)
+    if not alike.any():
+        return alike, None, None
+    latency, end, day = latency[alike], end[alike], day[alike]
+    days = _moments_of(block, day, day_size) if written.day else day
+    return alike, _numbers_of(block, latency, end - latency), days
+
+
+def _texts(block: bytes | bytearray, starts: Places, width: int) -> Bytes:
     """Take so many bytes from each of these places on; shape (n, width)."""
     windows = np.ndarray((len(block) - width + 1,), f"V{width}", block, strides=(1,))
     return windows[starts].view(np.uint8).reshape(starts.size, width)
 
 
-def _stands(block: bytes, starts: Places, wanted: bytes) -> NDArray[np.bool_] | bool:
-    """Say at which places a text stands."""
-    same = _texts(block, starts, len(wanted)) == np.frombuffer(wanted, dtype=np.uint8)
-    return True if same.all() else np.asarray(same.all(axis=1))
+def _stands(block: bytes | bytearray, starts: Places, wanted: bytes) -> NDArray[np.bool_]:
+    """Say at which places a text stands, which does not end in a zero."""
+    whole = len(wanted) // 64 * 64  # a long one is compared word by word
+    kind = f"S{len(wanted) - whole}"
+    found = _texts(block, starts + whole, len(wanted) - whole).view(kind).ravel()
+    stands = np.asarray(found == np.array(wanted[whole:], dtype=kind))
+    if whole:
+        same = _texts(block, starts, whole).view(np.uint64) == np.frombuffer(wanted[:whole], dtype=np.uint64)
+        stands &= True if same.all() else same.all(axis=1)
+    return stands
 
 
-def _before(block: bytes, ends: Places, width: int, mark: str) -> Places:
-    """Say how many bytes stand between the last of a mark and these places; 0 if it is not near."""
-    found = _texts(block, ends - width, width)[:, ::-1] == ord(mark)
-    return np.asarray(np.argmax(found, axis=1))
+def _until(texts: Bytes, mark: str) -> Places:
+    """Say how many bytes stand before the first of a mark; 0 if there is none."""
+    return np.asarray(np.argmax(texts == ord(mark), axis=1))
 
 
-def _values(block: bytes, starts: Places, sizes: Places) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Take texts of these sizes, zeros after them; and say which are plain: of ASCII, nothing escaped, no quotes."""
-    texts = _texts(block, starts, _whole_words(sizes.max() + 1))
-    within = np.arange(texts.shape[1]) < sizes[:, None]
+def _within(sizes: Places, width: int) -> Bytes:
+    """Give a one for each byte of texts of these sizes, at most `width`, and zeros after them."""
+    return _triangle(width).take(sizes, axis=0)
+
+
+@lru_cache(maxsize=64)
+def _triangle(width: int) -> Bytes:
+    return np.tri(width + 1, width, -1, dtype=np.uint8)
+
+
+def _cut(block: bytes | bytearray, starts: Places, sizes: Places) -> Bytes:
+    """Take texts of these sizes, zeros after them, as whole words."""
+    width = _whole_words(sizes.max())
+    return _texts(block, starts, width) * _within(sizes, width)
+
+
+def _plain(texts: Bytes, within: Bytes) -> NDArray[np.bool_] | bool:
+    """Say which texts are of ASCII, with nothing escaped and no control character."""
     odd = texts - np.uint8(ord(" ")) > ord("~") - ord(" ")
-    odd |= texts == ord('"')
     odd |= texts == ord("\\")
-    odd &= within
-    texts *= within
-    return texts, np.asarray(~odd.any(axis=1))
+    odd &= within.view(bool)
+    return np.asarray(~odd.any(axis=1)) if odd.any() else True
 
 
 def _changes(texts: Bytes) -> NDArray[np.bool_]:
@@ -359,39 +404,43 @@ def _changes(texts: Bytes) -> NDArray[np.bool_]:
     return new
 
 
-def _moments_of(block: bytes, starts: Places, long: NDArray[np.bool_]) -> Numbers | None:
-    """Read moments of two lengths [us since 1970], of which most are of the same minute as the one before."""
-    minutes = _texts(block, starts, _MINUTE)
+def _moment_size(marks: Bytes, mark: str) -> int:
+    """Say how long most moments are, of which those with six digits of a second have a mark at some place."""
+    return _MOMENT if 2 * np.count_nonzero(marks == ord(mark)) > marks.size else _SHORT
+
+
+def _moments_of(block: bytes | bytearray, starts: Places, size: int) -> Numbers | None:
+    """Read moments of one length [us since 1970], of which most are of the same minute as the one before."""
+    texts = _texts(block, starts, _WIDE)
+    minutes, rest = texts[:, :_MINUTE], texts[:, _MINUTE:size]
     new = _changes(minutes)
     found = _moments.decode(b"[" + b",".join(b'"%b:00Z"' % each.tobytes() for each in minutes[new]) + b"]")
-    tails = _texts(block, starts + _MINUTE, _MOMENT - _MINUTE)
-    digits = tails[:, _DIGITS] - np.uint8(ord("0"))
-    if not long.any():
-        digits[:, 2:] = 0
-    elif not long.all():
-        digits *= long[:, None] | (np.arange(digits.shape[1]) < 2)
+    digits = rest[:, 1:-1] - np.uint8(ord("0"))
+    point = digits[:, 2:3]
     if (
         len(found) != np.count_nonzero(new)
-        or (tails[:, 0] != ord(":")).any()
-        or (tails[:, 3] != np.where(long, ord("."), ord("Z"))).any()
-        or (tails[:, -1] != ord("Z"))[long].any()
-        or (digits > 9).any()
-        or (digits[:, 0] > 5).any()
+        or (rest[:, 0] != ord(":")).any()
+        or (rest[:, -1] != ord("Z")).any()
+        or (point != _POINT).any()
     ):
         return None
+    point[:] = 0
+    if digits.max() > 9 or digits[:, 0].max() > 5:
+        return None
     begun = np.array([microseconds(moment) for moment in found], dtype=np.int64)
-    return np.asarray(begun[np.cumsum(new) - 1] + (digits.astype(np.float64) @ _OF_DIGITS).astype(np.int64))
+    beyond = digits.astype(np.float64) @ _OF_DIGITS[: digits.shape[1]]
+    return np.asarray(begun[np.cumsum(new) - 1] + beyond.astype(np.int64))
 
 
-def _numbers_of(block: bytes, starts: Places, sizes: Places) -> NDArray[np.float64] | None:
+def _numbers_of(block: bytes | bytearray, starts: Places, sizes: Places) -> NDArray[np.float64] | None:
     """Read numbers as the decoder of records does; None if one of them is none."""
-    texts = np.empty((starts.size, _NUMBER + 1), dtype=np.uint8)
-    texts[:, :-1] = _texts(block, starts, _NUMBER)
-    texts[np.arange(_NUMBER + 1) >= sizes[:, None]] = ord(" ")
+    texts, within = _texts(block, starts, _WIDE), _within(sizes, _WIDE)
+    texts *= within
+    texts += (within ^ 1) * np.uint8(ord(" "))
     texts[:, -1] = ord(",")
     texts[-1, -1] = ord("]")
     found = _numbers.decode(b"[" + texts.tobytes())
-    return np.array(found) if len(found) == starts.size else None
+    return np.fromiter(found, np.float64, starts.size) if len(found) == starts.size else None
 
 
 def _days_in(keys: Bytes) -> Numbers:

@@ -15,7 +15,7 @@ from ..errors import FormatError
 from ..storage.lines import LONGEST, first, lines_from_end
 from ..storage.paths import is_file, is_link, is_there, kind_of
 from ..storage.text import counted, first_line
-from .columns import Columns, columns_of
+from .columns import ROOM, Columns, columns_of
 from .parts import PARQUET, Closing, Part, closing_of, is_closing
 from .records import NOT_A_RECORD, Prediction, encode_predictions
 
@@ -96,8 +96,8 @@ def read_part(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
     if packed:
         yield from _read_parquet(packed, reading)
     elif packed is None:
-        for block in _blocks(part, reading, _BLOCK):
-            yield _records(block, part, reading)
+        for block, size in _blocks(part, reading, _BLOCK):
+            yield _records(bytes(memoryview(block)[:size]), part, reading)
 
 
 def read_columns(part: Part, reading: Reading, model: str, *, until: int | None = None) -> Iterator[Columns]:
@@ -118,21 +118,24 @@ def read_columns(part: Part, reading: Reading, model: str, *, until: int | None 
         for records in _read_parquet(packed, reading):
             yield Columns.of(records, model)
     elif packed is None:
-        for block in _blocks(part, reading, _LARGE, until=until):
+        for block, size in _blocks(part, reading, _LARGE, until=until):
             # Beside the line that closes a part, all others would be read one by one.
-            last = block.rfind(b"\n", 0, -1) + 1
-            cut = last if block.startswith(_CLOSES, last) else 0
-            for lines in filter(None, (block[:cut], block[cut:])):
-                yield _columns(lines, part, reading, model)
+            last = block.rfind(b"\n", 0, size - 1) + 1
+            cut = last if block.startswith(_CLOSES, last) else size
+            if cut:
+                yield _columns(block, cut, part, reading, model)
+            if cut < size:
+                yield Columns.of(_records(bytes(memoryview(block)[cut:size]), part, reading), model)
 
 
-def _columns(block: bytes, part: Part, reading: Reading, model: str) -> Columns:
-    found = None if reading.closing else columns_of(block, model)
+def _columns(block: bytearray, size: int, part: Part, reading: Reading, model: str) -> Columns:
+    lines = memoryview(block)[:size]
+    found = None if reading.closing else columns_of(block, model, size=size)
     if found is None:
-        return Columns.of(_records(block, part, reading), model)
+        return Columns.of(_records(bytes(lines), part, reading), model)
     reading.lines += len(found) + found.others
-    reading.size += len(block)
-    reading._digest.update(block)
+    reading.size += size
+    reading._digest.update(lines)
     return found
 
 
@@ -148,24 +151,29 @@ def _packed(part: Part, reading: Reading) -> Path | Literal[False] | None:
     return packed if is_file(packed) else None  # it may have become so since the parts were listed
 
 
-def _blocks(part: Part, reading: Reading, size: int, *, until: int | None = None) -> Iterator[bytes]:
-    """Read whole lines, so many bytes at a time; who takes them moves the reading along."""
+def _blocks(part: Part, reading: Reading, size: int, *, until: int | None = None) -> Iterator[tuple[bytearray, int]]:
+    """Read whole lines, so many bytes at a time; who takes them moves the reading along.
+
+    They are the first bytes of memory that is used again for the next ones, and has room for `columns_of` behind them.
+    """
     # A link or a pipe in the place of a part is not followed, nor waited for.
     descriptor = os.open(part.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as file:
         file.seek(reading.size)
         left = math.inf if until is None else max(0, until - reading.size)
-        rest = b""
-        while block := file.read(int(min(size, left))):
-            left -= len(block)
-            whole, newline, rest = (rest + block).rpartition(b"\n")
-            if newline:
-                yield whole + newline
-            if len(rest) > LONGEST:
+        block, rest = bytearray(LONGEST + size + ROOM), 0
+        while read := file.readinto(memoryview(block)[rest : rest + int(min(size, left))]):
+            left -= read
+            whole = block.rfind(b"\n", rest, rest + read) + 1
+            if whole:
+                yield block, whole
+            last, rest = rest + read, rest + read - whole
+            block[:rest] = block[whole:last]
+            if rest > LONGEST:
                 reading.note(f"{part.path}, line {reading.lines + 1}: longer than {LONGEST} bytes; not read further")
                 reading.bad += 1
                 return
-        reading.torn = len(rest)
+        reading.torn = rest
 
 
 def _records(block: bytes, part: Part, reading: Reading) -> list[Prediction]:

@@ -41,10 +41,10 @@ def read_bytes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     found = [0]
     blocks = reading._blocks
 
-    def counting(*given: Any, **more: Any) -> Iterator[bytes]:
-        for block in blocks(*given, **more):
-            found[0] += len(block)
-            yield block
+    def counting(*given: Any, **more: Any) -> Iterator[tuple[bytearray, int]]:
+        for block, size in blocks(*given, **more):
+            found[0] += size
+            yield block, size
 
     monkeypatch.setattr(reading, "_blocks", counting)
     return iter([found])  # type: ignore[arg-type]
@@ -299,3 +299,13 @@ def test_counts_survive_a_copy_of_the_registry(artifacts: Artifacts, tmp_path: P
     expected = numbers(*summed(artifacts))
     shutil.copytree(artifacts.root, tmp_path / "copy", symlinks=True)
     assert numbers(*summed(Artifacts(tmp_path / "copy"))) == expected
+
+
+@pytest.mark.parametrize("most", [1, 3, 40, 1_000, 10**9])
+def test_a_number_that_comes_again_is_found_wherever_it_stands(most: int) -> None:
+    """Few of them share a place in the table in any case, and many do if they have the same last bits."""
+    rng = np.random.default_rng(most)
+    for shift in (0, 8, 40):
+        for size in [0, 1, 2, 3, 5, 8, 30, 200]:
+            numbers = rng.integers(0, most, size, endpoint=True).astype(np.uint64) << np.uint64(shift)
+            assert part_counts._any_twice(numbers) == (np.unique(numbers).size < size)

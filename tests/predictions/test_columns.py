@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_modelgates.predictions.columns import Columns, columns_of, row_numbers
+from pytest_modelgates.predictions.columns import ROOM, Columns, columns_of, row_numbers
 from pytest_modelgates.predictions.records import CONTENT, FORMAT, NOT_A_RECORD, Prediction, encode_predictions
 
 MODEL, OTHER = "a" * 64, "b" * 64
@@ -151,6 +151,21 @@ def test_each_place_of_a_line_is_looked_at(piece: bytes) -> None:
         if found is not None:
             assert expected is not None, block
             same(found, expected)
+
+
+def test_a_line_that_differs_from_the_one_before_by_a_zero_alone_is_not_read() -> None:
+    first, second, third, *_ = UNDATED.splitlines()
+    assert columns_of(b"\n".join([first, second, third, b""]), MODEL) is not None
+    assert columns_of(b"\n".join([first, second + b"\0", third, b""]), MODEL) is None
+
+
+def test_what_follows_the_lines_is_not_looked_at() -> None:
+    found = columns_of(LINES, MODEL)
+    for behind in (LINES, b"\0", b'"', b","):
+        again = columns_of(bytearray(LINES) + (behind * ROOM)[:ROOM], MODEL, size=len(LINES))
+        assert found is not None
+        assert again is not None
+        same(again, found)
 
 
 def test_numbers_of_rows_are_the_same_for_ever() -> None:

@@ -32,10 +32,10 @@ def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes of lines were read."""
     found, blocks = [0], reading._blocks
 
-    def counting(*given: Any, **more: Any) -> Iterator[bytes]:
-        for block in blocks(*given, **more):
-            found[0] += len(block)
-            yield block
+    def counting(*given: Any, **more: Any) -> Iterator[tuple[bytearray, int]]:
+        for block, size in blocks(*given, **more):
+            found[0] += size
+            yield block, size
 
     monkeypatch.setattr(reading, "_blocks", counting)
     return found
