@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -164,11 +164,15 @@ def _leftovers(artifacts: Artifacts, found: Collected) -> list[Path]:
         if place == str(artifacts.root):
             below.remove(artifacts.models.name)
         for path in (Path(place, name) for name in names):
-            if (match := STAGED.fullmatch(path.name)) is None:
+            name = path.name
+            while match := STAGED.fullmatch(name):  # a kill file is staged twice
+                name = match[1]
+            of = path.with_name(name)
+            if of == path or not (artifacts.keeps(of) or of.is_relative_to(artifacts.all_reports)):
                 continue
-            of = path.with_name(match[1])
-            if (artifacts.keeps(of) or of.is_relative_to(artifacts.all_reports)) and path.lstat().st_mtime < old:
-                files.append(path)
+            with suppress(FileNotFoundError):  # it has just been renamed to its place
+                if path.lstat().st_mtime < old:
+                    files.append(path)
     return [*sorted(folders), *sorted(files)]
 
 
