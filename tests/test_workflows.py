@@ -1,6 +1,8 @@
 """The workflows of this repository: each can be read, has few rights and an end, and names actions by a tag."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,29 @@ def test_an_action_is_named_by_a_tag(path: Path) -> None:
     used = re.findall(r"uses: (\S+)", path.read_text("utf-8"))
     assert path.name == "action.yml" or used
     assert [name for name in used if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+@v\d+(\.\d+)*", name)] == []
+
+
+def test_every_step_of_a_workflow_is_run_with_its_environment_whatever_became_of_those_before(tmp_path: Path) -> None:
+    workflow = tmp_path / "night.yml"
+    workflow.write_text(
+        """
+jobs:
+  one:
+    env: {OURS: 1, THEIRS: "${{ github.sha }}"}
+    steps:
+      - uses: actions/checkout@v4
+      - run: exit 3
+      - name: the second
+        env: {OURS: ""}
+        run: |
+          echo "<$OURS> <${THEIRS:-nothing}>"
+      - run: "false; echo went on"
+""",
+        "utf-8",
+    )
+    done = subprocess.run([sys.executable, ROOT / ".ci" / "steps", workflow], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "<> <nothing>\n" in done.stdout
+    assert "went on\n" not in done.stdout.replace("echo went on", "")
+    ended = [re.sub(r"\d+ s", "s", line) for line in done.stdout.split("-- ended\n")[1].splitlines()]
+    assert ended == ["3 after s: exit 3", "0 after s: the second", "1 after s: false; echo went on"]

@@ -267,7 +267,11 @@ def kill(arguments: argparse.Namespace) -> int:
     if not (is_there(artifacts.promotions) or is_there(artifacts.predictions)):
         require_root(artifacts)
     arm = checked_arm(arguments.arm)
-    print(switch.kill(artifacts, arm, arguments.reason, KILL), flush=True)
+    try:
+        print(switch.kill(artifacts, arm, arguments.reason, KILL), flush=True)
+    except OSError as error:
+        way_on = "nothing is stopped; stop each process that predicts by itself: kill -USR1 PID"
+        raise OSError(error.errno, f"{error.strerror}; {way_on}", error.filename) from error
     # It is stopped by now, whatever becomes of the rest.
     with suppress(ModelgatesError, OSError):
         if arm not in (ALL_ARMS, *(known := arms(artifacts))):

@@ -14,6 +14,7 @@ from ..storage.strict_json import canonical
 from .installed import installed
 
 PACKAGE = Path(__file__).parent.parent
+CODE = (".py", ".so")
 # Hooks and fixtures from these packages are always trusted.
 CORE = ("_pytest", "pytest", "pluggy", PACKAGE.name)
 # The variable by which a hermetic run gets a random word from its parent; the run repeats the word in its ledger.
@@ -115,7 +116,7 @@ def _code(folder: Path) -> dict[str, str]:
             folders.clear()
             continue
         seen.add((entry.st_dev, entry.st_ino))
-        for path in (os.path.join(place, name) for name in names if name.endswith((".py", ".so"))):
+        for path in (os.path.join(place, name) for name in names if name.endswith(CODE)):
             digests[path.removeprefix(f"{folder}/")] = _digest(path)
     return digests
 

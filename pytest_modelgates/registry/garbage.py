@@ -157,13 +157,15 @@ def _leftovers(artifacts: Artifacts, found: Collected) -> list[Path]:
         if place == str(artifacts.root):
             below.remove(artifacts.models.name)
         for path in (Path(place, name) for name in names):
-            if (match := STAGED.fullmatch(path.name)) is None:
+            name = path.name
+            while match := STAGED.fullmatch(name):  # a kill file is staged twice
+                name = match[1]
+            of = path.with_name(name)
+            if of == path or not (artifacts.keeps(of) or of.is_relative_to(artifacts.all_reports)):
                 continue
-            of = path.with_name(match[1])
-            if artifacts.keeps(of) or of.is_relative_to(artifacts.all_reports):
-                with suppress(FileNotFoundError):  # whoever writes a report without the lock has just renamed it
-                    if path.lstat().st_mtime < old:
-                        files.append(path)
+            with suppress(FileNotFoundError):  # it has just been renamed to its place
+                if path.lstat().st_mtime < old:
+                    files.append(path)
     return [*sorted(folders), *sorted(files)]
 
 

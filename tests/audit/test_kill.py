@@ -1,5 +1,6 @@
 """Kill files: the file comes first, the event follows, and whatever lies there stops."""
 
+import errno
 import json
 import os
 import stat
@@ -15,6 +16,7 @@ from pytest_modelgates.audit.chain import Event, append, read_history
 from pytest_modelgates.audit.events import event_of
 from pytest_modelgates.audit.kill import kill, killed, unkill
 from pytest_modelgates.audit.writer import locked
+from pytest_modelgates.cli import main
 from pytest_modelgates.errors import KilledError, RefusedError, RegistryError
 from pytest_modelgates.serving.guards import KillSwitch
 from tests.support.handmade import Registry
@@ -136,6 +138,23 @@ def test_on_a_full_disk_an_empty_file_stops(registry: Registry, monkeypatch: pyt
     assert done.path.read_bytes() == b""
     assert killed(registry.artifacts)[0].kill.reason.endswith("made by hand")
     assert stat.S_IMODE(done.path.stat().st_mode) & 0o077 == 0o044
+
+
+def test_where_no_file_can_be_made_it_is_said_that_nothing_is_stopped_and_what_stops_a_process(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read_only(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Artifacts, "write", lambda _, path, content: read_only(path))
+    with monkeypatch.context() as mounted:
+        mounted.setattr(os, "open", read_only)
+        status = main(["kill", "--reason", "x", "--artifacts", str(registry.artifacts.root)])
+    assert status == 3
+    assert capsys.readouterr().err == (
+        "modelgates: Read-only file system; nothing is stopped; stop each process that predicts by itself: kill -USR1 "
+        f"PID: {registry.artifacts.kill('all')}\n"
+    )
 
 
 def test_a_file_named_after_all_arms_stops_them_and_goes_with_the_other(registry: Registry) -> None:

@@ -166,6 +166,7 @@ def test_files_that_killed_commands_left_anywhere_go_after_a_day(registry: Regis
         artifacts.root / f".promotions.log.{number}",
         artifacts.root / f".latest_id.txt.{number}",
         artifacts.root / f".KILL.live.{number}",
+        artifacts.root / f"..KILL.{number}.{number}",
         artifacts.ended_abs / f".ab-20260101T000000Z-00000000.json.{number}",
         artifacts.outcomes / f".20261130T160528.208962Z-{number}.jsonl.{number}",
         artifacts.predictions / "live" / "2026-01-01" / f".vm-1-0.parquet.{number}",
