@@ -12,6 +12,7 @@ from pytest_modelgates.audit import whole
 from pytest_modelgates.audit.chain import Commit, append, tail
 from pytest_modelgates.audit.head import Head
 from pytest_modelgates.audit.whole import read_chain, remember, remembered
+from pytest_modelgates.storage.disk import LogFile
 from tests.audit.test_chain import BEGIN, event, intent, write
 
 
@@ -36,7 +37,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_log_that_nobody_touched_is_not_read_again(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole, "lines_from_start", None)
+    monkeypatch.setattr(LogFile, "from_start", None)
     assert again(artifacts).end == tail(artifacts.promotions).head
 
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-import pytest_modelgates.artifacts as artifacts_module
 import pytest_modelgates.drift.golden as golden_module
 from pytest_modelgates.drift import load_golden_predictions, save_golden_predictions
 from pytest_modelgates.drift.golden import (
@@ -25,6 +24,7 @@ from pytest_modelgates.drift.golden import (
 from pytest_modelgates.drift.versions import golden_metadata
 from pytest_modelgates.errors import FormatError, IntegrityError, RegistryError, StatisticsError
 from pytest_modelgates.storage.digests import sha256
+from pytest_modelgates.storage.disk import LocalDisk
 
 A, B = "1700000001", "1700000002"
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -220,7 +220,7 @@ def test_whichever_write_breaks_the_golden_is_the_old_one_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int, after: bool
 ) -> None:
     save_golden_predictions([1.0], A, folder=tmp_path)
-    old, done, genuine = golden_metadata(tmp_path), [], artifacts_module.write_atomic
+    old, done, genuine = golden_metadata(tmp_path), [], LocalDisk.write
 
     def breaks(path: Path, content: bytes, **modes: int) -> None:
         done.append(path)
@@ -231,7 +231,7 @@ def test_whichever_write_breaks_the_golden_is_the_old_one_or_the_new_one(
             raise OSError(5, "Input/output error", str(path))
 
     with monkeypatch.context() as broken:
-        broken.setattr(artifacts_module, "write_atomic", breaks)
+        broken.setattr(LocalDisk, "write", staticmethod(breaks))
         with pytest.raises(OSError, match=r"space|output"):
             save_golden_predictions([2.0], A, folder=tmp_path)
     new = (write, after) == (2, True)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import pytest_modelgates.artifacts as artifacts_module
 import pytest_modelgates.registry.golden as golden_module
 from pytest_modelgates.audit.chain import Event, read_history, signed_content
 from pytest_modelgates.audit.head import head_of
@@ -28,6 +27,7 @@ from pytest_modelgates.registry.golden import GoldenSet, set_golden
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.storage.digests import sha256_of, tree_digest
+from pytest_modelgates.storage.disk import LocalDisk
 from tests.support.handmade import Registry, golden_of, green_report, log_predictions, predictions
 
 RULES = load_operations(None, policy=None)[0].registry
@@ -272,7 +272,7 @@ def test_whichever_write_breaks_the_old_golden_stays_and_the_next_command_works(
     artifacts, live = registry.artifacts, registry.live
     (tmp_path / "own.csv").write_text("prediction\n1\n")
     before, written = golden_metadata(artifacts.golden), []
-    genuine = artifacts_module.write_atomic
+    genuine = LocalDisk.write
 
     def full(path: Path, *rest: object, **modes: int) -> None:
         written.append(path)
@@ -284,7 +284,7 @@ def test_whichever_write_breaks_the_old_golden_stays_and_the_next_command_works(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(artifacts_module, "write_atomic", full)
+        broken.setattr(LocalDisk, "write", staticmethod(full))
         if not write:
             broken.setattr(golden_module, "append_signed", full_log)
         with pytest.raises(OSError, match="No space left"):
