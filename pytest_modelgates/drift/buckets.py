@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _SIZE = 2**16
-_BLOCK = 2**15
+_BLOCK = 2**16
 # A golden of which more than this share lies in crowded buckets is counted by sorting.
 _MOST_CROWDED = 0.4
 # Buckets are as wide as suits all points but for such a share on either side.
@@ -21,7 +21,8 @@ class Buckets:
     """Buckets of numbers, each of which holds one point of the grid at most, or is crowded.
 
     The bucket of a number never falls as the number rises, so that a number lies above all points of lower buckets and
-    below all points of higher ones, whatever rounding did. Of a bucket with one point, a comparison tells the rest.
+    below all points of higher ones, whatever rounding did. A comparison with the first point that is not in a lower
+    bucket tells the rest.
 
     Parameters
     ----------
@@ -32,10 +33,8 @@ class Buckets:
         Buckets a unit; 0 for buckets of the number's own binary digits.
     shift : int
         Which of these are left out.
-    lower : ndarray of int64, shape (n_buckets,)
+    lower : ndarray of int32, shape (n_buckets,)
         Points in lower buckets; n_points + 1 if the bucket is crowded.
-    point : ndarray of float64, shape (n_buckets,)
-        The one point of a bucket, or infinity.
     frequent : ndarray of int
         Points in crowded buckets that make up a twentieth of the golden or more.
     """
@@ -44,8 +43,7 @@ class Buckets:
     low: float
     scale: float
     shift: int
-    lower: NDArray[np.int64]
-    point: Floats
+    lower: NDArray[np.int32]
     frequent: NDArray[np.intp]
 
     @classmethod
@@ -79,14 +77,11 @@ class Buckets:
     @classmethod
     def _with(cls, points: Floats, low: float, scale: float, shift: int) -> "Buckets":
         none = np.empty(0, dtype=np.int64)
-        new = cls(points, low, scale, shift, none, np.empty(0), none)
+        new = cls(points, low, scale, shift, none.astype(np.int32), none)
         of_point = new._bucket(points)
         every = np.arange(_SIZE)
         first, last = np.searchsorted(of_point, every, side="left"), np.searchsorted(of_point, every, side="right")
-        lone, crowded = last - first == 1, last - first > 1
-        lower = np.where(crowded, points.size + 1, first)
-        point = np.where(lone, points[np.minimum(first, points.size - 1)], np.inf)
-        return replace(new, lower=lower, point=point)
+        return replace(new, lower=np.where(last - first > 1, points.size + 1, first).astype(np.int32))
 
     def _is_crowded(self, values: Floats) -> NDArray[np.bool_]:
         """Say which values lie in a crowded bucket."""
@@ -112,13 +107,14 @@ class Buckets:
         from_on, at = np.zeros(self.points.size + 2, dtype=np.int64), np.zeros(self.points.size + 1, dtype=np.int64)
         rest = []
         # Memory that is used again is in the processor's cache.
-        places, points, true = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK), np.empty(_BLOCK, dtype=bool)
+        places, points, true = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK), np.empty(_BLOCK, dtype=bool)
+        ends = np.append(self.points, [np.inf, np.inf])
         for start in range(0, values.size, _BLOCK):
             block = values[start : start + _BLOCK]
             place, point, found = places[: block.size], points[: block.size], true[: block.size]
             bucket = self._bucket(block)
             self.lower.take(bucket, out=place, mode="clip")
-            self.point.take(bucket, out=point, mode="clip")
+            ends.take(place, out=point, mode="clip")
             # How many points are at most the number.
             place += np.greater_equal(block, point, out=found)
             counts = np.bincount(place, minlength=from_on.size)
