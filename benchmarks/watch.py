@@ -3,9 +3,11 @@
     python -m benchmarks.watch [ROWS]
 
 The log has parts of 50,000 rows of one live model, all but the newest of days before. Promised: a look at 100,000 new
-rows costs what reading them costs, however long the log is. Times are of the processor.
+rows costs what reading them costs, however long the log is. Times are of the processor: medians of five looks, each
+at other new rows, beside which these are read alone.
 """
 
+import statistics
 import sys
 import tempfile
 import time
@@ -20,21 +22,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pytest_modelgates.monitoring import drift_check, watch
 from pytest_modelgates.monitoring.watch import Watch
-from pytest_modelgates.predictions.counting import Tally, Window, asked_columns, count_log
-from pytest_modelgates.predictions.parts import parts
+from pytest_modelgates.predictions.counting import Tally, Window, asked_columns, count_part
+from pytest_modelgates.predictions.parts import Part, parts
 from pytest_modelgates.predictions.reading import Reading
 from pytest_modelgates.predictions.records import FORMAT
 from pytest_modelgates.registry.store import live_change
 from tests.support.handmade import Registry, golden_of, log_predictions, predictions, promote_first
 
-OF_A_PART, NEW = 50_000, 100_000
+OF_A_PART, NEW, TIMES = 50_000, 100_000, 5
 
 
-def timed(what: str, of: Callable[[], object]) -> None:
-    """Print how long something takes."""
+def timed(of: Callable[[], object]) -> float:
+    """Measure how long something takes."""
     begin = time.process_time()
     of()
-    print(f"| {what} | {time.process_time() - begin:.2f} s |", flush=True)
+    return time.process_time() - begin
 
 
 def write(registry: Registry, rows: int, end: datetime, rng: np.random.Generator) -> None:
@@ -67,25 +69,40 @@ def main(rows: int) -> None:
         def process() -> Watch:
             return Watch(artifacts, rehearse=not_asked, rescore=not_asked, tell=not_asked)  # type: ignore[arg-type]
 
-        since = datetime.now(UTC) - timedelta(hours=1)
+        window = Window(digest=live.digest)
+
+        def newest() -> list[Part]:
+            return parts(artifacts, "live")[-NEW // OF_A_PART :]
 
         def records() -> int:
-            return sum(len(part) for part in count_log(artifacts, "live", Window(since=since), Tally()))
+            return sum(len(count_part(part, window, Tally())) for part in newest())
 
         def columns() -> int:
-            window, newest = Window(digest=live.digest, since=since), parts(artifacts, "live")[-NEW // OF_A_PART :]
-            return sum(len(each) for part in newest for each in asked_columns(part, window, Tally(), Reading()))
+            return sum(len(each) for part in newest() for each in asked_columns(part, window, Tally(), Reading()))
 
-        print(f"{rows:,} rows before\n\n| what | time |\n|---|---|")
-        timed("the first look", lambda: process().look(registry.in_force))
-        loop = process()
-        loop.look(registry.in_force)
-        timed("a look at nothing new", lambda: loop.look(registry.in_force))
-        write(registry, NEW, datetime.now(UTC), rng)
-        timed(f"a look at {NEW:,} new rows", lambda: loop.look(registry.in_force))
-        timed("the same, by another process", lambda: process().look(registry.in_force))
-        timed(f"reading {NEW:,} rows alone, as records", records)
-        timed(f"reading {NEW:,} rows alone, as columns", columns)
+        loop, begun = process(), datetime.now(UTC) - timedelta(hours=3 * TIMES)
+        at = iter(begun + timedelta(hours=number) for number in range(3 * TIMES))
+        taken: dict[str, list[float]] = {}
+
+        def look(what: str, by: Watch, now: datetime) -> None:
+            in_force = registry.in_force
+            taken.setdefault(what, []).append(timed(lambda: by.look(in_force, now=now)))
+
+        look("the first look", loop, next(at))
+        for new in (f"a look at {NEW:,} new rows", "the same, by another process"):
+            for _ in range(TIMES):
+                now = next(at)
+                write(registry, NEW, now - timedelta(minutes=1), rng)
+                look(new, loop if "look" in new else process(), now)
+                if "look" in new:
+                    look("a look at nothing new", loop, now + timedelta(minutes=1))
+                for what, of in (("records", records), ("columns", columns)):
+                    taken.setdefault(f"reading {NEW:,} rows alone, as {what}", []).append(timed(of))
+        alone = taken[f"reading {NEW:,} rows alone, as columns"]
+        print(f"{rows:,} rows before\n\n| what | time | of reading as columns |\n|---|---|---|")
+        for what, times in taken.items():
+            ratio = statistics.median(one / other for one, other in zip(times, alone, strict=False))
+            print(f"| {what} | {statistics.median(times):.3f} s | {ratio:.2f} |")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 What a look leaves is in its line of `artifacts/drift/checks.jsonl`; an acknowledgement is in the audit log.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +24,7 @@ from ..storage.digests import sha256
 from ..storage.lines import lines_from_end
 from ..storage.strict_json import Moment
 from ..storage.text import counted, first_line
+from .older_parts import OlderParts
 from .part_counts import PartCounts, Task
 
 _record = msgspec.json.Decoder(Prediction)
@@ -146,29 +147,37 @@ class Looking:
         self._known, self._reference = known, reference
         begin = known.since or live
         self._left = known.left or Next(spent=begin, window=known.since, mark=known.since)
-        times = {time for time in (known.since, self._left.window, self._left.mark) if time}
+        self._moving = {time for time in (self._left.window, self._left.mark) if time}
+        times = self._moving | ({known.since} if known.since else set())
         self._since: dict[datetime, Summary] = {time: reference.none() for time in times}
 
-    def tasks(self, tasks: Iterable[Task]) -> list[Task]:
-        """Have parts counted from those moments on, too, that lie within them."""
+    def tasks(self, tasks: Sequence[Task]) -> list[Task]:
+        """Leave the parts that are to be counted one by one, and have those that moments lie within counted from there.
+
+        `tasks` are those of all parts; what others add up to is known.
+        """
+        self._older = OlderParts(tasks, self._reference, begin=self._known.since, until=min(self._moving, default=None))
         return [
             (artifacts, part, window, tuple(time for time in self._since if _is_within(part, time)))
-            for artifacts, part, window, _ in tasks
+            for artifacts, part, window, _ in self._older.others
         ]
 
     def beside(self, parts: Iterable[Part], found: Iterable[PartCounts]) -> Iterator[PartCounts]:
-        """Pass on what was counted of parts, and count what the look needs of it."""
+        """Give what was counted of all parts, older ones as one, and count what the look needs of it."""
+        older = self._older.counts
+        self._add(older.since)
+        yield older
         for part, counts in zip(parts, found, strict=True):
-            self.add(part, counts)
+            since = {time: of for time in self._since if (of := _since(part, time, counts))}
+            self._add(since)
+            if self._moving.isdisjoint(since):
+                self._older.add(part, counts, since.get(self._known.since) if self._known.since else None)
             yield counts
+        self._older.keep()
 
-    def add(self, part: Part, counts: PartCounts) -> None:
-        """Add what was counted of a part."""
-        for time, so_far in self._since.items():
-            if time in counts.since:
-                self._since[time] = so_far + counts.since[time]
-            elif part.begun >= time and not _is_of_days_before(part, time):
-                self._since[time] = so_far + counts.summary
+    def _add(self, since: Mapping[datetime, Summary]) -> None:
+        for time, summary in since.items():
+            self._since[time] = self._since[time] + summary
 
     def found(
         self, everything: Summary, tally: Tally, *, now: datetime, days_per_alarm: float, least: float
@@ -193,6 +202,12 @@ class Looking:
             days_per_alarm=days_per_alarm,
             least=least,
         )
+
+
+def _since(part: Part, time: datetime, counts: PartCounts) -> Summary | None:
+    """Give what was counted of a part from a moment on; None of a part that ended before."""
+    whole = part.begun >= time and not _is_of_days_before(part, time)
+    return counts.since.get(time, counts.summary if whole else None)
 
 
 def _is_of_days_before(part: Part, time: datetime) -> bool:

@@ -20,7 +20,7 @@ from ..drift.kept import NOT_KEPT, KeptSummary
 from ..drift.summary import Reference, Summary
 from ..errors import FormatError
 from ..predictions.columns import UNDATED, Columns, microseconds, moment
-from ..predictions.counting import NUMBERS, Distinct, Read, Tally, Window, asked_columns, tally_of
+from ..predictions.counting import NUMBERS, Read, Sample, Tally, Window, asked_columns, tally_of
 from ..predictions.parts import JSON_LINES, Part, parts
 from ..predictions.reading import Reading, closing_on_disk, read_columns, resumed
 from ..predictions.records import Arm
@@ -42,7 +42,7 @@ class PartCounts(NamedTuple):
 
     summary: Summary
     tally: Tally
-    rows: tuple[int, NDArray[np.uint64]]
+    rows: Sample
     since: Mapping[datetime, Summary] = MappingProxyType({})
 
 
@@ -101,7 +101,7 @@ def count_part(reference: Reference, task: Task, *, read: Read = read_columns) -
         return whole
     if span and ((window.until and span[0] >= window.until) or (window.since and span[1] < window.since)):
         outside = dataclasses.replace(tally, counted=0, replaced=0, failed=0, outside=found)
-        return PartCounts(reference.none(), outside, (0, np.empty(0, dtype=np.uint64)))
+        return PartCounts(reference.none(), outside, Sample.once(np.empty(0, dtype=np.uint64)))
     own = Tally()
     rows, _ = _read(asked_columns(part, window, own, Reading(), read=read))
     return _counted(_last(rows, own), own, reference)
@@ -167,9 +167,7 @@ def _whole(
 
 
 def _counted(last: Rows, own: Tally, reference: Reference) -> PartCounts:
-    distinct = Distinct(_SAMPLED)
-    distinct.add_numbers(last["row"][~last["alike"]])
-    return PartCounts(_summary_of(last, reference), own, distinct.sample)
+    return PartCounts(_summary_of(last, reference), own, Sample.once(last["row"][~last["alike"]]).up_to(_SAMPLED))
 
 
 def _kept(part: Part, model: str, reference: Reference) -> tuple[_KeptPart, PartCounts] | None:
@@ -183,7 +181,7 @@ def _kept(part: Part, model: str, reference: Reference) -> tuple[_KeptPart, Part
             sample = np.frombuffer(kept.sample, dtype="<u8")
             if kept.rows is not None:
                 _rows_of(kept.rows)
-            return kept, PartCounts(summary, tally_of(kept.numbers), (kept.mask, sample))
+            return kept, PartCounts(summary, tally_of(kept.numbers), Sample.once(sample, kept.mask))
     return None
 
 
@@ -263,7 +261,7 @@ def _keep(
     artifacts: Artifacts, part: Part, model: str, reading: Reading, counted: PartCounts, rows: Rows, span: Span | None
 ) -> None:
     """Write what was counted, if this process may; otherwise it is counted again next time."""
-    mask, sample = counted.rows
+    mask, sample, _ = counted.rows
     with suppress(OSError):
         size, changed = _stamp(part)
         kept = _KeptPart(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,29 @@ from .reading import MOST_NOTES, Reading, read_columns, read_part
 from .records import Arm, Prediction
 
 T = TypeVar("T")
-Numbered = tuple[NDArray[np.uint64], NDArray[np.int64]]  # rows, and how often each came
 
 CLOCKS = timedelta(minutes=5)  # by which the clocks of two machines may differ
 _SAMPLED = 2**16
+
+
+class Sample(NamedTuple):
+    """Rows by their numbers, of which those are taken that end in the zeros of a mask, and how often each came."""
+
+    mask: int
+    rows: NDArray[np.uint64]
+    times: NDArray[np.int64]
+
+    @classmethod
+    def once(cls, rows: NDArray[np.uint64], mask: int = 0) -> "Sample":
+        """Take rows that came once each."""
+        return cls(mask, rows, np.ones(rows.size, dtype=np.int64))
+
+    def up_to(self, most: int, mask: int = 0) -> "Sample":
+        """Halve the rows until they end in those zeros, too, and are at most so many."""
+        mask |= self.mask
+        while (kept := self.rows & np.uint64(mask) == 0).sum() > most:
+            mask = 2 * mask + 1
+        return Sample(mask, self.rows[kept], self.times[kept])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +119,19 @@ class Tally:
 
     def add_rows(self, keys: Iterable[str]) -> None:
         """Take the rows of one part that count, for the share of those that come again."""
-        self._rows.add(keys)
+        self._rows.add(Sample.once(row_numbers(list(keys))))
 
-    def add_part(self, other: "Tally", rows: tuple[int, NDArray[np.uint64]]) -> None:
+    @property
+    def sample(self) -> Sample:
+        """Those of the rows that are kept for that."""
+        return self._rows.sample
+
+    def add_part(self, other: "Tally", rows: Sample) -> None:
         """Add what became of the lines of one part, and a sample of its rows that count."""
         for name in NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.notes += other.notes[: MOST_NOTES - len(self.notes)]
-        self._rows.add_numbers(rows[1], mask=rows[0])
+        self._rows.add(rows)
 
     @property
     def complete(self) -> bool:
@@ -130,58 +154,37 @@ class Distinct:
     """Counts how often rows come again in little memory: beyond so many only those whose number ends in zeros."""
 
     def __init__(self, most: int = _SAMPLED) -> None:
-        self._mask, self._most = 0, most
-        self._rows = _sorted([])
-        self._new: list[Numbered] = []
+        self._most, self._new = most, [Sample.once(np.empty(0, dtype=np.uint64))]
 
     @property
     def repeated(self) -> float:
         """The share of the rows that had come before; exact while all are kept."""
-        rows, times = self._counted()
+        _, rows, times = self.sample
         return 1 - rows.size / int(times.sum()) if rows.size else 0.0
 
-    def add(self, keys: Iterable[str]) -> None:
-        """Take the rows of one part, each once."""
-        self.add_numbers(row_numbers(list(keys)))
-
-    def add_numbers(self, rows: NDArray[np.uint64], *, mask: int = 0) -> None:
-        """Take the rows of one part, each once, by their numbers; all that end in so many zeros."""
-        self._mask = max(self._mask, mask)
-        while (rows := self._taken(rows)).size > self._most:
-            self._mask = 2 * self._mask + 1
-        self._new.append((rows, np.ones(rows.size, dtype=np.int64)))
-        if sum(rows.size for rows, _ in self._new) > self._most:
-            self._counted()
+    def add(self, new: Sample) -> None:
+        """Take the rows of one part, or of several."""
+        self._new.append(new.up_to(self._most, self._new[-1].mask))
+        if sum(each.rows.size for each in self._new) > self._most:
+            _ = self.sample
 
     @property
-    def sample(self) -> tuple[int, NDArray[np.uint64]]:
-        """Which rows were kept, for another to take."""
-        rows, _ = self._counted()
-        return self._mask, rows
-
-    def _taken(self, rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        taken: NDArray[np.uint64] = rows[rows & np.uint64(self._mask) == 0]
-        return taken
-
-    def _counted(self) -> Numbered:
-        """Count each of the rows that were taken, and halve them as long as they are too many."""
-        if self._new:
-            self._rows, self._new = _sorted([self._rows, *self._new]), []
-        rows, times = self._rows
-        while (kept := rows & np.uint64(self._mask) == 0).sum() > self._most:
-            self._mask = 2 * self._mask + 1
-        self._rows = rows[kept], times[kept]
-        return self._rows
+    def sample(self) -> Sample:
+        """All that were taken, for another to take."""
+        if len(self._new) > 1:
+            self._new = [_added(self._new).up_to(self._most)]
+        return self._new[0]
 
 
-def _sorted(found: list[Numbered]) -> Numbered:
-    """Add up how often each row came."""
-    rows = np.concatenate([np.empty(0, dtype=np.uint64), *(rows for rows, _ in found)])
-    times = np.concatenate([np.empty(0, dtype=np.int64), *(times for _, times in found)])
+def _added(found: list[Sample]) -> Sample:
+    """Add up how often each row came, of samples whose masks ascend."""
+    rows = np.concatenate([each.rows for each in found])
+    times = np.concatenate([each.times for each in found])
     order = np.argsort(rows)
     rows = rows[order]
     first = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])[: rows.size])
-    return rows[first], np.add.reduceat(times[order], first) if first.size else times
+    sums = np.add.reduceat(times[order], first) if first.size else times
+    return Sample(found[-1].mask, rows[first], sums)
 
 
 def count_log(artifacts: Artifacts, arm: Arm, window: Window, tally: Tally) -> Iterator[list[Prediction]]:
