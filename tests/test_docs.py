@@ -97,6 +97,19 @@ def test_the_first_page_names_every_verb() -> None:
 
 def test_the_first_page_is_short_enough_to_be_read() -> None:
     assert len(TEXTS["README.md"].split()) <= 1000
+    assert len(TEXTS["README.md"].splitlines()) < 120
+
+
+def test_the_first_screen_shows_a_run_that_the_tutorial_has_too_and_a_picture() -> None:
+    screen = TEXTS["README.md"].splitlines()[:36]
+    assert sum(line.startswith("$ ") for line in screen) <= 5
+    assert any(line.startswith("![") for line in screen)
+    assert any("pytest-modelgates on PyPI, and no other name" in line for line in screen)
+    # The tutorial's output is what tests/test_tutorial.py sees; columns of a table are as wide as they must be.
+    row = r"(?m)^([a-z]+\.\w+) +(?:hard|soft) (\S+ \S+) +(\S*[<≤≥>]\S*) .*(passed|WARN)$"
+    shown, seen = (re.findall(row, text) for text in ("\n".join(screen), TEXTS["docs/tutorial.md"]))
+    assert [entry for entry in shown if entry not in seen and not entry[0].startswith("latency.")] == []
+    assert len(shown) == 5
 
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if not name.startswith("docs/adr/0")])
