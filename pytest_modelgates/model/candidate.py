@@ -91,7 +91,7 @@ class Candidate:
     @cached_property
     def scores(self) -> NDArray[np.float64]:
         """ONNX Runtime's score of every row of the panel, shape (n_rows,)."""
-        return self.model.predict_blocks(self.panel.blocks())
+        return self.model.predict_blocks(self.panel.blocks(), self.panel.rows)
 
     @cached_property
     def comparison(self) -> Comparison:

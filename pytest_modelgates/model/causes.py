@@ -45,7 +45,7 @@ def likely_cause(content: bytes, sidecar: Sidecar, compared: Comparison, *, othe
         What was found, and what to do about it, on one line.
     """
     model, graph = OnnxModel(content, sidecar), parse_onnx(content)
-    scores = model.predict_blocks(compared.blocks())
+    scores = model.predict_blocks(compared.blocks(), len(compared.native))
     off = _off(scores, compared)
     if not off.any():
         return "a row's score depends on the rows beside it: convert the model so that each row is scored alone"
@@ -103,7 +103,9 @@ def _other_outputs(graph: onnx.ModelProto, sidecar: Sidecar) -> Iterator[Sidecar
 
 def _agrees(content: bytes, described: Sidecar, compared: Comparison) -> bool:
     try:
-        return not _off(OnnxModel(content, described).predict_blocks(compared.blocks()), compared).any()
+        return not _off(
+            OnnxModel(content, described).predict_blocks(compared.blocks(), len(compared.native)), compared
+        ).any()
     except OnnxError:  # the output has no such column, or holds no numbers
         return False
 

@@ -16,6 +16,7 @@ from ..stats.left_out import LeftOut, left_out
 from ..stats.plausible import ReturnSizes, return_sizes
 from ..stats.target import TargetAgreement, target_agreement
 from ..storage.parquet import Content, ParquetRows, read_frame
+from ..storage.scratch import empty, groups, in_parts, parts
 from ..storage.text import printable
 from . import panel_checks
 from .blocks import BLOCK, in_blocks
@@ -27,8 +28,10 @@ from .window import digest_of_codes, window_problems
 Matrix = NDArray[np.float64]
 # Rows of a frame that are made a matrix at a time.
 _PIECE = 2**16
-# What gates need of memory for a row at most, whatever its features: `python -m benchmarks.panel` measures it.
-_BYTES_A_ROW = 350
+# What gates need for a row at most, whatever its features: of memory for a signal, of memory for another model, whose
+# rows are ranked and drawn all at once, and of the disk of temporary files. `python -m benchmarks.panel` measures it
+# [bytes].
+_MEMORY_A_ROW, _MEMORY_A_CASE, _SCRATCH_A_ROW = 40, 350, 350
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +52,11 @@ class Panel:
         Raises
         ------
         UnreadableError
-            If it is not Parquet, or statistics of so many rows would take more memory than may be used.
+            If it is not Parquet, or statistics of so many rows would take more memory than may be used, or more than
+            half of what is free on the disk of temporary files.
         """
         given = ParquetRows(content, PANEL)
-        given.require_room(_BYTES_A_ROW)
+        given.require_room(_MEMORY_A_ROW if sidecar.task == "signal" else _MEMORY_A_CASE, _SCRATCH_A_ROW)
         return cls(given, sidecar)
 
     @cached_property
@@ -99,6 +103,12 @@ class Panel:
         if name is None:
             raise FormatError(f"{SIDECAR}: names no such column, as a {self.sidecar.task} model need not")
         return named_column(self.source, name, source=PANEL)
+
+    def column_pieces(self, name: str | None) -> "Iterator[pd.Series]":
+        """One column, which the sidecar must name and the panel must have, a part of the rows at a time."""
+        if name is None or name not in self.source:
+            self.column(name)  # says what is wrong
+        return (piece[name] for piece in self.pieces([str(name)]))
 
     def dtype(self, name: str) -> object:
         """The dtype of a column, which must be there."""
@@ -164,11 +174,13 @@ class Panel:
 
     def feature(self, position: int) -> NDArray[np.generic]:
         """One feature of all rows, in the dtype of the matrix."""
-        return self.numbers(self.sidecar.names[position]).astype(self._feature_dtype, copy=False)
+        return as_dtype(self.numbers(self.sidecar.names[position]), self._feature_dtype)
 
     def _medians(self, position: int) -> NDArray[np.generic]:
         """The median of a feature on each day."""
-        return np.asarray(pd.Series(self.feature(position)).groupby(self.day_codes).median())
+        column = self.feature(position)
+        found = [pd.Series(column[rows]).groupby(self.day_codes[rows]).median() for rows in groups(self.day_codes)]
+        return np.concatenate([*map(np.asarray, found)]) if found else column
 
     @cached_property
     def native_scores(self) -> Matrix:
@@ -193,7 +205,7 @@ class Panel:
             raise FormatError(
                 f"evaluation.parquet: {self.sidecar.time} is {column.dtype}, expected dates without a zone; pack again"
             )
-        self._refuse_missing(column)
+        self._refuse_missing(self.sidecar.time, int(column.isna().sum()))
         times = np.asarray(column.to_numpy())
         if beyond := panel_checks.years_beyond(times):
             raise FormatError(f"evaluation.parquet: {self.sidecar.time} {beyond}; pack again")
@@ -202,8 +214,9 @@ class Panel:
     @cached_property
     def _days(self) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
         """The day of every row, whatever its hour, as its place among the days: markets do not close together."""
-        codes, days = pd.factorize(self.times.astype("datetime64[D]").astype(np.int64), sort=True)
-        return np.asarray(codes, dtype=np.int64), np.asarray(days, dtype=np.int64).astype("datetime64[D]")
+        times = self.times
+        days = np.unique(np.concatenate([np.unique(times[part].astype("datetime64[D]")) for part in parts(len(times))]))
+        return in_parts(lambda some: np.searchsorted(days, some.astype("datetime64[D]")), times), days
 
     @cached_property
     def day_codes(self) -> NDArray[np.int64]:
@@ -225,15 +238,23 @@ class Panel:
     @cached_property
     def _assets(self) -> tuple[NDArray[np.int64], list[str]]:
         """Which asset each row belongs to, and what the assets are called by their code."""
-        column = self.column(self.sidecar.asset)
+        codes: NDArray[np.int64] = empty(self.rows, np.int64)
+        known, start, missing = pd.Series(dtype=object), 0, 0
         try:
-            codes, names = pd.factorize(column, sort=True)
+            for column in self.column_pieces(self.sidecar.asset):
+                own, names = pd.factorize(column)
+                new = pd.Series(names)
+                known = new if known.empty else pd.concat([known, new[~new.isin(known)]], ignore_index=True)
+                places = pd.Index(known).get_indexer(pd.Index(new))
+                codes[start : (start := start + len(own))] = places[own]
+                missing += int((own < 0).sum())
+            order, names = pd.factorize(known, sort=True)
         except TypeError as error:  # lists, dicts
             raise FormatError(
                 f"evaluation.parquet: {self.sidecar.asset} holds a value that is not a name ({error}); pack again"
             ) from error
-        self._refuse_missing(column)
-        return np.asarray(codes, dtype=np.int64), pd.Series(names).astype(str).tolist()
+        self._refuse_missing(self.sidecar.asset, missing)
+        return in_parts(lambda some: order[some], codes), pd.Series(names).astype(str).tolist()
 
     @cached_property
     def returns(self) -> Matrix:
@@ -249,7 +270,9 @@ class Panel:
         if self.sidecar.volume is None:
             return None
         volume = self.by_day(np.asarray(self.numbers(self.sidecar.volume), dtype=np.float64))
-        return np.asarray(pd.DataFrame(volume).ffill())
+        for day, before in zip(volume[1:], volume[:-1], strict=True):
+            np.copyto(day, before, where=np.isnan(day))
+        return volume
 
     def by_day(self, values: Matrix) -> Matrix:
         """Lay one value a row out as a matrix.
@@ -268,15 +291,19 @@ class Panel:
         FormatError
             If two rows share a day and an asset.
         """
-        matrix = np.full((len(self.days), int(self.asset_codes.max(initial=0)) + 1), np.nan)
+        matrix: Matrix = empty((len(self.days), int(self.asset_codes.max(initial=0)) + 1))
+        matrix[:] = np.nan
         matrix.ravel()[self._cells] = values
         return matrix
 
     @cached_property
     def _cells(self) -> NDArray[np.int64]:
         """Where each row lies in a matrix of days and assets."""
-        cells: NDArray[np.int64] = self.day_codes * (self.asset_codes.max(initial=0) + 1) + self.asset_codes
-        if np.bincount(cells, minlength=1).max() > 1:
+        names = self.asset_codes.max(initial=0) + 1
+        cells = in_parts(lambda day, asset: day * names + asset, self.day_codes, self.asset_codes)
+        taken = np.zeros(len(self.days) * names, dtype=bool)
+        taken[cells] = True
+        if np.count_nonzero(taken) < len(cells):
             raise FormatError("evaluation.parquet: two rows share a day and an asset; keep one")
         return cells
 
@@ -358,11 +385,9 @@ class Panel:
         """Write the date and the name of a cell of the matrices."""
         return f"{self.day(day)} {self.asset(asset)}"
 
-    def _refuse_missing(self, column: "pd.Series") -> None:
-        if missing := int(column.isna().sum()):
-            raise FormatError(
-                f"evaluation.parquet: {column.name} is missing in {missing} rows; drop them and pack again"
-            )
+    def _refuse_missing(self, name: str | None, missing: int) -> None:
+        if missing:
+            raise FormatError(f"evaluation.parquet: {name} is missing in {missing} rows; drop them and pack again")
 
 
 class Features(Mapping[str, Matrix]):
@@ -373,7 +398,8 @@ class Features(Mapping[str, Matrix]):
 
     def __getitem__(self, name: str) -> Matrix:
         """Lay one feature out."""
-        return self._lay_out(np.asarray(self._panel.feature(self._panel.sidecar.names.index(name)), dtype=np.float64))
+        column = self._panel.feature(self._panel.sidecar.names.index(name))
+        return self._lay_out(as_dtype(column, np.dtype(np.float64)))
 
     def __iter__(self) -> Iterator[str]:
         """Name the features."""
@@ -382,6 +408,11 @@ class Features(Mapping[str, Matrix]):
     def __len__(self) -> int:
         """Count the features."""
         return len(self._panel.sidecar.names)
+
+
+def as_dtype(column: NDArray[np.generic], dtype: "np.dtype[Any]") -> NDArray[Any]:
+    """Take a column in another dtype."""
+    return column if column.dtype == dtype else in_parts(lambda some: some.astype(dtype), column)
 
 
 def read_native_scores(content: Content) -> Matrix:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..stats.repeats import repeated_days as days_alike
 from ..stats.repeats import repeated_names as names_alike
+from ..storage.scratch import in_parts, parts
 from .features import are_numbers, bad_cells
 
 if TYPE_CHECKING:
@@ -64,26 +65,32 @@ def not_finite(panel: "Panel") -> list[str]:
     nullable = dict(zip(panel.sidecar.names, panel.sidecar.nullable, strict=True))
     problems = []
     for name in panel.sidecar.keys:
-        if missing := int(panel.column(name).isna().sum()):
+        if missing := sum(int(column.isna().sum()) for column in panel.column_pieces(name)):
             problems.append(f"{name} is missing in {missing} rows")
     for name in [*panel.sidecar.names, *panel.sidecar.outcomes]:
-        column = panel.column(name)
-        if not are_numbers(column.dtype):
-            problems.append(f"{name} is {column.dtype}, expected numbers")
-        elif bad := int(bad_cells(np.asarray(column), nullable=nullable.get(name, False)).sum()):
+        if not are_numbers(dtype := panel.dtype(name)):
+            problems.append(f"{name} is {dtype}, expected numbers")
+            continue
+        columns, may_be_nan = map(np.asarray, panel.column_pieces(name)), nullable.get(name, False)
+        if bad := sum(int(bad_cells(column, nullable=may_be_nan).sum()) for column in columns):
             problems.append(f"{name} in {bad} rows")
     return problems
 
 
 def repeated_rows(panel: "Panel") -> list[str]:
     """Rows whose asset already has a row that day, since the same evidence a minute later would count twice."""
-    twice = pd.DataFrame({"day": panel.day_codes, "asset": panel.asset_codes}).duplicated()
-    return [f"{_date(panel, row)}{panel.asset(panel.asset_codes[row])}" for row in np.flatnonzero(twice).tolist()]
+    names = int(panel.asset_codes.max(initial=0)) + 1
+    taken, twice = np.zeros((int(panel.day_codes.max(initial=0)) + 1) * names, dtype=bool), list[int]()
+    for part in parts(panel.rows):
+        cells = panel.day_codes[part] * names + panel.asset_codes[part]
+        twice += (part.start + np.flatnonzero(taken[cells] | pd.Series(cells).duplicated().to_numpy())).tolist()
+        taken[cells] = True
+    return [f"{_date(panel, row)}{panel.asset(panel.asset_codes[row])}" for row in twice]
 
 
 def unordered_rows(panel: "Panel") -> list[str]:
     """Rows that come before the row above them."""
-    times = panel.day_codes if panel.sidecar.time is None else panel.times.astype(np.int64)
+    times: Any = panel.day_codes if panel.sidecar.time is None else panel.times
     assets = panel.asset_codes
     back = (times[1:] < times[:-1]) | ((times[1:] == times[:-1]) & (assets[1:] < assets[:-1]))
     return [f"row {row + 1}" for row in np.flatnonzero(back)]
@@ -91,9 +98,9 @@ def unordered_rows(panel: "Panel") -> list[str]:
 
 def overlapping_rows(panel: "Panel") -> list[str]:
     """Rows on or before the last price date that a training label used."""
-    times: Any = pd.DatetimeIndex(panel.times)
-    early = np.asarray(times.normalize() <= pd.Timestamp(panel.sidecar.trained_until))
-    return [f"{times[row]:%Y-%m-%d}" for row in np.flatnonzero(early)]
+    trained_until = np.datetime64(str(panel.sidecar.trained_until), "D")
+    early = in_parts(lambda some: some.astype("datetime64[D]") <= trained_until, panel.times)
+    return [f"{pd.Timestamp(panel.times[row]):%Y-%m-%d}" for row in np.flatnonzero(early)]
 
 
 def repeated_days(panel: "Panel") -> list[str]:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from ..stats.spread import spread
+from ..storage.scratch import empty
 from .blocks import BLOCK, SHORT_BLOCK, Rows, in_blocks
 from .panel import Panel
 from .probes import probe_rows
@@ -96,12 +97,12 @@ class Comparison:
         def blocks() -> Iterator[Rows]:
             return in_blocks(_followed_by(parts(), more))
 
-        native = np.append(reference, known)
+        native = _joined(reference, known)
         if not np.isfinite(native).all():  # nothing is near to such a score
             return cls(blocks, native, np.full(len(native), np.nan), np.nan, len(more))
         found = spread(reference, np.zeros(len(reference)) if days is None else days)
         beyond = np.maximum(np.abs(known - found.middle), found.typical)
-        return cls(blocks, native, np.append(found.reach, beyond), found.typical, len(more))
+        return cls(blocks, native, _joined(found.reach, beyond), found.typical, len(more))
 
     @classmethod
     def of_panel(cls, panel: Panel, probes: Probes) -> "Comparison":
@@ -124,7 +125,7 @@ class Comparison:
 
     def measure(self, model: OnnxModel) -> Parity:
         """Score every row at the three batch sizes, some at each size between, and compare with the native scores."""
-        alone, differences = np.empty((2, len(self.native)))
+        alone, differences = empty((2, len(self.native)))
         another, start = np.zeros(len(self.native), dtype=bool), 0
         for rows in self.blocks():
             here = slice(start, start := start + len(rows))
@@ -136,11 +137,14 @@ class Comparison:
             scores = model.predict(first[batch])
             differences[batch] = np.maximum(differences[batch], _apart(scores, self.native[batch]))
             another[batch] |= scores != alone[batch]
-        scaled = differences / self.reach
-        half, most = np.quantile(scaled, (0.5, 0.99), method="higher")  # NaN if any difference is
+        largest = float(differences.max())
+        scaled = np.divide(differences, self.reach, out=differences)
+        most_scaled = float(scaled.max())
+        # NaN if any difference is.
+        half, most = np.quantile(scaled, (0.5, 0.99), method="higher", overwrite_input=True)
         return Parity(
-            max_abs_diff=float(differences.max()),
-            scaled=float(scaled.max()),
+            max_abs_diff=largest,
+            scaled=most_scaled,
             scaled_half=float(half),
             scaled_p99=float(most),
             scale=self.scale,
@@ -148,6 +152,12 @@ class Comparison:
             probes=self.probes,
             by_batch=int(another.sum()),
         )
+
+
+def _joined(one: Scores, other: Scores) -> Scores:
+    both = empty(len(one) + len(other))
+    both[: len(one)], both[len(one) :] = one, other
+    return both
 
 
 def _apart(scores: Scores, native: Scores) -> Scores:

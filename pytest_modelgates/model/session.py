@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import OnnxError
+from ..storage.scratch import empty
 from ..storage.text import first_line, listed
 from .blocks import BLOCK, SHORT_BLOCK
 from .sidecar import BatchTimes, Sidecar
@@ -145,9 +146,12 @@ class OnnxModel:
         starts = [*range(0, rest, large), *range(rest, len(rows), size), len(rows)]
         return np.concatenate([np.empty(0), *(self._batch(rows[start:end]) for start, end in pairwise(starts))])
 
-    def predict_blocks(self, blocks: Iterable[NDArray[np.generic]]) -> Scores:
-        """Score rows that come in blocks, each block at once; see `predict`."""
-        return np.concatenate([np.empty(0), *map(self.predict, blocks)])
+    def predict_blocks(self, blocks: Iterable[NDArray[np.generic]], rows: int) -> Scores:
+        """Score so many rows that come in blocks, each block at once; see `predict`."""
+        scores, start = empty(rows), 0
+        for block in blocks:
+            scores[start : (start := start + len(block))] = self.predict(block)
+        return scores
 
     def _batch(self, rows: NDArray[np.generic]) -> Scores:
         try:

@@ -1,21 +1,23 @@
 """Which days a panel covers, and whether it is the one that a desk keeps: days may not be chosen to suit a model."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..storage.scratch import in_parts, parts
 from ..storage.strict_json import canonical
 
 if TYPE_CHECKING:
     from .panel import Panel
 
 Days = NDArray[np.datetime64]
+Codes = NDArray[np.int64]
 
 
 def window_problems(
@@ -124,10 +126,23 @@ def digest_of_codes(
 ) -> str:
     """Digest as `rows_digest` does; `codes` say which of `names` each row is of."""
     places, sorted_names = pd.factorize(np.asarray(names, dtype=object), sort=True)
-    codes = places[codes]
-    order = np.lexsort((codes, times))
+
+    def behind(now: Days, then: Days, code: Codes, code_then: Codes) -> NDArray[np.bool_]:
+        return np.asarray((now < then) | ((now == then) & (places[code] < places[code_then])))
+
+    # Rows are mostly in order.
+    order = (
+        np.lexsort((places[codes], times))
+        if in_parts(behind, times[1:], times[:-1], codes[1:], codes[:-1]).any()
+        else None
+    )
     digest = hashlib.sha256(canonical(list(sorted_names)))  # with its newline
-    digest.update(times.astype("datetime64[us]")[order].astype("<i8").data)
-    digest.update(codes[order].astype("<i8").data)
-    digest.update((returns[order] + 0.0).astype("<f8").data)  # -0.0 is the same return as 0.0
+
+    def update(values: NDArray[Any], written: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        for part in parts(len(values)):
+            digest.update(written(values[part if order is None else order[part]]).data)
+
+    update(times, lambda some: some.astype("datetime64[us]").astype("<i8"))
+    update(codes, lambda some: places[some].astype("<i8"))
+    update(returns, lambda some: (some + 0.0).astype("<f8"))  # -0.0 is the same return as 0.0
     return "sha256:" + digest.hexdigest()

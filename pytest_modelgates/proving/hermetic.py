@@ -131,7 +131,7 @@ def run_limited(
     ----------
     command : sequence of str
     folder : Path
-        Its working folder and home.
+        Its working folder, home, and place of temporary files.
     limits : HermeticLimits
     what : str
         What is run, for messages.
@@ -154,14 +154,15 @@ def run_limited(
     """
     wanted = KEPT if quiet else (*KEPT, *OF_TERMINALS)
     kept = {key: value for key, value in os.environ.items() if key in wanted}
-    kept |= {"HOME": str(folder), "COLUMNS": str(shutil.get_terminal_size((100, 24)).columns)}
+    kept |= {"HOME": str(folder), "TMPDIR": str(folder), "COLUMNS": str(shutil.get_terminal_size((100, 24)).columns)}
     memory, seconds = int(limits.memory_gib * 2**30), limits.minutes * 60
     # CPU seconds if every core were busy until the timeout. Only a child whose parent died, so that nobody enforces
     # the timeout, ever reaches this.
     work = math.ceil(seconds * (os.cpu_count() or 1))
 
     def limit() -> None:
-        for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, work)):
+        # Of memory that is the process's own: a file that it maps, such as `scratch`, fills no machine.
+        for kind, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, work)):
             # Only root may raise a hard limit, so one that is lower already stays.
             hard = resource.getrlimit(kind)[1]
             lower = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -24,6 +24,7 @@ from ..storage.bucket import Bucket
 from ..storage.digests import sha256
 from ..storage.lines import LONGEST, drop_torn_line, first, lines_from_start
 from ..storage.paths import is_there
+from ..storage.regular_files import MAX_FILE_BYTES
 from ..storage.strict_json import canonical
 from .bucket_log import file_name, new_names, open_bucket, shared_bucket
 from .in_force import InForce
@@ -337,6 +338,12 @@ class Sharing:
 
 def _put_model(bucket: Bucket, directory: Path) -> tuple[str, str]:
     with LocalDirectory(directory) as model:
+        for name, entry in model.manifest.files.items():
+            if entry.size > MAX_FILE_BYTES:  # only an object that is put by one call is created and never replaced
+                raise BucketError(
+                    f"{bucket.url}: takes files of at most {MAX_FILE_BYTES} bytes, and {directory.name}/{name} has "
+                    f"{entry.size}; pack fewer rows"
+                )
         digest = model.verify()
         for name in FILES:
             _put_file(bucket, model.read(name))

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import in_parts, parts
 from .markets import closed_days
 from .ranks import Matrix, Series, centred_ranks, daily_matrix, same_shape
 from .target import compounded
@@ -93,32 +94,46 @@ def holes(target: ArrayLike, scores: ArrayLike, returns: ArrayLike, *, horizon: 
     there = ~np.isnan(wanted)
     if not there.any():
         raise InsufficientDataError("the panel has no row: give rows", sample=0)
-    # The row that a name has next, counted from the end: beyond the last one there is none.
-    day = np.arange(len(there))[:, np.newaxis]
-    later = np.minimum.accumulate(np.where(there, day, len(there))[::-1], axis=0)[::-1]
-    days, assets = np.nonzero(there[:-1] & ~there[1:] & (later[1:] < len(there)))
-    places = np.column_stack([days + 1, assets])
-    # Of the days of each hole those count on which no whole market was closed.
-    missed = np.vstack([np.zeros((1, there.shape[1])), np.cumsum(~there & ~closed_days(wanted), axis=0)])
-    lengths = missed[later[days + 1, assets], assets] - missed[days + 1, assets]
+    closed, each = closed_days(wanted), parts(there.shape[1], len(there))
+    found = [_holes_of(there[:, part], closed[:, part], part.start) for part in each]
+    places, lengths = (np.concatenate(of) for of in zip(*found, strict=True))
     counted = np.sort(np.sqrt(lengths))[:-_ALLOWED]
     return Holes(
-        places=places,
+        places=places[np.lexsort((places[:, 1], places[:, 0]))],
         share=float(counted.sum()) / int(there.sum()),
         exits=int((there.any(axis=0) & ~there[-1]).sum()),
         p_value=_p_of_losses(wanted, given, daily, horizon) if not there.all() else 1.0,
     )
 
 
+def _holes_of(there: NDArray[np.bool_], closed: NDArray[np.bool_], start: int) -> tuple[NDArray[np.intp], Series]:
+    """Find the holes of some names, the first of which is number `start`: the places and the lengths."""
+    # The row that a name has next, counted from the end: beyond the last one there is none.
+    day = np.arange(len(there))[:, np.newaxis]
+    later = np.minimum.accumulate(np.where(there, day, len(there))[::-1], axis=0)[::-1]
+    days, assets = np.nonzero(there[:-1] & ~there[1:] & (later[1:] < len(there)))
+    # Of the days of each hole those count on which no whole market was closed.
+    missed = np.vstack([np.zeros((1, there.shape[1])), np.cumsum(~there & ~closed, axis=0)])
+    lengths = missed[later[days + 1, assets], assets] - missed[days + 1, assets]
+    return np.column_stack([days + 1, start + assets]), lengths
+
+
 def _p_of_losses(wanted: Matrix, given: Matrix, daily: Matrix, horizon: int) -> float:
     """P-value of "the position would not have lost in rows that are missing", by sums over blocks."""
     there, missing = ~np.isnan(wanted), np.isnan(daily)
-    made = compounded(np.where(missing, _medians(daily)[:, np.newaxis], daily), horizon=horizon)
-    compared = there & ~np.isnan(made)
-    beyond = _unit_variance(np.where(compared, wanted, np.nan)) - _unit_variance(np.where(compared, made, np.nan))
-    earned = beyond * _unit_variance(given)
+
+    def filled(some: Matrix) -> Matrix:
+        return np.where(np.isnan(some), _medians(some)[:, np.newaxis], some)
+
+    def beyond(wanted: Matrix, made: Matrix, given: Matrix) -> Matrix:
+        known = ~np.isnan(wanted) & ~np.isnan(made)
+        ours, theirs = (_unit_variance(np.where(known, some, np.nan)) for some in (wanted, made))
+        return (ours - theirs) * _unit_variance(given)
+
+    made = compounded(in_parts(filled, daily), horizon=horizon)
+    compared, earned = there & ~np.isnan(made), in_parts(beyond, wanted, made, given)
     # The first day that is missing of those that the target holds.
-    day = np.arange(len(there))[:, np.newaxis]
+    day = np.arange(len(there), dtype=np.int32)[:, np.newaxis]
     first = np.minimum.accumulate(np.where(missing, day, len(there) + horizon)[::-1], axis=0)[::-1]
     rows = compared & (np.vstack([first[1:], np.full_like(first[:1], len(there) + horizon)]) <= day + horizon)
     others = compared & ~rows

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import in_parts
 from .costs import Costs
 from .holdings import Holdings, evaluate_positions
 from .quantiles import finite_series
@@ -72,6 +73,10 @@ def within(position: ArrayLike, caps: Caps) -> Matrix:
     given = daily_matrix(position, "position")
     if bad := int(np.isnan(given).sum()):
         raise StatisticsError(f"position has {bad} NaN values, expected 0 where nothing is held")
+    return in_parts(lambda some: _within(some, caps), given)
+
+
+def _within(given: Matrix, caps: Caps) -> Matrix:
     # Each step only shrinks weights, so that it cannot break a cap that an earlier step has enforced.
     cut = np.clip(given, -caps.weight, caps.weight)
     long, short = (np.maximum(side, 0.0).sum(axis=1, keepdims=True) for side in (cut, -cut))
@@ -166,5 +171,5 @@ def simulate_within(
         evaluate_positions(kept, earned, cost_bps=cost_bps, first=1, volume=market) for kept in (holdings.weights, cut)
     )
     # Scaling by a factor of 1 leaves rounding errors, and these are not a cap that bound.
-    binding = (np.abs(cut - holdings.weights) > 1e-12).any(axis=1)
+    binding = in_parts(lambda some, whole: (np.abs(some - whole) > 1e-12).any(axis=1), cut, holdings.weights)
     return Capped(holdings=bound, days=int(binding.sum()), cost=float((free.net - bound.net).mean()))

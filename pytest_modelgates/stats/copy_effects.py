@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from ..storage.scratch import in_parts
 from .costs import Costs
 from .days import rows_by_day
 from .holdings import simulate
 from .quantiles import finite_series, numbers
+from .ranks import Matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +56,22 @@ def trade_difference(
         As `simulate` does.
     """
     ours, theirs = (simulate(scores, returns, horizon=horizon, cost_bps=cost_bps) for scores in (native, other))
-    first, second = (np.diff(each.weights, axis=0) for each in (ours, theirs))
-    # Weights are multiples of one over a few thousand, so a difference below this is a rounding error.
-    differs = np.abs(first - second) > 1e-12
+
+    def counted(*held: Matrix) -> NDArray[np.int64]:
+        first, second = held[0] - held[1], held[2] - held[3]
+        # Weights are multiples of one over a few thousand, so a difference below this is a rounding error.
+        differs, either = np.abs(first - second) > 1e-12, (first != 0) | (second != 0)
+        return np.column_stack([differs.sum(axis=1), either.sum(axis=1)])
+
+    one, other_one = ours.weights, theirs.weights
+    trades, all_trades = in_parts(counted, one[1:], one[:-1], other_one[1:], other_one[:-1]).sum(axis=0).tolist()
+    apart = in_parts(lambda held, copied: np.abs(held - copied).sum(axis=1), one, other_one)
     moved = theirs.net[1:] - ours.net[1:]
     # A trade of either copy counts in `all_trades`, so that the share of those that differ cannot exceed 1.
     return TradeDifference(
-        trades=int(differs.sum()),
-        all_trades=int(((first != 0) | (second != 0)).sum()),
-        turnover=float(np.abs(ours.weights - theirs.weights).sum(axis=1).mean()),
+        trades=trades,
+        all_trades=all_trades,
+        turnover=float(apart.mean()),
         largest_pnl=float(np.abs(moved).max(initial=0.0)),
         pnl=float(moved.mean()) if moved.size else 0.0,
     )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from ..storage.scratch import in_parts
 from .days import DAYS_PER_YEAR
 from .quantiles import numbers
 
@@ -88,12 +89,15 @@ def daily_cost(
     .. [1] R. C. Grinold and R. N. Kahn, Active Portfolio Management, 2nd edition, McGraw-Hill, 2000, chapter 16.
     .. [2] R. Almgren, C. Thum, E. Hauptmann and H. Li, Direct estimation of equity market impact, Risk 18(7):58, 2005.
     """
-    short = -np.minimum(position, 0.0).sum(axis=1) if costs.borrow_bps_per_year else np.zeros(len(traded))
+    short = np.zeros(len(traded))
+    if costs.borrow_bps_per_year:
+        short = -in_parts(lambda some: np.minimum(some, 0.0).sum(axis=1), position)
     impact = np.zeros(len(traded))
     if costs.impact_bps:
         if volume is None:
             raise StatisticsError("impact is charged by participation: give the volumes, or set impact_bps to 0")
-        impact = (traded * np.sqrt(participation(traded, volume))).sum(axis=1)
+        shares = participation(traded, volume)
+        impact = in_parts(lambda some, share: (some * np.sqrt(share)).sum(axis=1), traded, shares)
     return cost_of(turnover=traded.sum(axis=1), short=short, impact=impact, costs=costs)
 
 
@@ -155,5 +159,4 @@ def participation(traded: NDArray[np.float64], volume: ArrayLike) -> NDArray[np.
     trades = traded > 0
     if bad := int((trades & ~(market > 0)).sum()):
         raise StatisticsError(f"{bad} trades on days without volume, expected volume above 0 wherever something trades")
-    share: NDArray[np.float64] = np.divide(traded, market, out=np.zeros_like(traded), where=trades)
-    return share
+    return in_parts(lambda some, all_: np.divide(some, all_, out=np.zeros_like(some), where=some > 0), traded, market)

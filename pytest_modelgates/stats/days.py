@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import empty, parts
 from .quantiles import labels
 
 DAYS_PER_YEAR = 252
@@ -252,6 +253,11 @@ def rows_by_day(days: ArrayLike, *, rows: int) -> list[NDArray[np.int64]]:
     if not rows:
         return []
     try:
+        if bool((day[:-1] <= day[1:]).all()):
+            order: NDArray[np.int64] = empty(rows, np.int64)
+            for part in parts(rows):
+                order[part] = np.arange(part.start, part.stop)
+            return np.split(order, np.flatnonzero(day[:-1] != day[1:]) + 1)
         code = np.unique(day, return_inverse=True)[1]
     except TypeError as error:
         raise StatisticsError(f"days cannot be put in order ({error}): give dates or numbers") from error

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import empty
 from .quantiles import finite_series, is_constant, refuse_constant
 from .ranks import Matrix, Series, daily_matrix, daily_rank_ic, highest
 from .significance import ewc_p_value
@@ -55,11 +56,12 @@ def forward_returns(returns: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix
     if horizon < 1 or lag < 0:
         raise StatisticsError(f"horizon {horizon} and lag {lag}, expected at least 1 and at least 0 days")
     daily = daily_matrix(returns, "returns")
-    total = np.full_like(daily, np.nan)
-    complete = len(daily) - lag - horizon + 1
+    total = empty(daily.shape)
+    complete = max(0, len(daily) - lag - horizon + 1)
     # Returns are added, not compounded, because a position that is put back to its weight every day earns the sum.
-    if complete > 0:
-        total[:complete] = sum(daily[age : age + complete] for age in range(lag, lag + horizon))
+    total[:complete], total[complete:] = 0.0, np.nan
+    for age in range(lag, lag + horizon):
+        total[:complete] += daily[age : age + complete]
     return total
 
 

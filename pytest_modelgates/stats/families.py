@@ -1,8 +1,12 @@
 """Whether two panels are of the same market data, whatever their targets, horizons, names and kinds of return."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
+
+from ..storage.scratch import groups, parts
 
 Hashes = NDArray[np.uint64]
 Days = NDArray[np.int64]
@@ -57,14 +61,26 @@ def market_hashes(times: NDArray[np.datetime64], assets: NDArray[np.int64], retu
     known = np.isfinite(returns)
     if not known.any():
         return np.empty(0, dtype=np.uint64)
-    days, assets = times[known].astype("datetime64[D]"), assets[known]
-    returns = np.clip(returns[known], -1e9, 1e9)
-    order = np.lexsort((days, assets))
-    days, assets, returns = days[order], assets[order], returns[order]
-    dates, place = np.unique(days, return_inverse=True)
-    about = returns - (np.bincount(place, returns) / np.bincount(place))[place]
-    months, periods = days.astype("datetime64[M]").astype(np.int64), _periods(dates.astype(np.int64))[place]
-    found = [_peaks(assets, months, periods, values) for values in (returns, about)]
+    dates = np.unique(
+        np.concatenate([np.unique(times[part][known[part]].astype("datetime64[D]")) for part in parts(len(times))])
+    )
+
+    def by_asset() -> Iterator[tuple[Days, Days, NDArray[np.float64]]]:
+        """Of some assets at a time: the place of each row among the dates, its asset, and its return."""
+        for rows in groups(assets):
+            rows = rows[known[rows]]
+            place = np.searchsorted(dates, times[rows].astype("datetime64[D]"))
+            order = np.lexsort((place, assets[rows]))
+            yield place[order], assets[rows[order]], np.clip(returns[rows[order]], -1e9, 1e9)
+
+    totals, counts = np.zeros((2, dates.size))
+    for place, _, values in by_asset():
+        np.add.at(totals, place, values)
+        counts += np.bincount(place, minlength=dates.size)
+    mean, months = totals / counts, dates.astype("datetime64[M]").astype(np.int64)
+    periods, found = _periods(dates.astype(np.int64)), list[Hashes]()
+    for place, asset, values in by_asset():
+        found += [_peaks(asset, months[place], periods[place], each) for each in (values, values - mean[place])]
     return np.unique(np.concatenate(found))[:MOST]
 
 

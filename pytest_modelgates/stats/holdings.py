@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import empty, in_parts
 from .costs import Costs, daily_cost
 from .ranks import Matrix, Series, centred_ranks, daily_matrix, same_shape
 
@@ -76,9 +77,13 @@ def gross_one(values: Matrix) -> Matrix:
     ndarray of float64, shape (n_rows, n_columns)
         Each row over the sum of the sizes of its values; a row of zeros stays as it is.
     """
-    gross = np.abs(values).sum(axis=1, keepdims=True)
-    weights: Matrix = np.divide(values, gross, out=np.zeros_like(values), where=gross > 0)
-    return weights
+
+    def scaled(some: Matrix) -> Matrix:
+        gross = np.abs(some).sum(axis=1, keepdims=True)
+        weights: Matrix = np.divide(some, gross, out=np.zeros_like(some), where=gross > 0)
+        return weights
+
+    return in_parts(scaled, values)
 
 
 def _check_timing(horizon: int, lag: int) -> None:
@@ -121,10 +126,12 @@ def tranche_weights(weights: ArrayLike, *, horizon: int, lag: int = 1) -> Matrix
         raise StatisticsError(f"weights has {bad} NaN values, expected 0 for an asset without a position")
     # Jegadeesh and Titman 1993: 1 / horizon of the capital follows the scores of each of the last days, so that a day's
     # luck in entering weighs little, and only a share of the position is traded each day.
-    total = np.zeros_like(asked)
+    total: Matrix = empty(asked.shape)
+    total[:] = 0.0
     for age in range(lag, lag + horizon):
         total[age:] += asked[: max(len(asked) - age, 0)]
-    return total / horizon
+    total /= horizon
+    return total
 
 
 def simulate(
@@ -234,13 +241,15 @@ def evaluate_positions(
     if astray := int((np.isnan(weights) | (missing & (weights != 0))).sum()):
         raise StatisticsError(f"{astray} positions are NaN or without a return, expected 0 where nothing is earned")
     # Before the first row nothing is held, so that entering is paid too.
-    traded = np.diff(weights, axis=0, prepend=0.0)
+    traded: Matrix = empty(weights.shape)
+    traded[:1] = weights[:1]
+    np.subtract(weights[1:], weights[:-1], out=traded[1:])
     np.abs(traded, out=traded)
     if first < 0:
         raise StatisticsError(f"the first day is {first}, expected at least 0")
     market_volume = None if volume is None else daily_matrix(volume, "volume")[first:]
     traded, weights, missing = traded[first:], weights[first:], missing[first:]
-    earned = np.where(missing, 0.0, earned[first:])
+    earned = in_parts(lambda some, gone: np.where(gone, 0.0, some), earned[first:], missing)
     gross = np.einsum("ij,ij->i", weights, earned)
     cost = daily_cost(traded, weights, costs, market_volume)
     market = earned.sum(axis=1) / np.maximum((~missing).sum(axis=1), 1)
@@ -302,11 +311,15 @@ def about_market(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> 
         Root of the sum of their squares [share]; 0 on a day whose returns span less than `ROUNDING` of the median
         day's range.
     """
-    deviation = earned - market[:, np.newaxis]
+
+    def about(some: Matrix, mean: Series, gone: NDArray[np.bool_]) -> Matrix:
+        return np.where(gone, 0.0, some - mean[:, np.newaxis])
+
+    def span(some: Matrix, gone: NDArray[np.bool_]) -> Series:
+        highest = np.where(gone, -np.inf, some).max(axis=1, initial=-np.inf)
+        return np.asarray(highest - np.where(gone, np.inf, some).min(axis=1, initial=np.inf))
+
+    deviation, apart = in_parts(about, earned, market, missing), in_parts(span, earned, missing)
     # Prices carried forward leave rounding errors; a cost divided by these would be an IC of any size.
-    highest = np.where(missing, -np.inf, earned).max(axis=1, initial=-np.inf)
-    lowest = np.where(missing, np.inf, earned).min(axis=1, initial=np.inf)
-    apart = highest - lowest
     moves = apart > max(0.0, ROUNDING * float(np.median(apart))) if apart.size else apart > 0
-    deviation[missing] = 0.0
     return deviation, np.where(moves, np.sqrt(np.einsum("ij,ij->i", deviation, deviation)), 0.0)

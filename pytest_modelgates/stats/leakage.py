@@ -15,6 +15,7 @@ from scipy.special import ndtri, stdtr
 from scipy.stats import binomtest
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import in_parts, parts
 from .quantiles import finite_series, is_constant
 from .ranks import Matrix, Series, centred_ranks, daily_matrix, daily_rank_ic, same_shape
 from .resampling import MINIMUM_VALUES
@@ -141,7 +142,10 @@ def _confined(scores: Matrix, returns: Matrix) -> tuple[float, int, float, int]:
     """Look for a score that knows one name, or some days: the mean over days hides both."""
     both = np.isfinite(scores) & np.isfinite(returns)
     names = np.flatnonzero(both.sum(axis=0) >= _DAYS_OF_A_NAME)
-    over_time = np.abs(np.nan_to_num(daily_rank_ic(scores[:, names].T, returns[:, names].T)))
+    over_time = np.zeros(names.size)
+    for part in parts(names.size, len(scores)):
+        some = names[part]
+        over_time[part] = np.abs(np.nan_to_num(daily_rank_ic(scores[:, some].T, returns[:, some].T)))
     of = int(over_time.argmax()) if names.size else 0
     ic = daily_rank_ic(scores, returns)[both.sum(axis=1) >= _NAMES]
     right, wrong = int((ic >= _PERFECT).sum()), int((ic <= -_PERFECT).sum())
@@ -165,9 +169,10 @@ class _Window:
         product = np.einsum("ij,ij->i", ranks, self._ranks)
         ic: Series = np.divide(product, size, out=np.full(len(column), np.nan), where=size > 0)
         # Where a name has one and not the other, both are ranked anew among those that have both.
-        unlike = (np.isnan(column) != self._missing).any(axis=1)
-        if unlike.any():
-            ic[unlike] = daily_rank_ic(column[unlike], self._returns[unlike])
+        unlike = np.flatnonzero((np.isnan(column) != self._missing).any(axis=1))
+        for part in parts(unlike.size, column.shape[1]):
+            some = unlike[part]
+            ic[some] = daily_rank_ic(column[some], self._returns[some])
         return ic[np.isfinite(ic)]
 
 
@@ -185,16 +190,20 @@ def _mean_of_leads(daily: Matrix) -> tuple[Matrix, Matrix]:
     """Average the ranks of the returns of each lead, at length 1: their product with a column at length 1 is its IC."""
     unit = _length_one(centred_ranks(daily))
     days = max(0, len(unit) - _FAR[-1])
-    near, far = (
-        sum((unit[lead : lead + days] for lead in leads), np.zeros(())) / len(leads) for leads in (_NEAR, _FAR)
-    )
-    return near, far
+
+    def mean(leads: range) -> Matrix:
+        return in_parts(lambda *some: np.asarray(sum(some) / len(leads)), *(unit[lead : lead + days] for lead in leads))
+
+    return mean(_NEAR), mean(_FAR)
 
 
 def _length_one(ranks: Matrix) -> Matrix:
-    size = np.sqrt(np.einsum("ij,ij->i", ranks, ranks))[:, np.newaxis]
-    unit: Matrix = np.divide(ranks, size, out=np.zeros_like(ranks), where=size > 0)
-    return unit
+    def scaled(some: Matrix) -> Matrix:
+        size = np.sqrt(np.einsum("ij,ij->i", some, some))[:, np.newaxis]
+        unit: Matrix = np.divide(some, size, out=np.zeros_like(some), where=size > 0)
+        return unit
+
+    return in_parts(scaled, ranks)
 
 
 def _p_of_brief(ranks: Matrix, near: Matrix, far: Matrix) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from ..errors import StatisticsError
+from ..storage.scratch import parts
 from .ranks import Matrix, Series, daily_matrix, daily_rank_ic, same_shape
 from .target import compounded
 
@@ -149,7 +150,11 @@ def _witnesses(
 def _next_day(column: Matrix, daily: Matrix, days: ArrayLike, change: bool) -> Series:
     """Correlate a day's return with the feature of the next day, or with its change until then."""
     at = np.asarray(days, dtype=np.intp)
-    return daily_rank_ic(column[at + 1] - column[at] if change else column[at + 1], daily[at])
+    found: Series = np.empty(at.size)
+    for part in parts(at.size, column.shape[1]):
+        some = at[part]
+        found[part] = daily_rank_ic(column[some + 1] - column[some] if change else column[some + 1], daily[some])
+    return found
 
 
 def _median(values: Series) -> float:

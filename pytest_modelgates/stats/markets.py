@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 
+from ..storage.scratch import parts
 from .ranks import daily_matrix
 
 # A market is closed for at most so many days in a row, and on at most this part of the days.
@@ -39,11 +40,16 @@ def closed_days(returns: ArrayLike) -> NDArray[np.bool_]:
     """
     there = ~np.isnan(daily_matrix(returns, "returns"))
     closed = np.zeros(there.shape, dtype=bool)
+    if there.all():
+        return closed
     day = np.arange(len(there))[:, np.newaxis]
-    last = np.maximum.accumulate(np.where(there, day, -1), axis=0)
-    following = np.minimum.accumulate(np.where(there, day, len(there))[::-1], axis=0)[::-1]
-    listed = (last >= 0) & (following < len(there))
-    absent = ~there & listed & (following - last - 1 <= _CLOSED)
+    listed, absent = np.empty((2, *there.shape), dtype=bool)
+    for part in parts(there.shape[1], len(there)):
+        here = there[:, part]
+        last = np.maximum.accumulate(np.where(here, day, -1), axis=0)
+        following = np.minimum.accumulate(np.where(here, day, len(here))[::-1], axis=0)[::-1]
+        listed[:, part] = (last >= 0) & (following < len(here))
+        absent[:, part] = ~here & listed[:, part] & (following - last - 1 <= _CLOSED)
     count = absent.sum(axis=0)
     names = np.flatnonzero((count > 0) & (count <= _HOLIDAYS * listed.sum(axis=0)))
     if names.size < 2:

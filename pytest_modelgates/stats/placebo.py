@@ -8,6 +8,7 @@ from scipy.fft import irfft, rfft
 from scipy.special import ndtr
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import empty, in_parts, parts
 from .holdings import Holdings, about_market
 from .quantiles import is_constant
 from .ranks import Matrix, Series, daily_matrix
@@ -127,12 +128,13 @@ def placebo_test(
         raise InsufficientDataError(
             f"{n} held days, at least {MINIMUM_DAYS} are needed: {MINIMUM_DAYS - n} more", sample=n
         )
-    table = paths.T @ earned / n
+    table: Matrix = np.matmul(paths.T, earned, out=empty((names, names)))
+    table /= n
     ic = float(np.trace(table))
     # Hoeffding 1951, theorem 2: the variance of a sum over a random permutation. The sums of all rows are 0, since the
     # returns of a day are about their mean.
-    centred = table - table.mean(axis=0)
-    sd_names = float(np.sqrt((centred**2).sum() / (names - 1)))
+    centred: Matrix = np.subtract(table, table.mean(axis=0), out=empty(table.shape))
+    sd_names = float(np.sqrt(np.square(centred, out=centred).sum() / (names - 1)))
     needed = RESAMPLES_A_TRIAL * trials
     dealt = relabelled(table, max(n_resamples, needed) if needed <= MOST else 0, seed)
     p_names = _p_value(ic, dealt) if dealt.size else float(ndtr(-ic / sd_names)) if sd_names > 0 else 1.0
@@ -183,18 +185,19 @@ def unit_paths(holdings: Holdings, returns: ArrayLike) -> tuple[Matrix, Matrix]:
             "give the returns that they were measured on"
         )
     missing = np.isnan(given)
-    there = ~missing.all(axis=0)
-    given, weights, missing = given[:, there], holdings.weights[:, there], missing[:, there]
+    weights, there = holdings.weights, ~missing.all(axis=0)
+    if not there.all():
+        weights, given, missing = (in_parts(lambda some: some[:, there], of) for of in (weights, given, missing))
     rows = (~missing).sum(axis=1)
-    given = np.where(missing, 0.0, given)
+    given = in_parts(lambda some, gone: np.where(gone, 0.0, some), given, missing)
     deviation, size = about_market(given, given.sum(axis=1) / np.maximum(rows, 1), missing)
     earned = _over(deviation, size * np.sqrt(rows))
     paths = _over(weights, np.sqrt(np.einsum("ij,ij->i", weights, weights) / np.maximum(rows, 1)))
     if missing.any():
         # Going round is what a rotation does too, and on its last row a path has long been complete.
-        latest = np.maximum.accumulate(np.where(missing, -1, np.arange(len(missing))[:, np.newaxis]), axis=0)
-        latest = np.where(latest < 0, latest[-1], latest)
-        paths = np.take_along_axis(paths, latest, axis=0)
+        latest = np.zeros(paths.shape[1])
+        for day in [*range(len(paths))] * 2:
+            paths[day] = latest = np.where(missing[day], latest, paths[day])
     return paths, earned
 
 
@@ -241,8 +244,10 @@ def rotations(paths: Matrix, earned: Matrix) -> Series:
     n = len(paths)
     # The sum of paths[t - s] earned[t] over t, for every s: a product of spectra, summed over names.
     spectrum = np.zeros(n // 2 + 1, dtype=np.complex128)
-    for path, own in zip(np.ascontiguousarray(paths.T), np.ascontiguousarray(earned.T), strict=True):
-        spectrum += rfft(path).conj() * rfft(own)
+    for part in parts(paths.shape[1], n):
+        some = (np.ascontiguousarray(of[:, part].T) for of in (paths, earned))
+        for path, own in zip(*some, strict=True):
+            spectrum += rfft(path).conj() * rfft(own)
     sums: Series = irfft(spectrum, n) / n
     nearest = int(np.ceil(NEAREST * n))
     return sums[nearest : n - nearest + 1]
@@ -255,10 +260,14 @@ def _p_value(ic: float, placebos: Series) -> float:
 
 def _p_active(paths: Matrix, earned: Matrix) -> float:
     # Less its own mean over the days, a path earns on average what it earns beyond all its rotations.
-    active = np.einsum("ij,ij->i", paths - paths.mean(axis=0), earned)
+    mean = paths.mean(axis=0)
+    active = in_parts(lambda path, own: np.einsum("ij,ij->i", path - mean, own), paths, earned)
     return 1.0 if is_constant(active) else ewc_p_value(active)[0]
 
 
 def _over(rows: Matrix, sizes: Series) -> Matrix:
-    divided: Matrix = np.divide(rows, sizes[:, np.newaxis], out=np.zeros_like(rows), where=sizes[:, np.newaxis] > 0)
-    return divided
+    def divided(some: Matrix, size: Series) -> Matrix:
+        by = size[:, np.newaxis]
+        return np.asarray(np.divide(some, by, out=np.zeros_like(some), where=by > 0))
+
+    return in_parts(divided, rows, sizes)

@@ -1,14 +1,16 @@
 """Whether daily returns can be returns at all: none below -100 %, of the size that returns have, and changing."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import empty, in_parts, parts
 from .days import DAYS_PER_YEAR
-from .ranks import daily_matrix
+from .ranks import Matrix, daily_matrix
 
 # A name with fewer rows may stand still by chance, such as one that is new, or suspended before it goes.
 _ROWS_TO_STAND_STILL = 60
@@ -70,35 +72,54 @@ def return_sizes(returns: ArrayLike, *, periods_per_year: float = DAYS_PER_YEAR)
     there = ~np.isnan(daily)
     if not there.any():
         raise InsufficientDataError("the panel has no return: give rows", sample=0)
-    sizes = np.abs(np.where(daily == 0, np.nan, daily)) * math.sqrt(periods_per_year / DAYS_PER_YEAR)
-    known = sizes[~np.isnan(sizes)]
-    median = float(np.median(known)) if known.size else 0.0
-    many = np.flatnonzero((~np.isnan(sizes)).sum(axis=0) >= _MOVES)
-    odd = many[np.nanmedian(sizes[:, many], axis=0) > min(_LARGEST, _TIMES * median)] if many.size else many
-    lowest = np.where(there, daily, np.inf).min(axis=0)
-    highest = np.where(there, daily, -np.inf).max(axis=0)
+    root = math.sqrt(periods_per_year / DAYS_PER_YEAR)
+    sizes = in_parts(lambda some: np.abs(np.where(some == 0, np.nan, some)) * root, daily)
+    moved = (~np.isnan(sizes)).sum(axis=0)
+    known, start = empty(int(moved.sum())), 0
+    for part in parts(*sizes.shape):
+        some = sizes[part][~np.isnan(sizes[part])]
+        known[start : (start := start + some.size)] = some
+    median = float(np.median(known, overwrite_input=True)) if known.size else 0.0
+    many = np.flatnonzero(moved >= _MOVES)
+    medians = np.zeros(many.size)
+    for part in parts(many.size, len(sizes)):
+        medians[part] = np.nanmedian(sizes[:, many[part]], axis=0)
+    odd = many[medians > min(_LARGEST, _TIMES * median)]
+    # NaN where a name has no row.
+    lowest, highest = np.fmin.reduce(daily, axis=0), np.fmax.reduce(daily, axis=0)
     constant = (there.sum(axis=0) >= _ROWS_TO_STAND_STILL) & (highest - lowest <= _SAME)
-    changing = daily[:, ~constant]
-    by_name = sum(_at_bounds(name[~np.isnan(name)]) for name in changing.T)
+    changing = np.flatnonzero(~constant)
+    by_name = sum(_at_bounds([daily[:, name]]) for name in changing)
+    cut = [daily[part] for part in parts(*daily.shape)]
     return ReturnSizes(
         impossible=np.argwhere(daily < -1),
         median=median,
         constant=np.flatnonzero(constant),
         odd=odd,
-        clipped=max(by_name, _at_bounds(changing[~np.isnan(changing)])) / int(there.sum()),
+        clipped=max(by_name, _at_bounds(cut, changing)) / int(there.sum()),
     )
 
 
-def _at_bounds(values: NDArray[np.float64]) -> int:
-    """Count the values at either end beyond those that a coarse scale, or chance, puts there."""
+def _at_bounds(cut: list[Matrix], names: NDArray[np.intp] | None = None) -> int:
+    """Count the values at either end beyond those that a coarse scale, or chance, puts there; they come in parts."""
     beyond = 0
-    for end in (values, -values):
+    for sign in (1, -1):
+
+        def above(low: float, sign: int = sign) -> Iterator[NDArray[np.float64]]:
+            for part in cut:
+                some = sign * (part if names is None else part[:, names])
+                yield some[some > low]
+
         # All may be lost by many: that is a bound of nature.
-        some = end[end > -1 + _SAME] if end is values else end
-        if some.size < 2:
+        least = -1 + _SAME if sign == 1 else -np.inf
+        count = sum(some.size for some in above(least))
+        if count < 2:
             continue
-        low = some.min()
-        above = some[some > low + _SAME]
-        rung = int((above <= above.min() + _SAME).sum()) if above.size else some.size
-        beyond += max(0, some.size - above.size - max(_TIES, _RUNGS * rung))
+        low = min(some.min(initial=np.inf) for some in above(least))
+        others = sum(some.size for some in above(low + _SAME))
+        rung = count
+        if others:
+            following = min(some.min(initial=np.inf) for some in above(low + _SAME)) + _SAME
+            rung = sum(int((some <= following).sum()) for some in above(low + _SAME))
+        beyond += max(0, count - others - max(_TIES, _RUNGS * rung))
     return beyond

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import StatisticsError
+from ..storage.scratch import in_parts
 from .costs import participation
 from .days import DAYS_PER_YEAR
 from .holdings import Holdings
@@ -96,12 +97,12 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     # Jensen 1968, against all names weighted equally: beta times their return needed no model.
     alpha, beta = alpha_beta(net, holdings.market) or (None, None)
     # Weights that add up to 1 may exceed it by a rounding error, and a limit of 1 must not fail on that.
-    gross_exposure = round(float(np.abs(holdings.weights).sum(axis=1).max()), 12)
+    gross_exposure = round(float(in_parts(lambda some: np.abs(some).sum(axis=1), holdings.weights).max()), 12)
     net_exposure = round(float(np.abs(holdings.weights.sum(axis=1)).max()), 12)
     largest = None
     if volume is not None:
         # The trades of the first day are not known, because the position before it is not known.
-        trades = np.abs(np.diff(holdings.weights, axis=0))
+        trades = in_parts(lambda now, then: np.abs(now - then), holdings.weights[1:], holdings.weights[:-1])
         largest = float(participation(trades, daily_matrix(volume, "volume")[1:]).max(initial=0.0))
     return PaperPnl(
         annual_return=float(net.mean() * days_per_year),
@@ -111,7 +112,7 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
         mean_turnover=float(holdings.turnover.mean()),
         largest_gross=gross_exposure,
         largest_net=net_exposure,
-        largest_weight=float(np.abs(holdings.weights).max()),
+        largest_weight=float(max(holdings.weights.max(), -holdings.weights.min())),
         # The net return is linear in what a unit of turnover costs: what is left of each unit could be charged too.
         break_even_bps=holdings.per_turnover_bps + 1e4 * earned / traded
         if traded > 0

@@ -78,7 +78,7 @@ def finite_series(values: ArrayLike, *, name: str = "series", at_least: int = 1)
         )
     if bad := int((~np.isfinite(series)).sum()):
         raise StatisticsError(f"{name} has {bad} of {series.size} values NaN or infinite: remove their cause")
-    if (largest := float(np.abs(series).max(initial=0.0))) > LARGEST:
+    if (largest := float(max(series.max(initial=0.0), -series.min(initial=0.0)))) > LARGEST:
         raise StatisticsError(f"{name} reaches {largest:.3g} in size, expected at most {LARGEST:g}: use another unit")
     return series
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
+from ..storage.scratch import empty, in_parts, parts
 from .quantiles import LARGEST, numbers
 
 Matrix = NDArray[np.float64]
@@ -42,7 +43,8 @@ def daily_matrix(values: ArrayLike, name: str) -> Matrix:
     if matrix.size and not (matrix.min() >= -LARGEST and matrix.max() <= LARGEST):
         if bad := int(np.isinf(matrix).sum()):
             raise StatisticsError(f"{name} has {bad} infinite values, expected numbers or NaN: remove their cause")
-        if (largest := float(np.abs(matrix).max(initial=0.0, where=~np.isnan(matrix)))) > LARGEST:
+        cut = [matrix[part] for part in parts(*matrix.shape)]
+        if (largest := max(float(np.abs(some).max(initial=0.0, where=~np.isnan(some))) for some in cut)) > LARGEST:
             raise StatisticsError(
                 f"{name} reaches {largest:.3g} in size, expected at most {LARGEST:g}: use another unit"
             )
@@ -82,7 +84,7 @@ def centred_ranks(values: Matrix) -> Matrix:
         Ranks about 0. The mean rank of a row follows from its length, so a row of equal values gives exact zeros; a
         computed mean would leave rounding errors.
     """
-    ranks = np.empty(values.shape)
+    ranks = empty(values.shape)
     for days in _chunks(values):
         missing = np.isnan(values[days])
         ranks[days] = _centred(values[days], missing if missing.any() else None)
@@ -112,6 +114,10 @@ def highest(values: Matrix, share: float) -> NDArray[np.bool_]:
     """
     if not 0 < share < 1:
         raise StatisticsError(f"the top share is {share}, expected a number between 0 and 1, such as 0.1")
+    return in_parts(lambda some: _highest(some, share), values)
+
+
+def _highest(values: Matrix, share: float) -> NDArray[np.bool_]:
     there = ~np.isnan(values)
     wanted = np.maximum(1, np.rint(share * there.sum(axis=1, keepdims=True))).astype(np.intp)
     filled = np.where(there, values, -np.inf)

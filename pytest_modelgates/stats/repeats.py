@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..storage.scratch import in_parts, parts
 from .ranks import Matrix, daily_matrix
 
 # Two returns of a name are the same if they differ by less than this part of its usual one: no rounding of a copy is
@@ -51,18 +52,9 @@ def repeated_days(returns: ArrayLike) -> NDArray[np.intp]:
     if not daily.size:
         return np.empty((0, 2), dtype=np.intp)
     scaled = _in_steps(daily)
-    moved, missing = np.nan_to_num(daily) != 0, np.isnan(daily)
-    grids = [
-        np.where(missing, _NONE, np.floor(np.nan_to_num(scaled) / _CELL + offset)).astype(np.int64)
-        for offset in (0.0, 0.5)
-    ]
     pairs = np.unique(
         np.concatenate(
-            [
-                _alike(grid[:, names], np.flatnonzero(moved[:, names].sum(axis=1) >= _LEAST_CHANGES))
-                for names in _sets(daily.shape[1])
-                for grid in grids
-            ]
+            [_alike(daily, scaled, names, offset) for names in _sets(daily.shape[1]) for offset in (0.0, 0.5)]
         ),
         axis=0,
     )
@@ -101,29 +93,38 @@ def repeated_names(returns: ArrayLike) -> NDArray[np.intp]:
 
 def _in_steps(daily: Matrix) -> Matrix:
     """Measure each name's returns by what counts as the same: below 1 apart they are."""
-    sizes = np.abs(daily)
-    sizes[~(sizes > 0)] = np.nan
-    # A column without any move has no median; its zeros stay zeros.
-    moves = ~np.isnan(sizes).all(axis=0)
     usual = np.ones(daily.shape[1])
-    usual[moves] = np.nanmedian(sizes[:, moves], axis=0)
-    scaled: Matrix = np.clip(daily / (_SAME * usual), -1e15, 1e15)
-    return scaled
+    for part in parts(daily.shape[1], len(daily)):
+        sizes = np.abs(daily[:, part])
+        sizes[~(sizes > 0)] = np.nan
+        # A column without any move has no median; its zeros stay zeros.
+        moves = ~np.isnan(sizes).all(axis=0)
+        usual[part][moves] = np.nanmedian(sizes[:, moves], axis=0)
+    return in_parts(lambda some: np.clip(some / (_SAME * usual), -1e15, 1e15), daily)
 
 
-def _sets(names: int) -> list[NDArray[np.intp]]:
+def _sets(names: int) -> list[NDArray[np.intp] | slice]:
     random = np.random.default_rng(1)
     sizes = [size for size in _SIZES if size < names]
-    return [np.arange(names), *(random.choice(names, size, replace=False) for size in sizes for _ in range(_SETS))]
+    return [slice(None), *(random.choice(names, size, replace=False) for size in sizes for _ in range(_SETS))]
 
 
-def _alike(cells: NDArray[np.int64], days: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Pair each of some days with the first and the last before it that lie in the same cells."""
+def _alike(daily: Matrix, scaled: Matrix, names: NDArray[np.intp] | slice, offset: float) -> NDArray[np.intp]:
+    """Pair each day that moves enough with the first and the last before it that lie in the same cells."""
+    days = np.flatnonzero(
+        in_parts(lambda some: (np.nan_to_num(some[:, names]) != 0).sum(axis=1), daily) >= _LEAST_CHANGES
+    )
     if days.size < 2:
         return np.empty((0, 2), dtype=np.intp)
     # Any odd numbers tell cells apart in sums that wrap; two days that share a sum by chance are compared and let go.
-    weights = np.random.default_rng(2).integers(1 << 62, size=cells.shape[1]) | 1
-    keys = (cells[days] * weights).sum(axis=1)
+    weights = np.random.default_rng(2).integers(1 << 62, size=daily[:1, names].shape[1]) | 1
+
+    def summed(steps: Matrix) -> NDArray[np.int64]:
+        some = steps[:, names]
+        cells = np.where(np.isnan(some), _NONE, np.floor(np.nan_to_num(some) / _CELL + offset)).astype(np.int64)
+        return np.asarray((cells * weights).sum(axis=1))
+
+    keys = in_parts(summed, scaled)[days]
     order = np.argsort(keys, kind="stable")
     opens = np.r_[True, keys[order][1:] != keys[order][:-1]]
     again = np.flatnonzero(~opens)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..storage.scratch import empty
 from .days import rows_by_day
 from .quantiles import finite_series
 
@@ -61,10 +62,16 @@ def spread(scores: ArrayLike, days: ArrayLike) -> Spread:
     if 2 * sum(size for size, deviation in daily if deviation > 0) < score.size:
         stretches, telling = [np.arange(score.size)], [_deviation(score) or float(np.abs(score).max())]
     typical = max(float(np.median(telling)), SMALLEST)
-    reach = np.empty(score.size)
+    reach: NDArray[np.float64] = empty(score.size)
     for rows in stretches:
         reach[rows] = np.abs(score[rows] - np.median(score[rows]))
-    return Spread(typical=typical, middle=float(np.median(score)), reach=np.maximum(reach, typical))
+    middle: NDArray[np.float64] = empty(score.size)
+    middle[:] = score
+    return Spread(
+        typical=typical,
+        middle=float(np.median(middle, overwrite_input=True)),
+        reach=np.maximum(reach, typical, out=reach),
+    )
 
 
 def _deviation(score: NDArray[np.float64]) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InsufficientDataError, StatisticsError
+from ..storage.scratch import empty, in_parts, parts
 from .markets import closed_days
 from .ranks import Matrix, daily_matrix, daily_rank_ic, same_shape
 
@@ -67,12 +68,16 @@ def compounded(returns: ArrayLike, *, horizon: int, lead: int = RIGHT_LEAD) -> M
     if horizon < 1:
         raise StatisticsError(f"horizon is {horizon} days, expected at least 1")
     daily = daily_matrix(returns, "returns")
-    total = np.full_like(daily, np.nan)
-    windows = len(daily) - horizon + 1
-    first, last = max(0, -lead), min(len(daily), windows - lead)
-    if first < last:
-        total[first:last] = _products(1 + daily, horizon)[first + lead : last + lead] - 1
-    return np.round(total, _DECIMALS)
+    total: Matrix = empty(daily.shape)
+    first, last = max(0, -lead), min(len(daily), len(daily) - horizon + 1 - lead)
+    last = max(first, last)
+    total[:first], total[last:] = np.nan, np.nan
+    # A part of fewer days than the horizon would multiply most of them again and again.
+    for part in parts(-(-(last - first) // horizon), horizon * daily.shape[1]) if first < last else ():
+        start, stop = first + part.start * horizon, min(last, first + part.stop * horizon)
+        product = _products(1 + daily[start + lead : stop + lead + horizon - 1], horizon) - 1
+        np.round(product, _DECIMALS, out=total[start:stop])
+    return total
 
 
 def _products(growth: Matrix, horizon: int) -> Matrix:
@@ -124,7 +129,7 @@ def target_agreement(target: ArrayLike, returns: ArrayLike, *, horizon: int) -> 
     covered = np.isfinite(right[: len(early)]) & early
     if covered.sum() < _LEAST_SHARE * early.sum():
         # Over a long horizon some market is closed on a day; what it holds earns nothing then.
-        daily = np.where(closed_days(daily), 0.0, daily)
+        daily = in_parts(lambda shut, some: np.where(shut, 0.0, some), closed_days(daily), daily)
         right = compounded(daily, horizon=horizon)
         covered = np.isfinite(right[: len(early)]) & early
     ic = daily_rank_ic(wanted, right)

@@ -5,12 +5,15 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import FormatError, ModelgatesError, UnreadableError
+from .scratch import empty, free_bytes
 from .text import first_line, printable
 
 if TYPE_CHECKING:
@@ -86,20 +89,36 @@ class ParquetRows:
         return name in self._names
 
     def __getitem__(self, name: str) -> "pd.Series":
-        column = self.read([name])[name]
-        self._dtypes[name] = column.dtype
-        return column
+        import pandas as pd
+
+        if not isinstance(dtype := self.dtype(name), np.dtype) or dtype.kind not in "biufmM":
+            return self.read([name])[name]
+        values, start = empty(len(self), dtype), 0
+        for piece in self.pieces([name]):
+            values[start : (start := start + len(piece))] = piece[name].to_numpy()
+        return pd.Series(values, name=name, copy=False)
 
     def dtype(self, name: str) -> object:
         """The dtype of a column; where it depends on whether values are missing, the column is read."""
-        return self._dtypes[name] if name in self._dtypes else self[name].dtype
+        import pandas as pd
 
-    def require_room(self, each: int) -> None:
-        """Refuse more rows than the memory that may be used has room for, at so many bytes each."""
-        if len(self) > (most := _memory() // each):
+        if name not in self._dtypes:
+            found = {str(piece[name].dtype): piece[name].iloc[:0] for piece in self._pieces([name])}
+            self._dtypes[name] = pd.concat([*found.values()]).dtype if found else self.read([name])[name].dtype
+        return self._dtypes[name]
+
+    def require_room(self, memory: int, scratch: int) -> None:
+        """Refuse more rows than there is room for, at so many bytes each of memory, and of the disk for `scratch`."""
+        if len(self) > (most := _memory() // memory):
             raise UnreadableError(
-                f"{self._source}: {len(self)} rows, expected at most {most}: each takes some {each} bytes of the "
+                f"{self._source}: {len(self)} rows, expected at most {most}: each takes some {memory} bytes of the "
                 f"memory that may be used, however few its columns; give fewer rows, or allow more: {_ALLOW}"
+            )
+        if len(self) > (most := free_bytes() // 2 // scratch):
+            raise UnreadableError(
+                f"{self._source}: {len(self)} rows, expected at most {most}: each takes some {scratch} bytes of "
+                f"{gettempdir()}, of which half of what is free may be used; give fewer rows, or set TMPDIR to a "
+                "folder of a larger disk"
             )
 
     @property
@@ -113,6 +132,11 @@ class ParquetRows:
 
     def pieces(self, columns: Sequence[str]) -> "Iterator[pd.DataFrame]":
         """Read some columns of a row group at a time, or of a part of one."""
+        dtypes = {name: self.dtype(name) for name in columns}
+        for frame in self._pieces(columns):
+            yield frame.astype({name: dtype for name, dtype in dtypes.items() if frame[name].dtype != dtype})
+
+    def _pieces(self, columns: Sequence[str]) -> "Iterator[pd.DataFrame]":
         footer, most, groups = self._file.metadata, _memory() // 4, range(self._file.num_row_groups)
         for group in groups:
             if (size := _decoded_bytes(footer, columns, [group])) > most:
@@ -121,19 +145,17 @@ class ParquetRows:
                     "quarter of the memory that may be used; write smaller row groups, such as with "
                     f"row_group_size=100_000, or allow more: {_ALLOW}"
                 )
-        dtypes = {name: self.dtype(name) for name in columns}
         for group in groups:
             # Groups are not read together, for many columns of as many rows as a piece has might be more than a group.
             batches = self._file.iter_batches(_PIECE, row_groups=[group], columns=list(columns), use_threads=False)
             while (batch := _reading(self._source, partial(next, batches, None))) is not None:
-                frame = self._as_frame(pa.Table.from_batches([batch]))
-                yield frame.astype({name: dtype for name, dtype in dtypes.items() if frame[name].dtype != dtype})
+                yield self._as_frame(pa.Table.from_batches([batch]))
 
     def _as_frame(self, table: pa.Table) -> "pd.DataFrame":
         return _frame(table, self._source).reset_index(drop=True)
 
 
-_ALLOW = "[hermetic] memory_gib in operations.toml for a hermetic run, else ulimit -v"
+_ALLOW = "[hermetic] memory_gib in operations.toml for a hermetic run, else ulimit -d"
 
 
 def _open(content: Content, source: object) -> pq.ParquetFile:
@@ -173,8 +195,8 @@ def _reading(source: object, read: Callable[[], T]) -> T:
 
 def _memory() -> int:
     """How much memory this process may use [bytes]."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return _MEMORY if limit == resource.RLIM_INFINITY else limit
+    limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS))
+    return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=_MEMORY)
 
 
 def _no_parquet(source: object, error: Exception) -> FormatError:

@@ -18,6 +18,7 @@ from ..stats.costs import Costs, cost_of
 from ..stats.families import Hashes, market_hashes
 from ..stats.holdings import per_scale, simulate
 from ..storage.digests import sha256
+from ..storage.scratch import in_parts
 from ..storage.text import first_line
 
 # Of each day: what was earned, what costs are charged on (see `cost_of`, for a capital of 1), and the scale of the IC.
@@ -126,7 +127,7 @@ def _followed(panel: Panel) -> NDArray[np.void]:
     numbers: dict[str, Any] = {
         "gross": held.gross,
         "turnover": held.turnover,
-        "short": -np.minimum(held.weights, 0.0).sum(axis=1),
+        "short": -in_parts(lambda some: np.minimum(some, 0.0).sum(axis=1), held.weights),
         "impact": _impact(panel, scores),
         "scale": held.scale,
     }

@@ -1,9 +1,11 @@
 """A panel in many row groups, read a part at a time, says to the last bit what it says in one."""
 
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_modelgates.errors import IntegrityError, UnreadableError
+from pytest_modelgates.model import panel as model_panel
 from pytest_modelgates.model.blocks import in_blocks
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.directory import PANEL, LocalDirectory
 from pytest_modelgates.model.panel import Panel
 from pytest_modelgates.model.parity import Comparison
-from pytest_modelgates.stats.leakage import look_ahead
-from pytest_modelgates.storage import parquet
+from pytest_modelgates.stats.agreement import disordered
+from pytest_modelgates.stats.caps import Caps, simulate_within
+from pytest_modelgates.stats.copy_effects import tied_rows, trade_difference
+from pytest_modelgates.stats.costs import Costs
+from pytest_modelgates.stats.decay import rank_ic_decay, top_turnover
+from pytest_modelgates.stats.holdings import simulate
+from pytest_modelgates.stats.leakage import look_ahead, one_day_later
+from pytest_modelgates.stats.placebo import placebo_test
+from pytest_modelgates.stats.portfolio import paper_pnl
+from pytest_modelgates.stats.spread import spread
+from pytest_modelgates.storage import parquet, scratch
 from pytest_modelgates.storage.digested_file import DigestedFile
+from pytest_modelgates.trials.kept import market_of
 from tests.support.onnx_models import sidecar
 from tests.support.panels import invented_panel, pack_ridge
 
@@ -62,7 +75,20 @@ def of_panel(panel: Panel) -> Iterator[Any]:
         panel.head(3),
         *panel.features_by_day.values(),
     )
-    yield look_ahead(panel.by_day(panel.native_scores), panel.features_by_day, panel.returns, horizon=1)
+    scores, returns, days = panel.by_day(panel.native_scores), panel.returns, panel.day_codes
+    yield look_ahead(scores, panel.features_by_day, returns, horizon=1)
+    yield from (panel.repeated_rows(), panel.unordered_rows(), panel.overlapping_rows())
+    yield from (panel.repeated_days(), panel.repeated_names(), market_of(panel))
+    yield from map(asdict, (panel.target_agreement, panel.left_out, panel.return_sizes, panel.holes))
+    held = simulate(scores, returns, horizon=3, cost_bps=Costs(half_spread_bps=2, borrow_bps_per_year=50))
+    placebo = placebo_test(held, returns[: len(returns)], n_resamples=99) if len(held.net) > 100 else None
+    within = simulate_within(held, returns, Caps(weight=0.08, gross=0.9, net=0.01), cost_bps=2)
+    yield from (asdict(held), placebo, paper_pnl(held), asdict(within))
+    yield from (one_day_later(scores, returns, horizon=3), rank_ic_decay(scores, returns, horizons=[1, 5]))
+    yield from (top_turnover(scores), trade_difference(scores, np.round(scores, 2), returns, horizon=1, cost_bps=2))
+    rounded = np.round(panel.native_scores, 2)
+    yield from (disordered(panel.native_scores, rounded, days, margin=0.1), tied_rows(rounded, days))
+    yield asdict(spread(panel.native_scores, days))
 
 
 def test_what_gates_ask_a_panel_for_is_the_same(panels: tuple[Panel, Panel]) -> None:
@@ -70,11 +96,36 @@ def test_what_gates_ask_a_panel_for_is_the_same(panels: tuple[Panel, Panel]) -> 
         np.testing.assert_equal(grouped_one, whole)
 
 
+@pytest.mark.parametrize("order", ["in-order", "shuffled"])
+@pytest.mark.parametrize("size", [2**7, 2**10])
+def test_what_gates_ask_for_is_the_same_on_disk_and_in_parts_of_any_size(
+    candidate: Candidate, order: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A panel with holes, names that leave, a day and a name twice."""
+    rng, frame = np.random.default_rng(0), invented_panel(days=150).assign(baseline=0.0)
+    frame = frame.reindex(columns=candidate.sidecar.panel_columns).assign(
+        reference=0.3 * frame["momentum"] + 0.7 * frame["value"]
+    )
+    days, names = (pd.factorize(frame[name])[0] for name in candidate.sidecar.keys)
+    frame.loc[days == 70, "ret_next"] = frame.loc[days == 30, "ret_next"].to_numpy()
+    frame.loc[names == 3, "ret_next"] = frame.loc[names == 5, "ret_next"].to_numpy()
+    frame = frame[(rng.random(len(frame)) > 0.02) & ((names > 2) | (days < 100 + names))].reset_index(drop=True)
+    if order == "shuffled":
+        frame = frame.sample(frac=1, random_state=1, ignore_index=True)
+    content = grouped(frame, 300)
+    wanted = list(of_panel(Panel.read(content, candidate.sidecar)))
+    monkeypatch.setattr(scratch, "_LARGE", 1)
+    monkeypatch.setattr(scratch, "_PART", size)
+    monkeypatch.setattr(parquet, "_PIECE", size)
+    for found, one in zip(of_panel(Panel.read(content, candidate.sidecar)), wanted, strict=True):
+        np.testing.assert_equal(found, one)
+
+
 def test_scores_and_parity_are_the_same_to_the_last_bit(candidate: Candidate, panels: tuple[Panel, Panel]) -> None:
     model, probes = candidate.model, candidate.parity_claim.probes
-    one, other = (model.predict_blocks(panel.blocks()).tobytes() for panel in panels)
+    one, other = (model.predict_blocks(panel.blocks(), panel.rows).tobytes() for panel in panels)
     assert one == other == candidate.scores.tobytes()
-    one, other = (model.predict_blocks(panel.blocks(neutral=[0])).tobytes() for panel in panels)
+    one, other = (model.predict_blocks(panel.blocks(neutral=[0]), panel.rows).tobytes() for panel in panels)
     assert one == other != candidate.scores.tobytes()
     assert len({Comparison.of_panel(panel, probes).measure(model) for panel in panels}) == 1
 
@@ -84,6 +135,7 @@ def test_nothing_of_it_reads_all_features_at_once(
 ) -> None:
     """With room for a column and for a row group, but neither for the whole nor for what statistics may take."""
     monkeypatch.setattr(parquet, "_memory", lambda: 4 * 8 * panels[0].rows)
+    monkeypatch.setattr(model_panel, "_MEMORY_A_ROW", 350)
     content = grouped(panels[0].frame, 300)
     with pytest.raises(
         UnreadableError, match=r"^evaluation\.parquet: 1400 rows, expected at most 128: each takes some "
@@ -190,3 +242,14 @@ def test_no_descriptor_stays_open_once_a_panel_is_gone(good_model: Path) -> None
         "sys.exit(len(os.listdir('/proc/self/fd')) - before)"
     )
     assert subprocess.run([sys.executable, "-c", code, good_model]).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_long_panel_is_gated_in_the_memory_of_a_short_one(tmp_path: Path) -> None:
+    """5 × 10^6 rows in 1 GiB. One gate fails, of the Sharpe ratio: nothing invented on so many names is luck."""
+    words = ["benchmarks.panel", "5000000", "--features", "5", "--memory-gib", "1", "--folder", str(tmp_path)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-m", *words], cwd=root, capture_output=True, text=True, check=True)
+    *_, failed, said = done.stdout.splitlines()
+    assert failed.startswith("leak.too_good failed: leak.sharpe measured "), done.stdout
+    assert re.match(r"5,000,000 rows of 5 features, .+: = 1 failed, \d+ passed, ", said), done.stdout

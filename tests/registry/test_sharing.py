@@ -13,7 +13,8 @@ from pytest_modelgates.audit.chain import Abort, Event, lines, read_log
 from pytest_modelgates.audit.kinds import FOLLOW, PULL
 from pytest_modelgates.audit.shared import changes, end_of, name_of, without_place
 from pytest_modelgates.errors import RefusedError
-from pytest_modelgates.registry import store
+from pytest_modelgates.model.directory import PANEL
+from pytest_modelgates.registry import sharing, store
 from pytest_modelgates.registry.in_force import for_acting
 from pytest_modelgates.registry.sharing import Sharing
 from pytest_modelgates.registry.store import live_change
@@ -159,6 +160,18 @@ def test_a_root_that_shared_a_bucket_promotes_nothing_once_none_is_named(two: tu
     )
     said = ours.do("pull", status=1)
     assert "which bucket? Give its address, such as s3://models/desk, or set url under [bucket] in operations" in said
+
+
+def test_a_file_that_a_bucket_cannot_create_by_one_call_is_refused_before_anything_is_written(
+    two: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, _ = two
+    before, size = ours.everything(), (ours.models / OLD / PANEL).stat().st_size
+    monkeypatch.setattr(sharing, "MAX_FILE_BYTES", size - 1)
+    assert f"takes files of at most {size - 1} bytes, and {OLD}/{PANEL} has {size}; pack fewer rows" in ours.do(
+        *promotion(OLD), status=1
+    )
+    assert ours.everything() == before
 
 
 def test_another_bucket_than_the_registrys_own_is_refused(machine: Machine) -> None:

@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,7 +34,7 @@ def too_large(size: int, most: int) -> str:
     """Give the pattern of the refusal."""
     return re.escape(
         f"it: {size} bytes when decoded, expected at most {most}, a quarter of the memory that may be used; "
-        "give fewer rows, or allow more: [hermetic] memory_gib in operations.toml for a hermetic run, else ulimit -v"
+        "give fewer rows, or allow more: [hermetic] memory_gib in operations.toml for a hermetic run, else ulimit -d"
     )
 
 
@@ -73,7 +75,7 @@ def test_a_process_of_limited_memory_reads_a_quarter_of_it(tmp_path: Path) -> No
     path, limit = tmp_path / "rows.parquet", 2**32
     path.write_bytes(written(a=np.zeros(100)))
     code = (
-        f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit})); "
+        f"import resource; resource.setrlimit(resource.RLIMIT_DATA, ({limit}, {limit})); "
         "from pytest_modelgates.storage import parquet; print(parquet._memory())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -99,14 +101,21 @@ def test_columns_and_rows_come_one_part_at_a_time() -> None:
 def test_more_rows_than_statistics_have_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_memory", lambda: 999)
     rows = ParquetRows(written(**TWO), "it")
-    rows.require_room(9)
+    monkeypatch.setattr(parquet, "free_bytes", lambda: 1999)
+    rows.require_room(9, 9)
     message = (
         "it: 100 rows, expected at most 99: each takes some 10 bytes of the memory that may be used, however few its "
         "columns; give fewer rows, or allow more: [hermetic] memory_gib in operations.toml for a hermetic run, else "
-        "ulimit -v"
+        "ulimit -d"
     )
     with pytest.raises(UnreadableError, match=f"^{re.escape(message)}$"):
-        rows.require_room(10)
+        rows.require_room(10, 9)
+    message = (
+        f"it: 100 rows, expected at most 99: each takes some 10 bytes of {gettempdir()}, of which half of what is free "
+        "may be used; give fewer rows, or set TMPDIR to a folder of a larger disk"
+    )
+    with pytest.raises(UnreadableError, match=f"^{re.escape(message)}$"):
+        rows.require_room(9, 10)
 
 
 KINDS = {
@@ -126,23 +135,22 @@ def test_a_column_has_one_dtype_whichever_rows_lack_a_value(name: str) -> None:
     pieces = [piece[name] for piece in rows.pieces([name])]
     assert {piece.dtype for piece in pieces} == {whole.dtype} == {rows.dtypes[name]} == {rows[name].dtype}
     assert [value for piece in pieces for value in piece.tolist()][:99] == whole.tolist()[:99]
+    pd.testing.assert_series_equal(rows[name], whole)
 
 
 @pytest.mark.usefixtures("no_decoding")
 def test_what_is_decoded_at_once_is_bounded_and_not_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row group of two columns takes 800 bytes, as does a column of both; the whole takes 1,600."""
+    """A row group of two columns takes 800 bytes, and the whole 1,600."""
     content = written(a=TWO["a"], b=TWO["a"])
     monkeypatch.setattr(parquet, "_memory", lambda: 4 * 800)
     assert len(list(ParquetRows(content, "it").pieces(["a", "b"]))) > 0
     with pytest.raises(UnreadableError, match=f"^{too_large(1600, 800)}$"):
         ParquetRows(content, "it").read()
     monkeypatch.setattr(parquet, "_memory", lambda: 4 * 799)
-    with pytest.raises(UnreadableError, match=f"^{too_large(800, 799)}$"):
-        ParquetRows(content, "it")["a"]
     message = (
         "it: row group 0 has 800 bytes when decoded, expected at most 799, a quarter of the memory that may be used; "
         "write smaller row groups, such as with row_group_size=100_000, or allow more: [hermetic] memory_gib in "
-        "operations.toml for a hermetic run, else ulimit -v"
+        "operations.toml for a hermetic run, else ulimit -d"
     )
     with pytest.raises(UnreadableError, match=f"^{re.escape(message)}$"):
         next(ParquetRows(content, "it").pieces(["a", "b"]))
