@@ -1,6 +1,6 @@
 """What a request over HTTP costs the server, in processor time, against ONNX Runtime alone and against peers.
 
-    python -m benchmarks.http [REQUESTS]
+    python -m benchmarks.http [REQUESTS [PYTHON ...]]
 
 A LightGBM of 200 trees on 50 float32 features, 8 connections that are kept, each with a request under way at all times,
 and the processor time of the server's processes, the least of rounds that take turns. Bare is `session.run` in this
@@ -9,13 +9,14 @@ metrics, costs at most 8 times bare, and at most 11 times if the requests of one
 rows at most 1.6 times a bare run of 32; a client waits at most 1.1 times as long for a reply if a model in shadow
 scores the same rows. Until its first answer a server takes at most 2.5 times the processor time that importing NumPy
 and ONNX Runtime does, and then has at most 120 MB. Peers, which only parse JSON and run the model, cost at least so
-many times as much: FastAPI with uvicorn 3, MLServer 8, LitServe and BentoML 20. Each is measured if it is installed
-(`pip install fastapi mlserver litserve bentoml`; MLServer holds FastAPI below 0.116), with its default settings, but
-FastAPI without a log of accesses and MLServer without its worker process, which are faster so.
+many times as much: FastAPI with uvicorn 3, MLServer 8, LitServe and BentoML 20. Each is measured if it is installed, beside
+this package or for one of the further interpreters: MLServer holds FastAPI below 0.116, so a peer is best installed
+into an environment of its own (`pip install onnxruntime uvicorn[standard] fastapi`, and so with mlserver, litserve and
+bentoml). It has its default settings, but FastAPI no log of accesses and MLServer no worker process, which are faster
+so.
 """
 
 import functools
-import importlib.util
 import json
 import os
 import re
@@ -180,6 +181,12 @@ def running(command: list[object]) -> Iterator[tuple[int, int]]:
                     os.kill(child, signal.SIGKILL)
 
 
+def interpreter(pythons: list[str], module: str) -> str | None:
+    """Find the last interpreter that has a module."""
+    has = f"import importlib.util, sys; sys.exit(not importlib.util.find_spec({module!r}))"
+    return next((python for python in reversed(pythons) if not subprocess.run([python, "-c", has]).returncode), None)
+
+
 def processor_time(pid: int) -> float:
     """Read what the threads of a process have used so far [s]."""
     return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
@@ -306,7 +313,7 @@ def first_answer(onnx: Path) -> bool:
 
 def main() -> int:
     """Measure, print, and fail if a promise is not kept."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    count, pythons = int((sys.argv[1:2] or ["2000"])[0]), [sys.executable, *sys.argv[2:]]
     kept = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as servers:
         onnx = packed(Path(name)) / MODEL
@@ -344,12 +351,13 @@ def main() -> int:
         settled(ours, asked[1])
         settled(singly, asked[1])
         for port, (peer, module, source, path, _) in enumerate(PEERS, start=18431):
-            if not importlib.util.find_spec(module):
+            python = interpreter(pythons, module)
+            if not python:
                 continue
             script = Path(name) / f"serve_{module}.py"
             script.write_text(PEER + source)
             setting = ["env", f"MODEL={onnx}", f"PORT={port}", "BENTOML_DO_NOT_TRACK=True"]
-            server = servers.enter_context(running([*setting, sys.executable, script]))
+            server = servers.enter_context(running([*setting, python, script]))
             in_json = [
                 request(path, json.dumps(body).encode(), "Content-Type: application/json") for body in bodies[path]
             ]

@@ -40,8 +40,8 @@ class Exchange:
         """Send the reply."""
         if self.disconnected:
             return
-        connection = self._connection
-        connection.transport.write(_head(reply.status, reply.headers, len(reply.body), self.keep_alive) + reply.body)
+        connection, (status, body, headers) = self._connection, reply
+        connection.transport.write(_head(status, headers, len(body), self.keep_alive) + body)
         self.response_complete = True
         if not self.keep_alive:
             connection.transport.close()
@@ -53,7 +53,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to count its time."""
-        self.since: float | None = time.monotonic()
+        self.since = time.monotonic()  # that of its newest request, or of its newest reply
         self._in_head, self._received, self.answered = True, 0, False
         super().connection_made(transport)
 
@@ -66,10 +66,10 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Begin a request; the scope of an ASGI application is made when one is asked."""
         self.since, self.answered = time.monotonic(), False
         self._in_head, self._received = True, 0
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         """Leave all to uvicorn but a request for scores that comes alone."""
@@ -80,6 +80,10 @@ class Connection(HttpToolsProtocol):
         if by and self._is_plain(headers, application.max_body):
             self.cycle = Exchange(self, by, headers)  # type: ignore[assignment]
         else:
+            url, found, expected = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, expected
+            self.headers += found
             super().on_headers_complete()
 
     def _is_plain(self, headers: dict[bytes, bytes], max_body: int) -> bool:
@@ -119,10 +123,13 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """End a request."""
+        """End a request; who sends no other one for too long is cut off with all who are slow, without a timer."""
         # A reply may wait long for its reader, and holds memory and a connection until it is gone.
-        self.answered = not self.pipeline
-        super().on_response_complete()
+        self.answered, self.since = not self.pipeline, time.monotonic()
+        if self.pipeline or self.flow.read_paused:
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
 
 
 @lru_cache(256)

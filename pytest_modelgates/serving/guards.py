@@ -115,9 +115,12 @@ class Trips:
         if not self._batches or now - self._batches[-1][0] >= limits.window_s / _STEPS:
             self._batches.append((now, [0] * 5))
         newest, total = self._batches[-1][1], self._sum
-        for place, part in enumerate((rows, rejected, failed, latency_ms > limits.latency_ms, 1)):
-            newest[place] += part
-            total[place] += part
+        for counts in (newest, total):
+            counts[0] += rows
+            counts[1] += rejected
+            counts[2] += failed
+            counts[3] += latency_ms > limits.latency_ms
+            counts[4] += 1
         while self._batches[0][0] < now - limits.window_s:
             for place, part in enumerate(self._batches.popleft()[1]):
                 total[place] -= part

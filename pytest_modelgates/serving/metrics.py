@@ -26,8 +26,7 @@ class Metrics:
         self._requests = Counter[int]()
         self._times, self._time = [0] * (len(_SECONDS) + 1), 0.0
         self._registry.register(self)
-        rows = client.Counter("rows", "Rows that were scored, and rows without a score.", ["result"], **own)
-        self._scored, self._refused = rows.labels("scored"), rows.labels("refused")
+        self._scored = self._refused = 0
         self._shadow = client.Gauge(
             "shadow_rows", "Rows given to models in shadow, since the start.", ["result"], **own
         )
@@ -55,6 +54,12 @@ class Metrics:
         for status, count in self._requests.items():
             requests.add_metric([str(status)], count)
         yield requests
+        rows = core.CounterMetricFamily(
+            "modelgates_rows", "Rows that were scored, and rows without a score.", labels=["result"]
+        )
+        rows.add_metric(["scored"], self._scored)
+        rows.add_metric(["refused"], self._refused)
+        yield rows
         edges = [*(str(float(edge)) for edge in _SECONDS), "+Inf"]
         buckets = list(zip(edges, accumulate(self._times), strict=True))
         yield core.HistogramMetricFamily(
@@ -63,9 +68,8 @@ class Metrics:
 
     def scored(self, rows: int, refused: int) -> None:
         """Count rows."""
-        self._scored.inc(rows - refused)
-        if refused:
-            self._refused.inc(refused)
+        self._scored += rows - refused
+        self._refused += refused
 
     def dealt(self, arms: Counter[str]) -> None:
         """Count rows by arm while an A/B test runs."""

@@ -177,9 +177,11 @@ class Protocol:
             raise RequestError(
                 f"{len(body) - place} bytes follow the last tensor; a tensor states its binary_data_size"
             )
-        tensors = [found[tensor.name] for tensor in self.tensors]
-        matrix = tensors[0] if len(tensors) == 1 else np.hstack(tensors)
-        names = {key: found[key][:, 0].tolist() for key in heading.keys}
+        first, *others = self.tensors
+        matrix = found[first.name]
+        if others:
+            matrix = np.hstack([matrix, *(found[tensor.name] for tensor in others)])
+        names = {key: found[key][:, 0].tolist() for key in heading.keys} if heading.keys else {}
         return Asked(matrix, names, heading.request, heading.binary)
 
     def reply(self, asked: Asked, scores: Sequence[float | None]) -> tuple[bytes, int | None]:

@@ -1,9 +1,8 @@
 """The scoring core: rows in, scores and the errors of single rows out. It reads and writes nothing."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +19,7 @@ SCHEMA = "schema: "  # begins the error of a row that no model was asked about
 _EXACT = 2.0**53  # below it, float64 holds every whole number
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Rows to score, as every source gives them.
 
     Parameters
@@ -52,8 +50,10 @@ class Rows:
         """
         calls = [len(part.matrix) for part in parts] if apart else None
         matrix = parts[0].matrix if len(parts) == 1 else np.concatenate([part.matrix for part in parts])
-        requests = [request for part in parts for request in part.requests or [None] * len(part.matrix)]
-        if all(isinstance(part, Unnamed) for part in parts):
+        requests = None
+        if any([part.requests for part in parts]):
+            requests = [request for part in parts for request in part.requests or [None] * len(part.matrix)]
+        if not any([isinstance(part, Rows) for part in parts]):
             return cls(_contents(matrix), matrix, [None] * len(matrix), requests, calls)
         named = [cls.joined([part]) if isinstance(part, Unnamed) else part for part in parts]
         keys, times = [key for part in named for key in part.keys], [time for part in named for time in part.times]
@@ -81,12 +81,11 @@ class Unnamed(NamedTuple):
     requests: list[str | None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A score a row, NaN where there is none, and why there is none, by the number of the row."""
 
     scores: Scores
-    errors: dict[int, str] = field(default_factory=dict)
+    errors: dict[int, str]
 
 
 class Scorer:
@@ -236,6 +235,6 @@ def _contents(matrix: NDArray[np.generic]) -> list[str]:
         rows[missing] = np.nan
     content, size = rows.tobytes(), rows.itemsize * rows.shape[1]
     return [
-        CONTENT + hashlib.blake2b(content[start : start + size], digest_size=8).hexdigest()
+        CONTENT + blake2b(content[start : start + size], digest_size=8).hexdigest()
         for start in range(0, len(content), size)
     ]

@@ -201,10 +201,10 @@ class Server:
             await asyncio.sleep(_LOOK_S)
             late = time.monotonic() - self._limits.timeout_s
             for connection in list(server.server_state.connections):
-                if connection.since is None or connection.since >= late:
+                if connection.since >= late:
                     continue
                 if connection.answered and not connection.transport.get_write_buffer_size():
-                    connection.since = None
+                    connection.transport.close()
                 else:
                     connection.transport.abort()
             await self.follow()
