@@ -1,9 +1,8 @@
 """Deleting old models: never the live one, the one before it, a candidate, or one that is tested or that is read."""
 
-import os
 import re
 import time
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -18,7 +17,6 @@ from ..storage.text import counted
 from .store import model_ids, past_live, state
 
 TRASH, STAGING = ".trash-", ".staging-"
-STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # as `write_atomic` names a file before it is renamed
 _DAY_S = 86_400  # no write takes so long
 EARLIER_FILE = re.compile(r"[0-9a-f]{64}\.parquet")
 
@@ -149,23 +147,13 @@ def _leftovers(artifacts: Artifacts, found: Collected) -> list[Path]:
     there = artifacts.disk.folders(artifacts.models)
     folders = [artifacts.models / name for name in there if name.startswith((TRASH, STAGING))]
 
-    def unseen(error: OSError) -> None:
-        found.failed.append((os.path.relpath(error.filename, artifacts.root), error.strerror or str(error)))
+    def unseen(place: Path, why: str) -> None:
+        found.failed.append((str(place.relative_to(artifacts.root)), why))
 
-    files, old = list[Path](), time.time() - _DAY_S
-    for place, below, names in os.walk(artifacts.root, onerror=unseen):
-        if place == str(artifacts.root):
-            below.remove(artifacts.models.name)
-        for path in (Path(place, name) for name in names):
-            name = path.name
-            while match := STAGED.fullmatch(name):  # a kill file is staged twice
-                name = match[1]
-            of = path.with_name(name)
-            if of == path or not (artifacts.keeps(of) or of.is_relative_to(artifacts.all_reports)):
-                continue
-            with suppress(FileNotFoundError):  # it has just been renamed to its place
-                if path.lstat().st_mtime < old:
-                    files.append(path)
+    begun = artifacts.disk.unfinished(
+        artifacts.root, apart=artifacts.models, before=time.time() - _DAY_S, unseen=unseen
+    )
+    files = [path for path, of in begun if artifacts.keeps(of) or of.is_relative_to(artifacts.all_reports)]
     return [*sorted(folders), *sorted(files)]
 
 

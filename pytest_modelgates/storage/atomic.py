@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from .paths import is_folder, is_there, kind_of
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
 # From linux/fcntl.h, linux/fs.h and, of macOS, sys/stdio.h.
 _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCL = -100, 1, 4
+_STAGED = re.compile(r"\.(.+)\.[0-9a-f]{16}")  # a file that is not yet renamed to its place
 
 
 def write_atomic(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mode: int = FOLDER_MODE) -> None:
@@ -34,6 +36,14 @@ def write_atomic(path: Path, content: bytes, *, mode: int = FILE_MODE, folder_mo
             raise in_the_way(path) from error
         raise
     sync_folder(path.parent)
+
+
+def place_of(staged: Path) -> Path:
+    """Give the place of a file that `write_atomic` had not yet renamed; of any other file, its own."""
+    name = staged.name
+    while match := _STAGED.fullmatch(name):  # a kill file is staged twice
+        name = match[1]
+    return staged.with_name(name)
 
 
 def in_the_way(path: Path, *, folder: bool = False) -> OSError:

@@ -10,15 +10,15 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import RegistryError
 from . import lines, lock, paths
-from .atomic import FILE_MODE, sync_folder, write_atomic
+from .atomic import FILE_MODE, place_of, sync_folder, write_atomic
 from .digests import sha256_of
 from .regular_files import open_folder
 
@@ -122,6 +122,14 @@ class Disk(Protocol):
 
     def write(self, path: Path, content: bytes, *, mode: int, folder_mode: int) -> None:
         """Write a file, whole or not at all, durably."""
+
+    def unfinished(
+        self, folder: Path, *, apart: Path, before: float, unseen: Callable[[Path, str], None]
+    ) -> Iterator[tuple[Path, Path]]:
+        """Find what `write` had begun, and where it was to be: below a folder but for one, last changed before a time.
+
+        A folder that cannot be listed is given to `unseen`, with the reason.
+        """
 
     def keep_as(self, path: Path, other: Path) -> None:
         """Give a file a second name; raises FileExistsError if something has it."""
@@ -271,6 +279,22 @@ class LocalDisk:
         if not paths.is_folder(path):
             return path.lstat().st_size
         return sum(Path(place, name).lstat().st_size for place, _, names in paths.walk(path) for name in names)
+
+    def unfinished(
+        self, folder: Path, *, apart: Path, before: float, unseen: Callable[[Path, str], None]
+    ) -> Iterator[tuple[Path, Path]]:
+        """Find what `write` had begun."""
+
+        def unlisted(error: OSError) -> None:
+            unseen(Path(error.filename), error.strerror or str(error))
+
+        for place, below, names in os.walk(folder, onerror=unlisted):
+            below[:] = [name for name in below if Path(place, name) != apart]
+            for path in (Path(place, name) for name in names):
+                if (of := place_of(path)) != path:
+                    with suppress(FileNotFoundError):  # it has just been renamed to its place
+                        if path.lstat().st_mtime < before:
+                            yield path, of
 
     def keep_as(self, path: Path, other: Path) -> None:
         """Give a file a second name."""
