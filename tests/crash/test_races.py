@@ -39,13 +39,16 @@ def wrong(registry: Registry, seen: dict[str, int]) -> list[str]:
 def test_writers_and_readers_never_see_less_than_a_whole_model(
     servers: list[Server], used: Registry, tmp_path: Path, seconds: int
 ) -> None:
-    registry = used.copy_to(tmp_path / "race")
-    seen = race(servers[0], registry, seconds)
+    registry, seen = used.copy_to(tmp_path / "race"), Counter[str]()
+    for _ in range(20):  # a busy machine does less in the time
+        seen.update(race(servers[0], registry, seconds))
+        assert wrong(registry, seen) == []
+        changes, killed = seen["promote 0"] + seen["rollback 0"], any(what.endswith("killed") for what in seen)
+        if seen["read"] > 30 * seconds and changes > seconds and killed:
+            break
+    else:
+        pytest.fail(f"too little was done to see anything: {seen}")
     print(f"\n{seconds} s: {seen}")
-    assert wrong(registry, seen) == []
-    assert seen["read"] > 30 * seconds
-    assert seen["promote 0"] + seen["rollback 0"] > seconds
-    assert any(what.endswith("killed") for what in seen)
 
 
 @pytest.mark.parametrize("mutant", ["no_lock", "naive_link"])
