@@ -40,12 +40,10 @@ def column_problems(panel: "Panel") -> list[str]:
 
 def years_beyond(times: "NDArray[np.datetime64]") -> str | None:
     """Say what is wrong with times of a year that no date of Python, or of ISO 8601 in four digits, can have."""
-    years = times.astype("datetime64[Y]")
-    beyond = times[(years < np.datetime64("0001")) | (years > np.datetime64("9999"))]
-    if not beyond.size:
-        return None
-    year = int(beyond[0].astype("datetime64[Y]").astype(int)) + 1970
-    return f"holds times of the year {year}, expected years from 1 to 9999"
+    for edge in (np.fmin.reduce(times), np.fmax.reduce(times)) if times.size else ():  # they pass over what is missing
+        if not np.isnat(edge) and not 1 <= (year := int(edge.astype("datetime64[Y]").astype(int)) + 1970) <= 9999:
+            return f"holds times of the year {year}, expected years from 1 to 9999"
+    return None
 
 
 def dtype_problems(panel: "Panel") -> list[str]:
