@@ -58,7 +58,7 @@ class Log(Protocol):
         """Give the digest of the whole log."""
 
     def entry(self) -> os.stat_result | None:
-        """Give size, inode and time of the last change, by which the log is known again; None if there is no such file."""
+        """Give size, inode and time of the last change, by which the log is known again; None for what has none."""
 
 
 class Disk(Protocol):
