@@ -58,13 +58,13 @@ class Log(Protocol):
         """Give the digest of the whole log."""
 
     def entry(self) -> os.stat_result | None:
-        """Give size, inode and time of the last change, by which the log is known again; None if it is no file."""
+        """Give size, inode and time of the last change, by which the log is known again; None for what has none."""
 
 
 class Disk(Protocol):
     """Where a registry lies.
 
-    What a promotion rests on is `point`, beside the log: whoever reads the link finds the old text or the new one,
+    What a promotion rests on is `point`, beside the log: every reader of the link finds the old text or the new one,
     never none, and when it returns the new one survives a power cut. And on `locked`: of all processes that change a
     registry one at a time holds it, and one that ends, however it ends, holds it no more.
     """
@@ -79,7 +79,7 @@ class Disk(Protocol):
         """Whether a process holds the lock right now."""
 
     def refuse_network(self, folder: Path) -> None:
-        """Raise RegistryError if the folder lies where a lock is no promise."""
+        """Raise RegistryError if the folder lies where locks cannot be relied on."""
 
     def link_text(self, path: Path) -> str | None:
         """Read a link's text, unchecked; None if there is no link."""

@@ -36,6 +36,7 @@ _EXPECTED = {
     "int64": "a whole number",
 }
 LONGEST_LINE = 2**24
+_FEW = 64  # rows
 _WIDE = {"bool": np.bool_, "int32": np.int64, "int64": np.int64}
 
 
@@ -102,16 +103,19 @@ def values_of(cells: Sequence[bytes], column: Column) -> Converted:
         Which cells are refused, and why. Their values mean nothing.
     """
     if column.kind in TEXTS:
-        # Days and assets repeat, so each is looked at once, and kept once.
-        distinct = [*set(cells)]
-        decoded = b"\n".join(distinct).decode().split("\n")  # of none it makes one
-        texts = dict(zip(distinct, decoded, strict=False))
-        wrong = {b""} if column.kind == "text" else {cell for cell, text in texts.items() if not is_time(text)}
-        wrong = {cell for cell in wrong & texts.keys() if cell or not column.nullable}
-        bad = {row: _why(cell, column) for row, cell in enumerate(cells) if cell in wrong} if wrong else {}
-        return np.array([*map(texts.__getitem__, cells)], dtype=object), bad
+        numbers = {cell: number for number, cell in enumerate(dict.fromkeys(cells))}
+        which = np.fromiter(map(numbers.__getitem__, cells), np.intp, len(cells))
+        return _texts([cell.decode() for cell in numbers], which, column)
     values = _at_once(cells, column)
     return (values, {}) if values is not None else _one_by_one(cells, column)
+
+
+def _texts(distinct: Sequence[str], which: NDArray[np.integer[Any]], column: Column) -> Converted:
+    """Give each cell its text. Days and assets repeat, so each is looked at once, and kept once."""
+    sound = is_time if column.kind == "time" else bool
+    wrong = {number: text for number, text in enumerate(distinct) if not sound(text) and (text or not column.nullable)}
+    rows = np.flatnonzero(np.isin(which, [*wrong])).tolist() if wrong else []
+    return np.array(distinct, dtype=object)[which], {row: _why(wrong[which[row]].encode(), column) for row in rows}
 
 
 def is_time(text: str) -> bool:
@@ -152,15 +156,15 @@ def _at_once(cells: Sequence[bytes], column: Column) -> NDArray[Any] | None:
     return values if _fits(values, column) else None
 
 
-def reals_of(
+def columns_at_once(
     content: bytes, ends: NDArray[np.intp], columns: Mapping[int, Column]
-) -> dict[int, NDArray[np.float64]] | None:
-    """Convert columns of real numbers at once, to what `values_of` makes of each.
+) -> dict[int, Converted] | None:
+    """Convert columns of real numbers and of text at once, to what `values_of` makes of each.
 
     Parameters
     ----------
     content : bytes
-        Cells, each with one byte after it.
+        Cells in UTF-8, each with one byte after it.
     ends : ndarray of int, shape (n_rows, n_columns)
         Where each cell ends.
     columns : mapping of int to Column
@@ -168,7 +172,7 @@ def reals_of(
 
     Returns
     -------
-    dict of int to ndarray, or None
+    dict of int to Converted, or None
         By their places, without those that must be looked at cell by cell; None if these may be any.
     """
     import pyarrow as pa  # here, since it takes long to load
@@ -180,10 +184,11 @@ def reals_of(
     edges[2::2] = edges[1::2] + 1
     missing = (edges[:-1:2] == edges[1::2]).reshape(ends.shape)
     read = np.zeros((*ends.shape, 2), dtype=bool)
-    read[:, real, 0] = ~missing[:, real]
-    buffers = [pa.py_buffer(each) for each in (np.packbits(read, bitorder="little"), edges, content)]
+    np.logical_not(missing, out=read[..., 0])
+    read[:, [place for place in range(ends.shape[1]) if place not in real]] = False
+    bits, *buffers = (pa.py_buffer(each) for each in (np.packbits(read, bitorder="little"), edges, content))
     try:
-        found = pa.Array.from_buffers(pa.string(), read.size, buffers).cast(pa.float64())
+        found = pa.Array.from_buffers(pa.string(), read.size, [bits, *buffers]).cast(pa.float64())
     except pa.ArrowInvalid:
         return None
     # It takes what `_REAL` has, or less, and the words for NaN and infinity.
@@ -196,10 +201,19 @@ def reals_of(
         for place in real:
             wide[place], nullable[place] = columns[place].kind == "float64", columns[place].nullable
         held = np.where(missing, nullable, held | (wide & np.isfinite(values)))
-    # A column that may be written as whole numbers is one of integers.
-    sound = held.all(axis=0) & (values != np.rint(values)).any(axis=0)
+    # A column that may be written as whole numbers is one of integers; most show in a few rows that they are not.
+    broken = (values[:_FEW] != np.rint(values[:_FEW])).any(axis=0)
+    sound = held.all(axis=0) & (broken if broken[real].all() else (values != np.rint(values)).any(axis=0))
     real = [place for place in real if sound[place]]
-    return dict(zip(real, np.ascontiguousarray(values.T[real]), strict=True))
+    converted: dict[int, Converted] = {
+        place: (column, {}) for place, column in zip(real, np.ascontiguousarray(values.T[real]), strict=True)
+    }
+    cells, first = pa.Array.from_buffers(pa.string(), read.size, [None, *buffers]), np.arange(len(ends)) * read[0].size
+    for place, column in columns.items():
+        if column.kind in TEXTS:
+            texts = cells.take(pa.array(first + 2 * place)).dictionary_encode()
+            converted[place] = _texts(texts.dictionary.to_pylist(), texts.indices.to_numpy(), column)
+    return converted
 
 
 def _fits(values: NDArray[Any], column: Column) -> bool:

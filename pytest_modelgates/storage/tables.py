@@ -10,7 +10,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BufferedIOBase, BytesIO
+from functools import cached_property
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from .rows import LONGEST_LINE, REALS, TEXTS, BadRowError, Column, Converted, fields_of, reals_of, values_of
+from .rows import LONGEST_LINE, REALS, TEXTS, BadRowError, Column, Converted, columns_at_once, fields_of, values_of
 from .text import counted, cut, first_line
 
 MAX_BYTES = 2**31  # of a table
@@ -46,25 +47,35 @@ class Rejected:
         return f"line {self.line}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """The sound rows of a table, column by column, and the others with their reasons.
 
-    `lines` says where in the file each sound row lies. Numbers are as they are written: int64 or float64.
+    `lines` says where in the file each sound row lies. Its `blocks` follow each other, each with its columns in order.
     """
 
     columns: tuple[Column, ...]
     lines: NDArray[np.int64]
-    values: dict[str, NDArray[Any]]
+    blocks: list[list[NDArray[Any]]]
     rejected: list[Rejected]
+
+    @cached_property
+    def values(self) -> dict[str, NDArray[Any]]:
+        """Every column in one piece. Numbers are as they are written: int64 or float64."""
+        columnwise = map(np.concatenate, zip(*self.blocks, strict=True))
+        return {column.name: values for column, values in zip(self.columns, columnwise, strict=True)}
 
     def matrix(self) -> NDArray[np.generic]:
         """Lay the numbers out in the order of the columns, in the one dtype that all kinds fit into."""
-        kinds = {column.name: column.kind for column in self.columns if column.kind not in TEXTS}
+        kinds = {place: column.kind for place, column in enumerate(self.columns) if column.kind not in TEXTS}
         dtype = np.result_type(*kinds.values()) if kinds else np.dtype(np.float32)
         rows = np.empty((len(self.lines), len(kinds)), dtype=dtype)
-        for position, (name, kind) in enumerate(kinds.items()):
-            rows[:, position] = np.asarray(self.values[name]).astype(kind)
+        written = {place: np.result_type(*(block[place] for block in self.blocks)) for place in kinds}
+        end = 0
+        for block in self.blocks if kinds else ():
+            begin, end = end, end + len(block[0])
+            for position, (place, kind) in enumerate(kinds.items()):
+                rows[begin:end, position] = block[place].astype(written[place], copy=False).astype(kind, copy=False)
         return rows
 
 
@@ -77,9 +88,10 @@ def read_bytes(path: Path) -> bytes:
         If there are too many, or the file is not what `gzip` writes.
     """
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         if path.suffix.lower() != ".gz":
-            return _bounded(file, MAX_BYTES, f"{path}: ")
-        most = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * os.fstat(file.fileno()).st_size))
+            return _bounded(file, MAX_BYTES, f"{path}: ", at_once=size)
+        most = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * size))
         try:
             with gzip.GzipFile(fileobj=file) as unpacked:
                 return _bounded(unpacked, most, f"{path}: decompressed ")
@@ -88,13 +100,15 @@ def read_bytes(path: Path) -> bytes:
             raise FormatError(f"{path}: not a whole .gz file ({why}); write or fetch it again") from error
 
 
-def _bounded(file: BufferedIOBase, most: int, source: str) -> bytes:
-    content = BytesIO()
-    while piece := file.read(_BLOCK):  # a read of all that is admitted would ask for its memory at once
-        if content.tell() + len(piece) > most:
+def _bounded(file: BufferedIOBase, most: int, source: str, *, at_once: int = 0) -> bytes:
+    pieces, total = list[bytes](), 0
+    # A read of all that is admitted would ask for its memory at once, so it asks for what the file says that it holds.
+    while piece := file.read(max(_BLOCK, min(at_once, most) + 1)):
+        total += len(piece)
+        if total > most:
             raise FormatError(f"{source}more than {most} bytes, the most that is read of such a file; give fewer rows")
-        content.write(piece)
-    return content.getvalue()
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def read_header(content: bytes, source: object) -> list[str]:
@@ -169,9 +183,7 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
         parts.append([values[kept] for values, _ in read])
     if not parts:  # a table without a line
         lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
-    columnwise = map(np.concatenate, zip(*parts, strict=True))
-    by_name = {column.name: values for column, values in zip(wanted, columnwise, strict=True)}
-    return Table(wanted, np.concatenate(lines), by_name, rejected)
+    return Table(wanted, np.concatenate(lines), parts, rejected)
 
 
 def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
@@ -204,16 +216,14 @@ def _regular(block: bytes, rows: int, wanted: Mapping[int, Column], width: int) 
     if width == 1 and (np.diff(found, prepend=-1) == 1).any():  # blank lines, not empty cells
         return None
     ends = found.reshape(rows, width)
-    if (reals := reals_of(block, ends, wanted)) is None:
+    if (converted := columns_at_once(block, ends, wanted)) is None:
         return None
 
     def cells(place: int) -> list[bytes]:
         begins = ends[:, place - 1] + 1 if place else np.append(0, ends[:-1, -1] + 1)
         return [block[begin:end] for begin, end in zip(begins.tolist(), ends[:, place].tolist(), strict=True)]
 
-    return [
-        (reals[place], {}) if place in reals else values_of(cells(place), column) for place, column in wanted.items()
-    ]
+    return [converted.get(place) or values_of(cells(place), column) for place, column in wanted.items()]
 
 
 def _divided(
