@@ -4,7 +4,7 @@ An intent is written before a change, its outcome after it. Each line holds the 
 edited, lost or swapped line shows. Events stand between changes, move no link, and are chained as they are.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -310,15 +310,20 @@ def changes(log: Path | Log) -> Generator[Intent, None, None]:
 
 def happened(log: Path | Log) -> Generator[Intent | Event | Unknown, None, None]:
     """Read what took place, the newest first, as it is asked for; a change stands where it began."""
-    outcome: Line | None = None
     with closing(lines(log)) as found:
-        for record, _ in found:
-            if isinstance(record, Event | Unknown):
-                yield record
-                continue
-            if isinstance(record, Intent) and isinstance(outcome, Commit):
-                yield record
-            outcome = record
+        yield from (record for record, _ in took_place(found))
+
+
+def took_place(records: Iterable[tuple[Line, str]]) -> Iterator[tuple[Intent | Event | Unknown, str]]:
+    """Leave of records, the newest first, and their digests those of what took place, as `happened` does."""
+    outcome: Line | None = None
+    for record, digest in records:
+        if isinstance(record, Event | Unknown):
+            yield record, digest
+            continue
+        if isinstance(record, Intent) and isinstance(outcome, Commit):
+            yield record, digest
+        outcome = record
 
 
 def adoption(log: Path | Log) -> Event | None:

@@ -9,6 +9,11 @@ from contextlib import suppress
 
 import msgspec
 
+from ..artifacts import Artifacts
+from ..predictions.records import Arm
+from ..serving.running import running
+from ..storage.text import shown
+
 _ANSWER_S, _AGAIN_S = 2.0, 0.5
 _LONGEST = 2**16  # [byte]
 READY = "/v2/health/ready"
@@ -45,22 +50,43 @@ def serves(address: str) -> list[str]:
 
 
 def confirm(
-    addresses: Sequence[str],
+    artifacts: Artifacts,
+    arm: Arm,
+    named: Sequence[str],
     model_id: str,
     *,
     within_s: float = 10.0,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> list[str]:
-    """Say of each server whether it serves a model, asked until all do or the time is up."""
+    """Say of each server whether it serves a model, asked until all do or the time is up.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+        Asked are those of the arm that run on them.
+    arm : str
+    named : sequence of str
+        Addresses of others that are asked, too.
+    model_id : str
+    within_s : float
+    clock, pause : callable
+    """
+    runs = [each for each in running(artifacts) if each.arm == arm]
+    own = [f"http://{shown(each.reached, each.port)}" for each in runs if each.address]
+    addresses = list(dict.fromkeys(each.rstrip("/") for each in [*named, *own]))
+    log = "the log of predictions shows"
+    silent = [f"{each} answers nobody: {log} what it serves" for each in runs if not each.address]
     if not addresses:
-        return ["no server was asked what it serves: [watch] adapters names none; the log of predictions shows it"]
+        return silent or [
+            f"no server was asked what it serves: [watch] adapters names none, and none runs on this registry; {log} it"
+        ]
     until = clock() + within_s
     found = {address: serves(address) for address in addresses}
     while any(versions != [model_id] for versions in found.values()) and clock() < until:
         pause(_AGAIN_S)
         found |= {address: serves(address) for address, versions in found.items() if versions != [model_id]}
-    return [_said(address, versions, model_id) for address, versions in found.items()]
+    return [_said(address, versions, model_id) for address, versions in found.items()] + silent
 
 
 def _said(address: str, versions: list[str], model_id: str) -> str:

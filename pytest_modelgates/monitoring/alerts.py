@@ -14,7 +14,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from ..artifacts import ALL_ARMS, Artifacts, is_id
-from ..audit.chain import Commit, Event, Intent, Line, Unknown, lines
+from ..audit.chain import Event, Intent, Line, Unknown, lines, took_place
 from ..audit.kill import Killed, killed
 from ..audit.kinds import KILL, TRIP, UNKILL
 from ..errors import FormatError, ModelgatesError
@@ -328,23 +328,15 @@ def _news(
     artifacts: Artifacts, seen: str | None, horizon: datetime
 ) -> tuple[list[tuple[Intent | Event, str]], str | None, list[str]]:
     """Read what the log has behind the record `seen`, the oldest first; of one never looked at, what is not too old."""
-    found: list[tuple[Intent | Event, str]] = []
-    end: str | None = None
-    outcome: Line | None = None
+    found: list[tuple[Intent | Event | Unknown, str]] = []
     odd: list[str] = []
     try:
-        for record, digest in _behind(artifacts, seen, horizon):
-            if end is None:
-                if isinstance(record, Intent):  # a change that is under way
-                    continue
-                end = digest
-            if isinstance(record, Event) or (isinstance(record, Intent) and isinstance(outcome, Commit)):
-                found.append((record, digest))
-            if not isinstance(record, Event | Unknown):
-                outcome = record
+        for each in took_place(_behind(artifacts, seen, horizon)):
+            found.append(each)  # what was read before the log is damaged is told
     except (FormatError, OSError) as error:
         odd.append(f"what happened before cannot be told: {error}")
-    return [item for item in reversed(found) if item[0].time >= horizon], end or seen, odd
+    known = [(record, digest) for record, digest in reversed(found) if not isinstance(record, Unknown)]
+    return [each for each in known if each[0].time >= horizon], found[0][1] if found else seen, odd
 
 
 def _behind(artifacts: Artifacts, seen: str | None, horizon: datetime) -> Iterator[tuple[Line, str]]:

@@ -6,14 +6,14 @@ What MLflow does not take is left for the next command, and undoes nothing.
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from ..artifacts import Artifacts
-from ..audit.chain import Commit, Event, Intent, Line, Unknown, changes, lines
+from ..audit.chain import Intent, changes, lines, took_place
 from ..errors import FormatError, GoneError, IntegrityError
 from ..model.directory import LocalDirectory
 from ..model.manifest import Source
@@ -153,25 +153,10 @@ def _told(wanted: Wanted, timeout_s: float) -> Became:
 
 
 def _behind(artifacts: Artifacts, seen: str | None) -> tuple[list[Intent], str | None]:
-    """Read the changes that were committed behind the record `seen`, the newest first, and the record read last.
-
-    An intent without an outcome is read when it has one.
-    """
-    found: list[Intent] = []
-    end: str | None = None
-    outcome: Line | None = None
+    """Read the changes that were committed behind the record `seen`, the newest first, and what to go on from."""
     with closing(lines(artifacts.log)) as records:
-        for record, digest in records:
-            if digest == seen:
-                break
-            if end is None and isinstance(record, Intent):
-                continue
-            end = end or digest
-            if isinstance(record, Intent) and isinstance(outcome, Commit):
-                found.append(record)
-            if not isinstance(record, Event | Unknown):
-                outcome = record
-    return found, end or seen
+        found = [*took_place(takewhile(lambda each: each[1] != seen, records))]
+    return [record for record, _ in found if isinstance(record, Intent)], found[0][1] if found else seen
 
 
 def _state(artifacts: Artifacts, address: str, mirrored: Mirrored) -> State:

@@ -246,7 +246,7 @@ class Watch:
         )
         notes = list(looked.notes)
         if deed.did == "rolled back" and deed.to:
-            notes += confirm(in_force.operations.watch.adapters, deed.to)
+            notes += confirm(self.artifacts, ARM, in_force.operations.watch.adapters, deed.to)
         return msgspec.structs.replace(looked, deed=deed, notes=notes)
 
     def _told(self, model_id: str, found: Sequence[Finding], on: Sequence[str]) -> tuple[str, ...]:

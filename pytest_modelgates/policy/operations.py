@@ -263,7 +263,8 @@ class WatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """How the live model is watched.
 
     `cool_down_h` is the time between two rollbacks by the watch [h], and `per_week` how many there may be in seven
-    days. `adapters` are addresses of servers that are asked after a rollback which model they serve.
+    days. `adapters` are addresses of servers that are asked after a rollback which model they serve, besides those that
+    run on this registry.
     """
 
     cool_down_h: Annotated[float, msgspec.Meta(ge=0, le=1e4)]

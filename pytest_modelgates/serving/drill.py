@@ -13,7 +13,6 @@ from urllib.parse import quote
 import msgspec
 
 from ..artifacts import ALL_ARMS, Artifacts
-from ..audit.actor import host as this_host
 from ..audit.actor import printable_actor
 from ..audit.chain import Event, append, lines
 from ..audit.events import event_of
@@ -29,7 +28,6 @@ from .running import Replica, running
 
 _PATIENCE_S, _TIMEOUT_S, _PAUSE_S = 10.0, 5.0, 0.02
 _LONGEST = 500  # characters of a reason
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _NOTHING = {"BOOL": False, "INT32": 0, "INT64": 0}
 
 
@@ -275,10 +273,6 @@ class _Server(_Asked):
 
     def __init__(self, replica: Replica) -> None:
         super().__init__(replica)
-        address = replica.address or ""
-        self._address = _LOOPBACK.get(address, address)
-        if replica.host != this_host() and address in _LOOPBACK:
-            self._address = replica.host
         self._name, self._row = "", b""
 
     def prepare(self) -> str | None:
@@ -324,7 +318,9 @@ class _Server(_Asked):
         return f"/v2/models/{quote(self._name, safe='')}{end}"
 
     def _ask(self, path: str, body: bytes | None = None) -> tuple[int, Any]:
-        with closing(http.client.HTTPConnection(self._address, self._replica.port, timeout=_TIMEOUT_S)) as connection:
+        with closing(
+            http.client.HTTPConnection(self._replica.reached, self._replica.port, timeout=_TIMEOUT_S)
+        ) as connection:
             connection.request("GET" if body is None else "POST", path, body)
             reply = connection.getresponse()
             return reply.status, json.loads(reply.read(2**20))

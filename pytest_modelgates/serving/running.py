@@ -29,6 +29,7 @@ _RENEW_S = 5.0
 _STALE_S = 30.0  # one of another machine that did not renew its file for so long counts as over
 _FORGOTTEN_S = 86_400.0
 _ODD = re.compile(r"[^A-Za-z0-9.]")
+_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # of one that listens wherever it can be reached
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,14 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None = None
     port: int | None = None
     started: Moment
+
+    @property
+    def reached(self) -> str:
+        """The address by which this machine reaches it, if it answers."""
+        address = self.address or ""
+        if address in _EVERY and self.host != this_host():
+            return self.host
+        return _EVERY.get(address, address)
 
     def __str__(self) -> str:
         """Name it for people."""

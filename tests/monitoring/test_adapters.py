@@ -5,8 +5,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
 
+from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.monitoring.adapters import READY, confirm, serves
+from pytest_modelgates.serving.running import Announced
+
+NOWHERE = Artifacts(Path("nowhere"))
 
 
 @contextmanager
@@ -44,14 +50,14 @@ def ready(version: str, *workers: str | None, status: int = 200) -> tuple[int, s
     return status, json.dumps(said)
 
 
-def confirmed(*addresses: str) -> list[str]:
+def confirmed(*addresses: str, artifacts: Artifacts = NOWHERE) -> list[str]:
     """Ask for at most four rounds."""
     now = [0.0]
 
     def pause(seconds: float) -> None:
         now[0] += seconds
 
-    return confirm(addresses, "1700000001", within_s=2.0, clock=lambda: now[0], pause=pause)
+    return confirm(artifacts, "live", addresses, "1700000001", within_s=2.0, clock=lambda: now[0], pause=pause)
 
 
 def test_a_server_that_follows_the_link_is_asked_until_it_has() -> None:
@@ -85,7 +91,24 @@ def test_a_server_that_stays_behind_or_does_not_answer_is_named() -> None:
         ]
 
 
-def test_where_no_server_is_named_that_is_said() -> None:
+def test_whoever_runs_on_the_registry_is_asked_once_named_or_not(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path / "artifacts")
+    with server(ready("1700000001")) as new, server(ready("1700000002")) as old, server(ready("1700000002")) as shadow:
+        at = {address: urlsplit(address).port for address in (new, old, shadow)}
+        with (
+            Announced(artifacts, "live", "127.0.0.1", at[new]),
+            Announced(artifacts, "live", "0.0.0.0", at[old]),
+            Announced(artifacts, "shadow", "127.0.0.1", at[shadow]),
+            Announced(artifacts, "live"),
+        ):
+            first, second, third = confirmed(new + "/", artifacts=artifacts)
+    assert first == f"{new} serves 1700000001"
+    assert second == f"{old} serves 1700000002, not 1700000001: look at its log"
+    assert third.endswith("(live, a run over rows) answers nobody: the log of predictions shows what it serves")
+
+
+def test_where_no_server_is_known_that_is_said() -> None:
     assert confirmed() == [
-        "no server was asked what it serves: [watch] adapters names none; the log of predictions shows it"
+        "no server was asked what it serves: [watch] adapters names none, and none runs on this registry; the log of "
+        "predictions shows it"
     ]

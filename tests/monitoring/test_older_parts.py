@@ -1,5 +1,6 @@
 """The sum over older parts: a look that takes it finds what one finds that counts every part, whatever happened."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from pytest_modelgates.policy.place import operations_at
 from pytest_modelgates.predictions.compacting import compact
 from pytest_modelgates.predictions.counting import NUMBERS, Distinct, Tally, Window
 from pytest_modelgates.predictions.parts import Part, PartWriter, parts
+from tests.crash.watched import KILLED, forked, killed_at
 from tests.support.handmade import predictions
 
 MODEL, OTHER = "0" * 64, "1" * 64
@@ -220,6 +222,24 @@ def test_a_sum_that_may_not_be_written_is_made_each_time(artifacts: Artifacts, m
     monkeypatch.setattr(Artifacts, "write", refused)
     assert looked(artifacts, 35, 25) == expected
     assert not (artifacts.predictions / "live" / FILE).exists()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_wherever_a_look_is_killed_the_next_one_counts_the_same(artifacts: Artifacts) -> None:
+    expected, place = looked(artifacts, 35, 25), artifacts.predictions / "live" / FILE
+    for step in itertools.count(1):
+        place.unlink()
+
+        def spoiled(step: int = step) -> None:
+            killed_at(step, os.open(os.devnull, os.O_WRONLY))
+            looked(artifacts, 35, 25)
+
+        status = forked(spoiled)
+        assert looked(artifacts, 35, 25) == expected
+        if status == 0:
+            break
+        assert status == KILLED
+    assert step > 5, "the file is opened, written, synced and renamed, and its folder synced"
 
 
 HOURS = st.integers(0, 24).map(lambda step: step * 5 + 2.5)

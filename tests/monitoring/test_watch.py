@@ -359,6 +359,19 @@ def test_where_nothing_good_is_left_the_arm_is_stopped(desk: Desk) -> None:
     assert (last.kind, last.subject, last.actor) == ("kill", "live", ACTOR)
 
 
+def test_a_model_that_was_promoted_again_since_may_be_gone_back_to(desk: Desk) -> None:
+    registry = desk.registry
+    desk.operations("[watch]\ncool_down_h = 0\n")
+    breach_again(desk, minutes=0)
+    assert desk.live == registry.live
+    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="mended")
+    with acting_as("ada"):
+        rollback(registry.artifacts, registry.live, registry.in_force, reason="by hand")
+    looked = breach_again(desk, minutes=5)
+    assert looked.deed is not None
+    assert (looked.deed.did, looked.deed.to) == ("rolled back", registry.candidate)
+
+
 def test_more_rollbacks_than_a_week_may_have_stop_the_arm(desk: Desk) -> None:
     desk.operations("[watch]\ncool_down_h = 0\nper_week = 1\n")
     breach_again(desk, minutes=0)

@@ -34,6 +34,21 @@ def test_the_packaged_ones_have_the_guides_numbers() -> None:
     assert PACKAGED.drift.days_per_false_alarm == 20
 
 
+def test_the_packaged_watch_acts_warns_and_tries_as_it_is_documented() -> None:
+    watch = PACKAGED.watch
+    modes = {name: each.mode for name in watch.__struct_fields__ if hasattr(each := getattr(watch, name), "mode")}
+    acts, tries = ("latency", "drift", "failed", "rejected", "scores"), ("ic", "pnl", "exposure", "silence", "drill")
+    assert modes == {
+        **dict.fromkeys(acts, "act"),
+        **dict.fromkeys((*tries, "stale_model", "stale_golden"), "dry_run"),
+        "shadow": "warn",
+    }
+    assert (watch.cool_down_h, watch.per_week, watch.latency.patience) == (6, 2, 3)
+    limits = {name: load_policy(None).limit(name) for name in ("latency.serve_p95_ms", "drift.psi", "shadow.rank_corr")}
+    assert [limits[name].upper for name in ("latency.serve_p95_ms", "drift.psi")] == [200, 0.25]
+    assert limits["shadow.rank_corr"].lower == 0.95
+
+
 def test_a_teams_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     own, warnings = read(tmp_path, "format = 1\n[hermetic]\nminutes = 90\n")
     assert (numbers(own), warnings) == ((60, False, 16, 90), [])
