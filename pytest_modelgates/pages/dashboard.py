@@ -254,12 +254,19 @@ def _gate_row(history: GateHistory, in_force: InForce) -> dict[str, Any]:
     return {
         "gate": history.gate,
         "severity": slo.severity if slo else "-",
-        "verdict": newest.value if newest else "-",
+        "verdict": _word(newest, hard=hard),
         "state": "" if newest is None else "good" if newest is Verdict.PASSED else "bad" if hard else "warn",
         "days": [f"{time:%Y-%m-%d}" if time else "never" for time in history.times],
         "margin": short(margins[-1], 2) if margins and margins[-1] is not None else "-",
         "least": short(min(known), 2) if known else "-",
     }
+
+
+def _word(verdict: Verdict | None, *, hard: bool) -> str:
+    """Name a verdict as the table of a run does."""
+    if verdict is None:
+        return "-"
+    return "WARN" if verdict is Verdict.FAILED and not hard else verdict.value.removesuffix(" yet")
 
 
 def _business(artifacts: Artifacts, in_force: InForce, now: datetime, notes: list[str]) -> dict[str, Any]:

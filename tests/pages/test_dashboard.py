@@ -178,6 +178,25 @@ def test_quality_shows_gates_with_their_margins_and_checks_for_drift(registry: R
     assert "Predictions: golden and current" in text
 
 
+def test_quality_names_verdicts_as_the_table_of_a_run_does(registry: Registry) -> None:
+    policy, directory = registry.policy, registry.artifacts.model(registry.candidate)
+    gates = [
+        record("latency.onnx_p95_ms", policy, 1000.0),
+        record("significance.p_against", policy, 0.5),
+        msgspec.structs.replace(
+            record("drift.psi", policy),
+            evidence=(evidence("drift.psi", policy.slo["drift.psi"], state="no reference yet"),),
+        ),
+    ]
+    run = msgspec.structs.replace(green_run(directory, policy), gates=tuple(gates))
+    ledger = green_ledger(directory, policy, run=run)
+    write_report(registry.artifacts.new_report(registry.candidate, ledger.run.finished), ledger, exitcode=1)
+    text = said(registry, "quality")
+    for words in ("latency.onnx_p95_ms WARN", "significance.p_against failed", "drift.psi no reference"):
+        assert f"{words} " in text
+    assert "no reference yet" not in text
+
+
 def gated(registry: Registry, model_id: str, difference: float, gain: float, group: str = "momentum") -> None:
     """Keep a report with this parity, and this gain of IC without a group of features."""
     policy, directory = registry.policy, registry.artifacts.model(model_id)
