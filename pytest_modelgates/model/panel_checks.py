@@ -40,8 +40,12 @@ def column_problems(panel: "Panel") -> list[str]:
 
 def years_beyond(times: "NDArray[np.datetime64]") -> str | None:
     """Say what is wrong with times of a year that no date of Python, or of ISO 8601 in four digits, can have."""
-    years = times.astype("datetime64[Y]")
-    beyond = times[(years < np.datetime64("0001")) | (years > np.datetime64("9999"))]
+
+    def outside(some: "NDArray[np.datetime64]") -> "NDArray[np.bool_]":
+        years = some.astype("datetime64[Y]")
+        return np.asarray((years < np.datetime64("0001")) | (years > np.datetime64("9999")))
+
+    beyond = times[in_parts(outside, times)]
     if not beyond.size:
         return None
     year = int(beyond[0].astype("datetime64[Y]").astype(int)) + 1970
