@@ -164,7 +164,7 @@ def _of_feed(found: Batch, numbers: list[int], long: list[Rejected], messages: S
     lines = [numbers[line - 1] for line in found.lines]
     rejected = [replace(row, line=numbers[row.line - 1]) for row in found.rejected]
     requests: list[str | None] = [messages[line - 1].request for line in lines]
-    return Batch(replace(found.rows, requests=requests), lines, [*rejected, *long], messages)
+    return Batch(found.rows._replace(requests=requests), lines, [*rejected, *long], messages)
 
 
 def _batch(lines: list[bytes], before: int, sidecar: Sidecar) -> Batch:
