@@ -80,8 +80,8 @@ class Feed(Protocol):
     def open(self) -> None:
         """Connect."""
 
-    def seek(self, place: str) -> bool:
-        """Go on after this place, which the log gives, if nobody but the log knows it; False if it is not there."""
+    def seek(self, *places: str) -> str | None:
+        """Go on after the first of these places that is there, if nobody but the log knows it, and return it."""
         ...
 
     def fetch(self, most: int, wait_s: float) -> Sequence[Message]:
@@ -224,17 +224,30 @@ class Pull:
     def _go_on(self) -> None:
         """Read from the log which messages it has, as far back as any can come again."""
         self._seen = Seen()  # a stream that was made anew has the same numbers again
-        feed, newest, oldest = self._feed, None, None
-        for place in self._back_to(math.inf if feed.floor is None else feed.floor, self._arm):
-            newest, oldest = newest or place, place
-            if feed.ordered:
-                break
-            self._add(place)
+        feed, after = self._feed, list[str]()
+        if feed.ordered:
+            after = self._ends()
+        else:
+            for place in self._back_to(math.inf if feed.floor is None else feed.floor, self._arm):
+                after = [place]
+                self._add(place)
         # A broker that forgot the place brings some of them again, and they are dropped.
-        after = newest if feed.ordered else oldest
-        there = after is not None and feed.seek(after)
+        there = feed.seek(*after) if after else None
         # The place in another file says nothing about which rows of this one come again.
-        self._dealt = self._also_logged(after if there else None)
+        self._dealt = self._also_logged(there)
+
+    def _ends(self) -> list[str]:
+        """Find the places up to which parts of the log have an ordered stream, the furthest first.
+
+        By a clock that was set back the newest part is not the last one; before it, the stream had got less far.
+        """
+        ends = list[str]()
+        for places in places_by_part(self._artifacts, self._arm, self._feed.name, since=self._feed.since):
+            if (end := next(places, None)) is not None:
+                ends.append(end)
+                if len(ends) > 1 and _number(end) < _number(ends[-2]):
+                    break
+        return sorted(ends, key=_number, reverse=True)
 
     def _also_logged(self, after: str | None) -> set[str]:
         """Read which messages an A/B test dealt to its candidate, of those after a place, or of all.

@@ -75,14 +75,15 @@ class FollowedCsv:
             yield_on_timeout=True,
         )
 
-    def seek(self, place: str) -> bool:
-        """Go on after a row that is in the log, if the file begins with what was read up to there."""
-        with suppress(ValueError):
-            end, line, crc = place.split(":")
-            if self._went_on(int(end), int(line), int(crc, 16)):
-                return True
+    def seek(self, *places: str) -> str | None:
+        """Go on after the first of these rows, which are in the log, up to which the file is what was read."""
+        for place in places:
+            with suppress(ValueError):
+                end, line, crc = place.split(":")
+                if self._went_on(int(end), int(line), int(crc, 16)):
+                    return place
         self._say(f"{self._path}: does not begin with the rows that the log has; read from its first row")
-        return False
+        return None
 
     def fetch(self, most: int, wait_s: float) -> list[Message]:
         """Take whole lines; wait for a change of the folder, for half a second at most."""

@@ -62,10 +62,10 @@ class JetStream:
         self._loop = asyncio.new_event_loop()
         self._run(self._connect())
 
-    def seek(self, place: str) -> bool:
+    def seek(self, *places: str) -> str | None:
         """Let a consumer that is made anew begin behind this place."""
-        self._start = int(place) + 1
-        return True
+        self._start = int(places[0]) + 1
+        return places[0]
 
     def fetch(self, most: int, wait_s: float) -> list[Message]:
         """Take what is there; wait for the first message."""

@@ -81,9 +81,9 @@ class Pushed(ABC):
         self._portal = self._running.enter_context(extra("anyio.from_thread", _EXTRA).start_blocking_portal())
         self._call(self._start)
 
-    def seek(self, place: str) -> bool:
+    def seek(self, *places: str) -> str | None:
         """Do nothing: the broker alone knows the place."""
-        return False
+        return None
 
     def fetch(self, most: int, wait_s: float) -> list[Message]:
         """Take what was brought; wait for the first message."""

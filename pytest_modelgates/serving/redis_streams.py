@@ -68,10 +68,10 @@ class RedisStream:
             else:
                 self.floor = _number(group["last-delivered-id"])
 
-    def seek(self, place: str) -> bool:
+    def seek(self, *places: str) -> str | None:
         """Let a group that is made anew begin behind this place."""
-        self._start = place
-        return True
+        self._start = places[0]
+        return places[0]
 
     def fetch(self, most: int, wait_s: float) -> list[Message]:
         """Take what is there; wait for the first entry."""

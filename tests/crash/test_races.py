@@ -35,19 +35,19 @@ def wrong(registry: Registry, seen: dict[str, int]) -> list[str]:
     return found + registry.problems((registry.live(),))
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(20, marks=pytest.mark.crash)])
+@pytest.mark.parametrize("seconds", [3, pytest.param(24, marks=pytest.mark.crash)])
 def test_writers_and_readers_never_see_less_than_a_whole_model(
     servers: list[Server], used: Registry, tmp_path: Path, seconds: int
 ) -> None:
     registry, seen = used.copy_to(tmp_path / "race"), Counter[str]()
-    for _ in range(20):  # a busy machine does less in the time
-        seen.update(race(servers[0], registry, seconds))
+    for longer in (1, 2, 4, 8, 16):  # a busy machine does less in the time
+        if longer * seconds > 50:  # a server takes what lasts a minute for hung
+            pytest.fail(f"too little was done to see anything: {seen}")
+        seen.update(race(servers[0], registry, longer * seconds))
         assert wrong(registry, seen) == []
         changes, killed = seen["promote 0"] + seen["rollback 0"], any(what.endswith("killed") for what in seen)
-        if seen["read"] > 30 * seconds and changes > seconds and killed:
+        if seen["read"] > 90 and changes > 3 and killed:
             break
-    else:
-        pytest.fail(f"too little was done to see anything: {seen}")
     print(f"\n{seconds} s: {seen}")
 
 

@@ -71,9 +71,9 @@ class Listed:
         self.opened += 1
         self.delivered = set(self.acknowledged)  # what was not acknowledged comes again
 
-    def seek(self, place: str) -> bool:
-        self.sought = place
-        return True
+    def seek(self, *places: str) -> str | None:
+        self.sought = places[0]
+        return places[0]
 
     def fetch(self, most: int, wait_s: float) -> Sequence[Message]:
         self._called("fetch")

@@ -203,6 +203,22 @@ def test_a_copy_with_more_rows_goes_on_where_the_file_before_ended(desk: Desk, p
     assert names(desk.follow()) == ["B"]
 
 
+def test_no_row_is_scored_again_after_a_clock_that_was_ahead_was_set_back(
+    desk: Desk, path: Path, artifacts: Artifacts
+) -> None:
+    path.write_text(HEADER + rows("A", "B"))
+    desk.follow()
+    (day,) = (artifacts.predictions / "live").glob("2*")
+    day.rename(day.with_name("2999-01-01"))
+    for name in "CD":
+        append(path, rows(name))()
+        assert names(desk.follow()) == [name]
+    path.write_text(HEADER + rows("X"))  # whose places lie before those of the other file
+    assert names(desk.follow()) == ["X"]
+    assert desk.said == [f"{path}: does not begin with the rows that the log has; read from its first row"]
+    assert desk.follow() == []
+
+
 def test_a_file_that_is_cut_or_written_over_is_read_from_its_first_row(desk: Desk, path: Path) -> None:
     path.write_text(HEADER + rows("A", "B"))
     steps = [partial(path.write_text, HEADER + rows(*names)) for names in ("C", "DEF")]
