@@ -50,7 +50,7 @@ def test_of_watches_at_once_one_rolls_back(drifted: Registry) -> None:
 
 
 DEATHS = {
-    "before the link": "store._point = die",
+    "before the link": "disk.LocalDisk.point = die",
     "behind the link": "store._commit = die",
     "before the rollback": "rehearsal.rehearse = die",
 }
@@ -63,6 +63,7 @@ import os, sys
 from pytest_modelgates.cli import main
 from pytest_modelgates.proving import rehearsal
 from pytest_modelgates.registry import store
+from pytest_modelgates.storage import disk
 def die(*_):
     os._exit(9)
 {DEATHS[death]}
