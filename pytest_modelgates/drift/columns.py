@@ -104,7 +104,7 @@ def rounded(values: Column, dtype: np.dtype[Any] | None) -> Column:
 def distinct(values: Column) -> Column:
     """Give the distinct values, ascending. `numpy.unique` alone would load numpy.ma, which takes 50 ms."""
     ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: ordered.size]]
+    return np.asarray(ordered[np.append(True, ordered[1:] != ordered[:-1])[: ordered.size]])
 
 
 def comparable(points: Column, ordered: Column) -> tuple[Column, Column]:
