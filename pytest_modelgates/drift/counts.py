@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import StatisticsError
 from .buckets import Buckets
-from .columns import Column, chunks, column, comparable, widened
+from .columns import Column, chunks, column, comparable, distinct, widened
 
 POINTS = 16_384
 _LARGE = 2**18  # values that were counted from which on a table is worth its making
@@ -253,7 +253,7 @@ def _chosen(ordered: Column, points: int) -> tuple[Column, bool]:
     if whole := steps.size < points:
         chosen = ordered[np.append(steps, ordered.size - 1)]
     else:
-        chosen = np.unique(ordered[np.linspace(0, ordered.size - 1, points).round().astype(np.intp)])
+        chosen = distinct(ordered[np.linspace(0, ordered.size - 1, points).round().astype(np.intp)])
     return widened(chosen), whole
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .columns import Column, chunks, column, comparable
+from .columns import Column, chunks, column, comparable, distinct
 from .counts import Counts, Grid, Integers
 
 PSEUDOCOUNT = 0.5
@@ -100,8 +100,8 @@ class Bins:
         wanted = max(1, min(bins, others // _FEWEST), round(bins * others / grid.golden.finite))
         # The k-th edge is the first with at least k shares of the others below it; there must be some above it too.
         edges = np.searchsorted(sums, np.arange(1, wanted) * others / wanted)
-        edges = np.unique(edges[sums[np.minimum(edges, sums.size - 1)] < others]) if others else edges[:0]
-        cuts = np.unique(np.concatenate([edges, 2 * heavy, 2 * heavy + 1]))
+        edges = distinct(edges[sums[np.minimum(edges, sums.size - 1)] < others]) if others else edges[:0]
+        cuts = distinct(np.concatenate([edges, 2 * heavy, 2 * heavy + 1]))
         # A frequent value may lie within a bin of the others; then both pieces of that bin count together.
         first_cells = np.append(0, cuts + 1)
         of_piece = np.searchsorted(edges, first_cells, side="left") + heavy.size

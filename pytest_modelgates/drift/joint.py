@@ -98,10 +98,13 @@ def compare_by_asset(golden: ByAsset, current: ByAsset, *, limits: DriftLimits |
 
     Notes
     -----
-    Means over days are compared by Welch's test, with Bartlett's weights for days that follow on each other. A day on
-    which all assets have one value has correlation 0 with the day before. Identity is compared with that of windows of
-    the golden, as long as the current sample and beside each other, each with the rest of the golden: by Fisher's
-    transform, and Student's t for one more observation.
+    Each mean over days is compared with those of windows of the golden, as long as the current sample and beside each
+    other, by Student's t for one more observation: what days share that follow on each other is in them. A golden that
+    holds fewer than three windows is compared by Welch's test, with Bartlett's weights, whose p-values are too small
+    where a feature lasts for weeks. A day on which all assets have one value has correlation 0 with the day before.
+
+    Identity is compared in the same way, by Fisher's transform: that of each window with the rest of the golden, but
+    for the windows beside it, which resemble it where a feature lasts.
     """
     limits = limits or DriftLimits()
     common = sorted({*golden.assets} & {*current.assets})
@@ -167,10 +170,21 @@ def _compared(then: Matrix, now: Matrix) -> Moved:
     """Compare two means over days."""
     if min(then.size, now.size) < FEWEST_DAYS:
         return {"golden": _mean(then), "current": _mean(now), "p_value": math.nan}
-    error = math.sqrt(_variance(then) + _variance(now))
-    apart = abs(_mean(then) - _mean(now))
-    p = math.erfc(apart / error / math.sqrt(2)) if error else float(apart == 0)
+    windows = then.size // now.size
+    if windows >= _WINDOWS:
+        usual = then[: windows * now.size].reshape(windows, now.size).mean(axis=1)
+        p = 2 * float(stdtr(windows - 1, -abs(_unusual(usual, _mean(now)))))
+    else:
+        error = math.sqrt(_variance(then) + _variance(now))
+        apart = abs(_mean(then) - _mean(now))
+        p = math.erfc(apart / error / math.sqrt(2)) if error else float(apart == 0)
     return {"golden": _mean(then), "current": _mean(now), "p_value": p}
+
+
+def _unusual(usual: Matrix, found: float) -> float:
+    """Give Student's t of one more observation."""
+    apart, error = found - float(usual.mean()), float(usual.std(ddof=1)) * math.sqrt(1 + 1 / usual.size)
+    return apart / error if error else math.copysign(math.inf, apart) if apart else 0.0
 
 
 def _mean(values: Matrix) -> float:
@@ -195,15 +209,13 @@ def _identity(then: Matrix, now: Matrix) -> Moved:
         return {"golden": math.nan, "current": found, "p_value": math.nan}
     own = []
     for start in range(0, days - length + 1, length):
-        rest = np.concatenate([ranks[:start], ranks[start + length :]])
+        rest = np.concatenate([ranks[: max(0, start - length)], ranks[start + 2 * length :]])
         own.append(_correlation(_mean_rank(ranks[start : start + length]), _mean_rank(rest)))
     usual = np.array(own)[np.isfinite(own)]
     if usual.size < _WINDOWS or not math.isfinite(found):
         return {"golden": _mean(usual), "current": found, "p_value": math.nan}
     then_z, now_z = np.arctanh(np.clip(usual, -_SURE, _SURE)), math.atanh(min(max(found, -_SURE), _SURE))
-    error = float(then_z.std(ddof=1)) * math.sqrt(1 + 1 / usual.size)
-    t = (now_z - float(then_z.mean())) / error if error else math.copysign(math.inf, now_z - float(then_z.mean()))
-    return {"golden": _mean(usual), "current": found, "p_value": float(stdtr(usual.size - 1, t))}
+    return {"golden": _mean(usual), "current": found, "p_value": float(stdtr(usual.size - 1, _unusual(then_z, now_z)))}
 
 
 def _ranked(values: Matrix) -> Matrix:

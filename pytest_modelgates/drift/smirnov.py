@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import Column, chunks, comparable
+from .columns import Column, chunks, comparable, distinct
 from .counts import Counts, Grid, Integers
 
 # Up to so many products of the two sizes, and so many values in all, the p-value is exact.
@@ -91,7 +91,7 @@ def _searched(
             best = _searched(inner, x, y, inner.count(y), best, start, sizes)
             continue
         x, y = np.sort(x), np.sort(y)
-        at = np.unique(np.concatenate([x, y]))
+        at = distinct(np.concatenate([x, y]))
         f, g = start[0] + np.searchsorted(x, at, side="right"), start[1] + np.searchsorted(y, at, side="right")
         best = max(best, float(np.abs(f / n - g / m).max(initial=0.0)))
     return best

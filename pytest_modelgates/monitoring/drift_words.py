@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from ..drift.columns import distinct
 from ..drift.counts import Counts
 from ..drift.index import contributions, critical_value
 from ..drift.verdict import DriftLimits
@@ -85,7 +86,7 @@ def _ranges(check: Check) -> tuple[list[str], list[int]]:
         outer = np.searchsorted(up_to, np.array([0.005, 0.995]) * up_to[-1])
         low, high = points[np.minimum(outer, points.size - 1)].astype(np.float64)
         cuts = np.searchsorted(points.astype(np.float64), np.linspace(low, high, _ROWS - 1))
-        places = np.unique(np.minimum(cuts, points.size - 1)).tolist()
+        places = distinct(np.minimum(cuts, points.size - 1)).tolist()
     ends = [f"{points[place].item():.3g}" for place in places]
     inner = [f"{low} to {high}" for low, high in pairwise(ends)]
     return ([f"up to {ends[0]}", *inner, f"above {ends[-1]}"] if ends else ["all"]), places

@@ -119,3 +119,16 @@ def test_the_last_value_of_an_asset_on_a_day_counts() -> None:
     assert (found.values.tolist(), found.assets) == ([[3.0, 2.0]], ("a", "b"))
     with pytest.raises(StatisticsError, match=r"^2 rows, assets of shape \(1,\): give one asset a row$"):
         ByAsset.of([1.0, 2.0], assets=["a"], days=["2026-01-01"] * 2)
+
+
+def test_a_feature_that_lasts_for_months_is_held_against_what_windows_of_the_golden_show() -> None:
+    found = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        values = rng.standard_normal((560, ASSETS))
+        for day in range(1, len(values)):
+            values[day] = 0.98 * values[day - 1] + math.sqrt(1 - 0.98**2) * values[day]
+        report = compare_by_asset(by_asset(values[:500]), by_asset(values[500:]))
+        found.append([report["persistence"]["p_value"] < 0.05, report["identity"]["p_value"] < 0.05])
+    # At 5 % there are more than 5 in 30 less than once in 300 times.
+    assert np.sum(found, axis=0).max() <= 5

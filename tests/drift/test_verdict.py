@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -249,3 +251,13 @@ def test_an_empty_side_is_refused_by_its_name(measure: Any) -> None:
         measure([], UNIFORM)
     with pytest.raises(StatisticsError, match=r"^current is empty: give at least one prediction$"):
         measure(UNIFORM, [])
+
+
+def test_what_takes_long_to_load_is_not_loaded() -> None:
+    script = (
+        "import sys; import numpy as np; from pytest_modelgates.drift import detect_drift\n"
+        "detect_drift(np.arange(40_000) / 7, np.arange(40_000) / 7)\n"
+        "print(sorted({'scipy', 'pandas', 'pyarrow', 'numpy.ma'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
