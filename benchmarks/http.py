@@ -10,9 +10,9 @@ rows at most 1.6 times a bare run of 32; a client waits at most 1.1 times as lon
 scores the same rows. Until its first answer a server takes at most 2.5 times the processor time that importing NumPy
 and ONNX Runtime does, and then has at most 120 MB. Peers, which only parse JSON and run the model, cost at least so
 many times as much: FastAPI with uvicorn 3, MLServer 8, LitServe and BentoML 20. Each is measured if it is installed,
-beside this package or for one of the further interpreters: MLServer holds FastAPI below 0.116, so a peer is best
-installed into an environment of its own (`pip install onnxruntime uvicorn[standard] fastapi`, and so with mlserver,
-litserve and bentoml). It has its default settings, but FastAPI no log of accesses and MLServer no worker process, which
+beside this package or for the last of the further interpreters that has it: MLServer holds FastAPI below 0.116, so an
+environment for each is best (`pip install onnxruntime uvicorn[standard] fastapi`; mlserver, litserve and bentoml with
+onnxruntime alone). It has its default settings, but FastAPI no log of accesses and MLServer no worker process, which
 are faster so.
 """
 

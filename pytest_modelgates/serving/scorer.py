@@ -50,10 +50,10 @@ class Rows(NamedTuple):
         """
         calls = [len(part.matrix) for part in parts] if apart else None
         matrix = parts[0].matrix if len(parts) == 1 else np.concatenate([part.matrix for part in parts])
-        requests = None
-        if any(part.requests for part in parts):
+        asked, requests = [part.requests for part in parts], None
+        if any(asked):
             requests = [request for part in parts for request in part.requests or [None] * len(part.matrix)]
-        if not any(isinstance(part, Rows) for part in parts):
+        if not [part for part in parts if isinstance(part, Rows)]:
             return cls(_contents(matrix), matrix, [None] * len(matrix), requests, calls)
         named = [cls.joined([part]) if isinstance(part, Unnamed) else part for part in parts]
         keys, times = [key for part in named for key in part.keys], [time for part in named for time in part.times]
