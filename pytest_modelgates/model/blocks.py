@@ -9,8 +9,8 @@ Rows = NDArray[np.generic]
 
 BLOCK = 1024
 """Rows that a panel is scored in at a time, the largest batch that parity is measured with [rows]."""
-SHORT_BLOCK = 256
-"""Rows that are scored at a time, at the most, where a block is not full; parity is measured at each size up to it."""
+SIZES = (BLOCK, *range(256, 32, -32), *range(32, 0, -1))
+"""All numbers of rows that ONNX Runtime is given at a time, the largest first; parity is measured at each [rows]."""
 
 
 def in_blocks(pieces: Iterable[Rows], size: int = BLOCK) -> Iterator[Rows]:
@@ -35,3 +35,11 @@ def in_blocks(pieces: Iterable[Rows], size: int = BLOCK) -> Iterator[Rows]:
                 missing -= len(rest)
     if held:
         yield np.concatenate(held)
+
+
+def starts(rows: int) -> list[int]:
+    """Say where to cut so many rows into pieces of `SIZES`, and where they end: few pieces, the largest first."""
+    found = [0]
+    while left := rows - found[-1]:
+        found.append(found[-1] + next(size for size in SIZES if size <= left))
+    return found

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import StatisticsError
 from ..stats.spread import spread
 from ..storage.scratch import empty
-from .blocks import BLOCK, SHORT_BLOCK, Rows, in_blocks
+from .blocks import BLOCK, SIZES, Rows, in_blocks
 from .panel import Panel
 from .probes import probe_rows
 from .session import OnnxModel
@@ -19,8 +19,6 @@ from .sidecar import Probes
 BATCH_SIZES = (1, 32, BLOCK)
 # A claim is ok up to this difference, on the scale of the scores; the gate takes its limit from the policy.
 PARITY_TOLERANCE = 1e-5
-# For the sizes between, the panel is scored once more at the most, or in so many rows if that is more [count].
-_ROWS = 4096
 
 Scores = NDArray[np.float64]
 
@@ -124,7 +122,7 @@ class Comparison:
             start += len(rows)
 
     def measure(self, model: OnnxModel) -> Parity:
-        """Score every row at the three batch sizes, some at each size between, and compare with the native scores."""
+        """Score every row at the three batch sizes, some at each other size, and compare with the native scores."""
         alone, differences = empty((2, len(self.native)))
         another, start = np.zeros(len(self.native), dtype=bool), 0
         for rows in self.blocks():
@@ -132,11 +130,13 @@ class Comparison:
             alone[here], *others = (model.predict(rows, batch_size=size) for size in BATCH_SIZES)
             differences[here] = np.max([_apart(scores, self.native[here]) for scores in (alone[here], *others)], axis=0)
             another[here] = np.any([scores != alone[here] for scores in others], axis=0)
-        first = np.concatenate([*islice(self.blocks(), _ROWS // BLOCK)])
-        for batch in _batches(len(first), most=max(len(self.native), _ROWS)):
+        first = np.concatenate([*islice(self.blocks(), 1 + sum(SIZES) // BLOCK)])
+        for batch in _batches(len(first)):
             scores = model.predict(first[batch])
-            differences[batch] = np.maximum(differences[batch], _apart(scores, self.native[batch]))
-            another[batch] |= scores != alone[batch]
+            # A row may be more than once in a batch. NaN stays NaN, of which NumPy warns.
+            with np.errstate(invalid="ignore"):
+                np.maximum.at(differences, batch, _apart(scores, self.native[batch]))
+            np.logical_or.at(another, batch, scores != alone[batch])
         largest = float(differences.max())
         scaled = np.divide(differences, self.reach, out=differences)
         most_scaled = float(scaled.max())
@@ -173,14 +173,9 @@ def _followed_by(parts: Iterator[Rows], more: Rows) -> Iterator[Rows]:
             yield more.astype(rows.dtype)
 
 
-def _batches(rows: int, *, most: int) -> Iterator[NDArray[np.intp]]:
-    """Give the rows of a batch of each size from 2 to 256, one after the other, and from the first again at the end.
-
-    A size beyond the number of rows is left out. So are the larger of the others where these batches would score the
-    panel over and over, since a row of some models costs milliseconds; but the largest of all is not.
-    """
-    largest, scored = min(SHORT_BLOCK, rows), 0
-    for size in range(2, largest + 1):
-        if size == largest or scored + size <= most:
-            yield np.arange(scored, scored + size) % rows
-            scored += size
+def _batches(rows: int) -> Iterator[NDArray[np.intp]]:
+    """Give the rows of a batch of each size, one batch after the other, and from the first row again at the end."""
+    start = 0
+    for size in SIZES:
+        yield np.arange(start, start + size) % rows
+        start += size

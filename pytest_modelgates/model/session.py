@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import OnnxError
 from ..storage.scratch import empty
 from ..storage.text import first_line, listed
-from .blocks import BLOCK, SHORT_BLOCK
+from .blocks import SIZES, starts
 from .sidecar import BatchTimes, Sidecar
 
 Scores = NDArray[np.float64]
@@ -28,6 +28,7 @@ _DTYPES = {
 # The key without which ONNX Runtime reads no tensor from another file. The library `onnx`, which says which tensor it
 # is, is loaded where the word occurs: it would make a server's start a fifth longer.
 _LOCATION = b"location"
+_SIZES = frozenset(SIZES)
 
 
 class Tensor(NamedTuple):
@@ -126,8 +127,8 @@ class OnnxModel:
         rows : ndarray, shape (n_rows, n_features)
             Features in sidecar order.
         batch_size : int, optional
-            Rows given to ONNX Runtime at a time. If left out, 1024 while there are so many, and then at most 256: the
-            numbers that parity is measured with.
+            Rows given to ONNX Runtime at a time, the last time those that are left. If left out, numbers of
+            `blocks.SIZES`, with which parity is measured.
 
         Returns
         -------
@@ -139,12 +140,11 @@ class OnnxModel:
         OnnxError
             If ONNX Runtime fails, or the output does not hold one score a row.
         """
-        if 0 < len(rows) <= (batch_size or SHORT_BLOCK):
+        count = len(rows)
+        if count in _SIZES if batch_size is None else 0 < count <= batch_size:
             return self._batch(rows)
-        large, size = batch_size or BLOCK, batch_size or SHORT_BLOCK
-        rest = len(rows) - len(rows) % large
-        starts = [*range(0, rest, large), *range(rest, len(rows), size), len(rows)]
-        return np.concatenate([np.empty(0), *(self._batch(rows[start:end]) for start, end in pairwise(starts))])
+        cuts = starts(count) if batch_size is None else [*range(0, count, batch_size), count]
+        return np.concatenate([np.empty(0), *(self._batch(rows[start:end]) for start, end in pairwise(cuts))])
 
     def predict_blocks(self, blocks: Iterable[NDArray[np.generic]], rows: int) -> Scores:
         """Score so many rows that come in blocks, each block at once; see `predict`."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from pytest_modelgates.errors import OnnxError, StatisticsError
+from pytest_modelgates.model.blocks import SIZES
 from pytest_modelgates.model.parity import BATCH_SIZES, Comparison, Parity, _batches
 from pytest_modelgates.model.session import OnnxModel
 from tests.support.onnx_models import linear, sidecar
@@ -110,27 +111,19 @@ def moody(op: str) -> OnnxModel:
     return OnnxModel(model.SerializeToString(), sidecar("a", "b"))
 
 
-def test_a_score_that_is_nan_at_one_batch_size_only_never_passes() -> None:
-    # Only at the largest size are 70 rows one batch, whose root would be that of a negative number.
-    assert measure(moody("Neg"), ROWS, SCORES).scaled == 0
-    assert measure(moody("Sqrt"), ROWS[:64], SCORES[:64]).scaled == 0
-    assert np.isnan(measure(moody("Sqrt"), ROWS, SCORES).scaled)
+@pytest.mark.parametrize("rows", [1, 63, 70])
+def test_a_score_that_is_nan_at_one_batch_size_only_never_passes(rows: int) -> None:
+    # 1 / (64 - rows) is infinite in batches of 64 alone; in larger ones the root is that of a negative number.
+    assert measure(moody("Neg"), ROWS[:rows], SCORES[:rows]).scaled == 0
+    assert np.isnan(measure(moody("Reciprocal"), ROWS[:rows], SCORES[:rows]).scaled)
+    assert np.isnan(measure(moody("Sqrt"), ROWS[:rows], SCORES[:rows]).scaled)
 
 
-def test_a_score_that_is_nan_at_a_size_between_never_passes() -> None:
-    # 1 / (64 - rows) is infinite in batches of 64 alone. By 1, 32 and 1024, 70 rows are batches of 1, 32, 6 and 70.
-    assert np.isnan(measure(moody("Reciprocal"), ROWS, SCORES).scaled)
-    assert measure(moody("Reciprocal"), ROWS[:63], SCORES[:63]).scaled == 0
-
-
-@pytest.mark.parametrize(("rows", "largest"), [(1, 0), (2, 2), (70, 70), (9_000, 256)])
-def test_each_size_up_to_the_largest_that_a_file_is_served_in_is_measured(rows: int, largest: int) -> None:
-    batches = list(_batches(rows, most=4096))
-    assert max((len(batch) for batch in batches), default=0) == largest
-    assert all(np.array_equal(np.unique(batch), np.sort(batch)) for batch in batches)  # no row twice in one batch
-    # A panel of few rows is not scored over and over for them.
-    assert sum(map(len, batches)) <= 4096 + largest
-    assert [len(batch) for batch in batches[:-1]] == list(range(2, len(batches) + 1))
+@pytest.mark.parametrize("rows", [1, 70, 9_000])
+def test_each_size_that_is_served_is_measured_however_few_the_rows(rows: int) -> None:
+    batches = [*_batches(rows)]
+    assert tuple(map(len, batches)) == SIZES
+    assert np.array_equal(np.concatenate(batches), np.arange(sum(SIZES)) % rows)
 
 
 def test_a_model_of_one_batch_size_is_refused() -> None:
@@ -157,5 +150,5 @@ def test_rows_whose_score_depends_on_the_batch_are_counted() -> None:
     together.graph.node.append(helper.make_node("ReduceMean", ["alone"], ["mean"]))
     together.graph.node.append(helper.make_node("Sub", ["alone", "mean"], [together.graph.output[0].name]))
     model = OnnxModel(together.SerializeToString(), sidecar("a", "b"))
-    # Alone, each is its own mean; in one batch, 20 is, and only the third row's score is what it is alone.
-    assert measure(model, rows, np.zeros(3)).by_batch == 2
+    # Alone, each is its own mean; of all three 20 is, and so the third row's score differs in a batch of two alone.
+    assert measure(model, rows, np.zeros(3)).by_batch == 3

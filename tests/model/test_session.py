@@ -63,7 +63,8 @@ def test_truth_values_are_scored_as_such() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "sizes"), [(1, [1]), (256, [256]), (700, [256, 256, 188]), (1024, [1024]), (2100, [1024, 1024, 52])]
+    ("rows", "sizes"),
+    [(0, []), (1, [1]), (256, [256]), (700, [256, 256, 160, 28]), (1024, [1024]), (2100, [1024, 1024, 32, 20])],
 )
 def test_rows_are_given_to_onnx_runtime_in_numbers_that_parity_is_measured_with(
     rows: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
