@@ -64,7 +64,7 @@ def test_a_command_that_runs_the_gates_takes_its_limits_from_there_and_warns_onc
     registry: Registry, capfd: Capture, command: list[str]
 ) -> None:
     with registry.policy_file.open("a") as file:
-        file.write("[hermetic]\nmemory_gib = 0.05\nminutes = 3\n")
+        file.write("[hermetic]\nmemory_gib = 0.001\nminutes = 3\n")
     place = registry.policy_file.with_name("operations.toml")
     place.write_text("[hermetic]\nminutes = 2\n")
     directory = registry.artifacts.model(registry.candidate)
