@@ -333,7 +333,7 @@ def test_a_directory_whose_hard_gates_fail_is_refused(registry: Registry) -> Non
 
 @pytest.mark.integration
 def test_gates_that_leave_no_report_are_refused(registry: Registry) -> None:
-    registry.policy_file.with_name("operations.toml").write_text("[hermetic]\nmemory_gib = 0.05\n")
+    registry.policy_file.with_name("operations.toml").write_text("[hermetic]\nmemory_gib = 0.001\n")
     done = modelgates("promote", registry.artifacts.model(registry.candidate), cwd=registry.artifacts.root)
     assert done.returncode == 1
     assert f"modelgates: the gates of {registry.candidate} left no report" in done.stderr
