@@ -265,9 +265,7 @@ def test_a_row_without_time_or_asset_is_a_flaw_and_lands_in_no_matrix(column: st
 
 def test_years_that_no_date_can_have_are_named() -> None:
     frame = rows()
-    frame["time"] = (frame["time"].to_numpy() + np.timedelta64(8000 * 365, "D").astype("timedelta64[s]")).astype(
-        "M8[s]"
-    )
+    frame["time"] = frame["time"].to_numpy().astype("M8[s]") + np.timedelta64(8000 * 365, "D")
     panel = panel_of(frame)
     message = "evaluation.parquet: time holds times of the year 10\\d+, expected years from 1 to 9999; pack again"
     for ask in (lambda: panel.days, lambda: panel.returns, panel.overlapping_rows):
