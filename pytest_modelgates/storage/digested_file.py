@@ -27,6 +27,8 @@ class DigestedFile(io.RawIOBase):
         The digest of the whole file, as hex.
     """
 
+    _descriptor: int | None = None  # it is closed, too, if there was none to have
+
     def __init__(self, descriptor: int, source: object) -> None:
         super().__init__()
         self._descriptor = os.dup(descriptor)
@@ -78,7 +80,7 @@ class DigestedFile(io.RawIOBase):
 
     def close(self) -> None:
         """Close it."""
-        if not self.closed:
+        if self._descriptor is not None and not self.closed:
             os.close(self._descriptor)
         super().close()
 
@@ -91,5 +93,6 @@ class DigestedFile(io.RawIOBase):
         return self._last[1]
 
     def _read(self, start: int) -> bytes:
+        assert self._descriptor is not None
         with naming(self._source):
             return os.pread(self._descriptor, _PIECE, start)
