@@ -268,10 +268,11 @@ def kill(arguments: argparse.Namespace) -> int:
         require_root(artifacts)
     arm = checked_arm(arguments.arm)
     try:
-        print(switch.kill(artifacts, arm, arguments.reason, KILL), flush=True)
+        stopped = switch.kill(artifacts, arm, arguments.reason, KILL)
     except OSError as error:
         way_on = "nothing is stopped; stop each process that predicts by itself: kill -USR1 PID"
         raise OSError(error.errno, f"{error.strerror}; {way_on}", error.filename) from error
+    print(stopped, flush=True)
     # It is stopped by now, whatever becomes of the rest.
     with suppress(ModelgatesError, OSError):
         if arm not in (ALL_ARMS, *(known := arms(artifacts))):

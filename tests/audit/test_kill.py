@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +156,18 @@ def test_where_no_file_can_be_made_it_is_said_that_nothing_is_stopped_and_what_s
         "modelgates: Read-only file system; nothing is stopped; stop each process that predicts by itself: kill -USR1 "
         f"PID: {registry.artifacts.kill('all')}\n"
     )
+
+
+def test_one_that_cannot_print_does_not_say_that_nothing_is_stopped(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys.stdout, "write", full)
+    assert main(["kill", "--reason", "x", "--artifacts", str(registry.artifacts.root)]) == 3
+    assert killed(registry.artifacts)
+    assert "nothing is stopped" not in capsys.readouterr().err
 
 
 def test_a_file_named_after_all_arms_stops_them_and_goes_with_the_other(registry: Registry) -> None:
