@@ -66,7 +66,10 @@ class OnnxModel:
             "session.load_model_format", "ONNX"
         )  # none of its own, which knows other files
         try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            # Its fallback prints on standard output what could not be loaded, and then tries the same again.
+            self._session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
             outputs = [entry.name for entry in self._session.get_outputs()]
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own

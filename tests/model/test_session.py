@@ -200,10 +200,20 @@ def test_a_model_in_the_format_of_onnx_runtime_is_refused(tmp_path: Path) -> Non
         OnnxModel(content, sidecar("a", "b"))
 
 
-@pytest.mark.parametrize("content", [b"", b"not an ONNX file", one_node("NoSuchOperator").SerializeToString()])
-def test_what_cannot_be_loaded_is_refused_in_a_line(content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not an ONNX file",
+        one_node("NoSuchOperator").SerializeToString(),
+        one_node("NoSuchOperator").SerializeToString().replace(b"NoSuchOp", b"NoSuch\xe9p"),
+    ],
+    ids=["empty", "text", "unknown-operator", "its-name-is-not-utf-8"],
+)
+def test_what_cannot_be_loaded_is_refused_in_a_line(content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(OnnxError, match=r"^model\.onnx: (not an ONNX file|ONNX Runtime cannot load it) \(.+\)$"):
         OnnxModel(content, sidecar("a", "b"))
+    assert capfd.readouterr() == ("", "")  # where a command's JSON would be broken by it
 
 
 @pytest.mark.parametrize(
