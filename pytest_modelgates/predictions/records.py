@@ -41,7 +41,7 @@ def checked_arm(name: str) -> str:
     return name
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One record of the prediction log. Fields that a later version adds are read over.
 
     Parameters

@@ -94,7 +94,7 @@ def read_csv(path: Path, sidecar: Sidecar) -> CsvRows:
         columns_found = printable(listed(map(cut, found), most=100))
         raise FormatError(f"{path}: columns {columns_found}; the model takes {', '.join(wanted)}")
     table = read_table(content, columns, path)
-    names = {name: table.values[name].tolist() for name in sidecar.keys}
+    names = {name: values.tolist() for name, values in table.values_of(*sidecar.keys).items()}
     return CsvRows(named_rows(names, table.matrix(), sidecar), table.lines, table.rejected)
 
 
@@ -146,7 +146,7 @@ def read_csv_messages(messages: Sequence[Message], sidecar: Sidecar) -> Batch:
     header = ",".join('"{}"'.format(column.name.replace('"', '""')) for column in columns)
     content = b"".join([header.encode(), b"\n", *(message.content for message in short.values())])
     table = read_table(content, columns, "the rows")
-    names = {name: table.values[name].tolist() for name in sidecar.keys}
+    names = {name: values.tolist() for name, values in table.values_of(*sidecar.keys).items()}
     rejected = [replace(row, line=row.line - 1) for row in table.rejected]
     rows = named_rows(names, table.matrix(), sidecar)
     return _of_feed(Batch(rows, (table.lines - 1).tolist(), rejected), [*short], long, messages)

@@ -158,7 +158,7 @@ def _at_once(cells: Sequence[bytes], column: Column) -> NDArray[Any] | None:
 
 def columns_at_once(
     content: bytes, ends: NDArray[np.intp], columns: Mapping[int, Column]
-) -> dict[int, Converted] | None:
+) -> tuple[dict[int, Converted], NDArray[np.float64] | None] | None:
     """Convert columns of real numbers and of text at once, to what `values_of` makes of each.
 
     Parameters
@@ -172,8 +172,10 @@ def columns_at_once(
 
     Returns
     -------
-    dict of int to Converted, or None
-        By their places, without those that must be looked at cell by cell; None if these may be any.
+    dict of int to Converted
+        By their places, without those that must be looked at cell by cell. None in place of all if these may be any.
+    ndarray of float64, or None
+        All columns of real numbers side by side, if none of them must be.
     """
     import pyarrow as pa  # here, since it takes long to load
 
@@ -193,27 +195,26 @@ def columns_at_once(
         return None
     # It takes what `_REAL` has, or less, and the words for NaN and infinity.
     values = np.frombuffer(found.buffers()[1], np.float64)[: read.size : 2].reshape(ends.shape)
+    together = slice(real[0], real[-1] + 1) if real == [*range(real[0], real[-1] + 1)] else real
+    values, missing = np.ascontiguousarray(values[:, together]), missing[:, together]
     with np.errstate(over="ignore"):
         held = np.isfinite(values.astype(np.float32))
     if missing.any() or not held.all():
-        values = np.where(missing, np.nan, values)
-        wide, nullable = np.zeros((2, ends.shape[1]), dtype=bool)
-        for place in real:
-            wide[place], nullable[place] = columns[place].kind == "float64", columns[place].nullable
-        held = np.where(missing, nullable, held | (wide & np.isfinite(values)))
+        values[missing] = np.nan
+        wide = np.array([columns[place].kind == "float64" for place in real])
+        held = np.where(missing, [columns[place].nullable for place in real], held | (wide & np.isfinite(values)))
     # A column that may be written as whole numbers is one of integers; most show in a few rows that they are not.
     broken = (values[:_FEW] != np.rint(values[:_FEW])).any(axis=0)
-    sound = held.all(axis=0) & (broken if broken[real].all() else (values != np.rint(values)).any(axis=0))
-    real = [place for place in real if sound[place]]
+    sound = held.all(axis=0) & (broken if broken.all() else (values != np.rint(values)).any(axis=0))
     converted: dict[int, Converted] = {
-        place: (column, {}) for place, column in zip(real, np.ascontiguousarray(values.T[real]), strict=True)
+        place: (values[:, column], {}) for column, place in enumerate(real) if sound[column]
     }
     cells, first = pa.Array.from_buffers(pa.string(), read.size, [None, *buffers]), np.arange(len(ends)) * read[0].size
     for place, column in columns.items():
         if column.kind in TEXTS:
             texts = cells.take(pa.array(first + 2 * place)).dictionary_encode()
             converted[place] = _texts(texts.dictionary.to_pylist(), texts.indices.to_numpy(), column)
-    return converted
+    return converted, values if sound.all() else None
 
 
 def _fits(values: NDArray[Any], column: Column) -> bool:

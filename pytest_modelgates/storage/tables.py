@@ -10,10 +10,9 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,35 +46,49 @@ class Rejected:
         return f"line {self.line}: {self.why}"
 
 
+class Block(NamedTuple):
+    """Rows that follow each other, column by column; those of real numbers again side by side, if they were so read."""
+
+    columns: list[NDArray[Any]]
+    reals: NDArray[np.float64] | None
+
+
 @dataclass(frozen=True)
 class Table:
     """The sound rows of a table, column by column, and the others with their reasons.
 
-    `lines` says where in the file each sound row lies. Its `blocks` follow each other, each with its columns in order.
+    `lines` says where in the file each sound row lies. Its `blocks` follow each other.
     """
 
     columns: tuple[Column, ...]
     lines: NDArray[np.int64]
-    blocks: list[list[NDArray[Any]]]
+    blocks: list[Block]
     rejected: list[Rejected]
 
-    @cached_property
+    @property
     def values(self) -> dict[str, NDArray[Any]]:
         """Every column in one piece. Numbers are as they are written: int64 or float64."""
-        columnwise = map(np.concatenate, zip(*self.blocks, strict=True))
-        return {column.name: values for column, values in zip(self.columns, columnwise, strict=True)}
+        return self.values_of(*(column.name for column in self.columns))
+
+    def values_of(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Give some of the columns, as `values` gives all."""
+        place_of = {column.name: place for place, column in enumerate(self.columns)}
+        return {name: np.concatenate([block.columns[place_of[name]] for block in self.blocks]) for name in names}
 
     def matrix(self) -> NDArray[np.generic]:
         """Lay the numbers out in the order of the columns, in the one dtype that all kinds fit into."""
         kinds = {place: column.kind for place, column in enumerate(self.columns) if column.kind not in TEXTS}
         dtype = np.result_type(*kinds.values()) if kinds else np.dtype(np.float32)
         rows = np.empty((len(self.lines), len(kinds)), dtype=dtype)
-        written = {place: np.result_type(*(block[place] for block in self.blocks)) for place in kinds}
-        end = 0
-        for block in self.blocks if kinds else ():
-            begin, end = end, end + len(block[0])
+        written = {place: np.result_type(*(block.columns[place] for block in self.blocks)) for place in kinds}
+        alike, end = {*kinds.values()} == {dtype.name}, 0
+        for columns, reals in self.blocks if kinds else ():
+            begin, end = end, end + len(columns[0])
+            if alike and reals is not None:
+                rows[begin:end] = reals
+                continue
             for position, (place, kind) in enumerate(kinds.items()):
-                rows[begin:end, position] = block[place].astype(written[place], copy=False).astype(kind, copy=False)
+                rows[begin:end, position] = columns[place].astype(written[place], copy=False).astype(kind, copy=False)
         return rows
 
 
@@ -163,12 +176,15 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
     place_of = {name: place for place, name in enumerate(names)}
     wanted = tuple(column for column in columns if column.name in place_of)
     places = [place_of[column.name] for column in wanted]
-    lines, parts, rejected = list[NDArray[np.int64]](), list[list[NDArray[Any]]](), list[Rejected]()
+    lines, parts, rejected = list[NDArray[np.int64]](), list[Block](), list[Rejected]()
     by_place = dict(zip(places, wanted, strict=True))
     for block, numbers in _blocks(content, start):
-        read, bad = _regular(block, len(numbers), by_place, len(names)), list[Rejected]()
-        if read is None:
+        regular, bad = _regular(block, len(numbers), by_place, len(names)), list[Rejected]()
+        if regular is not None:
+            read, reals = regular
+        else:
             numbers, cells, bad = _divided(block, numbers, len(names))
+            reals = None
             read = [values_of(cells[place :: len(names)], column) for place, column in zip(places, wanted, strict=True)]
         spoiled = _spoiled(wanted, read, numbers)
         rejected += sorted([*bad, *spoiled.values()], key=lambda each: each.line)
@@ -180,9 +196,9 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
             )
         kept = np.delete(np.arange(len(numbers)), list(spoiled)) if spoiled else slice(None)
         lines.append(numbers[kept])
-        parts.append([values[kept] for values, _ in read])
+        parts.append(Block([values[kept] for values, _ in read], None if reals is None else reals[kept]))
     if not parts:  # a table without a line
-        lines, parts = [np.empty(0, dtype=np.int64)], [[values_of([], column)[0] for column in wanted]]
+        lines, parts = [np.empty(0, dtype=np.int64)], [Block([values_of([], column)[0] for column in wanted], None)]
     return Table(wanted, np.concatenate(lines), parts, rejected)
 
 
@@ -201,7 +217,9 @@ def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, NDArray[np.int6
         start, number = end, after
 
 
-def _regular(block: bytes, rows: int, wanted: Mapping[int, Column], width: int) -> list[Converted] | None:
+def _regular(
+    block: bytes, rows: int, wanted: Mapping[int, Column], width: int
+) -> tuple[list[Converted], NDArray[np.float64] | None] | None:
     """Convert a block with real numbers of which each line is a row, and no field quoted; None if it may be another."""
     if not any(column.kind in REALS for column in wanted.values()):
         return None
@@ -216,14 +234,15 @@ def _regular(block: bytes, rows: int, wanted: Mapping[int, Column], width: int) 
     if width == 1 and (np.diff(found, prepend=-1) == 1).any():  # blank lines, not empty cells
         return None
     ends = found.reshape(rows, width)
-    if (converted := columns_at_once(block, ends, wanted)) is None:
+    if (found_at_once := columns_at_once(block, ends, wanted)) is None:
         return None
+    converted, reals = found_at_once
 
     def cells(place: int) -> list[bytes]:
         begins = ends[:, place - 1] + 1 if place else np.append(0, ends[:-1, -1] + 1)
         return [block[begin:end] for begin, end in zip(begins.tolist(), ends[:, place].tolist(), strict=True)]
 
-    return [converted.get(place) or values_of(cells(place), column) for place, column in wanted.items()]
+    return [converted.get(place) or values_of(cells(place), column) for place, column in wanted.items()], reals
 
 
 def _divided(
@@ -258,6 +277,8 @@ def _row(line: bytes, width: int) -> list[bytes]:
 
 
 def _is_utf8(block: bytes) -> bool:
+    if block.isascii():  # at half the price
+        return True
     try:
         block.decode()
     except UnicodeDecodeError:
