@@ -1,6 +1,5 @@
 """The manifest: which files a model directory holds, their sizes and digests, and where the model came from."""
 
-import importlib.metadata
 import platform
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -58,6 +57,8 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def installed(names: Iterable[str]) -> dict[str, str]:
     """Versions of Python and of those libraries that are installed."""
+    import importlib.metadata  # here, since it takes long to load, and a server needs it not
+
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.metadata import version
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -36,7 +36,13 @@ _HEADER_LENGTH = b"inference-header-content-length"
 _LONGEST_LENGTH = 18  # digits
 _OTHERS = {"/metrics", "/v2", "/v2/health/live", "/v2/health/ready"}  # paths that are the same for every model
 _PACKAGE = "pytest-modelgates"
-_SERVER = encode({"name": _PACKAGE, "version": version(_PACKAGE), "extensions": ["binary_tensor_data"]})
+
+
+@cache
+def _server() -> bytes:
+    from importlib.metadata import version  # here, since it takes long to load, and few ask
+
+    return encode({"name": _PACKAGE, "version": version(_PACKAGE), "extensions": ["binary_tensor_data"]})
 
 
 class Named(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -250,7 +256,7 @@ class Application:
         if answer == "metadata":
             return Reply(200, served.protocol.metadata())
         if path == "/v2":
-            return Reply(200, _SERVER)
+            return Reply(200, _server())
         if path == "/v2/health/live":
             return Reply(200, encode({"live": True}))
         return self._ready(served)

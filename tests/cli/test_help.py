@@ -2,6 +2,8 @@
 
 import argparse
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -9,7 +11,7 @@ import pytest
 
 from pytest_modelgates.cli import main
 from pytest_modelgates.cli.examples import EXAMPLES
-from pytest_modelgates.cli.main import parser
+from pytest_modelgates.cli.main import VERBS, parser
 
 Capture = pytest.CaptureFixture[str]
 COLUMNS = 80
@@ -117,3 +119,27 @@ def test_the_version_is_that_of_the_package(capsys: Capture) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"pytest-modelgates {version('pytest-modelgates')}\n"
+
+
+@pytest.mark.parametrize("verb", [verb for verbs in VERBS.values() for verb in verbs])
+def test_a_verb_is_the_same_beside_all_others_and_beside_those_of_its_module(verb: str) -> None:
+    def verbs_of(whole: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+        (verbs,) = (action for action in whole._actions if isinstance(action, argparse._SubParsersAction))
+        return dict(verbs.choices)
+
+    own, every = verbs_of(parser(verb)), verbs_of(parser())
+    assert tuple(own) in VERBS.values()
+    assert own[verb].format_help() == every[verb].format_help()
+    assert list(every) == [verb for verbs in VERBS.values() for verb in verbs]
+
+
+def test_a_command_loads_no_other_verbs_nor_what_knows_the_version() -> None:
+    code = (
+        "import sys\nfrom pytest_modelgates.cli import main\ntry: main(['serve', '--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    others = {f"pytest_modelgates.cli.{module}" for module in VERBS} - {"pytest_modelgates.cli.serving"}
+    assert "pytest_modelgates.cli.serving" in loaded
+    assert not others & {*loaded}
+    assert "importlib.metadata" not in loaded
