@@ -306,10 +306,8 @@ def _regular(
         )
     if not tail.size:
         return regular, None
-    # What is behind a shorter end is the next line, which mostly begins as they all do.
-    sizes = ends - tail
-    new = _changes(_texts(block, tail, _whole_words(sizes.max())).view(np.uint64))
-    new[1:] |= np.diff(sizes) != 0
+    # Behind a shorter end is the next line, which mostly begins as they all do; a newline is nowhere else.
+    new = _changes(_texts(block, tail, _whole_words((ends - tail).max() + 1)).view(np.uint64))
     alike, latencies, days = _tails(block, written, tail[new], ends[new])
     of_tail = np.cumsum(new) - 1
     if not alike.all():
