@@ -14,6 +14,7 @@ _MOST_CROWDED = 0.4
 # Buckets are as wide as suits all points but for such a share on either side.
 _TRIMMED = (0.0, 0.001, 0.01)
 _FREQUENT = 0.05
+_WHOLE = 2.0**52  # from which on numbers are whole, and their last binary digits count them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,12 +28,10 @@ class Buckets:
     Parameters
     ----------
     points : ndarray of float64, shape (n_points,)
-    low : float
-        Where the first bucket ends.
-    scale : float
-        Buckets a unit; 0 for buckets of the number's own binary digits.
-    shift : int
-        Which of these are left out.
+    scale, offset : float
+        Buckets a unit, and what then makes whole numbers of them; 1 and 0 for the numbers as they are.
+    lowest, shift : int
+        Binary digits where the first bucket ends, and how many of them are left out.
     lower : ndarray of int32, shape (n_buckets,)
         Points in lower buckets; n_points + 1 if the bucket is crowded.
     frequent : ndarray of int
@@ -40,8 +39,9 @@ class Buckets:
     """
 
     points: Floats
-    low: float
     scale: float
+    offset: float
+    lowest: int
     shift: int
     lower: NDArray[np.int32]
     frequent: NDArray[np.intp]
@@ -62,11 +62,14 @@ class Buckets:
             low, high = float(points[edge]), float(points[-1 - edge])
             with np.errstate(over="ignore", divide="ignore"):
                 scale = float(np.float64(_SIZE - 1) / (high - low))
-            if 0 < scale < np.inf:
-                found.append(cls._with(points, low, scale, 0))
+                offset = _WHOLE - low * scale
+            if 0 < scale < np.inf and abs(offset) < np.inf:
+                found.append(cls._with(points, scale, offset, _digits(_WHOLE), 0))
             if low > 0:
-                span = int(np.array([high]).view(np.int64)[0]) - int(np.array([low]).view(np.int64)[0])
-                found.append(cls._with(points, low, 0.0, max(0, span.bit_length() - _SIZE.bit_length() + 1)))
+                span = _digits(high) - _digits(low)
+                found.append(
+                    cls._with(points, 1.0, 0.0, _digits(low), max(0, span.bit_length() - _SIZE.bit_length() + 1))
+                )
         light = np.where(mass < _FREQUENT * mass.sum(), mass, 0)  # the others are counted one by one
         crowded = [int(light[each._is_crowded(points)].sum()) for each in found]
         if not found or min(crowded) > _MOST_CROWDED * mass.sum():
@@ -75,31 +78,29 @@ class Buckets:
         return replace(best, frequent=np.flatnonzero((light < mass) & best._is_crowded(points)))
 
     @classmethod
-    def _with(cls, points: Floats, low: float, scale: float, shift: int) -> "Buckets":
+    def _with(cls, points: Floats, scale: float, offset: float, lowest: int, shift: int) -> "Buckets":
         none = np.empty(0, dtype=np.int64)
-        new = cls(points, low, scale, shift, none.astype(np.int32), none)
-        of_point = new._bucket(points)
+        new = cls(points, scale, offset, lowest, shift, none.astype(np.int32), none)
+        of_point = np.minimum(new._bucket(points), _SIZE - 1)
         every = np.arange(_SIZE)
         first, last = np.searchsorted(of_point, every, side="left"), np.searchsorted(of_point, every, side="right")
         return replace(new, lower=np.where(last - first > 1, points.size + 1, first).astype(np.int32))
 
     def _is_crowded(self, values: Floats) -> NDArray[np.bool_]:
         """Say which values lie in a crowded bucket."""
-        return self.lower[self._bucket(values)] > self.points.size
+        return self.lower.take(self._bucket(values), mode="clip") > self.points.size
 
-    def _bucket(self, values: Floats) -> NDArray[np.int64]:
-        if self.scale:
-            with np.errstate(over="ignore"):
-                place = values - self.low
-                place *= self.scale
-            np.clip(place, 0, _SIZE - 1, out=place)
-            return place.astype(np.int64)
+    def _bucket(self, values: Floats, memory: Floats | None = None) -> NDArray[np.int64]:
+        """Say in which bucket each number lies; all behind the last are of the last."""
+        with np.errstate(over="ignore"):
+            number = np.multiply(values, self.scale, out=memory)
+        number += self.offset
         # Positive numbers rise as their binary digits do; all others come before them.
-        lowest = np.array([self.low]).view(np.int64)[0]
-        digits: NDArray[np.int64] = np.maximum(values.view(np.int64), lowest)
-        digits -= lowest
-        digits >>= self.shift
-        np.minimum(digits, _SIZE - 1, out=digits)
+        digits: NDArray[np.int64] = number.view(np.int64)
+        np.maximum(digits, self.lowest, out=digits)
+        digits -= self.lowest
+        if self.shift:
+            digits >>= self.shift
         return digits
 
     def count(self, values: Floats) -> NDArray[np.int64]:
@@ -107,13 +108,13 @@ class Buckets:
         from_on, at = np.zeros(self.points.size + 2, dtype=np.int64), np.zeros(self.points.size + 1, dtype=np.int64)
         rest = []
         # Memory that is used again is in the processor's cache.
-        places, points, true = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK), np.empty(_BLOCK, dtype=bool)
+        places, true = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK, dtype=bool)
+        numbers, points = np.empty((2, _BLOCK))
         ends = np.append(self.points, [np.inf, np.inf])
         for start in range(0, values.size, _BLOCK):
             block = values[start : start + _BLOCK]
             place, point, found = places[: block.size], points[: block.size], true[: block.size]
-            bucket = self._bucket(block)
-            self.lower.take(bucket, out=place, mode="clip")
+            self.lower.take(self._bucket(block, numbers[: block.size]), out=place, mode="clip")
             ends.take(place, out=point, mode="clip")
             # How many points are at most the number.
             place += np.greater_equal(block, point, out=found)
@@ -134,9 +135,11 @@ class Buckets:
             others = values[values != self.points[place]]
             cells[2 * place + 1] = values.size - others.size
             values = others
-        values = np.sort(values)
-        places = np.empty((2, self.points.size), dtype=np.int64)
-        places[0] = np.searchsorted(values, self.points, side="left")
-        places[1] = np.searchsorted(values, self.points, side="right")
-        cells += np.diff(places.ravel(order="F"), prepend=0, append=values.size)
-        return cells
+        values = np.sort(values)  # then each is found near the one before
+        cell = np.searchsorted(self.points, values, side="left") + np.searchsorted(self.points, values, side="right")
+        return cells + np.bincount(cell, minlength=cells.size)
+
+
+def _digits(number: float) -> int:
+    """Give the binary digits of a number as an integer."""
+    return int(np.array([number]).view(np.int64)[0])

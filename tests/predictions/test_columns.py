@@ -159,6 +159,16 @@ def test_a_line_that_differs_from_the_one_before_by_a_zero_alone_is_not_read() -
     assert columns_of(b"\n".join([first, second + b"\0", third, b""]), MODEL) is None
 
 
+@pytest.mark.parametrize("us", [0, 123_456])
+@pytest.mark.parametrize("second", [b"60", b"75", b"6:", b"/5", b"5/"])
+def test_a_second_that_is_none_is_not_read(us: int, second: bytes) -> None:
+    records = [record(row_key=f"2026-01-01|A{number}", time=TIME + timedelta(microseconds=us)) for number in range(6)]
+    lines = encode_predictions(records).splitlines(keepends=True)
+    assert columns_of(b"".join(lines), MODEL) is not None
+    lines[2] = lines[2].replace(b"T12:00:00", b"T12:00:" + second, 1)
+    assert columns_of(b"".join(lines), MODEL) is None
+
+
 def test_what_follows_the_lines_is_not_looked_at() -> None:
     found = columns_of(LINES, MODEL)
     for behind in (LINES, b"\0", b'"', b","):
