@@ -225,7 +225,15 @@ def test_status_of_a_long_log_remembers_how_far_it_was_sound(
     assert status(registry.artifacts, registry.in_force).sound
     assert registry.artifacts.verified.exists()
     monkeypatch.setattr(whole, "decoded", None)
+    monkeypatch.setattr(Artifacts, "write", None)  # so it does not write what it knows
     assert status(registry.artifacts, registry.in_force).sound
+
+
+def test_status_looks_for_models_once(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, genuine = [], LocalDisk.folders
+    monkeypatch.setattr(LocalDisk, "folders", lambda disk, path: asked.append(path) or genuine(disk, path))
+    assert status(registry.artifacts, registry.in_force).sound
+    assert asked == [registry.artifacts.models]
 
 
 def test_a_model_that_may_not_be_read_hides_no_other(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
