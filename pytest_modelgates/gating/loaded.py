@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
-from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -21,6 +21,18 @@ from ..storage.paths import is_folder
 
 # The digest of what is not a file, such as a module inside an archive: nothing has it.
 NO_FILE = "0" * 64
+# Folders of a repository; a package that installs one of these names does so by mistake.
+_OF_REPOSITORIES = ("benchmarks", "conftest", "docs", "examples", "scripts", "setup", "test", "tests")
+
+
+@cache
+def _is_installed(name: str) -> bool:
+    """Whether a module of this name, or the package that it is in, is in the standard library or installed."""
+    name = name.partition(".")[0]
+    if name in sys.stdlib_module_names or name in _OF_REPOSITORIES:
+        return name not in _OF_REPOSITORIES
+    spec = PathFinder.find_spec(name, installed().locations)
+    return spec is not None and spec.origin is not None and not foreign(spec.origin)
 
 
 @cache
@@ -45,18 +57,21 @@ class Loaded:
     ----------
     digests : dict of str to str
         SHA-256 of each file, by its path, as it was before its code ran.
+    in_place : set of str
+        Those that stand in the place of an installed module: whatever is measured may be measured by them.
     """
 
     def __init__(self) -> None:
         self.digests: dict[str, str] = {}
+        self.in_place: set[str] = set()
         self._by: dict[str, set[str]] = {}
         self._executed: dict[str, list[ModuleType]] = {}
         self._loaders = pytest.MonkeyPatch()
         self._seen: set[str] = set()
-        for module in list(sys.modules.values()):
+        for name, module in list(sys.modules.items()):
             # A virtual environment's own start files are in no RECORD, so here the location is enough.
             if (file := _file_of(module)) and foreign(file, recorded=False):
-                self._note(file)
+                self._note(file, name)
         self._seen = set(sys.modules)
         sys.meta_path.insert(0, self)
         for loader in (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader):
@@ -75,7 +90,7 @@ class Loaded:
             spec: ModuleSpec | None = find(name, path, target) if find else None
             if spec is not None:
                 if spec.has_location and spec.origin and foreign(spec.origin):
-                    self._note(spec.origin)
+                    self._note(spec.origin, name)
                     self._by.setdefault(_importer(sys._getframe(1)), set()).add(name)
                 return spec
         return None
@@ -85,23 +100,27 @@ class Loaded:
 
         def exec_module(loader: Any, module: ModuleType) -> None:
             if foreign(loader.path):
-                self._note(loader.path)
+                self._note(loader.path, executed=True)
                 self._executed.setdefault(_importer(sys._getframe(1)), []).append(module)
             execute(loader, module)
 
         return exec_module
 
-    def _note(self, file: str) -> None:
+    def _note(self, file: str, name: str = "", *, executed: bool = False) -> None:
         file = os.path.realpath(file)
+        if name and _is_installed(name):
+            self.in_place.add(file)
         if file not in self.digests:
             self.digests[file] = digest_of(file)
+        elif executed and digest_of(file) != self.digests[file]:  # what ran is both, and neither alone
+            self.digests[file] = NO_FILE
 
     def look_again(self) -> dict[str, str]:
         """Note what was loaded past the finder, and return all."""
         for name in sys.modules.keys() - self._seen:
             self._seen.add(name)
             if (file := _file_of(sys.modules.get(name))) and foreign(file):
-                self._note(file)
+                self._note(file, name)
         return self.digests
 
     def used_by(self, module: ModuleType) -> set[str]:
