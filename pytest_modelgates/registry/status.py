@@ -220,6 +220,9 @@ def _odd_places(artifacts: Artifacts, live: str | None) -> Iterator[str]:
             yield f"{staged}: a folder, where the link is made before it is moved{SEE}"
     if disk.is_there(artifacts.lock) and (disk.is_link(artifacts.lock) or not disk.is_file(artifacts.lock)):
         yield str(no_lock(artifacts.lock))
+    for folder in (artifacts.golden, artifacts.trials, artifacts.attestations, artifacts.all_reports):
+        if disk.is_there(folder) and not disk.is_folder(folder):
+            yield f"{folder}: not a folder, and every promotion writes into it; move it away"
     if problem := goldens_problem(artifacts):
         yield f"{problem}{SEE}"
 

@@ -259,6 +259,15 @@ def test_a_folder_where_a_link_is_made_is_a_problem(registry: Registry, place: s
     assert status(registry.artifacts, registry.in_force).problems == [f"{said}; see: modelgates recover"]
 
 
+@pytest.mark.parametrize("name", ["golden", "trials", "attestations", "reports"])
+def test_a_file_in_the_place_of_a_folder_that_promotions_write_into_is_a_problem(registry: Registry, name: str) -> None:
+    folder = registry.artifacts.root / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_bytes(b"")
+    said = f"{folder}: not a folder, and every promotion writes into it; move it away"
+    assert said in status(registry.artifacts, registry.in_force).problems
+
+
 def test_what_lies_in_the_locks_place_is_a_problem(registry: Registry) -> None:
     registry.artifacts.lock.unlink(missing_ok=True)
     registry.artifacts.lock.mkdir()
