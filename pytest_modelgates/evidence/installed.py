@@ -54,7 +54,6 @@ class Installed:
 
     def __init__(self, locations: list[str], libraries: list[str]) -> None:
         self._libraries = _spellings(libraries)
-        self.locations = locations
         self._locations = _spellings(locations)
         self._recorded: set[str] = set()
         self._unrecorded: set[str] = set()

@@ -17,8 +17,9 @@ from .origins import foreign_files
 class CodeSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What one process saw of the code around one phase of one gate; files go by their paths.
 
-    `loaded` are digests of files that belong to nothing installed, each sent once, or again if it is loaded as another; `uses` are those that the gate is
-    made of besides its own; `twice` says what the gate's file names more than once.
+    `loaded` are digests of files that belong to nothing installed, each sent once, or again if it was loaded as
+    another; `uses` are those that the gate is made of besides its own; `twice` says what the gate's file names more
+    than once.
     """
 
     loaded: dict[str, str] = {}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
-from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -21,18 +21,9 @@ from ..storage.paths import is_folder
 
 # The digest of what is not a file, such as a module inside an archive: nothing has it.
 NO_FILE = "0" * 64
-# Folders of a repository; a package that installs one of these names does so by mistake.
-_OF_REPOSITORIES = ("benchmarks", "conftest", "docs", "examples", "scripts", "setup", "test", "tests")
-
-
-@cache
-def _is_installed(name: str) -> bool:
-    """Whether a module of this name, or the package that it is in, is in the standard library or installed."""
-    name = name.partition(".")[0]
-    if name in sys.stdlib_module_names or name in _OF_REPOSITORIES:
-        return name not in _OF_REPOSITORIES
-    spec = PathFinder.find_spec(name, installed().locations)
-    return spec is not None and spec.origin is not None and not foreign(spec.origin)
+# What this package measures with, beside the standard library; `test` is also what repositories call their tests.
+MEASURES = {"_pytest", "msgspec", "numpy", "onnx", "onnxruntime", "pandas", "pluggy", "pyarrow", "pytest", "scipy"}
+_NAMES = MEASURES | sys.stdlib_module_names - {"test"}
 
 
 @cache
@@ -58,7 +49,7 @@ class Loaded:
     digests : dict of str to str
         SHA-256 of each file, by its path, as it was before its code ran.
     in_place : set of str
-        Those that stand in the place of an installed module: whatever is measured may be measured by them.
+        Those that stand in the place of what this package measures with.
     """
 
     def __init__(self) -> None:
@@ -108,7 +99,7 @@ class Loaded:
 
     def _note(self, file: str, name: str = "", *, executed: bool = False) -> None:
         file = os.path.realpath(file)
-        if name and _is_installed(name):
+        if name.partition(".")[0] in _NAMES:
             self.in_place.add(file)
         if file not in self.digests:
             self.digests[file] = digest_of(file)
