@@ -181,8 +181,8 @@ def remembered(artifacts: Artifacts) -> Verified | None:
 
 
 def remember(artifacts: Artifacts, found: Chain) -> None:
-    """Keep how far the log was verified, if it is long enough to be worth it, and if that is possible."""
-    if found.verified and found.verified.size > WORTH_BYTES:
+    """Keep how far the log was verified, if that is news, worth it for its length, and possible."""
+    if found.verified and found.verified.size > WORTH_BYTES and found.verified != remembered(artifacts):
         with suppress(OSError):
             artifacts.write(artifacts.verified, canonical(found.verified))
 

@@ -17,8 +17,9 @@ from .origins import foreign_files
 class CodeSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What one process saw of the code around one phase of one gate; files go by their paths.
 
-    `loaded` are digests of files that belong to nothing installed, each sent once; `uses` are those that the gate is
-    made of besides its own; `twice` says what the gate's file names more than once.
+    `loaded` are digests of files that belong to nothing installed, each sent once, or again if it was loaded as
+    another; `uses` are those that the gate is made of besides its own; `twice` says what the gate's file names more
+    than once.
     """
 
     loaded: dict[str, str] = {}
@@ -31,7 +32,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._loaded = Loaded()
-        self._sent: set[str] = set()
+        self._sent: dict[str, str] = {}
         self._read: set[Path] = set()
 
     def close(self) -> None:
@@ -43,12 +44,12 @@ class Watch:
         if when == "call":
             return CodeSeen()
         digests = self._loaded.look_again()
-        new = {file: digest for file, digest in digests.items() if file not in self._sent}
-        self._sent |= new.keys()
+        new = {file: digest for file, digest in digests.items() if self._sent.get(file) != digest}
+        self._sent |= new
         twice = named_twice(item) if item.path not in self._read else []
         self._read.add(item.path)
         module, function = getattr(item, "module", None), getattr(item, "function", None)
-        uses = (self._loaded.used_by(module) if module else set()) | foreign_files(function)
+        uses = (self._loaded.used_by(module) if module else set()) | foreign_files(function) | self._loaded.in_place
         return CodeSeen(loaded=new, uses=tuple(sorted(uses - {os.path.realpath(item.path)})), twice=tuple(twice))
 
 

@@ -70,7 +70,7 @@ class Gate:
         **detail
             Further numbers worth keeping.
         """
-        name = slo or base_name(self.name)
+        name, value = slo or base_name(self.name), _number(value)
         if doubt_miss and not self.policy.limit(name).contains(value):
             self.inconclusive(f"{name} {_short(value, 3)}, but {doubt_miss}", sample=sample)
         failure = self._measure(name, value, sample, interval, detail, not_asked)
@@ -92,6 +92,7 @@ class Gate:
         `doubt_pass` says why a pass would show nothing: the gate is then inconclusive. `by_slo` holds further numbers
         that go with single SLOs, and `not_asked` why the question of one does not arise, as for `check`.
         """
+        values = {slo: _number(value) for slo, value in values.items()}
         if doubt_pass and all(self.policy.limit(slo).contains(value) for slo, value in values.items()):
             measured = ", ".join(f"{slo} {_short(value, 3)}" for slo, value in values.items())
             self.inconclusive(f"{measured}, but {doubt_pass}", sample=sample)
@@ -116,7 +117,7 @@ class Gate:
     ) -> str:
         """Record a value; return why it fails, an empty text if it does not."""
         limit = self.policy.limit(name)
-        finite = float(value) if value is not None and math.isfinite(value) else None
+        finite = value if value is not None and math.isfinite(value) else None
         self._record(
             name,
             value=finite,
@@ -195,6 +196,13 @@ class Gate:
                 not_asked=not_asked,
             )
         )
+
+
+def _number(value: float | None) -> float | None:
+    """Turn a measured number of any library into the one that is recorded, which is also the one that is judged."""
+    if isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b":
+        raise TypeError(f"measured {value}, expected a number: give what was measured, and the policy compares it")
+    return None if value is None else float(value)
 
 
 def _as_json(entry: object) -> Detail:

@@ -21,6 +21,9 @@ from ..storage.paths import is_folder
 
 # The digest of what is not a file, such as a module inside an archive: nothing has it.
 NO_FILE = "0" * 64
+# What this package measures with, beside the standard library; `test` is also what repositories call their tests.
+MEASURES = {"_pytest", "msgspec", "numpy", "onnx", "onnxruntime", "pandas", "pluggy", "pyarrow", "pytest", "scipy"}
+_NAMES = MEASURES | sys.stdlib_module_names - {"test"}
 
 
 @cache
@@ -45,18 +48,21 @@ class Loaded:
     ----------
     digests : dict of str to str
         SHA-256 of each file, by its path, as it was before its code ran.
+    in_place : set of str
+        Those that stand in the place of what this package measures with.
     """
 
     def __init__(self) -> None:
         self.digests: dict[str, str] = {}
+        self.in_place: set[str] = set()
         self._by: dict[str, set[str]] = {}
         self._executed: dict[str, list[ModuleType]] = {}
         self._loaders = pytest.MonkeyPatch()
         self._seen: set[str] = set()
-        for module in list(sys.modules.values()):
+        for name, module in list(sys.modules.items()):
             # A virtual environment's own start files are in no RECORD, so here the location is enough.
             if (file := _file_of(module)) and foreign(file, recorded=False):
-                self._note(file)
+                self._note(file, name)
         self._seen = set(sys.modules)
         sys.meta_path.insert(0, self)
         for loader in (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader):
@@ -75,7 +81,7 @@ class Loaded:
             spec: ModuleSpec | None = find(name, path, target) if find else None
             if spec is not None:
                 if spec.has_location and spec.origin and foreign(spec.origin):
-                    self._note(spec.origin)
+                    self._note(spec.origin, name)
                     self._by.setdefault(_importer(sys._getframe(1)), set()).add(name)
                 return spec
         return None
@@ -85,23 +91,27 @@ class Loaded:
 
         def exec_module(loader: Any, module: ModuleType) -> None:
             if foreign(loader.path):
-                self._note(loader.path)
+                self._note(loader.path, executed=True)
                 self._executed.setdefault(_importer(sys._getframe(1)), []).append(module)
             execute(loader, module)
 
         return exec_module
 
-    def _note(self, file: str) -> None:
+    def _note(self, file: str, name: str = "", *, executed: bool = False) -> None:
         file = os.path.realpath(file)
+        if name.partition(".")[0] in _NAMES:
+            self.in_place.add(file)
         if file not in self.digests:
             self.digests[file] = digest_of(file)
+        elif executed and digest_of(file) != self.digests[file]:  # what ran is both, and neither alone
+            self.digests[file] = NO_FILE
 
     def look_again(self) -> dict[str, str]:
         """Note what was loaded past the finder, and return all."""
         for name in sys.modules.keys() - self._seen:
             self._seen.add(name)
             if (file := _file_of(sys.modules.get(name))) and foreign(file):
-                self._note(file)
+                self._note(file, name)
         return self.digests
 
     def used_by(self, module: ModuleType) -> set[str]:

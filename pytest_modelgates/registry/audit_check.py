@@ -100,11 +100,11 @@ def kept_heads(artifacts: Artifacts) -> dict[str, Head]:
     return {model_id: head for model_id, head in found.items() if head}
 
 
-def newest_that_keeps_a_head(artifacts: Artifacts) -> str | None:
-    """Find the newest model whose manifest can be read and keeps an end of the log; None if there is none."""
+def newest_that_keeps_a_head(artifacts: Artifacts, ids: Sequence[str]) -> str | None:
+    """Find the newest of the models, oldest first, whose manifest can be read and keeps an end of the log."""
     begun, elsewhere = adopted(artifacts), pulled(artifacts)
-    ids = [model_id for model_id in model_ids(artifacts)[::-1] if model_id not in elsewhere]
-    return next((found for found in ids if _kept_head(artifacts, found, begun)), None)
+    newest_first = (model_id for model_id in reversed(ids) if model_id not in elsewhere)
+    return next((found for found in newest_first if _kept_head(artifacts, found, begun)), None)
 
 
 def pulled(artifacts: Artifacts) -> set[str]:

@@ -137,7 +137,8 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         if digest and change and digest != change.digest:
             problems.append(f"{live} has other bytes than when it was promoted (sha256:{change.digest[:16]}…){SEE}")
     # A manifest keeps an end of the log. Without one, a log that was cut off would pass unnoticed here.
-    keeps = newest_that_keeps_a_head(artifacts)
+    ids = model_ids(artifacts)
+    keeps = newest_that_keeps_a_head(artifacts, ids)
     level, doubts = _unless(log, lambda: check_log_end(artifacts, in_force.keys, keeps)) or ("not sound", [])
     problems += doubts
     plan = _unless(problems, lambda: read_plan(artifacts))
@@ -161,16 +162,16 @@ def status(artifacts: Artifacts, in_force: InForce) -> Status:
         killed=[str(each) for each in killed(artifacts)],
         newest=newest,
         problems=problems,
-        notes=[*chain.notes, *_not_noted(artifacts, newest, live)],
+        notes=[*chain.notes, *_not_noted(artifacts, ids, newest, live)],
         log_read=not damage,
         ab=str(plan) if plan else None,
         bucket=bucket,
     )
 
 
-def _not_noted(artifacts: Artifacts, newest: str | None, live: str | None) -> Iterator[str]:
+def _not_noted(artifacts: Artifacts, ids: list[str], newest: str | None, live: str | None) -> Iterator[str]:
     """Name a candidate that is newer than the one noted as the newest: a pack was cut short, or a copy was put here."""
-    last = model_ids(artifacts)[-1:] if newest else []
+    last = ids[-1:] if newest else []
     # What came from a bucket and went live was never a candidate here.
     if newest and last and int(last[0]) > int(newest) and last[0] not in (live, *past_live(artifacts, live)):
         yield f"{last[0]} is newer than {artifacts.latest_id} says; if that is the candidate, write its id there"
@@ -219,6 +220,9 @@ def _odd_places(artifacts: Artifacts, live: str | None) -> Iterator[str]:
             yield f"{staged}: a folder, where the link is made before it is moved{SEE}"
     if disk.is_there(artifacts.lock) and (disk.is_link(artifacts.lock) or not disk.is_file(artifacts.lock)):
         yield str(no_lock(artifacts.lock))
+    for folder in (artifacts.golden, artifacts.trials, artifacts.attestations, artifacts.all_reports):
+        if disk.is_there(folder) and not disk.is_folder(folder):
+            yield f"{folder}: not a folder, and every promotion writes into it; move it away"
     if problem := goldens_problem(artifacts):
         yield f"{problem}{SEE}"
 

@@ -140,8 +140,9 @@ def _at_once(cells: Sequence[bytes], column: Column) -> NDArray[Any] | None:
     if joined.translate(None, _IN_REAL):
         return None
     try:
-        # As an integer -0 would lose its sign.
-        if not any(mark in joined for mark in (b".", b"e", b"E", b"-0")):
+        # As an integer the -0 of a real number would lose its sign.
+        signed = () if column.kind in _WIDE else (b"-0",)
+        if not any(mark in joined for mark in (b".", b"e", b"E", *signed)):
             whole = np.array(list(map(int, cells)), dtype=np.int64)
             return whole if _fits(whole, column) else None
     except (ValueError, OverflowError):

@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from pytest_modelgates.errors import ModelgatesError
 from pytest_modelgates.packing import pack  # noqa: F401
 from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import events, garbage, promote, recover, store  # noqa: F401
+from pytest_modelgates.storage.bucket import Bucket
 
 SECONDS, HANGS = 60, 124
 PTRACER, ANYBODY = 0x59616D61, -1
@@ -92,14 +94,44 @@ def killed_after_the_flip() -> None:
     store._commit = lambda artifacts, key, intent: os._exit(9)
 
 
+def killed_at(step: str) -> None:
+    """The machine stops before the n-th call that changes a disk, or before or after a bucket is asked to keep."""
+    left = int(step)
+
+    def one() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os._exit(9)
+
+    def watched(where: Any, name: str, *, after: bool = False) -> None:
+        genuine = getattr(where, name)
+
+        def call(*words: Any, **more: Any) -> Any:
+            one()
+            found = genuine(*words, **more)
+            if after:
+                one()
+            return found
+
+        setattr(where, name, call)
+
+    for name in ("write", "fsync", "ftruncate", "replace", "rename", "symlink", "unlink", "mkdir", "rmdir", "chmod"):
+        watched(os, name)
+    watched(Bucket, "put_new", after=True)
+
+
 DEFENCES = (no_fsync, no_folder_fsync, no_lock, no_intent, naive_link)
-MUTANTS = {each.__name__: each for each in (*DEFENCES, killed_before_the_flip, killed_after_the_flip)}
+MUTANTS: dict[str, Callable[..., None]] = {
+    each.__name__: each for each in (*DEFENCES, killed_before_the_flip, killed_after_the_flip, killed_at)
+}
 
 
 def child(commands: list[list[str]], mutant: str | None, gate: socket.socket | None) -> int:
     """Run commands one after the other until one fails; if there is a gate, once somebody opens it."""
     if mutant:
-        MUTANTS[mutant]()
+        name, *words = mutant.split()
+        MUTANTS[name](*words)
     if gate is not None:
         # Poll and no read: strace may interrupt what it finds us in, and calls are counted.
         ctypes.CDLL(None).prctl(PTRACER, ANYBODY, 0, 0, 0)

@@ -105,6 +105,22 @@ def test_what_is_not_finite_fails_and_is_recorded_as_nothing(policy: Policy, val
     assert (gate.evidence[0].value, gate.evidence[0].detail, gate.evidence[0].interval) == (None, {"also": None}, None)
 
 
+@pytest.mark.parametrize("value", [True, False, np.False_, np.array(False)], ids=repr)
+def test_whether_it_is_so_is_not_a_measurement(policy: Policy, value: float) -> None:
+    gate = Gate("pnl.exposure", policy)
+    for check in (gate.check, lambda value: gate.check_each({"pnl.exposure": value})):
+        with pytest.raises(TypeError, match=r"^measured (True|False), expected a number: give what was measured"):
+            check(value)
+    assert gate.evidence == []
+
+
+def test_what_is_judged_is_what_is_recorded(policy: Policy) -> None:
+    gate = Gate("pnl.largest_weight", policy)
+    # In float32 it would be 0.2, the limit; as it is recorded it is more.
+    assert failure(gate, np.float32(0.2)).startswith("pnl.largest_weight: measured 0.2 weight, limit 0 ≤ · ≤ 0.2\n")
+    assert gate.evidence[0].value > 0.2
+
+
 @given(value=st.floats())
 def test_a_check_passes_exactly_within_the_bounds(value: float) -> None:
     gate = Gate(PARITY, load_policy(None))

@@ -1,15 +1,17 @@
 """Which files of code a process loaded, as they were before they ran."""
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
+from importlib.metadata import requires
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pytest_modelgates.gating.loaded import NO_FILE, Loaded, digest_of, foreign
+from pytest_modelgates.gating.loaded import MEASURES, NO_FILE, Loaded, digest_of, foreign
 from pytest_modelgates.policy import load
 from pytest_modelgates.storage.digests import sha256
 
@@ -42,6 +44,15 @@ def test_a_file_that_rewrites_itself_is_digested_as_it_was_before(loaded: Loaded
     (tmp_path / "turncoat.py").write_text(source)
     importlib.import_module("turncoat")
     assert loaded.look_again()[str(tmp_path / "turncoat.py")] == sha256(source.encode())
+
+
+def test_what_stands_in_the_place_of_what_is_measured_with_is_known(loaded: Loaded, tmp_path: Path) -> None:
+    for name in ("this", "own"):  # one of the standard library, which nobody has imported
+        (tmp_path / f"{name}.py").touch()
+        importlib.import_module(name)
+    assert loaded.in_place == {str(tmp_path / "this.py")}
+    needed = {re.split(r"[^\w-]", line)[0] for line in requires("pytest-modelgates") or () if ";" not in line}
+    assert {name for name in needed if not name.startswith(("pytest-", "shtab"))} <= MEASURES
 
 
 def test_a_module_uses_what_it_names_and_what_it_was_the_first_to_load(loaded: Loaded, tmp_path: Path) -> None:

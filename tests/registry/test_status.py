@@ -225,7 +225,15 @@ def test_status_of_a_long_log_remembers_how_far_it_was_sound(
     assert status(registry.artifacts, registry.in_force).sound
     assert registry.artifacts.verified.exists()
     monkeypatch.setattr(whole, "decoded", None)
+    monkeypatch.setattr(Artifacts, "write", None)  # so it does not write what it knows
     assert status(registry.artifacts, registry.in_force).sound
+
+
+def test_status_looks_for_models_once(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, genuine = [], LocalDisk.folders
+    monkeypatch.setattr(LocalDisk, "folders", lambda disk, path: asked.append(path) or genuine(disk, path))
+    assert status(registry.artifacts, registry.in_force).sound
+    assert asked == [registry.artifacts.models]
 
 
 def test_a_model_that_may_not_be_read_hides_no_other(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,6 +257,15 @@ def test_a_folder_where_a_link_is_made_is_a_problem(registry: Registry, place: s
     (registry.artifacts.models / place).mkdir()
     said = f"{registry.artifacts.models / place}: a folder, where the link is made before it is moved"
     assert status(registry.artifacts, registry.in_force).problems == [f"{said}; see: modelgates recover"]
+
+
+@pytest.mark.parametrize("name", ["golden", "trials", "attestations", "reports"])
+def test_a_file_in_the_place_of_a_folder_that_promotions_write_into_is_a_problem(registry: Registry, name: str) -> None:
+    folder = registry.artifacts.root / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_bytes(b"")
+    said = f"{folder}: not a folder, and every promotion writes into it; move it away"
+    assert said in status(registry.artifacts, registry.in_force).problems
 
 
 def test_what_lies_in_the_locks_place_is_a_problem(registry: Registry) -> None:

@@ -76,8 +76,15 @@ def serving(onnx: Path, operations: str = "", *, beside: Sequence[Path] = ()) ->
     registry.mkdir(exist_ok=True)
     (registry / "policy.toml").touch()
     (registry / "operations.toml").write_text(operations)
-    command = [sys.executable, "-m", "pytest_modelgates", "serve", "--onnx", onnx, "--http", "0"]
-    command += [word for path in beside for word in ("--beside", path)]
+    command = [word for path in beside for word in ("--beside", path)]
+    with started(onnx, *command) as running:
+        yield running
+
+
+@contextmanager
+def started(onnx: Path, *words: str | Path, within: Sequence[str] = ()) -> Iterator[Running]:
+    """Serve a model in a process of its own, perhaps one that sees other disks."""
+    command = [*within, sys.executable, "-m", "pytest_modelgates", "serve", "--onnx", onnx, "--http", "0", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

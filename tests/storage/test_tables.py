@@ -51,6 +51,13 @@ def test_a_file_without_a_header_that_can_be_read_is_refused(content: bytes, say
             reader(content, "live.csv")
 
 
+def test_a_whole_number_has_no_sign_of_zero_and_may_begin_with_it() -> None:
+    for kind in ("int32", "int64"):
+        table = read("n\n-0\n+0\n-07\n7\n", Column("n", kind))
+        assert (table.values["n"].tolist(), whys(table)) == ([0, 0, -7, 7], [])
+    assert np.signbit(read("n\n-0\n", Column("n", "float64")).values["n"]).tolist() == [True]
+
+
 def test_keys_are_text_as_it_is_written() -> None:
     names = ["0001", "1", "1E5", "10E4", "NA", "null", "None", "nan", "12.50", "12.5", " A", "A ", "True", "é", "2020"]
     table = read("asset\n" + "".join(f"{name}\n" for name in names), Column("asset", "text"))
