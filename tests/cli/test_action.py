@@ -57,6 +57,26 @@ def test_a_model_that_cannot_be_gated_is_refused_and_the_summary_says_why(tmp_pa
     assert ran.uses["actions/upload-artifact@v4"]["name"] == "modelgates"
 
 
+def test_a_model_that_is_called_like_an_option_is_none_of_ours(tmp_path: Path) -> None:
+    ran = run(tmp_path, model="--help")
+    assert ran.statuses == [0, 0, 1]
+    assert ran.outputs["verdict"] == "refused"
+    assert "--help: no such model directory" in ran.printed
+
+
+def test_options_on_further_lines_count_too(tmp_path: Path, good_model: Path) -> None:
+    ran = run(tmp_path, model=str(good_model.relative_to(tmp_path)), command="gate\n  --policy=strict.toml\n")
+    assert (ran.statuses, ran.outputs["verdict"]) == ([0, 0, 1], "refused")
+    assert "strict.toml: no such policy file" in ran.printed
+
+
+def test_a_command_that_gates_nothing_has_not_passed(tmp_path: Path) -> None:
+    ran = run(tmp_path, command="gate --help")
+    assert ran.statuses == [0, 0, 1]
+    assert ran.outputs == {"verdict": "error", "report": ""}
+    assert ran.printed.endswith("gate --help: it ended with 0 and no gate ran\n")
+
+
 def test_what_prepares_fails_the_step_and_nothing_is_gated(tmp_path: Path) -> None:
     ran = run(tmp_path, model="artifacts/models/1", prepare="echo one\nfalse\necho two")
     assert ran.statuses == [0, 1]
