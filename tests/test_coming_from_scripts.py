@@ -51,6 +51,7 @@ DAYS = [
     ("make promote", 0, None),
     ("make rollback", 2, None),  # it asks for the model, and nobody sits at a terminal
     ("modelgates nightly --promote", 0, None),
+    ('modelgates rollback ID --reason "emergency"', 0, "first"),
     ('modelgates kill --reason "emergency"', 0, None),
 ]
 ELSEWHERE = {"make e2e"}  # a step of its own in CI
@@ -104,6 +105,13 @@ def test_each_command_of_the_page_runs(desk: Path) -> None:
         place = desk / path.strip("`").replace("ID", ids["second"])
         assert place.exists(), place
         assert place.is_symlink() == (place.name in {"latest", "latest.onnx", "predictions.jsonl"})
+
+
+@pytest.mark.integration
+def test_the_python_of_the_page_runs_as_it_stands(desk: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (desk / "drift.py").write_text(f"current_predictions = [row / 1000 for row in range(1000)]\n{block}", "utf-8")
+    assert run(desk, "python drift.py") == "PSI: 0.000\nDrift detected: False\n"
 
 
 def test_each_limit_of_the_page_is_the_policys() -> None:

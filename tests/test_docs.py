@@ -105,6 +105,9 @@ def test_the_first_screen_shows_a_run_that_the_tutorial_has_too_and_a_picture() 
     assert sum(line.startswith("$ ") for line in screen) <= 5
     assert any(line.startswith("![") for line in screen)
     assert any("pytest-modelgates on PyPI, and no other name" in line for line in screen)
+    # In a checkout, pytest would load what the project's own tests need.
+    (install,) = [line for line in screen if line.startswith("$ pip ")]
+    assert f"`{install[2:].partition('  #')[0].rstrip()}`" in TEXTS["docs/tutorial.md"]
     # The tutorial's output is what tests/test_tutorial.py sees; columns of a table are as wide as they must be.
     row = r"(?m)^([a-z]+\.\w+) +(?:hard|soft) (\S+ \S+) +(\S*[<≤≥>]\S*) .*(passed|WARN)$"
     shown, seen = (re.findall(row, text) for text in ("\n".join(screen), TEXTS["docs/tutorial.md"]))

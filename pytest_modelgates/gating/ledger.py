@@ -25,6 +25,7 @@ from ..policy.sections import Waiver
 from ..storage.digests import sha256, tree_digest
 from ..storage.paths import is_folder
 from ..storage.strict_json import canonical, readable
+from ..storage.text import first_line
 from .code import Code, CodeSeen, Watch
 from .collection import ATTEMPTS, GATE, PACKAGED, checked_model_dirs, identity, in_force_of, read_first, severity
 from .gate import Gate
@@ -33,7 +34,7 @@ from .outcome import WORD, first_words, gate_of, is_miss, is_unmeasured, model_i
 from .plain import as_json, carried
 from .properties import properties
 from .report_place import refuse_other_places
-from .verdict_hook import tell, verdict_record
+from .verdict_hook import HOOK, tell, verdict_record
 
 LIBRARIES = (
     "pytest-modelgates",
@@ -239,7 +240,11 @@ class Run:
             # A record that grew after its teardown, by a repeat, is judged anew.
             judged = ended if ended and ended.record is found else self._judge(key[0], found)
             if judged is not ended:
-                self._tell(key[0], judged)
+                try:
+                    self._tell(key[0], judged)
+                except pytest.exit.Exception as error:  # the run is over; this would set its status
+                    self.cut_short = True
+                    self.hook_problems.append(f"{HOOK}: Exit: {first_line(error)}")
             self._judged.setdefault(key[0], []).append(replace(judged, record=record))
 
     def _tell(self, model_id: str, judged: Judged) -> None:

@@ -120,7 +120,8 @@ def verdict_record(judged: Judged, policy: Policy, model_id: str, digest: str) -
 def tell(config: pytest.Config, record: VerdictRecord) -> list[str]:
     """Call every plugin that listens, each by itself; return what went wrong, which changes no outcome.
 
-    Ctrl-C and `pytest.exit` go their way: they end the run, which is then not green.
+    Ctrl-C and `pytest.exit` go their way: they end the run, which is then not green. What ends a process otherwise,
+    `sys.exit`, is one more error.
     """
     import pytest
 
@@ -130,10 +131,10 @@ def tell(config: pytest.Config, record: VerdictRecord) -> list[str]:
         others = [each for each in manager.get_plugins() if each is not plugin]
         try:
             manager.subset_hook_caller(HOOK, others)(record=record)
-        except pytest.exit.Exception:
+        except (KeyboardInterrupt, pytest.exit.Exception):
             raise
-        # Not only Exception: pytest's own skip and fail are none.
-        except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
+        # Not only Exception: what pytest's skip and fail raise is none, and neither is SystemExit.
+        except BaseException as error:
             name = manager.get_name(plugin) or type(plugin).__name__
             problems.append(printable(f"{HOOK} of {name}: {type(error).__name__}: {first_line(error)}"))
     return problems

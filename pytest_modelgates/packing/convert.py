@@ -170,8 +170,9 @@ def _convert_sklearn(model: Any, names: Sequence[str], texts: Categories) -> onn
             options={"zipmap": False} if classifier else None,
         )
     except Exception as error:  # the converters let any error inside them through
+        text = "" if texts or not _takes_names(model) else "if it takes text, declare that, categories={…}; or "
         raise PackError(
-            f"skl2onnx cannot convert {type(model).__name__} ({root_cause(error)}); {instead(model)}"
+            f"skl2onnx cannot convert {type(model).__name__} ({root_cause(error)}); {text}{instead(model)}"
         ) from error
     if _takes_names(model):
         _rename_inputs(converted.graph, names)

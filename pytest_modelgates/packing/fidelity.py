@@ -11,6 +11,7 @@ from ..model.causes import likely_cause
 from ..model.panel import Panel
 from ..model.parity import PARITY_TOLERANCE, Comparison, Parity
 from ..model.session import OnnxModel
+from ..model.sidecar import REFERENCE
 from .convert import NativeScore
 
 # Rounding in float32 moves scores by less than this share of their spread, unless an offset dwarfs it. What a converter
@@ -30,7 +31,7 @@ def check_conversion(
 ) -> None:
     """Refuse a conversion that scores as another model would, and warn of one that the gate of parity will refuse.
 
-    `otherwise` says what to pack instead, where no cause is found.
+    `otherwise` says what to pack instead, if the difference does not come from a cast.
 
     Raises
     ------
@@ -40,17 +41,38 @@ def check_conversion(
     if parity.scaled <= PARITY_TOLERANCE:
         return
     session = OnnxModel(content, panel.sidecar)
-    cause = _cast_cause(session, panel, given, native) or likely_cause(
-        content,
-        panel.sidecar,
-        compared,
-        otherwise=f"the converter leaves a part of the model out: {otherwise}",
+    cause = _cast_cause(session, panel, given, native)
+    if cause is None:
+        unknown = "the converter leaves a part of the model out"
+        cause = likely_cause(content, panel.sidecar, compared, otherwise=unknown)
+        cause += f": {otherwise}" if cause == unknown else f"; or {otherwise}"
+    _refuse_or_warn(parity, "estimator", cause)
+
+
+def check_reference(parity: Parity, compared: Comparison, *, content: bytes, panel: Panel) -> None:
+    """Refuse or warn likewise of a ready ONNX model that scores otherwise than the panel's `reference` says.
+
+    Raises
+    ------
+    PackError
+        With the likeliest cause.
+    """
+    if parity.scaled <= PARITY_TOLERANCE:
+        return
+    otherwise = (
+        "look whether features names them in the order that the model takes, whether its output is the one that you "
+        "mean, and whether reference is of the same rows"
     )
-    found = f"the ONNX model differs from the estimator by {parity.scaled:.3g} times the spread of its scores"
+    cause = likely_cause(content, panel.sidecar, compared, otherwise=otherwise)
+    _refuse_or_warn(parity, f"panel's {REFERENCE!r}", cause)
+
+
+def _refuse_or_warn(parity: Parity, what: str, cause: str) -> None:
+    found = f"the ONNX model differs from the {what} by {parity.scaled:.3g} times the spread of its scores"
     if not parity.scaled <= ANOTHER_MODEL:
         raise PackError(f"{found}, expected at most {PARITY_TOLERANCE:g}: {cause}")
     warnings.warn(
-        f"{found}, the packaged policy admits {PARITY_TOLERANCE:g}: {cause}", stacklevel=5
+        f"{found}, the packaged policy admits {PARITY_TOLERANCE:g}: {cause}", stacklevel=6
     )  # where `pack` was called
 
 

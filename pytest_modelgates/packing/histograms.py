@@ -54,7 +54,10 @@ class _Categorical:
         encoder, names = model._preprocessor.named_transformers_["encoder"], getattr(model, "feature_names_in_", None)
         for column, given in zip(self.columns, encoder.categories_, strict=False):
             texts = declared.get(names[column]) if names is not None else None
-            self._values.append([texts.index(value) if texts else float(value) for value in given])
+            # An encoder before it may have made numbers of the texts, under the same name.
+            self._values.append(
+                [texts.index(each) if texts and isinstance(each, str) else float(each) for each in given]
+            )
         self._known, self._rows = model._bin_mapper.make_known_categories_bitsets()
 
     def split(self, tree: Any, node: Any) -> tuple[list[float], bool]:

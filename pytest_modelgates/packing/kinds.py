@@ -56,6 +56,8 @@ def _advice(part: Any) -> str | None:
         return "encode its categories as numbers before the fit"
     if name == "CalibratedClassifierCV" and part.method == "isotonic":
         return "fit it with method='sigmoid'"
+    if name == "CalibratedClassifierCV" and hasattr(part.estimator, "steps"):
+        return "put the steps before its classifier in front of CalibratedClassifierCV"
     if name.startswith("XGB") and getattr(part, "booster", None) == "gblinear":
         return "fit Ridge or LogisticRegression of scikit-learn in place of gblinear"
     return None

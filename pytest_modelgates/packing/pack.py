@@ -38,7 +38,7 @@ from .classes import class_position, cut_zipmaps, fitted_classes
 from .codes import coded
 from .convert import NativeScore, convert, finish
 from .description import Arguments, Description, check_arguments, describe
-from .fidelity import check_conversion
+from .fidelity import check_conversion, check_reference
 from .kinds import instead, scoped
 from .panel_input import checked_panel, matrix
 from .probing import probe
@@ -172,9 +172,13 @@ def pack_as_described(
     parity = compared.measure(session)
     _refuse_unknown_scores(session, packed, compared, parity)
     if native is not None:
+        order = "declare texts in the order of the categories that it was fitted on, or " if sidecar.categories else ""
+        otherwise = f"{order}{instead(model)}"
         check_conversion(
-            parity, compared, content=content, panel=packed, given=numbers, native=native, otherwise=instead(model)
+            parity, compared, content=content, panel=packed, given=numbers, native=native, otherwise=otherwise
         )
+    else:
+        check_reference(parity, compared, content=content, panel=packed)
     contents = {
         MODEL: content,
         SIDECAR: readable(sidecar),

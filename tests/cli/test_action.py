@@ -10,6 +10,7 @@ import yaml
 
 from pytest_modelgates.cli.scaffold import write_templates
 from pytest_modelgates.evidence.report import read_report
+from pytest_modelgates.evidence.seal import generate_key
 from tests.support.actions import Ran, run_action
 
 pytestmark = pytest.mark.integration
@@ -55,6 +56,38 @@ def test_a_model_that_cannot_be_gated_is_refused_and_the_summary_says_why(tmp_pa
         "artifacts/models/1763884678, or its id\n\n"
     )
     assert ran.uses["actions/upload-artifact@v4"]["name"] == "modelgates"
+
+
+def test_with_a_key_the_sealed_report_is_uploaded_beside_the_plain_one(
+    tmp_path: Path, good_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate_key(tmp_path / "key.pem")
+    monkeypatch.setenv("MODELGATES_KEY", str(tmp_path / "key.pem"))
+    ran = run(tmp_path, model=str(good_model.relative_to(tmp_path)))
+    assert (ran.statuses, ran.outputs["verdict"]) == ([0, 0, 0], "passed"), ran.printed
+    time = Path(ran.outputs["report"]).name.removesuffix(".dsse.json")
+    uploaded = {path.name for path in Path(ran.uses["actions/upload-artifact@v4"]["path"]).iterdir()}
+    assert uploaded == {"junit.xml", f"{time}.dsse.json", f"{time}.json", f"{time}.html"}
+
+
+def test_a_model_that_is_called_like_an_option_is_none_of_ours(tmp_path: Path) -> None:
+    ran = run(tmp_path, model="--help")
+    assert ran.statuses == [0, 0, 1]
+    assert ran.outputs["verdict"] == "refused"
+    assert "--help: no such model directory" in ran.printed
+
+
+def test_options_on_further_lines_count_too(tmp_path: Path, good_model: Path) -> None:
+    ran = run(tmp_path, model=str(good_model.relative_to(tmp_path)), command="gate\n  --policy=strict.toml\n")
+    assert (ran.statuses, ran.outputs["verdict"]) == ([0, 0, 1], "refused")
+    assert "strict.toml: no such policy file" in ran.printed
+
+
+def test_a_command_that_gates_nothing_has_not_passed(tmp_path: Path) -> None:
+    ran = run(tmp_path, command="gate --help")
+    assert ran.statuses == [0, 0, 1]
+    assert ran.outputs == {"verdict": "error", "report": ""}
+    assert ran.printed.endswith("gate --help: it ended with 0 and no gate ran\n")
 
 
 def test_what_prepares_fails_the_step_and_nothing_is_gated(tmp_path: Path) -> None:

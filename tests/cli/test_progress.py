@@ -3,13 +3,16 @@
 import io
 import signal
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pytest_modelgates.cli import progress
 from pytest_modelgates.cli.progress import with_progress
 from pytest_modelgates.drift.summary import Reference
 from pytest_modelgates.monitoring.engines import here
+from tests.support.handmade import Registry
 from tests.support.terminal import in_a_terminal
 
 REFERENCE = Reference.of([0.0, 1.0])
@@ -87,3 +90,37 @@ def test_work_without_a_terminal_sets_no_timer(monkeypatch: pytest.MonkeyPatch) 
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
         assert signal.getsignal(signal.SIGALRM) == before
     assert sys.stderr.getvalue() == ""
+
+
+IMPATIENT = """
+import sys
+from pytest_modelgates.cli import main, progress
+progress._PATIENCE_S = progress._EVERY_S = 1e-4
+sys.exit(main(sys.argv[1:]))
+"""
+LONG = [
+    pytest.param("packing: 0 s", ["pack", "MODEL/model.onnx", "--panel", "0.csv", "--spec", "none.toml"], id="pack"),
+    pytest.param("running the gates on copies that were broken on purpose: 0 s", ["prove", "MODEL"], id="prove"),
+    pytest.param("checking models and log: 0 s", ["recover", "--artifacts", "ROOT"], id="recover"),
+    pytest.param("looking for what can go: 0 s", ["gc", "--keep", "9", "--artifacts", "ROOT"], id="gc"),
+    pytest.param(
+        "counting: 1 of 2 parts, about 0 s left",
+        ["drift-check", "0.csv", "1.csv", "--column", "prediction", "--artifacts", "ROOT"],
+        id="drift-check",
+    ),
+]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("line", "words"), LONG)
+def test_each_verb_that_may_take_long_says_so(registry: Registry, tmp_path: Path, line: str, words: list[str]) -> None:
+    """Here each ends at once, by what it finds or lacks; the line comes however long it takes."""
+    root = registry.artifacts.root
+    for name in ("0.csv", "1.csv"):
+        pd.DataFrame({"prediction": range(100)}).to_csv(tmp_path / name)
+    (root / "models" / registry.candidate / "CHANGES.md").write_text("Not what the manifest lists: prove refuses it.")
+    places = {"MODEL": str(root / "models" / registry.candidate), "ROOT": str(root)}
+    for place, path in places.items():
+        words = [word.replace(place, path) for word in words]
+    _, said = in_a_terminal([sys.executable, "-c", IMPATIENT, *words], cwd=tmp_path)
+    assert f"\r\033[K{line}" in said

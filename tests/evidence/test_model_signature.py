@@ -151,6 +151,17 @@ def test_a_statement_that_contradicts_itself_is_refused_whoever_signed_it(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.integration
+def test_a_signature_that_the_reference_made_over_fewer_files_is_refused(
+    good_model: Path, key: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    bundle, left_out = tmp_path / "theirs.sig", good_model / "bench.json"
+    words = ("sign", "key", good_model, "--private_key", key, "--signature", bundle, "--ignore-paths", left_out)
+    assert reference(*words).returncode == 0
+    assert verify(good_model, key, bundle) == 1
+    assert capsys.readouterr().out.splitlines()[1:] == ["theirs.sig: bench.json: there, and not signed"]
+
+
 def test_what_cannot_be_a_key_is_refused_with_what_to_do(
     good_model: Path, key: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -64,6 +64,7 @@ RAISED = [
     pytest.param("raise ValueError('no\\nroute')", "ValueError: no", id="error"),
     pytest.param("import pytest; pytest.skip('not today')", "Skipped: not today", id="skip"),
     pytest.param("import pytest; pytest.fail('no')", "Failed: no", id="fail"),
+    pytest.param("raise SystemExit(0)", "SystemExit: 0", id="sys-exit"),
 ]
 
 
@@ -135,3 +136,34 @@ def test_a_run_that_was_ended_is_not_green_whatever_status_that_named(pytester: 
     ledger = ledger_of(model)
     assert ledger.run.exit_status == 1
     assert len(ledger.models[model.name].gates) == 1
+
+
+@pytest.mark.integration
+def test_who_ends_the_run_when_a_gate_is_told_of_again_at_its_end_makes_no_red_run_green(
+    pytester: pytest.Pytester,
+) -> None:
+    model = own_gate(pytester, severity="hard", value="0")
+    pytester.makeconftest(
+        """
+        import pytest
+
+        kept = []
+
+        def pytest_modelgates_verdict(record):
+            if record.verdict == "not run":
+                pytest.exit("enough", returncode=0)
+
+        def pytest_runtest_logreport(report):
+            kept.append(report)
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_protocol(item):
+            yield
+            item.ihook.pytest_runtest_logreport(report=kept[0])
+            return True
+        """
+    )
+    result = run_apart(pytester, f"--model-dir={model}", "test_mine.py")
+    assert result.ret == 1
+    assert ledger_of(model).run.exit_status == 1
+    assert "pytest_modelgates_verdict: Exit: enough; no verdict changed by it, but it was not told" in result.outlines

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from pytest_modelgates import pack
 from pytest_modelgates.errors import OnnxError, PackError
+from pytest_modelgates.extras import extra
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.session import OnnxModel
 from pytest_modelgates.model.sidecar import Feature, Sidecar
@@ -265,3 +266,26 @@ def test_the_documents_say_how_live_rows_are_numbered(tmp_path: Path) -> None:
     names: dict[str, Any] = {"directory": pack_text(tmp_path), "rows": live.copy()}
     exec(recipe, names)
     assert names["rows"]["b"].tolist() == [NAMES.index(name) for name in live["b"]]
+
+
+def test_a_pipeline_that_takes_text_which_was_not_declared_is_refused_with_what_to_declare(tmp_path: Path) -> None:
+    compose, preprocessing = extra("sklearn.compose"), extra("sklearn.preprocessing")
+    encoder = compose.ColumnTransformer([("text", preprocessing.OneHotEncoder(), ["sector"])])
+    model = extra("sklearn.pipeline").make_pipeline(encoder, estimator("sklearn.linear_model", "Ridge"))
+    model.fit(frame(0)[["sector"]], frame(0)["target"])
+    with pytest.raises(PackError, match=r"if it takes text, declare that, categories=\{…\}; or convert it to ONNX"):
+        pack(
+            model,
+            frame(1),
+            features={"sector": "all"},
+            horizon=1,
+            trained_until=date(2019, 12, 31),
+            changes="Text.",
+            artifacts=tmp_path,
+        )
+
+
+def test_texts_in_another_order_than_that_of_the_fit_are_refused_with_that_cause(tmp_path: Path) -> None:
+    model = estimator("lightgbm", "LGBMRegressor").fit(categorical(frame(0)), frame(0)["target"])
+    with pytest.raises(PackError, match="declare texts in the order of the categories that it was fitted on, or "):
+        _pack_lightgbm(model, tmp_path, categories={"sector": SECTORS[::-1]})

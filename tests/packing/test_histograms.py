@@ -4,7 +4,10 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
 from pytest_modelgates.packing.convert import convert
 
@@ -51,3 +54,18 @@ def test_texts_are_the_numbers_that_were_declared() -> None:
     session = onnxruntime.InferenceSession(converted.SerializeToString())
     _, chances = session.run(None, {session.get_inputs()[0].name: rows.to_numpy("float32")})
     np.testing.assert_allclose(chances[:, 1], native(frame), atol=1e-6)
+
+
+def test_texts_that_an_encoder_before_it_numbered_are_its_numbers() -> None:
+    names = ["up", "down", "flat"]
+    frame = ROWS.assign(kind=RANDOM.choice(names, 900)).fillna({"x": 0.0})
+    encoder = ColumnTransformer(
+        [("text", OrdinalEncoder(), ["kind"])], remainder="passthrough", verbose_feature_names_out=False
+    ).set_output(transform="pandas")
+    boosting = HistGradientBoostingRegressor(max_iter=9, categorical_features=["kind"])
+    model = make_pipeline(encoder, boosting).fit(frame, frame["kind"] == "flat")
+    converted, native = convert(model, list(ROWS), None, {"kind": names})
+    session = onnxruntime.InferenceSession(converted.SerializeToString())
+    given = {name: frame[[name]].to_numpy(object if name == "kind" else "float32") for name in ROWS}
+    (scores,) = session.run(None, given)
+    np.testing.assert_allclose(scores[:, 0], native(frame), atol=1e-6)

@@ -633,13 +633,14 @@ def test_models_that_cannot_be_packed_are_refused_in_a_line(
 
 def test_what_gates_measure_is_packed_and_left_to_the_gates(tmp_path: Path) -> None:
     panel = rows()
-    panel["reference"] += 0.5
+    panel["reference"] += 2**-8
     panel.loc[3, "target"] = 7.0
-    directory = pack_ready(tmp_path, panel, trained_until=date(2020, 1, 1))
+    with pytest.warns(UserWarning, match="the packaged policy admits 1e-05: ONNX Runtime's score is 1 times"):
+        directory = pack_ready(tmp_path, panel, trained_until=date(2020, 1, 1))
     assert verify(directory)
     candidate = Candidate(directory)
     assert not candidate.parity_claim.ok
-    assert candidate.parity_claim.max_abs_diff == 0.5
+    assert candidate.parity_claim.max_abs_diff == 2**-8
     assert candidate.panel.overlapping_rows() == ["2020-01-01"] * 3
 
 
@@ -901,3 +902,51 @@ left = set(os.listdir(artifacts)) - {".lock", "promotions.log", "trials"}
 print(len(left))
 """
     assert _run(script, tmp_path) == 1
+
+
+DIFFERS = "the ONNX model differs from the panel's 'reference' by {} times the spread of its scores, "
+MISTAKEN = [
+    pytest.param(
+        {"features": {"b": "size", "a": "price"}},
+        None,
+        DIFFERS.format("*") + "expected at most 1e-05: look whether features names them in the order that the model "
+        "takes, whether its output is the one that you mean, and whether reference is of the same rows",
+        id="columns-in-another-order",
+    ),
+    pytest.param(
+        {"output": ("both", 1)},
+        None,
+        DIFFERS.format("*") + "expected at most 1e-05: column 0 of output 'score' agrees: pack with output = "
+        "('score', 0)",
+        id="another-output",
+    ),
+    pytest.param(
+        {},
+        lambda panel: panel.assign(reference=-panel["reference"]),
+        DIFFERS.format("*") + "expected at most 1e-05: ONNX Runtime's score is -1 times the native one plus *: look "
+        "for a sign, a unit or a scaling that only one of them has",
+        id="another-sign",
+    ),
+]
+
+
+@pytest.mark.parametrize(("described", "changed", "message"), MISTAKEN)
+def test_a_ready_model_that_scores_otherwise_than_its_reference_is_refused(
+    tmp_path: Path, described: dict[str, Any], changed: Callable[[pd.DataFrame], pd.DataFrame] | None, message: str
+) -> None:
+    model = linear([10, 1])
+    both = onnx.helper.make_node("Add", [model.graph.input[0].name] * 2, ["both"])
+    model.graph.node.append(both)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("both", onnx.TensorProto.FLOAT, [None, 2]))
+    wanted = {"output": ("score", 0), **described}
+    with pytest.raises(PackError, match=refusal(message)):
+        pack_ready(tmp_path, changed(rows()) if changed else rows(), model.SerializeToString(), **wanted)
+    assert not (tmp_path / "models").exists()
+    assert pack_ready(tmp_path, model=model.SerializeToString(), output=("score", 0)).exists()
+
+
+def test_a_ready_model_that_is_a_little_off_its_reference_is_packed_with_a_warning(tmp_path: Path) -> None:
+    panel = rows()
+    panel["reference"] += 1e-3 * (np.arange(len(panel)) % 3)
+    with pytest.warns(UserWarning, match=r"^the ONNX model differs from the panel's 'reference' by .*, the packaged"):
+        pack_ready(tmp_path, panel)

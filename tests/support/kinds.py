@@ -507,6 +507,14 @@ def _calibrated_forest(rows: pd.DataFrame, *, method: str) -> Any:
     return wrapped.fit(rows[NUMBERS], up(rows))
 
 
+def _calibrated_pipeline(rows: pd.DataFrame, *, inside: bool) -> Any:
+    joined, calibrated = extra("sklearn.pipeline").make_pipeline, extra("sklearn.calibration").CalibratedClassifierCV
+    scaler = estimator("sklearn.preprocessing", "StandardScaler")
+    model = estimator("sklearn.linear_model", "LogisticRegression")
+    found = calibrated(joined(scaler, model), cv=3) if inside else joined(scaler, calibrated(model, cv=3))
+    return found.fit(rows[NUMBERS], up(rows))
+
+
 def _on_text_of_catboost(rows: pd.DataFrame) -> Any:
     names = [*NUMBERS, "sector"]
     return estimator("catboost", "CatBoostRegressor", cat_features=["sector"]).fit(rows[names], rows["target"])
@@ -520,6 +528,14 @@ REFUSED = [
         advice="fit it with method='sigmoid', or ",
         fit=partial(_calibrated_forest, method="isotonic"),
         other=partial(_calibrated_forest, method="sigmoid"),
+    ),
+    Refused(
+        model="`CalibratedClassifierCV` of a pipeline",
+        why="skl2onnx calibrates its chances in place of its raw scores",
+        instead="`make_pipeline(StandardScaler(), CalibratedClassifierCV(…))`",
+        advice="put the steps before its classifier in front of CalibratedClassifierCV, or ",
+        fit=partial(_calibrated_pipeline, inside=True),
+        other=partial(_calibrated_pipeline, inside=False),
     ),
     Refused(
         model="XGBoost's `gblinear`",
