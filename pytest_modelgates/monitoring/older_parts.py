@@ -68,13 +68,13 @@ class OlderParts:
         self._parts = dict[str, Stamp]()
         self._summary, self._since, self._tally = reference.none(), reference.none(), Tally()
         # As they lie before any is counted: one that is changed meanwhile is seen the next time.
-        self._stamps = {_name(part): _stamp(part.path) for _, part, *_ in tasks} if until else {}
+        self._stamps = {name_of(part): stamp_of(part.path) for _, part, *_ in tasks} if until else {}
         if tasks and until:
             self._artifacts, newest, window, _ = tasks[-1]
             self._path, self._model = newest.path.parents[1] / FILE, window.digest or ""
             self._take()
         self._taken = len(self._parts)
-        self.others = [task for task in tasks if _name(task[1]) not in self._parts]
+        self.others = [task for task in tasks if name_of(task[1]) not in self._parts]
 
     @property
     def counts(self) -> PartCounts:
@@ -88,9 +88,9 @@ class OlderParts:
 
     def add(self, part: Part, counts: PartCounts, since: Summary | None) -> None:
         """Add a part that no look to come tells apart, if it is closed and whole."""
-        tally, stamp = counts.tally, self._stamps.get(_name(part))
+        tally, stamp = counts.tally, self._stamps.get(name_of(part))
         if stamp and tally.closed and tally.complete and part.day != date.min:
-            self._parts[_name(part)] = stamp
+            self._parts[name_of(part)] = stamp
             self._summary = self._summary + counts.summary
             self._since = self._since + since if since else self._since
             self._tally.add_part(tally, counts.rows)
@@ -135,11 +135,12 @@ class OlderParts:
                 self._parts, self._summary, self._since, self._tally = dict(kept.parts), summary, since, tally
 
 
-def _name(part: Part) -> str:
+def name_of(part: Part) -> str:
+    """Name a part of an arm, as files that are kept do."""
     return f"{part.day}/{part.path.name}"
 
 
-def _stamp(path: Path) -> Stamp | None:
+def stamp_of(path: Path) -> Stamp | None:
     """Say how a file lies on the disk: no program that writes to it can set the time of its change back."""
     with suppress(OSError):
         found = os.lstat(path)

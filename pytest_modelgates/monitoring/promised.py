@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifacts
 from ..audit.chain import Intent
-from ..errors import InsufficientDataError, StatisticsError
+from ..errors import InsufficientDataError
 from ..evidence.report import Report, read_report
 from ..policy.operations import Mode, ModeRules
 from ..policy.policy import Policy
 from ..registry.store import went_live
-from ..stats.holdings import Holdings
-from ..stats.portfolio import paper_pnl
+from ..stats.portfolio import worst
 from ..stats.quantiles import is_constant
 from ..stats.sequential import mean_radius
 from ..storage.digests import sha256_of
 from ..storage.paths import entries
-from ..storage.text import counted, first_line
+from ..storage.text import counted
 from .triggers import Finding, inconclusive
 
 PROMISES = {"ic": ("significance.p_against", "ic_net"), "pnl": ("pnl.p_value", "net_return")}
@@ -72,32 +71,43 @@ def _in_report(report: Report, model_id: str) -> dict[str, Promise]:
     return found
 
 
-def exposure(holdings: Holdings, policy: Policy, rules: ModeRules, mode: Mode) -> Finding:
-    """Hold the positions that follow the predictions on paper against the limits of the policy, on the worst day."""
-    if len(holdings.net) < rules.min_sample:
-        days = counted(len(holdings.net), "day")
-        return inconclusive(EXPOSURE, mode, f"{days} with outcomes, at least {rules.min_sample} are needed")
-    try:
-        pnl = paper_pnl(holdings)
-    except StatisticsError as error:
-        return inconclusive(EXPOSURE, mode, first_line(error))
-    worst = {
-        "pnl.exposure": pnl.largest_gross,
-        "pnl.net_exposure": pnl.largest_net,
-        "pnl.largest_weight": pnl.largest_weight,
-    }
-    beyond = [name for name, value in worst.items() if not policy.limit(name).contains(value)]
-    said = (f"{name} {value:.3g} ({policy.limit(name)})" for name, value in worst.items())
+def exposure(
+    net: NDArray[np.float64], exposures: NDArray[np.float64], policy: Policy, rules: ModeRules, mode: Mode
+) -> Finding:
+    """Hold the positions that follow the predictions on paper against the limits of the policy, on the worst day.
+
+    Parameters
+    ----------
+    net : ndarray of float, shape (n_days,)
+        What they earned.
+    exposures : ndarray of float, shape (n_days, 3)
+        As `portfolio.exposures` gives them.
+    policy : Policy
+    rules : ModeRules
+    mode : str
+    """
+    if why := _too_few(net, rules):
+        return inconclusive(EXPOSURE, mode, why)
+    found = dict(zip(("pnl.exposure", "pnl.net_exposure", "pnl.largest_weight"), worst(exposures), strict=True))
+    beyond = [name for name, value in found.items() if not policy.limit(name).contains(value)]
+    said = (f"{name} {value:.3g} ({policy.limit(name)})" for name, value in found.items())
     return Finding(
         trigger=EXPOSURE,
         mode=mode,
         verdict="breach" if beyond else "clean",
         text=", ".join(said),
-        value=worst[(beyond or ["pnl.exposure"])[0]],
+        value=found[(beyond or ["pnl.exposure"])[0]],
         unit="of capital",
-        sample=len(holdings.net),
+        sample=net.size,
         beyond=bool(beyond),
     )
+
+
+def _too_few(series: NDArray[np.float64], rules: ModeRules) -> str | None:
+    if series.size >= rules.min_sample and not is_constant(series):
+        return None
+    days = counted(series.size, "day")
+    return f"{days} with outcomes that differ, at least {rules.min_sample} are needed"
 
 
 def falls_short(
@@ -116,9 +126,8 @@ def falls_short(
     """
     if promise is None:
         return inconclusive(trigger, mode, "the report by which it was promoted promises nothing of it")
-    if series.size < rules.min_sample or is_constant(series):
-        days = counted(series.size, "day")
-        return inconclusive(trigger, mode, f"{days} with outcomes that differ, at least {rules.min_sample} are needed")
+    if why := _too_few(series, rules):
+        return inconclusive(trigger, mode, why)
     mean, radius = float(series.mean()), mean_radius(series, LEVEL)
     promised = promise.value - _QUANTILE * float(series.std()) / math.sqrt(promise.days)
     short = mean + radius < promised

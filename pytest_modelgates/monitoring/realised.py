@@ -253,7 +253,7 @@ def followed(
     traded, first, holdings = None, 0, None
     metric: tuple[str, float] | None = None
     if sidecar.task == "signal":
-        costs = _costs(policy, dates)
+        costs = costs_of(policy, dates)
         holdings = market.follow(scores, rows, horizon=sidecar.horizon, costs=costs)
         traded, first = _traded(holdings, costs, without_impact=policy.costs.impact_bps > 0), holdings.first
     else:
@@ -272,31 +272,6 @@ def followed(
         metric=metric,
     )
     return Followed(realised=found, dates=dates[first:], holdings=holdings)
-
-
-def holdings_since(
-    artifacts: Artifacts, policy: Policy, sidecar: Sidecar, arm: Arm, window: Window, *, first: date
-) -> Holdings:
-    """Follow a signal's predictions on paper, of the rows of a day and later whose outcomes are known.
-
-    Raises
-    ------
-    InsufficientDataError, StatisticsError
-        As `realised` does.
-    """
-    outcomes = read_outcomes(artifacts)
-    market = Market(outcomes, sidecar)
-    seen = Scores(market)
-    # The log may be long, and says nothing as long as nothing is known.
-    for _ in seen.seen(count_whole(artifacts, arm, window)) if outcomes.values else ():
-        pass
-    rows = np.isfinite(seen.values)
-    if rows.any():
-        rows[rows] = market.dates(rows) >= np.datetime64(first)
-    if not rows.any():
-        raise InsufficientDataError(f"no outcome is known of rows since {first}; see: modelgates outcomes add")
-    costs = _costs(policy, np.unique(market.dates(rows)))
-    return market.follow(seen.values, rows, horizon=sidecar.horizon, costs=costs)
 
 
 def earned_more(market: Market, policy: Policy, ours: Side, theirs: Side) -> Mean | None:
@@ -325,7 +300,7 @@ def earned_more(market: Market, policy: Policy, ours: Side, theirs: Side) -> Mea
     rows = np.isfinite(first.values) & np.isfinite(second.values)
     if not rows.any():
         return None
-    costs = _costs(policy, np.unique(market.dates(rows)))
+    costs = costs_of(policy, np.unique(market.dates(rows)))
     our_net = market.follow(first.values, rows, horizon=first_horizon, costs=costs).net
     their_net = market.follow(second.values, rows, horizon=second_horizon, costs=costs).net
     # A longer horizon has its first whole position later, and both end on the same day.
@@ -333,7 +308,7 @@ def earned_more(market: Market, policy: Policy, ours: Side, theirs: Side) -> Mea
     return Mean.of(our_net[-days:] - their_net[-days:])
 
 
-def _costs(policy: Policy, dates: NDArray[np.datetime64]) -> Costs:
+def costs_of(policy: Policy, dates: NDArray[np.datetime64]) -> Costs:
     """Take what positions cost, without impact, as nothing says what the market traded.
 
     Raises

@@ -25,8 +25,8 @@ from ..storage.strict_json import canonical
 from ..storage.text import first_line
 from . import triggers
 from .compare import agreement
+from .kept_days import followed_since
 from .promised import EXPOSURE, PROMISES, exposure, falls_short, promises
-from .realised import holdings_since
 from .triggers import Finding
 
 RANKS = "shadow.rank_corr"
@@ -105,13 +105,13 @@ def _against_promises(
         since = max([live.time, *ends])
         first = since.astimezone(UTC).date() + timedelta(days=since > live.time)
         window = Window(digest=live.digest, since=since)
-        of_days = holdings_since(artifacts, policy, sidecar, "live", window, first=first)
+        of_days = followed_since(artifacts, policy, sidecar, window, first=first)
     except (InsufficientDataError, StatisticsError) as error:
         return [triggers.inconclusive(name, modes[name], first_line(error)) for name in OF_OUTCOMES]
     except (ModelgatesError, OSError) as error:
         return [triggers.unseen(name, modes[name], first_line(error)) for name in OF_OUTCOMES]
     series = {"ic": of_days.ic_net, "pnl": of_days.net}
-    found = [exposure(of_days, policy, rules.exposure, modes[EXPOSURE])]
+    found = [exposure(of_days.net, of_days.exposures, policy, rules.exposure, modes[EXPOSURE])]
     try:
         promised = promises(artifacts, live, policy)
     except InsufficientDataError as error:

@@ -146,10 +146,11 @@ def moment(us: int) -> datetime:
 
 
 def _day(record: Prediction) -> int:
-    return _number(record.row_time.date()) if record.row_time else _day_in(record.row_key)
+    return _number(record.row_time.date()) if record.row_time else day_of(record.row_key)
 
 
-def _day_in(row_key: str) -> int:
+def day_of(row_key: str) -> int:
+    """Give the UTC date that a row is of by its key [days since 1970]; `UNDATED` if that begins with no time."""
     try:
         return _number(time_of(row_key).date())
     except StatisticsError:
@@ -459,7 +460,7 @@ def _numbers_of(texts: Bytes, sizes: Places) -> NDArray[np.float64] | None:
 def _days_in(keys: Bytes) -> Numbers:
     """Take the days that keys begin with."""
     times = [key.partition(b"|")[0] for key in keys.view(f"S{keys.shape[1]}").ravel().tolist()]
-    days = {time: _day_in(time.decode()) for time in set(times)}
+    days = {time: day_of(time.decode()) for time in set(times)}
     return np.array([days[time] for time in times], dtype=np.int64)
 
 

@@ -108,8 +108,22 @@ class Addition:
     unmatched: int
 
 
-def read_outcomes(artifacts: Artifacts) -> Outcomes:
-    """Read every outcome.
+def files_of(artifacts: Artifacts) -> list[Path]:
+    """List the files of outcomes, the oldest first.
+
+    Raises
+    ------
+    FormatError
+        If their folder is none.
+    """
+    folder = artifacts.outcomes
+    if (there := kind_of(folder)) and not is_folder(folder):
+        raise FormatError(f"{folder}: {there}, expected the folder of outcomes; move it away, and put the folder back")
+    return entries(folder, "*.jsonl")
+
+
+def read_outcomes(artifacts: Artifacts, files: list[Path] | None = None) -> Outcomes:
+    """Read every outcome, or those in some files.
 
     Raises
     ------
@@ -117,10 +131,7 @@ def read_outcomes(artifacts: Artifacts) -> Outcomes:
         If the folder is none, or a file is not one that `add_outcomes` wrote, or was changed since.
     """
     found = Outcomes()
-    folder = artifacts.outcomes
-    if (there := kind_of(folder)) and not is_folder(folder):
-        raise FormatError(f"{folder}: {there}, expected the folder of outcomes; move it away, and put the folder back")
-    for path in entries(folder, "*.jsonl"):
+    for path in files_of(artifacts) if files is None else files:
         added, outcomes = _read(path)
         found.files.append(added)
         for outcome in outcomes:

@@ -91,7 +91,7 @@ def daily_cost(
     """
     short = np.zeros(len(traded))
     if costs.borrow_bps_per_year:
-        short = -in_parts(lambda some: np.minimum(some, 0.0).sum(axis=1), position)
+        short = sold_short(position)
     impact = np.zeros(len(traded))
     if costs.impact_bps:
         if volume is None:
@@ -99,6 +99,11 @@ def daily_cost(
         shares = participation(traded, volume)
         impact = in_parts(lambda some, share: (some * np.sqrt(share)).sum(axis=1), traded, shares)
     return cost_of(turnover=traded.sum(axis=1), short=short, impact=impact, costs=costs)
+
+
+def sold_short(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum up what is sold short on each day, of weights of shape (n_days, n_assets) [share of capital]."""
+    return -in_parts(lambda some: np.minimum(some, 0.0).sum(axis=1), position)
 
 
 def cost_of(

@@ -292,7 +292,27 @@ def _ic_denominator(position: Matrix, earned: Matrix, market: Series, missing: N
 
 
 def about_market(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> tuple[Matrix, Series]:
-    """Take the returns of each day about their mean.
+    """Take the returns of each day about their mean; parameters as for `spread`.
+
+    Returns
+    -------
+    deviation : ndarray of float64, shape (n_days, n_assets)
+        Returns less their mean [share], 0 without a row.
+    size : ndarray of float64, shape (n_days,)
+        Root of the sum of their squares [share]; 0 on a day that is not `moving`.
+    """
+    deviation, size, span = spread(earned, market, missing)
+    return deviation, np.where(moving(span), size, 0.0)
+
+
+def moving(span: Series) -> NDArray[np.bool_]:
+    """Say which days' returns span at least `ROUNDING` of the median day's range; the others are rounding errors."""
+    # Prices carried forward leave rounding errors; a cost divided by these would be an IC of any size.
+    return span > max(0.0, ROUNDING * float(np.median(span))) if span.size else span > 0
+
+
+def spread(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> tuple[Matrix, Series, Series]:
+    """Measure how far the returns of each day are apart, whatever those of other days are.
 
     Parameters
     ----------
@@ -308,18 +328,17 @@ def about_market(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> 
     deviation : ndarray of float64, shape (n_days, n_assets)
         Returns less their mean [share], 0 without a row.
     size : ndarray of float64, shape (n_days,)
-        Root of the sum of their squares [share]; 0 on a day whose returns span less than `ROUNDING` of the median
-        day's range.
+        Root of the sum of their squares [share].
+    span : ndarray of float64, shape (n_days,)
+        From the lowest return to the highest [share].
     """
 
     def about(some: Matrix, mean: Series, gone: NDArray[np.bool_]) -> Matrix:
         return np.where(gone, 0.0, some - mean[:, np.newaxis])
 
-    def span(some: Matrix, gone: NDArray[np.bool_]) -> Series:
+    def apart(some: Matrix, gone: NDArray[np.bool_]) -> Series:
         highest = np.where(gone, -np.inf, some).max(axis=1, initial=-np.inf)
         return np.asarray(highest - np.where(gone, np.inf, some).min(axis=1, initial=np.inf))
 
-    deviation, apart = in_parts(about, earned, market, missing), in_parts(span, earned, missing)
-    # Prices carried forward leave rounding errors; a cost divided by these would be an IC of any size.
-    moves = apart > max(0.0, ROUNDING * float(np.median(apart))) if apart.size else apart > 0
-    return deviation, np.where(moves, np.sqrt(np.einsum("ij,ij->i", deviation, deviation)), 0.0)
+    deviation = in_parts(about, earned, market, missing)
+    return deviation, np.sqrt(np.einsum("ij,ij->i", deviation, deviation)), in_parts(apart, earned, missing)

@@ -12,7 +12,7 @@ from .costs import participation
 from .days import DAYS_PER_YEAR
 from .holdings import Holdings
 from .quantiles import finite_series, is_constant
-from .ranks import daily_matrix
+from .ranks import Matrix, daily_matrix
 from .resampling import MINIMUM_VALUES
 from .risk import Risk, alpha_beta, risk_of
 from .sharpe import probabilistic_sharpe, sharpe_error, sharpe_of
@@ -96,9 +96,7 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
     sharpe, year = sharpe_of(net), math.sqrt(days_per_year)
     # Jensen 1968, against all names weighted equally: beta times their return needed no model.
     alpha, beta = alpha_beta(net, holdings.market) or (None, None)
-    # Weights that add up to 1 may exceed it by a rounding error, and a limit of 1 must not fail on that.
-    gross_exposure = round(float(in_parts(lambda some: np.abs(some).sum(axis=1), holdings.weights).max()), 12)
-    net_exposure = round(float(np.abs(holdings.weights.sum(axis=1)).max()), 12)
+    gross_exposure, net_exposure, largest_weight = worst(exposures(holdings.weights))
     largest = None
     if volume is not None:
         # The trades of the first day are not known, because the position before it is not known.
@@ -112,7 +110,7 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
         mean_turnover=float(holdings.turnover.mean()),
         largest_gross=gross_exposure,
         largest_net=net_exposure,
-        largest_weight=float(max(holdings.weights.max(), -holdings.weights.min())),
+        largest_weight=largest_weight,
         # The net return is linear in what a unit of turnover costs: what is left of each unit could be charged too.
         break_even_bps=holdings.per_turnover_bps + 1e4 * earned / traded
         if traded > 0
@@ -123,3 +121,20 @@ def paper_pnl(holdings: Holdings, *, days_per_year: float = DAYS_PER_YEAR, volum
         beta=beta,
         largest_participation=largest,
     )
+
+
+def exposures(weights: Matrix) -> Matrix:
+    """Give the gross, the net and the largest weight in size of each day [share of capital], of shape (n_days, 3)."""
+
+    def sizes(some: Matrix) -> Matrix:
+        size = np.abs(some)
+        return np.column_stack([size.sum(axis=1), np.abs(some.sum(axis=1)), size.max(axis=1)])
+
+    return in_parts(sizes, weights)
+
+
+def worst(found: Matrix) -> tuple[float, float, float]:
+    """Give the largest of each of them on any day."""
+    gross, net, weight = found.max(axis=0).tolist()
+    # Weights that add up to 1 may exceed it by a rounding error, and a limit of 1 must not fail on that.
+    return round(gross, 12), round(net, 12), weight

@@ -14,11 +14,10 @@ from ..errors import FormatError, IntegrityError, ModelgatesError, UnreadableErr
 from ..model.directory import MODEL, PANEL, ModelDirectory
 from ..model.panel import Panel
 from ..model.sidecar import RET_NEXT
-from ..stats.costs import Costs, cost_of
+from ..stats.costs import Costs, cost_of, sold_short
 from ..stats.families import Hashes, market_hashes
 from ..stats.holdings import per_scale, simulate
 from ..storage.digests import sha256
-from ..storage.scratch import in_parts
 from ..storage.text import first_line
 
 # Of each day: what was earned, what costs are charged on (see `cost_of`, for a capital of 1), and the scale of the IC.
@@ -127,7 +126,7 @@ def _followed(panel: Panel) -> NDArray[np.void]:
     numbers: dict[str, Any] = {
         "gross": held.gross,
         "turnover": held.turnover,
-        "short": -in_parts(lambda some: np.minimum(some, 0.0).sum(axis=1), held.weights),
+        "short": sold_short(held.weights),
         "impact": _impact(panel, scores),
         "scale": held.scale,
     }

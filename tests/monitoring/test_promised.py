@@ -1,7 +1,6 @@
 """What came of predictions against what the gates promised, and a candidate in shadow: judged seldom, and rightly."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -21,6 +20,7 @@ from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
 from pytest_modelgates.registry.store import live_change
 from pytest_modelgates.stats.holdings import simulate
+from pytest_modelgates.stats.portfolio import exposures
 from pytest_modelgates.stats.sequential import mean_radius
 from pytest_modelgates.storage.digests import tree_digest
 from pytest_modelgates.storage.strict_json import readable
@@ -191,14 +191,15 @@ def test_a_position_beyond_a_limit_on_one_day_is_a_breach() -> None:
     scores, returns = rng.standard_normal((30, 60)), 0.01 * rng.standard_normal((30, 60))
     costs = policy.costs.charged(days_per_year=252)
     held = simulate(scores, returns, horizon=1, cost_bps=costs)
-    assert exposure(held, policy, RULES, "dry_run").verdict == "clean"
+    assert exposure(held.net, exposures(held.weights), policy, RULES, "dry_run").verdict == "clean"
     weights = held.weights.copy()
     weights[7, 3] += 0.3
-    found = exposure(replace(held, weights=weights), policy, RULES, "dry_run")
+    found = exposure(held.net, exposures(weights), policy, RULES, "dry_run")
     assert found.verdict == "breach"
     assert " pnl.net_exposure 0.3 (-0.05 ≤ · ≤ 0.05), pnl.largest_weight 0." in found.text
     few = msgspec.structs.replace(RULES, min_sample=100)
-    assert exposure(held, policy, few, "warn").text == "29 days with outcomes, at least 100 are needed"
+    found = exposure(held.net, exposures(held.weights), policy, few, "warn")
+    assert found.text == "29 days with outcomes that differ, at least 100 are needed"
 
 
 @pytest.mark.parametrize(("turned", "verdict"), [(False, "clean"), (True, "breach")])
