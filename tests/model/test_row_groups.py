@@ -250,6 +250,7 @@ def test_a_long_panel_is_gated_in_the_memory_of_a_short_one(tmp_path: Path) -> N
     words = ["benchmarks.panel", "5000000", "--features", "5", "--memory-gib", "1", "--folder", str(tmp_path)]
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-m", *words], cwd=root, capture_output=True, text=True, check=True)
-    *_, failed, said = done.stdout.splitlines()
-    assert failed.startswith("leak.too_good failed: leak.sharpe measured "), done.stdout
+    _, why, failed, said = done.stdout.splitlines()
+    assert why.startswith("leak.too_good failed: leak.sharpe measured "), done.stdout
+    assert failed.startswith("FAILED test_leak.py::test_too_good["), done.stdout
     assert re.match(r"5,000,000 rows of 5 features, .+: = 1 failed, \d+ passed, ", said), done.stdout
