@@ -150,8 +150,7 @@ NOT_THERE = ["models:/pyfunc/1", "models:/onnx/99", "models:/onnx@champion"]
 EACH = """
 import importlib, io, json, sys, warnings
 from contextlib import redirect_stderr, redirect_stdout
-from pytest_modelgates.cli import alerts, at_end, bucket, main, watch
-from pytest_modelgates.cli import mlflow as cli_mlflow
+from pytest_modelgates.cli import main
 
 warnings.simplefilter("ignore")
 importlib.import_module("pytest_modelgates.packing.pack").BENCH_SECONDS = 0.1
