@@ -1,6 +1,7 @@
 """The whole way on real prices: train, pack, gate, promote, serve, shadow, roll back, trade on paper, watch for drift.
 
-Run by `make e2e`. Every step is a command that a user could type; what it prints goes to `artifacts/e2e.log`.
+Run by `make e2e`. Every step is a command that a user could type; what it prints goes to `artifacts/e2e.log`. Nights
+pass by faketime. Where it is not installed all happens in one night, which is then all that the policy asks for.
 """
 
 import json
@@ -13,10 +14,12 @@ import time
 import urllib.error
 import urllib.request
 import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pytest_modelgates import pack
@@ -29,12 +32,20 @@ from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.registry.store import live_id
 from pytest_modelgates.storage.digests import sha256_of
+from tests.support.webhooks import webhook
 
 from .features import DATA, FEATURES, GROUPS, load_prices
 from .models import MODELS, Trained
 
 HERE = Path(__file__).parent
 POLICY = HERE / "policy.toml"
+NIGHTS = 2 if shutil.which("faketime") else 1
+OPERATIONS = """format = 1
+[alerts]
+timeout_s = 60
+[[alerts.route]]
+url = "json://127.0.0.1:{port}/"
+"""
 # Every look at these prices counts: 49 variants on 2005 to 2021, two other splits (a panel from 2000, and refits every
 # year), and these four models on 1996 to 2021 and on its part from 2005, each at 0, 2 and 5 basis points.
 TRIED = 49 + 2 + 4 * 2 * 3
@@ -64,15 +75,15 @@ class Demonstration:
         """Show progress."""
         print(f"[{time.monotonic() - self.begin:4.0f} s] {text}", flush=True)
 
-    def run(self, *command: str, expect: int, environment: dict[str, str] | None = None) -> str:
+    def run(self, *command: str, expect: int, prefix: tuple[str, ...] = ()) -> str:
         """Run a command as a user would, keep what it prints, and stop if its exit status is not the expected one."""
-        shown = " ".join(command)
+        shown = " ".join((*prefix, *command))
         done = subprocess.run(
-            [sys.executable, "-m", *command],
+            [*prefix, sys.executable, "-m", *command],
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "COLUMNS": "100", **(environment or {})},
+            env={**os.environ, "COLUMNS": "100"},
         )
         print(f"$ {shown}\n{done.stdout}{done.stderr}[exit {done.returncode}]\n", file=self.log, flush=True)
         if done.returncode != expect:
@@ -183,13 +194,12 @@ class Demonstration:
             sys.exit(f"{url}\nanswered with {status}, expected {expect}: {content.decode()}")
         return json.loads(content)
 
-    def drill_drift(self, frozen: Path, stopped: Path, before: str) -> str:
-        """See drift on a feed that stops, and the watch go back, in a copy: no row of it enters the live log."""
+    def drill_drift(self, frozen: Path) -> str:
+        """See drift on a feed that stops, in a copy: no row of it enters the live log."""
         live = self.artifacts.latest.readlink()
         with tempfile.TemporaryDirectory() as folder:
             copy = Artifacts(Path(folder).resolve() / "artifacts")
-            for model_id in (live, self.ids[before]):
-                shutil.copytree(self.artifacts.models / model_id, copy.models / model_id)
+            shutil.copytree(self.artifacts.models / live, copy.models / live)
             shutil.copytree(self.artifacts.golden, copy.golden)
             shutil.copy(self.artifacts.promotions, copy.promotions)
             copy.latest.symlink_to(live)
@@ -197,12 +207,52 @@ class Demonstration:
             self.serve(frozen, copy)
             drifted = self.modelgates("drift-check", "--policy", str(POLICY), expect=1, artifacts=copy)
             self.say("checked drift on a feed whose momentum has stopped: found")
-            self.serve(stopped, copy)
-            self.modelgates("watch", "--policy", str(POLICY), expect=1, artifacts=copy)
-            if live_id(copy) != self.ids[before]:
-                sys.exit(f"the watch left {live_id(copy)} live, expected that it goes back to {self.ids[before]}")
-            self.say(f"all feeds stopped: the watch went back to {before} by itself")
             return drifted
+
+    def live_some_days(self, feed: pd.DataFrame) -> None:
+        """Let nights pass on a registry of its own: a streak, a promotion, feeds that stop, a rollback, and alerts."""
+        first, second = self.ids["lightgbm_5d"], self.ids["ridge_5d"]
+        with tempfile.TemporaryDirectory() as folder, webhook() as service:
+            desk = Path(folder).resolve()
+            other, csv, registry = Artifacts(desk / "artifacts"), desk / "live.csv", desk / "registry"
+            registry.mkdir()
+            hours, nights = f"shadow_hours = {24 * NIGHTS - 24}", f"parity_nights = {NIGHTS}"
+            policy = POLICY.read_text().replace("shadow_hours = 0", hours).replace("parity_nights = 0", nights)
+            (registry / "policy.toml").write_text(policy)
+            (registry / "operations.toml").write_text(OPERATIONS.format(port=service.port))
+
+            def on(day: int, *words: str, expect: int = 0, live: str) -> str:
+                root = () if words[0] in ("serve", "shadow") else ("--artifacts", str(other.root))
+                prefix = ("faketime", "-f", f"+{day}d") if NIGHTS > 1 else ()
+                said = self.run("examples.sp500.on_a_day", *words, *root, expect=expect, prefix=prefix)
+                if live_id(other) not in (live, None):
+                    sys.exit(f"{live_id(other)} is live on day {day}, expected {live}:\n{said}")
+                return said
+
+            def packed(model_id: str) -> str:
+                shutil.copytree(self.artifacts.model(model_id), other.model(model_id))
+                other.latest_id.write_text(model_id)
+                return str(other.model(model_id) / MODEL)
+
+            packed(first)
+            on(0, "nightly", "--promote", live=first)
+            onnx, days = packed(second), np.array_split(feed["time"].unique(), NIGHTS)
+            for night, its in enumerate(days, start=1):
+                feed[feed["time"].isin(its)].to_csv(csv, index=False, date_format="%Y-%m-%d")
+                for verb, path in (("serve", str(other.latest_onnx)), ("shadow", onnx)):
+                    on(night, verb, "--onnx", path, "--csv", str(csv), live=first)
+                said = on(night, "nightly", "--promote", live=second if night == NIGHTS else first)
+                asked = [line.partition(" →")[0].strip() for line in said.splitlines() if "the policy asks for" in line]
+                found = "; ".join(asked) or "promoted"
+                self.say(f"on another registry, night {night} of {NIGHTS} with ridge_5d in shadow: {found}")
+            freeze(feed, FEATURES).to_csv(csv, index=False, date_format="%Y-%m-%d")
+            on(NIGHTS + 1, "serve", "--onnx", str(other.latest_onnx), "--csv", str(csv), live=second)
+            on(NIGHTS + 1, "watch", expect=1, live=first)
+            told = "\n".join(f"{content['title']}: {content['message']}" for _, content in service.taken)
+            for event in (f"{second} is live, in place of {first}", f"rolled back to {first}, in place of {second}"):
+                if event not in told:
+                    sys.exit(f"the webhook was told:\n{told}\nexpected: {event}")
+            self.say("there all feeds stopped: the watch went back to lightgbm_5d by itself, and a webhook was told")
 
     def trade_on_paper(self, prices: pd.DataFrame, feed: pd.DataFrame) -> None:
         """Follow the live predictions on paper, and see that the ledger is what the gates would have booked."""
@@ -275,20 +325,20 @@ def freeze(live: pd.DataFrame, features: list[str]) -> pd.DataFrame:
 def main() -> int:
     """Run the demonstration; anything unexpected ends it with a message and a status that is not 0."""
     demo = Demonstration(Path("artifacts"))
-    demo.say("the policy of the demonstration sets nights and shadow hours to 0")
+    demo.say("the policy of the demonstration sets nights and shadow hours to 0, but for another registry")
     prices = load_prices()
     trained = {name: fit(prices) for name, fit in MODELS.items()}
     demo.say(f"trained {len(trained)} models on prices to {trained['ridge_5d'].data.trained_until:%Y-%m-%d}")
     feed = trained["lightgbm_5d"].data.live
-    live_csv, frozen_csv, stopped_csv = (
-        demo.artifacts.root / f"{name}_data.csv" for name in ("live", "frozen", "stopped")
-    )
-    feed.to_csv(live_csv, index=False, date_format="%Y-%m-%d")
-    for path, features in ((frozen_csv, list(GROUPS["momentum"])), (stopped_csv, list(FEATURES))):
-        freeze(feed, features).to_csv(path, index=False, date_format="%Y-%m-%d")
+    live_csv, frozen_csv = (demo.artifacts.root / f"{name}_data.csv" for name in ("live", "frozen"))
+    for path, rows in ((live_csv, feed), (frozen_csv, freeze(feed, list(GROUPS["momentum"])))):
+        rows.to_csv(path, index=False, date_format="%Y-%m-%d")
 
+    beside, days = ThreadPoolExecutor(1), list[Future[None]]()
     for name in trained:
         demo.pack(trained[name])
+        if name == "ridge_5d":
+            days.append(beside.submit(demo.live_some_days, feed))
         good = name in ("lightgbm_5d", "ridge_5d")
         if live_id(demo.artifacts) is not None:
             demo.serve(live_csv)
@@ -304,10 +354,12 @@ def main() -> int:
     clean = demo.modelgates("drift-check", "--policy", str(POLICY))
     demo.say("checked drift on the live rows of 2022: none")
     demo.trade_on_paper(prices, feed)
-    drifted = demo.drill_drift(frozen_csv, stopped_csv, "ridge_5d")
+    drifted = demo.drill_drift(frozen_csv)
     dearer = {name: demo.ask_at_5bp(name) for name in ("lightgbm_5d", "ridge_5d")}
 
     demo.modelgates("dashboard", "--out", str(demo.artifacts.root / "pages"), "--policy", str(POLICY))
+
+    days.pop().result()
 
     demo.print_table()
     for name, answer in demo.refusals.items():

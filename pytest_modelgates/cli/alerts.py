@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
-from ..errors import ModelgatesError, PolicyError, RefusedError, UsageError
+from ..errors import ModelgatesError, RefusedError
 from ..storage.text import counted, first_line
 from .options import ARTIFACTS, Verbs, artifacts_of, model_directory, note, operations_of
 
@@ -31,7 +31,7 @@ def send(arguments: argparse.Namespace) -> int:
     Let cron or a loop run it. It also tells Alertmanager once more of what is still on.
     """
     artifacts = artifacts_of(arguments)
-    rules = rules_of(artifacts)
+    rules = operations_of(artifacts).alerts
     if not rules.route:
         print("nothing to send: operations.toml has no [[alerts.route]]")
         return 0
@@ -52,7 +52,7 @@ def send(arguments: argparse.Namespace) -> int:
 def test(arguments: argparse.Namespace) -> int:
     """Send a test message by every route, and say what became of each; ends with 1 if one was not taken."""
     artifacts = artifacts_of(arguments)
-    rules = rules_of(artifacts)
+    rules = operations_of(artifacts).alerts
     if not rules.route:
         raise RefusedError(NO_ROUTE)
     from ..monitoring.alerts import model_name, try_routes
@@ -67,7 +67,7 @@ def test(arguments: argparse.Namespace) -> int:
 def happened(artifacts: Artifacts, put: Callable[[ModuleType], None]) -> None:
     """Leave an alert of what the audit log does not hold, if there is a route; it cannot fail the command."""
     try:
-        if rules_of(artifacts).route:
+        if operations_of(artifacts).alerts.route:
             from ..monitoring import alerts
 
             put(alerts)
@@ -75,35 +75,15 @@ def happened(artifacts: Artifacts, put: Callable[[ModuleType], None]) -> None:
         note(f"an alert is lost: {first_line(error)}")
 
 
-def announce(arguments: argparse.Namespace, refused: ModelgatesError | None) -> None:
-    """Send the alerts of the command that has just ended; what goes wrong is a note, and changes nothing."""
-    try:
-        _announce(arguments, refused)
-    except KeyboardInterrupt:
-        note("interrupted while alerts were sent; those that are left wait for: modelgates alert send")
-    except (ModelgatesError, OSError) as error:
-        note(f"alerts are not sent: {first_line(error)}; they wait for: modelgates alert send")
-    except Exception as error:  # a fault in what tells of a decision must not look like a fault of the decision
-        note(f"alerts are not sent: {type(error).__name__}; please report this")
-
-
-def _announce(arguments: argparse.Namespace, refusal: ModelgatesError | None) -> None:
-    if getattr(arguments, "dry_run", False) or isinstance(refusal, UsageError):
-        return
-    promotes, artifacts = hasattr(arguments, "report"), acted_on(arguments)
-    if artifacts is None:
-        return
-    try:
-        rules = rules_of(artifacts)
-    except PolicyError:
-        if isinstance(refusal, PolicyError):
-            return
-        raise
+def announce(
+    arguments: argparse.Namespace, refusal: ModelgatesError | None, artifacts: Artifacts, rules: "AlertRules"
+) -> None:
+    """Send the alerts of the command that has just ended."""
     if not rules.route:
         return
     from ..monitoring import alerts
 
-    if promotes and refusal:
+    if hasattr(arguments, "report") and refusal:
         model_id = Path(arguments.model).resolve().name if arguments.model else _model_of(artifacts, arguments)
         happened(artifacts, lambda alerts: alerts.refused(artifacts, model_id, str(refusal)))
     sent = alerts.send(artifacts, rules)
@@ -130,8 +110,3 @@ def _model_of(artifacts: Artifacts, arguments: argparse.Namespace) -> str:
         return model_of(read_report(arguments.report, keys=keys))
     except (ModelgatesError, OSError):
         return ""
-
-
-def rules_of(artifacts: Artifacts) -> "AlertRules":
-    """Read where alerts go; raises as `operations_of`."""
-    return operations_of(artifacts).alerts

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..artifacts import Artifacts
 from ..errors import ModelgatesError, UsageError
-from .alerts import announce
+from .at_end import tell
 from .options import ARTIFACTS, POLICY, Verbs, acting, argument, artifacts_of, key_of, key_option, note
 from .progress import working
 from .watch import again_and_again, span
@@ -124,7 +124,7 @@ def follow(arguments: argparse.Namespace) -> int:
             note("followed again")
         said, first = "", False
         _print(found)
-        announce(arguments, None)
+        tell(arguments, None)
 
     again_and_again(look, arguments.every)
     return 0

@@ -57,15 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser(*words[:1]).parse_args(words)
         run: Command = arguments.command
         if arguments.announces:
-            from . import alerts, mlflow  # noqa: F401  # now, since nothing may fail once it is done
+            from . import at_end  # noqa: F401  # now, since nothing may fail once it is done
         return run(arguments)
 
     status, refused = answered(command)
     if arguments and arguments.announces and status != INTERRUPTED:
-        from . import alerts, mlflow
+        from . import at_end
 
-        alerts.announce(arguments, refused)  # whatever becomes of them, the exit status stays
-        mlflow.mirror_at_end(arguments, refused)
+        at_end.tell(arguments, refused)  # whatever becomes of it, the exit status stays
     return status
 
 

@@ -3,15 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ..errors import ModelgatesError, PolicyError, UsageError
-from ..storage.text import first_line, listed
-from .alerts import acted_on
+from ..artifacts import Artifacts
+from ..storage.text import listed
 from .options import ARTIFACTS, Verbs, artifacts_of, note, operations_of
 
 if TYPE_CHECKING:
     from ..monitoring.mirror import Mirrored
-
-LATER = "they wait for: modelgates mlflow mirror"
+    from ..policy.operations import MlflowRules
 
 
 def register(verbs: Verbs) -> None:
@@ -41,29 +39,16 @@ def mirror(arguments: argparse.Namespace) -> int:
     return 1 if mirrored.problem or mirrored.odd else 0
 
 
-def mirror_at_end(arguments: argparse.Namespace, refusal: ModelgatesError | None) -> None:
-    """Tell MLflow what the command that has just ended has changed; what goes wrong is a note, and changes nothing."""
-    try:
-        if getattr(arguments, "dry_run", False) or isinstance(refusal, UsageError):
-            return
-        if (artifacts := acted_on(arguments)) is None:
-            return
-        if (rules := operations_of(artifacts).mlflow).address is None:
-            return
-        from ..monitoring.mirror import mirror as mirror_all
-
-        mirrored = mirror_all(artifacts, rules)
-        if mirrored.done:
-            note(f"MLflow: {listed(mirrored.done, between='; ')}")
-        _say_odd(mirrored)
-    except KeyboardInterrupt:
-        note(f"interrupted while MLflow was told of changes; {LATER}")
-    except PolicyError:  # of operations.toml, on which alerts have spoken
+def mirror_at_end(artifacts: Artifacts, rules: "MlflowRules") -> None:
+    """Tell MLflow what the command that has just ended has changed."""
+    if rules.address is None:
         return
-    except (ModelgatesError, OSError) as error:
-        note(f"MLflow is not told of changes: {first_line(error)}; {LATER}")
-    except Exception as error:  # a fault in what tells of a decision must not look like a fault of the decision
-        note(f"MLflow is not told of changes: {type(error).__name__}; please report this")
+    from ..monitoring.mirror import mirror as mirror_all
+
+    mirrored = mirror_all(artifacts, rules)
+    if mirrored.done:
+        note(f"MLflow: {listed(mirrored.done, between='; ')}")
+    _say_odd(mirrored)
 
 
 def _say_odd(mirrored: "Mirrored") -> None:

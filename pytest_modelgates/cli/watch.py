@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelgatesError, PolicyError
 from ..storage.text import first_line
-from .alerts import announce, happened
+from .alerts import happened
+from .at_end import tell
 from .options import ARTIFACTS, JSON, POLICY, Verbs, acting, argument, artifacts_of, note, print_json
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def again_and_again(
 
 def _look_and_announce(watching: "Watch", artifacts: "Artifacts", arguments: argparse.Namespace) -> None:
     _look(watching, artifacts, arguments)
-    announce(arguments, None)
+    tell(arguments, None)
 
 
 def _look(watching: "Watch", artifacts: "Artifacts", arguments: argparse.Namespace) -> int:

@@ -70,11 +70,15 @@ class _Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AbByDay:
-    """What a test has come to, and day by day: `arms` are the live model and the candidate, on `dates`."""
+    """What a test has come to, and day by day: `arms` are the live model and the candidate, on `dates`.
+
+    `held` is how long a position of either is held [days].
+    """
 
     found: AbFound
     dates: NDArray[np.datetime64]
     arms: Sequence[ArmDays]
+    held: int
 
 
 def ab_found(artifacts: Artifacts, test: Plan | Ended) -> AbFound:
@@ -110,14 +114,14 @@ def ab_by_day(artifacts: Artifacts, test: Plan | Ended) -> AbByDay:
     live = read("live", plan.live, plan.live_digest, sidecars[plan.live])
     candidate = read(ARM, plan.candidate, plan.candidate_digest, sidecars[plan.candidate])
     ic = earned = None
-    dates, arms = np.empty(0, dtype="datetime64[D]"), list[ArmDays]()
+    dates, arms, held = np.empty(0, dtype="datetime64[D]"), list[ArmDays](), 1
     if market is None:
         not_told = not_told or _nothing_known(known, plan)
     else:
         try:
             dates, arms = _days(market, plan, live, candidate)
             first, second = arms
-            held = max(first.horizon, second.horizon)
+            held = max(each.horizon for each in arms)
             ic = difference(first.ic, second.ic, held=held)
             earned = difference(first.earned, second.earned, held=held)
         except ModelgatesError as error:
@@ -133,7 +137,7 @@ def ab_by_day(artifacts: Artifacts, test: Plan | Ended) -> AbByDay:
         earned=earned,
         not_told=not_told,
     )
-    return AbByDay(found=found, dates=dates, arms=arms)
+    return AbByDay(found=found, dates=dates, arms=arms, held=held)
 
 
 def difference_of(artifacts: Artifacts, test: Plan | Ended) -> ArmDifference:

@@ -172,7 +172,7 @@ def ab_test(artifacts: Artifacts, charts: list[Chart], facts: Facts) -> None:
         ("IC", "IC a day", live.ic, candidate.ic),
         ("return", "share of gross exposure a day, before costs", live.earned, candidate.earned),
     ):
-        grown = as_it_grew(ours, theirs, held=max(live.horizon, candidate.horizon))
+        grown = as_it_grew(ours, theirs, held=known.held)
         if grown:
             charts.append(
                 line(

@@ -32,7 +32,7 @@ PLUGINS = (
 )
 # All other variables are dropped, because some of them load code or change options: PYTHONPATH, PYTEST_ADDOPTS. By
 # GitHub's the child knows that it is to print annotations, and where the repository lies.
-KEPT = (
+KEPT: tuple[str, ...] = (
     *("PATH", "LANG", "LC_ALL", "TZ", "SERVE_KILL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
     *("GITHUB_ACTIONS", "GITHUB_WORKSPACE"),
 )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -17,13 +18,14 @@ import pytest
 
 from pytest_modelgates.artifacts import Artifacts
 from pytest_modelgates.audit.chain import Intent, append, read_log
-from pytest_modelgates.cli import main
+from pytest_modelgates.cli import alerts, at_end, bucket, main, watch
+from pytest_modelgates.cli import mlflow as cli_mlflow
 from pytest_modelgates.model.directory import MANIFEST
 from pytest_modelgates.model.manifest import Manifest, Source
 from pytest_modelgates.monitoring.mirror import mirror
 from pytest_modelgates.packing.kinds import SCOPE
-from pytest_modelgates.policy.operations import MlflowRules
-from pytest_modelgates.policy.place import NEIGHBOUR
+from pytest_modelgates.policy.operations import MlflowRules, Operations
+from pytest_modelgates.policy.place import NEIGHBOUR, operations_at
 from pytest_modelgates.registry.store import link_text
 from pytest_modelgates.storage.digests import sha256_of
 from pytest_modelgates.storage.strict_json import canonical, read_json
@@ -374,3 +376,23 @@ def test_without_a_server_nothing_is_mirrored(registry: Registry, capsys: Captur
     assert capsys.readouterr().out == "nothing to mirror: operations.toml has no tracking_uri under [mlflow]\n"
     assert promote(registry) == 0
     assert not registry.artifacts.mlflow.exists()
+
+
+def test_operations_are_read_once_at_the_end_of_a_command(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    operate(registry.artifacts, "http://127.0.0.1:9")
+    read, told = list[str](), list[str | None]()
+
+    def reading(artifacts: Artifacts) -> Operations:
+        read.append("operations.toml")
+        return operations_at(artifacts)
+
+    for module in (alerts, at_end, cli_mlflow):
+        monkeypatch.setattr(module, "operations_of", reading)
+    monkeypatch.setattr(cli_mlflow, "mirror_at_end", lambda artifacts, rules: told.append(rules.address))
+    assert main(["rollback", "--artifacts", str(registry.artifacts.root), "--reason", "none is there"]) == 1
+    assert (read, told) == (["operations.toml"], ["http://127.0.0.1:9"])
+
+
+@pytest.mark.parametrize("module", [watch, bucket])
+def test_a_loop_tells_mlflow_as_any_other_command(module: ModuleType) -> None:
+    assert module.tell is at_end.tell

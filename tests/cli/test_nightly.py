@@ -30,6 +30,7 @@ from tests.support.handmade import (
     modelgates,
     predictions,
     record,
+    renamed,
     write_report,
 )
 from tests.support.webhooks import webhook
@@ -336,6 +337,23 @@ def test_old_reports_go_but_for_those_that_decided_something(registry: Registry,
     )
     assert not any(path.exists() for path in went)
     assert all(path.exists() for path in (decisive, sealed, page, young, other))
+
+
+@pytest.mark.usefixtures("quick_gates")
+def test_old_models_and_their_goldens_go_by_the_setting_and_candidates_stay(
+    registry: Registry, capsys: Capture
+) -> None:
+    operations, models = registry.policy_file.with_name("operations.toml"), registry.artifacts.models
+    refused = str(int(registry.live) - 1)
+    renamed(models / registry.candidate, refused)
+    assert night(registry) == 0
+    assert summary_of(capsys)["retention"] == "good nothing is old enough to be deleted"
+    operations.write_text("format = 1\n[retention]\nmodels = 0\n")
+    assert night(registry) == 0
+    assert summary_of(capsys)["retention"] == f"good deleted {refused}"
+    assert sorted(path.name for path in models.iterdir() if path.name.isdigit()) == sorted(
+        [registry.live, registry.candidate]
+    )
 
 
 @pytest.mark.usefixtures("quick_gates")

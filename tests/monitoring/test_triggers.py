@@ -5,12 +5,14 @@ import pytest
 
 from pytest_modelgates.monitoring import triggers
 from pytest_modelgates.monitoring.lately import Sums
+from pytest_modelgates.monitoring.rescored import Rescored, wrong_scores
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import load_operations
 from tests.calibration.watch_sweep import AT_THE_LIMITS, DAYS_PER_ALARM, SHIFTED, delays, false_alarms
 
 WATCH = load_operations(None, policy=None)[0].watch
-LIMIT = load_policy(None).limit("latency.serve_p95_ms")
+POLICY = load_policy(None)
+LIMIT = POLICY.limit("latency.serve_p95_ms")
 A_MINUTE = 4.6e-6  # the level of a look after a minute
 
 
@@ -49,3 +51,16 @@ def test_a_few_hundred_looks_at_the_limits_give_no_more_false_alarms_than_promis
 def test_what_is_wrong_is_found_within_a_few_looks() -> None:
     trigger, desk = SHIFTED["PSI 0.3; every minute, 500 rows"]
     assert max(delays(trigger, desk, runs=2, most=10)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("difference", "ranks", "verdict"),
+    [(0.0, None, "clean"), (0.0, 0.96, "clean"), (0.0, 0.94, "breach"), (2e-5, 0.99, "breach"), (None, None, "breach")],
+)
+def test_scores_that_differ_or_are_ranked_otherwise_indict_the_model(
+    difference: float | None, ranks: float | None, verdict: str
+) -> None:
+    found = Rescored(model_id="1700000000", digest="0" * 64, rows=50, difference=difference, rank_corr=ranks)
+    limits = POLICY.limit("parity.max_abs_diff"), POLICY.limit("shadow.rank_corr")
+    finding = wrong_scores(found, "0" * 64, *limits, WATCH.scores, "act")
+    assert (finding.verdict, finding.beyond) == (verdict, verdict == "breach")
