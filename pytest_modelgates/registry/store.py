@@ -233,7 +233,7 @@ def model_ids(artifacts: Artifacts) -> list[str]:
     """List the id of every model directory, oldest first."""
     disk = artifacts.disk
     names = disk.folders(artifacts.models) if disk.is_folder(artifacts.models) else []
-    return sorted((name for name in names if is_id(name)), key=int)
+    return sorted(filter(is_id, names), key=int)
 
 
 def is_model(artifacts: Artifacts, model_id: str) -> bool:

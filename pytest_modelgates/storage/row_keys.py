@@ -1,7 +1,10 @@
 """Keys of rows, `time|name`, and the one way in which they are spelled."""
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
+
+_BEYOND = re.compile(r"[.,]\d{6}(\d*[1-9])")  # what follows the microseconds, which are all that `datetime` keeps
 
 
 def canonical(row_key: str) -> str:
@@ -16,9 +19,12 @@ def canonical(row_key: str) -> str:
 @lru_cache(2**12)
 def _spelled(time: str) -> str:
     try:
-        return in_utc(time).replace(tzinfo=None).isoformat().removesuffix("T00:00:00")
+        moment = in_utc(time).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return time
+    if beyond := _BEYOND.search(time):
+        return moment.isoformat(timespec="microseconds") + beyond[1]
+    return moment.isoformat().removesuffix("T00:00:00")
 
 
 @lru_cache(2**12)  # a log has many rows of one moment
