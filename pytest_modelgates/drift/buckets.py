@@ -82,9 +82,8 @@ class Buckets:
         none = np.empty(0, dtype=np.int64)
         new = cls(points, scale, offset, lowest, shift, none.astype(np.int32), none)
         of_point = np.minimum(new._bucket(points), _SIZE - 1)
-        every = np.arange(_SIZE)
-        first, last = np.searchsorted(of_point, every, side="left"), np.searchsorted(of_point, every, side="right")
-        return replace(new, lower=np.where(last - first > 1, points.size + 1, first).astype(np.int32))
+        held = np.bincount(of_point, minlength=_SIZE)
+        return replace(new, lower=np.where(held > 1, points.size + 1, np.cumsum(held) - held).astype(np.int32))
 
     def _is_crowded(self, values: Floats) -> NDArray[np.bool_]:
         """Say which values lie in a crowded bucket."""

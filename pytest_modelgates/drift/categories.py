@@ -27,6 +27,7 @@ class CategoryReport(TypedDict):
     new: dict[str, float]
     gone: dict[str, float]
     missing: tuple[float, float]
+    dependence: str
 
 
 def compare_categories(
@@ -96,6 +97,7 @@ def compare_categories(
         "new": new,
         "gone": gone,
         "missing": (float(then[missing].sum() / n), float(now[missing].sum() / m)),
+        "dependence": "rows are taken as independent: categories are compared without their days",
     }
 
 

@@ -1,6 +1,7 @@
 """The two-sample Kolmogorov-Smirnov test, from counts: its distance, and p-values that are right where values tie."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,13 +78,11 @@ def _searched(
     candidates = np.flatnonzero((between > best) & (grid.golden.cells[2:-1:2] > 0))
     if not candidates.size:
         return best
-    # Each interval is one pass over the values, so neighbours are joined across their shortest gaps.
+    # Each interval is looked for among all values, so neighbours are joined across their shortest gaps.
     gaps = np.sort(np.argsort(np.diff(candidates))[::-1][: _INTERVALS - 1])
-    for first, last in zip(
-        candidates[np.append(0, gaps + 1)], candidates[np.append(gaps, candidates.size - 1)], strict=True
-    ):
-        low, high = grid.points[first], grid.points[last + 1]
-        x, y = (_between(values, low, high) for values in (golden, current))
+    firsts, lasts = candidates[np.append(0, gaps + 1)], candidates[np.append(gaps, candidates.size - 1)]
+    intervals = list(zip(grid.points[firsts], grid.points[lasts + 1], strict=True))
+    for first, x, y in zip(firsts, _between(golden, intervals), _between(current, intervals), strict=True):
         start = (left + int(grid.golden.up_to[first]), left_now + int(counts.up_to[first]))
         finer = min(x.size, y.size) > 0 and 2 * x.size < golden.size and x.dtype == y.dtype == np.float64
         if finer and x.size + y.size > _SORTED:
@@ -97,21 +96,21 @@ def _searched(
     return best
 
 
-def _between(values: Column, low: float, high: float) -> Column:
-    """Take the values between two others, in any order."""
-    ends = np.array([low, high])
-    taken = [ends[:0]]
+def _between(values: Column, intervals: Sequence[tuple[float, float]]) -> list[Column]:
+    """Take the values in each interval between two others, in any order."""
+    taken = [[np.empty(0)] for _ in intervals]
     above, below = np.empty((2, _BLOCK), dtype=bool)
     for chunk in chunks(values, size=_BLOCK):
-        if chunk.dtype.kind == "f":
-            inside = np.greater(chunk, low, out=above[: chunk.size])
-            inside &= np.less(chunk, high, out=below[: chunk.size])
-            if inside.any():  # hardly ever, and to take values costs more than all else
-                taken.append(chunk[inside].astype(np.float64))
-        else:
-            _, ordered = comparable(ends, np.sort(chunk))
-            taken.append(ordered[np.searchsorted(ordered, low, "right") : np.searchsorted(ordered, high, "left")])
-    return np.concatenate(taken)
+        for (low, high), found in zip(intervals, taken, strict=True):
+            if chunk.dtype.kind == "f":
+                inside = np.greater(chunk, low, out=above[: chunk.size])
+                inside &= np.less(chunk, high, out=below[: chunk.size])
+                if inside.any():  # hardly ever, and to take values costs more than all else
+                    found.append(chunk[inside].astype(np.float64))
+            else:
+                _, ordered = comparable(np.array([low, high]), np.sort(chunk))
+                found.append(ordered[np.searchsorted(ordered, low, "right") : np.searchsorted(ordered, high, "left")])
+    return [np.concatenate(found) for found in taken]
 
 
 def ties_of(golden: Column, current: Column) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_modelgates.drift.categories import compare_categories
 from pytest_modelgates.drift.dependence import worth
 from pytest_modelgates.drift.index import chi_squared_tail, contributions
 from pytest_modelgates.drift.summary import Reference
@@ -126,6 +127,36 @@ def found(shape: Shape, *, runs: int, shift: float = 0.0, seed: int = SEED) -> F
     )
 
 
+def missing_p(rng: Random, golden_rows: int, rows: int, share: float) -> float:
+    """Draw scores of which so many are missing on either side; give the p-value of their share."""
+    golden, current = (np.where(rng.random(size) < share, np.nan, 0.5) for size in (golden_rows, rows))
+    reference = Reference.of(golden)
+    return judge(reference, reference.count(current), DriftLimits())["missing"]["p_value"]
+
+
+def categories_p(rng: Random, golden_rows: int, rows: int, number: float) -> float:
+    """Draw so many categories, the k-th with a share in proportion to 1/k, on either side; give the p-value."""
+    shares = 1 / np.arange(1, number + 1)
+    golden, current = (rng.choice(shares.size, size, p=shares / shares.sum()) for size in (golden_rows, rows))
+    return compare_categories(golden.tolist(), current.tolist())["p_value"]
+
+
+OTHERS: dict[str, tuple[Callable[[Random, int, int, float], float], int, int, float]] = {
+    "2 % missing, 300 against 2,000": (missing_p, 2_000, 300, 0.02),
+    "20 % missing, 1,200 against 2,000": (missing_p, 2_000, 1_200, 0.2),
+    "2 categories, 200 against 2,000": (categories_p, 2_000, 200, 2),
+    "10 categories, 300 against 2,000": (categories_p, 2_000, 300, 10),
+    "200 categories, 1,200 against 2,000": (categories_p, 2_000, 1_200, 200),
+}
+
+
+def sizes(name: str, *, runs: int, seed: int = SEED) -> list[float]:
+    """Say how often the p-value of one of these tests lies below each level without drift."""
+    p_of, golden_rows, rows, kind = OTHERS[name]
+    found = np.array([p_of(np.random.default_rng([seed, run]), golden_rows, rows, kind) for run in range(runs)])
+    return [float(np.mean(found < level)) for level in LEVELS]
+
+
 # A shift of a normal score whose index is 0.1 and 0.25, in standard deviations.
 SHIFTS = {"0": 0.0, "0.1": 0.3175, "0.25": 0.507}
 ROWS = (100, 300, 1_000, 10_000, 100_000, 1_000_000)
@@ -145,6 +176,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name, shape in (SHAPES | UNTOLD).items():
         print(f"| {name} | {_row(found(shape, runs=given.runs))} |", flush=True)
+    print("\n| missing values, and categories | at 1 / 5 / 10 % |\n|---|---|")
+    for name in OTHERS:
+        print(f"| {name} | {' / '.join(f'{100 * share:.1f}' for share in sizes(name, runs=given.runs))} |", flush=True)
     print("\n| rows | index | drift | inconclusive | plain rule |\n|---|---|---|---|---|")
     for rows in ROWS:
         for index, shift in SHIFTS.items():

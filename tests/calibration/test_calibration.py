@@ -13,9 +13,10 @@ from tests.calibration.arms_sweep import sizes as arms_sizes
 from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
+from tests.calibration.drift_sweep import OTHERS, UNTOLD, power
 from tests.calibration.drift_sweep import SHAPES as DRIFT_SHAPES
-from tests.calibration.drift_sweep import UNTOLD, power
 from tests.calibration.drift_sweep import found as drift_found
+from tests.calibration.drift_sweep import sizes as drift_sizes
 from tests.calibration.families_sweep import ALIKE, APART, confused, lost
 from tests.calibration.fold_sweep import SHAPES
 from tests.calibration.fold_sweep import rejections as fold_rejections
@@ -166,6 +167,15 @@ def test_drift_is_found_where_there_is_none_no_more_often_than_asked(name: str) 
     assert found.ks[1] <= 0.05 + 0.046 + 0.02
     assert found.ks[2] <= 0.10 + 0.064 + 0.02
     assert found.drift <= 0.05 + 0.046 + 0.02
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_shares_of_missing_values_and_categories_move_by_chance_no_more_often_than_asked(name: str) -> None:
+    one, five, ten = drift_sizes(name, runs=400, seed=1)
+    # Three standard errors of 400 samples.
+    assert one <= 0.01 + 0.015
+    assert five <= 0.05 + 0.033
+    assert ten <= 0.10 + 0.045
 
 
 @pytest.mark.parametrize("name", UNTOLD)

@@ -141,6 +141,17 @@ def test_shares_that_stay_are_not_drift_and_a_missing_one_is_a_category() -> Non
     assert (lost["overall_drift"], lost["missing"]) == (True, (0.0, 0.25))
 
 
+def test_it_is_said_that_categories_are_compared_without_their_days() -> None:
+    days = np.repeat(np.datetime64("2026-01-01") + np.arange(25), 4)
+    frame = {"kind": ["a", "b"] * 50, "score": np.arange(100.0)}
+    said = {
+        of["name"]: of["report"]["dependence"]
+        for of in detect_drift(frame, frame, golden_days=days, days=days)["columns"]
+    }
+    assert said["kind"].startswith("rows are taken as independent")
+    assert not said["score"].startswith("rows are taken as independent")
+
+
 def test_categories_that_are_too_few_cannot_be_told() -> None:
     report = compare_categories(categories(a=500), ["a"] * 19)
     assert (report["overall_drift"], report["reasons"]) == (None, ["19 values, too few to tell: give at least 20"])
