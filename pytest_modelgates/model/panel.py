@@ -110,6 +110,15 @@ class Panel:
             self.column(name)  # says what is wrong
         return (piece[name] for piece in self.pieces([str(name)]))
 
+    def column_head(self, name: str | None, rows: int) -> "pd.Series":
+        """The first rows of one column, which the sidecar must name and the panel must have."""
+        pieces: list[pd.Series] = []
+        for piece in self.column_pieces(name):
+            pieces.append(piece)
+            if sum(map(len, pieces)) >= rows:
+                break
+        return pd.concat(pieces or [self.column(name)]).head(rows)
+
     def dtype(self, name: str) -> object:
         """The dtype of a column, which must be there."""
         source = self.source

@@ -28,7 +28,7 @@ from ..predictions.outcomes import files_of, read_outcomes
 from ..predictions.parts import parts
 from ..predictions.reading import Reading
 from ..stats.costs import cost_of, sold_short
-from ..stats.holdings import moving, per_scale, simulate, spread
+from ..stats.holdings import dispersion, moving, per_scale, simulate
 from ..stats.portfolio import exposures
 from ..storage.digests import sha256
 from ..storage.strict_json import canonical, read_bytes
@@ -123,7 +123,7 @@ class _Read:
             held = simulate(scores, returns, horizon=horizon, cost_bps=0)
             missing = np.isnan(returns[held.first :])
             earned = np.where(missing, 0.0, returns[held.first :])
-            _, size, span = spread(earned, held.market, missing)
+            _, size, span = dispersion(earned, held.market, missing)
             best = np.sqrt(np.einsum("ij,ij->i", held.weights, held.weights)) * size
             short, sizes = sold_short(held.weights), exposures(held.weights)
             numbers[:, held.first :] = held.gross, held.turnover, short, best, span, *sizes.T

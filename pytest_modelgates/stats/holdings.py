@@ -292,7 +292,7 @@ def _ic_denominator(position: Matrix, earned: Matrix, market: Series, missing: N
 
 
 def about_market(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> tuple[Matrix, Series]:
-    """Take the returns of each day about their mean; parameters as for `spread`.
+    """Take the returns of each day about their mean; parameters as for `dispersion`.
 
     Returns
     -------
@@ -301,7 +301,7 @@ def about_market(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> 
     size : ndarray of float64, shape (n_days,)
         Root of the sum of their squares [share]; 0 on a day that is not `moving`.
     """
-    deviation, size, span = spread(earned, market, missing)
+    deviation, size, span = dispersion(earned, market, missing)
     return deviation, np.where(moving(span), size, 0.0)
 
 
@@ -311,7 +311,7 @@ def moving(span: Series) -> NDArray[np.bool_]:
     return span > max(0.0, ROUNDING * float(np.median(span))) if span.size else span > 0
 
 
-def spread(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> tuple[Matrix, Series, Series]:
+def dispersion(earned: Matrix, market: Series, missing: NDArray[np.bool_]) -> tuple[Matrix, Series, Series]:
     """Measure how far the returns of each day are apart, whatever those of other days are.
 
     Parameters

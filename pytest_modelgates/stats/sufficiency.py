@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from ..errors import InsufficientDataError, StatisticsError
-from .quantiles import finite_series, numbers
+from ..errors import StatisticsError
+from .quantiles import finite_series
 from .significance import ewc_error
 
 MINIMUM_DAYS = 100
@@ -68,31 +67,6 @@ def needed_days(horizon: int) -> int:
     """
     # Below 25 horizons even equal-weighted cosines reject too often; see the notes of `too_little`.
     return max(MINIMUM_DAYS, MINIMUM_HORIZONS * horizon)
-
-
-def median_names(present: ArrayLike) -> float:
-    """Count the assets on the median day.
-
-    Parameters
-    ----------
-    present : array_like of bool, shape (n_days, n_assets)
-        Whether the asset has a row that day.
-
-    Returns
-    -------
-    float
-        Assets on the median day [count].
-
-    Raises
-    ------
-    StatisticsError
-        If there is no day, or not one row a day.
-    """
-    # A mean would let a few crowded days hide that most days have too few names.
-    there = numbers(present, name="present")
-    if there.ndim != 2 or not len(there):
-        raise InsufficientDataError(f"present has shape {there.shape}, expected at least one row a day")
-    return float(np.median((there != 0).sum(axis=1)))
 
 
 def minimum_detectable(x: ArrayLike, *, level: float = 0.10, power: float = 0.80) -> float:

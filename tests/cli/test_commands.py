@@ -1036,7 +1036,7 @@ def test_json_goes_to_whatever_takes_the_output(registry: Registry, monkeypatch:
 def test_where_the_machine_or_a_person_ends_a_command_it_says_so(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
 ) -> None:
-    def ends() -> None:
+    def ends(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(sys.modules[main.__module__], "parser", ends)

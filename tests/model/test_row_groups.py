@@ -144,6 +144,12 @@ def test_nothing_of_it_reads_all_features_at_once(
     panel = Panel(parquet.ParquetRows(content, PANEL), candidate.sidecar)
     list(of_panel(panel))
     Comparison.of_panel(panel, candidate.parity_claim.probes).measure(candidate.model)
+    monkeypatch.setattr(parquet, "_memory", lambda: 3 * 8 * panels[0].rows)
+    with pytest.raises(UnreadableError, match=r"^evaluation\.parquet: 11200 bytes when decoded, expected at most 8400"):
+        panel.column("asset")
+    first = panel.column_head("asset", 400).tolist()  # of two row groups
+    assert first == panels[0].frame["asset"].head(400).tolist()
+    monkeypatch.setattr(parquet, "_memory", lambda: 4 * 8 * panels[0].rows)
     message = r"^evaluation\.parquet: 78400 bytes when decoded, expected at most 11200, .+; panel\.column\(name\) and "
     with pytest.raises(UnreadableError, match=message + r"panel\.blocks\(\) need less$"):
         _ = panel.frame

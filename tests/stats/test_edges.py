@@ -208,7 +208,6 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     spread.spread: {"scores": SERIES, "days": DAYS},
     sufficiency.too_little: {"days": 100, "horizon": 1, "names": 12.0},
     sufficiency.needed_days: {"horizon": 1},
-    sufficiency.median_names: {"present": SCORES > 0},
     sufficiency.minimum_detectable: {"x": SERIES, "level": 0.1, "power": 0.8},
     sufficiency.more_days: {"x": SERIES, "effect": 0.01, "level": 0.1, "power": 0.8},
     sufficiency.why_unseen: {"x": SERIES, "effect": 0.01},
@@ -239,9 +238,14 @@ TAKE_WHAT_WAS_READ = {
     costs.participation,
     costs.daily_cost,
     costs.cost_of,
+    costs.sold_short,
     families.market_hashes,
     families.one_family,
     holdings.per_scale,
+    holdings.moving,
+    holdings.dispersion,
+    portfolio.exposures,
+    portfolio.worst,
     resampling.joint_means_in_parts,
     trials.align_trials,
     copy_effects.rows_at_thresholds,
@@ -468,11 +472,6 @@ TOO_LITTLE: list[Any] = [
     ),
     pytest.param(
         lambda: walkforward.join_short([], purge=1), "no days to join into folds, expected at least 1", id="no-days"
-    ),
-    pytest.param(
-        lambda: sufficiency.median_names(np.empty((0, 3))),
-        "present has shape (0, 3), expected at least one row a day",
-        id="names-of-no-day",
     ),
 ]
 WRONG: list[Any] = [

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_modelgates.errors import StatisticsError
 from pytest_modelgates.stats.significance import ewc_p_value
-from pytest_modelgates.stats.sufficiency import median_names, minimum_detectable, more_days, too_little
+from pytest_modelgates.stats.sufficiency import minimum_detectable, more_days, too_little
 
 ENOUGH = {"days": 100, "horizon": 1, "names": 10}
 
@@ -26,10 +26,6 @@ ENOUGH = {"days": 100, "horizon": 1, "names": 10}
 )
 def test_it_says_what_is_missing(change: dict[str, float], why: str | None) -> None:
     assert too_little(**{**ENOUGH, **change}) == why
-
-
-def test_the_median_day_counts() -> None:
-    assert median_names([[True, True, False], [True, False, False], [True, True, True]]) == 2
 
 
 def test_for_independent_days_the_effect_is_2_123_errors() -> None:
