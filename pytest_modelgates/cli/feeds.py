@@ -3,7 +3,7 @@
 import argparse
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ from ..storage.text import shown
 from .options import note
 
 if TYPE_CHECKING:
-    from ..model.sidecar import Sidecar
     from ..predictions.records import Arm, Prediction
+    from ..serving.adapter import Adapter
     from ..serving.feeds import Feed, Reader
     from ..serving.metrics import FeedMetrics
 
@@ -201,7 +201,7 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
             if metrics:
                 metrics.serves(adapter)
             print(f"{adapter.model_id} ({arm}): follows {source}{at}", flush=True)
-            feed, read = feed_of(arguments, arm, adapter.sidecar)
+            feed, read = feed_of(arguments, arm, adapter)
             for record in adapter.run_feed(feed, watch, read=read):
                 count.add(record)
             if watch.ended():
@@ -213,15 +213,15 @@ def pull(arguments: argparse.Namespace, arm: "Arm") -> int:
     return 0
 
 
-def feed_of(arguments: argparse.Namespace, arm: "Arm", sidecar: "Sidecar") -> "tuple[Feed, Reader]":
+def feed_of(arguments: argparse.Namespace, arm: "Arm", adapter: "Adapter") -> "tuple[Feed, Reader]":
     """Make the feed that is asked for, and name what reads its messages."""
     from ..serving.following import FollowedCsv
-    from ..serving.sources import read_csv_messages, read_messages
+    from ..serving.sources import read_messages
 
     if arguments.feed:
         return arguments.feed.opened(arm), read_messages
-    columns: Sequence[str] = [*sidecar.keys, *sidecar.names]
-    return FollowedCsv(arguments.csv, columns, say=note), read_csv_messages
+    feed = FollowedCsv(arguments.csv, adapter.sidecar, reorder=adapter.reorder, say=note)
+    return feed, feed.read
 
 
 def refuse_words(arguments: argparse.Namespace) -> None:

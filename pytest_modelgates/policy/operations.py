@@ -82,12 +82,14 @@ class PaperLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class ServingLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What bounds a request over HTTP.
+    """What is taken by whatever serves.
 
+    `reorder` says whether a CSV file may have its columns in another order. The others bound a request over HTTP:
     `max_body_mb` is its size [10^6 bytes], `timeout_s` how long it may take from its first byte to the last of the
     reply [s], `connections` how many there may be, `drain_s` how long the last ones may take at the end [s].
     """
 
+    reorder: bool
     max_body_mb: Annotated[float, msgspec.Meta(gt=0, le=1e4)]
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=1e5)]
     connections: Annotated[int, msgspec.Meta(ge=1, le=100_000)]

@@ -74,6 +74,7 @@ class Settings:
     hash_keys: bool = False
     lock_timeout_s: float = 60.0
     network_file_system: bool = False
+    reorder: bool = False
     trips: TripLimits = field(default_factory=TripLimits)
 
 
@@ -168,6 +169,11 @@ class Adapter:
         return self._log.arm
 
     @property
+    def reorder(self) -> bool:
+        """Whether a CSV file may have its columns in another order than the model's."""
+        return self._rules.reorder
+
+    @property
     def log(self) -> Path:
         """Where the predictions go: the link to the newest part of the log, or the folder of an arm without one."""
         return self._log.place
@@ -198,7 +204,7 @@ class Adapter:
         if not is_there(path):
             raise FormatError(f"{path}: no such file")
         try:
-            table = read_csv(path, self.sidecar)
+            table = read_csv(path, self.sidecar, reorder=self.reorder)
         except FormatError as error:
             self._write([self._failed(ANY_ROW, f"{SCHEMA}{error}")])
             raise

@@ -14,11 +14,11 @@ from typing import Any
 
 from ..errors import FormatError
 from ..extras import extra
+from ..model.sidecar import Sidecar
 from ..storage.atomic import close_quietly
 from ..storage.paths import is_file, is_there
-from ..storage.tables import read_header
-from ..storage.text import cut, listed, printable
-from .sources import LONGEST_LINE, Message
+from ..storage.text import printable
+from .sources import LONGEST_LINE, Batch, Message, check_header, read_csv_messages
 
 _PIECE = 2**18  # bytes
 _TAIL = 64  # bytes before the place, by which a file that was written over is known
@@ -32,8 +32,10 @@ class FollowedCsv:
     Parameters
     ----------
     path : Path
-    columns : sequence of str
-        What its header must be.
+    sidecar : Sidecar
+        Which columns it must have.
+    reorder : bool
+        Whether they may have another order.
     say : callable
         Told when the file is another one.
     """
@@ -41,8 +43,8 @@ class FollowedCsv:
     ordered, unit = True, "bytes"
     floor = since = None
 
-    def __init__(self, path: Path, columns: Sequence[str], *, say: Callable[[str], None]) -> None:
-        self._path, self._columns, self._say = path, list(columns), say
+    def __init__(self, path: Path, sidecar: Sidecar, *, reorder: bool = False, say: Callable[[str], None]) -> None:
+        self._path, self._sidecar, self._reorder, self._say = path, sidecar, reorder, say
         place = hashlib.blake2b(os.fsencode(os.path.abspath(path)), digest_size=4).hexdigest()
         self.name = f"csv:{printable(path.name)}#{place}"
         self._file: int | None = None
@@ -93,6 +95,10 @@ class FollowedCsv:
             found = self._lines(most)
         return found
 
+    def read(self, messages: Sequence[Message], sidecar: Sidecar) -> Batch:
+        """Make rows of the lines that were fetched last, as a `Reader`."""
+        return read_csv_messages(messages, sidecar, header=self._header())
+
     def commit(self, messages: Sequence[Message]) -> None:
         """Do nothing: the log has the place."""
 
@@ -124,7 +130,7 @@ class FollowedCsv:
     def _begin(self) -> None:
         """Go to the beginning, where the header is."""
         self._end = self._line = self._crc = 0
-        self._tail = b""
+        self._tail = self._first_line = b""
 
     def _went_on(self, end: int, line: int, crc: int) -> bool:
         """Go to a place, if what is before it is the same."""
@@ -188,15 +194,19 @@ class FollowedCsv:
         return []
 
     def _passed_header(self) -> bool:
-        header, newline, _ = self._read(LONGEST_LINE).partition(b"\n")
-        if not newline:
+        if not (header := self._header()):
             return False
-        found = read_header(header + newline, self._path)
-        if found != self._columns:
-            columns = printable(listed(map(cut, found), most=100))
-            raise FormatError(f"{self._path}: columns {columns}; the model takes {', '.join(self._columns)}")
-        self._advance(header + newline)
+        check_header(header, self._sidecar, self._path, reorder=self._reorder)
+        self._advance(header)
         return True
+
+    def _header(self) -> bytes:
+        """The first line with its end; nothing as long as that is not there."""
+        if not self._first_line:
+            assert self._file is not None
+            header, newline, _ = os.pread(self._file, LONGEST_LINE, 0).partition(b"\n")
+            self._first_line = header + newline if newline else b""
+        return self._first_line
 
     def _look(self) -> None:
         """See whether the file was cut, or written over."""

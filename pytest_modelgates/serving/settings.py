@@ -18,5 +18,6 @@ def settings_of(artifacts: Artifacts) -> Settings:
         hash_keys=log.hash_keys,
         lock_timeout_s=lock.lock_timeout_s,
         network_file_system=lock.network_file_system,
+        reorder=operations.serving.reorder,
         trips=TripLimits(**msgspec.structs.asdict(operations.trips)),
     )

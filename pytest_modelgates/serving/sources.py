@@ -78,24 +78,35 @@ class CsvRows:
         yield Batch(Rows([], rows.matrix[:0], []), [], list(rejected))
 
 
-def read_csv(path: Path, sidecar: Sidecar) -> CsvRows:
+def read_csv(path: Path, sidecar: Sidecar, *, reorder: bool = False) -> CsvRows:
     """Read rows: the keys (time, asset) as text, and the features.
 
     Raises
     ------
     FormatError
-        If the columns are not the keys and the features in the sidecar's order. A row that cannot be scored is among
-        the rejected ones.
+        If `check_header` does. A row that cannot be scored is among the rejected ones.
     """
     content = read_bytes(path)
-    columns = columns_of(sidecar)
-    found, wanted = read_header(content, path), [column.name for column in columns]
-    if found != wanted:
-        columns_found = printable(listed(map(cut, found), most=100))
-        raise FormatError(f"{path}: columns {columns_found}; the model takes {', '.join(wanted)}")
-    table = read_table(content, columns, path)
+    check_header(content, sidecar, path, reorder=reorder)
+    table = read_table(content, columns_of(sidecar), path)
     names = {name: values.tolist() for name, values in table.values_of(*sidecar.keys).items()}
     return CsvRows(named_rows(names, table.matrix(), sidecar), table.lines, table.rejected)
+
+
+def check_header(content: bytes, sidecar: Sidecar, source: object, *, reorder: bool) -> None:
+    """Refuse a CSV file that has other columns than rows to score have.
+
+    Raises
+    ------
+    FormatError
+        If the columns are not the keys and the features, or, unless `reorder`, not in the sidecar's order.
+    """
+    found, wanted = read_header(content, source), [column.name for column in columns_of(sidecar)]
+    same = sorted(found) == sorted(wanted)
+    if found != wanted and not (reorder and same):
+        columns = printable(listed(map(cut, found), most=100))
+        advice = "; put them in that order, or set serving.reorder in operations.toml" if same else ""
+        raise FormatError(f"{source}: columns {columns}; the model takes {', '.join(wanted)}{advice}")
 
 
 def columns_of(sidecar: Sidecar) -> list[Column]:
@@ -139,13 +150,11 @@ def read_messages(messages: Sequence[Message], sidecar: Sidecar) -> Batch:
     return _of_feed(found, [*short], long, messages)
 
 
-def read_csv_messages(messages: Sequence[Message], sidecar: Sidecar) -> Batch:
-    """Read messages, each a line of a CSV file with its end, as `read_csv` takes it."""
+def read_csv_messages(messages: Sequence[Message], sidecar: Sidecar, *, header: bytes) -> Batch:
+    """Read messages, each a line of a CSV file with its end, as `read_csv` takes it, below the header of that file."""
     short, long = _by_length(messages)
-    columns = columns_of(sidecar)
-    header = ",".join('"{}"'.format(column.name.replace('"', '""')) for column in columns)
-    content = b"".join([header.encode(), b"\n", *(message.content for message in short.values())])
-    table = read_table(content, columns, "the rows")
+    content = b"".join([header, *(message.content for message in short.values())])
+    table = read_table(content, columns_of(sidecar), "the rows")
     names = {name: values.tolist() for name, values in table.values_of(*sidecar.keys).items()}
     rejected = [replace(row, line=row.line - 1) for row in table.rejected]
     rows = named_rows(names, table.matrix(), sidecar)

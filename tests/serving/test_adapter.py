@@ -1,9 +1,11 @@
 """Serving and shadow: what is scored, what is logged, what is refused."""
 
+import argparse
 import json
 import os
 import re
 import shutil
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from pytest_modelgates import pack
 from pytest_modelgates.artifacts import Artifacts
+from pytest_modelgates.cli.feeds import feed_of
 from pytest_modelgates.errors import FormatError, IntegrityError, KilledError
 from pytest_modelgates.model.candidate import Candidate
 from pytest_modelgates.model.session import OnnxModel
@@ -188,7 +191,8 @@ def test_a_file_of_another_schema_leaves_one_record_that_says_so(good_model: Pat
     (record,) = logged(Artifacts.of(good_model), "shadow")
     assert (record.row_key, record.prediction) == ("*", None)
     assert record.error == (
-        f"schema: {csv}: columns time, asset, value, momentum; the model takes time, asset, momentum, value"
+        f"schema: {csv}: columns time, asset, value, momentum; the model takes time, asset, momentum, value; "
+        "put them in that order, or set serving.reorder in operations.toml"
     )
 
 
@@ -332,6 +336,20 @@ def test_a_missing_feature_is_kept_as_none(good_model: Path) -> None:
         (record,) = adapter.score(Rows(["t|A"], np.array([[np.nan, 2]], dtype=np.float32), [None]))
     assert (record.features, record.error) == ([None, 2.0], "schema: momentum is nan")
     assert logged(Artifacts.of(good_model), "live") == [record]
+
+
+def test_columns_may_have_another_order_by_setting(good_model: Path, tmp_path: Path) -> None:
+    settings(good_model, "[serving]\nreorder = true")
+    csv = tmp_path / "live.csv"
+    csv.write_text(f"value,asset,momentum,time\n1,A,0.5,{DAY}\n")
+    with Adapter(good_model / "model.onnx", arm="live", settings=settings_of) as adapter:
+        (record,) = adapter.run_csv(csv)
+        (score,) = adapter.tried(np.array([[0.5, 1]], dtype=np.float32))
+        assert (record.row_key, record.prediction, record.error) == (f"{DAY}|A", score, None)
+        feed, read = feed_of(argparse.Namespace(feed=None, csv=csv), "live", adapter)  # as --follow makes it
+        with closing(feed):
+            feed.open()
+            assert read(feed.fetch(1, 0), adapter.sidecar).rows.matrix.tolist() == [[0.5, 1]]
 
 
 def test_keys_are_hidden_on_request_and_still_pair(good_model: Path, tmp_path: Path) -> None:

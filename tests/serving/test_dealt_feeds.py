@@ -15,7 +15,6 @@ from pytest_modelgates.serving.dealing import Dealer
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.following import FollowedCsv
 from pytest_modelgates.serving.scorer import Rows
-from pytest_modelgates.serving.sources import columns_of, read_csv_messages
 from tests.serving.test_dealing import Desk, rows, table
 from tests.serving.test_feeds import Listed, Until, row
 from tests.support.ab import both_arms, keys_of
@@ -48,9 +47,9 @@ def follow(registry: Registry, path: Path) -> None:
     pytest.importorskip("watchfiles")
     desk = Desk(registry)
     desk.look()
-    feed = FollowedCsv(path, [column.name for column in columns_of(desk.live.sidecar)], say=desk.said.append)
+    feed = FollowedCsv(path, desk.live.sidecar, say=desk.said.append)
     with desk.live:
-        list(desk.live.run_feed(feed, AtEnd(), read=read_csv_messages))
+        list(desk.live.run_feed(feed, AtEnd(), read=feed.read))
 
 
 def asked_over_http(registry: Registry) -> None:

@@ -25,13 +25,13 @@ from pytest_modelgates.serving.adapter import Adapter
 from pytest_modelgates.serving.feeds import Feed
 from pytest_modelgates.serving.following import FollowedCsv
 from pytest_modelgates.serving.running import running
-from pytest_modelgates.serving.sources import LONGEST_LINE, Message, read_csv_messages
+from pytest_modelgates.serving.sources import LONGEST_LINE, Message
 from tests.support.handmade import logged
+from tests.support.onnx_models import sidecar
 from tests.support.panels import invented_panel, pack_ridge
 
 IPV6 = Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text())
-COLUMNS = ["time", "asset", "momentum", "value"]
-HEADER = ",".join(COLUMNS) + "\n"
+HEADER = "time,asset,momentum,value\n"
 
 
 def rows(*names: str, momentum: object = 0.5) -> str:
@@ -81,12 +81,13 @@ class Desk:
     def __init__(self, model: Path, path: Path) -> None:
         self.model, self._path = model, path
         self.said: list[str] = []
+        self.reorder = False
 
     def follow(self, *then: Any) -> list[Prediction]:
         """Score what there is, do what comes next, and so on; start anew each time."""
         with Adapter(self.model / "model.onnx", arm="live") as adapter:
-            feed = FollowedCsv(self._path, COLUMNS, say=self.said.append)
-            return list(adapter.run_feed(feed, Until(*then), read=read_csv_messages))
+            feed = FollowedCsv(self._path, adapter.sidecar, reorder=self.reorder, say=self.said.append)
+            return list(adapter.run_feed(feed, Until(*then), read=feed.read))
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_each_row_is_scored_once_as_it_comes_and_over_restarts(desk: Desk, path:
 
 
 def requests_begin(path: Path) -> str:
-    return FollowedCsv(path, COLUMNS, say=print).name
+    return FollowedCsv(path, sidecar("momentum", "value"), say=print).name
 
 
 def test_only_whole_lines_are_read(desk: Desk, path: Path) -> None:
@@ -132,10 +133,9 @@ def test_only_whole_lines_are_read(desk: Desk, path: Path) -> None:
                 self._then.pop(0)()
 
     with Adapter(desk.model / "model.onnx", arm="live") as adapter:
-        feed = FollowedCsv(path, COLUMNS, say=desk.said.append)
-        found = list(
-            adapter.run_feed(feed, UntilNothing(*(append(path, piece) for piece in pieces)), read=read_csv_messages)
-        )
+        feed = FollowedCsv(path, adapter.sidecar, say=desk.said.append)
+        until = UntilNothing(*(append(path, piece) for piece in pieces))
+        found = list(adapter.run_feed(feed, until, read=feed.read))
     assert names(found) == ["A", "B"]
     assert [record.error for record in found] == [None, None]
 
@@ -186,7 +186,8 @@ def test_rows_that_come_just_before_another_file_takes_the_name_are_read(good_mo
 
     path.write_text(HEADER + rows("A"))
     with Adapter(good_model / "model.onnx", arm="live") as adapter:
-        found = list(adapter.run_feed(Late(path, COLUMNS, say=str), Until(), read=read_csv_messages))
+        feed = Late(path, adapter.sidecar, say=str)
+        found = list(adapter.run_feed(feed, Until(), read=feed.read))
     assert names(found) == ["A", "B", "C"]
 
 
@@ -266,6 +267,19 @@ def test_a_link_is_followed_to_the_file_of_the_day(desk: Desk, path: Path, tmp_p
     assert names(desk.follow(append(days[0], rows("B")), next_day)) == ["A", "B", "C"]
 
 
+def test_columns_in_another_order_are_read_by_their_names_if_the_setting_says_so(desk: Desk, path: Path) -> None:
+    desk.reorder = True
+    path.write_text("value,asset,momentum,time\n0.25,A,0.5,2026-01-02\n")
+    other = path.with_suffix(".new")
+    other.write_text(HEADER + rows("C"))
+    found = desk.follow(append(path, "0.25,B,0.5,2026-01-02\n"))
+    found += desk.follow(append(path, "0.5,D,0.25,2026-01-02\n"))  # in the file's order after a restart, too
+    found += desk.follow(lambda: other.replace(path))  # and a file that takes its place has an order of its own
+    assert names(found) == ["A", "B", "D", "C"]
+    one, two, swapped, last = (record.prediction for record in found)
+    assert one == two == last != swapped
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -275,7 +289,8 @@ def test_a_link_is_followed_to_the_file_of_the_day(desk: Desk, path: Path, tmp_p
         pytest.param(
             "live.csv",
             "time,asset,value,momentum\n",
-            "columns time, asset, value, momentum; the model takes time, asset, momentum, value",
+            "columns time, asset, value, momentum; the model takes time, asset, momentum, value; put them in that "
+            "order, or set serving.reorder in operations.toml",
             id="columns",
         ),
         pytest.param("live.csv", "\n", "no header; the first line names the columns", id="no-header"),

@@ -78,7 +78,12 @@ def test_batches_hold_every_row_once_and_in_order(csv: Path) -> None:
 
 
 REFUSED = [
-    pytest.param("time,asset,y,x\n", "columns time, asset, y, x; the model takes time, asset, x, y", id="order"),
+    pytest.param(
+        "time,asset,y,x\n",
+        "columns time, asset, y, x; the model takes time, asset, x, y; put them in that order, or set serving.reorder "
+        "in operations.toml",
+        id="order",
+    ),
     pytest.param("time,asset,x\n", "columns time, asset, x; the model takes time, asset, x, y", id="too-few"),
     pytest.param(
         "time,asset,x,y,z\n", "columns time, asset, x, y, z; the model takes time, asset, x, y", id="too-many"
@@ -88,6 +93,15 @@ REFUSED = [
     pytest.param("x" * 99 + "\n", f"columns {'x' * 40}…; the model takes time, asset, x, y", id="long"),
     pytest.param("time,asset,x,\x1b[1m\n", r"columns time, asset, x, \x1b[1m; the model takes", id="escape"),
 ]
+
+
+def test_columns_in_another_order_are_read_by_their_names_if_the_setting_says_so(csv: Path) -> None:
+    csv.write_text("y,asset,x,time\n2,A,1,2026-01-01\n")
+    rows = read_csv(csv, TWO, reorder=True).rows
+    assert (rows.keys, rows.matrix.tolist()) == (["2026-01-01|A"], [[1, 2]])
+    csv.write_text("y,asset,x,z,time\n2,A,1,0,2026-01-01\n")
+    with pytest.raises(FormatError, match=r"columns y, asset, x, z, time; the model takes time, asset, x, y$"):
+        read_csv(csv, TWO, reorder=True)
 
 
 @pytest.mark.parametrize(("text", "said"), REFUSED)
