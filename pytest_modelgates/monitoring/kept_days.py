@@ -91,9 +91,9 @@ class _Read:
         self.parts, rows = _sources(paths, before.parts, self._days_of_part)
         refuse_incomplete(self._tally, ARM)
         self.outcomes, outcomes = _sources(self._files, before.outcomes, self._days_of_outcomes)
-        self._known, scored = _days_in(self.outcomes), _days_in(self.parts)
+        self._known, scored = _days_in(self.outcomes.values()), _days_in(self.parts.values())
         # Of other days there is, and was, no row whose outcome is known.
-        both = (self._known | _days_in(before.outcomes)) & (scored | _days_in(before.parts))
+        both = (self._known | _days_in(before.outcomes.values())) & (scored | _days_in(before.parts.values()))
         undated = UNDATED in self._known | scored  # it may be of any day
         self.changed = self._known | scored if undated else (rows | outcomes) & both
 
@@ -188,11 +188,12 @@ def _sources(
         stamp, kept = stamp_of(path), before.get(name)
         now[name] = kept if kept and stamp and kept.stamp == stamp else _Source(stamp, frozenset(days_of(name)))
     changed = {name for name in {**before, **now} if before.get(name) is not now.get(name)}
-    return now, _days_in({name: each for of in (before, now) for name, each in of.items() if name in changed})
+    # A file of the same name may have had rows of other days.
+    return now, _days_in(of[name] for of in (before, now) for name in changed & of.keys())
 
 
-def _days_in(sources: Mapping[str, _Source]) -> frozenset[int]:
-    return frozenset[int]().union(*(each.days for each in sources.values()))
+def _days_in(sources: Iterable[_Source]) -> frozenset[int]:
+    return frozenset[int]().union(*(each.days for each in sources))
 
 
 def _kept(artifacts: Artifacts, of: str) -> _Kept:

@@ -95,7 +95,7 @@ def test_work_without_a_terminal_sets_no_timer(monkeypatch: pytest.MonkeyPatch) 
 IMPATIENT = """
 import sys
 from pytest_modelgates.cli import main, progress
-progress._PATIENCE_S = progress._EVERY_S = 1e-4
+progress._PATIENCE_S, progress._EVERY_S = 1e-6, 1e-4
 sys.exit(main(sys.argv[1:]))
 """
 LONG = [

@@ -14,6 +14,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,8 +49,14 @@ def no_folder_fsync() -> None:
 
 
 def no_lock() -> None:
-    """Everybody has the lock."""
-    fcntl.flock = lambda descriptor, how: None
+    """Everybody has the lock, and a disk that takes its time, so that two are at it at once on any machine."""
+    fcntl.flock, genuine = (lambda descriptor, how: None), os.fsync
+
+    def fsync(descriptor: int) -> None:
+        time.sleep(0.002)
+        genuine(descriptor)
+
+    os.fsync = fsync
 
 
 def naive_link() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_modelgates.artifacts import Artifacts
@@ -140,6 +140,9 @@ ACTIONS = st.one_of(
 
 @settings(deadline=None, max_examples=60)
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=25), horizon=st.integers(1, 4))
+@example(  # a part takes the name of one that is gone, which had rows of more days
+    actions=[("look",), ("change", removed, 0), ("score", keys_of(0, 2), 0, (str, True))], horizon=1
+)
 def test_whatever_is_scored_learnt_and_corrected_a_look_finds_what_one_finds_that_reads_all(
     signal: Sidecar, actions: list[tuple[Any, ...]], horizon: int
 ) -> None:

@@ -147,7 +147,9 @@ def split(model: Any) -> float:
 
 def test_missing_values_that_onnx_sends_elsewhere_are_refused_though_the_panel_has_none(tmp_path: Path) -> None:
     model = forest("RandomForestClassifier").fit(holed(), UP)
-    message = "only rows with NaN differ: fill missing values before the model, or take the features out of nullable\n"
+    message = (
+        "only rows with NaN differ: fill missing values before the model, or take the features out of nullable; or "
+    )
     for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
         with pytest.raises(PackError, match=message):
             packed(tmp_path, model, rows, target=UP, nullable=NAMES)
@@ -189,7 +191,7 @@ def test_values_that_the_panel_lacks_are_named_if_only_they_differ(tmp_path: Pat
     zeros[::3, 0] = 0
     model = trees(zero_as_missing=True).fit(zeros, TARGET)
     message = (
-        r"only rows that the panel lacks differ, most with [ab] = -?(0\.0|1e-40): convert the model in another way\n"
+        r"only rows that the panel lacks differ, most with [ab] = -?(0\.0|1e-40): convert the model in another way; or "
     )
     for rows in (ROWS, ROWS.astype(np.float64) + 1e-9):
         with pytest.raises(PackError, match=message):
