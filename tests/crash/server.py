@@ -14,8 +14,8 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

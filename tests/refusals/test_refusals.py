@@ -113,7 +113,8 @@ def test_the_good_suite_finds_the_broken_model_broken(
 
 def shared(*names: str) -> list[Any]:
     """Rows whose runs can be shared between shards: those that pytest makes, and that say nothing of a seal."""
-    cases = [replace(case, fresh=case.only_fresh) for name in names for case in rows_of(name) if not case.text("by")]
+    rows = [case for name in names for case in rows_of(name) if not case.text("by") and "alone" not in case.row]
+    cases = [replace(case, fresh=case.only_fresh) for case in rows]
     return [pytest.param(case, id=case.id, marks=() if case.id in QUICK else pytest.mark.slow) for case in cases]
 
 
