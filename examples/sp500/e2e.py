@@ -101,19 +101,7 @@ class Demonstration:
 
     def pack(self, trained: Trained) -> Path:
         """Pack a model and say how."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the converters' own deprecations
-            directory = pack(
-                trained.estimator,
-                trained.data.panel,
-                features={name: GROUP_OF[name] for name in FEATURES},
-                horizon=trained.horizon,
-                trained_until=trained.data.trained_until.date(),
-                changes=CHANGES[trained.name],
-                tried=TRIED,
-                data=f"sha256:{sha256_of(DATA)}",
-                artifacts=self.artifacts.root,
-            )
+        directory = packed(trained, self.artifacts.root)
         self.ids[trained.name] = directory.name
         self.modelgates("verify", str(directory))
         self.say(f"packed {trained.name} as {directory.name}, verified")
@@ -229,14 +217,14 @@ class Demonstration:
                     sys.exit(f"{live_id(other)} is live on day {day}, expected {live}:\n{said}")
                 return said
 
-            def packed(model_id: str) -> str:
+            def arrived(model_id: str) -> str:
                 shutil.copytree(self.artifacts.model(model_id), other.model(model_id))
                 other.latest_id.write_text(model_id)
                 return str(other.model(model_id) / MODEL)
 
-            packed(first)
+            arrived(first)
             on(0, "nightly", "--promote", live=first)
-            onnx, days = packed(second), np.array_split(feed["time"].unique(), NIGHTS)
+            onnx, days = arrived(second), np.array_split(feed["time"].unique(), NIGHTS)
             for night, its in enumerate(days, start=1):
                 feed[feed["time"].isin(its)].to_csv(csv, index=False, date_format="%Y-%m-%d")
                 for verb, path in (("serve", str(other.latest_onnx)), ("shadow", onnx)):
@@ -313,6 +301,23 @@ class Demonstration:
         value = next(record for record in records if record.gate == "significance.p_adjusted").evidence[0].value
         assert value is not None, "expected a panel that is long enough to measure"
         return value
+
+
+def packed(trained: Trained, artifacts: Path) -> Path:
+    """Pack a model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converters' own deprecations
+        return pack(
+            trained.estimator,
+            trained.data.panel,
+            features={name: GROUP_OF[name] for name in FEATURES},
+            horizon=trained.horizon,
+            trained_until=trained.data.trained_until.date(),
+            changes=CHANGES[trained.name],
+            tried=TRIED,
+            data=f"sha256:{sha256_of(DATA)}",
+            artifacts=artifacts,
+        )
 
 
 def freeze(live: pd.DataFrame, features: list[str]) -> pd.DataFrame:

@@ -7,35 +7,36 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from examples.sp500.e2e import freeze, packed
+from examples.sp500.features import FEATURES, load_prices
+from examples.sp500.models import MODELS
 from pytest_modelgates.artifacts import Artifacts, newest_id
 from pytest_modelgates.cli import main
 from pytest_modelgates.proving import hermetic
 from pytest_modelgates.registry.store import link_text
-from tests.support.panels import FEATURES, invented_panel, pack_ridge
 
-PACKED = {0: (1.0, 0.0), 1: (1.0, 0.1)}  # the day on which a model is packed, and its weights
+PACKED = {0: "lightgbm_5d", 1: "ridge_5d"}  # the day on which a model is packed
 DRIFTS = 20
-HOURS, ASSETS = 20, 20
+HOURS = 20
 
 
-def feed(day: int) -> pd.DataFrame:
-    """The rows of a day, by the hour; on one day they have moved."""
-    rng, today = np.random.default_rng(day), datetime.now(UTC).date()
-    keys = [(f"{today}T{hour:02d}:00", f"A{asset:02d}") for hour in range(HOURS) for asset in range(ASSETS)]
-    frame = pd.DataFrame(keys, columns=["time", "asset"])
-    moved = 2.0 if day == DRIFTS else 0.0
-    frame[list(FEATURES)] = (rng.standard_normal((len(frame), len(FEATURES))) + moved).astype(np.float32)
-    return frame
+def feed(live: pd.DataFrame, day: int) -> pd.DataFrame:
+    """The rows of a day: each hour has those of some day of 2022, drawn anew; on one day all feeds stop."""
+    days = np.random.default_rng(day).choice(live["time"].unique(), HOURS, replace=False)
+    hours = dict(zip(days, [f"{datetime.now(UTC).date()}T{hour:02d}:00" for hour in range(HOURS)], strict=True))
+    rows = live[live["time"].isin(days)]
+    rows = rows.assign(time=rows["time"].map(hours)).sort_values("time", kind="stable")
+    return freeze(rows, FEATURES) if day == DRIFTS else rows
 
 
 def live_one_day(root: Path, day: int) -> None:
     """Pack what is due, score the rows of the day, and do the night's work; each verb says how it ended."""
     artifacts = Artifacts(root / "artifacts")
+    trained = MODELS[PACKED.get(day, "ridge_5d")](load_prices())
     if day in PACKED:
-        weights = PACKED[day]
-        pack_ridge(artifacts.root, invented_panel(seed=1), weights=weights, tried=day + 1, changes=f"Day {day}.")
+        packed(trained, artifacts.root)
     csv = root / "today.csv"
-    feed(day).to_csv(csv, index=False)
+    feed(trained.data.live, day).to_csv(csv, index=False)
     live, newest = link_text(artifacts), newest_id(artifacts)
     assert newest
     verbs = [["nightly", "--promote"], ["watch"]]

@@ -1,4 +1,4 @@
-"""A month of a desk, day by day, with every command as it is and only the clock set."""
+"""A month of a desk on the example's prices, day by day, with every command as it is and only the clock set."""
 
 import os
 import re
@@ -67,9 +67,13 @@ def outcome(said: str, verb: str) -> str:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
-    """A repository with the packaged policy: seven nights, a day in shadow, no drift."""
+    """A repository with the example's policy, but for what production asks: seven nights and a day in shadow."""
     (tmp_path / "registry").mkdir()
-    (tmp_path / "registry" / "policy.toml").write_text("format = 1\n")
+    policy = (ROOT / "examples" / "sp500" / "policy.toml").read_text()
+    for without, wanted in (("parity_nights = 0", "parity_nights = 7"), ("shadow_hours = 0", "shadow_hours = 24")):
+        assert without in policy
+        policy = policy.replace(without, wanted)
+    (tmp_path / "registry" / "policy.toml").write_text(policy)
     return tmp_path
 
 
