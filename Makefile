@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 MLFLOW := mlflow==3.17.2
-EXTRAS := alerts dask faststream feeds metrics mlflow pack pages s3 serve sign # all but ray
+EXTRAS := alerts calendars dask faststream feeds metrics mlflow pack pages s3 serve sign # all but ray
 ARTIFACTS ?= artifacts
 MODEL ?= $(shell cat $(ARTIFACTS)/latest_id.txt 2>/dev/null)
 CSV ?= $(ARTIFACTS)/live_data.csv

@@ -53,7 +53,7 @@ def watch(arguments: argparse.Namespace) -> int:
 
     It ends with 0 if nothing was found, 1 after a breach, 2 if used wrongly, 3 if something cannot be seen.
     """
-    from ..monitoring.watch import Watch, refuse_without_right
+    from ..monitoring.watch import Watch, refuse_without_calendar, refuse_without_right
     from ..proving.rehearsal import rehearse
     from ..proving.rescoring import rescore
 
@@ -64,6 +64,7 @@ def watch(arguments: argparse.Namespace) -> int:
         note(f"cannot see: {error}")
         return _CANNOT_SEE
     refuse_without_right(in_force.policy)
+    refuse_without_calendar(in_force.operations)
     limits = in_force.operations.hermetic
 
     def tell(model_id: str, found: "Finding", *, on: bool) -> None:

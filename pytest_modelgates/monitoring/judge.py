@@ -10,6 +10,7 @@ from ..audit.chain import Intent
 from ..drift.versions import golden_metadata
 from ..errors import InsufficientDataError, ModelgatesError, StatisticsError
 from ..model.directory import LocalDirectory
+from ..policy.calendars import closes
 from ..policy.operations import AgeRules, DriftRules, Mode, WatchRules
 from ..policy.policy import Policy
 from ..predictions.counting import Window
@@ -196,12 +197,14 @@ class Judge:
     def _quiet(self, rules: WatchRules, live: Intent, *, now: datetime) -> list[Finding]:
         """Judge what no prediction tells."""
         found = list[Finding]()
-        due = deadlines(rules.silence, now=now)
+        asked = rules.silence
         try:
+            traded = closes(asked.calendar, now.astimezone(UTC).year) if asked.calendar else None
+            due = deadlines(asked, traded, now=now)
             newest = newest_row(self._artifacts, since=due[1]) if due else None
-            found.append(silence(rules.silence, due, newest, live=live.time))
+            found.append(silence(asked, due, newest, live=live.time))
         except (ModelgatesError, OSError) as error:
-            found.append(triggers.unseen("silence", rules.silence.mode, first_line(error)))
+            found.append(triggers.unseen("silence", asked.mode, first_line(error)))
         for trigger, what, read in (
             ("stale_model", "the last day that it was trained on", trained_until),
             ("stale_golden", "the golden was put in force", golden_since),

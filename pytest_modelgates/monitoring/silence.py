@@ -1,6 +1,6 @@
 """What no prediction tells: that none came, or that the model or its golden is old. Pure: times in, findings out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
 from ..policy.limits import Bounds
@@ -13,20 +13,34 @@ _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)
 
 
-def deadlines(rules: SilenceRules, *, now: datetime) -> tuple[datetime, datetime] | None:
-    """Give the last deadline that has passed, and the one before it; None if there is none in any week."""
-    found, day, holidays = list[datetime](), now.astimezone(UTC).date(), set(rules.holidays)
-    for _ in range(15 + 7 * len(holidays)):  # two of them lie within a week and a day, or a week a holiday more
-        if _WEEKDAYS[day.weekday()] in rules.weekdays and day not in holidays:
-            found += reversed(_of_day(rules.by, day))
+def deadlines(
+    rules: SilenceRules, closes: Mapping[date, datetime] | None = None, *, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """Give the last deadline that has passed, and the one before it; None if there is none in any week.
+
+    Parameters
+    ----------
+    rules : SilenceRules
+    closes : mapping of date to datetime, optional
+        When each session closes of the exchange that the rules name.
+    now : datetime
+    """
+    passed, day, holidays = set[datetime](), now.astimezone(UTC).date(), set(rules.holidays)
+    # Two of them lie within a week and a day, or a week a holiday more; exchanges were closed for months.
+    for _ in range(15 + 7 * len(holidays) + 366 * (closes is not None)):
+        if _WEEKDAYS[day.weekday()] in rules.weekdays and day not in holidays and (closes is None or day in closes):
+            due = {_due(clock, day, closes) for clock in rules.by}
+            passed |= {each for each in due if each <= now}
         day -= _DAY
-    passed = [each for each in found if each <= now]
-    return (passed[0], passed[1]) if len(passed) > 1 else None
+    last = sorted(passed)[-2:]
+    return (last[1], last[0]) if len(last) > 1 else None
 
 
-def _of_day(clocks: Sequence[str], day: date) -> list[datetime]:
-    times = sorted({time.fromisoformat(clock) for clock in clocks})
-    return [datetime.combine(day, each, tzinfo=UTC) for each in times]
+def _due(clock: str, day: date, closes: Mapping[date, datetime] | None) -> datetime:
+    minutes = clock.removeprefix("close+")
+    if closes is not None and minutes != clock:
+        return closes[day] + timedelta(minutes=int(minutes))
+    return datetime.combine(day, time.fromisoformat(clock), tzinfo=UTC)
 
 
 def silence(

@@ -17,8 +17,9 @@ from ..audit.actor import acting_as, why_denied
 from ..audit.chain import Intent
 from ..audit.kill import killed
 from ..audit.writer import settle
-from ..errors import FormatError, UsageError
-from ..policy.operations import Mode, ModeRules
+from ..errors import FormatError, MissingExtraError, PolicyError, UsageError
+from ..policy.calendars import closes
+from ..policy.operations import Mode, ModeRules, Operations
 from ..policy.policy import Policy
 from ..predictions.counting import CLOCKS
 from ..registry.in_force import InForce
@@ -105,6 +106,21 @@ def refuse_without_right(policy: Policy) -> None:
     with acting_as(ACTOR):
         if why := why_denied("roll back", policy.registry.may_roll_back):
             raise UsageError(f'{why}; add "{ACTOR}" to may_roll_back under [registry] of the policy')
+
+
+def refuse_without_calendar(operations: Operations) -> None:
+    """Refuse to watch if it cannot be known when the exchange trades whose calendar is named.
+
+    Raises
+    ------
+    UsageError
+        If its library is not installed, or does not know it.
+    """
+    if name := operations.watch.silence.calendar:
+        try:
+            closes(name, datetime.now(UTC).year)
+        except (MissingExtraError, PolicyError) as error:
+            raise UsageError(str(error)) from error
 
 
 @dataclass(slots=True)

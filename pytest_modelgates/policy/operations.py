@@ -225,20 +225,28 @@ class ShareRules(TriggerRules, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 QuietMode = Literal["warn", "dry_run"]
-Clock = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|close\+[0-9]{1,4})\Z")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class SilenceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a prediction must be there: by each time of day in UTC, on some days of the week, one since the time before.
 
-    On `holidays` none is due. No rollback ends a silence, so the mode is a warning or a dry run.
+    If `calendar` names an exchange, none is due on days on which it does not trade, and `close+30` is half an hour
+    after its session closes, early or not. On `holidays` none is due either. No rollback ends a silence, so the mode is
+    a warning or a dry run.
     """
 
     mode: QuietMode
     by: tuple[Clock, ...] = ()
     weekdays: tuple[Weekday, ...]
     holidays: tuple[date, ...] = ()
+    calendar: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        if not self.calendar and (closes := [clock for clock in self.by if clock.startswith("close")]):
+            raise ValueError(f'by holds {closes[0]}, and no exchange closes; name one, such as calendar = "XNYS"')
 
 
 class DrillRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from ..artifacts import Artifacts
-from ..errors import UsageError
+from ..errors import MissingExtraError, PolicyError, UsageError
 from ..evidence.declared import declared_gates
 from ..evidence.seal import KEY_PREFIX
 from ..evidence.trust import shipped_gates
+from ..policy.calendars import closes
 from ..policy.check import Problem, Source, check_operations, check_policy, read_source, which_file
 from ..policy.misfits import did_you_mean
 from ..policy.operations import NAME
@@ -56,7 +57,7 @@ def check_registry(artifacts: Artifacts, *, today: date, key: Path | None = None
     operations = {}
     if place.operations:
         source = read_source(place.operations, display(place.operations))
-        operations = check_operations(source)
+        operations = _operations(source, today)
         checked.take(source)
     if place.file and is_there(place.file):
         source = read_source(place.file, display(place.file))
@@ -83,13 +84,26 @@ def check_file(artifacts: Artifacts, path: Path, *, today: date) -> Checked:
         raise UsageError(f"{path}: {found}; give a policy or an operations.toml")
     checked, source = Checked(), read_source(path, display(path))
     if source.readable and which_file(path, source.tables) == "operations":
-        check_operations(source)
+        _operations(source, today)
     elif source.readable:
         beside = path.with_name(NAME)
         operations = check_operations(read_source(beside, str(beside))) if is_file(beside) else {}
         check_around(source, check_policy(source, operations), find_place(artifacts, path).repository, today)
     checked.take(source)
     return checked
+
+
+def _operations(source: Source, today: date) -> dict[str, Any]:
+    """Add the problems of an operations.toml, and whether the exchange is known whose calendar it names."""
+    tables, keys = check_operations(source), ("watch", "silence", "calendar")
+    if name := tables.get("watch", {}).get("silence", {}).get("calendar"):
+        try:
+            closes(name, today.year)
+        except PolicyError as error:
+            source.add(keys, str(error))
+        except MissingExtraError as error:
+            source.add(keys, f"[watch.silence] calendar was not checked: {error}", note=True)
+    return tables
 
 
 def check_around(source: Source, policy: Policy, root: Path, today: date) -> None:

@@ -82,6 +82,21 @@ def test_who_is_not_listed_may_not_watch(watched: Registry, capsys: Capture) -> 
     )
 
 
+def test_an_exchange_whose_sessions_are_not_known_is_refused_at_the_start(
+    watched: Registry, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operations = watched.policy_file.with_name("operations.toml")
+    operations.write_text('[watch.silence]\ncalendar = "XNYSE"\n')
+    assert main(words(watched)) == 2
+    said = "[watch.silence] calendar: 'XNYSE' is no exchange of exchange_calendars; did you mean XNYS?"
+    assert capsys.readouterr().err == f"modelgates: {said}\n"
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)
+    operations.write_text('[watch.silence]\ncalendar = "XLON"\n')
+    assert main(words(watched)) == 2
+    said = "exchange_calendars is not installed; run: pip install 'pytest-modelgates[calendars]'"
+    assert capsys.readouterr().err == f"modelgates: {said}\n"
+
+
 def test_what_cannot_be_seen_ends_with_3(watched: Registry, capsys: Capture) -> None:
     log(watched)
     (part,) = parts(watched.artifacts, "live")

@@ -1,11 +1,15 @@
 """What no prediction tells: deadlines by day and hour, and ages."""
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
 
+from pytest_modelgates.errors import PolicyError
 from pytest_modelgates.monitoring.silence import age, deadlines, overdue_drill, silence
+from pytest_modelgates.policy.calendars import closes
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import AgeRules, DrillRules, SilenceRules
 
@@ -58,6 +62,58 @@ def test_on_a_holiday_nothing_is_due(
         rules("18:30", weekdays=weekdays), holidays=tuple(date.fromisoformat(day) for day in holidays)
     )
     assert deadlines(asked, now=at("2026-12-01T12:00")) == (at(deadline), at(before))
+
+
+# The New York Stock Exchange's own calendar: nyse.com/markets/hours-calendars, and its notice of 30 December 2024
+# of the day of mourning. It closes at 16:00 there, on 2024-11-29 at 13:00.
+SESSIONS = [
+    pytest.param("2025-01-10T12:00", ("2025-01-08T21:30", "2025-01-07T21:30"), id="the day of mourning 2025-01-09"),
+    pytest.param("2025-04-20T12:00", ("2025-04-17T20:30", "2025-04-16T20:30"), id="Good Friday 2025-04-18"),
+    pytest.param("2024-11-29T18:29", ("2024-11-27T21:30", "2024-11-26T21:30"), id="before an early close"),
+    pytest.param("2024-11-29T18:30", ("2024-11-29T18:30", "2024-11-27T21:30"), id="after it, and Thanksgiving"),
+    pytest.param("2025-07-04T23:00", ("2025-07-03T17:30", "2025-07-02T20:30"), id="Independence Day, and its eve"),
+    pytest.param("2025-03-10T20:30", ("2025-03-10T20:30", "2025-03-07T21:30"), id="from winter to summer time"),
+    pytest.param("2026-01-01T23:00", ("2025-12-31T21:30", "2025-12-30T21:30"), id="a new year"),
+]
+
+
+def in_new_york(*by: str, **more: object) -> SilenceRules:
+    return msgspec.structs.replace(rules(), by=by, calendar="XNYS", **more)
+
+
+@pytest.mark.parametrize(("now", "due"), SESSIONS)
+def test_a_prediction_is_due_after_the_session_of_the_exchange(now: str, due: tuple[str, str]) -> None:
+    sessions = closes("XNYS", at(now).year)
+    assert deadlines(in_new_york("close+30"), sessions, now=at(now)) == (at(due[0]), at(due[1]))
+
+
+def test_a_time_of_day_is_due_on_days_of_trade_alone_that_the_list_does_not_name() -> None:
+    """An early close leaves it where it is: what came before it counts."""
+    sessions, asked = closes("XNYS", 2025), in_new_york("21:30")
+    assert deadlines(asked, closes("XNYS", 2024), now=at("2024-11-29T21:30")) == (
+        at("2024-11-29T21:30"),
+        at("2024-11-27T21:30"),
+    )
+    assert deadlines(asked, sessions, now=at("2025-01-10T12:00")) == (at("2025-01-08T21:30"), at("2025-01-07T21:30"))
+    listed = in_new_york("21:30", holidays=(date(2025, 1, 8),))
+    assert deadlines(listed, sessions, now=at("2025-01-10T12:00")) == (at("2025-01-07T21:30"), at("2025-01-06T21:30"))
+    mondays = in_new_york("21:30", weekdays=("mon",))  # of which 2025-01-20 is Martin Luther King's
+    assert deadlines(mondays, sessions, now=at("2025-01-21T12:00")) == (at("2025-01-13T21:30"), at("2025-01-06T21:30"))
+
+
+def test_an_exchange_that_is_not_known_is_refused_and_the_library_is_loaded_where_one_is_named() -> None:
+    unknown = r"^\[watch.silence\] calendar: 'XNYSE' is no exchange of exchange_calendars; did you mean XNYS\?$"
+    with pytest.raises(PolicyError, match=unknown):
+        closes("XNYSE", 2025)
+    unrecorded = (
+        r"exchange_calendars [0-9.]+ does not give the sessions of XBOM to the end of 2090 \(.*\); upgrade it, or "
+    )
+    with pytest.raises(PolicyError, match=rf"^\[watch.silence\] calendar: {unrecorded}list the days in holidays$"):
+        closes("XBOM", 2090)
+    unnamed = "import sys; from pytest_modelgates.monitoring.watch import refuse_without_calendar as refuse\n"
+    unnamed += "from pytest_modelgates.policy.operations import load_operations\n"
+    unnamed += "refuse(load_operations(None, policy=None)[0]); sys.exit('exchange_calendars' in sys.modules)"
+    subprocess.run([sys.executable, "-c", unnamed], check=True)
 
 
 def test_where_no_time_or_no_day_is_named_nothing_is_due() -> None:

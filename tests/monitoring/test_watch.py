@@ -1,6 +1,7 @@
 """The watch: what it finds, what it does about it, and what it does not do."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -574,6 +575,21 @@ def test_a_silence_is_told_and_nobody_is_rolled_back_for_it(desk: Desk) -> None:
     desk.log(desk.calm(20))
     assert verdicts(desk.look(minutes=1))["silence"] == "clean"
     assert desk.told[-1] == (desk.registry.candidate, "silence", False)
+
+
+def test_a_silence_is_held_against_the_sessions_of_an_exchange(desk: Desk) -> None:
+    """The desk's clock is that of the machine: a market that never closes has a session on every day of it."""
+    every_day = 'weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]'
+    desk.operations(f'[watch.silence]\nby = ["close+1"]\ncalendar = "24/7"\n{every_day}\n')
+    looked = desk.look()
+    (silent,) = (each for each in looked.findings if each.trigger == "silence")
+    assert (silent.verdict, silent.limit) == ("breach", "by close+1")
+    assert re.fullmatch(r"no row since \S+ 00:01 UTC, due by \S+ 00:01 UTC; none at all", silent.text)
+    desk.operations('[watch.silence]\nby = ["18:30"]\ncalendar = "XNYSE"\n')  # while the watch goes on
+    looked = desk.look(minutes=1)
+    (unseen,) = (each for each in looked.findings if each.trigger == "silence")
+    assert (unseen.verdict, looked.status) == ("unseen", 3)
+    assert unseen.text.endswith("'XNYSE' is no exchange of exchange_calendars; did you mean XNYS?")
 
 
 def test_an_overdue_drill_is_told_until_one_has_proved_the_switch(desk: Desk) -> None:

@@ -106,6 +106,8 @@ REFUSED = [
     pytest.param("[log]\npart_mib = 1", "Object contains unknown field `part_mib`", id="part-mib"),
     pytest.param("[drift]\ndays_per_false_alarm = 0.5", "Expected `float` >= 1.0", id="half-a-day"),
     pytest.param("[drift]\ndays_per_false_alarm = inf", "Expected `float` <= 100000.0", id="never"),
+    pytest.param('[watch.silence]\nby = ["close+30"]', 'name one, such as calendar = "XNYS"', id="no-exchange"),
+    pytest.param('[watch.silence]\nby = ["close-30"]', "matching regex", id="before-the-close"),
     pytest.param("[slow]", "Object contains unknown field `slow`", id="unknown-section"),
     pytest.param("format = 2", "Invalid enum value 2", id="later-format"),
     pytest.param("minutes", "not TOML (", id="not-toml"),

@@ -1,5 +1,6 @@
 """A policy and operations.toml against what lies around them: files, gates, days, keys."""
 
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -154,6 +155,23 @@ def test_keys_in_the_wrong_file_are_told_from_those_that_do_not_count(root: Path
         "delete it from the policy",
         "registry/policy.toml:5:1: [hermetic] minutes is deprecated in the policy; move it to "
         "registry/operations.toml, under [hermetic]",
+    ]
+
+
+def test_an_exchange_that_nobody_knows_is_a_problem_where_it_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '[watch.silence]\nby = ["close+30"]\ncalendar = "{}"\n'
+    assert found(root, NOBODY_ELSE, text.format("XNYS")) == []
+    place = "registry/operations.toml:3:1:"
+    unknown = "[watch.silence] calendar: 'XNYSE' is no exchange of exchange_calendars; did you mean XNYS?"
+    assert found(root, NOBODY_ELSE, text.format("XNYSE")) == [f"{place} {unknown}"]
+    checked = check_file(Artifacts.at(root / "artifacts"), root / "registry" / "operations.toml", today=TODAY)
+    assert list(map(str, checked.found)) == [f"{place} {unknown}"]
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)
+    missing = "exchange_calendars is not installed; run: pip install 'pytest-modelgates[calendars]'"
+    assert found(root, NOBODY_ELSE, text.format("XETR")) == [
+        f"{place} note: [watch.silence] calendar was not checked: {missing}"
     ]
 
 
