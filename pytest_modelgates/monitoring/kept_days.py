@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,11 @@ from ..drift.kept import NOT_KEPT, Array
 from ..errors import FormatError, InsufficientDataError
 from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
-from ..predictions.columns import UNDATED, day_of
-from ..predictions.counting import Tally, Window, asked_columns, count_part, refuse_incomplete
-from ..predictions.outcomes import files_of, read_outcomes
+from ..predictions.columns import UNDATED, day_of, days_of_keys
+from ..predictions.counting import Tally, Window, asked_columns, refuse_incomplete
+from ..predictions.outcomes import Outcomes, files_of, read_outcomes
 from ..predictions.parts import parts
-from ..predictions.reading import Reading
+from ..predictions.reading import Reading, read_columns
 from ..stats.costs import cost_of, sold_short
 from ..stats.holdings import dispersion, moving, per_scale, simulate
 from ..stats.portfolio import exposures
@@ -34,12 +36,13 @@ from ..storage.digests import sha256
 from ..storage.strict_json import canonical, read_bytes
 from ..storage.text import counted
 from .older_parts import Stamp, name_of, stamp_of
-from .realised import Market, Scores, costs_of
+from .realised import Market, costs_of
 from .way_out import ARM
 
 FILE = "days.counts"
 _MOST_BYTES = 2**30
 _NUMBERS = ("gross", "turnover", "short", "scale", "span", "gross_exposure", "net_exposure", "largest_weight")
+_READ = partial(read_columns, keys=True)
 _ROW = np.dtype([("day", "<i8"), *((name, "<f8") for name in _NUMBERS)])
 
 
@@ -83,6 +86,7 @@ class _Read:
 
     def __init__(self, artifacts: Artifacts, sidecar: Sidecar, window: Window, before: _Kept) -> None:
         self._artifacts, self._sidecar, self._window, self._tally = artifacts, sidecar, window, Tally()
+        self._told = dict[str, Outcomes]()
         self._files = {path.name: path for path in files_of(artifacts)}
         # The log may be long, and says nothing as long as nothing is known.
         log = parts(artifacts, ARM, since=window.first_day) if self._files else []
@@ -102,24 +106,45 @@ class _Read:
             yield from np.unique(columns.day).tolist()
 
     def _days_of_outcomes(self, name: str) -> Iterator[int]:
-        return map(day_of, read_outcomes(self._artifacts, [self._files[name]]).values)
+        yield from np.unique(days_of_keys(self._outcomes_in(name).values)).tolist()
+
+    def _outcomes_in(self, name: str) -> Outcomes:
+        if name not in self._told:
+            self._told[name] = read_outcomes(self._artifacts, [self._files[name]])
+        return self._told[name]
+
+    def _outcomes_of(self, days: frozenset[int]) -> Outcomes:
+        """Read what came of the rows of some days."""
+        found = Outcomes()
+        for name in self._files:
+            if (source := self.outcomes[name]).may_hold(days):
+                told = self._outcomes_in(name)
+                found.files += told.files
+                found.values |= told.values if source.days <= days else _of_days(told.values, days)
+        return found
+
+    def _scores(self, market: Market, days: frozenset[int]) -> NDArray[np.float64]:
+        """Take the last prediction of each row, as `Scores` does."""
+        found = np.full(market.values.size, np.nan)
+        for name, part in self._log.items():
+            if self.parts[name].may_hold(days):
+                for columns in asked_columns(part, self._window, self._tally, Reading(), read=_READ):
+                    assert columns.keys is not None
+                    places = market.places_of(columns.keys.tolist())
+                    scored = (places >= 0) & ~columns.failed
+                    found[places[scored]] = columns.prediction[scored]  # of equal places the last one counts
+        refuse_incomplete(self._tally, ARM)
+        return found
 
     def followed(self, days: frozenset[int]) -> NDArray[Any]:
         """Follow the rows of some days whose outcomes are known, as if no other day had any."""
-        files = [path for name, path in self._files.items() if self.outcomes[name].may_hold(days)]
-        outcomes = read_outcomes(self._artifacts, files)
-        outcomes.values = {key: value for key, value in outcomes.values.items() if day_of(key) in days}
-        market = Market(outcomes, self._sidecar)
-        seen, known = Scores(market), days & self._known
-        log = (part for name, part in self._log.items() if self.parts[name].may_hold(known))
-        for _ in seen.seen(count_part(part, self._window, self._tally) for part in log):
-            pass
-        refuse_incomplete(self._tally, ARM)
-        scored, horizon = np.isfinite(seen.values), self._sidecar.horizon
+        market = Market(self._outcomes_of(days), self._sidecar)
+        values = self._scores(market, days & self._known)
+        scored, horizon = np.isfinite(values), self._sidecar.horizon
         dates = np.unique(market.dates(scored))
         numbers = np.full((len(_NUMBERS), dates.size), np.nan)
         if dates.size > horizon:
-            scores, returns = market.by_day(scored, seen.values)
+            scores, returns = market.by_day(scored, values)
             held = simulate(scores, returns, horizon=horizon, cost_bps=0)
             missing = np.isnan(returns[held.first :])
             earned = np.where(missing, 0.0, returns[held.first :])
@@ -190,6 +215,10 @@ def _sources(
     changed = {name for name in {**before, **now} if before.get(name) is not now.get(name)}
     # A file of the same name may have had rows of other days.
     return now, _days_in(of[name] for of in (before, now) for name in changed & of.keys())
+
+
+def _of_days(values: dict[str, float], days: frozenset[int]) -> dict[str, float]:
+    return dict(compress(values.items(), np.isin(days_of_keys(values), [*days]).tolist()))
 
 
 def _days_in(sources: Iterable[_Source]) -> frozenset[int]:

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from ..artifacts import Artifacts
 from ..errors import InsufficientDataError, StatisticsError
 from ..model.sidecar import Sidecar
 from ..policy.policy import Policy
+from ..predictions.columns import UNDATED, days_of_keys
 from ..predictions.counting import Tally, Window, count_whole
 from ..predictions.outcomes import Kind, Outcomes, read_outcomes
 from ..predictions.records import Arm, Prediction, time_of
@@ -105,10 +108,26 @@ class Market:
         self._place = {key: number for number, key in enumerate(outcomes.values)}
         self.values = np.array([*outcomes.values.values()], dtype=np.float64)
 
+    @cached_property
+    def _place_of_bytes(self) -> dict[bytes, int]:
+        return {key.encode(): number for key, number in self._place.items()}
+
+    @cached_property
+    def _days(self) -> NDArray[np.int64]:
+        return days_of_keys(self._place)
+
     def place_of(self, row_key: str) -> int | None:
         """Find where a row stands in the vectors; None if no outcome of it is known."""
         key = self._outcomes.key_of(row_key)
         return None if key is None else self._place[key]
+
+    def places_of(self, row_keys: list[bytes]) -> NDArray[np.intp]:
+        """Find the same of many rows; -1 where no outcome is known."""
+        found = np.array([self._place_of_bytes.get(key, -1) for key in row_keys], dtype=np.intp)
+        for number in np.flatnonzero(found < 0).tolist():  # it may be spelled otherwise, or hidden
+            if (place := self.place_of(row_keys[number].decode())) is not None:
+                found[number] = place
+        return found
 
     @property
     def keys(self) -> list[str]:
@@ -117,7 +136,10 @@ class Market:
 
     def dates(self, rows: NDArray[np.bool_]) -> NDArray[np.datetime64]:
         """Give the UTC date that each of some rows is of; raises StatisticsError if one names no time."""
-        return np.array([time_of(key).date() for key in self._keys(rows)], dtype="datetime64[D]")
+        days = self._days[rows]
+        if (undated := np.flatnonzero(days == UNDATED)).size:
+            time_of(self._keys(rows)[undated[0]])  # raises, and says why
+        return days.astype("datetime64[D]")
 
     def follow(self, scores: Series, rows: NDArray[np.bool_], *, horizon: int, costs: Costs) -> Holdings:
         """Hold on paper what scores ask for, on some rows, as the gates do on a panel.
@@ -138,21 +160,23 @@ class Market:
             If a row names no time, or two are of one date and asset.
         """
         dates, day = np.unique(self.dates(rows), return_inverse=True)
-        names, asset = np.unique([key.partition("|")[2] for key in self._keys(rows)], return_inverse=True)
-        cells = day * names.size + asset
+        named = [key.partition("|")[2] for key in self._keys(rows)]
+        names = sorted(dict.fromkeys(named))
+        column = {name: number for number, name in enumerate(names)}
+        cells = day * len(names) + np.array([column[name] for name in named], dtype=np.intp)
         if np.bincount(cells, minlength=1).max() > 1:
             twice = int(np.bincount(cells).argmax())
-            date_and_asset = f"{dates[twice // names.size]} and {names[twice % names.size]}"
+            date_and_asset = f"{dates[twice // len(names)]} and {names[twice % len(names)]}"
             raise StatisticsError(
                 f"two rows are of {date_and_asset}: positions are held from day to day; serve one row an asset and date"
             )
-        matrices = [np.full((dates.size, names.size), np.nan) for _ in range(2)]
+        matrices = [np.full((dates.size, len(names)), np.nan) for _ in range(2)]
         for matrix, values in zip(matrices, (scores, self.values), strict=True):
             matrix.ravel()[cells] = values[rows]
         return matrices[0], matrices[1]
 
     def _keys(self, rows: NDArray[np.bool_]) -> list[str]:
-        return [key for key, taken in zip(self._place, rows, strict=True) if taken]
+        return [*compress(self._place, rows.tolist())]
 
 
 class Scores:

@@ -5,7 +5,7 @@ which that is not so is decoded as any other; what the columns hold is the same.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -64,6 +64,8 @@ class Columns:
         Records of other models that stand between them.
     records : mapping of int to Prediction
         Those that say more than the columns do, by their places: of rows that failed, or whose features were kept.
+    keys : ndarray of bytes, shape (n,), optional
+        The key of each row, if somebody asked for them.
     """
 
     time: Numbers
@@ -74,10 +76,11 @@ class Columns:
     day: Numbers
     others: int
     records: Mapping[int, Prediction]
+    keys: NDArray[Any] | None = None
 
     @classmethod
-    def of(cls, records: Sequence[Prediction], model: str) -> "Columns":
-        """Take the records of a model."""
+    def of(cls, records: Sequence[Prediction], model: str, *, keys: bool = False) -> "Columns":
+        """Take the records of a model, perhaps with their keys."""
         own = [record for record in records if record.digest == model]
         return cls(
             time=np.array([microseconds(record.time) for record in own], dtype=np.int64),
@@ -92,6 +95,7 @@ class Columns:
                 for place, record in enumerate(own)
                 if record.prediction is None or record.features is not None
             },
+            keys=np.array([record.row_key.encode() for record in own], dtype=object) if keys else None,
         )
 
     def __len__(self) -> int:
@@ -109,17 +113,21 @@ class Columns:
         now[places] = np.arange(places.size)
         records = {int(now[place]): record for place, record in self.records.items() if now[place] >= 0}
         return type(self)(
-            **{name: getattr(self, name)[places] for name in _ARRAYS}, others=self.others, records=records
+            **{name: getattr(self, name)[places] for name in _ARRAYS},
+            others=self.others,
+            records=records,
+            keys=None if self.keys is None else self.keys[places],
         )
 
     def followed_by(self, other: Self) -> Self:
         """Put others behind these."""
         records = dict(self.records) | {len(self) + place: record for place, record in other.records.items()}
         both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _ARRAYS}
-        return type(self)(**both, others=self.others + other.others, records=records)
+        keys = None if self.keys is None or other.keys is None else np.concatenate([self.keys, other.keys])
+        return type(self)(**both, others=self.others + other.others, records=records, keys=keys)
 
 
-_ARRAYS = [each.name for each in fields(Columns) if each.name not in ("others", "records")]
+_ARRAYS = [each.name for each in fields(Columns) if each.name not in ("others", "records", "keys")]
 
 
 class _Writing(NamedTuple):
@@ -161,6 +169,13 @@ def _number(day: date) -> int:
     return (day - _EPOCH.date()).days
 
 
+def days_of_keys(keys: Iterable[str]) -> Numbers:
+    """Give the UTC dates that rows are of by their keys, as `day_of` does; most have the time of another."""
+    times = [key.partition("|")[0] for key in keys]
+    days = {time: day_of(time) for time in set(times)}
+    return np.array([days[time] for time in times], dtype=np.int64)
+
+
 def row_numbers(keys: Sequence[str]) -> NDArray[np.uint64]:
     """Give each row a number of 64 bits, by its key: the same wherever and whenever it is asked for."""
     encoded = [key.encode() for key in keys]
@@ -197,7 +212,7 @@ def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return words ^ (words >> np.uint64(33))
 
 
-def columns_of(block: bytes | bytearray, model: str, *, size: int | None = None) -> Columns | None:
+def columns_of(block: bytes | bytearray, model: str, *, size: int | None = None, keys: bool = False) -> Columns | None:
     """Read whole lines; None if one of them is not a record, or most are written otherwise.
 
     Parameters
@@ -208,6 +223,8 @@ def columns_of(block: bytes | bytearray, model: str, *, size: int | None = None)
         The digest of the model whose records are taken.
     size : int, optional
         Only so many bytes of the block are lines, and at least `ROOM` follow, whatever these are.
+    keys : bool, default False
+        Whether to take the rows' keys, too.
     """
     if size is None:
         block, size = block + bytes(ROOM), len(block)
@@ -231,10 +248,12 @@ def columns_of(block: bytes | bytearray, model: str, *, size: int | None = None)
     places = np.flatnonzero(regular)
     if written.digest != model:
         found, places = replace(found.taken(places[:0]), others=len(found)), places[:0]
+    if not keys:
+        found = replace(found, keys=None)
     if odd.size:
         own = [place for place, record in zip(odd.tolist(), records, strict=True) if record.digest == model]
         order = np.argsort(np.concatenate([places, np.array(own, dtype=np.intp)]))
-        found = found.followed_by(Columns.of(records, model)).taken(order)
+        found = found.followed_by(Columns.of(records, model, keys=keys)).taken(order)
     return found
 
 
@@ -331,6 +350,7 @@ def _regular(
         day=days[of_tail] // _DAY_US if written.day else _days_in(keys),
         others=0,
         records={},
+        keys=keys.view(f"S{keys.shape[1]}").ravel(),
     )
 
 
@@ -459,9 +479,7 @@ def _numbers_of(texts: Bytes, sizes: Places) -> NDArray[np.float64] | None:
 
 def _days_in(keys: Bytes) -> Numbers:
     """Take the days that keys begin with."""
-    times = [key.partition(b"|")[0] for key in keys.view(f"S{keys.shape[1]}").ravel().tolist()]
-    days = {time: day_of(time.decode()) for time in set(times)}
-    return np.array([days[time] for time in times], dtype=np.int64)
+    return days_of_keys(map(bytes.decode, keys.view(f"S{keys.shape[1]}").ravel().tolist()))
 
 
 def _by_content(keys: Bytes) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from ..model.features import named_column, numeric_column
 from ..model.tables import read_user_table
 from ..storage.digests import Sha256, sha256, sha256_of
 from ..storage.paths import entries, is_folder, kind_of
-from ..storage.row_keys import canonical, in_utc
+from ..storage.row_keys import all_canonical, canonical, in_utc
 from ..storage.rows import Column
 from ..storage.strict_json import Moment, read_bytes
 from ..storage.text import cut, printable
@@ -46,7 +46,7 @@ class Added(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reason: str | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of it: what came of a row, and when that was known, if somebody said."""
 
     row_key: str
@@ -134,8 +134,7 @@ def read_outcomes(artifacts: Artifacts, files: list[Path] | None = None) -> Outc
     for path in files_of(artifacts) if files is None else files:
         added, outcomes = _read(path)
         found.files.append(added)
-        for outcome in outcomes:
-            key = canonical(outcome.row_key)
+        for key, outcome in zip(all_canonical([each.row_key for each in outcomes]), outcomes, strict=True):
             before = found.values.get(key)
             found.corrected += before is not None and before != outcome.value
             found.values[key] = outcome.value

@@ -100,7 +100,9 @@ def read_part(part: Part, reading: Reading) -> Iterator[list[Prediction]]:
             yield _records(bytes(memoryview(block)[:size]), part, reading)
 
 
-def read_columns(part: Part, reading: Reading, model: str, *, until: int | None = None) -> Iterator[Columns]:
+def read_columns(
+    part: Part, reading: Reading, model: str, *, until: int | None = None, keys: bool = False
+) -> Iterator[Columns]:
     """Read the records of a model as `read_part` does, as columns.
 
     Parameters
@@ -112,27 +114,30 @@ def read_columns(part: Part, reading: Reading, model: str, *, until: int | None 
         Its digest.
     until : int, optional
         Where a line ends that is the last to be read [bytes]; by default all are read.
+    keys : bool, default False
+        Whether to take the rows' keys, too.
     """
     packed = _packed(part, reading)
     if packed:
         for records in _read_parquet(packed, reading):
-            yield Columns.of(records, model)
+            yield Columns.of(records, model, keys=keys)
     elif packed is None:
         for block, size in _blocks(part, reading, _LARGE, until=until):
             # Beside the line that closes a part, all others would be read one by one.
             last = block.rfind(b"\n", 0, size - 1) + 1
             cut = last if block.startswith(_CLOSES, last) else size
             if cut:
-                yield _columns(block, cut, part, reading, model)
+                yield _columns(block, cut, part, reading, model, keys=keys)
             if cut < size:
-                yield Columns.of(_records(bytes(memoryview(block)[cut:size]), part, reading), model)
+                rest = bytes(memoryview(block)[cut:size])
+                yield Columns.of(_records(rest, part, reading), model, keys=keys)
 
 
-def _columns(block: bytearray, size: int, part: Part, reading: Reading, model: str) -> Columns:
+def _columns(block: bytearray, size: int, part: Part, reading: Reading, model: str, *, keys: bool) -> Columns:
     lines = memoryview(block)[:size]
-    found = None if reading.closing else columns_of(block, model, size=size)
+    found = None if reading.closing else columns_of(block, model, size=size, keys=keys)
     if found is None:
-        return Columns.of(_records(bytes(lines), part, reading), model)
+        return Columns.of(_records(bytes(lines), part, reading), model, keys=keys)
     reading.lines += len(found) + found.others
     reading.size += size
     reading._digest.update(lines)

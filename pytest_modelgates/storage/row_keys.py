@@ -16,6 +16,12 @@ def canonical(row_key: str) -> str:
     return f"{_spelled(time)}{mark}{name}"
 
 
+def all_canonical(row_keys: list[str]) -> list[str]:
+    """Spell many keys as `canonical` does; those that are spelled so already cost little."""
+    times = {key.partition("|")[0] for key in row_keys}
+    return row_keys if all(_spelled(time) == time for time in times) else [canonical(key) for key in row_keys]
+
+
 @lru_cache(2**12)
 def _spelled(time: str) -> str:
     try:

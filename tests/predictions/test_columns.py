@@ -38,6 +38,8 @@ def same(found: Columns, expected: Columns) -> None:
         assert a.dtype == b.dtype, name
         np.testing.assert_array_equal(a, b, err_msg=name)
     assert (found.others, dict(found.records)) == (expected.others, dict(expected.records))
+    assert (found.keys is None) == (expected.keys is None)
+    assert found.keys is None or found.keys.tolist() == expected.keys.tolist()  # type: ignore[union-attr]
 
 
 def decoded(block: bytes) -> Columns | None:
@@ -78,13 +80,18 @@ ODD = st.builds(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(RECORDS, min_size=1, max_size=12), st.lists(ODD, max_size=4), st.randoms(use_true_random=False))
-def test_they_are_the_records(plain: list[Prediction], odd: list[Prediction], random: object) -> None:
+@given(
+    st.lists(RECORDS, min_size=1, max_size=12),
+    st.lists(ODD, max_size=4),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
+def test_they_are_the_records(plain: list[Prediction], odd: list[Prediction], random: object, keys: bool) -> None:
     records = [*plain, *odd]
     random.shuffle(records)  # type: ignore[attr-defined]
-    found = columns_of(encode_predictions(records), MODEL)
+    found = columns_of(encode_predictions(records), MODEL, keys=keys)
     if found is not None:
-        same(found, Columns.of(records, MODEL))
+        same(found, Columns.of(records, MODEL, keys=keys))
 
 
 @pytest.mark.parametrize("request_", [None, "feed:17"])
@@ -107,9 +114,9 @@ def test_lines_that_are_written_alike_are_read_at_once(
     ]
     records[7] = msgspec.structs.replace(records[7], prediction=None, error="model: the score is inf")
     records[9] = msgspec.structs.replace(records[9], features=[1.0, None])
-    found = columns_of(encode_predictions(records), MODEL)
+    found = columns_of(encode_predictions(records), MODEL, keys=True)
     assert found is not None
-    same(found, Columns.of(records, MODEL))
+    same(found, Columns.of(records, MODEL, keys=True))
     assert set(found.records) == ({7, 9} if digest == MODEL else set())
 
 

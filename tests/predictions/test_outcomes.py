@@ -13,7 +13,7 @@ from pytest_modelgates.errors import FormatError, IntegrityError, ModelgatesErro
 from pytest_modelgates.policy.operations import LockRules
 from pytest_modelgates.predictions.outcomes import Addition, add_outcomes, read_outcomes
 from pytest_modelgates.predictions.records import hashed
-from pytest_modelgates.storage.row_keys import canonical
+from pytest_modelgates.storage.row_keys import all_canonical, canonical
 from tests.support.handmade import log_predictions, predictions
 
 RULES = LockRules(lock_timeout_s=5, network_file_system=True)
@@ -228,3 +228,4 @@ def test_a_moment_may_be_written_another_way(artifacts: Artifacts, tmp_path: Pat
 def test_a_key_is_spelled_in_one_way(key: str, one_way: str) -> None:
     assert canonical(key) == one_way
     assert canonical(one_way) == one_way
+    assert all_canonical([one_way, key]) == [one_way, one_way]
