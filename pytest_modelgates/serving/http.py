@@ -183,7 +183,7 @@ class Application:
         await send({"type": "http.response.body", "body": reply.body})
 
     def answer(self, by: str, headers: Headers, body: bytes, caller: Caller) -> None:
-        """Answer a request for scores, with the others of this turn of the event loop; a wrong one is refused now.
+        """Answer a request for scores, with the others of its turn; a wrong one is refused now.
 
         Parameters
         ----------

@@ -16,6 +16,7 @@ from ..predictions.records import CONTENT
 from ..storage.row_keys import in_utc
 
 SCHEMA = "schema: "  # begins the error of a row that no model was asked about
+_BEGUN = blake2b(digest_size=8)
 _EXACT = 2.0**53  # below it, float64 holds every whole number
 
 
@@ -233,8 +234,9 @@ def _contents(matrix: NDArray[np.generic]) -> list[str]:
     rows = matrix + 0
     if rows.dtype.kind == "f" and np.count_nonzero(missing := np.isnan(rows)):
         rows[missing] = np.nan
-    content, size = rows.tobytes(), rows.itemsize * rows.shape[1]
-    return [
-        CONTENT + blake2b(content[start : start + size], digest_size=8).hexdigest()
-        for start in range(0, len(content), size)
-    ]
+    content, size, found = rows.tobytes(), rows.itemsize * rows.shape[1], list[str]()
+    for start in range(0, len(content), size):
+        digest = _BEGUN.copy()  # at two thirds of the price of making one
+        digest.update(content[start : start + size])
+        found.append(CONTENT + digest.hexdigest())
+    return found

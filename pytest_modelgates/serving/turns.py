@@ -1,4 +1,4 @@
-"""Requests that come in at the same turn of the event loop are answered at once; none waits for a later one."""
+"""Requests that come in at the same time are answered at once; none waits for one that is not there yet."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from .adapter import Adapter
 from .replies import Caller
 from .scorer import Rows, Unnamed
 
-_MOST = 256  # rows of several requests that are logged at once
+_MOST = 256  # requests of a turn, and rows of several requests that are logged at once
 
 # Is told the records of its rows, or what kept them from being scored or logged.
 Scored = Callable[[list[Prediction] | Exception], None]
@@ -24,7 +24,7 @@ class Waiting(NamedTuple):
 
 
 class Turn:
-    """The requests of one turn of the event loop: looked at the kill switch for, and logged, at once.
+    """The requests that are there before a look at the connections brings none: scored and logged at once.
 
     Parameters
     ----------
@@ -41,8 +41,15 @@ class Turn:
     def add(self, rows: Rows | Unnamed, scored: Scored, caller: Caller) -> None:
         """Score rows with those of other requests, at the end of this turn."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.end)
+            asyncio.get_running_loop().call_soon(self._look, 0)
         self._waiting.append(Waiting(rows, scored, caller))
+
+    def _look(self, before: int) -> None:
+        """End the turn once a look at the connections has brought no further request, or there are many."""
+        if before < len(self._waiting) < _MOST:
+            asyncio.get_running_loop().call_soon(self._look, len(self._waiting))
+        else:
+            self.end()
 
     def end(self) -> None:
         """Score what has come in."""

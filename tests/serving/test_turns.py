@@ -72,6 +72,7 @@ def together(turn: Turn, *parts: Rows | Unnamed, gone: int | None = None) -> lis
         if gone is not None:
             asking[gone].disconnected = True
         await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     asyncio.run(ask())
     return [told for each in asking for told in each.told]
@@ -90,6 +91,26 @@ def test_each_request_has_its_own_rows_of_one_call(adapter: Counted, good_model:
     assert [record.prediction for part in alone for record in part] == [record.prediction for record in records]
     together(turn, rows(5, 6))
     assert adapter.calls[-1:] == (2,)
+
+
+def test_a_turn_takes_what_comes_in_while_it_reads_and_does_not_wait_for_more(adapter: Counted) -> None:
+    turn, asking = Turn(adapter, together=True), [Asking(rows(value)) for value in range(400)]
+
+    async def ask(each: list[Asking]) -> None:
+        for one in each:  # one at every look at the connections
+            turn.add(one.rows, one.told.append, one)
+            await asyncio.sleep(0)
+
+    async def ask_three() -> None:
+        await ask(asking[:3])
+        await asyncio.sleep(0)  # a look that brings none
+        await ask(asking[3:4])
+        await asyncio.sleep(0)
+        assert adapter.calls == (3, 1)
+        await ask(asking)  # without an end
+        assert adapter.calls == (3, 1, 256)
+
+    asyncio.run(ask_three())
 
 
 def test_a_call_has_so_many_rows_and_a_larger_request_one_of_its_own(adapter: Counted) -> None:
