@@ -4,7 +4,6 @@ A link that says nothing is made to follow the log, because the log is chained. 
 each other, or a head that was kept elsewhere contradicts the log, nothing is chosen here: the ways on are listed.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from ..errors import FormatError, ModelgatesError
 from ..model.directory import verify
 from ..policy.operations import LockRules
 from ..storage.digests import sha256
-from ..storage.disk import staged_link
 from ..storage.lines import first
 from ..storage.strict_json import parse_json, read_bytes
 from .audit_check import kept_heads, lost_heads
@@ -30,6 +28,7 @@ from .store import (
     ONNX_LINK,
     append_signed,
     ever_live,
+    in_the_links_way,
     is_model,
     link_text,
     onnx_link_broken,
@@ -142,11 +141,8 @@ def _log_steps(artifacts: Artifacts, end: Tail, link: str | None, found: Finding
 
 
 def _link_steps(artifacts: Artifacts, live: str | None) -> Iterator[Step]:
-    places, disk = (artifacts.latest, artifacts.latest_onnx), artifacts.disk
-    for place in (*places, *map(staged_link, places)):
-        if disk.is_other(place) and (place in places or disk.is_folder(place)):
-            aside = place.with_name(f"{place.name}.moved-{int(time.time())}")
-            yield Step(f"move what lies in the place of {place.name} to {aside}", partial(disk.rename, place, aside))
+    for text, place, aside in in_the_links_way(artifacts):
+        yield Step(text, partial(artifacts.disk.rename, place, aside))
     if live is None:
         return
     link = link_text(artifacts)

@@ -1,7 +1,7 @@
 """Rollback: back to a model that was live before, if it is byte for byte what it was then.
 
 It is the way out when something is wrong, so it asks for as little as it can: the log's record of that model, and an
-end of the log to write behind. Older damage, and a link that somebody moved, do not stop it.
+end of the log to write behind. Older damage, a link that somebody moved, and what lies in its place do not stop it.
 """
 
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from ..audit.actor import one_line_reason, why_denied
 from ..audit.chain import Abort, append, tail
 from ..audit.events import event_of
 from ..audit.kinds import RECOVER
-from ..audit.writer import finish_interrupted, link_target, lock
+from ..audit.writer import finish_interrupted, lock
 from ..errors import RefusedError
 from ..evidence.seal import load_key
 from ..model.directory import verify
@@ -23,6 +23,7 @@ from .store import (
     append_signed,
     change_live,
     ever_live,
+    in_the_links_way,
     is_model,
     link_text,
     past_live,
@@ -78,9 +79,14 @@ def rollback(
                 f"{model_id} has other bytes ({digest[:12]}…) than when it was live ({was[:12]}…); roll back further"
             )
         repaired = set_stray_end_aside(artifacts)
+        obstacles = list(in_the_links_way(artifacts))
+        for _, place, aside in obstacles:
+            artifacts.disk.rename(place, aside)
         _settle(artifacts, live)
         if repaired:
             append_signed(artifacts, event_of(RECOVER, artifacts.promotions.name, *repaired), private)
+        for text, place, _ in obstacles:
+            append_signed(artifacts, event_of(RECOVER, place.name, text), private)
         decided = {"evidence_digest": evidence} if evidence else {}
         change = in_force.intent(
             "rollback", from_=live, to=model_id, digest=digest, reason=reason, time=datetime.now(UTC), **decided
@@ -89,9 +95,7 @@ def rollback(
 
 
 def live_by_link(artifacts: Artifacts) -> str | None:
-    """Read which model the link names; None if it leads elsewhere or is missing."""
-    if artifacts.disk.is_other(artifacts.latest):
-        link_target(artifacts)  # says what lies there
+    """Read which model the link names; None if it leads elsewhere, is missing or is not a link."""
     live = link_text(artifacts)
     return live if live and is_id(live) else None
 

@@ -4,10 +4,12 @@ The link decides, and the log is written around its move: intent, move, commit, 
 """
 
 import errno
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,6 +36,7 @@ from ..errors import FormatError, ModelgatesError, RegistryError
 from ..evidence.seal import sign
 from ..model.directory import MODEL
 from ..storage.digests import sha256
+from ..storage.disk import staged_link
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -211,6 +214,15 @@ def set_stray_end_aside(artifacts: Artifacts) -> tuple[str, str] | None:
     artifacts.write(path.with_name(f"{path.name}.stray-{digest[:16]}"), content)
     log.drop_end(stray.size)
     return stray.in_words(path, digest), digest
+
+
+def in_the_links_way(artifacts: Artifacts) -> Generator[tuple[str, Path, Path], None, None]:
+    """Find what lies where a link is, or is made: in words what to do, the place, and a free name beside it."""
+    places, disk = (artifacts.latest, artifacts.latest_onnx), artifacts.disk
+    for place in (*places, *map(staged_link, places)):
+        if disk.is_other(place) and (place in places or disk.is_folder(place)):
+            aside = place.with_name(f"{place.name}.moved-{time.time_ns()}")
+            yield f"move what lies in the place of {place.name} to {aside}", place, aside
 
 
 def point_latest_at(artifacts: Artifacts, model_id: str) -> None:

@@ -618,14 +618,25 @@ def test_without_a_log_rollback_and_log_say_where_to_look(registry: Registry, ca
         assert f"latest points at {registry.live}, and the log knows no change; see: modelgates recover" in err
 
 
-def test_a_folder_in_place_of_the_onnx_link_sends_rollback_to_recover(registry: Registry, capsys: Capture) -> None:
-    promote(registry.artifacts, registry.candidate, green_report(registry), registry.in_force, reason="second")
-    place = registry.artifacts.latest_onnx
-    place.unlink()
+@pytest.mark.parametrize("damaged", [False, True], ids=["sound-log", "damaged-log"])
+@pytest.mark.parametrize("name", ["latest", "latest.onnx", ".latest.new", ".latest.onnx.new"])
+def test_a_folder_in_a_links_place_bars_no_rollback(registry: Registry, name: str, damaged: bool) -> None:
+    artifacts, back = registry.artifacts, registry.candidate
+    promote(artifacts, back, green_report(registry), registry.in_force, reason="better")
+    rollback(artifacts, registry.live, registry.in_force, reason="worse")
+    if damaged:  # recover repairs nothing then, so that rollback is the only way
+        change_an_old_line(registry)
+    place = artifacts.models / name
+    place.unlink(missing_ok=True)
     place.mkdir()
-    back = ["rollback", registry.live, "--reason", "bad", "--artifacts", str(registry.artifacts.root)]
-    assert main(back) == 1
-    assert f"{place}: a folder, expected a link; see: modelgates recover" in capsys.readouterr().err
-    assert recover(registry, "--yes") == 0
-    assert main(back) == 0
-    assert live_id(registry.artifacts) == registry.live
+    (place / "notes").write_text("kept")
+    assert rollback_to(registry, back) == 0
+    assert live_id(artifacts) == back
+    (moved,) = artifacts.models.glob(f"{name}.moved-*")
+    assert (moved / "notes").read_text() == "kept"
+    assert status(artifacts, registry.in_force).sound is not damaged
+    if not damaged:
+        event = read_history(artifacts.promotions)[-2]
+        assert isinstance(event, Event)
+        assert (event.kind, event.subject) == ("recover", name)
+        assert event.reason == f"move what lies in the place of {name} to {moved}"
