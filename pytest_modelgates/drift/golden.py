@@ -224,7 +224,9 @@ def golden_file(model_id: str | None = None, *, folder: str | Path = "artifacts/
         name, before = model_id or golden_default(folder), golden
         goldens = golden_metadata(folder).goldens
         if name is None or name not in goldens:
-            raise FormatError(f"{folder}: no golden of {name or 'any model'}; set one: modelgates golden set ID")
+            raise FormatError(
+                f"{folder}: no golden of {name or 'any model'}; set one: modelgates golden set {name or 'ID'}"
+            )
         path, golden = _path(Path(folder), name), goldens[name]
         content = version_content(folder, name, golden)
         if content is not None:

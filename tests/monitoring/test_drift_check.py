@@ -181,5 +181,5 @@ def test_too_few_rows_are_inconclusive(registry: Registry, calm: list[float]) ->
 def test_a_lost_golden_says_how_to_set_it(registry: Registry, calm: list[float]) -> None:
     log(registry, calm)
     (registry.artifacts.golden / "metadata.json").unlink()
-    with pytest.raises(FormatError, match=f"no golden of {registry.live}; set one: modelgates golden set ID"):
+    with pytest.raises(FormatError, match=f"golden of {registry.live}; set one: modelgates golden set {registry.live}"):
         check_log(registry.artifacts, registry.policy)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -484,6 +485,12 @@ def test_days_without_prices_and_other_prices_are_told(artifacts: Artifacts) -> 
     assert trade(artifacts, quotes(0, 2)).unpriced == [on(1)]
     other = {on(2): Quotes({"A": 99.0})}
     assert trade(artifacts, other).restated == 1
+
+
+def test_a_price_is_of_the_utc_date_of_its_moment(tmp_path: Path) -> None:
+    tokyo = pd.to_datetime(["2026-01-06"]).tz_localize("Asia/Tokyo")
+    pd.DataFrame({"time": tokyo, "asset": ["A"], "price": [2.0]}).to_parquet(tmp_path / "prices.parquet")
+    assert list(read_prices(tmp_path / "prices.parquet", "time", "asset")) == [on(0)]
 
 
 PRICES: list[Any] = [
