@@ -303,6 +303,8 @@ def _checked(predictions: ArrayLike) -> NDArray[np.float64]:
         values = numbers(predictions, name="they")
     except StatisticsError as error:
         raise StatisticsError(f"golden predictions: expected one finite number a row ({error})") from error
-    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if values.ndim != 1 or not values.size or bad:
+        found = f"{bad} of {values.size} are NaN or infinite" if bad else f"of shape {values.shape}"
+        raise StatisticsError(f"golden predictions: {found}, expected one finite number a row")
     return values
