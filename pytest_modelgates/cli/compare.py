@@ -40,15 +40,13 @@ def compare(arguments: argparse.Namespace) -> int:
         print_json(said.pop("agreement") | said)
         return 0
     of_days = found.agreement
+    print(f"{model_id}: rank correlation by day {of_days.mean:.4f} with the live model")
     print(
-        f"{model_id}: rank correlation by day {of_days.mean:.4f} with the live model, at least {of_days.lower:.4f} "
-        f"(95 %), top tenth {of_days.overlap:.2f} in common, over {of_days.days} days, {of_days.rows} rows"
+        f"  at least {of_days.lower:.4f} (95 %), over {of_days.days} days, {of_days.rows} rows; "
+        f"top tenth {of_days.overlap:.2f} in common"
     )
     print(f"  {'within' if found.agrees else 'outside'} the policy's limit, shadow.rank_corr")
-    print(
-        f"  {of_days.flipped:.2%} of the signs are opposite, the largest difference of two scores is "
-        f"{of_days.largest:.4g}"
-    )
+    print(f"  {of_days.flipped:.2%} of the signs are opposite, largest difference of two scores {of_days.largest:.4g}")
     print(f"  latency {_latency(found.latency_ms)}; of the live model {_latency(found.live_latency_ms)}")
     if more := found.earned_more:
         print(f"  after costs it would have earned {more.value:.4%} of capital a day more{_range(more)}")

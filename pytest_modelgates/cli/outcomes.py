@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RefusedError
+from ..storage.text import counted
 from .options import ARTIFACTS, JSON, POLICY, SINCE, UNTIL, Verbs, acting, argument, artifacts_of, looking, print_json
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def add(arguments: argparse.Namespace) -> int:
         raise RefusedError(f"the model's rows lack {lacks}, so they go by what they hold, and no outcome names them")
     done = add_outcomes(artifacts, arguments.file, list(keys), rules, reason=arguments.reason)
     print(
-        f"{done.rows} outcomes: {done.new} new, {done.known} known already, {done.corrected} corrected; "
+        f"{counted(done.rows, 'outcome')}: {done.new} new, {done.known} known already, {done.corrected} corrected; "
         f"{done.unmatched} of rows that nobody predicted"
     )
     return 0
@@ -80,7 +81,10 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"outcomes": len(outcomes.values), "corrected": outcomes.corrected, "arms": found})
         return 0
-    print(f"{len(outcomes.values)} outcomes in {len(outcomes.files)} files, {outcomes.corrected} corrections")
+    print(
+        f"{counted(len(outcomes.values), 'outcome')} in {counted(len(outcomes.files), 'file')}, "
+        f"{counted(outcomes.corrected, 'correction')}"
+    )
     for arm, counts in found.items():
         print(f"{arm}: {counts['with_outcome']} of {counts['rows']} predictions have one")
     return 0

@@ -103,6 +103,8 @@ def paper(arguments: argparse.Namespace) -> int:
             note(f"{day.day}: {told}")
     if done.unpriced:
         note(f"no prices of {listed(done.unpriced)}, which have predictions: nothing follows them")
+    if done.nameless:
+        note(f"{counted(done.nameless, 'prediction')} of rows without a time and an asset: nothing follows them")
     if done.restated:
         note(f"{counted(done.restated, 'price')} of booked days are others now; what is booked stays")
     value, begun = done.ledger.days[-1].value_cents, done.ledger.opening.capital_cents

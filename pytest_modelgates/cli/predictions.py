@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..storage.text import counted
 from .options import ARTIFACTS, JSON, SINCE, UNTIL, Verbs, argument, artifacts_of, note, print_json
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ def _in_words(arm: str, tally: "Tally") -> str:
         "are of a time that is yet to come": tally.future,
         "are not records": tally.bad,
     }
-    said = [f"{arm}: {tally.lines} lines in {tally.parts} parts, {tally.closed} of them closed"]
+    said = [f"{arm}: {counted(tally.lines, 'line')} in {counted(tally.parts, 'part')}, {tally.closed} of them closed"]
     said += [f"  {count} {what}" for what, count in kinds.items() if count]
     if tally.repeated:
         said.append(f"  {tally.repeated:.1%} of those that count are of rows that another part counts too")
     if tally.torn:
-        said.append(f"  {tally.torn} parts end within a line, which is being written or was when its writer ended")
+        said.append(f"  {counted(tally.torn, 'part')} cut off within a line, which is or was being written")
     return "\n".join([*said, *(f"  {text}" for text in tally.notes)])
 
 
@@ -92,5 +93,5 @@ def _compact(artifacts: "Artifacts", found: list[str], arguments: argparse.Names
             done += why is None
             if why not in (None, "Parquet already"):
                 note(f"{part.path}: left as it is ({why})")
-    print(f"{done} parts are Parquet now")
+    print(f"{counted(done, 'part')} turned into Parquet")
     return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..storage.text import counted
 from .summary import FEWEST_DAYS, Summary
 
 
@@ -32,6 +33,7 @@ def worth(golden: Summary, current: Summary) -> Worth:
         With the days of at least 20 on a side, its rows divided by its design effect, see `design_effect`. With fewer
         on the current side, n / (1 + (m - 1) rho) for m rows of a day, with rho of the golden's days. A golden
         without days is taken to be like the current sample. If that leaves nothing to go by, the rows themselves.
+        Rows of no known day, if they are not most, are taken to be spread over the days of the others.
 
     References
     ----------
@@ -39,14 +41,14 @@ def worth(golden: Summary, current: Summary) -> Worth:
     """
     n, m = golden.counts.finite, current.counts.finite
     then, now = golden.by_day, current.by_day
-    of_golden = design_effect(then) if then is not None and len(then) >= FEWEST_DAYS else None
+    of_golden = _of_all(golden, then) if then is not None and len(then) >= FEWEST_DAYS else None
     if now is not None and len(now) >= FEWEST_DAYS:
-        effect = design_effect(now)
+        effect = _of_all(current, now)
         return Worth(
             golden=n / (effect if of_golden is None else of_golden),
             current=m / effect,
             measured=True,
-            how=f"over {len(now)} days",
+            how=f"over {len(now)} days{_undated(current)}",
         )
     if now is not None and then is not None and of_golden is not None:
         return _as_the_golden(golden, current, then, now, of_golden)
@@ -72,20 +74,23 @@ def worth_like_golden(golden: Summary, current: Summary) -> Worth:
     then, now = golden.by_day, current.by_day
     if then is None or now is None or len(then) < FEWEST_DAYS:
         return worth(golden, current)
-    return _as_the_golden(golden, current, then, now, design_effect(then))
+    return _as_the_golden(golden, current, then, now, _of_all(golden, then))
 
 
 def _as_the_golden(
     golden: Summary, current: Summary, then: NDArray[np.int64], now: NDArray[np.int64], of_golden: float
 ) -> Worth:
-    rho = (of_golden - 1) / max(_of_a_day(then) - 1, 1)
-    effect = max(1.0, 1 + (_of_a_day(now) - 1) * rho)
+    rho = (of_golden - 1) / max(_of_a_day(golden, then) - 1, 1)
+    effect = max(1.0, 1 + (_of_a_day(current, now) - 1) * rho)
     days = f"{len(now)} days" if len(now) > 1 else "1 day"
     return Worth(
         golden=golden.counts.finite / of_golden,
         current=current.counts.finite / effect,
         measured=True,
-        how=f"{days}, whose rows are taken to resemble each other as the golden's do (correlation {rho:.2f})",
+        how=(
+            f"{days}, whose rows are taken to resemble each other as the golden's do (correlation {rho:.2f})"
+            f"{_undated(current)}"
+        ),
     )
 
 
@@ -95,10 +100,22 @@ def as_independent(golden: Summary, current: Summary, why: str) -> Worth:
     return Worth(golden=float(n), current=float(m), measured=False, how=f"rows are taken as independent: {why}")
 
 
-def _of_a_day(by_day: NDArray[np.int64]) -> float:
+def _undated(sample: Summary) -> str:
+    if not sample.undated:
+        return ""
+    rows = f"{counted(sample.undated, 'row')} of no known day {'is' if sample.undated == 1 else 'are'}"
+    return f" ({rows} taken to be of these)"
+
+
+def _of_all(sample: Summary, by_day: NDArray[np.int64]) -> float:
+    """Say how large the design effect is if rows of no known day are of the same days, each of which then has more."""
+    return 1 + (design_effect(by_day) - 1) * sample.counts.finite / float(by_day.sum())
+
+
+def _of_a_day(sample: Summary, by_day: NDArray[np.int64]) -> float:
     """How many rows share the day of a row, itself included, on average."""
     rows = by_day.sum(axis=1).astype(np.float64)
-    return float((rows**2).sum() / rows.sum())
+    return float((rows**2).sum() / rows.sum() ** 2) * sample.counts.finite
 
 
 def design_effect(by_day: NDArray[np.int64]) -> float:

@@ -224,7 +224,9 @@ def golden_file(model_id: str | None = None, *, folder: str | Path = "artifacts/
         name, before = model_id or golden_default(folder), golden
         goldens = golden_metadata(folder).goldens
         if name is None or name not in goldens:
-            raise FormatError(f"{folder}: no golden of {name or 'any model'}; set one: modelgates golden set ID")
+            raise FormatError(
+                f"{folder}: no golden of {name or 'any model'}; set one: modelgates golden set {name or 'ID'}"
+            )
         path, golden = _path(Path(folder), name), goldens[name]
         content = version_content(folder, name, golden)
         if content is not None:
@@ -301,6 +303,8 @@ def _checked(predictions: ArrayLike) -> NDArray[np.float64]:
         values = numbers(predictions, name="they")
     except StatisticsError as error:
         raise StatisticsError(f"golden predictions: expected one finite number a row ({error})") from error
-    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise StatisticsError(f"golden predictions of shape {values.shape}: expected one finite number a row")
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if values.ndim != 1 or not values.size or bad:
+        found = f"{bad} of {values.size} are NaN or infinite" if bad else f"of shape {values.shape}"
+        raise StatisticsError(f"golden predictions: {found}, expected one finite number a row")
     return values

@@ -43,8 +43,8 @@ class Summary:
 
     @property
     def by_day(self) -> NDArray[np.int64] | None:
-        """Finite values of each day in each piece, the oldest day first; None if a row is of no known day."""
-        if self.undated or not self.days:
+        """Finite values of each day in each piece, the oldest day first; None if most rows are of no known day."""
+        if not self.days or 2 * self.undated > self.counts.rows:
             return None
         return np.array([self.days[day] for day in sorted(self.days)])
 

@@ -28,10 +28,11 @@ def agreement(candidate: Iterable[list[Prediction]], live: Iterable[list[Predict
     InsufficientDataError
         If fewer than 20 days have two or more rows that both have scored.
     StatisticsError
-        If a row key does not begin with a time of ISO 8601; a day is the UTC date of that time.
+        If a row key names something, and does not begin with a time of ISO 8601; a day is the UTC date of that time.
+        Rows that name nothing are left out.
     """
     days, rows = dict[date, DayAgreement](), 0
-    for day, ours, theirs in pairs_by_day(candidate, live):
+    for day, ours, theirs in pairs_by_day(named(candidate), named(live)):
         rows += ours.size
         if ours.size > 1:
             days[day] = DayAgreement.of(ours, theirs)
@@ -40,6 +41,12 @@ def agreement(candidate: Iterable[list[Prediction]], live: Iterable[list[Predict
             f"{rows} rows were scored by both models, at least 2 are needed; serve and shadow the same CSV"
         )
     return mean_agreement(days[day] for day in sorted(days))
+
+
+def named(parts: Iterable[list[Prediction]]) -> Iterator[list[Prediction]]:
+    """Leave out rows that name neither a time nor an asset: they are of no known day."""
+    for records in parts:
+        yield [record for record in records if not record.nameless]
 
 
 def agree_with_live(artifacts: Artifacts, digest: str) -> DailyAgreement:

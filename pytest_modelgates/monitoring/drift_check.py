@@ -157,8 +157,10 @@ def check_log(
         refuse_incomplete(tally, asked.arm)
     else:
         records = count_whole(artifacts, asked.arm, window, tally)
-        if newest := list(deque(chain.from_iterable(records), maxlen=asked.last)):
-            drift.add(values_of([newest]), days=days_of(newest))
+        newest = deque(chain.from_iterable(records), maxlen=asked.last)
+        for nameless in (False, True):
+            if rows := [record for record in newest if record.nameless is nameless]:
+                drift.add(values_of([rows]), days=days_of(rows))
     if not drift.rows:
         raise StatisticsError(_nothing(artifacts, model_id, asked))
     over_time = None

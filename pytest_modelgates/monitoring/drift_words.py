@@ -34,7 +34,7 @@ class DayReading(TypedDict):
 def in_words(check: Check, limits: DriftLimits) -> str:
     """Say the result to people."""
     report, days = check.report, sorted(check.summary.days)
-    span = f" of {counted(len(days), 'day')}" if days and not check.summary.undated else ""
+    span = f" of {counted(len(days), 'day')}" if days else ""
     lines = [f"{check.model_id}: {VERDICTS[report['overall_drift']]} over {check.what}{span}"]
     lines += [f"  {reason}" for reason in report["reasons"]]
     if check.tally.repeated:
@@ -97,9 +97,7 @@ def _shares(counts: Counts, places: list[int]) -> np.ndarray:
 
 
 def by_day(check: Check) -> list[DayReading]:
-    """Measure the index of each day's rows; no day if rows are of no known one."""
-    if check.summary.undated:
-        return []
+    """Measure the index of each day's rows."""
     bins, golden = check.reference.bins, check.reference.grid.golden
     then, found = bins.of_counts(golden), list[DayReading]()
     for day in sorted(check.summary.days):

@@ -253,8 +253,11 @@ def _any_twice(numbers: NDArray[np.uint64]) -> bool:
 def _summary_of(rows: Rows, reference: Reference) -> Summary:
     if not rows.size:
         return reference.none()
-    dated = not (rows["day"] == UNDATED).any()
-    return reference.count(rows["value"], days=rows["day"] if dated else None)
+    undated = rows["day"] == UNDATED
+    if not undated.any():
+        return reference.count(rows["value"], days=rows["day"])
+    found, dated = reference.count(rows["value"][undated]), rows[~undated]
+    return found + reference.count(dated["value"], days=dated["day"]) if dated.size else found
 
 
 def _keep(

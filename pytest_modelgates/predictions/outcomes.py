@@ -18,12 +18,13 @@ from ..audit.writer import LockRules, lock
 from ..errors import FormatError, IntegrityError, RefusedError
 from ..model.features import named_column, numeric_column
 from ..model.tables import read_user_table
+from ..stats.quantiles import LARGEST
 from ..storage.digests import Sha256, sha256, sha256_of
 from ..storage.paths import entries, is_folder, kind_of
 from ..storage.row_keys import all_canonical, canonical, in_utc
 from ..storage.rows import Column
 from ..storage.strict_json import Moment, read_bytes
-from ..storage.text import cut, printable
+from ..storage.text import counted, cut, printable
 from .counting import Tally, Window, count_log
 from .parts import arms
 from .records import hashed
@@ -184,7 +185,7 @@ def add_outcomes(
     matched = _predicted(artifacts, {one.row_key for one in outcomes})
     if not matched:
         raise RefusedError(
-            f"{source}: none of its {len(outcomes)} rows was predicted, such as {outcomes[0].row_key}"
+            f"{source}: {counted(len(outcomes), 'row')}, none predicted, such as {outcomes[0].row_key}"
             f"{_example(artifacts)}; write times and assets as in the rows that were served"
         )
     with lock(artifacts, rules):
@@ -204,8 +205,8 @@ def add_outcomes(
         if changed and not reason:
             known = before.values[changed[0].row_key]
             raise RefusedError(
-                f"{source}: {len(changed)} rows have another outcome already, such as {changed[0].row_key}: {known:g}, "
-                f'now {changed[0].value:g}; to correct them, say why: --reason "…"'
+                f"{source}: {counted(len(changed), 'row')} with another outcome already, such as "
+                f'{changed[0].row_key}: {known:g}, now {changed[0].value:g}; to correct them, say why: --reason "…"'
             )
         lines = msgspec.json.Encoder().encode_lines(outcomes)
         header = Added(
@@ -238,12 +239,14 @@ def _outcomes_in(source: Path, keys: list[str]) -> tuple[Kind, list[Outcome]]:
         found = " and ".join(present) if present else "neither"
         raise FormatError(f"{source}: holds {found}, expected one of the columns return and label")
     (kind,) = present
-    texts = [texts_of(named_column(frame, key, source=str(source))) for key in keys]
+    texts = [names_in(frame, key, source) for key in keys]
     values = numeric_column(frame, kind, source=str(source)).astype(np.float64)
     if not len(values):
         raise FormatError(f"{source}: a header and not a row")
     if bad := np.flatnonzero(~np.isfinite(values)).tolist():
         raise FormatError(f"{source}, row {bad[0] + 1}: {kind} is {values[bad[0]]}; leave a row out until it is known")
+    if beyond := np.flatnonzero(np.abs(values) > LARGEST).tolist():
+        raise FormatError(f"{source}, row {beyond[0] + 1}: {kind} is {values[beyond[0]]:g}, beyond {LARGEST:g} in size")
     observed = _observed(frame, source)
     names = [canonical("|".join(parts)) for parts in zip(*texts, strict=True)]
     if len(set(names)) < len(names):
@@ -257,18 +260,30 @@ def _observed(frame: pd.DataFrame, source: Path) -> list[datetime | None]:
     """Read when outcomes were known."""
     if OBSERVED not in frame:
         return [None] * len(frame)
-    texts = texts_of(named_column(frame, OBSERVED, source=str(source)))
+    texts = _texts_of(named_column(frame, OBSERVED, source=str(source)))
     try:
         return [in_utc(text) if text else None for text in texts]
     except (ValueError, OverflowError) as error:
         raise FormatError(f"{source}: {OBSERVED} holds a time that is not ISO 8601 ({error})") from error
 
 
-def texts_of(column: "pd.Series") -> list[str]:
-    """Write a column as a feed would: a time at midnight as its date."""
-    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return [str(value) for value in column]
-    return [f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat() for time in column]
+def names_in(frame: pd.DataFrame, key: str, source: Path) -> list[str]:
+    """Read a column that names rows.
+
+    Raises
+    ------
+    FormatError
+        If there is none, or a row lacks it.
+    """
+    texts = _texts_of(named_column(frame, key, source=str(source)))
+    if "" in texts:
+        raise FormatError(f"{source}, row {texts.index('') + 1}: column {key!r} is empty, and it may not be missing")
+    return texts
+
+
+def _texts_of(column: "pd.Series") -> list[str]:
+    """Write a column as a feed would, and what is missing as no text."""
+    return ["" if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
 
 
 def _predicted(artifacts: Artifacts, keys: set[str]) -> int:

@@ -89,6 +89,16 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         return self.row_key.rpartition("|")[2].startswith(CONTENT)
 
     @property
+    def nameless(self) -> bool:
+        """Whether the row names neither a time nor an asset, as a request may that gives features alone."""
+        if not self.goes_by_content:
+            return False
+        try:
+            return not self.day
+        except StatisticsError:
+            return True
+
+    @property
     def day(self) -> date:
         """The UTC date that the row is of.
 

@@ -12,6 +12,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from ..errors import HermeticError
 from ..evidence.report import StoredReport, read_report
@@ -22,6 +25,9 @@ from ..policy.operations import HermeticLimits
 from ..policy.policy import Policy
 from ..storage.digests import listing
 from ..storage.paths import is_file
+from ..storage.text import printable
+
+Answer = TypeVar("Answer")
 
 # The child loads these plugins alone: no entry point of the environment, no conftest or ini file of the repository.
 PLUGINS = (
@@ -208,3 +214,21 @@ def seal_report(stored: StoredReport, directory: Path, policy: Policy, key: Path
         failed=gates.failed,
     )
     return seal(content, private)
+
+
+def ask_limited(
+    command: Sequence[str], folder: Path, limits: HermeticLimits, answer: type[Answer], *, what: str
+) -> Answer:
+    """Run a command whose last line is its answer, in JSON.
+
+    Raises
+    ------
+    HermeticError
+        If it ran out of time, or gave another answer.
+    """
+    status, output = run_limited(command, folder, limits, what=what, quiet=True)
+    said = output.strip().splitlines() or ["nothing"]
+    try:
+        return msgspec.json.decode(said[-1], type=answer)
+    except msgspec.DecodeError as error:
+        raise HermeticError(f"{what} ended with {status} and said: {printable(said[-1])}") from error

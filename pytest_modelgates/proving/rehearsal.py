@@ -8,14 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import msgspec
-
 from ..errors import HermeticError, ModelgatesError
 from ..policy.operations import HermeticLimits
 from ..registry.way_back import WayBack
 from ..storage.strict_json import canonical
-from ..storage.text import first_line, printable
-from .hermetic import run_limited
+from ..storage.text import first_line
+from .hermetic import ask_limited
 
 
 def rehearse(directory: Path, limits: HermeticLimits) -> WayBack:
@@ -29,18 +27,11 @@ def rehearse(directory: Path, limits: HermeticLimits) -> WayBack:
         Of memory and time.
     """
     with tempfile.TemporaryDirectory(prefix="modelgates-") as name:
-        folder = Path(name).resolve()
         command = [sys.executable, "-I", "-m", __name__, str(directory)]
         try:
-            status, output = run_limited(command, folder, limits, what="the rehearsal of a rollback", quiet=True)
+            return ask_limited(command, Path(name).resolve(), limits, WayBack, what="the rehearsal of a rollback")
         except HermeticError as error:
             return WayBack(model_id=directory.name, problem=str(error))
-    said = output.strip().splitlines() or ["nothing"]
-    try:
-        return msgspec.json.decode(said[-1], type=WayBack)
-    except msgspec.DecodeError:
-        problem = f"the process that scored it ended with {status} and said: {printable(said[-1])}"
-        return WayBack(model_id=directory.name, problem=problem)
 
 
 def score_golden_rows(directory: Path) -> WayBack:

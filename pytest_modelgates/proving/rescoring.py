@@ -17,8 +17,8 @@ from ..monitoring.lately import Sampled
 from ..monitoring.rescored import Rescored
 from ..policy.operations import HermeticLimits
 from ..storage.strict_json import canonical
-from ..storage.text import first_line, printable
-from .hermetic import run_limited
+from ..storage.text import first_line
+from .hermetic import ask_limited
 
 _FEWEST = 20  # rows of which a rank correlation says something
 
@@ -39,15 +39,9 @@ def rescore(directory: Path, rows: Sequence[Sampled], limits: HermeticLimits) ->
         (folder / "rows.json").write_bytes(msgspec.json.encode(list(rows)))
         command = [sys.executable, "-I", "-m", __name__, str(directory), str(folder / "rows.json")]
         try:
-            status, output = run_limited(command, folder, limits, what="the scoring of rows", quiet=True)
+            return ask_limited(command, folder, limits, Rescored, what="the scoring of rows")
         except HermeticError as error:
             return Rescored(model_id=directory.name, problem=str(error))
-    said = output.strip().splitlines() or ["nothing"]
-    try:
-        return msgspec.json.decode(said[-1], type=Rescored)
-    except msgspec.DecodeError:
-        problem = f"the process that scored them ended with {status} and said: {printable(said[-1])}"
-        return Rescored(model_id=directory.name, problem=problem)
 
 
 def score_again(directory: Path, rows: Sequence[Sampled]) -> Rescored:

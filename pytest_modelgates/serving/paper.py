@@ -27,7 +27,7 @@ from ..storage.atomic import make_folder
 from ..storage.lines import drop_torn_line
 from ..storage.lock import locked_file
 from ..storage.row_keys import canonical
-from ..storage.text import cut
+from ..storage.text import counted, cut
 from .guards import KillSwitch
 from .paper_ledger import CENTS, Cut, Day, Held, Ledger, Limits, Opening, Rates, read_ledger, write_line
 from .prices import Quotes
@@ -55,11 +55,13 @@ class Scored:
 class Scores:
     """The predictions of an arm by the day of their rows, from `since` on.
 
-    `done` holds the parts that will not change any more, each with the newest day of its rows.
+    `done` holds the parts that will not change any more, each with the newest day of its rows. `nameless` counts
+    predictions of rows that name neither a time nor an asset, which no position can follow.
     """
 
     days: dict[date, Scored] = field(default_factory=dict)
     done: dict[str, date] = field(default_factory=dict)
+    nameless: int = 0
 
 
 def read_scores(artifacts: Artifacts, arm: Arm, *, since: date = date.min, read: Iterable[str] = ()) -> Scores:
@@ -79,7 +81,7 @@ def read_scores(artifacts: Artifacts, arm: Arm, *, since: date = date.min, read:
     InsufficientDataError
         If the log is not whole.
     StatisticsError
-        If a row names no time or no asset, or two rows are of one date and asset.
+        If a row names a time or an asset alone, or two rows are of one date and asset.
     """
     found, tally, known = Scores(), Tally(), set(read)
     for part in parts(artifacts, arm):
@@ -89,6 +91,9 @@ def read_scores(artifacts: Artifacts, arm: Arm, *, since: date = date.min, read:
         reading, newest = Reading(), date.min
         for record in asked_for(part, Window(), tally, reading):
             if record.prediction is None:
+                continue
+            if record.nameless:
+                found.nameless += 1
                 continue
             newest = max(newest, record.day)
             if record.day >= since:
@@ -290,14 +295,16 @@ def paid_for(
 class Booked:
     """What a run of the broker did.
 
-    `days` are new, `ledger` is all there is. `restated` counts prices that differ from those that were booked with, and
-    `unpriced` holds days with predictions and without prices.
+    `days` are new, `ledger` is all there is. `restated` counts prices that differ from those that were booked with,
+    `unpriced` holds days with predictions and without prices, and `nameless` counts predictions that were read of rows
+    that name neither a time nor an asset.
     """
 
     days: list[Day]
     ledger: Ledger
     restated: int
     unpriced: list[date]
+    nameless: int
 
 
 def trade_on_paper(
@@ -363,6 +370,11 @@ def trade_on_paper(
         read = {name for each in booked for name in each.parts}
         found = read_scores(artifacts, arm, since=booked[-1].day if booked else date.min, read=read)
         if not booked and not found.days:
+            if found.nameless:
+                raise InsufficientDataError(
+                    f"{counted(found.nameless, 'prediction')} of {arm}, and all of rows that name neither a time nor "
+                    "an asset, so there is nothing to trade on; send both with each row"
+                )
             raise InsufficientDataError(f"nothing has predicted as {arm} yet, so there is nothing to trade on")
         begin = min(found.days) if not booked else None
         wanted = sorted(day for day in prices if (day > booked[-1].day if booked else begin and day >= begin))
@@ -403,6 +415,7 @@ def trade_on_paper(
         ledger=ledger,
         restated=_restated(booked[: len(ledger.days) - len(new)], prices),
         unpriced=sorted(day for day in found.days if day not in known and day <= max(known)),
+        nameless=found.nameless,
     )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FormatError
-from ..model.features import named_column, numeric_column
+from ..model.features import numeric_column
 from ..model.tables import read_user_table
-from ..predictions.outcomes import texts_of
+from ..predictions.outcomes import names_in
 from ..storage.row_keys import in_utc
 from ..storage.rows import Column
 from ..storage.text import cut
@@ -46,8 +46,7 @@ def read_prices(source: Path, time: str, asset: str) -> dict[date, Quotes]:
         [Column(name, "float64") for name in (PRICE, VOLUME)],
     )
     frame = read_user_table(source, texts + numbers)
-    times = texts_of(named_column(frame, time, source=str(source)))
-    names = texts_of(named_column(frame, asset, source=str(source)))
+    times, names = (names_in(frame, key, source) for key in (time, asset))
     columns = [PRICE, *([VOLUME] if VOLUME in frame else [])]
     values = {name: numeric_column(frame, name, source=str(source)).astype(np.float64) for name in columns}
     for name, column in values.items():

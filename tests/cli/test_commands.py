@@ -46,8 +46,8 @@ def asked(registry: Registry, *arguments: object) -> int:
 
 # What `compare` prints for two copies of one model.
 WHOLLY = (
-    "rank correlation by day 1.0000 with the live model, at least 1.0000 (95 %), top tenth 1.00 in common, "
-    "over 20 days, 400 rows"
+    "rank correlation by day 1.0000 with the live model\n"
+    "  at least 1.0000 (95 %), over 20 days, 400 rows; top tenth 1.00 in common"
 )
 
 
@@ -413,10 +413,10 @@ def test_serve_and_shadow_score_the_same_rows_and_compare_pairs_them(
     assert main(["serve", "--onnx", str(latest), "--csv", str(rows)]) == 0
     assert main(["shadow", "--onnx", str(candidate), "--csv", str(rows)]) == 0
     assert asked(registry, "compare") == 0
-    assert capsys.readouterr().out.splitlines()[:4] == [
+    assert capsys.readouterr().out.splitlines()[:5] == [
         f"{registry.live} (live): 400 rows scored, 0 refused; log: {registry.artifacts.newest_parts['live']}",
         f"{registry.candidate} (shadow): 400 rows scored, 0 refused; log: {registry.artifacts.newest_parts['shadow']}",
-        f"{registry.candidate}: {WHOLLY}",
+        *f"{registry.candidate}: {WHOLLY}".splitlines(),
         "  within the policy's limit, shadow.rank_corr",
     ]
 
@@ -427,9 +427,9 @@ def test_the_script_in_the_registry_folder_compares(served: Registry) -> None:
     done = subprocess.run([sys.executable, script], cwd=served.artifacts.root.parent, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        f"{served.candidate}: {WHOLLY}",
+        *f"{served.candidate}: {WHOLLY}".splitlines(),
         "  within the policy's limit, shadow.rank_corr",
-        "  0.00% of the signs are opposite, the largest difference of two scores is 0",
+        "  0.00% of the signs are opposite, largest difference of two scores 0",
         "  latency 1 ms, p95 1 ms; of the live model 1 ms, p95 1 ms",
     ]
 

@@ -34,7 +34,7 @@ def test_outcomes_are_added_by_the_live_models_columns_and_shown(
     assert capsys.readouterr().out == said
     assert main(words(registry, "show")) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "10 outcomes in 1 files, 0 corrections",
+        "10 outcomes in 1 file, 0 corrections",
         "live: 5 of 20 predictions have one",
         "shadow: 5 of 20 predictions have one",
     ]
@@ -46,7 +46,7 @@ def test_outcomes_are_added_by_the_live_models_columns_and_shown(
 def test_a_file_that_matches_nothing_ends_with_one(registry: Registry, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "o.csv").write_text("time,asset,return\n1999-01-01,A00,0.1\n")
     assert main(words(registry, "add", str(tmp_path / "o.csv"))) == 1
-    assert "none of its 1 rows was predicted, such as 1999-01-01|A00; write times" in capsys.readouterr().err
+    assert "1 row, none predicted, such as 1999-01-01|A00; write times" in capsys.readouterr().err
 
 
 def test_what_predictions_have_come_to_is_shown(registry: Registry, tmp_path: Path, capsys: Capture) -> None:

@@ -34,7 +34,7 @@ def shown(artifacts: Artifacts, *words: str) -> int:
 def test_every_line_is_accounted_for(artifacts: Artifacts, capsys: Capture) -> None:
     assert shown(artifacts) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "live: 1 lines in 1 parts, 1 of them closed",
+        "live: 1 line in 1 part, 1 of them closed",
         "  1 count",
         "shadow: 7 lines in 2 parts, 2 of them closed",
         "  6 count",
@@ -49,7 +49,7 @@ def test_a_log_that_is_not_whole_ends_with_one_and_names_the_place(artifacts: Ar
     assert shown(artifacts, "--arm", "shadow") == 1
     said = capsys.readouterr().out.splitlines()
     assert said[1:4] == ["  6 count", "  1 are of rows that could not be scored", "  1 are not records"]
-    assert said[5] == "  1 parts end within a line, which is being written or was when its writer ended"
+    assert said[5] == "  1 part cut off within a line, which is or was being written"
     assert said[6].startswith(f"  {path}, line 1: not a record of a prediction (")
     assert said[7] == f"  {path}: 4 lines, its last line says 3; it was altered"
 
@@ -74,7 +74,7 @@ def test_closed_parts_become_parquet_and_others_are_named(artifacts: Artifacts, 
     torn.write_bytes(encode_predictions(predictions(DIGEST, [1.0], arm="blue")))
     assert shown(artifacts, "compact") == 0
     said = capsys.readouterr()
-    assert said.out == "1 parts are Parquet now\n"
+    assert said.out == "1 part turned into Parquet\n"
     assert f"modelgates: {torn}: left as it is (not closed)" in said.err.splitlines()
     assert shown(artifacts, "--arm", "shadow") == 0
     assert "  6 count" in capsys.readouterr().out.splitlines()

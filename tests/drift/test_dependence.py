@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from pytest_modelgates.drift import detect_drift
 from pytest_modelgates.drift.dependence import design_effect, worth
-from pytest_modelgates.drift.summary import Reference
+from pytest_modelgates.drift.summary import Reference, Summary
 
 DAYS = np.datetime64("2024-01-01") + np.arange(2_000)
 
@@ -100,3 +100,36 @@ def test_a_golden_without_days_is_taken_to_be_like_the_sample() -> None:
 
 def test_a_constant_has_no_design_effect() -> None:
     assert design_effect(np.array([[0, 5, 0], [0, 5, 0]])) == 1
+
+
+def with_some_undated(values: NDArray[np.float64], reference: Reference, undated: int) -> Summary:
+    """Count rows of days, of which so many of each day do not say so."""
+    names = values.shape[1] - undated
+    dated = reference.count(values[:, :names].ravel(), days=np.repeat(DAYS[: len(values)], names))
+    return dated + reference.count(values[:, names:].ravel()) if undated else dated
+
+
+@pytest.mark.parametrize("undated", [1, 4, 10])
+def test_a_few_rows_of_no_known_day_do_not_make_all_rows_independent(undated: int) -> None:
+    reference = Reference.of(clustered(2_000, 20, 0.6, seed=1).ravel())
+    values = clustered(200, 20, 0.6, seed=2)
+    whole = worth(reference.golden, with_some_undated(values, reference, 0))
+    found = worth(reference.golden, with_some_undated(values, reference, undated))
+    assert found.measured
+    assert found.how == f"over 200 days ({200 * undated} rows of no known day are taken to be of these)"
+    assert found.current == pytest.approx(whole.current, rel=0.15)
+    assert found.current < 1_000
+
+
+def test_few_days_count_those_of_no_known_day_too() -> None:
+    reference = Reference.of(clustered(400, 20, 0.3, seed=1).ravel(), days=np.repeat(DAYS[:400], 20))
+    values = clustered(5, 30, 0.3, seed=2)
+    whole, some = (worth(reference.golden, with_some_undated(values, reference, undated)) for undated in (0, 10))
+    assert some.current == pytest.approx(whole.current)
+    assert "(50 rows of no known day are taken to be of these)" in some.how
+
+
+def test_rows_that_are_mostly_of_no_known_day_are_taken_as_independent() -> None:
+    reference = Reference.of(clustered(400, 20, 0.3, seed=1).ravel(), days=np.repeat(DAYS[:400], 20))
+    found = worth(reference.golden, with_some_undated(clustered(60, 20, 0.3, seed=2), reference, 11))
+    assert found.how == "rows are taken as independent: their days are not known"

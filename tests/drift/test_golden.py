@@ -77,6 +77,11 @@ def test_only_finite_numbers_become_a_golden(tmp_path: Path, values: object) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_not_finite_is_counted(tmp_path: Path) -> None:
+    with pytest.raises(StatisticsError, match="golden predictions: 2 of 3 are NaN or infinite, expected one"):
+        save_golden_predictions([np.nan, 0.0, np.inf], A, folder=tmp_path)
+
+
 @pytest.mark.parametrize("model_id", ["../../x", "", "１７０００００００１", "1700000001\n", "latest"])
 def test_only_a_model_id_names_a_golden(tmp_path: Path, model_id: str) -> None:
     with pytest.raises(RegistryError, match="is not a model id"):
@@ -88,7 +93,7 @@ def test_a_golden_that_is_not_there_says_how_to_set_one(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no golden of any model; set one: modelgates golden set ID"):
         load_golden_predictions(folder=tmp_path)
     save_golden_predictions([1.0], A, folder=tmp_path)
-    with pytest.raises(FormatError, match=f"no golden of {B}; set one: modelgates golden set ID"):
+    with pytest.raises(FormatError, match=f"no golden of {B}; set one: modelgates golden set {B}"):
         load_golden_predictions(B, folder=tmp_path)
 
 

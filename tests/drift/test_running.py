@@ -68,7 +68,7 @@ def test_days_of_parts_add_up() -> None:
         running.add(current[part], days=days[part])
     assert running.report()["rows"] == detect_drift(golden, current, days=days)["rows"]
     running.add(current[:1])
-    assert running.report()["dependence"] == "rows are taken as independent: their days are not known"
+    assert running.report()["dependence"] == "over 30 days (1 row of no known day is taken to be of these)"
 
 
 @pytest.mark.parametrize("bad", [["x"], [], [[1.0]]])

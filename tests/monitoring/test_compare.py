@@ -98,6 +98,12 @@ def test_days_are_in_order_of_time_however_they_are_written() -> None:
         agreement(*(at([format(day, "%d/%m/%Y") for day in days], scores) for scores in (values, other)))
 
 
+def test_rows_that_name_nothing_are_left_out() -> None:
+    values = np.random.default_rng(8).standard_normal(500)
+    nameless = {"content:0123": 9.0, "hashed:4567|content:0123": 9.0}
+    assert agreement(scored(values) | nameless, scored(values) | nameless) == agreement(scored(values), scored(values))
+
+
 @pytest.mark.parametrize("shared", [0, 1])
 def test_too_few_shared_rows_say_what_to_do(shared: int) -> None:
     with pytest.raises(StatisticsError) as refused:

@@ -87,6 +87,24 @@ def test_rows_without_a_time_are_taken_as_independent_and_it_is_said(registry: R
     assert days_in_words([], limits_of(registry.policy)) == "  rows are of no known day"
 
 
+@pytest.mark.parametrize("asked", [Asked(), Asked(last=602)], ids=["all", "the-newest"])
+def test_a_few_rows_without_a_time_leave_the_days_of_the_others(
+    registry: Registry, calm: list[float], asked: Asked
+) -> None:
+    records = predictions(live_change(registry.artifacts).digest, [*calm, *calm[:2]], arm="live")
+    nameless = [
+        msgspec.structs.replace(each, row_key=f"content:{number:016x}", row_time=None)
+        for number, each in enumerate(records[600:])
+    ]
+    log_predictions(registry.artifacts, records[:600] + nameless)
+    check = check_log(registry.artifacts, registry.policy, asked)
+    assert in_words(check, limits_of(registry.policy)).startswith(
+        f"{registry.live}: no drift over 602 live predictions of 30 days"
+    )
+    assert check.report["dependence"] == "over 30 days (2 rows of no known day are taken to be of these)"
+    assert len(by_day(check)) == 30
+
+
 def test_the_picture_has_both_distributions_in_80_columns(registry: Registry, calm: list[float]) -> None:
     spread = float(np.std(calm))
     log(registry, [value + spread for value in calm])
@@ -163,5 +181,5 @@ def test_too_few_rows_are_inconclusive(registry: Registry, calm: list[float]) ->
 def test_a_lost_golden_says_how_to_set_it(registry: Registry, calm: list[float]) -> None:
     log(registry, calm)
     (registry.artifacts.golden / "metadata.json").unlink()
-    with pytest.raises(FormatError, match=f"no golden of {registry.live}; set one: modelgates golden set ID"):
+    with pytest.raises(FormatError, match=f"golden of {registry.live}; set one: modelgates golden set {registry.live}"):
         check_log(registry.artifacts, registry.policy)

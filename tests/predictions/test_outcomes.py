@@ -70,7 +70,7 @@ def test_a_correction_needs_a_reason_and_keeps_what_was_said(artifacts: Artifact
     with pytest.raises(RefusedError) as refused:
         add(artifacts, other)
     assert str(refused.value) == (
-        f"{other}: 1 rows have another outcome already, such as 2024-01-01|A01: -0.02, now -0.03; "
+        f"{other}: 1 row with another outcome already, such as 2024-01-01|A01: -0.02, now -0.03; "
         'to correct them, say why: --reason "…"'
     )
     assert len(read_outcomes(artifacts).files) == 1
@@ -114,7 +114,7 @@ def test_a_file_of_which_no_row_was_predicted_is_refused(artifacts: Artifacts, t
     with pytest.raises(RefusedError) as refused:
         add(artifacts, source)
     assert str(refused.value) == (
-        f"{source}: none of its 1 rows was predicted, such as 01/01/2024|A00, and predictions have rows such as "
+        f"{source}: 1 row, none predicted, such as 01/01/2024|A00, and predictions have rows such as "
         "2024-01-01|A00; write times and assets as in the rows that were served"
     )
     assert not artifacts.outcomes.exists()
@@ -131,7 +131,31 @@ def test_parquet_names_rows_as_a_feed_does(artifacts: Artifacts, tmp_path: Path)
     assert b'"observed_at":"2024-01-03T00:00:00Z"' in next(artifacts.outcomes.iterdir()).read_bytes()
 
 
+def test_a_midnight_elsewhere_is_another_moment_than_utc_s(artifacts: Artifacts, tmp_path: Path) -> None:
+    times = pd.to_datetime(["2024-01-02T09:00", "2024-01-01T19:00"]).tz_localize("Asia/Tokyo")  # both are UTC dates
+    midnight = pd.to_datetime(["2024-01-02"]).tz_localize("Asia/Tokyo")  # of 2024-01-01 in UTC
+    frame = pd.DataFrame({"time": times.append(midnight), "asset": ["A00", "A01", "A02"], "label": [1, 0, 1]})
+    frame["observed_at"] = pd.to_datetime(["2024-01-03", None, None])
+    frame.to_parquet(tmp_path / "file.parquet", index=False)
+    add(artifacts, tmp_path / "file.parquet")
+    assert set(read_outcomes(artifacts).values) == {
+        "2024-01-02|A00",
+        "2024-01-01T10:00:00|A01",
+        "2024-01-01T15:00:00|A02",
+    }
+
+
+@pytest.mark.parametrize("lost", ["time", "asset"])
+def test_a_row_without_its_name_is_refused(artifacts: Artifacts, tmp_path: Path, lost: str) -> None:
+    frame = pd.DataFrame({"time": pd.to_datetime(["2024-01-01"] * 2), "asset": ["A00", "A01"], "return": [0.1, 0.2]})
+    frame.loc[1, lost] = None
+    frame.to_parquet(tmp_path / "file.parquet", index=False)
+    with pytest.raises(FormatError, match=f"row 2: column '{lost}' is empty, and it may not be missing"):
+        add(artifacts, tmp_path / "file.parquet")
+
+
 REFUSED = [
+    pytest.param("time,asset,return\n2024-01-01,A00,1e300\n", ", row 1: return is 1e+300, beyond", id="huge"),
     pytest.param("time,asset\n2024-01-01,A00\n", ": holds neither, expected one of the columns return and", id="none"),
     pytest.param("time,asset,return,label\n2024-01-01,A00,1,1\n", ": holds return and label, expected one", id="both"),
     pytest.param("time,return\n2024-01-01,1\n", ": has no column 'asset'; it holds time, return", id="no-asset"),

@@ -48,7 +48,7 @@ def test_a_sound_model_is_rehearsed_in_a_process_of_its_own(good_model: Path) ->
 @pytest.mark.integration
 def test_what_goes_wrong_is_a_problem_that_is_named(good_model: Path) -> None:
     small = msgspec.structs.replace(LIMITS, memory_gib=0.001)  # with little more, an old OpenBLAS asks for ever
-    assert "the process that scored it ended with " in (rehearse(good_model, small).problem or "")
+    assert "the rehearsal of a rollback ended with " in (rehearse(good_model, small).problem or "")
     hurried = msgspec.structs.replace(LIMITS, minutes=0.001)
     assert rehearse(good_model, hurried).problem == (
         "the rehearsal of a rollback ran longer than 0.001 minutes and had to be stopped; "

@@ -52,7 +52,7 @@ def test_what_cannot_be_scored_is_a_problem_that_is_named(good_model: Path) -> N
     short = [msgspec.structs.replace(row, features=row.features[:-1]) for row in rows]
     assert "ONNX Runtime cannot score these rows" in (score_again(good_model, short).problem or "")
     small = msgspec.structs.replace(LIMITS, memory_gib=0.001)  # as for a rehearsal
-    assert "the process that scored them ended with " in (rescore(good_model, rows, small).problem or "")
+    assert "the scoring of rows ended with " in (rescore(good_model, rows, small).problem or "")
     (good_model / "CHANGES.md").write_text("!")
     assert score_again(good_model, rows).problem == "CHANGES.md: 1 bytes, the manifest says 19"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -442,6 +443,31 @@ def test_rows_without_an_asset_are_named(artifacts: Artifacts, key: str, said: s
         trade(artifacts, quotes(0))
 
 
+def test_rows_that_name_nothing_are_counted_and_the_others_are_followed(artifacts: Artifacts) -> None:
+    with PartWriter(artifacts, "live", RULES) as writer:
+        writer.write([nameless()])
+    with pytest.raises(InsufficientDataError, match="1 prediction of live, and all of rows that name neither a time"):
+        trade(artifacts, quotes(0))
+    predict(artifacts, 0)
+    done = trade(artifacts, quotes(0, 1))
+    assert (done.nameless, len(done.days)) == (1, 2)
+    assert done.ledger.days[1].positions
+
+
+def nameless() -> Prediction:
+    return Prediction(
+        time=NOW,
+        row_key="content:0123456789abcdef",
+        model_id="1700000000",
+        digest="0" * 64,
+        schema_crc32="00000000",
+        prediction=1.0,
+        latency_ms=1.0,
+        arm="live",
+        format=FORMAT,
+    )
+
+
 def test_two_rows_of_a_date_and_asset_are_refused_and_the_last_score_of_a_row_counts(artifacts: Artifacts) -> None:
     predict(artifacts, 0)
     predict(artifacts, 0, sign=-1)
@@ -459,6 +485,12 @@ def test_days_without_prices_and_other_prices_are_told(artifacts: Artifacts) -> 
     assert trade(artifacts, quotes(0, 2)).unpriced == [on(1)]
     other = {on(2): Quotes({"A": 99.0})}
     assert trade(artifacts, other).restated == 1
+
+
+def test_a_price_is_of_the_utc_date_of_its_moment(tmp_path: Path) -> None:
+    tokyo = pd.to_datetime(["2026-01-06"]).tz_localize("Asia/Tokyo")
+    pd.DataFrame({"time": tokyo, "asset": ["A"], "price": [2.0]}).to_parquet(tmp_path / "prices.parquet")
+    assert list(read_prices(tmp_path / "prices.parquet", "time", "asset")) == [on(0)]
 
 
 PRICES: list[Any] = [
