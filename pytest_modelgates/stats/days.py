@@ -37,11 +37,12 @@ def periods_per_year(times: ArrayLike) -> float:
     Returns
     -------
     float
-        Periods a year. The median spacing d of the distinct dates decides: for days in a row 252, or 365 if weekends
-        are among them; for longer spacing 365.25 / d, rounded, such as 52 for weeks. Of that and the numbers of months,
-        half months and the like within a tenth of it, such as 12 or 24, the nearest to the number of periods in a year
-        counts. Dates that keep to two, three, four or six days of the week make 104, 157, 209 or 313. If a date has
-        several times, it is that times the median number of times of a date.
+        Periods a year. The median spacing d of the distinct dates decides: for days in a row, which weekdays with only
+        a weekend between them are, 252, or 365 if weekends are among them; for longer spacing 365.25 / d, rounded, such
+        as 52 for weeks. Of that and the numbers of months, half months and the like within a tenth of it, such as 12 or
+        24, the nearest to the number of periods in a year counts. Dates that keep to two, three, four or six days of
+        the week make 104, 157, 209 or 313. If a date has several times, it is that times the median number of times of
+        a date.
 
     Raises
     ------
@@ -118,7 +119,9 @@ def calendar(times: ArrayLike) -> Calendar:
             f"{dates.size} dates, at least 2 are needed to tell how far apart they lie", sample=dates.size
         )
     apart = np.diff(dates).astype(np.int64)
-    median = float(np.median(apart))
+    business = np.busday_count(dates[:-1], dates[1:]) if np.is_busday(dates).all() else apart
+    # Of two or three dates, a weekend between them may be the median; they are days in a row all the same.
+    median = 1.0 if np.median(business) <= 1 else float(np.median(apart))
     years = int((dates[-1] - dates[0]).astype(np.int64)) / _CALENDAR_YEAR
     spacing = f"{moments.size} times lie {median:g} days apart at the median"
     gaps = apart / median

@@ -54,7 +54,12 @@ def locked_file(path: Path, *, timeout_s: float, mode: int = 0o644) -> Iterator[
                 os.fchmod(descriptor, mode)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, holder.encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # what holds it next need not be a modelgates, which writes who it is
+                os.pwrite(descriptor, b"\n", 0)
+                os.ftruncate(descriptor, 1)
     finally:
         close_quietly(descriptor)
 
@@ -116,7 +121,7 @@ def _take(descriptor: int, path: Path, timeout_s: float, until: float, kind: int
             return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
-                holder = os.pread(descriptor, 200, 0).decode("ascii", "backslashreplace") or "another process"
+                holder = os.pread(descriptor, 200, 0).decode("ascii", "backslashreplace").strip() or "another process"
                 raise RegistryError(
                     f"{path} is held by {holder}; waited {timeout_s:g} s: let it end, or end it, then try again; "
                     "never delete the file"
