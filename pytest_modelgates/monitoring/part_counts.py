@@ -158,7 +158,7 @@ def _whole(
     new, of_new = _read(asked_columns(part, Window(digest=model), own, reading, read=read))
     ends = [*(span or ()), *(of_new or ())]
     span = (min(ends), max(ends)) if known and ends else None
-    last = _last(np.concatenate([rows, new]), own)
+    last = _last(np.concatenate([rows, new]) if rows.size else new, own)
     counted = _counted(last, own, reference)
     # A reading with something wrong is made again, to say what. A part of version 0.1 is soon moved.
     if own.complete and part.day != date.min and (new.size or reading.closing or not before):

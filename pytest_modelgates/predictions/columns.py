@@ -31,6 +31,7 @@ _AFTER_POINT = len(".123456Z")
 _ZEROS = int.from_bytes(b"0" * 8, "little")
 ROOM = 4096  # behind a block, into which one looks for what a line would hold [bytes]
 _WIDE, _KEY, _REQUEST, _TAIL = 32, 128, 80, 256  # no value or end of a line that is looked for is so long [bytes]
+_NUMBER = 24  # hardly any number is so long [bytes]
 _TRIED = 20  # lines that are tried for how all are written
 _FIRST, _ROW_KEY, _LATENCY = b'{"time":"', b'","row_key":"', b',"latency_ms":'
 _WRITTEN = re.compile(
@@ -316,8 +317,11 @@ def _regular(
     keys *= within
     score = key + key_size + len(written.model)
     regular &= _stands(block, score - len(written.model), written.model)
-    scores = _texts(block, score, _WIDE)
-    score_size = _until(scores, ",")
+    for width in (_NUMBER, _WIDE):
+        scores = _texts(block, score, width)
+        score_size = _until(scores, ",")
+        if score_size.all():
+            break
     tail = score + score_size
     regular &= (score_size > 0) & (tail < ends) & (ends <= tail + _TAIL)
     if not regular.all():
@@ -468,7 +472,7 @@ def _moments_of(words: NDArray[np.uint64], size: int) -> Numbers | None:
 
 def _numbers_of(texts: Bytes, sizes: Places) -> NDArray[np.float64] | None:
     """Read numbers, of so many bytes, as the decoder of records does; None if one of them is none."""
-    within = _within(sizes, _WIDE)
+    within = _within(sizes, texts.shape[1])
     texts = texts * within
     texts += (within ^ 1) * np.uint8(ord(" "))
     texts[:, -1] = ord(",")

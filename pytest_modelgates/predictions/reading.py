@@ -19,7 +19,7 @@ from .columns import ROOM, Columns, columns_of
 from .parts import PARQUET, Closing, Part, closing_of, is_closing
 from .records import NOT_A_RECORD, Prediction, encode_predictions
 
-_BLOCK, _LARGE, _ROWS = 2**18, 2**21, 1000
+_BLOCK, _LARGE, _ROWS = 2**18, 2**22, 1000
 MOST_NOTES = 20
 CLOSING = b"closing"  # in the metadata of a part in Parquet: the line that closed it
 _CLOSES = b'{"closed":'  # begins that line

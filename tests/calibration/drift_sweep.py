@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pytest_modelgates.drift.categories import compare_categories
 from pytest_modelgates.drift.dependence import worth
 from pytest_modelgates.drift.index import chi_squared_tail, contributions
+from pytest_modelgates.drift.joint import ByAsset, compare_by_asset
 from pytest_modelgates.drift.summary import Reference
 from pytest_modelgates.drift.verdict import DriftLimits, judge
 
@@ -157,6 +158,64 @@ def sizes(name: str, *, runs: int, seed: int = SEED) -> list[float]:
     return [float(np.mean(found < level)) for level in LEVELS]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """A feature of 30 assets over the days of a golden and 60 more, no asset of which has a rank of its own.
+
+    `persistence` is the correlation of two days in a row, and `still` the share of assets whose value is the one of the
+    day before; they are others each day.
+    """
+
+    golden_days: int = 500
+    persistence: float = 0.0
+    still: float = 0.0
+
+
+FEATURES = {
+    "fresh every day": Feature(),
+    "AR(0.9)": Feature(persistence=0.9),
+    "AR(0.98)": Feature(persistence=0.98),
+    "AR(0.995)": Feature(persistence=0.995),
+    "AR(0.9), 30 % still": Feature(persistence=0.9, still=0.3),
+    "AR(0.9), 80 % still": Feature(persistence=0.9, still=0.8),
+    "fresh every day, against 150": Feature(golden_days=150),
+    "AR(0.9), against 150": Feature(golden_days=150, persistence=0.9),
+    "AR(0.98), against 150": Feature(golden_days=150, persistence=0.98),
+    "AR(0.9), 30 % still, against 150": Feature(golden_days=150, persistence=0.9, still=0.3),
+}
+JOINT = ("persistence", "still", "identity")
+
+
+def drawn(rng: Random, days: int, feature: Feature) -> Scores:
+    """Draw a feature, shape (days, 30), which begins as it goes on."""
+    values = rng.standard_normal((days, 30))
+    values[1:] *= np.sqrt(1 - feature.persistence**2)
+    rests = rng.random(values.shape) < feature.still
+    for day in range(1, days):
+        values[day] = np.where(rests[day], values[day - 1], feature.persistence * values[day - 1] + values[day])
+    return values
+
+
+def joint_sizes(feature: Feature, *, runs: int, seed: int = SEED) -> tuple[dict[str, list[float] | None], float]:
+    """Say how often each p-value of a feature that did not change lies below each level, and drift is the verdict.
+
+    None stands for a p-value that cannot be told.
+    """
+    found, verdicts = [], []
+    for run in range(runs):
+        rng = np.random.default_rng([seed, run])
+        values = drawn(rng, feature.golden_days + 60, feature)
+        sides, assets = np.split(values, [feature.golden_days]), tuple(f"A{place:02d}" for place in range(30))
+        report = compare_by_asset(*(ByAsset(side, assets) for side in sides))
+        found.append([report["persistence"]["p_value"], report["still"]["p_value"], report["identity"]["p_value"]])
+        verdicts.append(report["overall_drift"] is True)
+    shares = {
+        name: None if np.isnan(p).all() else [float(np.mean(p < level)) for level in LEVELS]
+        for name, p in zip(JOINT, np.array(found).T, strict=True)
+    }
+    return shares, float(np.mean(verdicts))
+
+
 # A shift of a normal score whose index is 0.1 and 0.25, in standard deviations.
 SHIFTS = {"0": 0.0, "0.1": 0.3175, "0.25": 0.507}
 ROWS = (100, 300, 1_000, 10_000, 100_000, 1_000_000)
@@ -179,6 +238,11 @@ def main() -> None:
     print("\n| missing values, and categories | at 1 / 5 / 10 % |\n|---|---|")
     for name in OTHERS:
         print(f"| {name} | {' / '.join(f'{100 * share:.1f}' for share in sizes(name, runs=given.runs))} |", flush=True)
+    print("\n| feature | persistence at 1 / 5 / 10 % | still | identity | drift |\n|---|---|---|---|---|")
+    for name, feature in FEATURES.items():
+        of_checks, blamed = joint_sizes(feature, runs=given.runs // 2)
+        cells = [" / ".join(f"{100 * share:.1f}" for share in of_checks[each] or ()) or "-" for each in JOINT]
+        print(f"| {name} | {' | '.join(cells)} | {100 * blamed:.1f} |", flush=True)
     print("\n| rows | index | drift | inconclusive | plain rule |\n|---|---|---|---|---|")
     for rows in ROWS:
         for index, shift in SHIFTS.items():

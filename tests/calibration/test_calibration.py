@@ -13,7 +13,7 @@ from tests.calibration.arms_sweep import sizes as arms_sizes
 from tests.calibration.baseline_sweep import CASES
 from tests.calibration.baseline_sweep import rejections as baseline_rejections
 from tests.calibration.calibration_sweep import LENGTHS, NULLS, ceiling, false_passes, family_errors, rejections
-from tests.calibration.drift_sweep import OTHERS, UNTOLD, power
+from tests.calibration.drift_sweep import FEATURES, JOINT, OTHERS, UNTOLD, joint_sizes, power
 from tests.calibration.drift_sweep import SHAPES as DRIFT_SHAPES
 from tests.calibration.drift_sweep import found as drift_found
 from tests.calibration.drift_sweep import sizes as drift_sizes
@@ -167,6 +167,21 @@ def test_drift_is_found_where_there_is_none_no_more_often_than_asked(name: str) 
     assert found.ks[1] <= 0.05 + 0.046 + 0.02
     assert found.ks[2] <= 0.10 + 0.064 + 0.02
     assert found.drift <= 0.05 + 0.046 + 0.02
+
+
+@pytest.mark.parametrize("name", ["AR(0.98)", "AR(0.9), 30 % still", "AR(0.9), 80 % still"])
+def test_a_feature_is_blamed_by_asset_no_more_often_than_asked(name: str) -> None:
+    found, drift = joint_sizes(FEATURES[name], runs=80, seed=1)
+    # Three standard errors of 80 samples.
+    for check in JOINT:
+        assert np.all(np.array(found[check]) <= [0.01 + 0.034, 0.05 + 0.074, 0.10 + 0.101]), check
+    assert drift <= 0.05
+
+
+def test_a_short_golden_does_not_show_how_a_feature_that_lasts_moves() -> None:
+    found, _ = joint_sizes(FEATURES["AR(0.98), against 150"], runs=80, seed=1)
+    assert found["persistence"][1] >= 0.15
+    assert found["identity"] is None
 
 
 @pytest.mark.parametrize("name", OTHERS)
