@@ -355,16 +355,16 @@ def main() -> int:
             demo.refuse(name)
 
     demo.roll_back_under_load(feed, "lightgbm_5d")
+    asked = {name: beside.submit(demo.ask_at_5bp, name) for name in ("lightgbm_5d", "ridge_5d")}
     # It has scored the live rows before; scored again by another process, they would count twice.
     clean = demo.modelgates("drift-check", "--policy", str(POLICY))
     demo.say("checked drift on the live rows of 2022: none")
     demo.trade_on_paper(prices, feed)
     drifted = demo.drill_drift(frozen_csv)
-    dearer = {name: demo.ask_at_5bp(name) for name in ("lightgbm_5d", "ridge_5d")}
-
     demo.modelgates("dashboard", "--out", str(demo.artifacts.root / "pages"), "--policy", str(POLICY))
 
     days.pop().result()
+    dearer = {name: p.result() for name, p in asked.items()}
 
     demo.print_table()
     for name, answer in demo.refusals.items():
