@@ -105,16 +105,19 @@ class Market:
                 f"a {sidecar.task} model"
             )
         self._outcomes = outcomes
-        self._place = {key: number for number, key in enumerate(outcomes.values)}
         self.values = np.array([*outcomes.values.values()], dtype=np.float64)
 
     @cached_property
+    def _place(self) -> dict[str, int]:
+        return {key: number for number, key in enumerate(self._outcomes.values)}
+
+    @cached_property
     def _place_of_bytes(self) -> dict[bytes, int]:
-        return {key.encode(): number for key, number in self._place.items()}
+        return {key.encode(): number for number, key in enumerate(self._outcomes.values)}
 
     @cached_property
     def _days(self) -> NDArray[np.int64]:
-        return days_of_keys(self._place)
+        return days_of_keys(self._outcomes.values)
 
     def place_of(self, row_key: str) -> int | None:
         """Find where a row stands in the vectors; None if no outcome of it is known."""
@@ -132,7 +135,7 @@ class Market:
     @property
     def keys(self) -> list[str]:
         """The keys of the rows, as their outcomes were added."""
-        return list(self._place)
+        return [*self._outcomes.values]
 
     def dates(self, rows: NDArray[np.bool_]) -> NDArray[np.datetime64]:
         """Give the UTC date that each of some rows is of; raises StatisticsError if one names no time."""
@@ -176,7 +179,7 @@ class Market:
         return matrices[0], matrices[1]
 
     def _keys(self, rows: NDArray[np.bool_]) -> list[str]:
-        return [*compress(self._place, rows.tolist())]
+        return [*compress(self._outcomes.values, rows.tolist())]
 
 
 class Scores:

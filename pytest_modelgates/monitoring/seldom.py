@@ -60,7 +60,7 @@ def seldom(
     else:
         judged = _against_promises(artifacts, policy, rules, live, modes)
         found |= {each.trigger: Held(of=known, finding=each) for each in judged}
-    today = f"{live.digest} {newest_id(artifacts)} {now.astimezone(UTC).date()} {rules.shadow}"
+    today = f"{live.digest} {newest_id(artifacts)} {now.astimezone(UTC).date()} {rules.shadow} {policy.limit(RANKS)}"
     if SHADOW in held and held[SHADOW].of == today:
         found[SHADOW] = held[SHADOW]
     else:

@@ -135,10 +135,15 @@ def read_outcomes(artifacts: Artifacts, files: list[Path] | None = None) -> Outc
     for path in files_of(artifacts) if files is None else files:
         added, outcomes = _read(path)
         found.files.append(added)
-        for key, outcome in zip(all_canonical([each.row_key for each in outcomes]), outcomes, strict=True):
+        keys, values = all_canonical([each.row_key for each in outcomes]), [each.value for each in outcomes]
+        new = dict(zip(keys, values, strict=True))
+        if len(new) == len(keys) and new.keys().isdisjoint(found.values):
+            found.values |= new
+            continue
+        for key, value in zip(keys, values, strict=True):
             before = found.values.get(key)
-            found.corrected += before is not None and before != outcome.value
-            found.values[key] = outcome.value
+            found.corrected += before is not None and before != value
+            found.values[key] = value
     return found
 
 

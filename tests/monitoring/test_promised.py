@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from pytest_modelgates.monitoring.seldom import Held, seldom
 from pytest_modelgates.monitoring.triggers import Finding, unseen
 from pytest_modelgates.policy.load import load_policy
 from pytest_modelgates.policy.operations import ModeRules, load_operations
+from pytest_modelgates.policy.policy import Policy
 from pytest_modelgates.predictions.outcomes import add_outcomes
 from pytest_modelgates.registry.promote import promote
 from pytest_modelgates.registry.rollback import rollback
@@ -96,11 +98,17 @@ def test_a_radius_asks_for_a_series() -> None:
         mean_radius([1.0, 2.0], 0)
 
 
-def judged(registry: Registry, held: dict[str, Held] | None = None) -> dict[str, Held]:
+def judged(
+    registry: Registry,
+    held: dict[str, Held] | None = None,
+    *,
+    operations: Path | None = None,
+    policy: Policy | None = None,
+) -> dict[str, Held]:
     live = msgspec.structs.replace(live_change(registry.artifacts), time=NOW - timedelta(days=100))
     modes = {"ic": "dry_run", "pnl": "dry_run", "exposure": "dry_run"}
-    rules = load_operations(None, policy=None)[0].watch
-    return seldom(registry.artifacts, registry.policy, rules, live, modes, held or {}, now=NOW)
+    rules = load_operations(operations, policy=None)[0].watch
+    return seldom(registry.artifacts, policy or registry.policy, rules, live, modes, held or {}, now=NOW)
 
 
 def serve(registry: Registry, scores: np.ndarray, *, arm: str = "live", digest: str | None = None) -> list[str]:
@@ -213,3 +221,17 @@ def test_a_candidate_in_shadow_is_compared_once_a_day(registry: Registry, turned
     assert finding.text == (
         f"rank correlation {-1 if turned else 1:.3f} of {registry.candidate} over 60 days, limit 0.95 ≤ · ≤ 1"
     )
+
+
+def test_another_window_or_limit_for_a_candidate_counts_at_the_next_look(registry: Registry, tmp_path: Path) -> None:
+    scores = np.random.default_rng(3).standard_normal((60, 20))
+    serve(registry, scores)
+    serve(registry, -scores, arm="shadow", digest=tree_digest(registry.artifacts.model(registry.candidate)))
+    before = judged(registry)
+    assert judged(registry, before)["shadow"] is before["shadow"]
+    (operations := tmp_path / "operations.toml").write_text('[watch.shadow]\nmode = "dry_run"\nwindow_days = 90\n')
+    wider = judged(registry, before, operations=operations)
+    assert [each["shadow"].finding.mode for each in (before, wider)] == ["warn", "dry_run"]
+    (looser := tmp_path / "policy.toml").write_text('format = 1\n[slo."shadow.rank_corr"]\nat_least = -1\n')
+    found = judged(registry, wider, operations=operations, policy=load_policy(looser))
+    assert [each["shadow"].finding.verdict for each in (wider, found)] == ["breach", "clean"]
