@@ -196,10 +196,10 @@ def drawn(rng: Random, days: int, feature: Feature) -> Scores:
     return values
 
 
-def joint_sizes(feature: Feature, *, runs: int, seed: int = SEED) -> tuple[dict[str, list[float] | None], float]:
+def joint_sizes(feature: Feature, *, runs: int, seed: int = SEED) -> tuple[dict[str, list[float]], float]:
     """Say how often each p-value of a feature that did not change lies below each level, and drift is the verdict.
 
-    None stands for a p-value that cannot be told.
+    There are no shares of a p-value that cannot be told.
     """
     found, verdicts = [], []
     for run in range(runs):
@@ -210,7 +210,7 @@ def joint_sizes(feature: Feature, *, runs: int, seed: int = SEED) -> tuple[dict[
         found.append([report["persistence"]["p_value"], report["still"]["p_value"], report["identity"]["p_value"]])
         verdicts.append(report["overall_drift"] is True)
     shares = {
-        name: None if np.isnan(p).all() else [float(np.mean(p < level)) for level in LEVELS]
+        name: [] if np.isnan(p).all() else [float(np.mean(p < level)) for level in LEVELS]
         for name, p in zip(JOINT, np.array(found).T, strict=True)
     }
     return shares, float(np.mean(verdicts))
@@ -241,7 +241,7 @@ def main() -> None:
     print("\n| feature | persistence at 1 / 5 / 10 % | still | identity | drift |\n|---|---|---|---|---|")
     for name, feature in FEATURES.items():
         of_checks, blamed = joint_sizes(feature, runs=given.runs // 2)
-        cells = [" / ".join(f"{100 * share:.1f}" for share in of_checks[each] or ()) or "-" for each in JOINT]
+        cells = [" / ".join(f"{100 * share:.1f}" for share in of_checks[each]) or "-" for each in JOINT]
         print(f"| {name} | {' | '.join(cells)} | {100 * blamed:.1f} |", flush=True)
     print("\n| rows | index | drift | inconclusive | plain rule |\n|---|---|---|---|---|")
     for rows in ROWS:

@@ -171,17 +171,20 @@ def test_drift_is_found_where_there_is_none_no_more_often_than_asked(name: str) 
 
 @pytest.mark.parametrize("name", ["AR(0.98)", "AR(0.9), 30 % still", "AR(0.9), 80 % still"])
 def test_a_feature_is_blamed_by_asset_no_more_often_than_asked(name: str) -> None:
-    found, drift = joint_sizes(FEATURES[name], runs=80, seed=1)
-    # Three standard errors of 80 samples.
+    found, drift = joint_sizes(FEATURES[name], runs=200, seed=1)
+    # Three standard errors of 200 samples, and what windows beside each other share where a feature lasts.
     for check in JOINT:
-        assert np.all(np.array(found[check]) <= [0.01 + 0.034, 0.05 + 0.074, 0.10 + 0.101]), check
+        one, five, ten = found[check]
+        assert one <= 0.01 + 0.021 + 0.02, check
+        assert five <= 0.05 + 0.046 + 0.02, check
+        assert ten <= 0.10 + 0.064 + 0.02, check
     assert drift <= 0.05
 
 
 def test_a_short_golden_does_not_show_how_a_feature_that_lasts_moves() -> None:
     found, _ = joint_sizes(FEATURES["AR(0.98), against 150"], runs=80, seed=1)
     assert found["persistence"][1] >= 0.15
-    assert found["identity"] is None
+    assert found["identity"] == []
 
 
 @pytest.mark.parametrize("name", OTHERS)
