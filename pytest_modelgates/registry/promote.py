@@ -1,6 +1,7 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -120,15 +121,17 @@ def gather(
     stored = read_report(report, keys=policy.evidence.keys) if isinstance(report, Path) else report
     found = state(artifacts)
     live = found.live
-    try:
-        with LocalDirectory(directory) as model:
-            digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
-            manifest, sidecar, files = model.manifest, model.sidecar, model.digests
-            seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
-    except ModelgatesError as error:
-        return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
     proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None
     loaded = {*stored.report.modelgates.run.modules, *(proof.proof.modules if isinstance(proof, StoredProof) else ())}
+    with ThreadPoolExecutor(1) as beside:  # code is hashed while the model is: neither needs the other
+        trusted = beside.submit(trust, policy, in_force.place.repository, loaded)
+        try:
+            with LocalDirectory(directory) as model:
+                digest, golden = model.verify(keep={PANEL}), panel_predictions(model)
+                manifest, sidecar, files = model.manifest, model.sidecar, model.digests
+                seen = _seen(artifacts, ledger, model, before=stored.report.modelgates.run.started)
+        except ModelgatesError as error:
+            return Damaged(model_id=model_id, live=live, problems=str(error).splitlines())
     facts = Facts(
         model_id=model_id,
         directory=directory,
@@ -141,7 +144,7 @@ def gather(
         live_digest=found.change.digest if found.change else None,
         live_name=_name_of(artifacts, live) if live else None,
         stored=stored,
-        trusted=trust(policy, in_force.place.repository, loaded),
+        trusted=trusted.result(),
         proof=proof,
         denied=why_denied("promote", policy.registry.may_promote),
         seen=seen,
