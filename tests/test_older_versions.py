@@ -129,7 +129,7 @@ def test_goldens_and_the_logs_of_predictions_are_read(desk: Path) -> None:
     assert said(desk, "drift-check").startswith(f"{LIVE}: no drift over 200 live predictions of 20 days\n")
     found = said(desk, "compare")
     assert found.startswith(f"{CANDIDATE}: rank correlation by day 1.0000 with the live model")
-    assert " over 20 days, 200 rows\n" in found
+    assert " over 20 days, 200 rows; " in found
 
 
 def test_the_older_model_goes_live_again_and_is_served(desk: Path) -> None:
