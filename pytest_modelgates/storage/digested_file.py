@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from contextlib import suppress
 from typing import Any
 
 from ..errors import IntegrityError
@@ -81,7 +82,8 @@ class DigestedFile(io.RawIOBase):
     def close(self) -> None:
         """Close it."""
         if self._descriptor is not None and not self.closed:
-            os.close(self._descriptor)
+            with suppress(OSError):  # what was read of it is digested, so that nothing is lost
+                os.close(self._descriptor)
         super().close()
 
     def _piece(self, index: int) -> bytes:
