@@ -184,11 +184,11 @@ def columns_at_once(
     # Arrow's cells lie end to end. So a byte between two of ours is one too, null like all that is not to be read.
     edges = np.zeros(2 * ends.size + 1, dtype=np.int32)
     edges[1::2] = ends.ravel()
-    edges[2::2] = edges[1::2] + 1
+    np.add(edges[1::2], 1, out=edges[2::2])
     missing = (edges[:-1:2] == edges[1::2]).reshape(ends.shape)
     read = np.zeros((*ends.shape, 2), dtype=bool)
-    np.logical_not(missing, out=read[..., 0])
-    read[:, [place for place in range(ends.shape[1]) if place not in real]] = False
+    together = slice(real[0], real[-1] + 1) if real == [*range(real[0], real[-1] + 1)] else real
+    read[:, together, 0] = ~missing[:, together]
     bits, *buffers = (pa.py_buffer(each) for each in (np.packbits(read, bitorder="little"), edges, content))
     try:
         found = pa.Array.from_buffers(pa.string(), read.size, [bits, *buffers]).cast(pa.float64())
@@ -196,7 +196,6 @@ def columns_at_once(
         return None
     # It takes what `_REAL` has, or less, and the words for NaN and infinity.
     values = np.frombuffer(found.buffers()[1], np.float64)[: read.size : 2].reshape(ends.shape)
-    together = slice(real[0], real[-1] + 1) if real == [*range(real[0], real[-1] + 1)] else real
     values, missing = np.ascontiguousarray(values[:, together]), missing[:, together]
     with np.errstate(over="ignore"):
         held = np.isfinite(values.astype(np.float32))
