@@ -3,10 +3,10 @@
     python -m benchmarks.serving [ROUNDS]
 
 A LightGBM of 200 trees on 50 float32 features. Bare is `session.run`: of one row, 64 rows in rotation, one thread, the
-same process. Least times of rounds that take turns. Promised: one row with all checks at most 3 times bare, 32 rows at
-most 1.3 times a bare run of 32; a CSV file, scored and logged, at most 1.6 times what ONNX Runtime needs for its
-rows, and at least 1.7 times faster than pandas in pieces with json; a record is appended in at most 1 µs beyond its
-encoding.
+same process. Least processor times of rounds that take turns. Promised: one row with all checks at most 3 times bare,
+32 rows at most 1.3 times a bare run of 32; a CSV file, scored and logged, at most 1.6 times what ONNX Runtime needs for
+its rows, and at least 1.7 times faster than pandas in pieces with json, both by the clock, since a second core reads
+rows while others are scored; a record is appended in at most 1 µs beyond its encoding.
 """
 
 import contextlib
@@ -44,15 +44,21 @@ FEATURES, TREES, DAYS, NAMES, ROWS = 50, 200, 300, 20, 20_000
 CHUNK = 1000
 
 
-def least(actions: dict[str, Callable[[], object]], *, rounds: int, times: int) -> dict[str, float]:
+def least(
+    actions: dict[str, Callable[[], object]],
+    *,
+    rounds: int,
+    times: int,
+    clock: Callable[[], int] = time.process_time_ns,
+) -> dict[str, float]:
     """Time one call of each, the least mean of rounds of many calls that take turns [µs]."""
     found = dict.fromkeys(actions, np.inf)
     for _ in range(rounds):
         for name, action in actions.items():
-            begin = time.process_time_ns()
+            begin = clock()
             for _ in range(times):
                 action()
-            found[name] = min(found[name], (time.process_time_ns() - begin) / 1e3 / times)
+            found[name] = min(found[name], (clock() - begin) / 1e3 / times)
     return found
 
 
@@ -125,25 +131,22 @@ def main() -> int:
         csv = Path(name) / "live.csv"
         csv.write_bytes(text := frame.to_csv(index=False).encode())
         with Adapter(directory / MODEL, arm="live") as adapter:
-            found = least(
-                {
-                    "ours": lambda: sum(1 for _ in adapter.run_csv(csv)),
-                    "pandas": lambda: with_pandas(text, session, sidecar.names, Path(name) / "log.jsonl"),
-                    "bare": lambda: [
-                        session.run(None, {wanted: rows[at : at + CHUNK]}) for at in range(0, ROWS, CHUNK)
-                    ],
-                },
-                rounds=max(3, rounds // 3),
-                times=1,
-            )
-        ratio, faster = found["ours"] / found["bare"], found["pandas"] / found["ours"]
-        kept += [ratio <= 1.6, faster >= 1.7]
-        each = {key: value / ROWS for key, value in found.items()}
-        print(
-            f"CSV of {ROWS} rows: {each['ours']:.1f} µs a row, ONNX Runtime alone {each['bare']:.1f}: "
-            f"{ratio:.2f} times (at most 1.6); pandas and json {each['pandas']:.1f}: {faster:.2f} times slower "
-            "(at least 1.7)"
-        )
+            actions = {
+                "ours": lambda: sum(1 for _ in adapter.run_csv(csv)),
+                "pandas": lambda: with_pandas(text, session, sidecar.names, Path(name) / "log.jsonl"),
+                "bare": lambda: [session.run(None, {wanted: rows[at : at + CHUNK]}) for at in range(0, ROWS, CHUNK)],
+            }
+            for how, clock in (("by the clock", time.perf_counter_ns), ("processor time", time.process_time_ns)):
+                found = least(actions, rounds=max(3, rounds // 3), times=1, clock=clock)
+                ratio, faster = found["ours"] / found["bare"], found["pandas"] / found["ours"]
+                if clock is time.perf_counter_ns:
+                    kept += [ratio <= 1.6, faster >= 1.7]
+                each = {key: value / ROWS for key, value in found.items()}
+                print(
+                    f"CSV of {ROWS} rows, {how}: {each['ours']:.1f} µs a row, ONNX Runtime alone {each['bare']:.1f}: "
+                    f"{ratio:.2f} times (at most 1.6 by the clock); pandas and json {each['pandas']:.1f}: {faster:.2f} "
+                    "times slower (at least 1.7)"
+                )
 
         record = Prediction(
             time=datetime.now(UTC),

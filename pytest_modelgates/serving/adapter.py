@@ -26,6 +26,7 @@ from ..model.session import OnnxModel, Scores, Tensor
 from ..model.sidecar import FirstRows, ParityClaim
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
+from ..storage.ahead import ahead
 from ..storage.atomic import make_folder
 from ..storage.digested_file import DigestedFile
 from ..storage.paths import is_file, is_there
@@ -193,7 +194,7 @@ class Adapter:
     def run_csv(self, path: Path, *, batch_size: int = 1024) -> Iterator[Prediction]:
         """Score a CSV file, and log every line of it in order; one that is not a row gets a record that says why.
 
-        A file that cannot be read at all leaves a single record.
+        Rows are read while others are scored. A file that cannot be read leaves a record that says why.
 
         Yields
         ------
@@ -203,12 +204,15 @@ class Adapter:
         self.switch.refuse()
         if not is_there(path):
             raise FormatError(f"{path}: no such file")
+        yield from self._run(self._of_file(path, batch_size))
+
+    def _of_file(self, path: Path, batch_size: int) -> Iterator[Batch]:
         try:
-            table = read_csv(path, self.sidecar, reorder=self.reorder)
+            for rows in ahead(read_csv(path, self.sidecar, reorder=self.reorder)):
+                yield from rows.batches(batch_size)
         except FormatError as error:
             self._write([self._failed(ANY_ROW, f"{SCHEMA}{error}")])
             raise
-        yield from self._run(table.batches(batch_size))
 
     def run_json_lines(self, descriptor: int) -> Iterator[Prediction]:
         """Score a JSON object a line, as they come, and log every line in order, as `run_csv` does.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import FormatError, RequestError
 from ..model.sidecar import Sidecar
 from ..storage.rows import Column
-from ..storage.tables import Rejected, read_bytes, read_header, read_table
+from ..storage.tables import Rejected, Table, read_bytes, read_header, read_pieces, read_table
 from ..storage.text import cut, listed, printable
 from .named import refuse_repeated, rows_of
 from .protocol import NOT_JSON, said_of
@@ -60,7 +60,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """The rows of a CSV file, with the line of each, and the lines that are none."""
+    """Rows of a CSV file, with the line of each, and the lines that are none."""
 
     rows: Rows
     lines: NDArray[np.int64]
@@ -75,22 +75,27 @@ class CsvRows:
             while rejected and rejected[0].line < lines[-1]:
                 before.append(rejected.popleft())
             yield Batch(Rows(rows.keys[batch], rows.matrix[batch], rows.times[batch]), lines, before)
-        yield Batch(Rows([], rows.matrix[:0], []), [], list(rejected))
+        if rejected:
+            yield Batch(Rows([], rows.matrix[:0], []), [], list(rejected))
 
 
-def read_csv(path: Path, sidecar: Sidecar, *, reorder: bool = False) -> CsvRows:
-    """Read rows: the keys (time, asset) as text, and the features.
+def read_csv(path: Path, sidecar: Sidecar, *, reorder: bool = False) -> Iterator[CsvRows]:
+    """Read rows, some at a time: the keys (time, asset) as text, and the features.
 
     Raises
     ------
     FormatError
-        If `check_header` does. A row that cannot be scored is among the rejected ones.
+        If `check_header` does, or `read_pieces`. A row that cannot be scored is among the rejected ones.
     """
     content = read_bytes(path)
     check_header(content, sidecar, path, reorder=reorder)
-    table = read_table(content, columns_of(sidecar), path)
+    for piece in read_pieces(content, columns_of(sidecar), path):
+        yield CsvRows(_named(piece, sidecar), piece.lines, piece.rejected)
+
+
+def _named(table: Table, sidecar: Sidecar) -> Rows:
     names = {name: values.tolist() for name, values in table.values_of(*sidecar.keys).items()}
-    return CsvRows(named_rows(names, table.matrix(), sidecar), table.lines, table.rejected)
+    return named_rows(names, table.matrix(), sidecar)
 
 
 def check_header(content: bytes, sidecar: Sidecar, source: object, *, reorder: bool) -> None:
@@ -155,10 +160,8 @@ def read_csv_messages(messages: Sequence[Message], sidecar: Sidecar, *, header: 
     short, long = _by_length(messages)
     content = b"".join([header, *(message.content for message in short.values())])
     table = read_table(content, columns_of(sidecar), "the rows")
-    names = {name: values.tolist() for name, values in table.values_of(*sidecar.keys).items()}
     rejected = [replace(row, line=row.line - 1) for row in table.rejected]
-    rows = named_rows(names, table.matrix(), sidecar)
-    return _of_feed(Batch(rows, (table.lines - 1).tolist(), rejected), [*short], long, messages)
+    return _of_feed(Batch(_named(table, sidecar), (table.lines - 1).tolist(), rejected), [*short], long, messages)
 
 
 def _by_length(messages: Sequence[Message]) -> tuple[dict[int, Message], list[Rejected]]:

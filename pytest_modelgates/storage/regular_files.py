@@ -5,12 +5,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import FormatError
+from .ahead import ahead
 
 # Protobuf, and so an ONNX file, cannot hold more.
 MAX_FILE_BYTES = 2**31
@@ -81,18 +81,15 @@ def open_regular(folder: int, name: str, source: object, *, limit: int = MAX_FIL
 
 def digest_regular(file: BinaryIO, *, limit: int = MAX_FILE_BYTES) -> str:
     """Digest an open file; one that grows beyond `limit` is not read to its end, so its digest is a wrong one."""
-    piece = file.read(_CHUNK)
-    if len(piece) < _CHUNK:
-        return hashlib.sha256(piece).hexdigest()
-    digest = hashlib.sha256()
+    first = file.read(_CHUNK)
+    digest = hashlib.sha256(first)
+    if len(first) < _CHUNK:
+        return digest.hexdigest()
+    left = limit - len(first)
     # Reading takes a sixth of the time, so the next piece is read while one is digested.
-    with ThreadPoolExecutor(1) as reader:
-        while piece and limit >= 0:
-            try:
-                following = reader.submit(file.read, _CHUNK)
-            except RuntimeError as error:  # Python could not start a thread
-                raise OSError(errno.EAGAIN, "No thread left to read with") from error
-            digest.update(piece)
-            limit -= len(piece)
-            piece = following.result()
+    for piece in ahead(iter(lambda: file.read(_CHUNK), b"")):
+        if left < 0:
+            break
+        digest.update(piece)
+        left -= len(piece)
     return digest.hexdigest()

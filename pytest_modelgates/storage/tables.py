@@ -153,7 +153,18 @@ def _header(content: bytes, source: object) -> tuple[list[str], int]:
 
 
 def read_table(content: bytes, columns: Sequence[Column], source: object, *, strict: bool = False) -> Table:
-    """Read columns of a table.
+    """Read columns of a table, all rows at once; takes and raises what `read_pieces` does."""
+    pieces = list(read_pieces(content, columns, source, strict=strict))
+    return Table(
+        pieces[0].columns,
+        np.concatenate([piece.lines for piece in pieces]),
+        [block for piece in pieces for block in piece.blocks],
+        [row for piece in pieces for row in piece.rejected],
+    )
+
+
+def read_pieces(content: bytes, columns: Sequence[Column], source: object, *, strict: bool = False) -> Iterator[Table]:
+    """Read columns of a table, some rows at a time.
 
     Parameters
     ----------
@@ -167,6 +178,11 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
     strict : bool, default False
         The first row that is not one raises.
 
+    Yields
+    ------
+    Table
+        About 1 MiB of lines. Of a table without a line there is one piece, too.
+
     Raises
     ------
     FormatError
@@ -176,8 +192,7 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
     place_of = {name: place for place, name in enumerate(names)}
     wanted = tuple(column for column in columns if column.name in place_of)
     places = [place_of[column.name] for column in wanted]
-    lines, parts, rejected = list[NDArray[np.int64]](), list[Block](), list[Rejected]()
-    by_place = dict(zip(places, wanted, strict=True))
+    by_place, sound, refused = dict(zip(places, wanted, strict=True)), 0, 0
     for block, numbers in _blocks(content, start):
         regular, bad = _regular(block, len(numbers), by_place, len(names)), list[Rejected]()
         if regular is not None:
@@ -187,19 +202,26 @@ def read_table(content: bytes, columns: Sequence[Column], source: object, *, str
             reals = None
             read = [values_of(cells[place :: len(names)], column) for place, column in zip(places, wanted, strict=True)]
         spoiled = _spoiled(wanted, read, numbers)
-        rejected += sorted([*bad, *spoiled.values()], key=lambda each: each.line)
+        rejected = sorted([*bad, *spoiled.values()], key=lambda each: each.line)
         if strict and rejected:
             raise FormatError(f"{source}, {rejected[0]}")
-        if len(rejected) > max(MOST_REJECTED, sum(map(len, lines))):
+        refused += len(rejected)
+        if refused > max(MOST_REJECTED, sound):
             raise FormatError(
-                f"{source}: {len(rejected)} of the lines up to {rejected[-1].line} are not rows, such as {rejected[0]}"
+                f"{source}: {refused} of the lines up to {rejected[-1].line} are not rows, such as {rejected[0]}"
             )
         kept = np.delete(np.arange(len(numbers)), list(spoiled)) if spoiled else slice(None)
-        lines.append(numbers[kept])
-        parts.append(Block([values[kept] for values, _ in read], None if reals is None else reals[kept]))
-    if not parts:  # a table without a line
-        lines, parts = [np.empty(0, dtype=np.int64)], [Block([values_of([], column)[0] for column in wanted], None)]
-    return Table(wanted, np.concatenate(lines), parts, rejected)
+        lines = numbers[kept]
+        sound += len(lines)
+        yield Table(
+            wanted,
+            lines,
+            [Block([values[kept] for values, _ in read], None if reals is None else reals[kept])],
+            rejected,
+        )
+    if start >= len(content):  # a table without a line
+        nothing = Block([values_of([], column)[0] for column in wanted], None)
+        yield Table(wanted, np.empty(0, dtype=np.int64), [nothing], [])
 
 
 def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, NDArray[np.int64]]]:

@@ -26,6 +26,7 @@ from pytest_modelgates.predictions.records import Prediction
 from pytest_modelgates.serving.adapter import Adapter, Settings
 from pytest_modelgates.serving.scorer import Rows, named_rows
 from pytest_modelgates.serving.settings import settings_of
+from pytest_modelgates.storage import tables
 from pytest_modelgates.storage.digests import tree_digest
 from tests.support.handmade import logged
 from tests.support.onnx_models import linear
@@ -336,6 +337,21 @@ def test_a_missing_feature_is_kept_as_none(good_model: Path) -> None:
         (record,) = adapter.score(Rows(["t|A"], np.array([[np.nan, 2]], dtype=np.float32), [None]))
     assert (record.features, record.error) == ([None, 2.0], "schema: momentum is nan")
     assert logged(Artifacts.of(good_model), "live") == [record]
+
+
+def test_rows_above_the_place_where_a_file_is_given_up_are_scored(
+    good_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MOST_REJECTED", 9)
+    monkeypatch.setattr(tables, "_BLOCK", 100)
+    csv = tmp_path / "live.csv"
+    csv.write_text(f"time,asset,momentum,value\n{f'{DAY},A,0.5,1{chr(10)}' * 8}" + "no row\n" * 100)
+    with Adapter(good_model / "model.onnx", arm="live") as adapter, pytest.raises(FormatError, match="are not rows"):
+        list(adapter.run_csv(csv))
+    *rows, last = logged(Artifacts.of(good_model), "live")
+    assert sum(row.prediction is not None for row in rows) == 8
+    assert (last.row_key, last.prediction) == ("*", None)
+    assert (last.error or "").startswith(f"schema: {csv}: ")
 
 
 def test_columns_may_have_another_order_by_setting(good_model: Path, tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def scores_of(model: Path, folder: Path) -> list[float]:
     path = folder / f"{model.name}.csv"
     path.write_text("\n".join([",".join(ROWS[0]), *(",".join(map(str, row.values())) for row in ROWS), ""]))
     with Adapter(model / "model.onnx", arm="alone") as adapter:
-        matrix = next(read_csv(path, adapter.sidecar).batches(len(ROWS))).rows.matrix
-        return [float(score) for score in adapter.tried(matrix)]
+        (piece,) = read_csv(path, adapter.sidecar)
+        return [float(score) for score in adapter.tried(piece.rows.matrix)]
 
 
 def test_of_a_hundred_flips_under_load_none_fails_or_mixes_an_answer(good_model: Path, tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_file_of_which_most_lines_are_no_rows_is_given_up(monkeypatch: pytest.
     monkeypatch.setattr(tables, "MOST_REJECTED", 9)
     monkeypatch.setattr(tables, "_BLOCK", 1)
     columns = Column("a", "float64"), Column("b", "float64")
-    message = "it: 10 of the lines up to 11 are not rows, such as line 2: a blank line, expected 2 fields; delete it"
+    message = "it: 10 of the lines up to 11 are not rows, such as line 10: a blank line, expected 2 fields; delete it"
     with pytest.raises(FormatError, match=f"^{message}$"):
         read("a,b\n" + "\n" * 10**6, *columns)
     assert len(read("a,b\n" + "1,2\n\n" * 50, *columns).rejected) == 50
