@@ -7,6 +7,7 @@ import math
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from .records import NOT_A_RECORD, Arm, Prediction, checked_arm, is_arm
 JSON_LINES, PARQUET = ".jsonl", ".parquet"
 _DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _ODD = re.compile(r"[^A-Za-z0-9.]")
+_PROBED = 2**16  # bytes, as many as some hundred records take
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +161,13 @@ class PartWriter:
         if self._file is not None and not os.fstat(self._file).st_nlink:
             file, self._file = self._file, None
             close_quietly(file)
+
+    def probe(self) -> None:
+        """Write a little beside the log, where nobody sees it; raises OSError as `write` would on a full disk."""
+        folder = self._artifacts.predictions
+        make_folder(folder, mode=self._artifacts.directory_mode)
+        with naming(folder), tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBED))
 
     def take_back(self) -> None:
         """Take back what `write` appended just now, as if it had not been called; once, and before the part is closed.

@@ -304,6 +304,10 @@ class Adapter:
         self._log.look()
         self._log.write(records)
 
+    def probe(self) -> None:
+        """See whether the log can be written, and log nothing; raises OSError if not."""
+        self._log.probe()
+
     def take_back(self) -> None:
         """Take back what was logged just now, as `PartWriter.take_back` does."""
         self._log.take_back()

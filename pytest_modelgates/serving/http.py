@@ -21,7 +21,7 @@ from .board import Place
 from .metrics import Metrics
 from .named import checked_names, refuse_repeated, rows_of
 from .protocol import NOT_JSON, Protocol, RequestId, said_of
-from .replies import BINARY, Caller, Reply, encode, refusal
+from .replies import BINARY, Caller, Reply, encode, refusal, why_unanswered
 from .scorer import Rows, Unnamed, named_rows, unnamed_rows
 from .turns import Turn
 
@@ -150,6 +150,7 @@ class Application:
         self.metrics = Metrics()
         self.metrics.serves(served.adapter)
         self.trouble: str | None = None
+        self._failed = False  # whether the rows that came last could not be logged
 
     def swap(self, served: Served) -> Adapter:
         """Serve another model from the next request on, and hand back the adapter before."""
@@ -201,7 +202,9 @@ class Application:
         def scored(found: list[Prediction] | Exception) -> None:
             try:
                 if isinstance(found, Exception):
+                    self._failed = self._failed or isinstance(found, OSError)
                     raise found
+                self._failed = False
                 self._note(served, rows, found)
                 reply = reply_of(found)
             except Exception as error:
@@ -266,8 +269,11 @@ class Application:
         workers = {"workers": self._place.workers} if self._place else {}
         try:
             served.adapter.switch.refuse()
-        except KilledError as error:
-            return Reply(503, encode({"ready": False, "serving": serving, "error": str(error)} | workers))
+            if self._failed:  # who was told so may send no request that would show that it is over
+                served.adapter.probe()
+                self._failed = False
+        except (KilledError, OSError) as error:
+            return Reply(503, encode({"ready": False, "serving": serving, "error": why_unanswered(error)} | workers))
         # A model that could not be loaded keeps none from being served: the one before works.
         said = [] if self.trouble is None else [self.trouble]
         if self._place:

@@ -34,15 +34,20 @@ class Caller(Protocol):
         """Take the reply."""
 
 
+def why_unanswered(error: KilledError | OSError) -> str:
+    """Say why no request is answered now."""
+    if isinstance(error, OSError):
+        return f"the prediction log cannot be written ({error.strerror}); nothing is given away"
+    return str(error)
+
+
 def refusal(error: Exception, of: str) -> Reply:
     """Say why a request, for a path or of a kind, is not answered."""
     match error:
         case RequestError():
             return _refused(error.status, str(error))
-        case KilledError():
-            return _refused(503, str(error))
-        case OSError():
-            return _refused(503, f"the prediction log cannot be written ({error.strerror}); nothing is given away")
+        case KilledError() | OSError():
+            return _refused(503, why_unanswered(error))
         case ModelgatesError():
             return _refused(503, f"nothing is given away: {error}")
     _log.error("%s", of, exc_info=error)

@@ -118,6 +118,7 @@ def test_a_server_follows_the_link_while_its_disk_is_full_and_answers_once_it_is
                 if what == "pages":  # the part that is open needs no other inode
                     filler = fill(disk, pages=FEW)
                     answered(server, FULL)
+                    assert server.ask("/v2/health/ready")[0] == 503
                     shutil.rmtree(filler)
                     answered(server, artifacts.latest.readlink().name)
                 filler = fill(disk, **{what: FEW})

@@ -190,6 +190,27 @@ def _write_with_little_room(root: Path, room: int) -> None:
         os._exit(3)
 
 
+def _probe(root: Path, room: int) -> None:
+    log = writer(Artifacts(root))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room,) * 2)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        log.probe()
+    except OSError as error:
+        os._exit(3 if error.filename == str(root / "predictions") else 4)
+
+
+@pytest.mark.parametrize(("room", "status"), [(0, 3), (2**16 - 1, 3), (2**16, 0)])
+def test_a_probe_says_whether_the_disk_takes_anything_and_leaves_nothing(
+    artifacts: Artifacts, room: int, status: int
+) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_probe, args=(artifacts.root, room))
+    process.start()
+    process.join()
+    assert process.exitcode == status
+    assert os.listdir(artifacts.predictions) == []
+
+
 @pytest.mark.parametrize("room", [0, 1, 100, 1000])
 def test_a_disk_that_takes_a_part_keeps_none(artifacts: Artifacts, room: int) -> None:
     process = multiprocessing.get_context("fork").Process(target=_write_with_little_room, args=(artifacts.root, room))

@@ -230,12 +230,32 @@ def test_nothing_is_answered_while_the_log_cannot_be_written(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(PartWriter, "write", full)
-    reply = ask(application, "/predict", {"rows": [ROW]})
-    assert reply[0] == 503
-    assert said(reply)["error"] == (
-        "the prediction log cannot be written (No space left on device); nothing is given away"
-    )
+    why = "the prediction log cannot be written (No space left on device); nothing is given away"
+    with monkeypatch.context() as patched:
+        patched.setattr(PartWriter, "write", full)
+        patched.setattr(PartWriter, "probe", full)
+        assert ask(application, "/v2/health/ready")[0] == 200  # nothing was to be written yet
+        for path, body in (("/predict", {"rows": [ROW]}), ("/predict", b"{"), ("/v2/health/ready", None)):
+            reply = ask(application, path, body)
+            assert (reply[0], said(reply)["error"] == why) == ((400, False) if body == b"{" else (503, True))
+        assert said(reply)["ready"] is False
+        assert ask(application, "/v2/health/live")[0] == 200
+    assert ask(application, "/v2/health/ready")[0] == 200
+
+
+def test_a_row_that_is_logged_says_that_the_log_can_be_written(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PartWriter, "probe", full)
+    with monkeypatch.context() as patched:
+        patched.setattr(PartWriter, "write", full)
+        ask(application, "/predict", {"rows": [ROW]})
+    assert ask(application, "/v2/health/ready")[0] == 503
+    ask(application, "/predict", {"rows": [ROW]})
+    assert ask(application, "/v2/health/ready")[0] == 200
 
 
 def test_a_client_that_goes_away_is_no_row(application: Application, good_model: Path) -> None:
