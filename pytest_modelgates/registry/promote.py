@@ -1,7 +1,6 @@
 """Promotion: gather the facts, let `decide` judge them, and change the registry in one step."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from ..model.panel import Panel
 from ..policy.policy import Policy
 from ..predictions.following import Follower
 from ..storage.text import printable
+from ..storage.threads import SecondThread
 from ..trials.kept import kept_of, market_of, trial_of
 from ..trials.ledger import enter, read_ledger, seen_on
 from .audit_check import verify_log
@@ -123,8 +123,8 @@ def gather(
     live = found.live
     proof = read_proof(artifacts.proof(model_id), keys=policy.evidence.keys) if policy.evidence.proof else None
     loaded = {*stored.report.modelgates.run.modules, *(proof.proof.modules if isinstance(proof, StoredProof) else ())}
-    with ThreadPoolExecutor(1) as beside:  # code is hashed while the model is: neither needs the other
-        trusted = beside.submit(trust, policy, in_force.place.repository, loaded)
+    with SecondThread() as second:  # code is hashed while the model is: neither needs the other
+        trusted = second.submit(trust, policy, in_force.place.repository, loaded)
         try:
             with LocalDirectory(directory) as model:
                 digest, golden = model.verify(keep={PANEL}), panel_predictions(model)

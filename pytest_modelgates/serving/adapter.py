@@ -26,12 +26,12 @@ from ..model.session import OnnxModel, Scores, Tensor
 from ..model.sidecar import FirstRows, ParityClaim
 from ..predictions.parts import PartWriter
 from ..predictions.records import FORMAT, Arm, Prediction, hashed
-from ..storage.ahead import ahead
 from ..storage.atomic import make_folder
 from ..storage.digested_file import DigestedFile
 from ..storage.paths import is_file, is_there
 from ..storage.tables import Rejected
 from ..storage.text import cut
+from ..storage.threads import ahead
 from .feeds import Feed, Pull, Reader, Watched, Write
 from .guards import KillSwitch, TripLimits, Trips
 from .running import Announced

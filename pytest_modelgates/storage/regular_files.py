@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import FormatError
-from .ahead import ahead
+from .threads import ahead
 
 # Protobuf, and so an ONNX file, cannot hold more.
 MAX_FILE_BYTES = 2**31

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +33,23 @@ from pytest_modelgates.packing import pack  # noqa: F401
 from pytest_modelgates.policy.operations import load_operations
 from pytest_modelgates.registry import events, garbage, promote, recover, store  # noqa: F401
 from pytest_modelgates.storage.bucket import Bucket
+from pytest_modelgates.storage.threads import SecondThread
 
 SECONDS, HANGS = 60, 124
 PTRACER, ANYBODY = 0x59616D61, -1
 
 
-class InTurn(Executor):
-    """Does what it is asked at once: calls are counted, and those of two threads come in another order each time."""
-
-    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        done = Future[Any]()
-        try:
-            done.set_result(call(*arguments, **named))
-        except Exception as error:
-            done.set_exception(error)
-        return done
+def in_turn(_: SecondThread, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+    """Do what a thread is asked at once: calls are counted, and those of two come in another order each time."""
+    done = Future[Any]()
+    try:
+        done.set_result(call(*arguments, **named))
+    except Exception as error:
+        done.set_exception(error)
+    return done
 
 
-promote.ThreadPoolExecutor = lambda threads: InTurn()
+SecondThread.submit = in_turn  # type: ignore[method-assign]
 
 
 def no_fsync() -> None:

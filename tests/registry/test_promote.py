@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,6 +160,19 @@ def test_a_dry_run_names_every_reason(registry: Registry, capsys: pytest.Capture
         "no record in shadow; the policy asks for 24 h and rows enough",
     ):
         assert part in said.err
+
+
+def test_without_a_second_thread_the_machine_has_failed(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    report = green_report(registry)
+    monkeypatch.setattr(threading.Thread, "start", exhausted)
+    assert by_report(registry, report) == 3
+    assert capsys.readouterr().err == "modelgates: No thread left to read with\n"
+    assert live_id(registry.artifacts) == registry.live
 
 
 def test_a_report_of_another_model_is_refused(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,11 @@
-"""What is made ready in a thread."""
+"""What a second thread does."""
 
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from pytest_modelgates.storage.ahead import ahead
+from pytest_modelgates.storage.threads import ahead
 
 WAIT_S = 60
 
