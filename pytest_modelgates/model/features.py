@@ -69,7 +69,7 @@ def are_numbers(dtype: object) -> bool:
 def require_numbers(name: str, dtype: object, *, source: str) -> None:
     """Raise if a column does not hold numbers."""
     if not are_numbers(dtype):
-        raise FormatError(f"{source}: {name} is {dtype}, expected numbers; cast the column before packing or scoring")
+        raise FormatError(f"{source}: {name} is {dtype}, expected numbers; cast the column first")
 
 
 def bad_cells(values: NDArray[np.generic], *, nullable: ArrayLike) -> NDArray[np.bool_]:

@@ -25,7 +25,7 @@ from ..storage.row_keys import all_canonical, canonical, in_utc
 from ..storage.rows import Column
 from ..storage.strict_json import Moment, read_bytes
 from ..storage.text import counted, cut, printable
-from .counting import Tally, Window, count_log
+from .counting import CLOCKS, Tally, Window, count_log
 from .parts import arms
 from .records import hashed
 
@@ -267,9 +267,16 @@ def _observed(frame: pd.DataFrame, source: Path) -> list[datetime | None]:
         return [None] * len(frame)
     texts = _texts_of(named_column(frame, OBSERVED, source=str(source)))
     try:
-        return [in_utc(text) if text else None for text in texts]
+        found = [in_utc(text) if text else None for text in texts]
     except (ValueError, OverflowError) as error:
         raise FormatError(f"{source}: {OBSERVED} holds a time that is not ISO 8601 ({error})") from error
+    latest = datetime.now(UTC) + CLOCKS
+    if early := [row for row, time in enumerate(found, start=1) if time and time > latest]:
+        raise FormatError(
+            f"{source}, row {early[0]}: {OBSERVED} is {texts[early[0] - 1]}, which is yet to come; leave a row out "
+            "until it is known"
+        )
+    return found
 
 
 def names_in(frame: pd.DataFrame, key: str, source: Path) -> list[str]:

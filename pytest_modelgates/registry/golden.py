@@ -215,10 +215,13 @@ def _read(artifacts: Artifacts, model_id: str, digest: str, source: str, window:
 
 
 def _in_log(artifacts: Artifacts, model_id: str, digest: str, window: Window) -> _Found:
-    values, days, tally = [np.empty(0)], [], Tally()
+    values, days, undated, tally = [np.empty(0)], [], 0, Tally()
     for records in count_whole(artifacts, "live", window, tally):
         values.append(values_of([records]))
-        days.append(days_of(records))
+        if (of_rows := days_of(records)) is None:
+            undated += sum(days_of([record]) is None for record in records)
+        else:
+            days.append(of_rows)
     span = "".join(
         f" {word} {each:%Y-%m-%d %H:%M} UTC"
         for word, each in (("since", window.since), ("until", window.until))
@@ -228,10 +231,14 @@ def _in_log(artifacts: Artifacts, model_id: str, digest: str, window: Window) ->
         raise StatisticsError(
             f"no prediction of {model_id} in the live log{span}; see: modelgates predictions --model {model_id}"
         )
-    known = [each for each in days if each is not None]
-    dated = np.concatenate(known) if len(known) == len(days) else None
+    dated = None if undated else np.concatenate(days)
     words = f"from the live log{span}, "
-    words += f"of {counted(np.unique(dated).size, 'day')}" if dated is not None else "of no known day"
+    if dated is not None:
+        words += f"of {counted(np.unique(dated).size, 'day')}"
+    else:
+        words += "of no known day"
+        if undated < tally.counted:
+            words += f", for lack of it in {counted(undated, 'row')}"
     if tally.repeated:
         words += f", {tally.repeated:.1%} of them scored by another process too"
     return _Found(words=words, origin="log", values=np.concatenate(values), days=dated, of_id=model_id, of=digest)

@@ -33,7 +33,7 @@ def test_features_come_in_the_sidecars_order_and_one_dtype(dtypes: tuple[str, st
 @pytest.mark.parametrize("column", [["1"], [None], pd.array([1], dtype="Int64"), pd.array([1.0], dtype="Float32")])
 def test_a_column_without_numbers_is_refused_by_name(column: object) -> None:
     frame = pd.DataFrame({"a": column})
-    message = f"rows: a is {frame['a'].dtype}, expected numbers; cast the column before packing or scoring"
+    message = f"rows: a is {frame['a'].dtype}, expected numbers; cast the column first"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         feature_matrix(frame, sidecar("a"), source="rows")
 

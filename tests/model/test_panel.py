@@ -331,7 +331,7 @@ def test_columns_without_numbers_are_named(values: Callable[["pd.Series"], objec
     assert panel.not_finite() == [f"{column} is {found}, expected numbers"]
     assert [problem.partition(",")[0] for problem in panel.dtype_problems()] == [f"{column} is {found}"]
     part = {"a": "features", "ret_next": "returns", "reference": "native_scores"}[column]
-    message = f"evaluation.parquet: {column} is {found}, expected numbers; cast the column before packing or scoring"
+    message = f"evaluation.parquet: {column} is {found}, expected numbers; cast the column first"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         getattr(panel, part)
 

@@ -172,6 +172,11 @@ REFUSED = [
         ": observed_at holds a time that is not ISO 8601 (",
         id="observed",
     ),
+    pytest.param(
+        "time,asset,return,observed_at\n2024-01-01,A00,1,2024-01-02\n2024-01-01,A01,1,2999-01-01\n",
+        ", row 2: observed_at is 2999-01-01, which is yet to come; leave a row out until it is known",
+        id="observed-later",
+    ),
 ]
 
 

@@ -181,6 +181,13 @@ def test_rows_that_come_twice_or_without_a_day_are_said(registry: Registry) -> N
     assert logged_golden(registry).words == f"4 rows from the live log, {found}"
 
 
+def test_a_row_without_a_day_is_named_as_what_keeps_the_days_away(registry: Registry) -> None:
+    records = predictions(live_change(registry.artifacts).digest, [1.0, 2.0, 3.0], arm="live")
+    records[1] = msgspec.structs.replace(records[1], row_key="x|1", row_time=None)
+    log_predictions(registry.artifacts, records)
+    assert logged_golden(registry).words == "3 rows from the live log, of no known day, for lack of it in 1 row"
+
+
 def test_no_golden_is_made_of_a_log_that_is_not_whole_or_of_none(registry: Registry) -> None:
     before = registry.state()
     with pytest.raises(StatisticsError, match=f"^no prediction of {registry.live} in the live log since 2030-01-01"):
